@@ -1,0 +1,65 @@
+"""threadmill: enqueue prompt jobs, read their results.
+
+Names are imported on first use, so that `import threadmill` costs a service next to nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from threadmill.client import Client, JobHandle
+    from threadmill.errors import (
+        InvalidJob,
+        JobNotFound,
+        KeyConflict,
+        SettingsError,
+        StoreUnavailable,
+        ThreadmillError,
+        WaitTimeout,
+    )
+    from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, PromptJob
+    from threadmill.settings import Settings
+
+_HOME = {
+    "client": ("Client", "JobHandle"),
+    "errors": (
+        "InvalidJob",
+        "JobNotFound",
+        "KeyConflict",
+        "SettingsError",
+        "StoreUnavailable",
+        "ThreadmillError",
+        "WaitTimeout",
+    ),
+    "job": ("Failure", "FailureKind", "JobRecord", "JobResult", "JobState", "PromptJob"),
+    "settings": ("Settings",),
+}
+_MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Client",
+    "Failure",
+    "FailureKind",
+    "InvalidJob",
+    "JobHandle",
+    "JobNotFound",
+    "JobRecord",
+    "JobResult",
+    "JobState",
+    "KeyConflict",
+    "PromptJob",
+    "Settings",
+    "SettingsError",
+    "StoreUnavailable",
+    "ThreadmillError",
+    "WaitTimeout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'threadmill' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,191 @@
+"""Settings: `threadmill.toml` and the environment, read once and passed down.
+
+The environment wins over the file: `THREADMILL_LEASE_S=5`, `THREADMILL_ENDPOINTS__DAVINCI__ASSISTANT=asst_x`.
+No key ever stands here: an endpoint names the variable that holds it (`api_key_env`).
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from threadmill.errors import SettingsError
+from threadmill.job import explain
+from threadmill.policy import Policy
+
+CONFIG_NAME = "threadmill.toml"
+
+
+class EndpointKind(StrEnum):
+    ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in our worker
+    DAVINCI = "davinci"  #: MediaTek DaVinci; tools we do not have run through its plugin API
+    EMULATOR = "emulator"  #: our own server, which behaves as DaVinci does
+
+
+#: What each kind takes for granted; a field given in the settings wins.
+_KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
+    EndpointKind.ASSISTANTS: {},
+    EndpointKind.DAVINCI: {
+        "base_url": "https://prod.dvcbot.net/api/assts/v1",
+        "api_key_env": "DAVINCI_API_KEY",
+        "plugins": True,
+        "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
+    },
+    EndpointKind.EMULATOR: {
+        "base_url": "http://127.0.0.1:8089/api/assts/v1",
+        "assistant": "asst_emulator",
+        "plugins": True,
+    },
+}
+
+
+class Endpoint(Policy):
+    """A named server: where it is, which variable holds its key, and how patient we are with it."""
+
+    kind: EndpointKind
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    api_key_env: str | None = None  #: name of the variable that holds the key; None: a server without keys
+    assistant: str | None = None  #: for jobs that name none
+    plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
+    time_note: str | None = None  #: strftime text added to each run's additional instructions
+    connect_timeout_s: PositiveFloat = 5
+    request_timeout_s: PositiveFloat = 30  #: for one reply of the server
+    max_connections: PositiveInt = 100  #: per worker process
+    tool_timeout_s: PositiveFloat = 120  #: for one tool call
+    tool_output_limit: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
+            return _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
+        return data
+
+    def missing_key(self) -> str | None:
+        """The variable that should hold the key and does not, in this process."""
+        if self.api_key_env and not os.environ.get(self.api_key_env):
+            return self.api_key_env
+        return None
+
+
+class Tool(BaseModel):
+    """A Python function the model may call: `weather = "package.module:function"` in [tools]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    timeout_s: PositiveFloat | None = None  #: default: the endpoint's `tool_timeout_s`
+
+
+def _from_shorthand(value: Any) -> Any:
+    return {"function": value} if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with `Settings.load()`."""
+
+    model_config = SettingsConfigDict(env_prefix="THREADMILL_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    redis_url: str = Field(
+        default="redis://localhost:6379/0", validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url")
+    )
+    key_prefix: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
+    queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
+    default_endpoint: str | None = None
+    endpoints: dict[str, Endpoint] = {}
+    tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
+    concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
+    lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
+    result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
+    failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
+    redis_patience_s: PositiveFloat = 600  #: how long a worker bears Redis being away
+
+    @classmethod
+    def load(cls) -> Self:
+        """Reads file and environment; raises SettingsError, which names the setting and the remedy."""
+        source = find_config() or "the environment"
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(f"{explain(error)} (settings from {source})") from None
+        except ValueError as error:  # TOML syntax, or an environment variable that is no JSON
+            raise SettingsError(f"cannot read the settings from {source}: {error}") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=find_config())
+
+    @model_validator(mode="after")
+    def _known_endpoints(self) -> Self:
+        known = dict(self.endpoints)
+        known.setdefault("emulator", Endpoint.model_validate({"kind": "emulator"}))
+        if os.environ.get("DAVINCI_API_KEY"):
+            known.setdefault("davinci", Endpoint.model_validate({"kind": "davinci"}))
+        object.__setattr__(self, "endpoints", known)
+        if self.default_endpoint is not None and self.default_endpoint not in known:
+            raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {', '.join(known)}")
+        return self
+
+    def endpoint_name(self, asked: str | None) -> str:
+        """The endpoint a job goes to; raises SettingsError if there is none of that name."""
+        if asked is not None:
+            if asked not in self.endpoints:
+                raise SettingsError(
+                    f"there is no endpoint {asked!r}; the settings have {', '.join(sorted(self.endpoints))}. "
+                    f"Add [endpoints.{asked}] to {CONFIG_NAME}"
+                )
+            return asked
+        if self.default_endpoint:
+            return self.default_endpoint
+        own = [name for name in self.endpoints if name != "emulator"]
+        if len(own) == 1:
+            return own[0]
+        if own:
+            raise SettingsError(
+                f"which endpoint? There are {', '.join(sorted(own))}: name one, or set default_endpoint"
+            )
+        raise SettingsError(
+            f"no endpoint is configured. Set DAVINCI_API_KEY, or write [endpoints.NAME] in {CONFIG_NAME}; "
+            "to try things out without a server: --endpoint emulator --local"
+        )
+
+
+def find_config() -> Path | None:
+    """The settings file: THREADMILL_CONFIG, else the working directory's, else the user's."""
+    named = os.environ.get("THREADMILL_CONFIG")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise SettingsError(f"THREADMILL_CONFIG names {named}, which is not a file")
+        return path
+    user_config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (Path(CONFIG_NAME), user_config / "threadmill" / CONFIG_NAME):
+        if path.is_file():
+            return path.absolute()
+    return None

@@ -1,0 +1,193 @@
+"""The producer's verbs on the records in Redis: create once, get, wait, cancel, redrive, list."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import redis
+from redis.commands.core import Script
+
+from threadmill import keys
+from threadmill.errors import JobNotFound, StoreUnavailable, WaitTimeout
+from threadmill.job import (
+    Failure,
+    FailureKind,
+    JobRecord,
+    JobResult,
+    JobState,
+    PromptJob,
+    Timings,
+)
+from threadmill.settings import Settings
+
+#: A waiter looks up at least this often, so that no lost wake-up can hold it.
+_BLOCK_S = 5.0
+
+
+@dataclass(frozen=True)
+class Created:
+    """What CREATE found or made."""
+
+    job_id: str
+    state: JobState
+    digest: str
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An entry of a batch's stream: a job came to its end. `cursor` is where to read on."""
+
+    cursor: str
+    job_id: str
+    state: JobState
+
+
+class Store:
+    """Blocking calls on one Redis; every one raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._prefix = settings.key_prefix
+        self._keys = keys.Keys(settings.key_prefix)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url, decode_responses=True, socket_timeout=_BLOCK_S * 3, socket_connect_timeout=5
+        )
+        self._create = self._redis.register_script(keys.CREATE)
+        self._finish = self._redis.register_script(keys.FINISH)
+        self._request_cancel = self._redis.register_script(keys.REQUEST_CANCEL)
+        self._redrive = self._redis.register_script(keys.REDRIVE)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreUnavailable(self._settings.redis_url, error) from error
+
+    def _call(self, script: Script, *args: Any) -> Any:
+        with self._reaching():
+            return script(args=[self._prefix, *args])
+
+    def ping(self) -> str:
+        """The server's version."""
+        with self._reaching():
+            return str(self._redis.info("server")["redis_version"])
+
+    def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created]:
+        """Makes the records of new jobs, in one round trip; a known idempotency key gives the job it has."""
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id, job in jobs:
+                body = job.model_dump_json(exclude_defaults=True)
+                args = [self._prefix, job_id, body, job.digest, job.key or "", job.batch or ""]
+                self._create(args=args, client=pipe)
+            replies = pipe.execute()
+        return [Created(job_id, JobState(state), digest, new == "1") for job_id, state, digest, new in replies]
+
+    def get(self, job_id: str) -> JobRecord:
+        """The job as it stands; raises JobNotFound."""
+        with self._reaching():
+            fields = cast(dict[str, str], self._redis.hgetall(self._keys.record(job_id)))
+        if not fields:
+            raise JobNotFound(job_id)
+        return JobRecord.read(job_id, fields)
+
+    def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
+        """The jobs of these ids that are still kept."""
+        ids = list(job_ids)
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(self._keys.record(job_id))
+            replies = pipe.execute()
+        return [JobRecord.read(job_id, fields) for job_id, fields in zip(ids, replies, strict=True) if fields]
+
+    def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
+        """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
+        stop_at = None if timeout_s is None else time.monotonic() + timeout_s
+        seen = "0-0"
+        while True:
+            record = self.get(job_id)
+            if record.result is not None:
+                return record.result
+            left = _BLOCK_S if stop_at is None else min(_BLOCK_S, stop_at - time.monotonic())
+            if left <= 0:
+                raise WaitTimeout(job_id, timeout_s or 0)
+            for entry in self._read(self._keys.events(job_id), seen, left):
+                seen = entry[0]
+
+    def _read(self, stream: str, after: str, block_s: float) -> list[tuple[str, dict[str, str]]]:
+        block_ms = max(1, int(block_s * 1000))
+        with self._reaching():
+            replies = cast(Any, self._redis.xread({stream: after}, count=1000, block=block_ms))
+        if isinstance(replies, dict):  # RESP3
+            replies = list(replies.items())
+            return [entry for _, chunks in replies for chunk in chunks for entry in chunk]
+        return [entry for _, entries in replies for entry in entries]
+
+    def cancel(self, job_id: str) -> JobState:
+        """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now."""
+        record = self.get(job_id)
+        result = JobResult(
+            job_id=job_id,
+            state=JobState.CANCELLED,
+            failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True),
+            timings=Timings(created_at=record.created_at, finished_at=datetime.now(UTC)),
+            metadata=record.job.metadata,
+            batch=record.job.batch,
+        )
+        args = keys.finish_args(self._prefix, "", result, self._settings.failed_ttl_s, [])
+        with self._reaching():
+            outcome = self._finish(args=args)
+        if outcome == "finished":
+            return JobState.CANCELLED
+        state = self._call(self._request_cancel, job_id)
+        if state == "missing":
+            raise JobNotFound(job_id)
+        return JobState(state)
+
+    def redrive(self, job_id: str) -> JobState:
+        """Opens a failed or cancelled job again; gives the state it is in now."""
+        state = self._call(self._redrive, job_id, keys.celery_key(job_id))
+        if state == "missing":
+            raise JobNotFound(job_id)
+        return JobState(state)
+
+    def jobs(self, state: JobState | None, batch: str | None, limit: int) -> list[JobRecord]:
+        """The newest jobs, of one state or of one batch."""
+        with self._reaching():
+            if batch is not None:
+                ids = cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(batch), 0, -1))
+            else:
+                newest: list[tuple[str, float]] = []
+                for each in [state] if state else list(JobState):
+                    newest += cast(Any, self._redis.zrevrange(self._keys.jobs(each), 0, limit - 1, withscores=True))
+                ids = [job_id for job_id, _ in sorted(newest, key=lambda pair: pair[1], reverse=True)]
+        records = self.get_many(ids[:limit] if batch is None or state is None else ids)
+        return [record for record in records if state in (None, record.state)][:limit]
+
+    def batch_counts(self, batch: str) -> dict[JobState, int]:
+        """How many of a batch's jobs are in each state."""
+        with self._reaching():
+            counts = cast(dict[str, str], self._redis.hgetall(self._keys.batch(batch)))
+        return {state: int(counts.get(state, 0)) for state in JobState}
+
+    def batch_cursor(self, batch: str) -> str:
+        """Where a batch's stream ends now."""
+        with self._reaching():
+            last = cast(Any, self._redis.xrevrange(self._keys.batch_done(batch), count=1))
+        return str(last[0][0]) if last else "0-0"
+
+    def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
+        """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
+        return [
+            Finished(cursor, fields["job"], JobState(fields["state"]))
+            for cursor, fields in self._read(self._keys.batch_done(batch), after, block_s)
+        ]
+
+    def workers(self) -> dict[str, str]:
+        """What each worker announced of itself, as JSON by worker name."""
+        with self._reaching():
+            return cast(dict[str, str], self._redis.hgetall(self._keys.workers))

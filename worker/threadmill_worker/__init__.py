@@ -1,0 +1,14 @@
+"""threadmill_worker: sees prompt runs through. `celery -A threadmill_worker worker`, or `threadmill worker`."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """`app` is the worker's Celery app, made when Celery asks for it: importing the package reads no settings."""
+    if name != "app":
+        raise AttributeError(f"module 'threadmill_worker' has no attribute {name!r}")
+    from threadmill.settings import Settings
+    from threadmill_worker.tasks import make_worker_app
+
+    globals()["app"] = make_worker_app(Settings.load())
+    return globals()["app"]

@@ -1,0 +1,1 @@
+"""Drivers: each speaks one wire format. Only modules in here import openai."""

@@ -1,0 +1,43 @@
+"""One SDK client per endpoint and process: its pool, its timeouts, its key."""
+
+import os
+import warnings
+from typing import TypeAlias
+
+import httpx2
+from openai import AsyncOpenAI, DefaultAioHttpClient
+
+from threadmill.settings import Endpoint
+
+Client: TypeAlias = AsyncOpenAI
+
+# The one place that silences it: beta.threads works against every server that still has the API.
+warnings.filterwarnings("ignore", message="The Assistants API is deprecated", category=DeprecationWarning)
+
+
+def connect(endpoint: Endpoint) -> Client:
+    """A client for the endpoint; it opens connections on first use. The key is read from the environment."""
+    timeout = httpx2.Timeout(
+        connect=endpoint.connect_timeout_s,
+        read=endpoint.request_timeout_s,
+        write=endpoint.request_timeout_s,
+        pool=endpoint.request_timeout_s,
+    )
+    limits = httpx2.Limits(max_connections=endpoint.max_connections, max_keepalive_connections=endpoint.max_connections)
+    client = Client(
+        base_url=endpoint.base_url,
+        api_key=api_key(endpoint) or "none",  # the SDK insists on a key; a server without keys ignores it
+        # A POST that is sent again by itself may start a second run: what to repeat is the lifecycle's decision.
+        max_retries=0,
+        timeout=timeout,
+        # A redirected POST turns into a GET without its body.
+        http_client=DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False),
+    )
+    # The SDK takes these from the worker's environment, and would send them to any server.
+    client.organization = client.project = None
+    return client
+
+
+def api_key(endpoint: Endpoint) -> str | None:
+    """The endpoint's key, if it has one."""
+    return os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None

@@ -1,0 +1,106 @@
+"""What an SDK error means for the job. The only place that knows the servers' error texts.
+
+Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023 and #1483.
+"""
+
+import re
+
+import aiohttp
+import openai
+
+from threadmill.job import Failure, FailureKind
+from threadmill_worker.actions import CreateThread, StartRun
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
+
+#: A 429 that waits for a human, by error type or code.
+_QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    }
+)
+
+#: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
+_LOCKED = re.compile(r"while a run \S+ is active|already has an active run", re.IGNORECASE)
+
+#: How long a server may put us off, in seconds.
+_LONGEST_RETRY_AFTER_S = 300.0
+
+_TEXT_LIMIT = 500
+
+
+def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Trouble:
+    """The error of a call as a Trouble; `secret` never shows in it."""
+    if isinstance(error, openai.APIStatusError):
+        return _by_status(error, action, secret)
+    cause = _root(error)
+    reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")[:_TEXT_LIMIT]
+    # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
+    # so only an error of the connector itself proves that the request never left.
+    if isinstance(cause, aiohttp.ClientConnectorError | ConnectionRefusedError):
+        return NotDone(reason)
+    return InDoubt(reason)
+
+
+def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str | None) -> Trouble:
+    status, code = error.status_code, error.code
+    message = _text(error, secret)
+
+    def refused(kind: FailureKind) -> Refused:
+        return Refused(Failure(kind=kind, message=message, code=code))
+
+    if status in (401, 403):
+        return refused(FailureKind.UNAUTHORISED)
+    if status == 429:
+        if {code, error.type} & _QUOTA_CODES or "exceeded your current quota" in message:
+            return refused(FailureKind.QUOTA)
+        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
+    if status in (408, 409) or status >= 500:
+        return InDoubt(message, FailureKind.SERVER_ERROR)
+    if status == 404:
+        if isinstance(action, CreateThread):
+            return refused(FailureKind.UNSUPPORTED)
+        if isinstance(action, StartRun) and "assistant" in message.lower():
+            return refused(FailureKind.REJECTED)
+        return Gone(message)
+    if status == 400 and _LOCKED.search(message):
+        return InDoubt(message, FailureKind.REJECTED)  # the run that locks the thread may be ours
+    if code == "invalid_prompt":
+        return refused(FailureKind.INVALID_PROMPT)
+    return refused(FailureKind.REJECTED)
+
+
+def _text(error: openai.APIStatusError, secret: str | None) -> str:
+    """What the server said, in its own words where it has any."""
+    body = error.body
+    said = body.get("message") or body.get("detail") if isinstance(body, dict) else None
+    text = str(said or error.response.text.strip() or error.message)
+    location = error.response.headers.get("location")
+    if location:
+        text = f"redirected to {location}: check base_url"
+    if secret:
+        text = text.replace(secret, "[key]")
+    return f"{error.status_code} {text}"[:_TEXT_LIMIT]
+
+
+def _retry_after_s(error: openai.APIStatusError) -> float | None:
+    """Retry-After in seconds (RFC 9110 10.2.3), bounded; a date or junk counts as not given."""
+    headers = error.response.headers
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if seconds > 0:
+            return min(seconds, _LONGEST_RETRY_AFTER_S)
+    return None
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

@@ -1,0 +1,143 @@
+"""The life of a job, decided: `next_action` says what to do, `observe` takes in what came of it.
+
+PURE: no IO, no clock, no openai. The moment is a parameter; the server's words arrive as views.
+What each run status means: platform.openai.com/docs/assistants/deep-dive#run-lifecycle.
+"""
+
+from dataclasses import replace
+
+from threadmill.job import Failure, FailureKind, JobState
+from threadmill.policy import Policy
+from threadmill_worker.actions import (
+    AbandonRun,
+    Action,
+    AddMessage,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Decide,
+    Delete,
+    Finish,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.progress import Intent, Outcome, Progress
+from threadmill_worker.views import ENDED
+
+#: Messages that POST /threads takes; the rest are added one by one.
+THREAD_MESSAGES = 32
+
+#: Outputs that reach the server this close to the run's end may come too late.
+SUBMIT_MARGIN_S = 5.0
+
+#: The outcome is known and only tidying up is left: so many calls in a row without a reply end it.
+TIDY_TRIES = 5
+
+
+def next_action(progress: Progress, policy: Policy, now: float) -> Action:
+    """What to do now. Always something: an endless job cannot be expressed, its deadline comes."""
+    if progress.outcome is not None:
+        return _wind_up(progress, progress.outcome, policy, now)
+    if now >= progress.deadline_at and not _has_answer(progress):
+        return Decide(_overdue(progress))
+    if now < progress.wait_until:
+        return Wait(min(progress.wait_until, progress.deadline_at))
+    if progress.intent is not None:
+        return Settle(progress.intent)
+    if progress.thread_id is None:
+        return CreateThread(min(progress.messages, THREAD_MESSAGES))
+    if progress.messages_sent < progress.messages:
+        return AddMessage(progress.messages_sent)
+    if progress.run is None:
+        return StartRun(progress.runs + 1)
+    return _see_run_through(progress, policy, now)
+
+
+def intend(progress: Progress, action: Action) -> Progress:
+    """The progress to save before the action: what it may make must be looked for before it is repeated."""
+    match action:
+        case CreateThread():
+            return replace(progress, intent=Intent.CREATE_THREAD)
+        case AddMessage():
+            return replace(progress, intent=Intent.ADD_MESSAGE)
+        case StartRun():
+            return replace(progress, intent=Intent.START_RUN)
+        case SubmitOutputs():
+            return replace(progress, intent=Intent.SUBMIT_OUTPUTS)
+        case _:
+            return progress
+
+
+def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
+    run = progress.run
+    assert run is not None
+    if run.status in ENDED:  # completed or incomplete: the others have been decided on when they were seen
+        return ReadAnswer(run.id)
+    age = now - progress.run_since
+    limit = policy.queued_limit_s if run.status == "queued" else policy.run_limit_s
+    if progress.cancel_asked_at is not None or age >= limit:
+        return _stop_run(progress, policy, now) or AbandonRun(_stuck(run.status, age))
+    if run.calls and progress.rounds >= policy.tool_rounds:
+        return Decide(_too_many_rounds(progress.rounds))
+    if run.calls:
+        todo = tuple(call for call in run.calls if call.id not in progress.outputs)
+        if todo:
+            end = run.expires_at if run.expires_at is not None else progress.run_since + policy.run_limit_s
+            return CallTools(todo, min(end - SUBMIT_MARGIN_S, progress.deadline_at))
+        return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
+    return _look_or_wait(progress, run.id, min(progress.deadline_at, progress.run_since + limit), now)
+
+
+def _look_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
+    return Look(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
+
+
+def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
+    """Cancels the current run and sees it stop; None when it has, or when it will not."""
+    run = progress.run
+    if run is None or run.status in ENDED or progress.cancel_refused:
+        return None
+    if progress.cancel_asked_at is None:
+        return CancelRun(run.id)
+    give_up_at = progress.cancel_asked_at + policy.cancel_limit_s
+    return None if now >= give_up_at else _look_or_wait(progress, run.id, give_up_at, now)
+
+
+def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -> Action:
+    """Stops what still runs, deletes what is left, then finishes."""
+    if progress.troubles < TIDY_TRIES:
+        if now < progress.wait_until:
+            return Wait(progress.wait_until)
+        if progress.intent is not None:
+            return Settle(progress.intent)
+        stop = _stop_run(progress, policy, now)
+        if stop is not None:
+            return stop
+    for leftover in progress.leftovers:
+        if leftover.tries < TIDY_TRIES:
+            return Wait(progress.wait_until) if now < progress.wait_until else Delete(leftover)
+    return Finish(outcome)
+
+
+def _has_answer(progress: Progress) -> bool:
+    """The run has ended with an answer, paid for: reading it is worth a moment past the deadline."""
+    return progress.run is not None and progress.run.status in ("completed", "incomplete")
+
+
+def _overdue(progress: Progress) -> Outcome:
+    status = f"its run was {progress.run.status}" if progress.run else "no run had been started"
+    message = f"the deadline passed while {status}"
+    return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+
+
+def _too_many_rounds(rounds: int) -> Outcome:
+    message = f"after {rounds} rounds of tools the run asks for more; raise tool_rounds if that is meant"
+    return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.TOOL_FAILED, message=message))
+
+
+def _stuck(status: str, age: float) -> Failure:
+    return Failure(kind=FailureKind.STUCK, message=f"the run was still {status} after {age:.0f} s", retryable=True)

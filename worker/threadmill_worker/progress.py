@@ -1,0 +1,79 @@
+"""The saved place of a job: frozen values in the process, JSON in the job's record."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from threadmill.job import Failure, JobState, Usage
+from threadmill_worker.views import RunView
+
+
+class Intent(StrEnum):
+    """A call that makes something remote. It is saved before the call, so that no successor repeats it blindly."""
+
+    CREATE_THREAD = "create_thread"
+    ADD_MESSAGE = "add_message"
+    START_RUN = "start_run"
+    SUBMIT_OUTPUTS = "submit_outputs"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A remote thing to delete before the job is over."""
+
+    kind: str  #: "thread"
+    id: str
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the job ends; from here on only tidying up is left."""
+
+    state: JobState
+    text: str = ""
+    content: tuple[dict[str, Any], ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job is. Moments are seconds since 1970."""
+
+    deadline_at: float
+    messages: int  #: how many the job has
+    thread_id: str | None = None
+    messages_sent: int = 0
+    intent: Intent | None = None  #: the call whose outcome is not known yet
+    run: RunView | None = None  #: the current run, as last seen
+    run_since: float = 0.0  #: when it was started
+    active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
+    runs: int = 0
+    reruns: int = 0
+    rounds: int = 0  #: of tools, in the current run
+    outputs: dict[str, str] = field(default_factory=dict)  #: journal: call id -> output
+    cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
+    cancel_refused: bool = False
+    outcome: Outcome | None = None
+    leftovers: tuple[Leftover, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    lost_threads: int = 0
+    troubles: int = field(default=0, compare=False)  #: calls in a row without a usable reply
+    trouble_since: float | None = field(default=None, compare=False)
+    wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
+    look_at: float = field(default=0.0, compare=False)  #: before the next look at the run
+    calls: int = field(default=0, compare=False)  #: HTTP calls made
+
+    # Fields with compare=False alone are no reason to save: a successor does well without them.
+
+    def to_json(self) -> str:
+        return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, data: str) -> "Progress":
+        return _ADAPTER.validate_json(data)
+
+
+_ADAPTER = TypeAdapter(Progress)

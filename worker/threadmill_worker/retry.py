@@ -1,0 +1,42 @@
+"""When one call is simply made again (tenacity). What a run's trouble means for its job: see lifecycle.py."""
+
+import logging
+
+import httpx
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, TryAgainError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from tenacity import (
+    AsyncRetrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+log = logging.getLogger(__name__)
+
+#: Redis is away, loading, or failing over to a replica.
+REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, TryAgainError)
+
+
+def while_redis_is_away(patience_s: float) -> AsyncRetrying:
+    """Repeats a step on the records, all of which are atomic and bear repetition, for at most `patience_s`."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(REDIS_AWAY),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
+        stop=stop_after_delay(patience_s),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    )
+
+
+def before_it_left() -> AsyncRetrying:
+    """Repeats a request that found no connection, and so reached nobody."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(httpx.ConnectError),
+        wait=wait_random_exponential(multiplier=0.2, max=2),
+        stop=stop_after_attempt(3),
+        reraise=True,
+    )

@@ -1,0 +1,192 @@
+"""Sees one job through: does what the lifecycle decides, saves the place, repeats."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, Timings
+from threadmill.policy import Policy
+from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Wait
+from threadmill_worker.drivers.driver import Driver
+from threadmill_worker.ledger import Ledger
+from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.observe import conclude, observe
+from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.tools import Toolbox
+from threadmill_worker.views import InDoubt, OutputReady, ToolCall, View
+
+log = structlog.get_logger(__name__)
+
+#: A wait is made longer by up to this share, so that jobs enqueued together do not poll together.
+JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class Server:
+    """What an attempt needs of its endpoint."""
+
+    name: str
+    driver: Driver
+    toolbox: Toolbox
+    policy: Policy
+    assistant: str
+
+
+class Attempt:
+    """One claimed execution of a job, from its saved place to its end."""
+
+    def __init__(
+        self, record: JobRecord, server: Server, ledger: Ledger, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._record = record
+        self._server = server
+        self._ledger = ledger
+        self._clock = clock
+        self._progress = Progress.from_json(record.progress) if record.progress else begin(record)
+        self._saved = self._progress if record.progress else None
+        self._calls_before = self._progress.calls
+        self._cancel_wanted = record.cancel_requested
+        self._task: asyncio.Task[JobResult] | None = None
+        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
+
+    async def see_through(self) -> JobResult:
+        """To the end of the job. Raises LeaseLost; CancelledError leaves the job at its saved place."""
+        self._task = asyncio.current_task()
+        while True:
+            action = next_action(self._progress, self._server.policy, self._clock())
+            if isinstance(action, Finish):
+                return await self._finish(action.outcome)
+            try:
+                await self._carry_out(action)
+            except asyncio.CancelledError:
+                if not self._cancel_wanted or self._progress.outcome is not None:
+                    raise
+                self._task and self._task.uncancel()
+                self._observe(action, InDoubt("interrupted to cancel the job"))
+            if self._cancel_wanted and self._progress.outcome is None:
+                self._conclude(Decide(_CANCELLED))
+
+    def cancel(self) -> None:
+        """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted."""
+        if self._task is not None and not self._cancel_wanted:
+            self._cancel_wanted = True
+            self._task.cancel()
+
+    async def _carry_out(self, action: Action) -> None:
+        self._progress = intend(self._progress, action)
+        await self._save()
+        match action:
+            case Wait(until):
+                await self._sleep(until)
+            case CallTools(calls, until):
+                await self._call_tools(action, calls, until)
+            case Decide() | AbandonRun():
+                self._conclude(action)
+            case Finish():
+                raise AssertionError("see_through ends before it")
+            case _:
+                self._observe(action, await self._server.driver.do(action, self._progress))
+
+    async def _sleep(self, until: float) -> None:
+        left = max(0.0, until - self._clock())
+        latest = max(left, self._progress.deadline_at - self._clock())
+        await asyncio.sleep(min(left * (1 + random.random() * JITTER), latest))
+
+    async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
+        """All at once; each output is saved as it comes, so that a finished call never runs again."""
+        thread = self._progress.thread_id or ""
+
+        async def call_one(call: ToolCall) -> OutputReady:
+            time_left_s = until - self._clock()
+            return OutputReady(
+                call.id, await self._server.toolbox.call(call, thread, self._server.assistant, time_left_s)
+            )
+
+        tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
+        try:
+            for done in asyncio.as_completed(tasks):
+                self._observe(action, await done)
+                await self._save()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _observe(self, action: Action, view: View) -> None:
+        before = self._progress
+        self._progress = observe(before, action, view, self._server.policy, self._clock())
+        self._tell(before, action, view)
+
+    def _conclude(self, action: Decide | AbandonRun) -> None:
+        before = self._progress
+        self._progress = conclude(before, action, self._server.policy, self._clock())
+        self._tell(before, action, None)
+
+    async def _save(self) -> None:
+        if self._progress != self._saved:
+            self._progress = replace(self._progress, calls=self._calls_before + self._server.driver.calls)
+            await self._ledger.save(self._record.id, self._progress)
+            self._saved = self._progress
+
+    async def _finish(self, outcome: Outcome) -> JobResult:
+        record, progress = self._record, self._progress
+        finished_at = datetime.fromtimestamp(self._clock(), UTC)
+        result = JobResult(
+            job_id=record.id,
+            state=outcome.state,
+            text=outcome.text,
+            content=outcome.content,
+            usage=progress.usage,
+            runs=progress.runs,
+            attempts=record.attempts,
+            calls=self._calls_before + self._server.driver.calls,
+            lost_threads=progress.lost_threads,
+            failure=outcome.failure,
+            timings=Timings(
+                created_at=record.created_at,
+                started_at=record.started_at,
+                finished_at=max(finished_at, record.started_at or finished_at),  # clocks of two machines
+            ),
+            metadata=record.job.metadata,
+            batch=record.job.batch,
+        )
+        await self._ledger.finish(result, progress.leftovers, self._server.name)
+        self._log.info(
+            "job ended",
+            state=result.state.value,
+            failure=result.failure.kind.value if result.failure else None,
+            runs=result.runs,
+            calls=result.calls,
+            leftovers=len(progress.leftovers),
+        )
+        return result
+
+    def _tell(self, before: Progress, action: Action, view: View | None) -> None:
+        """One log line per change of the run, and per trouble."""
+        after = self._progress
+        place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
+        if after.troubles > before.troubles:
+            self._log.warning("call in trouble", action=type(action).__name__, trouble=repr(view), **place)
+        if after.run and (before.run is None or before.run.status != after.run.status):
+            self._log.info("run seen", status=after.run.status, **place)
+        if after.reruns > before.reruns:
+            self._log.warning("rerun", reruns=after.reruns, **place)
+
+
+def begin(record: JobRecord) -> Progress:
+    """The place of a job nobody has worked on."""
+    started = (record.started_at or record.created_at).timestamp()
+    deadline_at = started + record.job.timeout_s
+    if record.job.deadline_at is not None:
+        deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
+    return Progress(deadline_at=deadline_at, messages=len(record.job.conversation))
+
+
+_CANCELLED = Outcome(
+    JobState.CANCELLED,
+    failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was running", retryable=True),
+)

@@ -1,0 +1,86 @@
+"""Celery wiring only: a message arrives in a pool thread, which hands it to the event loop and waits.
+
+One thread waits for each job in flight; the jobs themselves live together in one event loop.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from celery import Celery, Task
+from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.exceptions import Ignore, Reject
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
+
+from threadmill.errors import SettingsError
+from threadmill.queue import TASK, make_app, send
+from threadmill.settings import Settings
+from threadmill_worker import log
+from threadmill_worker.process import ShuttingDown, WorkerProcess
+
+
+def make_worker_app(settings: Settings) -> Celery:
+    """The Celery app of a worker, with the task and its process behind it. At most one per Python process."""
+    app = make_app(settings)
+    shell = _Shell(app, settings)
+
+    @app.task(name=TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
+    def run_job(task: Task, job: str | Mapping[str, Any]) -> dict[str, Any]:
+        """`job`: an id from our own client; a job's fields from any other, whose task id becomes the job's."""
+        try:
+            result = shell.run(task.request.id, None if isinstance(job, str) else job)
+        except ShuttingDown:
+            raise Reject("shutting down", requeue=True) from None
+        if result is None:  # Celery must store nothing: another delivery of the job will bring its result
+            raise Ignore()
+        return result
+
+    return app
+
+
+class _Shell:
+    """The event loop and the WorkerProcess in it, from the Celery worker's start to its end."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
+        self._process: WorkerProcess | None = None
+        setup_logging.connect(self._set_up_logging, weak=False)
+        worker_init.connect(self._start, weak=False)
+        worker_shutting_down.connect(self._hand_back, weak=False)
+        worker_shutdown.connect(self._stop, weak=False)
+
+    def run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        assert self._process is not None
+        return asyncio.run_coroutine_threadsafe(self._process.run(job_id, job), self._loop).result()
+
+    def _set_up_logging(self, loglevel: int | str | None = None, **_: Any) -> None:
+        log.configure(loglevel or "INFO")
+
+    def _start(self, sender: Any, **_: Any) -> None:
+        if not issubclass(sender.pool_cls, ThreadPool):
+            sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        # Tools that block run in these: no fewer than there are jobs at a time.
+        self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
+        self._thread.start()
+        try:
+            self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        except SettingsError as error:
+            sys.exit(f"threadmill: {error}")
+
+    async def _open(self) -> WorkerProcess:
+        return WorkerProcess(self._settings, requeue=partial(send, self._app))
+
+    def _hand_back(self, **_: Any) -> None:
+        """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""
+        if self._process is not None:
+            asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
+
+    def _stop(self, **_: Any) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)

@@ -1,0 +1,108 @@
+"""Where tool calls go: to a Python function of the settings, else to the platform's plugin API.
+
+A tool never breaks its job: whatever goes wrong becomes the call's output, for the model to read.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from threadmill.job import explain
+from threadmill.settings import Endpoint
+from threadmill_worker.functions import FunctionTool
+from threadmill_worker.retry import before_it_left
+from threadmill_worker.views import ToolCall
+
+
+class ToolFailed(Exception):
+    """Why a call has no output; the text is for the model."""
+
+
+class Toolbox:
+    """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API, and kept out of outputs."""
+
+    def __init__(self, functions: Mapping[str, FunctionTool], endpoint: Endpoint, key: str | None) -> None:
+        self._functions = functions
+        self._endpoint = endpoint
+        self._key = key
+        # base_url comes from the settings alone: job data never chooses where the key is sent.
+        self._http = httpx.AsyncClient(
+            base_url=endpoint.base_url,
+            headers={"OpenAI-Beta": "assistants=v2", "Authorization": f"Bearer {key or 'none'}"},
+            timeout=httpx.Timeout(endpoint.tool_timeout_s, connect=endpoint.connect_timeout_s),
+            limits=httpx.Limits(max_connections=endpoint.max_connections),
+        )
+
+    def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+        """A job's tools as its server wants them described."""
+        if tools is None:
+            return None
+        return [self._functions[tool].definition if isinstance(tool, str) else dict(tool) for tool in tools]
+
+    async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> str:
+        """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
+        function = self._functions.get(call.name)
+        limit_s = (function and function.timeout_s) or self._endpoint.tool_timeout_s
+        try:
+            async with asyncio.timeout(max(0.0, min(limit_s, time_left_s))):
+                if function is not None:
+                    output = await function.call(_arguments(call))
+                elif self._endpoint.plugins:
+                    output = await self._plugin(call, thread_id, assistant)
+                else:
+                    known = ", ".join(sorted(self._functions)) or "none"
+                    raise ToolFailed(f"there is no tool of this name; there is: {known}")
+        except TimeoutError:
+            output = _failed(call, f"it did not answer within {min(limit_s, time_left_s):.0f} s")
+        except ValidationError as error:
+            output = _failed(call, f"the arguments do not fit: {explain(error)}")
+        except Exception as error:
+            output = _failed(call, str(error) if isinstance(error, ToolFailed) else f"{type(error).__name__}: {error}")
+        if self._key:
+            output = output.replace(self._key, "[key]")
+        return cut(output, self._endpoint.tool_output_limit)
+
+    async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
+        """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""
+        _arguments(call)
+        async for attempt in before_it_left():
+            with attempt:
+                reply = await self._http.post(
+                    "pluginapi",
+                    params={"tid": thread_id, "aid": assistant, "pid": call.name},
+                    content=call.arguments.encode(),
+                    headers={"Content-Type": "application/json"},
+                )
+        if not reply.is_success:
+            raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {reply.text.strip()}")
+        return reply.text
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters; what is cut off is said, with the original length."""
+    if len(text) <= limit:
+        return text
+    marker = f"\n[cut: the output has {len(text)} characters]"
+    return text[: max(0, limit - len(marker))] + marker
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object; raises ToolFailed, since models do write other things."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError as error:
+        raise ToolFailed(f"the arguments are not JSON ({error})") from None
+    if not isinstance(arguments, dict):
+        raise ToolFailed("the arguments are not a JSON object")
+    return arguments
+
+
+def _failed(call: ToolCall, reason: str) -> str:
+    return f"The tool {call.name} failed: {reason}"

@@ -1,0 +1,104 @@
+"""What the outside shows us, in our words: the values a driver gives back and the lifecycle takes in.
+
+A driver turns every reply of its server into one of these, so that nothing past it knows a wire format.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill.job import Failure, FailureKind, Usage
+
+#: Statuses after which a run never changes again.
+ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments: str  #: as the model wrote them: meant to be a JSON object, not always one
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the server shows it. `status` is theirs, as sent; unknown values are to be borne."""
+
+    id: str
+    status: str
+    calls: tuple[ToolCall, ...] = ()  #: what `requires_action` asks for
+    expires_at: float | None = None  #: seconds since 1970; some servers send none
+    error_code: str | None = None
+    error_message: str = ""
+    incomplete_reason: str | None = None
+    usage: Usage | None = None
+    poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
+
+
+@dataclass(frozen=True)
+class ThreadCreated:
+    id: str
+
+
+@dataclass(frozen=True)
+class MessageAdded:
+    pass
+
+
+@dataclass(frozen=True)
+class OutputReady:
+    """A tool call is done; its output may tell of a failure, for the model to read."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True)
+class AnswerRead:
+    """The content blocks of the run's messages, in order; none if it wrote none."""
+
+    blocks: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """It is gone, or was gone before."""
+
+
+@dataclass(frozen=True)
+class NothingFound:
+    """We looked for what an uncertain call may have made: it is not there."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The server understood and said no; repeating the call as it is cannot help."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """The server did nothing and may do it later: busy, rate limited, or out of reach."""
+
+    reason: str
+    kind: FailureKind = FailureKind.UNREACHABLE  #: what to call it if it goes on for too long
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """Nobody knows whether the call landed: its reply was lost, or a server error came instead."""
+
+    reason: str
+    kind: FailureKind = FailureKind.UNREACHABLE
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The thread or run we knew is not there any more."""
+
+    reason: str
+
+
+Trouble = Refused | NotDone | InDoubt | Gone
+View = RunView | ThreadCreated | MessageAdded | OutputReady | AnswerRead | Deleted | NothingFound | Trouble
