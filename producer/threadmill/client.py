@@ -5,7 +5,6 @@ handle = client.enqueue("Summarise: ...")
 print(handle.wait(timeout_s=600).text)
 """
 
-import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
-from threadmill.errors import InvalidJob, KeyConflict, SettingsError
+from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable
 from threadmill.job import JobRecord, JobResult, JobState, PromptJob
 from threadmill.queue import make_app, send
 from threadmill.settings import Settings
@@ -51,6 +51,7 @@ class Client:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
         self.store = Store(self.settings)
+        self._checked_keys: set[str] = set()
 
     @cached_property
     def _celery(self) -> Celery:
@@ -67,13 +68,15 @@ class Client:
     def enqueue_many(self, jobs: Iterable[PromptJob | Mapping[str, Any] | str]) -> list[JobHandle]:
         """Many jobs in a few round trips. All are checked before the first is enqueued."""
         checked = [self.check(job) for job in jobs]
+        for name in {job.endpoint for job in checked}:
+            self._check_key(str(name))
         created = self.store.create([(str(uuid.uuid4()), job) for job in checked])
         handles = []
         for job, found in zip(checked, created, strict=True):
-            if found.is_new:
-                send(self._celery, found.job_id)
-            elif found.digest != job.digest:
+            if found.digest != job.digest:
                 raise KeyConflict(job.key or "", found.job_id, found.digest, job.digest)
+            if found.state is JobState.QUEUED:  # also one met again: its message may be lost, two do no harm
+                self._send(found.job_id)
             handles.append(JobHandle(found.job_id, found.state, found.is_new, self))
         return handles
 
@@ -95,23 +98,18 @@ class Client:
                 raise InvalidJob(
                     f'there is no tool {tool!r} (known: {known}); add {tool} = "module:function" to [tools]'
                 )
-        self._check_key(name)
         return job.model_copy(update={"endpoint": name})
 
     def _check_key(self, name: str) -> None:
         """The key must be here or with a worker: a job that no worker can send helps nobody."""
-        variable = self.settings.endpoints[name].missing_key()
-        if variable and name not in self._served_endpoints:
-            raise SettingsError(
-                f"endpoint {name!r} needs its key in {variable}, which is set neither here nor in a worker. "
-                f"Set it where the worker runs: export {variable}=..."
-            )
+        if name not in self._checked_keys:
+            if self.settings.endpoints[name].missing_key() and name not in self._served_endpoints():
+                self.settings.require_key(name)
+            self._checked_keys.add(name)
 
-    @cached_property
-    def _served_endpoints(self) -> frozenset[str]:
-        """The endpoints some worker has announced to hold the key of."""
-        announced = (json.loads(worker) for worker in self.store.workers().values())
-        return frozenset(name for worker in announced for name in worker["endpoints"])
+    def _served_endpoints(self) -> set[str]:
+        """The endpoints some worker of the last day has announced to hold the key of."""
+        return {name for worker in self.store.workers() for name in worker.endpoints}
 
     def get(self, job_id: str) -> JobRecord:
         """The job as it stands; raises JobNotFound."""
@@ -129,8 +127,14 @@ class Client:
         """Sends a failed or cancelled job again; gives the state it is in now."""
         state = self.store.redrive(job_id)
         if state is JobState.QUEUED:
-            send(self._celery, job_id)
+            self._send(job_id)
         return state
+
+    def _send(self, job_id: str) -> None:
+        try:
+            send(self._celery, job_id)
+        except OperationalError as error:
+            raise StoreUnavailable(self.settings.redis_url, error) from error
 
     def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
         """The newest jobs, of one state or of one batch."""

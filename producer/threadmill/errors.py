@@ -9,8 +9,6 @@
   - WaitTimeout       the job had not ended in time; it goes on
 """
 
-from redis.exceptions import RedisError
-
 
 class ThreadmillError(Exception):
     """The text names the thing, the reason and the remedy."""
@@ -39,7 +37,7 @@ class JobNotFound(ThreadmillError, LookupError):
 
 
 class StoreUnavailable(ThreadmillError):
-    def __init__(self, redis_url: str, reason: RedisError) -> None:
+    def __init__(self, redis_url: str, reason: Exception) -> None:
         super().__init__(
             f"Redis at {without_password(redis_url)} does not answer ({reason}). "
             "Start it, set REDIS_URL, or use --local"

@@ -259,6 +259,18 @@ class JobRecord(BaseModel):
         )
 
 
+class Worker(BaseModel):
+    """What a worker process announces of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    seen_at: datetime
+    concurrency: int
+    jobs: int  #: in hand
+    endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
+
+
 def explain(error: ValidationError) -> str:
     """A validation error as one readable line per field."""
     lines = []

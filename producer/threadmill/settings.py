@@ -152,6 +152,14 @@ class Settings(BaseSettings):
             raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {', '.join(known)}")
         return self
 
+    def require_key(self, name: str) -> None:
+        """Raises SettingsError if the endpoint's key is not in this process's environment."""
+        variable = self.endpoints[name].missing_key()
+        if variable:
+            raise SettingsError(
+                f"endpoint {name!r} needs its key in {variable}, which is not set: export {variable}=..."
+            )
+
     def endpoint_name(self, asked: str | None) -> str:
         """The endpoint a job goes to; raises SettingsError if there is none of that name."""
         if asked is not None:

@@ -20,6 +20,7 @@ from threadmill.job import (
     JobState,
     PromptJob,
     Timings,
+    Worker,
 )
 from threadmill.settings import Settings
 
@@ -187,7 +188,8 @@ class Store:
             for cursor, fields in self._read(self._keys.batch_done(batch), after, block_s)
         ]
 
-    def workers(self) -> dict[str, str]:
-        """What each worker announced of itself, as JSON by worker name."""
+    def workers(self) -> list[Worker]:
+        """The workers that were alive within the last day."""
         with self._reaching():
-            return cast(dict[str, str], self._redis.hgetall(self._keys.workers))
+            announced = cast(dict[str, str], self._redis.hgetall(self._keys.workers))
+        return [Worker.model_validate_json(worker) for worker in announced.values()]

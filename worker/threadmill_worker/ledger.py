@@ -5,16 +5,20 @@ Every step is one atomic script (threadmill/keys.py) and is repeated while Redis
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis.asyncio
 from redis.commands.core import AsyncScript
 
 from threadmill import keys
-from threadmill.job import JobRecord, JobResult, PromptJob
+from threadmill.job import JobRecord, JobResult, PromptJob, Worker
 from threadmill.settings import Settings
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.retry import while_redis_is_away
+
+#: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
+_WORKER_KEPT = timedelta(days=1)
 
 
 class LeaseLost(Exception):
@@ -87,12 +91,16 @@ class Ledger:
                 stored = await self._redis.hget(self._keys.record(job_id), "result")
         return json.loads(stored) if stored else None
 
-    async def announce(self, worker: dict[str, Any]) -> None:
+    async def announce(self, worker: Worker) -> None:
         """Tells producers of this worker."""
-        await self._redis.hset(self._keys.workers, self.owner, json.dumps(worker))
+        await self._redis.hset(self._keys.workers, worker.name, worker.model_dump_json())
 
-    async def leave(self) -> None:
-        await self._redis.hdel(self._keys.workers, self.owner)
+    async def forget_old_workers(self) -> None:
+        """Drops what workers announced that nobody has seen for a day."""
+        oldest = datetime.now(UTC) - _WORKER_KEPT
+        for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
+            if Worker.model_validate_json(announced).seen_at < oldest:
+                await self._redis.hdel(self._keys.workers, name)
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -1,18 +1,18 @@
 """One worker process: its name, its servers, the jobs it has in hand. All of it lives in one event loop."""
 
 import asyncio
+import itertools
 import os
 import socket
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from threadmill.errors import InvalidJob
-from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, PromptJob, Timings
+from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, PromptJob, Timings, Worker
 from threadmill.settings import Settings
 from threadmill_worker import functions
 from threadmill_worker.ledger import LeaseLost, Ledger
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 #: How often leases are renewed and wishes to cancel are noticed, in seconds; sooner if leases are short.
 HEARTBEAT_S = 1.0
+
+_BEATS_BETWEEN_CLEANINGS = 600
 
 
 class ShuttingDown(Exception):
@@ -81,8 +83,6 @@ class WorkerProcess:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._heartbeat.cancel()
-        with suppress(*REDIS_AWAY):
-            await self._ledger.leave()
         await self._servers.close()
         await self._ledger.close()
 
@@ -116,11 +116,22 @@ class WorkerProcess:
             await asyncio.to_thread(self._requeue, job_id)
             log.info("job handed back", job_id=job_id)
 
+    def _card(self) -> Worker:
+        return Worker(
+            name=self.name,
+            seen_at=datetime.now(UTC),
+            concurrency=self._settings.concurrency,
+            jobs=len(self._attempts),
+            endpoints=tuple(self._servers.ready),
+        )
+
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled jobs and lost leases, and tells producers that we live."""
-        while True:
+        for beat in itertools.count():
             try:
-                await self._ledger.announce({"endpoints": self._servers.ready, "jobs": len(self._attempts)})
+                if beat % _BEATS_BETWEEN_CLEANINGS == 0:
+                    await self._ledger.forget_old_workers()
+                await self._ledger.announce(self._card())
                 for job_id, news in (await self._ledger.renew(self._attempts)).items():
                     if news == "cancel" and job_id in self._attempts:
                         self._attempts[job_id].cancel()

@@ -1,0 +1,173 @@
+"""A batch: a document set is enqueued, its results are written down as they come.
+
+The same call again goes on where an earlier one stopped: what succeeded is kept, what is on its way is
+awaited, what failed is sent again.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from threadmill.client import Client, JobHandle
+from threadmill.documents import BadDocument, Document, PromptTemplate
+from threadmill.errors import InvalidJob
+from threadmill.job import TERMINAL, Failure, FailureKind, JobRecord, JobState, PromptJob, Usage
+from threadmill.results import ResultsFile
+
+#: Documents enqueued in one round trip.
+_CHUNK = 100
+
+#: No more of the batch's jobs than this stand in Redis unfinished.
+_MAX_OPEN = 10_000
+
+#: Without news for so long, the records are asked: no lost wake-up can hold a batch.
+_RECONCILE_S = 30.0
+
+
+@dataclass
+class Tally:
+    """How a batch stands."""
+
+    total: int
+    kept: int = 0  #: succeeded in an earlier run of the same batch
+    succeeded: int = 0  #: in this run
+    failed: int = 0
+    running: int = 0
+    usage: Usage = field(default_factory=Usage)
+    calls: int = 0
+    failures: list[tuple[str, Failure]] = field(default_factory=list)  #: path and reason
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return self.kept + self.succeeded + self.failed
+
+
+@dataclass(frozen=True)
+class _Item:
+    document: Document
+    key: str
+    job: PromptJob
+
+
+def batch_name(out: Path, template: str, fields: Mapping[str, Any]) -> str:
+    """The same results file, prompt and job fields give the same name, and so the same batch."""
+    content = json.dumps([str(out.absolute()), template, dict(fields)], sort_keys=True, default=str)
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in out.stem)[:100] or "batch"
+    return f"{stem}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+class Batch:
+    """One run over a document set. `report` is called after every change, `check` about once a second."""
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        template: PromptTemplate,
+        fields: Mapping[str, Any],
+        out: ResultsFile,
+        report: Callable[[Tally], None],
+        check: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._template = template
+        self._fields = fields
+        self._out = out
+        self._report = report
+        self._check = check
+        self._awaited: dict[str, _Item] = {}
+        self.tally = Tally(total=0)
+
+    def run(self, documents: Sequence[Document]) -> Tally:
+        """Enqueues and collects until every document has its line."""
+        tally = self.tally = Tally(total=len(documents))
+        started = time.monotonic()
+        self._cursor = self._client.store.batch_cursor(self._name)
+        items = self._items(documents)
+        more, last_news = True, time.monotonic()
+        while more or self._awaited:
+            if more and len(self._awaited) < _MAX_OPEN:
+                chunk = list(islice(items, _CHUNK))
+                more = bool(chunk)
+                self._enqueue(chunk)
+            if self._collect(block_s=0.0 if more else 1.0):
+                last_news = time.monotonic()
+            elif time.monotonic() - last_news > _RECONCILE_S:
+                last_news = time.monotonic()
+                self._take(record for record in self._client.store.get_many(self._awaited))
+            tally.running = self._client.store.batch_counts(self._name)[JobState.RUNNING]
+            tally.seconds = time.monotonic() - started
+            self._report(tally)
+            self._check()
+        return tally
+
+    def _items(self, documents: Iterable[Document]) -> Iterator[_Item]:
+        """What is left to ask; the rest is written down or counted at once."""
+        for document in documents:
+            try:
+                prompt = self._template.render(document, document.read())
+                job = self._client.check({**self._fields, "prompt": prompt, "batch": self._name})
+            except (BadDocument, InvalidJob) as error:
+                self._refuse(document, str(error))
+                continue
+            key = hashlib.sha256(f"{document.path}\0{job.digest}".encode()).hexdigest()[:32]
+            if key in self._out.done:
+                self.tally.kept += 1
+            else:
+                yield _Item(document, key, job.model_copy(update={"key": f"{self._name}/{key}"}))
+
+    def _enqueue(self, items: Sequence[_Item]) -> None:
+        handles = self._client.enqueue_many([item.job for item in items])
+        for item, handle in zip(items, handles, strict=True):
+            self._awaited[handle.id] = item
+            if handle.state in TERMINAL:
+                self._meet_again(handle)
+
+    def _meet_again(self, handle: JobHandle) -> None:
+        """A job of an earlier run that has ended: its result is taken, or it is sent again."""
+        if handle.state is not JobState.SUCCEEDED and self._client.redrive(handle.id) is JobState.QUEUED:
+            return
+        self._take([handle.get()])
+
+    def _collect(self, block_s: float) -> bool:
+        finished = self._client.store.finished(self._name, self._cursor, block_s)
+        if finished:
+            self._cursor = finished[-1].cursor
+            mine = [each.job_id for each in finished if each.job_id in self._awaited]
+            self._take(self._client.store.get_many(mine))
+        return bool(finished)
+
+    def _take(self, records: Iterable[JobRecord]) -> None:
+        """Writes down the results of those that have ended."""
+        for record in records:
+            if record.result is None:
+                continue
+            item, result, tally = self._awaited.pop(record.id), record.result, self.tally
+            self._write(item.document, item.key, result.model_dump(mode="json"))
+            tally.usage += result.usage
+            tally.calls += result.calls
+            if result.ok:
+                tally.succeeded += 1
+            elif result.failure:
+                self._count_failure(item.document, result.failure)
+
+    def _refuse(self, document: Document, reason: str) -> None:
+        """A document that never becomes a job."""
+        failure = Failure(kind=FailureKind.REJECTED, message=reason)
+        entry = {"state": JobState.FAILED, "text": "", "failure": failure.model_dump(mode="json")}
+        self._write(document, None, {**entry, "batch": self._name})
+        self._count_failure(document, failure)
+
+    def _count_failure(self, document: Document, failure: Failure) -> None:
+        self.tally.failed += 1
+        self.tally.failures.append((str(document.path), failure))
+
+    def _write(self, document: Document, key: str | None, entry: Mapping[str, Any]) -> None:
+        self._out.write({"path": str(document.path), "name": document.name, "key": key, **entry})

@@ -1,0 +1,25 @@
+"""The command line. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 all succeeded, 1 some job failed, 2 usage or settings, 124 not in time, 130 interrupted.
+"""
+
+import sys
+
+from threadmill.cli import batch, doctor, jobs, services
+from threadmill.cli.app import Exit, app, err
+from threadmill.errors import ThreadmillError, WaitTimeout
+
+for commands in (batch, jobs, services, doctor):
+    commands.add_to(app)
+
+
+def main() -> None:
+    """The entry point of `threadmill`."""
+    try:
+        app()
+    except WaitTimeout as error:
+        err.print(f"threadmill: {error}", soft_wrap=True, markup=False)
+        sys.exit(Exit.NOT_IN_TIME)
+    except ThreadmillError as error:
+        err.print(f"threadmill: {error}", soft_wrap=True, markup=False)
+        sys.exit(Exit.USAGE)

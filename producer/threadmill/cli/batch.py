@@ -1,0 +1,91 @@
+"""`threadmill batch`: a folder of documents in, an answer per document out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threadmill import documents
+from threadmill.batch import Batch, Tally, batch_name
+from threadmill.cli.app import AsJson, Assistant, Endpoint, Exit, LocalFlag, TimeoutS, err, given, put_json, started
+from threadmill.cli.progress import Reporter, show_summary, summary
+from threadmill.client import Client
+from threadmill.documents import PromptTemplate
+from threadmill.results import ResultsFile
+from threadmill.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog="Examples: threadmill batch reports/ --prompt $'Summarise:\\n{{ text }}' --out summaries.jsonl | "
+        "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
+        "threadmill batch examples/documents --endpoint emulator --local"
+    )(batch)
+
+
+def batch(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Folders, globs and text files (UTF-8).", show_default=False)
+    ],
+    prompt: Annotated[
+        str, typer.Option(help="Jinja2 template; it can use {{ text }}, {{ name }} and {{ path }}.")
+    ] = "Summarise:\n{{ text }}",
+    prompt_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
+    out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite --out, whatever it holds.")] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
+    ] = None,
+    endpoint: Endpoint = None,
+    assistant: Assistant = None,
+    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    timeout_s: TimeoutS = None,
+    local: LocalFlag = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a prompt about each document, and write down the answers as they come.
+
+    The same command again goes on where it stopped: it asks only about what is missing, changed or failed.
+    """
+    if prompt_file is not None:
+        prompt = _read(prompt_file)
+    template = PromptTemplate(prompt.replace("\\n", "\n"))
+    found = documents.find(paths)
+    settings = Settings.load()
+    fields = given(
+        endpoint=settings.endpoint_name(endpoint), assistant=assistant, instructions=instructions, timeout_s=timeout_s
+    )
+    Client(settings).check({**fields, "prompt": "probe"})
+    batch = name or batch_name(out, prompt, fields)
+    with (
+        ResultsFile(out, batch, force=force) as results,
+        started(settings, local, fields["endpoint"]) as here,
+        Reporter(len(found)) as reporter,
+    ):
+        run = Batch(Client(here.settings), batch, template, fields, results, reporter.update, here.check)
+        try:
+            tally = run.run(found)
+        except KeyboardInterrupt:
+            reporter.stop()
+            _say_how_to_go_on(run.tally, batch, out, local)
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    show_summary(tally, out)
+    if as_json:
+        put_json(summary(tally, batch, out))
+    if tally.failed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
+    lines = [f"Stopped: {tally.done} of {tally.total} documents are in {out}, {tally.total - tally.done} are left."]
+    lines.append("Run the same command again to go on.")
+    if not local:
+        lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")
+    err.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="--prompt-file") from None

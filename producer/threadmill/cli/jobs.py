@@ -1,0 +1,187 @@
+"""Commands on single jobs: submit, status, result, wait, cancel, jobs."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.cli.app import (
+    AsJson,
+    Assistant,
+    Endpoint,
+    Exit,
+    LocalFlag,
+    TimeoutS,
+    err,
+    given,
+    put,
+    put_json,
+    started,
+)
+from threadmill.client import Client
+from threadmill.errors import InvalidJob
+from threadmill.job import TERMINAL, JobRecord, JobResult, JobState
+from threadmill.settings import Settings
+
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog='Examples: threadmill submit "Why is the sky blue?" --wait | '
+        "threadmill submit - < prompt.txt | threadmill submit --file job.json"
+    )(submit)
+    app.command()(status)
+    app.command()(result)
+    app.command(epilog="Example: threadmill wait $(cat ids.txt) --timeout-s 600")(wait)
+    app.command(epilog="Examples: threadmill cancel JOB | threadmill cancel --batch NAME")(cancel)
+    app.command(epilog="Example: threadmill jobs --state failed --limit 20")(jobs)
+
+
+def submit(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from stdin.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Option(help="A JSON file with the job's fields; - reads stdin.")] = None,
+    endpoint: Endpoint = None,
+    assistant: Assistant = None,
+    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job.")] = None,
+    timeout_s: TimeoutS = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
+    local: LocalFlag = False,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue one prompt; print its job id, or with --wait (or --local) its answer."""
+    fields = _read_fields(file) if file else {}
+    if prompt is not None:
+        fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+    fields |= given(endpoint=endpoint, assistant=assistant, instructions=instructions, key=key, timeout_s=timeout_s)
+    settings = Settings.load()
+    job = Client(settings).check(fields)
+    with started(settings, local, job.endpoint) as here:
+        client = Client(here.settings)
+        handle = client.enqueue(job)
+        if wait or local:
+            err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
+            show_result(client.wait(handle.id), as_json)
+        elif as_json:
+            put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
+        else:
+            put(handle.id)
+
+
+def status(job: JobId, as_json: AsJson = False) -> None:
+    """Show where a job is."""
+    record = Client().get(job)
+    if as_json:
+        put_json(_summary(record) | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        return
+    for name, value in _summary(record).items():
+        if value is not None:
+            put(f"{name:<12} {value}")
+
+
+def result(job: JobId, as_json: AsJson = False) -> None:
+    """Print a job's answer, if it has ended; exit 124 if it has not."""
+    show_result(Client().wait(job, timeout_s=0), as_json)
+
+
+def wait(
+    jobs: JobIds,
+    timeout_s: Annotated[float | None, typer.Option("--timeout-s", min=0, help="In all, in seconds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait for jobs to end and print their answers, in the order given."""
+    client = Client()
+    stop_at = None if timeout_s is None else time.monotonic() + timeout_s
+    results = []
+    for job in jobs:
+        left_s = None if stop_at is None else max(0.0, stop_at - time.monotonic())
+        results.append(client.wait(job, left_s))
+        _print_result(results[-1], as_json)
+    if not all(each.ok for each in results):
+        raise typer.Exit(Exit.FAILED)
+
+
+def cancel(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", show_default=False)] = None,
+    batch: Annotated[str | None, typer.Option(help="All jobs of this batch that have not ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
+    client = Client()
+    ids = list(jobs or ())
+    if batch is not None:
+        ids += [each.id for each in client.jobs(batch=batch, limit=sys.maxsize) if each.state not in TERMINAL]
+    elif not ids:
+        raise typer.BadParameter("name jobs, or --batch NAME")
+    states = {job: client.cancel(job) for job in ids}
+    if as_json:
+        put_json(states)
+        return
+    for job, state in states.items():
+        put(f"{job} {'is being cancelled' if state is JobState.RUNNING else state}")
+
+
+def jobs(
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only jobs of this batch.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    records = Client().jobs(state=state, batch=batch, limit=limit)
+    if as_json:
+        put_json([_summary(record) for record in records])
+        return
+    for record in records:
+        words = " ".join((record.job.prompt or "").split())
+        put(f"{record.id}  {record.state:<9}  {record.created_at:%Y-%m-%d %H:%M:%S}  {words[:60]}")
+
+
+def show_result(result: JobResult, as_json: bool) -> None:
+    """Prints a result and ends the command accordingly."""
+    _print_result(result, as_json)
+    if not result.ok:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_result(result: JobResult, as_json: bool) -> None:
+    if as_json:
+        put_json(result.model_dump(mode="json"))
+    elif result.text:
+        put(result.text)
+    if result.failure and not as_json:
+        failure = result.failure
+        err.print(
+            f"job {result.job_id} {result.state}: {failure.kind}: {failure.message}", soft_wrap=True, markup=False
+        )
+
+
+def _summary(record: JobRecord) -> dict[str, Any]:
+    failure = record.result.failure if record.result else None
+    return {
+        "id": record.id,
+        "state": record.state,
+        "endpoint": record.job.endpoint,
+        "batch": record.job.batch,
+        "attempts": record.attempts,
+        "created_at": record.created_at.isoformat(),
+        "started_at": record.started_at and record.started_at.isoformat(),
+        "finished_at": record.finished_at and record.finished_at.isoformat(),
+        "worker": record.owner,
+        "failure": failure and f"{failure.kind}: {failure.message}",
+    }
+
+
+def _read_fields(file: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidJob(f"{file}: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidJob(f"{file}: not a JSON object with a job's fields")
+    return fields

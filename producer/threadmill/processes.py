@@ -1,0 +1,84 @@
+"""A child process: started with its log in a file, stopped in order, gone when we are gone."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from threadmill.errors import ThreadmillError
+
+_START_S = 30.0
+_STOP_S = 10.0
+_TAIL = 1500  # characters of the log that an error shows
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class ProcessEnded(ThreadmillError):
+    """A process ended by itself, or never became ready; the text shows the end of its log."""
+
+
+class Process:
+    """`environment` is added to ours; `stdin` is written and closed. Raises ThreadmillError if it cannot start."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str], stdin: str = ""
+    ) -> None:
+        self._name = name
+        self._log = log
+        with log.open("wb") as output:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **environment},
+                    start_new_session=True,  # Ctrl-C is for us alone: we stop the others in order
+                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                    text=True,
+                )
+            except OSError as error:
+                raise ThreadmillError(f"cannot start the {name}: {error}") from None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(stdin)
+            self._process.stdin.close()
+
+    def log(self) -> str:
+        return self._log.read_text("utf-8", errors="replace")
+
+    def check(self) -> None:
+        """Raises ProcessEnded if it has."""
+        if self._process.poll() is not None:
+            raise ProcessEnded(
+                f"the {self._name} ended by itself (exit {self._process.returncode}): "
+                f"{self.log()[-_TAIL:].strip() or 'it said nothing'}"
+            )
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Until `ready()`; raises ProcessEnded if that does not come."""
+        give_up_at = time.monotonic() + _START_S
+        while not ready():
+            self.check()
+            if time.monotonic() > give_up_at:
+                raise ProcessEnded(f"the {self._name} did not get ready in {_START_S:.0f} s: {self.log()[-_TAIL:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that is not enough."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: the kernel sends it SIGTERM when we die, however we die."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,58 @@
+"""`python -m threadmill_worker.probe ENDPOINT`: does the endpoint take our key and speak its API? For `doctor`."""
+
+import asyncio
+import json
+import sys
+import uuid
+from datetime import UTC, datetime
+
+from threadmill.errors import SettingsError
+from threadmill.job import FailureKind, JobRecord, JobState, PromptJob
+from threadmill.settings import Settings
+from threadmill_worker.actions import CreateThread, Delete
+from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.views import Refused, ThreadCreated
+
+_REMEDIES = {
+    FailureKind.UNAUTHORISED: "check the key",
+    FailureKind.UNSUPPORTED: "this server has no Assistants API; check base_url",
+}
+
+
+async def probe(settings: Settings, name: str) -> tuple[bool, str]:
+    """Makes an empty thread and deletes it."""
+    servers = Servers(settings, {})
+    job = PromptJob(prompt="probe", endpoint=name, assistant=settings.endpoints[name].assistant or "none")
+    record = JobRecord(id=str(uuid.uuid4()), state=JobState.RUNNING, job=job, created_at=datetime.now(UTC))
+    try:
+        driver = servers.serve(record).driver
+    except NotServed as error:
+        return False, str(error)
+    progress = Progress(deadline_at=0, messages=0)
+    view = await driver.do(CreateThread(0), progress)
+    if isinstance(view, ThreadCreated):
+        await driver.do(Delete(Leftover("thread", view.id)), progress)
+    await servers.close()
+    base_url = settings.endpoints[name].base_url
+    match view:
+        case ThreadCreated():
+            return True, f"{base_url} made and deleted a thread"
+        case Refused(failure):
+            return False, f"{base_url} said {failure.message}; {_REMEDIES.get(failure.kind, 'see the server')}"
+        case _:
+            return False, f"{base_url} gives no usable reply: {getattr(view, 'reason', view)}"
+
+
+def main() -> int:
+    try:
+        settings = Settings.load()
+        ok, detail = asyncio.run(probe(settings, settings.endpoint_name(sys.argv[1])))
+    except SettingsError as error:
+        ok, detail = False, str(error)
+    sys.stdout.write(json.dumps({"ok": ok, "detail": detail}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
