@@ -10,7 +10,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    poll_first_s: PositiveFloat = 1.2  #: from a run's start to the first look at it
+    poll_first_s: PositiveFloat = 1.1  #: from a run's start to the first look at it
     poll_longest_s: PositiveFloat = 10  #: between two looks, however long the run takes
     reruns: Annotated[int, Field(ge=0)] = 2  #: new runs after expired, server_error, rate limits, stuck
     rerun_delay_s: PositiveFloat = 1  #: before the first rerun; doubles with each

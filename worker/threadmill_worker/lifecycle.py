@@ -45,7 +45,8 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
     if now >= progress.deadline_at and not _has_answer(progress):
         return Decide(_overdue(progress))
     if now < progress.wait_until:
-        return Wait(min(progress.wait_until, progress.deadline_at))
+        late = now >= progress.deadline_at
+        return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Settle(progress.intent)
     if progress.thread_id is None:
@@ -77,8 +78,11 @@ def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
     assert run is not None
     if run.status in ENDED:  # completed or incomplete: the others have been decided on when they were seen
         return ReadAnswer(run.id)
-    age = now - progress.run_since
-    limit = policy.queued_limit_s if run.status == "queued" else policy.run_limit_s
+    # Given its tools' outputs, a run queues anew.
+    queued = run.status == "queued"
+    since = progress.active_since if queued else progress.run_since
+    limit = policy.queued_limit_s if queued else policy.run_limit_s
+    age = now - since
     if progress.cancel_asked_at is not None or age >= limit:
         return _stop_run(progress, policy, now) or AbandonRun(_stuck(run.status, age))
     if run.calls and progress.rounds >= policy.tool_rounds:
@@ -89,10 +93,12 @@ def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
             end = run.expires_at if run.expires_at is not None else progress.run_since + policy.run_limit_s
             return CallTools(todo, min(end - SUBMIT_MARGIN_S, progress.deadline_at))
         return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
-    return _look_or_wait(progress, run.id, min(progress.deadline_at, progress.run_since + limit), now)
+    return _look_or_wait(progress, run.id, since + limit, now)
 
 
 def _look_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
+    if progress.outcome is None:
+        latest = min(latest, progress.deadline_at)
     return Look(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
 
 
@@ -124,12 +130,13 @@ def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -
 
 
 def _has_answer(progress: Progress) -> bool:
-    """The run has ended with an answer, paid for: reading it is worth a moment past the deadline."""
-    return progress.run is not None and progress.run.status in ("completed", "incomplete")
+    """The run has ended with an answer, paid for: reading it is worth a few tries past the deadline."""
+    run = progress.run
+    return run is not None and run.status in ("completed", "incomplete") and progress.troubles < TIDY_TRIES
 
 
 def _overdue(progress: Progress) -> Outcome:
-    status = f"its run was {progress.run.status}" if progress.run else "no run had been started"
+    status = f"its run was {progress.run.status}" if progress.run else "no run was under way"
     message = f"the deadline passed while {status}"
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
 

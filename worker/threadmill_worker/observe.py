@@ -72,7 +72,8 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
         case AnswerRead(blocks):
             return replace(progress, outcome=_answer(progress, blocks))
         case Deleted():
-            return replace(progress, leftovers=progress.leftovers[1:])
+            kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
+            return replace(progress, leftovers=tuple(kept))
         case NothingFound():
             lost = progress.intent is Intent.CREATE_THREAD
             return replace(progress, intent=None, lost_threads=progress.lost_threads + lost)
@@ -205,8 +206,11 @@ def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, 
             progress = replace(progress, intent=None)
     progress = replace(progress, troubles=troubles, trouble_since=since, wait_until=now + wait_s)
     if isinstance(action, Delete):
-        tried = replace(action.leftover, tries=action.leftover.tries + 1)
-        return replace(progress, leftovers=(tried, *progress.leftovers[1:]))
+        tried = (
+            replace(leftover, tries=leftover.tries + 1) if action == Delete(leftover) else leftover
+            for leftover in progress.leftovers
+        )
+        return replace(progress, leftovers=tuple(tried))
     match trouble:
         case Gone(reason):
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason, retryable=True)
@@ -216,6 +220,8 @@ def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, 
         case Refused(failure):
             return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
+            if progress.intent is Intent.CREATE_THREAD:  # tidying may not come to settle it any more
+                progress = replace(progress, intent=None, lost_threads=progress.lost_threads + 1)
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))

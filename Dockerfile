@@ -1,0 +1,19 @@
+FROM python:3.12-slim
+
+# The SDK's TLS trusts the system's certificates, which slim images lack.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY producer producer
+COPY worker worker
+COPY emulator emulator
+RUN pip install --no-cache-dir --constraint constraints.txt '.[worker,emulator]'
+
+RUN useradd --create-home threadmill
+USER threadmill
+WORKDIR /home/threadmill
+
+# Exec form: the worker is process 1 and gets SIGTERM itself.
+ENTRYPOINT ["threadmill"]
+CMD ["worker"]

@@ -1,0 +1,105 @@
+"""The command: python -m threadmill_emulator"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+from threadmill_emulator.app import create_app
+from threadmill_emulator.control import check_routes
+from threadmill_emulator.errors import ApiError
+from threadmill_emulator.faults import KINDS, FaultPlan
+from threadmill_emulator.markers import PARAMETERS
+from threadmill_emulator.options import Options
+from threadmill_emulator.refusals import parse
+from threadmill_emulator.scenarios import SCENARIOS
+from threadmill_emulator.server import Server, listen
+
+EPILOG = f"""
+scenarios: the assistant's id chooses one (asst_tools), or a marker in the last user message, which wins:
+    [[scenario=tools run_s=5 tool=SEARCH]]
+  {", ".join(SCENARIOS)}
+  parameters: {", ".join(PARAMETERS)}
+
+faults (a rate from 0 to 1 each): {", ".join(KINDS)}
+  and: slow_s, retry_after_s, only (route names), times (at most so many)
+
+examples:
+  python -m threadmill_emulator
+  python -m threadmill_emulator --port 0 --run-s 0.2
+  python -m threadmill_emulator --fault error_503=0.1 --fault rate_limit_429=0.05 --seed 7
+  curl -X POST localhost:8089/_faults -d '{{"drop_after": 1, "times": 1, "only": "runs.create"}}'
+  curl localhost:8089/_stats
+"""
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m threadmill_emulator",
+        description="An emulated Assistants server: the real wire format, scripted runs, faults on demand.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8089, help="0 takes a free one (default: %(default)s)")
+    add("--run-s", type=float, default=1.0, help="seconds a run takes (default: %(default)s)")
+    add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")
+    add("--api-key", help="the only key accepted (default: any)")
+    add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
+    add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
+    add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
+    add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
+    add("--quiet", action="store_true", help="no summary on stderr at the end")
+    given = parser.parse_args(argv)
+    try:
+        given.faults = parse(FaultPlan, dict(fault.split("=", 1) for fault in given.fault))
+        check_routes(given.faults)
+    except ValueError:
+        parser.error("--fault takes NAME=VALUE")
+    except ApiError as error:
+        parser.error(f"--fault: {error.message}")
+    return given
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = arguments(argv)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    app = create_app(
+        Options(
+            run_s=given.run_s,
+            latency_s=given.latency_ms / 1000,
+            api_key=given.api_key,
+            data_urls=given.data_urls == "yes",
+            poll_after_ms=given.poll_after_ms,
+            seed=given.seed,
+            faults=given.faults,
+        )
+    )
+    try:
+        listener = listen(given.host, given.port)
+    except OSError as error:
+        sys.stderr.write(f"threadmill emulator: cannot listen on {given.host}:{given.port}: {error.strerror}\n")
+        return 2
+    host = f"[{given.host}]" if ":" in given.host else given.host
+    address = f"http://{host}:{listener.getsockname()[1]}/v1"
+
+    def ready() -> None:
+        sys.stdout.write(f"threadmill emulator listening on {address}\n")
+        sys.stdout.flush()
+
+    try:
+        Server(app, ready).run(sockets=[listener])
+    finally:
+        if not given.quiet:
+            world = app.state.emulator.world
+            sys.stderr.write(
+                f"threadmill emulator stopped: {world.stats.runs_created} runs, "
+                f"{len(world.threads)} threads left behind\n"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The default answer: a real function of the input, an extractive summary in Markdown. Plainly no model's."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from threadmill_emulator.messages import Prompt
+from threadmill_emulator.text import CJK, word_count, words
+
+NOTICE = "*Emulated answer: an extract, not a model's work.*"
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
+STOP_WORDS = frozenset(
+    """
+    a about after all also an and any are as at be because been before but by can could did do does for from had
+    has have he her his how i if in into is it its just may me more most my no not of on one only or other our out
+    over she should so some such than that the their them then there these they this to up us was we were what
+    when where which who will with would you your
+    """.split()  # noqa: SIM905 -- a list of eighty literals is no easier to read
+)
+#: Characters that join words rather than carry a subject of their own.
+STOP_CHARACTERS = frozenset("的了是在和有與及為也不這那就都而於之以個我你他她它們吗嗎呢把被從到對會能可要上中下")
+
+
+def split_task(text: str) -> tuple[str | None, str]:
+    """An instruction line and the document after it; None where the text is all document."""
+    head, blank, rest = text.strip().partition("\n\n")
+    if "\n" in head or not blank:
+        head, _, rest = text.strip().partition("\n")
+    is_one_sentence = len(SENTENCE_END.split(head.strip())) == 1
+    ends_like_one = head.rstrip().endswith((":", "：", ".", "。", "?", "？", "!", "！"))
+    if rest.strip() and is_one_sentence and ends_like_one and len(head) <= 400 and not head.startswith("#"):
+        return head.strip(), rest.strip()
+    return None, text.strip()
+
+
+def title(document: str) -> str:
+    """The first heading, else the first line."""
+    lines = [line.strip() for line in document.splitlines() if line.strip()]
+    first = next((line for line in lines if re.match(r"#{1,6} ", line)), lines[0] if lines else "")
+    return _cut(first.lstrip("# "), 80)
+
+
+def first_sentences(document: str, count: int = 3) -> str:
+    prose = [line.strip() for line in document.splitlines()]
+    prose = [line for line in prose if line and not line.startswith(("#", "|", "```", "---"))]
+    sentences = [part for line in prose[:20] for part in SENTENCE_END.split(line) if part.strip()]
+    joined = " ".join(sentences[:count])
+    return _cut(re.sub("(?<=[。！？]) ", "", joined), 600)
+
+
+def frequent_terms(document: str, count: int = 5) -> list[tuple[str, int]]:
+    """Words without stop words, and pairs of neighbouring Chinese characters."""
+    spaced = (word for word in map(str.lower, words(document)) if 2 < len(word) <= 40)
+    found = Counter(word for word in spaced if word not in STOP_WORDS)
+    for run in re.findall(f"(?:{CJK.pattern})+", document):
+        pairs = (run[i : i + 2] for i in range(len(run) - 1))
+        found.update(pair for pair in pairs if not STOP_CHARACTERS & set(pair))
+    return found.most_common(count)
+
+
+def summary(prompt: Prompt) -> dict[str, Any]:
+    task, document = split_task(prompt.text)
+    return {
+        "task": task,
+        "title": title(document),
+        "extract": first_sentences(document),
+        "words": word_count(document),
+        "lines": len(document.splitlines()),
+        "terms": [term for term, _ in frequent_terms(document)],
+        "images": list(prompt.images),
+        "files": list(prompt.files),
+    }
+
+
+def answer(prompt: Prompt) -> str:
+    """The summary as Markdown."""
+    facts = summary(prompt)
+    lines = [NOTICE, ""]
+    if facts["task"]:
+        lines += [f"Task: {_cut(facts['task'], 200)}", ""]
+    if facts["title"]:
+        lines += [f"## {facts['title']}", "", facts["extract"], ""]
+    lines.append(f"- Length: {facts['words']:,} words, {facts['lines']:,} lines")
+    terms = frequent_terms(split_task(prompt.text)[1])
+    if terms:
+        lines.append("- Frequent terms: " + ", ".join(f"{term} ({number})" for term, number in terms))
+    if facts["images"]:
+        lines.append("- Images: " + "; ".join(facts["images"]))
+    if facts["files"]:
+        lines.append("- Files: " + ", ".join(facts["files"]))
+    return "\n".join(lines)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,0 +1,74 @@
+"""Puts the emulator together: routes under each base path, controls under /_, errors as JSON."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from threadmill_emulator import control
+from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.endpoint import AZURE_PATH, DAVINCI_PATH
+from threadmill_emulator.errors import ApiError, no_url, wrong_method
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.options import Options
+from threadmill_emulator.routes import API
+
+log = logging.getLogger(__name__)
+
+
+def create_app(options: Options | None = None, clock: Callable[[], float] = time.time) -> Starlette:
+    api = Router(API, redirect_slashes=False)
+    app = Starlette(
+        routes=[Mount("/v1", api), Mount(DAVINCI_PATH, api), Mount(AZURE_PATH, api), *control.ROUTES],
+        exception_handlers={HTTPException: _no_route, Exception: _bug},
+    )
+    app.router.redirect_slashes = False
+    app.add_middleware(ResponseHeaders)
+    app.state.emulator = Emulator(options or Options(), clock)
+    return app
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    method, path = request.method, request.url.path
+    match error.status_code:
+        case 404:
+            refusal = no_url(method, path)
+        case 405:
+            refusal = wrong_method(method, path)
+        case status:
+            refusal = ApiError(status, error.detail)
+    return JSONResponse(refusal.body(), refusal.status, error.headers)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    log.error("the emulator has a bug: %s %s", request.method, request.url.path, exc_info=error)
+    refusal = ApiError(500, f"The emulator has a bug: {error!r}", type="server_error")
+    return JSONResponse(refusal.body(), 500)
+
+
+class ResponseHeaders:
+    """x-request-id and openai-processing-ms on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                took = f"{(time.perf_counter() - began) * 1000:.0f}"
+                message["headers"] += [
+                    (b"x-request-id", new_id("req").encode()),
+                    (b"openai-processing-ms", took.encode()),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)

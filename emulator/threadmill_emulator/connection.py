@@ -1,0 +1,29 @@
+"""Reaches under ASGI, which has no way to close a connection without an answer."""
+
+import asyncio
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+EXTENSION = "threadmill.abort"
+
+
+class AbortableProtocol(H11Protocol):
+    """uvicorn's protocol, with the means to abort the TCP connection in each request's scope."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = transport.abort
+            await app(scope, receive, send)
+
+        self.app = with_abort
+
+
+async def hang_up(scope: Scope, receive: Receive) -> None:
+    scope["extensions"][EXTENSION]()
+    # Returning before uvicorn has noticed would make it answer 500.
+    while (await receive())["type"] != "http.disconnect":
+        pass

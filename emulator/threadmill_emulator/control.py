@@ -1,0 +1,87 @@
+"""What the public servers do not have: statistics, faults, and a reset."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.endpoint import Call
+from threadmill_emulator.errors import ApiError
+from threadmill_emulator.faults import FaultPlan
+from threadmill_emulator.page import rendered
+from threadmill_emulator.refusals import parse
+from threadmill_emulator.routes import NAMES
+
+
+def _emulator(request: Request) -> Emulator:
+    emulator: Emulator = request.app.state.emulator
+    return emulator
+
+
+async def stats(request: Request) -> Response:
+    counted = snapshot(_emulator(request), request.query_params.get("by"), "ids" in request.query_params)
+    wants_page = request.url.path == "/" or "text/html" in request.headers.get("accept", "")
+    return HTMLResponse(rendered(counted)) if wants_page else JSONResponse(counted)
+
+
+def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> dict[str, Any]:
+    world = emulator.world
+    world.settle_all()
+    counts = world.stats
+    statuses = counts.ended.copy()
+    statuses.update(thread.active.status for thread in world.active.values() if thread.active)
+    counted: dict[str, Any] = {
+        "threads": {"alive": len(world.threads), "created": counts.threads_created},
+        "runs": {
+            "created": counts.runs_created,
+            "active": len(world.active),
+            "peak": counts.peak_runs,
+            "by_status": dict(statuses),
+        },
+        "files": {"alive": len(world.files.all())},
+        "tool_outputs": counts.outputs_summary(),
+        "plugin_calls": dict(counts.plugin_calls),
+        "calls": dict(counts.calls),
+        "refused": {str(status): number for status, number in counts.refused.items()},
+        "faults": dict(emulator.faults.injected),
+    }
+    if by is not None:
+        counted["completed_by"] = counts.completed_by(by)
+    if ids:
+        counted["threads"]["ids"] = list(world.threads)
+        counted["files"]["ids"] = [file.id for file in world.files.all()]
+        counted["tool_outputs"]["by_call_id"] = dict(counts.outputs)
+    return counted
+
+
+async def faults(request: Request) -> Response:
+    emulator = _emulator(request)
+    if request.method == "POST":
+        try:
+            plan = parse(FaultPlan, Call(emulator, request, await request.body()).json())
+            check_routes(plan)
+        except ApiError as error:
+            return JSONResponse(error.body(), error.status)
+        emulator.faults.use(plan)
+    plan_now = emulator.faults.plan.model_dump(mode="json")
+    return JSONResponse({**plan_now, "injected": dict(emulator.faults.injected)})
+
+
+def check_routes(plan: FaultPlan) -> None:
+    if unknown := plan.only - NAMES:
+        raise ApiError(400, f"Unknown routes: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(NAMES))}.")
+
+
+async def reset(request: Request) -> Response:
+    _emulator(request).reset()
+    return JSONResponse({"reset": True})
+
+
+ROUTES = [
+    Route("/", stats, methods=["GET"]),
+    Route("/_stats", stats, methods=["GET"]),
+    Route("/_faults", faults, methods=["GET", "POST"]),
+    Route("/_reset", reset, methods=["POST"]),
+]

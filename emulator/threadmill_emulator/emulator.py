@@ -1,0 +1,19 @@
+"""One emulator: its options, its world, its faults."""
+
+import time
+from collections.abc import Callable
+
+from threadmill_emulator.faults import Faults
+from threadmill_emulator.options import Options
+from threadmill_emulator.world import World
+
+
+class Emulator:
+    def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
+        self.options, self._clock = options, clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Everything as at the start."""
+        self.world = World(self._clock, self.options.run_s)
+        self.faults = Faults(self.options.faults, self.options.seed)

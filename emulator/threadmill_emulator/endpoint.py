@@ -1,0 +1,105 @@
+"""Between Starlette and a handler: key and beta header, JSON in, JSON out, refusals, faults."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from threadmill_emulator.connection import hang_up
+from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.errors import ApiError, no_beta, no_key, not_json, wrong_key
+from threadmill_emulator.refusals import Parsed, parse
+from threadmill_emulator.world import World
+
+DAVINCI_PATH = "/api/assts/v1"
+AZURE_PATH = "/openai"  #: where AzureOpenAI of the openai package looks, with the key in `api-key`
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as a handler sees it."""
+
+    emulator: Emulator
+    request: Request
+    data: bytes
+
+    @property
+    def world(self) -> World:
+        return self.emulator.world
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.request.query_params
+
+    def id(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    def json(self) -> Any:
+        try:
+            return from_json(self.data or b"{}", allow_inf_nan=False)
+        except ValueError:
+            raise not_json() from None
+
+    def body(self, model: type[Parsed]) -> Parsed:
+        takes_data_urls = self.request.scope["root_path"] == DAVINCI_PATH or self.emulator.options.data_urls
+        return parse(model, self.json(), context={"data_urls": takes_data_urls})
+
+
+Reply = dict[str, Any] | Response
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A route's ASGI application; `name` is what statistics and faults know it by."""
+
+    name: str
+    handler: Handler
+    beta: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        emulator: Emulator = request.app.state.emulator
+        try:
+            call = Call(emulator, request, await request.body())
+        except ClientDisconnect:
+            return
+        emulator.world.stats.calls[self.name] += 1
+        if emulator.options.latency_s:
+            await asyncio.sleep(emulator.options.latency_s)
+        response = await emulator.faults.around(self.name, lambda: self._answer(call))
+        if response is None:
+            await hang_up(scope, receive)
+            return
+        if response.status_code >= 400:
+            emulator.world.stats.refused[response.status_code] += 1
+        await response(scope, receive, send)
+
+    async def _answer(self, call: Call) -> Response:
+        try:
+            self._admit(call)
+            reply = await self.handler(call)
+        except ApiError as error:
+            return JSONResponse(error.body(), error.status, error.headers)
+        return reply if isinstance(reply, Response) else JSONResponse(reply)
+
+    def _admit(self, call: Call) -> None:
+        headers = call.request.headers
+        key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
+        wanted = call.emulator.options.api_key
+        if not key:
+            raise no_key()
+        if wanted is not None and key != wanted:
+            raise wrong_key(key)
+        if self.beta and "assistants=v2" not in headers.get("openai-beta", ""):
+            raise no_beta()
+
+
+def route(method: str, path: str, name: str, handler: Handler, *, beta: bool = True) -> Route:
+    return Route(path, Endpoint(name, handler, beta), methods=[method], name=name)

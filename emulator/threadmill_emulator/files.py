@@ -1,0 +1,54 @@
+"""Uploaded and generated files, kept in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from threadmill_emulator.errors import no_file
+from threadmill_emulator.ids import new_file_id
+
+
+@dataclass(frozen=True)
+class File:
+    name: str
+    data: bytes
+    purpose: str
+    created: float
+    expires: int | None = None
+    id: str = field(default_factory=new_file_id)
+
+
+class Files:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._files: dict[str, File] = {}
+
+    def add(self, name: str, data: bytes, purpose: str, lives_s: int | None = None) -> File:
+        now = self._clock()
+        expires = None if lives_s is None else int(now) + lives_s
+        file = File(name, data, purpose, now, expires)
+        self._files[file.id] = file
+        return file
+
+    def get(self, id: str) -> File:
+        if id not in self:
+            raise no_file(id)
+        return self._files[id]
+
+    def name(self, id: str) -> str:
+        """Its id where the file is gone: messages outlive the files they refer to."""
+        return self._files[id].name if id in self else id
+
+    def delete(self, id: str) -> None:
+        self.get(id)
+        del self._files[id]
+
+    def all(self) -> list[File]:
+        """Oldest first."""
+        return [file for id, file in list(self._files.items()) if id in self]
+
+    def __contains__(self, id: str) -> bool:
+        file = self._files.get(id)
+        if file and file.expires is not None and file.expires <= self._clock():
+            del self._files[id]
+            return False
+        return file is not None

@@ -1,0 +1,144 @@
+"""Turns the first thing a model found wrong with a request into the text a public server would send."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from threadmill_emulator.errors import ApiError, missing
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+GOT = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+WANTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a decimal",
+    "bool_type": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+#: pydantic's name of an exceeded limit -> the code and the text the public servers have for it.
+LIMITS = {
+    "string_too_long": (
+        "string_above_max_length",
+        "string too long. Expected a string with maximum length {max_length}, "
+        "but got a string with length {length} instead.",
+    ),
+    "string_too_short": (
+        "empty_string",
+        "empty string. Expected a string with minimum length {min_length}, but got an empty string instead.",
+    ),
+    "too_long": (
+        "array_above_max_length",
+        "array too long. Expected an array with maximum length {max_length}, "
+        "but got an array with length {length} instead.",
+    ),
+    "too_many": (
+        "object_above_max_properties",
+        "too many properties. Expected an object with at most {max_length} properties, "
+        "but got an object with {length} properties instead.",
+    ),
+    "too_short": (
+        "empty_array",
+        "empty array. Expected an array with minimum length {min_length}, but got an empty array instead.",
+    ),
+    "greater_than_equal": (
+        "{number}_below_min_value",
+        "{number} below minimum value. Expected a value >= {ge:g}, but got {value} instead.",
+    ),
+    "less_than_equal": (
+        "{number}_above_max_value",
+        "{number} above maximum value. Expected a value <= {le:g}, but got {value} instead.",
+    ),
+    "string_pattern_mismatch": (
+        "invalid_value",
+        "string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
+    ),
+}
+
+
+def parse(model: type[Parsed], value: object, context: dict[str, Any] | None = None) -> Parsed:
+    try:
+        return model.model_validate(value, context=context)
+    except ValidationError as error:
+        raise refusal(error.errors(include_url=False)[0]) from None
+
+
+def refusal(error: ErrorDetails) -> ApiError:
+    kind, param = error["type"], path(error["loc"])
+    if kind == "missing":
+        return missing(param)
+    if kind == "extra_forbidden":
+        return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+    if kind in WANTED:
+        return _wrong_type(param, WANTED[kind], error["input"])
+    if kind == "literal_error":
+        names = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        return _wrong_value(param, error["input"], names)
+    if kind == "union_tag_invalid":
+        return _wrong_tag(param, error)
+    if kind == "invalid_url":
+        message = f"Invalid '{param}'. Expected a valid URL, but got a value with an invalid format."
+        return ApiError(400, message, param=param, code="invalid_value")
+    if error["loc"][-1:] == ("[key]",):
+        param = path(error["loc"][:-2])
+    return _beyond_limit(param, error)
+
+
+def path(loc: tuple[int | str, ...]) -> str:
+    """('messages', 0, 'content', '<parts>', 1, 'text') -> messages[0].content[1].text"""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not part.startswith("<"):
+            text += f".{part}" if text else part
+    return text
+
+
+def _wrong_type(param: str, wanted: str, value: object) -> ApiError:
+    place = f" for '{param}'" if param else ""
+    message = f"Invalid type{place}: expected {wanted}, but got {GOT.get(type(value), 'something else')} instead."
+    return ApiError(400, message, param=param or None, code="invalid_type")
+
+
+def _wrong_value(param: str, value: object, names: list[str]) -> ApiError:
+    """The names as 'a', 'b', and 'c'."""
+    listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
+    message = f"Invalid value: '{value}'. Supported values are: {listed}."
+    return ApiError(400, message, param=param, code="invalid_value")
+
+
+def _wrong_tag(param: str, error: ErrorDetails) -> ApiError:
+    if not isinstance(error["input"], dict):
+        return _wrong_type(param, "an object", error["input"])
+    if error["input"].get("type") is None:
+        return missing(f"{param}.type")
+    names = error["ctx"]["expected_tags"].replace("<", "").replace(">", "").split(", ")
+    return _wrong_value(f"{param}.type", error["input"]["type"], names)
+
+
+def _beyond_limit(param: str, error: ErrorDetails) -> ApiError:
+    value, limits = error["input"], error.get("ctx", {})
+    kind = "too_many" if error["type"] == "too_long" and isinstance(value, dict) else error["type"]
+    code, text = LIMITS.get(kind, ("invalid_value", "{msg}."))
+    facts = {
+        **limits,
+        "msg": error["msg"],
+        "value": value,
+        "length": len(value) if isinstance(value, str | list | dict) else 0,
+        "number": "decimal" if isinstance(value, float) else "integer",
+    }
+    return ApiError(400, f"Invalid '{param}': {text.format(**facts)}", param=param, code=code.format(**facts))

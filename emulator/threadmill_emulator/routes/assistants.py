@@ -1,0 +1,63 @@
+"""Assistants, and the list of models that serves as a connection check."""
+
+from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.objects import assistant_object, deleted
+from threadmill_emulator.pages import page
+from threadmill_emulator.settings import MODEL, assistant_settings, dumped
+from threadmill_emulator.threads import Assistant
+from threadmill_emulator.wire_runs import CreateAssistant, ModifyAssistant
+from threadmill_emulator.world import tool_resources
+
+
+def _given(body: ModifyAssistant) -> dict[str, object]:
+    """The fields of the body that the object shows, as it shows them."""
+    given = {name: getattr(body, name) for name in body.model_fields_set - {"reasoning_effort"}}
+    if "tools" in given:
+        given["tools"] = [dumped(tool, {}) for tool in body.tools]
+    if "tool_resources" in given:
+        given["tool_resources"] = tool_resources(body.tool_resources)
+    if "response_format" in given:
+        given["response_format"] = dumped(body.response_format, "auto")
+    return given
+
+
+async def create(call: Call) -> Reply:
+    body = call.body(CreateAssistant)
+    assistant = Assistant(call.world.clock(), assistant_settings(**_given(body)))
+    call.world.assistants[assistant.id] = assistant
+    return assistant_object(assistant)
+
+
+async def list_(call: Call) -> Reply:
+    return page(call, call.world.assistants.values(), assistant_object)
+
+
+async def retrieve(call: Call) -> Reply:
+    return assistant_object(call.world.assistant(call.id("assistant_id")))
+
+
+async def modify(call: Call) -> Reply:
+    assistant = call.world.assistant(call.id("assistant_id"))
+    assistant.settings |= _given(call.body(ModifyAssistant))
+    return assistant_object(assistant)
+
+
+async def delete(call: Call) -> Reply:
+    assistant = call.world.assistant(call.id("assistant_id"))
+    del call.world.assistants[assistant.id]
+    return deleted(assistant.id, "assistant.deleted")
+
+
+async def list_models(call: Call) -> Reply:
+    model = {"id": MODEL, "object": "model", "created": int(call.world.clock()), "owned_by": "emulator"}
+    return {"object": "list", "data": [model]}
+
+
+ROUTES = [
+    route("POST", "/assistants", "assistants.create", create),
+    route("GET", "/assistants", "assistants.list", list_),
+    route("GET", "/assistants/{assistant_id}", "assistants.retrieve", retrieve),
+    route("POST", "/assistants/{assistant_id}", "assistants.modify", modify),
+    route("DELETE", "/assistants/{assistant_id}", "assistants.delete", delete),
+    route("GET", "/models", "models.list", list_models, beta=False),
+]

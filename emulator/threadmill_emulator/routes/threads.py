@@ -1,0 +1,37 @@
+"""Threads."""
+
+from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.objects import deleted, thread_object
+from threadmill_emulator.wire import CreateThread, ModifyThread
+from threadmill_emulator.world import tool_resources
+
+
+async def create(call: Call) -> Reply:
+    return thread_object(call.world.create_thread(call.body(CreateThread)))
+
+
+async def retrieve(call: Call) -> Reply:
+    return thread_object(call.world.thread(call.id("thread_id")))
+
+
+async def modify(call: Call) -> Reply:
+    thread, body = call.world.thread(call.id("thread_id")), call.body(ModifyThread)
+    if "metadata" in body.model_fields_set:
+        thread.metadata = body.metadata or {}
+    if "tool_resources" in body.model_fields_set:
+        thread.tool_resources = tool_resources(body.tool_resources)
+    return thread_object(thread)
+
+
+async def delete(call: Call) -> Reply:
+    thread = call.world.thread(call.id("thread_id"))
+    call.world.delete_thread(thread)
+    return deleted(thread.id, "thread.deleted")
+
+
+ROUTES = [
+    route("POST", "/threads", "threads.create", create),
+    route("GET", "/threads/{thread_id}", "threads.retrieve", retrieve),
+    route("POST", "/threads/{thread_id}", "threads.modify", modify),
+    route("DELETE", "/threads/{thread_id}", "threads.delete", delete),
+]

@@ -1,0 +1,112 @@
+"""The life of a run: its status follows from its script, the clock, and what the client sent.
+
+Nothing runs in the background: `advance(now)` makes up for the time since the run was last looked at.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill_emulator.errors import not_cancellable, outputs_mismatch, takes_no_outputs
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.messages import Prompt
+from threadmill_emulator.scenarios import TERMINAL, Script
+from threadmill_emulator.tool_calls import Round, make_calls
+
+NEVER = math.inf
+QUEUED_SHARE = 0.1  #: of the working time, spent queued
+
+
+@dataclass
+class Run:
+    thread_id: str
+    assistant_id: str
+    created: float
+    run_s: float
+    script: Script
+    prompt: Prompt
+    settings: dict[str, Any]  #: the fields of the wire object that never change
+    metadata: dict[str, str]
+    id: str = field(default_factory=lambda: new_id("run"))
+    status: str = "queued"
+    started: float | None = None
+    ended: float | None = None
+    rounds: list[Round] = field(default_factory=list)
+    looks: int = 0  #: how often requires_action was looked at
+    usage: dict[str, int] | None = None
+    due: float = NEVER  #: when the status next changes by itself
+    expires: float = NEVER
+    shown_expiry: float = 0.0  #: a run that hangs never expires, though it says it will
+
+    def __post_init__(self) -> None:
+        lives = self.run_s if self.script.ends == "expired" else self.script.expires_s
+        self.shown_expiry = self.created + lives
+        if self.script.hangs is None:
+            self.expires = self.shown_expiry
+        self._queue(self.created)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    def advance(self, now: float) -> None:
+        while not self.is_terminal and now >= min(self.due, self._expiry()):
+            if self._expiry() <= self.due:
+                self._end("expired", self.expires)
+            else:
+                self._next(self.due)
+
+    def cancel(self, now: float) -> None:
+        unwilling = "refuses_cancel" in self.script.quirks and self.status in ("queued", "requires_action")
+        if self.is_terminal or self.status == "cancelling" or unwilling:
+            raise not_cancellable(self.status)
+        self.status, self.due = "cancelling", now + self.script.cancel_s
+        if self.script.lock:
+            self.due = self.expires = NEVER
+
+    def submit(self, outputs: dict[str, str], now: float) -> None:
+        if self.status != "requires_action":
+            raise takes_no_outputs(self.status)
+        waiting = self.rounds[-1]
+        missing = waiting.missing()
+        partial = "single_outputs" in self.script.quirks and outputs and outputs.keys() <= set(missing)
+        if outputs.keys() != set(missing) and not partial:
+            raise outputs_mismatch(missing, outputs)
+        for call in waiting.calls:
+            call.output = outputs.get(call.id, call.output)
+        if not waiting.missing():
+            waiting.answered = now
+            self._queue(now)
+
+    def _queue(self, at: float) -> None:
+        self.status = "queued"
+        self.due = NEVER if self.script.hangs == "queued" else at + self._leg() * QUEUED_SHARE
+
+    def _expiry(self) -> float:
+        waits = self.status == "requires_action" and "late_expiry" in self.script.quirks
+        return NEVER if waits else self.expires
+
+    def _leg(self) -> float:
+        """Working time is spread evenly over the stretches between tool rounds."""
+        return self.run_s / (self.script.rounds + 1)
+
+    def _next(self, at: float) -> None:
+        match self.status:
+            case "queued":
+                self.status = "in_progress"
+                self.started = self.started or at
+                self.due = at + self._leg() * (1 - QUEUED_SHARE)
+                if self.script.hangs:
+                    self.status, self.due = self.script.hangs, NEVER
+            case "in_progress" if len(self.rounds) < self.script.rounds:
+                made = sum(len(earlier.calls) for earlier in self.rounds)
+                calls = make_calls(self.script, self.settings["tools"], self.prompt, made)
+                self.rounds.append(Round(at, calls))
+                self.status, self.due, self.looks = "requires_action", NEVER, 0
+            case "cancelling":
+                self._end(self.script.cancel_ends, at)
+            case _:
+                self._end(self.script.ends, at)
+
+    def _end(self, status: str, at: float) -> None:
+        self.status, self.ended, self.due = status, at, NEVER

@@ -1,0 +1,108 @@
+"""What is scripted: one row per scenario."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+RATE_LIMIT = "Rate limit reached for requests. Please try again in 1s."
+TERMINAL = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
+
+
+@dataclass(frozen=True)
+class Script:
+    """How one run goes."""
+
+    reply: str = "answer"  #: which of replies.REPLIES is given at the end
+    ends: str = "completed"  #: the status it ends with
+    error: tuple[str, str] | None = None  #: last_error's code and message, when it fails
+    reason: str = "max_completion_tokens"  #: incomplete_details.reason, when it ends incomplete
+    hangs: str | None = None  #: the status it stays in for ever
+    rounds: int = 0  #: how often it asks for tool outputs
+    calls: int = 1  #: tool calls per round
+    tool: str | None = None  #: the function to call; default: the declared ones, else SEARCH
+    broken: bool = False  #: the calls' arguments are no JSON
+    blind_looks: int = 0  #: the first looks at requires_action list no calls
+    run_s: float | None = None  #: how long the server works; default: the emulator's --run-s
+    expires_s: float = 600.0  #: how long the run may live, counted from its creation
+    cancel_s: float = 0.2  #: how long it stays `cancelling`
+    cancel_ends: str = "cancelled"  #: a cancel is not guaranteed: the run may end otherwise
+    lock: bool = False  #: a cancelled run stays `cancelling` for ever
+    times: int | None = None  #: only the first so many runs go this way; later ones complete
+    key: str | None = None  #: what `times` counts by; default: the thread
+    quirks: frozenset[str] = frozenset()  #: departures from the wire format, see QUIRKS
+
+
+#: What servers in the wild do otherwise. Each is a scenario of its own, and `quirks=a,b` adds it to another.
+QUIRKS = {
+    "string_content": "a message's content is a plain string",
+    "empty_required_action": "required_action is {} instead of null once outputs were submitted",
+    "bare_error": "last_error is a bare string",
+    "float_times": "created_at is a float of whole seconds, and newest-first lists do not order within one",
+    "no_run_filter": "a message's run_id is null and the run_id filter is ignored",
+    "sparse": "runs lack every field that has no value",
+    "no_expires_at": "expires_at is null",
+    "refuses_cancel": "cancelling a queued or waiting run is refused",
+    "late_expiry": "a waiting run outlives expires_at, takes the outputs, and only then expires",
+    "single_outputs": "outputs for some of the calls are taken, the run waits for the rest",
+}
+
+
+def _quirk(name: str, **rest: Any) -> Script:
+    return Script(quirks=frozenset({name}), **rest)
+
+
+SCENARIOS: Mapping[str, Script] = {
+    "emulator": Script(),
+    "echo": Script(reply="echo"),
+    "tools": Script(reply="tool_outputs", rounds=1),
+    "parallel_tools": Script(reply="tool_outputs", rounds=1, calls=3),
+    "tool_rounds": Script(reply="tool_outputs", rounds=3),
+    "bad_arguments": Script(reply="tool_outputs", rounds=1, broken=True),
+    "unknown_tool": Script(reply="tool_outputs", rounds=1, tool="no_such_tool"),
+    "slow_requires": Script(reply="tool_outputs", rounds=1, blind_looks=1),
+    "failed": Script(ends="failed", error=("server_error", "Sorry, something went wrong.")),
+    "failed_once": Script(ends="failed", error=("server_error", "Sorry, something went wrong."), times=1),
+    "rate_limited": Script(ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),
+    "quota": Script(ends="failed", error=("rate_limit_exceeded", QUOTA)),
+    "invalid_prompt": Script(ends="failed", error=("invalid_prompt", "Invalid prompt: it was flagged.")),
+    "content_filter": Script(ends="failed", error=("content_filter", "The response was filtered.")),
+    "expired": Script(ends="expired"),
+    "expired_once": Script(ends="expired", times=1),
+    "expired_tools": Script(reply="tool_outputs", rounds=1, expires_s=2.0),
+    "incomplete": Script(ends="incomplete"),
+    "cancelled": Script(ends="cancelled"),
+    "stuck_queued": Script(hangs="queued"),
+    "stuck": Script(hangs="in_progress"),
+    "unknown_status": Script(hangs="paused"),
+    "empty": Script(reply="nothing"),
+    "empty_text": Script(reply="empty_text"),
+    "refusal": Script(reply="refusal"),
+    "blocks": Script(reply="blocks"),
+    "two_messages": Script(reply="two_messages"),
+    **{name: _quirk(name) for name in QUIRKS},
+    "empty_required_action": _quirk("empty_required_action", reply="tool_outputs", rounds=1),
+    "bare_error": _quirk("bare_error", ends="failed", error=("server_error", "Something broke.")),
+    "late_expiry": _quirk("late_expiry", reply="tool_outputs", rounds=1, expires_s=2.0),
+    "single_outputs": _quirk("single_outputs", reply="tool_outputs", rounds=1, calls=3),
+}
+
+
+def mended(script: Script) -> Script:
+    """The same run without what keeps it from completing."""
+    return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
+
+
+def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
+    """The script under a run's own tool_choice and parallel_tool_calls."""
+    choice = settings["tool_choice"]
+    if choice == "none":
+        reply = "answer" if script.reply == "tool_outputs" else script.reply
+        return replace(script, rounds=0, reply=reply)
+    if isinstance(choice, dict) and choice.get("function"):
+        script = replace(script, tool=choice["function"]["name"])
+    if (choice == "required" or script.tool) and not script.rounds and script.reply == "answer":
+        script = replace(script, rounds=1, reply="tool_outputs")
+    if script.calls > 1 and not settings["parallel_tool_calls"]:
+        script = replace(script, rounds=script.rounds * script.calls, calls=1)
+    return script

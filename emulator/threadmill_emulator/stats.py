@@ -1,0 +1,35 @@
+"""What happened so far, counted; it outlives the threads it happened on."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill_emulator.runs import Run
+
+
+@dataclass
+class Stats:
+    threads_created: int = 0
+    runs_created: int = 0
+    peak_runs: int = 0  #: most runs that were alive at one time
+    calls: Counter[str] = field(default_factory=Counter)  #: requests by route name
+    refused: Counter[int] = field(default_factory=Counter)  #: answers other than 2xx by status
+    ended: Counter[str] = field(default_factory=Counter)  #: runs by last status; "deleted" with their thread
+    plugin_calls: Counter[str] = field(default_factory=Counter)  #: by function name
+    outputs: Counter[str] = field(default_factory=Counter)  #: tool outputs taken, by call id
+    completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run
+
+    def run_ended(self, run: Run, status: str) -> None:
+        self.ended[status] += 1
+        if status == "completed":
+            self.completed.append(dict(run.metadata))
+
+    def completed_by(self, key: str) -> dict[str, int]:
+        return dict(Counter(metadata[key] for metadata in self.completed if key in metadata))
+
+    def outputs_summary(self) -> dict[str, Any]:
+        return {
+            "submitted": self.outputs.total(),
+            "call_ids": len(self.outputs),
+            "most_for_one_call_id": max(self.outputs.values(), default=0),
+        }

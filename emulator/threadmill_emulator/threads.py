@@ -1,0 +1,49 @@
+"""Threads with their messages and runs, and the assistants that answer on them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill_emulator.errors import not_found
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.messages import Message
+from threadmill_emulator.runs import Run
+
+
+@dataclass
+class Assistant:
+    created: float
+    settings: dict[str, Any]  #: every field of the wire object but id, object and created_at
+    id: str = field(default_factory=lambda: new_id("asst"))
+
+
+@dataclass
+class Thread:
+    created: float
+    metadata: dict[str, str]
+    tool_resources: dict[str, Any]
+    id: str = field(default_factory=lambda: new_id("thread"))
+    messages: dict[str, Message] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    active: Run | None = None  #: the run that locks the thread
+
+    def add(self, message: Message) -> Message:
+        self.messages[message.id] = message
+        return message
+
+    def message(self, id: str) -> Message:
+        if id not in self.messages:
+            raise not_found("message", id)
+        return self.messages[id]
+
+    def run(self, id: str) -> Run:
+        if id not in self.runs:
+            raise not_found("run", id)
+        return self.runs[id]
+
+    def newest_first(self) -> Iterator[Message]:
+        return reversed(self.messages.values())
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        return frozenset().union(*(run.script.quirks for run in self.runs.values()))

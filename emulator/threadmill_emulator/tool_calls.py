@@ -1,0 +1,52 @@
+"""The function calls a run asks its client to make."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill_emulator.arguments import fitting
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.messages import Prompt
+from threadmill_emulator.scenarios import Script
+
+
+@dataclass
+class ToolCall:
+    name: str
+    arguments: str
+    id: str = field(default_factory=lambda: new_id("call"))
+    output: str | None = None
+
+
+@dataclass
+class Round:
+    """One set of calls, asked for at `asked` and answered at `answered`."""
+
+    asked: float
+    calls: list[ToolCall]
+    answered: float | None = None
+    step_id: str = field(default_factory=lambda: new_id("step"))
+
+    def missing(self) -> list[str]:
+        return [call.id for call in self.calls if call.output is None]
+
+
+def make_calls(script: Script, tools: Sequence[dict[str, Any]], prompt: Prompt, first: int) -> list[ToolCall]:
+    """`first` counts the calls the run has made before, so that no two calls of a run are alike."""
+    return [_call(script, tools, prompt, first + number) for number in range(script.calls)]
+
+
+def _call(script: Script, tools: Sequence[dict[str, Any]], prompt: Prompt, number: int) -> ToolCall:
+    functions = [tool["function"] for tool in tools if tool["type"] == "function"]
+    if script.tool:
+        functions = [function for function in functions if function["name"] == script.tool]
+    text = f"{prompt.text} {number + 1}" if number else prompt.text
+    if functions:
+        function = functions[number % len(functions)]
+        name, arguments = function["name"], fitting(function.get("parameters") or {"type": "object"}, text)
+    else:
+        name = script.tool or "SEARCH"
+        arguments = {"query": {"text": " ".join(text.split())[:200], "number": number + 1}}
+    written = json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(name, written[:-2] if script.broken else written)

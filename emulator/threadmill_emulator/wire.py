@@ -1,0 +1,199 @@
+"""The bodies a client may send, as strict models: unknown fields, wrong types and exceeded limits are
+refused. Tags of unions stand in <angle brackets> so that refusals.py can leave them out of a field's path.
+"""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from threadmill_emulator.arguments import fitting
+
+DATA_URL = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,(.+)", re.DOTALL)
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def by_type(value: Any) -> str:
+    """The tag of a value still to be read, or of a model to be written."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"<{kind}>"
+
+
+def _image_url(url: str, info: ValidationInfo) -> str:
+    """OpenAI's own server takes only external URLs, DaVinci's takes data URLs too."""
+    if match := DATA_URL.fullmatch(url):
+        try:
+            base64.b64decode(match[1], validate=True)
+        except binascii.Error:
+            match = None
+        if match and (info.context or {}).get("data_urls", True):
+            return url
+    elif (parts := urlsplit(url)).scheme in ("http", "https") and parts.netloc:
+        return url
+    raise PydanticCustomError("invalid_url", "Expected a valid URL")
+
+
+def _fillable(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        fitting(schema, "")
+    except (AttributeError, IndexError, OverflowError, RecursionError, TypeError, ValueError):
+        raise PydanticCustomError("invalid_schema", "not a JSON schema that could be filled in") from None
+    return schema
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_fillable)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+MessageText = Annotated[str, Field(min_length=1, max_length=256_000)]
+Detail = Literal["auto", "low", "high"]
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: MessageText
+
+
+class ImageUrl(Body):
+    url: Annotated[str, AfterValidator(_image_url)]
+    detail: Detail = "auto"
+
+
+class ImageUrlPart(Body):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class ImageFile(Body):
+    file_id: str
+    detail: Detail = "auto"
+
+
+class ImageFilePart(Body):
+    type: Literal["image_file"]
+    image_file: ImageFile
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("<text>")]
+    | Annotated[ImageUrlPart, Tag("<image_url>")]
+    | Annotated[ImageFilePart, Tag("<image_file>")],
+    Discriminator(by_type),
+]
+Content = Annotated[
+    Annotated[MessageText, Tag("<string>")] | Annotated[list[Part], Field(min_length=1), Tag("<parts>")],
+    Discriminator(lambda value: "<parts>" if isinstance(value, list) else "<string>"),
+]
+
+
+class CodeInterpreter(Body):
+    type: Literal["code_interpreter"]
+
+
+class RankingOptions(Body):
+    ranker: Literal["auto", "default_2024_08_21"] = "auto"
+    score_threshold: float = Field(ge=0, le=1)
+
+
+class FileSearchSettings(Body):
+    max_num_results: int | None = Field(None, ge=1, le=50)
+    ranking_options: RankingOptions | None = None
+
+
+class FileSearch(Body):
+    type: Literal["file_search"]
+    file_search: FileSearchSettings | None = None
+
+
+class FileSearchTypeOnly(Body):
+    type: Literal["file_search"]
+
+
+class FunctionDefinition(Body):
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]+$", max_length=64)
+    description: str | None = None
+    parameters: Schema | None = None
+    strict: bool | None = None
+
+
+class Function(Body):
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+Tool = Annotated[
+    Annotated[CodeInterpreter, Tag("<code_interpreter>")]
+    | Annotated[FileSearch, Tag("<file_search>")]
+    | Annotated[Function, Tag("<function>")],
+    Discriminator(by_type),
+]
+AttachmentTool = Annotated[
+    Annotated[CodeInterpreter, Tag("<code_interpreter>")] | Annotated[FileSearchTypeOnly, Tag("<file_search>")],
+    Discriminator(by_type),
+]
+
+
+class Attachment(Body):
+    file_id: str
+    tools: list[AttachmentTool]
+
+
+class CreateMessage(Body):
+    role: Literal["user", "assistant"]
+    content: Content
+    attachments: list[Attachment] | None = None
+    metadata: Metadata | None = None
+
+
+class CodeInterpreterResources(Body):
+    file_ids: list[str] = Field([], max_length=20)
+
+
+class VectorStoreHelper(Body):
+    file_ids: list[str] = []
+    chunking_strategy: dict[str, Any] | None = None
+    metadata: Metadata | None = None
+
+
+class FileSearchResources(Body):
+    vector_store_ids: list[str] | None = Field(None, max_length=1)
+    vector_stores: list[VectorStoreHelper] | None = Field(None, max_length=1)
+
+
+class ToolResources(Body):
+    code_interpreter: CodeInterpreterResources | None = None
+    file_search: FileSearchResources | None = None
+
+
+class CreateThread(Body):
+    messages: list[CreateMessage] | None = Field(None, max_length=32)
+    metadata: Metadata | None = None
+    tool_resources: ToolResources | None = None
+
+
+class ModifyThread(Body):
+    metadata: Metadata | None = None
+    tool_resources: ToolResources | None = None
+
+
+class Modify(Body):
+    """All that may be changed on a message or a run."""
+
+    metadata: Metadata | None = None
+
+
+class ToolOutput(Body):
+    tool_call_id: str
+    output: str
+
+
+class SubmitToolOutputs(Body):
+    tool_outputs: list[ToolOutput]
+    stream: bool | None = None

@@ -1,0 +1,213 @@
+"""A model of an Assistants server and its driver, in memory: strict thread lock, runs that live by a script.
+
+It answers the lifecycle's actions in the lifecycle's own views, as drivers/assistants.py would.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from threadmill.job import FailureKind, Usage
+from threadmill_worker.actions import (
+    AddMessage,
+    CancelRun,
+    CreateThread,
+    Delete,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+)
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.progress import Intent, Progress
+from threadmill_worker.views import (
+    ENDED,
+    AnswerRead,
+    Deleted,
+    Gone,
+    InDoubt,
+    MessageAdded,
+    NothingFound,
+    RunView,
+    ThreadCreated,
+    ToolCall,
+    View,
+)
+
+#: The server gives a run up this long after it was made.
+EXPIRES_S = 60.0
+
+#: A run with `stop="slow"` stays `cancelling` for so long.
+STOPPING_S = 7.0
+
+#: How a run may end, and how it takes being cancelled.
+ENDS = ("completed", "empty", "incomplete", "server_error", "rate_limit_exceeded", "content_filter", "cancelled", "hangs")
+STOPS = ("at once", "slow", "never", "refused")
+
+
+@dataclass(frozen=True)
+class Life:
+    """What becomes of a run: so many rounds of tools, each after some time in the queue and at work, then its end."""
+
+    end: str = "completed"
+    rounds: int = 0
+    calls: int = 2  #: per round
+    queued_s: float = 1.0
+    work_s: float = 3.0
+    stop: str = "at once"
+    expires: bool = True
+
+
+@dataclass
+class Run:
+    id: str
+    thread: str
+    ordinal: int
+    life: Life
+    created_at: float
+    turn_at: float  #: when it was made or last given outputs
+    round: int = 0
+    status: str = "queued"
+    cancel_at: float | None = None
+    accepted: list[str] = field(default_factory=list)  #: ids of the calls whose outputs were taken in
+
+    @property
+    def alive(self) -> bool:
+        return self.status not in ENDED
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        if self.status != "requires_action":
+            return ()
+        return tuple(ToolCall(f"{self.id}/call_{self.round}.{n}", "weigh", "{}") for n in range(self.life.calls))
+
+    def live_on(self, now: float) -> None:
+        """Brings the status up to the moment."""
+        work_at = self.turn_at + self.life.queued_s
+        turn_ends_at = work_at + self.life.work_s
+        expires_at = self.created_at + EXPIRES_S if self.life.expires else float("inf")
+        if not self.alive:
+            return
+        if self.cancel_at is not None:
+            stopped = self.life.stop == "at once" or (self.life.stop == "slow" and now >= self.cancel_at + STOPPING_S)
+            self.status = "cancelled" if stopped else "cancelling"
+        elif now >= expires_at and (turn_ends_at >= expires_at or self.round < self.life.rounds):
+            self.status = "expired"
+        elif now < work_at:
+            self.status = "queued"
+        elif now < turn_ends_at or (self.round == self.life.rounds and self.life.end == "hangs"):
+            self.status = "in_progress"
+            if now >= expires_at:
+                self.status = "expired"
+        elif self.round < self.life.rounds:
+            self.status = "requires_action"
+        else:
+            ends = {"empty": "completed", "completed": "completed", "incomplete": "incomplete", "cancelled": "cancelled"}
+            self.status = ends.get(self.life.end, "failed")
+
+    def view(self) -> RunView:
+        return RunView(
+            id=self.id,
+            status=self.status,
+            calls=self.calls,
+            expires_at=self.created_at + EXPIRES_S if self.life.expires and self.alive else None,
+            error_code=self.life.end if self.status == "failed" else None,
+            usage=None if self.alive else Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2),
+        )
+
+
+class ModelServer:
+    """`lives[n]` is lived by the n-th run; runs past the script live the last one."""
+
+    def __init__(self, lives: list[Life]) -> None:
+        self._lives = lives
+        self._ids = count(1)
+        self.threads: dict[str, list[int]] = {}  #: the messages' indices, of the threads that are there
+        self.runs: list[Run] = []
+        self.deleted_alive: list[Run] = []  #: runs whose thread was deleted under them
+
+    def do(self, action: RemoteAction, progress: Progress, now: float) -> View:
+        self.live_on(now)
+        thread = progress.thread_id or ""
+        match action:
+            case CreateThread(messages):
+                thread = f"thread_{next(self._ids)}"
+                self.threads[thread] = list(range(messages))
+                return ThreadCreated(thread)
+            case Delete(leftover):
+                if self.threads.pop(leftover.id, None) is not None:
+                    self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
+                return Deleted()
+            case Settle(Intent.CREATE_THREAD):
+                return NothingFound()
+            case _ if thread not in self.threads:
+                return Gone(f"No thread found with id '{thread}'.")
+            case AddMessage(index):
+                if self._locked(thread):
+                    return InDoubt(f"Can't add messages to {thread} while a run is active.", FailureKind.REJECTED)
+                self.threads[thread].append(index)
+                return MessageAdded()
+            case StartRun(ordinal):
+                if self._locked(thread):
+                    return InDoubt(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
+                life = self._lives[min(len(self.runs), len(self._lives) - 1)]
+                self.runs.append(Run(f"run_{next(self._ids)}", thread, ordinal, life, now, now))
+                return self.runs[-1].view()
+            case Look(run_id):
+                return self._run(run_id).view()
+            case SubmitOutputs(run_id, outputs):
+                return self._submit(self._run(run_id), outputs, now)
+            case CancelRun(run_id):
+                return self._cancel(self._run(run_id), now)
+            case ReadAnswer(run_id):
+                return AnswerRead(answer_of(self._run(run_id)))
+            case Settle(intent):
+                return self._settle(intent, thread, progress)
+
+    def live_on(self, now: float) -> None:
+        for run in self.runs:
+            run.live_on(now)
+
+    def alive_runs(self, now: float) -> list[Run]:
+        self.live_on(now)
+        return [run for run in self.runs if run.alive and run.thread in self.threads]
+
+    def _submit(self, run: Run, outputs: dict[str, str], now: float) -> RunView:
+        """As the driver: a 400 for outputs that come too late or twice is settled by looking."""
+        if run.calls:
+            assert outputs.keys() == {call.id for call in run.calls}, "all outputs of a round, and no others"
+            run.accepted += outputs
+            run.round, run.turn_at, run.status = run.round + 1, now, "queued"
+        return run.view()
+
+    def _cancel(self, run: Run, now: float) -> RunView:
+        if run.alive and run.cancel_at is None and run.life.stop != "refused":
+            run.cancel_at, run.status = now, "cancelling"
+        return run.view()
+
+    def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
+        match intent:
+            case Intent.ADD_MESSAGE:
+                return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()
+            case Intent.START_RUN:
+                marked = [run for run in self._of(thread) if run.ordinal == progress.runs + 1]
+                return marked[-1].view() if marked else NothingFound()
+            case _:
+                assert progress.run is not None
+                return self._run(progress.run.id).view()
+
+    def _of(self, thread: str) -> list[Run]:
+        return [run for run in self.runs if run.thread == thread]
+
+    def _run(self, run_id: str) -> Run:
+        return next(run for run in self.runs if run.id == run_id)
+
+    def _locked(self, thread: str) -> bool:
+        return any(run.alive for run in self._of(thread))
+
+
+def answer_of(run: Run) -> tuple[dict[str, object], ...]:
+    """The content of the one message a run writes, if it writes one."""
+    if run.life.end == "empty":
+        return ()
+    return ({"type": "text", "text": {"value": f"the answer of {run.id}", "annotations": []}},)
