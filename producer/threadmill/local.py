@@ -55,6 +55,10 @@ class Local:
     ) -> None:
         self._closing.close()  # last started, first stopped: the worker hands its jobs back to Redis
 
+    def pid(self, name: str) -> int:
+        """The process id of `redis`, `emulator` or `worker`."""
+        return next(process.pid for process in self._processes if process.name == name)
+
     def check(self) -> None:
         """Raises ProcessEnded if one of the processes has ended by itself."""
         for process in self._processes:

@@ -28,7 +28,7 @@ class Process:
     def __init__(
         self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str], stdin: str = ""
     ) -> None:
-        self._name = name
+        self.name = name
         self._log = log
         with log.open("wb") as output:
             try:
@@ -49,6 +49,10 @@ class Process:
             self._process.stdin.write(stdin)
             self._process.stdin.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def log(self) -> str:
         return self._log.read_text("utf-8", errors="replace")
 
@@ -56,7 +60,7 @@ class Process:
         """Raises ProcessEnded if it has."""
         if self._process.poll() is not None:
             raise ProcessEnded(
-                f"the {self._name} ended by itself (exit {self._process.returncode}): "
+                f"the {self.name} ended by itself (exit {self._process.returncode}): "
                 f"{self.log()[-_TAIL:].strip() or 'it said nothing'}"
             )
 
@@ -66,7 +70,7 @@ class Process:
         while not ready():
             self.check()
             if time.monotonic() > give_up_at:
-                raise ProcessEnded(f"the {self._name} did not get ready in {_START_S:.0f} s: {self.log()[-_TAIL:]}")
+                raise ProcessEnded(f"the {self.name} did not get ready in {_START_S:.0f} s: {self.log()[-_TAIL:]}")
             time.sleep(0.02)
 
     def stop(self) -> None:

@@ -117,11 +117,12 @@ class Run:
 
 
 class ModelServer:
-    """`lives[n]` is lived by the n-th run; runs past the script live the last one."""
+    """`lives[n]` is lived by the n-th run, the last one by all after it; `undeletable`: the n-th thread stays."""
 
-    def __init__(self, lives: list[Life]) -> None:
+    def __init__(self, lives: list[Life], undeletable: int = -1) -> None:
+        self._undeletable = undeletable
         self._lives = lives
-        self._ids = count(1)
+        self._run_ids, self._thread_ids = count(1), count(1)
         self.threads: dict[str, list[int]] = {}  #: the messages' indices, of the threads that are there
         self.runs: list[Run] = []
         self.deleted_alive: list[Run] = []  #: runs whose thread was deleted under them
@@ -131,9 +132,11 @@ class ModelServer:
         thread = progress.thread_id or ""
         match action:
             case CreateThread(messages):
-                thread = f"thread_{next(self._ids)}"
+                thread = f"thread_{next(self._thread_ids)}"
                 self.threads[thread] = list(range(messages))
                 return ThreadCreated(thread)
+            case Delete(leftover) if leftover.id == f"thread_{self._undeletable}":
+                return InDoubt("500 Internal Server Error", FailureKind.SERVER_ERROR)
             case Delete(leftover):
                 if self.threads.pop(leftover.id, None) is not None:
                     self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
@@ -151,7 +154,7 @@ class ModelServer:
                 if self._locked(thread):
                     return InDoubt(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
-                self.runs.append(Run(f"run_{next(self._ids)}", thread, ordinal, life, now, now))
+                self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
                 return self.runs[-1].view()
             case Look(run_id):
                 return self._run(run_id).view()

@@ -202,8 +202,8 @@ def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, 
     wait_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** (troubles - 1))
     if isinstance(trouble, NotDone):
         wait_s = trouble.retry_after_s or wait_s
-        if not isinstance(action, Settle):
-            progress = replace(progress, intent=None)
+    if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle):
+        progress = replace(progress, intent=None)  # it did not land
     progress = replace(progress, troubles=troubles, trouble_since=since, wait_until=now + wait_s)
     if isinstance(action, Delete):
         tried = (
@@ -218,7 +218,7 @@ def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, 
         case _ if progress.outcome is not None:
             return progress
         case Refused(failure):
-            return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
+            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
             if progress.intent is Intent.CREATE_THREAD:  # tidying may not come to settle it any more
                 progress = replace(progress, intent=None, lost_threads=progress.lost_threads + 1)
