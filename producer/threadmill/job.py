@@ -243,6 +243,24 @@ class JobRecord(BaseModel):
     cancel_requested: bool = False
     progress: str | None = None  #: the worker's saved place, its own JSON
     result: JobResult | None = None
+    history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
+
+    def ended(self, state: JobState, failure: Failure | None, at: datetime, **more: Any) -> JobResult:
+        """The result of this job, ended at a moment; `more` are further fields of JobResult."""
+        return JobResult(
+            job_id=self.id,
+            state=state,
+            failure=failure,
+            attempts=self.attempts,
+            timings=Timings(
+                created_at=self.created_at,
+                started_at=self.started_at,
+                finished_at=max(at, self.started_at or at),  # the clocks of two machines
+            ),
+            metadata=self.job.metadata,
+            batch=self.job.batch,
+            **more,
+        )
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
@@ -254,9 +272,20 @@ class JobRecord(BaseModel):
                 "id": job_id,
                 "job": PromptJob.read(fields["job"]),
                 "result": JobResult.model_validate_json(result) if result else None,
+                "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
                 "cancel_requested": "cancel_requested" in fields,
             }
         )
+
+
+class LeftoverRecord(BaseModel):
+    """A remote thing that outlived its job, still to be deleted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    kind: str  #: "thread"
+    id: str
 
 
 class Worker(BaseModel):

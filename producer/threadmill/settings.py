@@ -94,6 +94,7 @@ class Tool(BaseModel):
 
     function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     timeout_s: PositiveFloat | None = None  #: default: the endpoint's `tool_timeout_s`
+    repeatable: bool = False  #: run it again in a rerun, though an earlier run of the job has its output
 
 
 def _from_shorthand(value: Any) -> Any:
@@ -115,6 +116,10 @@ class Settings(BaseSettings):
     tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
     concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
+    sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
+    max_attempts: PositiveInt = 3  #: a job whose workers died so often is failed
+    leftover_tries: PositiveInt = 10  #: to delete a remote thing; then it is only listed
+    stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
     redis_patience_s: PositiveFloat = 600  #: how long a worker bears Redis being away

@@ -10,7 +10,7 @@ from typing import Any, cast
 import redis
 from redis.commands.core import Script
 
-from threadmill import keys
+from threadmill import keys, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, WaitTimeout
 from threadmill.job import (
     Failure,
@@ -19,7 +19,6 @@ from threadmill.job import (
     JobResult,
     JobState,
     PromptJob,
-    Timings,
     Worker,
 )
 from threadmill.settings import Settings
@@ -57,10 +56,10 @@ class Store:
         self._redis = redis.Redis.from_url(
             settings.redis_url, decode_responses=True, socket_timeout=_BLOCK_S * 3, socket_connect_timeout=5
         )
-        self._create = self._redis.register_script(keys.CREATE)
-        self._finish = self._redis.register_script(keys.FINISH)
-        self._request_cancel = self._redis.register_script(keys.REQUEST_CANCEL)
-        self._redrive = self._redis.register_script(keys.REDRIVE)
+        self._create = self._redis.register_script(scripts.CREATE)
+        self._finish = self._redis.register_script(scripts.FINISH)
+        self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
+        self._redrive = self._redis.register_script(scripts.REDRIVE)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -130,15 +129,8 @@ class Store:
 
     def cancel(self, job_id: str) -> JobState:
         """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now."""
-        record = self.get(job_id)
-        result = JobResult(
-            job_id=job_id,
-            state=JobState.CANCELLED,
-            failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True),
-            timings=Timings(created_at=record.created_at, finished_at=datetime.now(UTC)),
-            metadata=record.job.metadata,
-            batch=record.job.batch,
-        )
+        failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
+        result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
         args = keys.finish_args(self._prefix, "", result, self._settings.failed_ttl_s, [])
         with self._reaching():
             outcome = self._finish(args=args)

@@ -4,21 +4,28 @@ Every step is one atomic script (threadmill/keys.py) and is repeated while Redis
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import redis.asyncio
 from redis.commands.core import AsyncScript
 
-from threadmill import keys
-from threadmill.job import JobRecord, JobResult, PromptJob, Worker
+from threadmill import keys, scripts
+from threadmill.job import JobRecord, JobResult, LeftoverRecord, PromptJob, Worker
 from threadmill.settings import Settings
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.retry import while_redis_is_away
 
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
+
+
+#: Entries read from Redis in one go.
+_AT_ONCE = 500
+
+#: Before a leftover is tried again; doubles with each try.
+_LEFTOVER_DELAY_S = 10
 
 
 class LeaseLost(Exception):
@@ -42,12 +49,16 @@ class Ledger:
             socket_connect_timeout=5,
         )
         self._redis = redis.asyncio.Redis.from_pool(pool)
-        self._create = self._redis.register_script(keys.CREATE)
-        self._claim = self._redis.register_script(keys.CLAIM)
-        self._renew = self._redis.register_script(keys.RENEW)
-        self._save = self._redis.register_script(keys.SAVE)
-        self._hand_back = self._redis.register_script(keys.HAND_BACK)
-        self._finish = self._redis.register_script(keys.FINISH)
+        self._create = self._redis.register_script(scripts.CREATE)
+        self._claim = self._redis.register_script(scripts.CLAIM)
+        self._renew = self._redis.register_script(scripts.RENEW)
+        self._save = self._redis.register_script(scripts.SAVE)
+        self._hand_back = self._redis.register_script(scripts.HAND_BACK)
+        self._finish = self._redis.register_script(scripts.FINISH)
+        self._rescue = self._redis.register_script(scripts.RESCUE)
+        self._long_queued = self._redis.register_script(scripts.LONG_QUEUED)
+        self._due_leftovers = self._redis.register_script(scripts.DUE_LEFTOVERS)
+        self._postpone_leftover = self._redis.register_script(scripts.POSTPONE_LEFTOVER)
 
     async def create(self, job_id: str, job: PromptJob) -> None:
         """Makes the record of a job that came inside a message; does nothing if it is there."""
@@ -76,13 +87,27 @@ class Ledger:
         return bool(await self._step(self._hand_back, job_id, self.owner))
 
     async def finish(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
-        """Ends the job: record, counters, Celery's result and waiters in one step. Raises LeaseLost."""
+        """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost."""
+        await self._end(self.owner, result, leftovers, endpoint)
+
+    async def finish_queued(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
+        """The same for a job that nobody holds. Raises LeaseLost if someone has claimed it."""
+        await self._end("", result, leftovers, endpoint)
+
+    async def _end(self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
         ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
-        left = [json.dumps({"endpoint": endpoint, "kind": each.kind, "id": each.id}) for each in leftovers]
-        args = keys.finish_args(self._prefix, self.owner, result, ttl_s, left)
+        left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
+        args = keys.finish_args(self._prefix, owner, result, ttl_s, left)
         outcome = await self._step(self._finish, *args[1:])
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        """The job as it stands, whoever holds it."""
+        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
+            with attempt:
+                fields = await self._redis.hgetall(self._keys.record(job_id))
+        return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it."""
@@ -90,6 +115,51 @@ class Ledger:
             with attempt:
                 stored = await self._redis.hget(self._keys.record(job_id), "result")
         return json.loads(stored) if stored else None
+
+    async def may_sweep(self, for_s: float) -> bool:
+        """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
+        return bool(await self._redis.set(self._keys.sweep, self.owner, nx=True, px=int(for_s * 1000)))
+
+    async def uptime_s(self) -> float:
+        """How long Redis has been up."""
+        return float((await self._redis.info("server"))["uptime_in_seconds"])
+
+    async def rescue(self) -> list[tuple[str, int]]:
+        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and attempts spent."""
+        reply = await self._step(self._rescue, _AT_ONCE)
+        return [(job_id, int(attempts)) for job_id, attempts in zip(reply[::2], reply[1::2], strict=True)]
+
+    async def long_queued(self, for_s: float) -> list[str]:
+        return list(await self._step(self._long_queued, for_s))
+
+    async def messages(self) -> AsyncIterator[str]:
+        """The job ids of the messages on the queue."""
+        start = 0
+        while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
+            for message in chunk:
+                yield str(json.loads(message)["headers"]["id"])
+            start += len(chunk)
+
+    async def waiting(self) -> int:
+        """How many messages are on the queue."""
+        return int(await self._redis.llen(self._settings.queue))
+
+    async def due_leftovers(self) -> list[LeftoverRecord]:
+        return [LeftoverRecord.model_validate_json(each) for each in await self._step(self._due_leftovers, _AT_ONCE)]
+
+    async def drop_leftover(self, leftover: LeftoverRecord) -> None:
+        """It is gone."""
+        member = leftover.model_dump_json()
+        async with self._redis.pipeline() as pipe:
+            pipe.zrem(self._keys.leftovers, member)
+            pipe.hdel(self._keys.leftover_tries, member)
+            await pipe.execute()
+
+    async def postpone_leftover(self, leftover: LeftoverRecord) -> bool:
+        """It could not be deleted now; False if it is not tried again."""
+        most, ttl_s = self._settings.leftover_tries, self._settings.failed_ttl_s
+        tries = await self._step(self._postpone_leftover, leftover.model_dump_json(), _LEFTOVER_DELAY_S, most, ttl_s)
+        return int(tries) < most
 
     async def announce(self, worker: Worker) -> None:
         """Tells producers of this worker."""

@@ -45,7 +45,8 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
 
 _QUOTA = re.compile(r"exceeded your current quota|insufficient_quota|credit balance", re.IGNORECASE)
-_TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s)\b", re.IGNORECASE)
+#: "Please try again in 12.3s", "... in 120ms", "... in 1m26.4s".
+_TRY_AGAIN = re.compile(r"try again in (?:(\d{1,3})m)?(\d{1,5}(?:\.\d+)?)\s*(ms|s)\b", re.IGNORECASE)
 
 
 def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
@@ -73,7 +74,8 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             return replace(progress, outcome=_answer(progress, blocks))
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            return replace(progress, leftovers=tuple(kept))
+            # What ran there was stopped before, or will not be: see lifecycle._wind_up.
+            return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case NothingFound():
             lost = progress.intent is Intent.CREATE_THREAD
             return replace(progress, intent=None, lost_threads=progress.lost_threads + lost)
@@ -95,7 +97,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     before = progress.run
     if before is None or before.id != run.id:
         progress = replace(
-            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0,
+            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={},
             cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS):
@@ -107,9 +109,8 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if run.status in ENDED and (before is None or before.status not in ENDED):
         progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
-    progress = replace(
-        progress, intent=None, run=run, look_at=now + _interval(run, now - progress.active_since, policy)
-    )
+    news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
+    progress = replace(progress, intent=None, run=run, look_at=now + _interval(run, now - news_at, policy))
     return progress if progress.outcome else _judge(progress, run, policy, now)
 
 
@@ -141,19 +142,26 @@ def _reason(run: RunView) -> tuple[Failure, float | None]:
     """Why a run failed, and how long the server asks to wait. Unknown codes are taken as permanent."""
     code, message = run.error_code, run.error_message or "the server gave no reason"
     match code:
-        case "rate_limit_exceeded" | "insufficient_quota" if _QUOTA.search(f"{code} {message}"):
+        case "rate_limit_exceeded" | "insufficient_quota" | None if _QUOTA.search(f"{code} {message}"):
             return Failure(kind=FailureKind.QUOTA, message=message, code=code), None
         case "rate_limit_exceeded":
-            asked = _TRY_AGAIN.search(message)
-            delay_s = float(asked[1]) / (1000 if asked[2].lower() == "ms" else 1) if asked else 5.0
             kind = FailureKind.RATE_LIMITED
-            return Failure(kind=kind, message=message, code=code, retryable=True), delay_s
+            return Failure(kind=kind, message=message, code=code, retryable=True), _asked_delay_s(message)
         case "server_error" | None:
             return Failure(kind=FailureKind.SERVER_ERROR, message=message, code=code, retryable=True), None
         case "invalid_prompt":
             return Failure(kind=FailureKind.INVALID_PROMPT, message=message, code=code), None
         case _:
             return Failure(kind=FailureKind.REJECTED, message=message, code=code), None
+
+
+def _asked_delay_s(message: str) -> float:
+    """How long a rate limit's message asks to wait."""
+    asked = _TRY_AGAIN.search(message)
+    if asked is None:
+        return 5.0
+    minutes, number, unit = asked.groups()
+    return 60 * int(minutes or 0) + float(number) / (1000 if unit.lower() == "ms" else 1)
 
 
 def _rerun(
@@ -235,5 +243,5 @@ def _interval(run: RunView, age: float, policy: Policy) -> float:
     """Seconds to the next look: the server's wish, else a share of the time the run has been at work."""
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
-        return min(max(run.poll_after_s, shortest), longest)
+        return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest
     return min(max(age * LOOK_SHARE, policy.poll_first_s), policy.poll_longest_s)

@@ -3,11 +3,9 @@
 import asyncio
 import json
 import sys
-import uuid
-from datetime import UTC, datetime
 
 from threadmill.errors import SettingsError
-from threadmill.job import FailureKind, JobRecord, JobState, PromptJob
+from threadmill.job import FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import CreateThread, Delete
 from threadmill_worker.progress import Leftover, Progress
@@ -23,10 +21,8 @@ _REMEDIES = {
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Makes an empty thread and deletes it."""
     servers = Servers(settings, {})
-    job = PromptJob(prompt="probe", endpoint=name, assistant=settings.endpoints[name].assistant or "none")
-    record = JobRecord(id=str(uuid.uuid4()), state=JobState.RUNNING, job=job, created_at=datetime.now(UTC))
     try:
-        driver = servers.serve(record).driver
+        driver = servers.janitor(name)
     except NotServed as error:
         return False, str(error)
     progress = Progress(deadline_at=0, messages=0)

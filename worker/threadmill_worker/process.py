@@ -1,11 +1,11 @@
 """One worker process: its name, its servers, the jobs it has in hand. All of it lives in one event loop."""
 
 import asyncio
-import itertools
 import os
 import socket
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,49 +19,55 @@ from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt
 from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.sweep import Sweep
 
 log = structlog.get_logger(__name__)
 
 #: How often leases are renewed and wishes to cancel are noticed, in seconds; sooner if leases are short.
 HEARTBEAT_S = 1.0
 
-_BEATS_BETWEEN_CLEANINGS = 600
-
-
-class ShuttingDown(Exception):
-    """The process takes no more jobs; the message belongs back on the queue."""
+#: How often the process looks at itself, in seconds.
+WATCH_S = 5.0
 
 
 class WorkerProcess:
     """Runs the jobs whose ids it is given. Build and use it inside one event loop.
 
-    `requeue(job_id)` puts a job that is handed back on the queue again; it is called in a thread.
+    `send(job_id)` puts a message for a job on the queue; it is called in a thread.
     """
 
-    def __init__(self, settings: Settings, requeue: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
-        self._requeue = requeue
         self._ledger = Ledger(settings, self.name)
         self._servers = Servers(settings, functions.load(settings.tools))
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._sweep = Sweep(settings, self._ledger, self._servers, send)
         self._closing = False
-        self._heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        self._last_beat = self._last_job = time.monotonic()
+        self._beats = [
+            asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
+            asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
+            asyncio.create_task(self._repeat(WATCH_S, self._watch), name="watch"),
+            asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
+        ]
 
     async def run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Claims the job and sees it through. `job`: its fields, when a foreign client sent them along.
 
         Gives the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
-        Raises ShuttingDown.
         """
-        if self._closing:
-            raise ShuttingDown(job_id)
+        self._last_job = time.monotonic()
         if job is not None:
             try:
                 await self._ledger.create(job_id, _foreign(job))
             except InvalidJob as error:
                 return _refused(job_id, str(error)).model_dump(mode="json")
+        if self._closing:
+            self.handed_back.append(job_id)
+            return None
         record = await self._ledger.claim(job_id)
         if record is None:
             log.info("stepped back", job_id=job_id, reason="it has ended, is gone, or another worker holds it")
@@ -72,7 +78,9 @@ class WorkerProcess:
             log.warning("lease lost", job_id=job_id)
             return None
         except asyncio.CancelledError:
-            await self._hand_back(job_id)
+            if await self._ledger.hand_back(job_id):
+                self.handed_back.append(job_id)
+                log.info("job handed back", job_id=job_id)
             return None
         return result.model_dump(mode="json")
 
@@ -82,7 +90,8 @@ class WorkerProcess:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._heartbeat.cancel()
+        for beat in self._beats:
+            beat.cancel()
         await self._servers.close()
         await self._ledger.close()
 
@@ -90,17 +99,7 @@ class WorkerProcess:
         try:
             server = self._servers.serve(record)
         except NotServed as error:
-            result = JobResult(
-                job_id=record.id,
-                state=JobState.FAILED,
-                failure=error.failure,
-                attempts=record.attempts,
-                timings=Timings(
-                    created_at=record.created_at, started_at=record.started_at, finished_at=datetime.now(UTC)
-                ),
-                metadata=record.job.metadata,
-                batch=record.job.batch,
-            )
+            result = record.ended(JobState.FAILED, error.failure, datetime.now(UTC))
             await self._ledger.finish(result, (), record.job.endpoint or "")
             return result
         attempt = Attempt(record, server, self._ledger)
@@ -110,11 +109,6 @@ class WorkerProcess:
             return await task
         finally:
             del self._attempts[record.id], self._tasks[record.id]
-
-    async def _hand_back(self, job_id: str) -> None:
-        if await self._ledger.hand_back(job_id):
-            await asyncio.to_thread(self._requeue, job_id)
-            log.info("job handed back", job_id=job_id)
 
     def _card(self) -> Worker:
         return Worker(
@@ -127,19 +121,38 @@ class WorkerProcess:
 
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled jobs and lost leases, and tells producers that we live."""
-        for beat in itertools.count():
+        for job_id, news in (await self._ledger.renew(self._attempts)).items():
+            if news == "cancel" and job_id in self._attempts:
+                self._attempts[job_id].cancel()
+            elif job_id in self._tasks:
+                self._tasks[job_id].cancel()
+        await self._ledger.announce(self._card())
+        self._last_beat = time.monotonic()
+
+    async def _watch(self) -> None:
+        """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
+        now = time.monotonic()
+        if now - self._last_beat > self._settings.redis_patience_s:
+            self._give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
+        if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
+            self._last_job = now  # no room, or nothing to do: no reason to get jobs
+        elif now - self._last_job > self._settings.stall_s:
+            self._give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
+
+    def _give_up(self, reason: str) -> None:
+        log.critical("worker gives up", reason=reason)
+        os._exit(1)  # not sys.exit: Celery's threads may never end; our leases lapse, the sweep rescues the jobs
+
+    async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
+        """For as long as the process lives, whatever a step runs into."""
+        while True:
             try:
-                if beat % _BEATS_BETWEEN_CLEANINGS == 0:
-                    await self._ledger.forget_old_workers()
-                await self._ledger.announce(self._card())
-                for job_id, news in (await self._ledger.renew(self._attempts)).items():
-                    if news == "cancel" and job_id in self._attempts:
-                        self._attempts[job_id].cancel()
-                    elif job_id in self._tasks:
-                        self._tasks[job_id].cancel()
+                await step()
             except REDIS_AWAY as error:
                 log.warning("Redis is away", reason=str(error))
-            await asyncio.sleep(min(HEARTBEAT_S, self._settings.lease_s / 3))
+            except Exception:
+                log.exception("a periodic step failed", step=step.__qualname__)
+            await asyncio.sleep(every_s)
 
 
 def _foreign(job: Mapping[str, Any]) -> PromptJob:

@@ -1,6 +1,6 @@
 """The saved place of a job: frozen values in the process, JSON in the job's record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -53,7 +53,7 @@ class Progress:
     runs: int = 0
     reruns: int = 0
     rounds: int = 0  #: of tools, in the current run
-    outputs: dict[str, str] = field(default_factory=dict)  #: journal: call id -> output
+    outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False
     outcome: Outcome | None = None
@@ -68,12 +68,18 @@ class Progress:
 
     # Fields with compare=False alone are no reason to save: a successor does well without them.
 
+    @property
+    def spent(self) -> dict[str, Any]:
+        """What the job has cost so far, as fields of its result."""
+        return {"usage": self.usage, "runs": self.runs, "calls": self.calls, "lost_threads": self.lost_threads}
+
     def to_json(self) -> str:
         return _ADAPTER.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":
-        return _ADAPTER.validate_json(data)
+        """As saved; but how long the server has been in trouble counts from when we are back to see it."""
+        return replace(_ADAPTER.validate_json(data), trouble_since=None)
 
 
 _ADAPTER = TypeAdapter(Progress)

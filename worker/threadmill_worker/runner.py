@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, Timings
+from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState
 from threadmill.policy import Policy
 from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Wait
 from threadmill_worker.drivers.driver import Driver
@@ -128,31 +128,22 @@ class Attempt:
 
     async def _save(self) -> None:
         if self._progress != self._saved:
-            self._progress = replace(self._progress, calls=self._calls_before + self._server.driver.calls)
+            self._progress = self._counted()
             await self._ledger.save(self._record.id, self._progress)
             self._saved = self._progress
 
+    def _counted(self) -> Progress:
+        return replace(self._progress, calls=self._calls_before + self._server.driver.calls)
+
     async def _finish(self, outcome: Outcome) -> JobResult:
-        record, progress = self._record, self._progress
-        finished_at = datetime.fromtimestamp(self._clock(), UTC)
-        result = JobResult(
-            job_id=record.id,
-            state=outcome.state,
+        progress = self._counted()
+        result = self._record.ended(
+            outcome.state,
+            outcome.failure,
+            datetime.fromtimestamp(self._clock(), UTC),
             text=outcome.text,
             content=outcome.content,
-            usage=progress.usage,
-            runs=progress.runs,
-            attempts=record.attempts,
-            calls=self._calls_before + self._server.driver.calls,
-            lost_threads=progress.lost_threads,
-            failure=outcome.failure,
-            timings=Timings(
-                created_at=record.created_at,
-                started_at=record.started_at,
-                finished_at=max(finished_at, record.started_at or finished_at),  # clocks of two machines
-            ),
-            metadata=record.job.metadata,
-            batch=record.job.batch,
+            **progress.spent,
         )
         await self._ledger.finish(result, progress.leftovers, self._server.name)
         self._log.info(

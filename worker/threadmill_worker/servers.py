@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from threadmill.errors import SettingsError
-from threadmill.job import Failure, FailureKind, JobRecord
+from threadmill.job import Failure, FailureKind, JobRecord, PromptJob
 from threadmill.settings import Endpoint, Settings
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
+from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.functions import FunctionTool
 from threadmill_worker.runner import Server
 from threadmill_worker.tools import Toolbox
@@ -39,6 +40,13 @@ class Servers:
     def ready(self) -> list[str]:
         """The endpoints whose key this process has, or that need none."""
         return [name for name, endpoint in self._settings.endpoints.items() if not endpoint.missing_key()]
+
+    def janitor(self, name: str) -> Driver:
+        """A driver without a job, to delete things with; raises NotServed."""
+        if name not in self._settings.endpoints:
+            raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
+        endpoint, client, _ = self._opened(name)
+        return AssistantsDriver(client, endpoint, "", "", PromptJob(prompt="-"), None)
 
     def serve(self, record: JobRecord) -> Server:
         try:

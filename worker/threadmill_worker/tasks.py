@@ -4,6 +4,8 @@ One thread waits for each job in flight; the jobs themselves live together in on
 """
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -13,14 +15,14 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.concurrency.thread import TaskPool as ThreadPool
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore
 from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
 from threadmill.errors import SettingsError
 from threadmill.queue import TASK, make_app, send
 from threadmill.settings import Settings
 from threadmill_worker import log
-from threadmill_worker.process import ShuttingDown, WorkerProcess
+from threadmill_worker.process import WorkerProcess
 
 
 def make_worker_app(settings: Settings) -> Celery:
@@ -31,10 +33,7 @@ def make_worker_app(settings: Settings) -> Celery:
     @app.task(name=TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
     def run_job(task: Task, job: str | Mapping[str, Any]) -> dict[str, Any]:
         """`job`: an id from our own client; a job's fields from any other, whose task id becomes the job's."""
-        try:
-            result = shell.run(task.request.id, None if isinstance(job, str) else job)
-        except ShuttingDown:
-            raise Reject("shutting down", requeue=True) from None
+        result = shell.run(task.request.id, None if isinstance(job, str) else job)
         if result is None:  # Celery must store nothing: another delivery of the job will bring its result
             raise Ignore()
         return result
@@ -51,6 +50,7 @@ class _Shell:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._process: WorkerProcess | None = None
+        self._closing = False
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._start, weak=False)
         worker_shutting_down.connect(self._hand_back, weak=False)
@@ -75,12 +75,18 @@ class _Shell:
             sys.exit(f"threadmill: {error}")
 
     async def _open(self) -> WorkerProcess:
-        return WorkerProcess(self._settings, requeue=partial(send, self._app))
+        return WorkerProcess(self._settings, send=partial(send, self._app))
 
-    def _hand_back(self, **_: Any) -> None:
+    def _hand_back(self, sig: str, **_: Any) -> None:
         """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""
+        if self._closing:
+            os._exit(128 + getattr(signal, sig, signal.SIGTERM))  # asked twice: at once
+        self._closing = True
         if self._process is not None:
             asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
 
     def _stop(self, **_: Any) -> None:
+        """Celery consumes no more: what is sent now does not come back to us."""
+        for job_id in self._process.handed_back if self._process else ():
+            send(self._app, job_id)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -46,9 +46,11 @@ class Toolbox:
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> str:
         """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
         function = self._functions.get(call.name)
-        limit_s = (function and function.timeout_s) or self._endpoint.tool_timeout_s
+        limit_s = min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s)
+        if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
+            return _failed(call, "there was no time left for it")
         try:
-            async with asyncio.timeout(max(0.0, min(limit_s, time_left_s))):
+            async with asyncio.timeout(limit_s):
                 if function is not None:
                     output = await function.call(_arguments(call))
                 elif self._endpoint.plugins:
@@ -57,7 +59,7 @@ class Toolbox:
                     known = ", ".join(sorted(self._functions)) or "none"
                     raise ToolFailed(f"there is no tool of this name; there is: {known}")
         except TimeoutError:
-            output = _failed(call, f"it did not answer within {min(limit_s, time_left_s):.0f} s")
+            output = _failed(call, f"it did not answer within {limit_s:.3g} s")
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:

@@ -4,6 +4,7 @@ Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023
 """
 
 import re
+from collections.abc import Iterator
 
 import aiohttp
 import openai
@@ -32,16 +33,19 @@ _LONGEST_RETRY_AFTER_S = 300.0
 
 _TEXT_LIMIT = 500
 
+#: No connection was had: no such host, refused, no handshake, or none in time.
+_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
+
 
 def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Trouble:
     """The error of a call as a Trouble; `secret` never shows in it."""
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, action, secret)
-    cause = _root(error)
-    reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")[:_TEXT_LIMIT]
+    causes = list(_causes(error))
+    reason = f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": ")[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.
-    if isinstance(cause, aiohttp.ClientConnectorError | ConnectionRefusedError):
+    if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
         return NotDone(reason)
     return InDoubt(reason)
 
@@ -100,7 +104,9 @@ def _retry_after_s(error: openai.APIStatusError) -> float | None:
     return None
 
 
-def _root(error: BaseException) -> BaseException:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it, down to the root."""
     while (cause := error.__cause__ or error.__context__) is not None:
+        yield error
         error = cause
-    return error
+    yield error

@@ -1,0 +1,249 @@
+"""Every step that changes a job in Redis. A job's state changes nowhere else.
+
+Each script is one atomic step, so a crash at any point leaves a job in exactly one state, counted once, and
+bears repetition, so a lost reply is met by calling it again. The moment is Redis' own. The first argument
+of each is the key prefix; they make key names as keys.py does, and so need one Redis, not a cluster, as
+Celery's Redis broker does.
+"""
+
+_PRELUDE = """
+local prefix = ARGV[1]
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local stamp = string.format('%.6f', now)
+local function key(...) return prefix .. ':' .. table.concat({...}, ':') end
+local function is_terminal(state) return state == 'succeeded' or state == 'failed' or state == 'cancelled' end
+local function owned(id, owner) return owner ~= '' and redis.call('HGET', key('job', id), 'owner') == owner end
+
+-- The one place where a job changes its state.
+local function move(id, from, to)
+  redis.call('HSET', key('job', id), 'state', to)
+  if from then redis.call('ZREM', key('jobs', from), id) end
+  redis.call('ZADD', key('jobs', to), stamp, id)
+  redis.call('XADD', key('job', id, 'events'), 'MAXLEN', '~', 1000, '*', 'state', to)
+  local batch = redis.call('HGET', key('job', id), 'batch')
+  if batch then
+    if from then redis.call('HINCRBY', key('batch', batch), from, -1) end
+    redis.call('HINCRBY', key('batch', batch), to, 1)
+  end
+end
+
+local function drop_lease(id)
+  redis.call('ZREM', key('leases'), id)
+  redis.call('HDEL', key('job', id), 'owner')
+end
+
+-- A job that is open again must not lapse with the time set when it ended; its batch neither.
+local function keep(id)
+  local idempotency, batch = unpack(redis.call('HMGET', key('job', id), 'key', 'batch'))
+  redis.call('PERSIST', key('job', id))
+  redis.call('PERSIST', key('job', id, 'events'))
+  if idempotency then redis.call('PERSIST', key('key', idempotency)) end
+  if batch then
+    for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('PERSIST', key('batch', batch) .. part) end
+  end
+end
+"""
+
+#: id, job JSON, digest, idempotency key or '', batch or '' -> [id, state, digest, '1' if created]
+CREATE = (
+    _PRELUDE
+    + """
+local id, job, digest, idempotency, batch = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local existing = id
+if idempotency ~= '' then existing = redis.call('GET', key('key', idempotency)) or id end
+local state, old_digest = unpack(redis.call('HMGET', key('job', existing), 'state', 'digest'))
+if state then return {existing, state, old_digest, '0'} end
+redis.call('HSET', key('job', id), 'job', job, 'digest', digest, 'attempts', 0, 'created_at', stamp)
+if idempotency ~= '' then
+  redis.call('SET', key('key', idempotency), id)
+  redis.call('HSET', key('job', id), 'key', idempotency)
+end
+if batch ~= '' then
+  redis.call('HSET', key('job', id), 'batch', batch)
+  redis.call('ZADD', key('batch', batch, 'jobs'), stamp, id)
+  redis.call('ZADD', key('batches'), stamp, batch)
+end
+move(id, nil, 'queued')
+keep(id)
+return {id, 'queued', digest, '1'}
+"""
+)
+
+#: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]
+CLAIM = (
+    _PRELUDE
+    + """
+local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local state = redis.call('HGET', key('job', id), 'state')
+if not state then return {'missing'} end
+if is_terminal(state) then return {state} end
+if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
+redis.call('HSET', key('job', id), 'owner', owner)
+redis.call('HINCRBY', key('job', id), 'attempts', 1)
+redis.call('HSETNX', key('job', id), 'started_at', stamp)
+redis.call('ZADD', key('leases'), now + lease_s, id)
+if state == 'queued' then move(id, 'queued', 'running') end
+local claimed = redis.call('HGETALL', key('job', id))
+table.insert(claimed, 1, 'claimed')
+return claimed
+"""
+)
+
+#: owner, lease in seconds, ids... -> [id, 'lost' | 'cancel', ...]; a held job that is left alone is not named
+RENEW = (
+    _PRELUDE
+    + """
+local owner, lease_s = ARGV[2], tonumber(ARGV[3])
+local news = {}
+for i = 4, #ARGV do
+  local id = ARGV[i]
+  local holder, cancel = unpack(redis.call('HMGET', key('job', id), 'owner', 'cancel_requested'))
+  if holder ~= owner then
+    table.insert(news, id)
+    table.insert(news, 'lost')
+  else
+    redis.call('ZADD', key('leases'), 'XX', now + lease_s, id)
+    if cancel then
+      table.insert(news, id)
+      table.insert(news, 'cancel')
+    end
+  end
+end
+return news
+"""
+)
+
+#: id, owner, progress JSON -> 1, or 0 if the lease went to another worker
+SAVE = (
+    _PRELUDE
+    + """
+if not owned(ARGV[2], ARGV[3]) then return 0 end
+redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[4])
+return 1
+"""
+)
+
+#: id, owner -> 1, or 0 if the lease went to another worker; a job handed back spends no attempt
+HAND_BACK = (
+    _PRELUDE
+    + """
+if not owned(ARGV[2], ARGV[3]) then return 0 end
+redis.call('HINCRBY', key('job', ARGV[2]), 'attempts', -1)
+drop_lease(ARGV[2])
+move(ARGV[2], 'running', 'queued')
+return 1
+"""
+)
+
+#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value,
+#: leftovers as JSON... -> 'finished', 'missing', 'lost', or the state that forbids it
+FINISH = (
+    _PRELUDE
+    + """
+local id, owner, to, result, ttl = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local record = key('job', id)
+local from, idempotency, batch = unpack(redis.call('HMGET', record, 'state', 'key', 'batch'))
+if not from then return 'missing' end
+if is_terminal(from) then return from end
+if owner == '' and from ~= 'queued' then return from end
+if owner ~= '' and not owned(id, owner) then return 'lost' end
+redis.call('HSET', record, 'result', result, 'finished_at', stamp)
+redis.call('HDEL', record, 'progress', 'cancel_requested')
+drop_lease(id)
+move(id, from, to)
+redis.call('EXPIRE', record, ttl)
+redis.call('EXPIRE', key('job', id, 'events'), ttl)
+if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
+redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
+redis.call('EXPIRE', key('jobs', to), ttl)
+if batch then
+  redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
+  local open = redis.call('HMGET', key('batch', batch), 'queued', 'running')
+  if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then
+    for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
+    redis.call('ZREMRANGEBYSCORE', key('batches'), '-inf', now - ttl)
+    redis.call('EXPIRE', key('batches'), ttl)
+  end
+end
+for i = 9, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+redis.call('SET', ARGV[7], ARGV[8], 'EX', math.min(tonumber(ttl), 86400))
+redis.call('PUBLISH', ARGV[7], ARGV[8])
+return 'finished'
+"""
+)
+
+#: id -> the state the job is in; a running one is marked for its worker to see
+REQUEST_CANCEL = (
+    _PRELUDE
+    + """
+local state = redis.call('HGET', key('job', ARGV[2]), 'state')
+if state == 'running' then redis.call('HSET', key('job', ARGV[2]), 'cancel_requested', stamp) end
+return state or 'missing'
+"""
+)
+
+#: id, Celery's key -> 'queued' when sent again, else the state that forbids it; the result joins the history
+REDRIVE = (
+    _PRELUDE
+    + """
+local id = ARGV[2]
+local state, result, history = unpack(redis.call('HMGET', key('job', id), 'state', 'result', 'history'))
+if state ~= 'failed' and state ~= 'cancelled' then return state or 'missing' end
+redis.call('HSET', key('job', id), 'history', (history and (history .. '\\n') or '') .. result)
+redis.call('HDEL', key('job', id), 'result', 'finished_at', 'started_at')
+redis.call('HSET', key('job', id), 'attempts', 0)
+redis.call('DEL', ARGV[3])
+move(id, state, 'queued')
+keep(id)
+return 'queued'
+"""
+)
+
+#: most at a time -> [id, attempts spent, ...]: jobs whose lease has lapsed, queued again by this
+RESCUE = (
+    _PRELUDE
+    + """
+local rescued = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
+  local state, attempts = unpack(redis.call('HMGET', key('job', id), 'state', 'attempts'))
+  drop_lease(id)
+  if state == 'running' then
+    move(id, 'running', 'queued')
+    table.insert(rescued, id)
+    table.insert(rescued, attempts)
+  end
+end
+return rescued
+"""
+)
+
+#: seconds -> ids queued for longer than that
+LONG_QUEUED = (
+    _PRELUDE
+    + """
+return redis.call('ZRANGEBYSCORE', key('jobs', 'queued'), '-inf', string.format('%.6f', now - tonumber(ARGV[2])))
+"""
+)
+
+#: most at a time -> leftovers that are due
+DUE_LEFTOVERS = (
+    _PRELUDE
+    + """
+return redis.call('ZRANGEBYSCORE', key('leftovers'), '-inf', stamp, 'LIMIT', 0, ARGV[2])
+"""
+)
+
+#: leftover, first delay in seconds, most tries, ttl in seconds -> how often it was tried in vain
+POSTPONE_LEFTOVER = (
+    _PRELUDE
+    + """
+local tries = redis.call('HINCRBY', key('leftovers', 'tries'), ARGV[2], 1)
+local due = 'inf'
+if tries < tonumber(ARGV[4]) then due = string.format('%.6f', now + tonumber(ARGV[3]) * 2 ^ (tries - 1)) end
+redis.call('ZADD', key('leftovers'), 'XX', due, ARGV[2])
+redis.call('EXPIRE', key('leftovers'), ARGV[5])
+redis.call('EXPIRE', key('leftovers', 'tries'), ARGV[5])
+return tries
+"""
+)

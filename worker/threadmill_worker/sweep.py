@@ -1,0 +1,101 @@
+"""The sweep: what a dead worker, a lost message or an unwilling server left behind is put right.
+
+Every worker sweeps, one at a time. Celery alone would wait for its visibility timeout, an hour by default.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from threadmill.job import Failure, FailureKind, JobState, LeftoverRecord
+from threadmill.settings import Settings
+from threadmill_worker.actions import Delete
+from threadmill_worker.ledger import LeaseLost, Ledger
+from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.views import Deleted
+
+log = structlog.get_logger(__name__)
+
+#: A job is sent again if it has been queued for longer than this and no message of it is on the queue.
+#: Until then its message may be on its way: to the queue, or from the queue to a worker's claim.
+SEND_GRACE_S = 10.0
+
+#: After Redis was away every lease has lapsed: the living are given so long to renew theirs.
+RENEWAL_GRACE_S = 5.0
+
+#: Reading the whole queue is the sweep's dearest part: it is done once in so many sweeps.
+SWEEPS_PER_RESEND = 6
+
+
+class Sweep:
+    """`send(job_id)` puts a message on the queue; it is called in a thread."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, servers: Servers, send: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._servers = servers
+        self._send = send
+        self._turns = 0
+
+    async def once(self) -> None:
+        """Sweeps if it is our turn."""
+        if not await self._ledger.may_sweep(self._settings.sweep_s):
+            return
+        if await self._ledger.uptime_s() >= RENEWAL_GRACE_S:
+            await self._rescue()
+        if self._turns % SWEEPS_PER_RESEND == 0:
+            await self._send_lost()
+        self._turns += 1
+        for leftover in await self._ledger.due_leftovers():
+            await self._delete(leftover)
+
+    async def _rescue(self) -> None:
+        """Jobs whose worker died go back on the queue, as they stand; one that keeps killing them is failed."""
+        for job_id, attempts in await self._ledger.rescue():
+            if attempts >= self._settings.max_attempts:
+                await self._fail(job_id)
+            else:
+                await asyncio.to_thread(self._send, job_id)
+                log.warning("job rescued", job_id=job_id, attempts=attempts)
+
+    async def _fail(self, job_id: str) -> None:
+        record = await self._ledger.get(job_id)
+        if record is None:
+            return
+        message = f"{record.attempts} workers died or lost their lease over it; see their logs"
+        failure = Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
+        progress = Progress.from_json(record.progress) if record.progress else None
+        spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
+        result = record.ended(JobState.FAILED, failure, datetime.now(UTC), **spent)
+        try:
+            await self._ledger.finish_queued(result, leftovers, record.job.endpoint or "")
+        except LeaseLost:
+            return  # claimed after all
+        log.error("job failed", job_id=job_id, failure=FailureKind.ATTEMPTS_EXHAUSTED, attempts=record.attempts)
+
+    async def _send_lost(self) -> None:
+        """Queued jobs without a message get a new one. A message too many does no harm."""
+        queued = await self._ledger.long_queued(SEND_GRACE_S)
+        if not queued:
+            return
+        announced = {job_id async for job_id in self._ledger.messages()}
+        for job_id in queued:
+            if job_id not in announced:
+                await asyncio.to_thread(self._send, job_id)
+                log.warning("job sent again", job_id=job_id, reason="its message was lost")
+
+    async def _delete(self, leftover: LeftoverRecord) -> None:
+        try:
+            driver = self._servers.janitor(leftover.endpoint)
+            view = await driver.do(Delete(Leftover(leftover.kind, leftover.id)), Progress(deadline_at=0, messages=0))
+            reason = repr(view)
+        except NotServed as error:
+            view, reason = None, str(error)
+        if isinstance(view, Deleted):
+            await self._ledger.drop_leftover(leftover)
+            log.info("leftover deleted", **leftover.model_dump())
+        elif not await self._ledger.postpone_leftover(leftover):
+            log.error("leftover given up", reason=reason, **leftover.model_dump())
