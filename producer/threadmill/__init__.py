@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         ThreadmillError,
         WaitTimeout,
     )
-    from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, PromptJob
+    from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob
+    from threadmill.record import JobRecord
     from threadmill.settings import Settings
 
 _HOME = {
@@ -30,7 +31,8 @@ _HOME = {
         "ThreadmillError",
         "WaitTimeout",
     ),
-    "job": ("Failure", "FailureKind", "JobRecord", "JobResult", "JobState", "PromptJob"),
+    "job": ("Failure", "FailureKind", "JobResult", "JobState", "PromptJob"),
+    "record": ("JobRecord",),
     "settings": ("Settings",),
 }
 _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}

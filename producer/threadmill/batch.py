@@ -16,7 +16,8 @@ from typing import Any
 from threadmill.client import Client, JobHandle
 from threadmill.documents import BadDocument, Document, PromptTemplate
 from threadmill.errors import InvalidJob
-from threadmill.job import TERMINAL, Failure, FailureKind, JobRecord, JobState, PromptJob, Usage
+from threadmill.job import TERMINAL, Failure, FailureKind, JobState, PromptJob, Usage
+from threadmill.record import JobRecord
 from threadmill.results import ResultsFile
 
 #: Documents enqueued in one round trip.

@@ -15,8 +15,9 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable
-from threadmill.job import JobRecord, JobResult, JobState, PromptJob
+from threadmill.job import JobResult, JobState, PromptJob
 from threadmill.queue import make_app, send
+from threadmill.record import JobRecord, Leftover
 from threadmill.settings import Settings
 from threadmill.store import Store
 
@@ -74,7 +75,8 @@ class Client:
         handles = []
         for job, found in zip(checked, created, strict=True):
             if found.digest != job.digest:
-                raise KeyConflict(job.key or "", found.job_id, found.digest, job.digest)
+                there = self.get(found.job_id).job
+                raise KeyConflict(job.key or "", found.job_id, there.differences(job))
             if found.state is JobState.QUEUED:  # also one met again: its message may be lost, two do no harm
                 self._send(found.job_id)
             handles.append(JobHandle(found.job_id, found.state, found.is_new, self))
@@ -129,6 +131,14 @@ class Client:
         if state is JobState.QUEUED:
             self._send(job_id)
         return state
+
+    def leftovers(self) -> list[Leftover]:
+        """Remote things that outlived their jobs and are still to be deleted."""
+        return self.store.leftovers()
+
+    def retry_leftovers(self) -> int:
+        """Has workers try again to delete all of them, also those given up; gives their number."""
+        return self.store.retry_leftovers()
 
     def _send(self, job_id: str) -> None:
         try:

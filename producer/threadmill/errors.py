@@ -9,6 +9,8 @@
   - WaitTimeout       the job had not ended in time; it goes on
 """
 
+from collections.abc import Mapping
+
 
 class ThreadmillError(Exception):
     """The text names the thing, the reason and the remedy."""
@@ -23,12 +25,15 @@ class SettingsError(ThreadmillError):
 
 
 class KeyConflict(ThreadmillError):
-    def __init__(self, key: str, job_id: str, digest: str, new_digest: str) -> None:
-        super().__init__(
-            f"the key {key!r} belongs to job {job_id}, whose content differs "
-            f"(fingerprint {digest[:12]}, this one {new_digest[:12]}). Use another key for another content"
+    """`differences`: the fields that differ, each with the value of the job there is and the one refused."""
+
+    def __init__(self, key: str, job_id: str, differences: Mapping[str, tuple[object, object]]) -> None:
+        shown = "; ".join(
+            f"{name}: {_short(old)} there, {_short(new)} here" for name, (old, new) in differences.items()
         )
+        super().__init__(f"the key {key!r} belongs to job {job_id}, whose content differs ({shown}). Use another key")
         self.job_id = job_id
+        self.differences = differences
 
 
 class JobNotFound(ThreadmillError, LookupError):
@@ -47,6 +52,11 @@ class StoreUnavailable(ThreadmillError):
 class WaitTimeout(ThreadmillError, TimeoutError):
     def __init__(self, job_id: str, timeout_s: float) -> None:
         super().__init__(f"job {job_id} had not ended after {timeout_s:g} s; it goes on, wait again")
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def without_password(url: str) -> str:

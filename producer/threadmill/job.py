@@ -63,6 +63,10 @@ class FailureKind(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: its workers died or gave up on it too often
 
 
+#: Fields by which a job is found; they say nothing of what it asks.
+_NOT_CONTENT = {"key", "batch"}
+
+
 class _Border(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -166,9 +170,14 @@ class PromptJob(_Border):
 
     @property
     def digest(self) -> str:
-        """Fingerprint of the content, without the idempotency key it is compared under."""
-        content = self.model_dump_json(exclude={"key", "batch"}, exclude_defaults=True)
+        """Fingerprint of the content: what must not differ between jobs of one idempotency key."""
+        content = self.model_dump_json(exclude=_NOT_CONTENT, exclude_defaults=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def differences(self, other: Self) -> dict[str, tuple[object, object]]:
+        """The content fields in which the two differ, with both values."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in type(self).model_fields}
+        return {name: pair for name, pair in pairs.items() if name not in _NOT_CONTENT and pair[0] != pair[1]}
 
 
 class Failure(_Border):
@@ -225,79 +234,6 @@ class JobResult(BaseModel):
     @property
     def ok(self) -> bool:
         return self.state is JobState.SUCCEEDED
-
-
-class JobRecord(BaseModel):
-    """A job as it stands in Redis; the fields of its hash, and its id."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    state: JobState
-    job: PromptJob
-    attempts: int = 0
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    owner: str | None = None  #: the worker that holds the lease
-    cancel_requested: bool = False
-    progress: str | None = None  #: the worker's saved place, its own JSON
-    result: JobResult | None = None
-    history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
-
-    def ended(self, state: JobState, failure: Failure | None, at: datetime, **more: Any) -> JobResult:
-        """The result of this job, ended at a moment; `more` are further fields of JobResult."""
-        return JobResult(
-            job_id=self.id,
-            state=state,
-            failure=failure,
-            attempts=self.attempts,
-            timings=Timings(
-                created_at=self.created_at,
-                started_at=self.started_at,
-                finished_at=max(at, self.started_at or at),  # the clocks of two machines
-            ),
-            metadata=self.job.metadata,
-            batch=self.job.batch,
-            **more,
-        )
-
-    @classmethod
-    def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        """A record from its hash."""
-        result = fields.get("result")
-        return cls.model_validate(
-            {
-                **fields,
-                "id": job_id,
-                "job": PromptJob.read(fields["job"]),
-                "result": JobResult.model_validate_json(result) if result else None,
-                "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
-                "cancel_requested": "cancel_requested" in fields,
-            }
-        )
-
-
-class LeftoverRecord(BaseModel):
-    """A remote thing that outlived its job, still to be deleted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    endpoint: str
-    kind: str  #: "thread"
-    id: str
-
-
-class Worker(BaseModel):
-    """What a worker process announces of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    seen_at: datetime
-    concurrency: int
-    jobs: int  #: in hand
-    endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
 
 
 def explain(error: ValidationError) -> str:

@@ -1,5 +1,7 @@
 """The producer's verbs on the records in Redis: create once, get, wait, cancel, redrive, list."""
 
+import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +14,8 @@ from redis.commands.core import Script
 
 from threadmill import keys, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, WaitTimeout
-from threadmill.job import (
-    Failure,
-    FailureKind,
-    JobRecord,
-    JobResult,
-    JobState,
-    PromptJob,
-    Worker,
-)
+from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob
+from threadmill.record import JobRecord, Leftover, Worker
 from threadmill.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
@@ -179,6 +174,29 @@ class Store:
             Finished(cursor, fields["job"], JobState(fields["state"]))
             for cursor, fields in self._read(self._keys.batch_done(batch), after, block_s)
         ]
+
+    def leftovers(self) -> list[Leftover]:
+        """Remote things still to be deleted, those due first; the ones given up last."""
+        with self._reaching():
+            due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
+            tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_tries))
+        return [
+            Leftover(
+                **json.loads(member),
+                tries=int(tries.get(member, 0)),
+                due_at=None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC),
+            )
+            for member, moment in due
+        ]
+
+    def retry_leftovers(self) -> int:
+        """Makes all of them due now, as if never tried; gives their number."""
+        with self._reaching():
+            members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
+            if members:
+                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, time.time()), xx=True)
+                self._redis.delete(self._keys.leftover_tries)
+        return len(members)
 
     def workers(self) -> list[Worker]:
         """The workers that were alive within the last day."""

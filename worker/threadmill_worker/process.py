@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 from threadmill.errors import InvalidJob
-from threadmill.job import Failure, FailureKind, JobRecord, JobResult, JobState, PromptJob, Timings, Worker
+from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob, Timings
+from threadmill.record import JobRecord, Worker
 from threadmill.settings import Settings
 from threadmill_worker import functions
 from threadmill_worker.ledger import LeaseLost, Ledger

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from threadmill.errors import SettingsError
-from threadmill.job import Failure, FailureKind, JobRecord, PromptJob
+from threadmill.job import Failure, FailureKind, PromptJob
+from threadmill.record import JobRecord
 from threadmill.settings import Endpoint, Settings
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect

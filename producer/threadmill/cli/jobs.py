@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,10 +24,13 @@ from threadmill.cli.app import (
 )
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
-from threadmill.job import TERMINAL, JobRecord, JobResult, JobState
+from threadmill.job import OPEN, JobResult, JobState
+from threadmill.record import JobRecord
 from threadmill.settings import Settings
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
+SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB...]", help="Job ids.", show_default=False)]
+OfBatch = Annotated[str | None, typer.Option("--batch", help="Those of this batch.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]
 
 
@@ -39,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(result)
     app.command(epilog="Example: threadmill wait $(cat ids.txt) --timeout-s 600")(wait)
     app.command(epilog="Examples: threadmill cancel JOB | threadmill cancel --batch NAME")(cancel)
+    app.command(epilog="Examples: threadmill redrive JOB | threadmill redrive --batch NAME")(redrive)
     app.command(epilog="Example: threadmill jobs --state failed --limit 20")(jobs)
 
 
@@ -106,24 +111,37 @@ def wait(
         raise typer.Exit(Exit.FAILED)
 
 
-def cancel(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", show_default=False)] = None,
-    batch: Annotated[str | None, typer.Option(help="All jobs of this batch that have not ended.")] = None,
-    as_json: AsJson = False,
-) -> None:
+def cancel(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
     """Stop jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
     client = Client()
-    ids = list(jobs or ())
-    if batch is not None:
-        ids += [each.id for each in client.jobs(batch=batch, limit=sys.maxsize) if each.state not in TERMINAL]
-    elif not ids:
+    states = {job: client.cancel(job) for job in _chosen(client, jobs, batch, OPEN)}
+    _print_states(states, as_json, {JobState.RUNNING: "is being cancelled", JobState.CANCELLED: "cancelled"})
+
+
+def redrive(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
+    """Send failed or cancelled jobs again; with --batch all failed ones. Earlier results stay in history."""
+    client = Client()
+    states = {job: client.redrive(job) for job in _chosen(client, jobs, batch, {JobState.FAILED})}
+    _print_states(states, as_json, {JobState.QUEUED: "queued"})
+
+
+def _chosen(client: Client, jobs: list[str] | None, batch: str | None, states: Container[JobState]) -> list[str]:
+    """The jobs named, and those of the batch in one of the states."""
+    if not jobs and batch is None:
         raise typer.BadParameter("name jobs, or --batch NAME")
-    states = {job: client.cancel(job) for job in ids}
+    of_batch = client.jobs(batch=batch, limit=sys.maxsize) if batch is not None else []
+    return [*(jobs or ()), *(each.id for each in of_batch if each.state in states)]
+
+
+def _print_states(states: Mapping[str, JobState], as_json: bool, words: Mapping[JobState, str]) -> None:
+    """`words`: what to call the states that mean it was done; in another one a job was left alone."""
     if as_json:
         put_json(states)
-        return
-    for job, state in states.items():
-        put(f"{job} {'is being cancelled' if state is JobState.RUNNING else state}")
+    else:
+        for job, state in states.items():
+            put(f"{job}  {words.get(state, f'left alone: it is {state}')}")
+    if not all(state in words for state in states.values()):
+        raise typer.Exit(Exit.FAILED)
 
 
 def jobs(
@@ -173,6 +191,7 @@ def _summary(record: JobRecord) -> dict[str, Any]:
         "started_at": record.started_at and record.started_at.isoformat(),
         "finished_at": record.finished_at and record.finished_at.isoformat(),
         "worker": record.owner,
+        "redriven": len(record.history) or None,
         "failure": failure and f"{failure.kind}: {failure.message}",
     }
 

@@ -198,14 +198,19 @@ class AssistantsDriver:
 
     async def _run(self, call: Awaitable[Any]) -> RunView:
         raw = await self._counted(call)
-        return parse_run(parse_object(raw.text), raw.headers.get("openai-poll-after-ms"))
+        return parse_run(parse_object(self._text(raw)), raw.headers.get("openai-poll-after-ms"))
 
     async def _call(self, call: Awaitable[Any]) -> dict[str, Any]:
-        return parse_object((await self._counted(call)).text)
+        return parse_object(self._text(await self._counted(call)))
 
     async def _counted(self, call: Awaitable[Any]) -> Any:
         self.calls += 1
         return await call
+
+    def _text(self, raw: Any) -> str:
+        """The reply, without our key should the server repeat it."""
+        text, key = str(raw.text), api_key(self._endpoint)
+        return text.replace(key, "[key]") if key else text
 
     def _mark(self, what: str) -> dict[str, str]:
         return {_MARK: f"{self._job_id}/{what}"}

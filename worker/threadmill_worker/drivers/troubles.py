@@ -51,8 +51,8 @@ def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Tr
 
 
 def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str | None) -> Trouble:
-    status, code = error.status_code, error.code
-    message = _text(error, secret)
+    status, message = error.status_code, _text(error, secret)
+    code = None if error.code is None else _without(secret, str(error.code))  # some servers send a number
 
     def refused(kind: FailureKind) -> Refused:
         return Refused(Failure(kind=kind, message=message, code=code))
@@ -60,7 +60,7 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        if {code, error.type} & _QUOTA_CODES or "exceeded your current quota" in message:
+        if {code, str(error.type)} & _QUOTA_CODES or "exceeded your current quota" in message:
             return refused(FailureKind.QUOTA)
         return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
     if status in (408, 409) or status >= 500:
@@ -86,9 +86,11 @@ def _text(error: openai.APIStatusError, secret: str | None) -> str:
     location = error.response.headers.get("location")
     if location:
         text = f"redirected to {location}: check base_url"
-    if secret:
-        text = text.replace(secret, "[key]")
-    return f"{error.status_code} {text}"[:_TEXT_LIMIT]
+    return f"{error.status_code} {_without(secret, text)}"[:_TEXT_LIMIT]
+
+
+def _without(secret: str | None, text: str) -> str:
+    return text.replace(secret, "[key]") if secret else text
 
 
 def _retry_after_s(error: openai.APIStatusError) -> float | None:

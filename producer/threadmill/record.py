@@ -1,0 +1,89 @@
+"""What is kept in Redis: of jobs, of workers, and of remote things still to be deleted."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from threadmill.job import Failure, JobResult, JobState, PromptJob, Timings
+
+
+class JobRecord(BaseModel):
+    """A job as it stands in Redis; the fields of its hash, and its id."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    state: JobState
+    job: PromptJob
+    attempts: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    owner: str | None = None  #: the worker that holds the lease
+    cancel_requested: bool = False
+    progress: str | None = None  #: the worker's saved place, its own JSON
+    result: JobResult | None = None
+    history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
+
+    def ended(self, state: JobState, failure: Failure | None, at: datetime, **more: Any) -> JobResult:
+        """The result of this job, ended at a moment; `more` are further fields of JobResult."""
+        return JobResult(
+            job_id=self.id,
+            state=state,
+            failure=failure,
+            attempts=self.attempts,
+            timings=Timings(
+                created_at=self.created_at,
+                started_at=self.started_at,
+                finished_at=max(at, self.started_at or at),  # the clocks of two machines
+            ),
+            metadata=self.job.metadata,
+            batch=self.job.batch,
+            **more,
+        )
+
+    @classmethod
+    def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
+        """A record from its hash."""
+        result = fields.get("result")
+        return cls.model_validate(
+            {
+                **fields,
+                "id": job_id,
+                "job": PromptJob.read(fields["job"]),
+                "result": JobResult.model_validate_json(result) if result else None,
+                "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
+                "cancel_requested": "cancel_requested" in fields,
+            }
+        )
+
+
+class LeftoverRecord(BaseModel):
+    """A remote thing that outlived its job, still to be deleted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    kind: str  #: "thread"
+    id: str
+
+
+class Leftover(LeftoverRecord):
+    """The same, with how it stands."""
+
+    tries: int  #: in vain
+    due_at: datetime | None  #: None: given up, until someone asks for a retry
+
+
+class Worker(BaseModel):
+    """What a worker process announces of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    seen_at: datetime
+    concurrency: int
+    jobs: int  #: in hand
+    endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
