@@ -41,7 +41,16 @@ EXPIRES_S = 60.0
 STOPPING_S = 7.0
 
 #: How a run may end, and how it takes being cancelled.
-ENDS = ("completed", "empty", "incomplete", "server_error", "rate_limit_exceeded", "content_filter", "cancelled", "hangs")
+ENDS = (
+    "completed",
+    "empty",
+    "incomplete",
+    "server_error",
+    "rate_limit_exceeded",
+    "content_filter",
+    "cancelled",
+    "hangs",
+)
 STOPS = ("at once", "slow", "never", "refused")
 
 
@@ -102,7 +111,12 @@ class Run:
         elif self.round < self.life.rounds:
             self.status = "requires_action"
         else:
-            ends = {"empty": "completed", "completed": "completed", "incomplete": "incomplete", "cancelled": "cancelled"}
+            ends = {
+                "empty": "completed",
+                "completed": "completed",
+                "incomplete": "incomplete",
+                "cancelled": "cancelled",
+            }
             self.status = ends.get(self.life.end, "failed")
 
     def view(self) -> RunView:

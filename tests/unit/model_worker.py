@@ -4,8 +4,8 @@ from collections import Counter
 from enum import StrEnum
 
 from hypothesis import note
-
 from tests.unit.model_server import ModelServer
+
 from threadmill.job import Failure, FailureKind, JobState
 from threadmill.policy import Policy
 from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Settle, StartRun, Wait
@@ -97,12 +97,14 @@ class ModelWorker:
             raise Crash
         match action:
             case Decide() | AbandonRun():
-                return self._conclude(action)
+                self._conclude(action)
+                return
             case Wait(until):
                 self.now = until + 0.01
                 view = None
             case CallTools():
-                view = self._call_tools(action, fault)
+                self._call_tools(action, fault)
+                view = None
             case Finish():
                 raise AssertionError("see_through ends before it")
             case _:
@@ -115,8 +117,7 @@ class ModelWorker:
             self._cancel_wanted = True
             if self.progress.outcome is not None:
                 raise Crash  # the runner leaves the job at its saved place
-            view = InDoubt("interrupted to cancel the job")
-        if view is not None:
+        elif view is not None:
             self.progress = observe(self.progress, action, view, POLICY, self.now)
         self.most_troubles = max(self.most_troubles, self.progress.troubles)
 

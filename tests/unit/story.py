@@ -1,0 +1,143 @@
+"""Plays a job through: the server's part is a script, the steps are the runner's, and only waits take time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from threadmill.job import Failure, FailureKind, JobState
+from threadmill.policy import Policy
+from threadmill_worker.actions import (
+    AbandonRun,
+    Action,
+    AddMessage,
+    CallTools,
+    CancelRun,
+    Decide,
+    Delete,
+    Finish,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.observe import conclude, observe
+from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.views import (
+    AnswerRead,
+    Deleted,
+    Gone,
+    InDoubt,
+    MessageAdded,
+    NotDone,
+    NothingFound,
+    OutputReady,
+    Refused,
+    RunView,
+    ThreadCreated,
+    ToolCall,
+    View,
+)
+
+START = 1_800_000_000.0
+TIMEOUT_S = 3600.0
+CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
+
+QUEUED, RUNNING, COMPLETED, INCOMPLETE, EXPIRED, CANCELLING, STOPPED, ODD = (
+    RunView("?", status)
+    for status in (
+        "queued", "in_progress", "completed", "incomplete", "expired", "cancelling", "cancelled", "pondering",
+    )
+)  # fmt: skip
+LOST = InDoubt("timeout")
+BUSY = NotDone("slow down", FailureKind.RATE_LIMITED)
+GONE = Gone("No thread found")
+REFUSED = Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
+
+
+def asks(*calls: str) -> RunView:
+    return RunView("?", "requires_action", tuple(ToolCall(call, "weigh", "{}") for call in calls))
+
+
+def failed(code: str | None, message: str = "") -> RunView:
+    return RunView("?", "failed", error_code=code, error_message=message)
+
+
+@dataclass(frozen=True)
+class Story:
+    actions: tuple[Action, ...]
+    moments: tuple[float, ...]  #: when each action was taken, in seconds from the start
+    progress: Progress
+    outcome: Outcome
+
+    @property
+    def kind(self) -> FailureKind | None:
+        return self.outcome.failure.kind if self.outcome.failure else None
+
+    @property
+    def told(self) -> str:
+        """What was done, without the waits."""
+        return " ".join(type(action).__name__ for action in self.actions if not isinstance(action, Wait | Finish))
+
+    def times(self, kind: type[Action]) -> list[float]:
+        return [moment for moment, action in zip(self.moments, self.actions, strict=True) if isinstance(action, kind)]
+
+
+#: What the server shows where a script says nothing else.
+USUAL: Mapping[type[Action], Sequence[View]] = {
+    AddMessage: [MessageAdded()],
+    StartRun: [QUEUED],
+    Look: [COMPLETED],
+    CancelRun: [STOPPED],
+    Settle: [NothingFound()],
+    SubmitOutputs: [QUEUED],
+    ReadAnswer: [ANSWER],
+    Delete: [Deleted()],
+}
+
+
+def play(
+    script: Mapping[type[Action], Sequence[View]] = {},
+    *,
+    messages: int = 1,
+    policy: Policy = Policy(),  # noqa: B008
+    cancel_at: type[Action] | None = None,
+    overdue_at: type[Action] | None = None,
+) -> Story:
+    """The views of a kind of action are shown one after the other, the last one again and again.
+
+    `cancel_at`, `overdue_at`: the owner cancels, or the deadline passes, during the first action of this kind.
+    """
+    now, progress = START, Progress(deadline_at=START + TIMEOUT_S, messages=messages)
+    done: list[tuple[float, Action]] = []
+    shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
+    for _ in range(1000):
+        action = next_action(progress, policy, now)
+        done.append((now - START, action))
+        progress = intend(progress, action)
+        if isinstance(action, Finish):
+            return Story(tuple(step[1] for step in done), tuple(step[0] for step in done), progress, action.outcome)
+        assert not isinstance(action, Wait) or action.until > now, "a wait that does not wait"
+        if isinstance(action, overdue_at or ()):
+            now, overdue_at = max(now, progress.deadline_at), None
+        if isinstance(action, cancel_at or ()):
+            cancel_at = None
+            progress = conclude(progress, Decide(CANCELLED), policy, now)
+            continue
+        match action:
+            case Wait(until):
+                now = max(now, until)
+            case Decide() | AbandonRun():
+                progress = conclude(progress, action, policy, now)
+            case CallTools(calls):
+                for call in calls:
+                    progress = observe(progress, action, OutputReady(call.id, f"{call.id} done"), policy, now)
+            case _:
+                views = shown.get(type(action), [ThreadCreated(f"thread_{len(done)}")])
+                view = views.pop(0) if len(views) > 1 else views[0]
+                if isinstance(view, RunView):
+                    view = replace(view, id=progress.run.id if progress.run else f"run_{progress.runs + 1}")
+                progress = observe(progress, action, view, policy, now)
+    raise AssertionError("the job does not end")

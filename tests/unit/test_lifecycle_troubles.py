@@ -1,0 +1,134 @@
+"""The life of a job whose calls get no usable reply, told as stories."""
+
+import pytest
+from tests.unit.story import (
+    ANSWER,
+    BUSY,
+    COMPLETED,
+    GONE,
+    LOST,
+    QUEUED,
+    REFUSED,
+    RUNNING,
+    asks,
+    play,
+)
+
+from threadmill.job import FailureKind, JobState
+from threadmill.policy import Policy
+from threadmill_worker.actions import (
+    Action,
+    AddMessage,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Delete,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+)
+from threadmill_worker.lifecycle import TIDY_TRIES
+from threadmill_worker.views import (
+    Deleted,
+    MessageAdded,
+    NotDone,
+    NothingFound,
+    ThreadCreated,
+    View,
+)
+
+POLICY = Policy()
+
+
+def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
+    story = play({StartRun: [NotDone("slow down", retry_after_s=7.0), BUSY, QUEUED]})
+    assert story.told.startswith("CreateThread StartRun StartRun StartRun Look")
+    assert story.times(StartRun) == pytest.approx([0, 7, 8])
+    assert story.progress.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [(AddMessage, MessageAdded()), (StartRun, QUEUED), (SubmitOutputs, RUNNING)],
+)
+def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Action], found: View) -> None:
+    story = play({Look: [asks("a"), COMPLETED], call: [LOST], Settle: [found]}, messages=33)
+    assert f"{call.__name__} Settle" in story.told
+    assert len(story.times(call)) == 1
+    assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "found", "landed"),
+    [
+        (CreateThread, NothingFound(), ThreadCreated("thread")),
+        (AddMessage, NothingFound(), MessageAdded()),
+        (StartRun, NothingFound(), QUEUED),
+        (SubmitOutputs, asks("a"), QUEUED),
+    ],
+)
+def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
+    call: type[Action], found: View, landed: View
+) -> None:
+    story = play({Look: [asks("a"), COMPLETED], call: [LOST, landed], Settle: [found]}, messages=33)
+    assert f"{call.__name__} Settle {call.__name__}" in story.told
+    assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
+    assert story.progress.lost_threads == (call is CreateThread)
+    assert len(story.times(CallTools)) == 1
+
+
+@pytest.mark.parametrize("trouble", [LOST, BUSY])
+@pytest.mark.parametrize("call", [CreateThread, StartRun, Look, ReadAnswer])
+def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(call: type[Action], trouble: View) -> None:
+    story = play({call: [trouble], CancelRun: [trouble], Settle: [LOST], Delete: [trouble]})
+    assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
+    assert story.moments[-1] < POLICY.unreachable_s + 300
+    assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
+
+
+@pytest.mark.parametrize("call", [AddMessage, StartRun, Look, SubmitOutputs, ReadAnswer])
+def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Action]) -> None:
+    again: dict[type[Action], View] = {
+        AddMessage: MessageAdded(),
+        StartRun: QUEUED,
+        Look: COMPLETED,
+        SubmitOutputs: QUEUED,
+        ReadAnswer: ANSWER,
+    }
+    story = play({Look: [asks("a"), COMPLETED], call: [GONE, again[call]]}, messages=33)
+    assert f"{call.__name__} CreateThread AddMessage StartRun" in story.told
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.told.endswith("Delete Delete")
+
+
+def test_a_refused_call_ends_the_job_and_tidies_up() -> None:
+    story = play({StartRun: [REFUSED]})
+    assert story.kind is FailureKind.UNAUTHORISED
+    assert story.told == "CreateThread StartRun Delete"
+
+
+def test_a_refused_look_for_a_run_that_may_be_there_is_tried_again_so_that_it_can_be_stopped() -> None:
+    story = play({StartRun: [LOST], Settle: [REFUSED, RUNNING]})
+    assert story.kind is FailureKind.UNAUTHORISED
+    assert story.told == "CreateThread StartRun Settle Settle CancelRun Delete"
+
+
+def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
+    story = play({Delete: [LOST]})
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert [leftover.tries for leftover in story.progress.leftovers] == [TIDY_TRIES]
+    first, *others = story.times(Delete)
+    assert [moment - first for moment in others] == pytest.approx([0.5, 1.5, 3.5, 7.5])
+
+
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [([Deleted()], ["thread_1"]), ([LOST, LOST, Deleted()], ["thread_1"]), ([LOST], ["thread_1", "thread_2"])],
+)
+def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list[View], left: list[str]) -> None:
+    created = [ThreadCreated("thread_1"), ThreadCreated("thread_2")]
+    story = play({CreateThread: created, Look: [GONE, COMPLETED], Delete: [LOST] * TIDY_TRIES + second})
+    assert [(leftover.id, leftover.tries) for leftover in story.progress.leftovers] == [(id, TIDY_TRIES) for id in left]
+    assert len(set(story.times(Delete))) == len(story.times(Delete)), "each after a wait"

@@ -1,0 +1,261 @@
+"""What single views change, and the small rules: intervals, reasons, answers, troubles, the saved form."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.story import QUEUED, RUNNING, START, asks, failed
+
+from threadmill.job import FailureKind, JobState, Usage
+from threadmill.policy import Policy
+from threadmill_worker.actions import (
+    Action,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Delete,
+    Finish,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.observe import BACKOFF_LONGEST_S, HINT_RANGE_S, LOOK_SHARE, observe
+from threadmill_worker.progress import Intent, Leftover, Outcome, Progress
+from threadmill_worker.views import (
+    AnswerRead,
+    Deleted,
+    InDoubt,
+    NotDone,
+    NothingFound,
+    OutputReady,
+    RunView,
+    ThreadCreated,
+    ToolCall,
+    View,
+)
+
+POLICY = Policy()
+LEFTOVER = Leftover("thread", "thread_1")
+JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messages_sent=1, leftovers=(LEFTOVER,))
+
+
+def see(progress: Progress, action: Action, view: View, after_s: float = 0.0) -> Progress:
+    return observe(progress, action, view, POLICY, START + after_s)
+
+
+def under_way(run: RunView = RUNNING) -> Progress:
+    """A job whose run was started at START."""
+    return see(JOB, StartRun(1), replace(run, id="run_1"))
+
+
+def answered(*blocks: dict[str, Any]) -> Outcome:
+    outcome = see(under_way(RunView("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks)).outcome
+    assert outcome is not None
+    return outcome
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": {"value": value, "annotations": []}}
+
+
+def job_of_a_run_that_takes(run_s: float, jitter: float) -> tuple[int, float]:
+    """The HTTP calls of the whole job, and how long after the run's end its answer is read."""
+    now, calls, read_at = START, 0, 0.0
+    progress = Progress(deadline_at=START + 3600, messages=1)
+    while not isinstance(action := next_action(progress, POLICY, now), Finish):
+        if isinstance(action, Wait):
+            now += (action.until - now) * (1 + jitter)
+            continue
+        calls += 1
+        match action:
+            case CreateThread():
+                view: View = ThreadCreated("thread_1")
+            case ReadAnswer():
+                view, read_at = AnswerRead((text("42"),)), now
+            case Delete():
+                view = Deleted()
+            case _:
+                view = RunView("run_1", "completed" if now >= START + run_s else "in_progress")
+        progress = see(intend(progress, action), action, view, after_s=now - START)
+    return calls, read_at - (START + run_s)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.03, 0.05, 0.08, 0.1])
+def test_a_run_of_five_seconds_costs_nine_calls_at_most_and_its_answer_is_soon_there(jitter: float) -> None:
+    calls, late_s = job_of_a_run_that_takes(5.0, jitter)
+    assert calls <= 9
+    assert late_s <= 1.5
+
+
+@pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
+def test_an_answer_is_late_by_a_quarter_of_its_runs_time_at_most(run_s: float) -> None:
+    calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
+    assert late_s <= 1.1 * min(max(POLICY.poll_first_s, run_s * LOOK_SHARE), POLICY.poll_longest_s)
+    assert calls <= 20 + run_s / POLICY.poll_longest_s
+
+
+@pytest.mark.parametrize(
+    ("wish_s", "waits_s"),
+    [(2.5, 2.5), (0.0, HINT_RANGE_S[0]), (500.0, HINT_RANGE_S[1]), (float("nan"), HINT_RANGE_S[0])],
+)
+def test_the_servers_wish_for_the_next_look_is_honoured_within_bounds(wish_s: float, waits_s: float) -> None:
+    progress = under_way(replace(RUNNING, poll_after_s=wish_s))
+    assert progress.look_at == START + waits_s
+
+
+@pytest.mark.parametrize(("age_s", "waits_s"), [(0, POLICY.poll_first_s), (12, 3.0), (500, POLICY.poll_longest_s)])
+def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> None:
+    progress = see(under_way(), Look("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
+    assert progress.look_at - START == pytest.approx(age_s + waits_s)
+
+
+@pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
+def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Action) -> None:
+    progress = see(under_way(asks("a")), action, RunView("run_1", "cancelling"), after_s=500)
+    assert progress.look_at - START == pytest.approx(500 + POLICY.poll_first_s)
+
+
+@pytest.mark.parametrize(
+    ("message", "delay_s"),
+    [
+        ("Rate limit reached. Please try again in 12.3s.", 12.3),
+        ("try again in 120ms", 0.12),
+        ("Please try again in 1m26.4s", 86.4),
+        ("Please try again in ... s", 5.0),
+        ("Please try again in 99999999999999999999s", 5.0),
+        ("slow down", 5.0),
+    ],
+)
+def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(message: str, delay_s: float) -> None:
+    progress = see(under_way(), Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
+    assert progress.run is None
+    assert progress.wait_until - START == pytest.approx(delay_s)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        failed("rate_limit_exceeded", "You exceeded your current quota, please check your plan and billing details."),
+        failed("insufficient_quota"),
+        failed(None, "You exceeded your current quota"),
+    ],
+)
+def test_a_spent_quota_is_permanent_however_it_is_told(run: RunView) -> None:
+    outcome = see(under_way(), Look("run_1"), replace(run, id="run_1")).outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.retryable) == (FailureKind.QUOTA, False)
+
+
+def test_an_answer_is_the_text_of_all_blocks_with_the_blocks_as_sent() -> None:
+    blocks = (text("one"), {"type": "image_file", "image_file": {"file_id": "file_1"}}, text("two"))
+    assert answered(*blocks) == Outcome(JobState.SUCCEEDED, "one\n\ntwo", blocks)
+
+
+def test_a_refusal_is_an_answer_and_its_words_are_the_text() -> None:
+    outcome = answered({"type": "refusal", "refusal": "I will not"})
+    assert (outcome.state, outcome.text) == (JobState.SUCCEEDED, "I will not")
+
+
+@pytest.mark.parametrize("blocks", [(), (text(""),), (text(" \n"),), ({"type": "text"},)])
+def test_an_answer_without_content_is_empty(blocks: tuple[dict[str, Any], ...]) -> None:
+    outcome = answered(*blocks)
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.EMPTY_ANSWER
+
+
+def test_an_answer_that_was_cut_tells_by_which_limit() -> None:
+    run = RunView("?", "incomplete", incomplete_reason="max_completion_tokens")
+    outcome = see(under_way(run), ReadAnswer("run_1"), AnswerRead((text("half an"),))).outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert (outcome.text, outcome.failure.code) == ("half an", "max_completion_tokens")
+
+
+def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
+    spent = RunView("run_1", "expired", usage=Usage(prompt_tokens=2, completion_tokens=1, total_tokens=3))
+    progress = see(under_way(), Look("run_1"), spent)
+    progress = see(progress, StartRun(2), replace(QUEUED, id="run_2"))
+    progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
+    progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
+    assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
+
+
+def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
+    progress = under_way(asks("a", "b"))
+    action = next_action(progress, POLICY, START)
+    assert isinstance(action, CallTools)
+    progress = see(progress, action, OutputReady("b", "done"))
+    assert next_action(progress, POLICY, START) == CallTools((ToolCall("a", "weigh", "{}"),), action.until)
+    progress = see(progress, action, OutputReady("a", "done"))
+    assert next_action(progress, POLICY, START) == SubmitOutputs("run_1", {"a": "done", "b": "done"})
+
+
+def test_the_journal_is_the_runs_own_since_the_next_may_use_the_same_call_ids() -> None:
+    progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "of the first run"))
+    progress = see(progress, Look("run_1"), RunView("run_1", "expired"))
+    progress = see(progress, StartRun(2), replace(asks("a"), id="run_2"))
+    assert isinstance(next_action(progress, POLICY, START + 1), CallTools)
+
+
+@pytest.mark.parametrize(("expires_s", "until_s"), [(100.0, 95.0), (None, POLICY.run_limit_s - 5), (9000.0, 3600.0)])
+def test_tools_have_until_shortly_before_their_run_expires(expires_s: float | None, until_s: float) -> None:
+    progress = under_way(replace(asks("a"), expires_at=START + expires_s if expires_s else None))
+    action = next_action(progress, POLICY, START)
+    assert isinstance(action, CallTools)
+    assert action.until - START == pytest.approx(until_s)
+
+
+def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None:
+    progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
+    submit = next_action(progress, POLICY, START)
+    progress = see(intend(progress, submit), submit, replace(asks("a"), id="run_1"))
+    assert next_action(progress, POLICY, START) == Wait(START + POLICY.poll_first_s)
+    assert next_action(progress, POLICY, START + POLICY.poll_first_s) == submit
+
+
+def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound() -> None:
+    progress, waits = under_way(), []
+    for _ in range(9):
+        progress = see(progress, Look("run_1"), InDoubt("timeout"))
+        waits.append(progress.wait_until - START)
+    assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
+    progress = see(progress, Look("run_1"), replace(RUNNING, id="run_1"))
+    assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
+
+
+def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:
+    lost = see(intend(JOB, StartRun(1)), StartRun(1), InDoubt("timeout"))
+    assert see(lost, Settle(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
+
+
+@pytest.mark.parametrize(("view", "intent"), [(NotDone("429"), None), (InDoubt("timeout"), Intent.START_RUN)])
+def test_only_a_call_in_doubt_is_settled(view: View, intent: Intent | None) -> None:
+    assert see(intend(JOB, StartRun(1)), StartRun(1), view).intent is intent
+
+
+def test_a_settle_in_trouble_leaves_its_call_in_doubt() -> None:
+    progress = intend(JOB, StartRun(1))
+    assert see(progress, Settle(Intent.START_RUN), NotDone("429")).intent is Intent.START_RUN
+
+
+def test_progress_survives_being_saved() -> None:
+    progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "\u5b8c\u6210 \U0001f600"))
+    progress = replace(progress, outcome=answered(text("42")), wait_until=START + 1, look_at=START + 2, calls=7)
+    again = Progress.from_json(progress.to_json())
+    assert (again, again.wait_until, again.look_at, again.calls) == (progress, START + 1, START + 2, 7)
+
+
+def test_a_successor_does_not_count_the_time_nobody_was_there_as_the_servers_trouble() -> None:
+    progress = see(under_way(), Look("run_1"), InDoubt("timeout"))
+    progress = Progress.from_json(progress.to_json())
+    assert see(progress, Look("run_1"), InDoubt("timeout"), after_s=2000).outcome is None
+
+
+def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
+    progress = under_way()
+    assert see(progress, Look("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
