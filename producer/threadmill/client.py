@@ -46,7 +46,8 @@ class JobHandle:
 class Client:
     """Enqueues jobs and reads them back. Thread-safe; connects on first use.
 
-    `settings`: default `Settings.load()`. Every call raises StoreUnavailable when Redis does not answer.
+    `settings`: default `Settings.load()`. Calls raise StoreUnavailable when Redis does not answer: at once, but
+    for a `wait` that has begun, which bears it for the settings' `redis_patience_s`.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:

@@ -66,10 +66,10 @@ def celery_key(job_id: str) -> str:
     return f"celery-task-meta-{job_id}"
 
 
-def finish_args(prefix: str, owner: str, result: JobResult, ttl_s: int, leftovers: list[str]) -> list[str | int]:
-    """The arguments of FINISH: record, counters and what `AsyncResult(job_id)` reads change in one step."""
+def celery_meta(result: JobResult) -> str:
+    """A result as Celery's Redis backend keeps it."""
     body = result.model_dump(mode="json")
-    celery_meta = {
+    meta = {
         "status": "SUCCESS",  # the task did its work; whether the job succeeded stands in the result
         "result": body,
         "traceback": None,
@@ -77,14 +77,19 @@ def finish_args(prefix: str, owner: str, result: JobResult, ttl_s: int, leftover
         "date_done": body["timings"]["finished_at"],
         "task_id": result.job_id,
     }
+    return json.dumps(meta, ensure_ascii=False)
+
+
+def finish_args(prefix: str, owner: str, result: JobResult, ttl_s: int, leftovers: list[str]) -> list[str | int]:
+    """The arguments of FINISH: record, counters and what `AsyncResult(job_id)` reads change in one step."""
     return [
         prefix,
         result.job_id,
         owner,
         result.state,
-        json.dumps(body, ensure_ascii=False),
+        json.dumps(result.model_dump(mode="json"), ensure_ascii=False),
         ttl_s,
         celery_key(result.job_id),
-        json.dumps(celery_meta, ensure_ascii=False),
+        celery_meta(result),
         *leftovers,
     ]

@@ -95,7 +95,8 @@ class Local:
         redis = self._start("redis", [redis_server(), "-"], config)
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         self.environment["THREADMILL_REDIS_URL"] = url
-        self.settings = self.settings.model_copy(update={"redis_url": url})
+        # A Redis of this command's own that has ended does not come back: no use waiting for it.
+        self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})
         redis.wait_until(lambda: _answers(Store(self.settings)))
 
     def _start_emulator(self) -> None:
@@ -104,7 +105,6 @@ class Local:
         address = re.search(r"listening on (http://[\d.:]+)", emulator.log())
         assert address is not None
         base_url = f"{address[1]}/api/assts/v1"
-        self.environment["THREADMILL_ENDPOINTS__EMULATOR__KIND"] = "emulator"
         self.environment["THREADMILL_ENDPOINTS__EMULATOR__BASE_URL"] = base_url
         endpoint = self.settings.endpoints["emulator"].model_copy(update={"base_url": base_url})
         endpoints = self.settings.endpoints | {"emulator": endpoint}

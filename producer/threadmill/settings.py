@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -112,7 +113,7 @@ class Settings(BaseSettings):
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     default_endpoint: str | None = None
-    endpoints: dict[str, Endpoint] = {}
+    endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
     tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
     concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
     stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
-    redis_patience_s: PositiveFloat = 600  #: how long a worker bears Redis being away
+    redis_patience_s: PositiveFloat = 600  #: how long a worker, and who waits for a result, bear Redis being away
 
     @classmethod
     def load(cls) -> Self:
@@ -146,15 +147,25 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=find_config())
 
-    @model_validator(mode="after")
-    def _known_endpoints(self) -> Self:
-        known = dict(self.endpoints)
-        known.setdefault("emulator", Endpoint.model_validate({"kind": "emulator"}))
+    @field_validator("endpoints", mode="before")
+    @classmethod
+    def _built_in(cls, endpoints: Any) -> Any:
+        """The emulator is always there, DaVinci where there is a key for it; neither need name its kind."""
+        if not isinstance(endpoints, dict):
+            return endpoints
+        known: dict[str, Any] = {"emulator": {}}
         if os.environ.get("DAVINCI_API_KEY"):
-            known.setdefault("davinci", Endpoint.model_validate({"kind": "davinci"}))
-        object.__setattr__(self, "endpoints", known)
-        if self.default_endpoint is not None and self.default_endpoint not in known:
-            raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {', '.join(known)}")
+            known["davinci"] = {}
+        return {
+            name: {"kind": name, **fields} if isinstance(fields, dict) and name in list(EndpointKind) else fields
+            for name, fields in (known | endpoints).items()
+        }
+
+    @model_validator(mode="after")
+    def _known_default(self) -> Self:
+        if self.default_endpoint is not None and self.default_endpoint not in self.endpoints:
+            known = ", ".join(self.endpoints)
+            raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}")
         return self
 
     def require_key(self, name: str) -> None:

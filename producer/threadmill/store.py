@@ -3,11 +3,12 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.commands.core import Script
@@ -20,6 +21,12 @@ from threadmill.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
 _BLOCK_S = 5.0
+
+#: Between two tries of a reader while Redis is away: doubles from the first to the longest.
+_PAUSE_FIRST_S = 0.1
+_PAUSE_LONGEST_S = 2.0
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,10 @@ class Finished:
 
 
 class Store:
-    """Blocking calls on one Redis; every one raises StoreUnavailable when Redis does not answer."""
+    """Blocking calls on one Redis; each raises StoreUnavailable when Redis does not answer.
+
+    They do so at once, but for a reader that waits for results: it bears Redis being away for `redis_patience_s`.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -101,17 +111,30 @@ class Store:
 
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
         """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
-        stop_at = None if timeout_s is None else time.monotonic() + timeout_s
+        stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        record = self.get(job_id)
         seen = "0-0"
-        while True:
-            record = self.get(job_id)
-            if record.result is not None:
-                return record.result
-            left = _BLOCK_S if stop_at is None else min(_BLOCK_S, stop_at - time.monotonic())
+        while record.result is None:
+            left = min(_BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
-            for entry in self._read(self._keys.events(job_id), seen, left):
+            for entry in self._patiently(partial(self._read, self._keys.events(job_id), seen, left), stop_at):
                 seen = entry[0]
+            record = self._patiently(partial(self.get, job_id), stop_at)
+        return record.result
+
+    def _patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
+        """Repeats a read while Redis is away, until `stop_at` at the latest."""
+        stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
+        pause_s = _PAUSE_FIRST_S
+        while True:
+            try:
+                return read()
+            except StoreUnavailable:
+                if time.monotonic() + pause_s > stop_at:
+                    raise
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
     def _read(self, stream: str, after: str, block_s: float) -> list[tuple[str, dict[str, str]]]:
         block_ms = max(1, int(block_s * 1000))
@@ -170,10 +193,8 @@ class Store:
 
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
-        return [
-            Finished(cursor, fields["job"], JobState(fields["state"]))
-            for cursor, fields in self._read(self._keys.batch_done(batch), after, block_s)
-        ]
+        entries = self._patiently(partial(self._read, self._keys.batch_done(batch), after, block_s))
+        return [Finished(cursor, fields["job"], JobState(fields["state"])) for cursor, fields in entries]
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""

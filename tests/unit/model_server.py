@@ -88,7 +88,8 @@ class Run:
     def calls(self) -> tuple[ToolCall, ...]:
         if self.status != "requires_action":
             return ()
-        return tuple(ToolCall(f"{self.id}/call_{self.round}.{n}", "weigh", "{}") for n in range(self.life.calls))
+        asked = [f"{self.round}.{n}" for n in range(self.life.calls)]  # by a rerun again, under other ids
+        return tuple(ToolCall(f"{self.id}/{what}", "weigh", f'"{what}"') for what in asked)
 
     def live_on(self, now: float) -> None:
         """Brings the status up to the moment."""

@@ -59,8 +59,8 @@ class ModelWorker:
         self.progress = job
         self.happened: set[Fault] = set()
         self.most_troubles = 0
-        self.executed: Counter[str] = Counter()  #: tool calls
-        self._journaled: set[str] = set()  #: tool calls whose output has been saved
+        self.executed: Counter[str] = Counter()  #: tool calls, by arguments
+        self._journaled: set[str] = set()  #: tool calls, by arguments whose output has been saved
         self._abandoned: set[str] = set()  #: runs that were told to stop and did not
         self._cancel_wanted = False
         self._saved = job.to_json()
@@ -141,7 +141,7 @@ class ModelWorker:
         """One after the other, which the lifecycle cannot tell from all at once."""
         for call in action.calls:
             assert call.id not in self._journaled, "a finished tool call runs again"
-            self.executed[call.id] += 1
+            self.executed[call.arguments] += 1
             if fault in CRASHES | CANCELS and call == action.calls[-1]:
                 return
             view = OutputReady(call.id, f"output of {call.id}")

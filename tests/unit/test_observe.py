@@ -195,11 +195,37 @@ def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for()
     assert next_action(progress, POLICY, START) == SubmitOutputs("run_1", {"a": "done", "b": "done"})
 
 
-def test_the_journal_is_the_runs_own_since_the_next_may_use_the_same_call_ids() -> None:
-    progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "of the first run"))
+def rerun_asking(call: ToolCall, first: OutputReady) -> Progress:
+    """A second run asks for `call`, after a first one that had `first` for its call `a` has expired."""
+    progress = see(under_way(asks("a")), CallTools((), 0), first)
     progress = see(progress, Look("run_1"), RunView("run_1", "expired"))
-    progress = see(progress, StartRun(2), replace(asks("a"), id="run_2"))
-    assert isinstance(next_action(progress, POLICY, START + 1), CallTools)
+    return see(progress, StartRun(2), RunView("run_2", "requires_action", (call,)))
+
+
+def test_a_finished_call_is_not_made_again_when_a_rerun_repeats_it() -> None:
+    progress = rerun_asking(ToolCall("b", "weigh", " {} "), OutputReady("a", "3 kg"))
+    assert next_action(progress, POLICY, START + 1) == SubmitOutputs("run_2", {"b": "3 kg"})
+
+
+@pytest.mark.parametrize(
+    ("call", "first"),
+    [
+        (ToolCall("b", "weigh", "{}"), OutputReady("a", "the scales are broken", reusable=False)),
+        (ToolCall("b", "weigh", '{"what": "a crate"}'), OutputReady("a", "3 kg")),
+        (ToolCall("a", "measure", "{}"), OutputReady("a", "3 kg")),
+    ],
+    ids=["it failed, or is declared repeatable", "other arguments", "another tool under the same call id"],
+)
+def test_a_call_without_an_output_to_reuse_is_made(call: ToolCall, first: OutputReady) -> None:
+    action = next_action(rerun_asking(call, first), POLICY, START + 1)
+    assert isinstance(action, CallTools)
+    assert action.calls == (call,)
+
+
+def test_a_call_that_one_run_repeats_is_made_again() -> None:
+    progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "3 kg"))
+    progress = see(progress, SubmitOutputs("run_1", {}), replace(asks("b"), id="run_1"))
+    assert isinstance(next_action(progress, POLICY, START + 5), CallTools)
 
 
 @pytest.mark.parametrize(("expires_s", "until_s"), [(100.0, 95.0), (None, POLICY.run_limit_s - 5), (9000.0, 3600.0)])

@@ -22,7 +22,15 @@ def main() -> int:
         settings = settings.model_copy(update={"concurrency": options.concurrency})
     app = make_worker_app(settings)
     app.worker_main(
-        ["worker", "--loglevel", options.log_level, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+        [
+            "--quiet",
+            "worker",
+            "--loglevel",
+            options.log_level,
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
     )
     return 0
 

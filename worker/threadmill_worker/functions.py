@@ -22,6 +22,7 @@ class FunctionTool:
     name: str
     function: Callable[..., Any]
     timeout_s: float | None
+    repeatable: bool
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -51,7 +52,10 @@ class FunctionTool:
 
 def load(tools: Mapping[str, Tool]) -> dict[str, FunctionTool]:
     """Imports the functions of the settings; raises SettingsError, which names the one that is not there."""
-    return {name: FunctionTool(name, _import(name, tool.function), tool.timeout_s) for name, tool in tools.items()}
+    return {
+        name: FunctionTool(name, _import(name, tool.function), tool.timeout_s, tool.repeatable)
+        for name, tool in tools.items()
+    }
 
 
 def _import(name: str, target: str) -> Callable[..., Any]:

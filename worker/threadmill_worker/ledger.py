@@ -22,6 +22,9 @@ from threadmill_worker.retry import while_redis_is_away
 _WORKER_KEPT = timedelta(days=1)
 
 
+#: A refusal waits so long for its sender, as Celery's results do by default.
+_REFUSAL_KEPT = timedelta(days=1)
+
 #: Entries read from Redis in one go.
 _AT_ONCE = 500
 
@@ -95,6 +98,14 @@ class Ledger:
         """The same for a job that nobody holds. Raises LeaseLost if someone has claimed it."""
         await self._end("", result, leftovers, endpoint)
 
+    async def refuse(self, result: JobResult) -> None:
+        """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
+        key, meta = keys.celery_key(result.job_id), keys.celery_meta(result)
+        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
+            with attempt:
+                if await self._redis.set(key, meta, nx=True, ex=_REFUSAL_KEPT):
+                    await self._redis.publish(key, meta)
+
     async def _end(self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
         ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
@@ -164,7 +175,10 @@ class Ledger:
 
     async def announce(self, worker: Worker) -> None:
         """Tells producers of this worker."""
-        await self._redis.hset(self._keys.workers, worker.name, worker.model_dump_json())
+        async with self._redis.pipeline() as pipe:
+            pipe.hset(self._keys.workers, worker.name, worker.model_dump_json())
+            pipe.expire(self._keys.workers, _WORKER_KEPT)
+            await pipe.execute()
 
     async def forget_old_workers(self) -> None:
         """Drops what workers announced that nobody has seen for a day."""

@@ -1,6 +1,5 @@
 """How what came of an action changes the saved place of a job. PURE: the other half of lifecycle.py."""
 
-import re
 from dataclasses import replace
 from typing import assert_never
 
@@ -16,7 +15,8 @@ from threadmill_worker.actions import (
     Settle,
     SubmitOutputs,
 )
-from threadmill_worker.progress import Intent, Leftover, Outcome, Progress
+from threadmill_worker.endings import answer_of, reason_of
+from threadmill_worker.progress import FinishedCall, Intent, Leftover, Outcome, Progress
 from threadmill_worker.views import (
     ENDED,
     AnswerRead,
@@ -30,6 +30,7 @@ from threadmill_worker.views import (
     Refused,
     RunView,
     ThreadCreated,
+    ToolCall,
     Trouble,
     View,
 )
@@ -44,9 +45,8 @@ HINT_RANGE_S = (0.25, 10.0)
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
 
-_QUOTA = re.compile(r"exceeded your current quota|insufficient_quota|credit balance", re.IGNORECASE)
-#: "Please try again in 12.3s", "... in 120ms", "... in 1m26.4s".
-_TRY_AGAIN = re.compile(r"try again in (?:(\d{1,3})m)?(\d{1,5}(?:\.\d+)?)\s*(ms|s)\b", re.IGNORECASE)
+#: The same once the outcome is known, whatever the server says.
+TIDY_WAIT_S = 5.0
 
 
 def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
@@ -68,10 +68,10 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1)
         case RunView():
             return _see(progress, action, view, policy, now)
-        case OutputReady(call_id, output):
-            return replace(progress, outputs={**progress.outputs, call_id: output})
+        case OutputReady():
+            return _journal(progress, view)
         case AnswerRead(blocks):
-            return replace(progress, outcome=_answer(progress, blocks))
+            return replace(progress, outcome=answer_of(progress.run, blocks))
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see lifecycle._wind_up.
@@ -109,16 +109,36 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if run.status in ENDED and (before is None or before.status not in ENDED):
         progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
+    progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(progress, intent=None, run=run, look_at=now + _interval(run, now - news_at, policy))
     return progress if progress.outcome else _judge(progress, run, policy, now)
+
+
+def _journal(progress: Progress, done: OutputReady) -> Progress:
+    """Keeps an output for its call, and for the same call of a later run."""
+    progress = replace(progress, outputs={**progress.outputs, done.call_id: done.output})
+    if not done.reusable or progress.run is None:
+        return progress
+    kept = FinishedCall(done.output, progress.runs)
+    new = {call.signature: kept for call in progress.run.calls if call.id == done.call_id}
+    return replace(progress, finished=progress.finished | new)
+
+
+def _recall(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
+    """Outputs an earlier run of the job has paid for, by the ids under which this one asks for them.
+
+    A call that the same run repeats is made again: the model wants to know anew.
+    """
+    found = {call.id: progress.finished.get(call.signature) for call in calls}
+    return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
 def _judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Progress:
     """What a status means for the job; the open ones and those with an answer mean nothing yet."""
     match run.status:
         case "failed":
-            failure, delay_s = _reason(run)
+            failure, delay_s = reason_of(run)
             if not failure.retryable:
                 return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
             return _rerun(progress, failure, policy, now, delay_s=delay_s)
@@ -138,32 +158,6 @@ def _judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Prog
             return progress
 
 
-def _reason(run: RunView) -> tuple[Failure, float | None]:
-    """Why a run failed, and how long the server asks to wait. Unknown codes are taken as permanent."""
-    code, message = run.error_code, run.error_message or "the server gave no reason"
-    match code:
-        case "rate_limit_exceeded" | "insufficient_quota" | None if _QUOTA.search(f"{code} {message}"):
-            return Failure(kind=FailureKind.QUOTA, message=message, code=code), None
-        case "rate_limit_exceeded":
-            kind = FailureKind.RATE_LIMITED
-            return Failure(kind=kind, message=message, code=code, retryable=True), _asked_delay_s(message)
-        case "server_error" | None:
-            return Failure(kind=FailureKind.SERVER_ERROR, message=message, code=code, retryable=True), None
-        case "invalid_prompt":
-            return Failure(kind=FailureKind.INVALID_PROMPT, message=message, code=code), None
-        case _:
-            return Failure(kind=FailureKind.REJECTED, message=message, code=code), None
-
-
-def _asked_delay_s(message: str) -> float:
-    """How long a rate limit's message asks to wait."""
-    asked = _TRY_AGAIN.search(message)
-    if asked is None:
-        return 5.0
-    minutes, number, unit = asked.groups()
-    return 60 * int(minutes or 0) + float(number) / (1000 if unit.lower() == "ms" else 1)
-
-
 def _rerun(
     progress: Progress, failure: Failure, policy: Policy, now: float, *,
     delay_s: float | None = None, new_thread: bool = False,
@@ -180,29 +174,6 @@ def _rerun(
     return replace(progress, run=None, intent=None, reruns=progress.reruns + 1, wait_until=now + delay_s)
 
 
-def _answer(progress: Progress, blocks: tuple[dict[str, object], ...]) -> Outcome:
-    """The job's outcome from the content of the run's messages."""
-    texts = [_block_text(block) for block in blocks]
-    text = "\n\n".join(part for part in texts if part)
-    run = progress.run
-    if run is not None and run.status == "incomplete":
-        reason = run.incomplete_reason or "a limit"
-        message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
-        failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
-        return Outcome(JobState.FAILED, text, blocks, failure)
-    if not any(block.get("type") != "text" or _block_text(block).strip() for block in blocks):
-        message = "the run completed without a message"
-        failure = Failure(kind=FailureKind.EMPTY_ANSWER, message=message, retryable=True)
-        return Outcome(JobState.FAILED, text, blocks, failure)
-    return Outcome(JobState.SUCCEEDED, text, blocks)
-
-
-def _block_text(block: dict[str, object]) -> str:
-    text = block.get("text") if block.get("type") == "text" else block.get("refusal")
-    value = text.get("value") if isinstance(text, dict) else text
-    return value if isinstance(value, str) else ""
-
-
 def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, now: float) -> Progress:
     """A call gave no usable reply."""
     since = progress.trouble_since if progress.trouble_since is not None else now
@@ -210,6 +181,8 @@ def _bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, 
     wait_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** (troubles - 1))
     if isinstance(trouble, NotDone):
         wait_s = trouble.retry_after_s or wait_s
+    if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
+        wait_s = min(wait_s, TIDY_WAIT_S)
     if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle):
         progress = replace(progress, intent=None)  # it did not land
     progress = replace(progress, troubles=troubles, trouble_since=since, wait_until=now + wait_s)

@@ -45,9 +45,11 @@ class WorkerProcess:
         self._servers = Servers(settings, functions.load(settings.tools))
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._runs: set[asyncio.Future[Any]] = set()
         self._sweep = Sweep(settings, self._ledger, self._servers, send)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
+        log.info("worker started", worker=self.name, endpoints=self._servers.ready, concurrency=settings.concurrency)
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -60,12 +62,20 @@ class WorkerProcess:
 
         Gives the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
         """
+        running = asyncio.ensure_future(self._run(job_id, job))
+        self._runs.add(running)
+        running.add_done_callback(self._runs.discard)
+        return await running
+
+    async def _run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
         if job is not None:
             try:
                 await self._ledger.create(job_id, _foreign(job))
             except InvalidJob as error:
-                return _refused(job_id, str(error)).model_dump(mode="json")
+                log.warning("job refused", job_id=job_id, reason=str(error))
+                await self._ledger.refuse(refusal := _refused(job_id, str(error)))
+                return refusal.model_dump(mode="json")
         if self._closing:
             self.handed_back.append(job_id)
             return None
@@ -90,9 +100,10 @@ class WorkerProcess:
         self._closing = True
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._runs, return_exceptions=True)  # by then all are handed back
         for beat in self._beats:
             beat.cancel()
+        await asyncio.gather(*self._beats, return_exceptions=True)
         await self._servers.close()
         await self._ledger.close()
 

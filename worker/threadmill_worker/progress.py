@@ -29,6 +29,14 @@ class Leftover:
 
 
 @dataclass(frozen=True)
+class FinishedCall:
+    """A tool call that is done, for the same call of a later run."""
+
+    output: str
+    run: int  #: the ordinal of the run that made it
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How the job ends; from here on only tidying up is left."""
 
@@ -54,6 +62,7 @@ class Progress:
     reruns: int = 0
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
+    finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False
     outcome: Outcome | None = None

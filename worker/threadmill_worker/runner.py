@@ -19,7 +19,7 @@ from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Outcome, Progress
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import InDoubt, OutputReady, ToolCall, View
+from threadmill_worker.views import OutputReady, ToolCall, View
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,7 @@ class Attempt:
         self._saved = self._progress if record.progress else None
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
+        self._interrupted = False
         self._task: asyncio.Task[JobResult] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
@@ -59,24 +60,30 @@ class Attempt:
         """To the end of the job. Raises LeaseLost; CancelledError leaves the job at its saved place."""
         self._task = asyncio.current_task()
         while True:
+            if self._cancel_wanted and self._progress.outcome is None:
+                self._conclude(Decide(_CANCELLED))
             action = next_action(self._progress, self._server.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
             try:
                 await self._carry_out(action)
             except asyncio.CancelledError:
-                if not self._cancel_wanted or self._progress.outcome is not None:
+                # An interrupted call is in doubt like one whose reply was lost: its intent stands.
+                if not self._take_interruption():
                     raise
-                self._task and self._task.uncancel()
-                self._observe(action, InDoubt("interrupted to cancel the job"))
-            if self._cancel_wanted and self._progress.outcome is None:
-                self._conclude(Decide(_CANCELLED))
 
     def cancel(self) -> None:
         """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted."""
-        if self._task is not None and not self._cancel_wanted:
+        if not self._cancel_wanted:
             self._cancel_wanted = True
-            self._task.cancel()
+            if self._task is not None and self._progress.outcome is None:
+                self._interrupted = True
+                self._task.cancel()
+
+    def _take_interruption(self) -> bool:
+        """Whether the task was cancelled by `cancel` alone, and not to hand the job back as well."""
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted and self._task is not None and self._task.uncancel() == 0
 
     async def _carry_out(self, action: Action) -> None:
         self._progress = intend(self._progress, action)
@@ -103,10 +110,7 @@ class Attempt:
         thread = self._progress.thread_id or ""
 
         async def call_one(call: ToolCall) -> OutputReady:
-            time_left_s = until - self._clock()
-            return OutputReady(
-                call.id, await self._server.toolbox.call(call, thread, self._server.assistant, time_left_s)
-            )
+            return await self._server.toolbox.call(call, thread, self._server.assistant, until - self._clock())
 
         tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
         try:

@@ -77,16 +77,18 @@ class _Shell:
     async def _open(self) -> WorkerProcess:
         return WorkerProcess(self._settings, send=partial(send, self._app))
 
-    def _hand_back(self, sig: str, **_: Any) -> None:
+    def _hand_back(self, **_: Any) -> None:
         """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""
-        if self._closing:
-            os._exit(128 + getattr(signal, sig, signal.SIGTERM))  # asked twice: at once
         self._closing = True
+        for number in (signal.SIGTERM, signal.SIGINT):  # asked twice: at once, in place of Celery's own handlers
+            signal.signal(number, lambda asked, _: os._exit(128 + asked))
         if self._process is not None:
             asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
 
-    def _stop(self, **_: Any) -> None:
+    def _stop(self, sender: Any, **_: Any) -> None:
         """Celery consumes no more: what is sent now does not come back to us."""
+        if self._closing:
+            sender.exitcode = 0  # Celery's is 1 after Ctrl-C
         for job_id in self._process.handed_back if self._process else ():
             send(self._app, job_id)
         self._loop.call_soon_threadsafe(self._loop.stop)

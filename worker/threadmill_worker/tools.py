@@ -15,7 +15,7 @@ from threadmill.job import explain
 from threadmill.settings import Endpoint
 from threadmill_worker.functions import FunctionTool
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.views import ToolCall
+from threadmill_worker.views import OutputReady, ToolCall
 
 
 class ToolFailed(Exception):
@@ -43,12 +43,11 @@ class Toolbox:
             return None
         return [self._functions[tool].definition if isinstance(tool, str) else dict(tool) for tool in tools]
 
-    async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> str:
+    async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
         """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
         function = self._functions.get(call.name)
-        limit_s = min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s)
-        if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
-            return _failed(call, "there was no time left for it")
+        limit_s = max(0.0, min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s))
+        reusable = False
         try:
             async with asyncio.timeout(limit_s):
                 if function is not None:
@@ -58,15 +57,16 @@ class Toolbox:
                 else:
                     known = ", ".join(sorted(self._functions)) or "none"
                     raise ToolFailed(f"there is no tool of this name; there is: {known}")
+            reusable = not (function and function.repeatable)
         except TimeoutError:
-            output = _failed(call, f"it did not answer within {limit_s:.3g} s")
+            output = _failed(call, f"it did not answer within {limit_s:.0f} s")
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
             output = _failed(call, str(error) if isinstance(error, ToolFailed) else f"{type(error).__name__}: {error}")
         if self._key:
             output = output.replace(self._key, "[key]")
-        return cut(output, self._endpoint.tool_output_limit)
+        return OutputReady(call.id, cut(_sendable(output), self._endpoint.tool_output_limit), reusable)
 
     async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
         """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""
@@ -93,6 +93,11 @@ def cut(text: str, limit: int) -> str:
         return text
     marker = f"\n[cut: the output has {len(text)} characters]"
     return text[: max(0, limit - len(marker))] + marker
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which UTF-8 cannot hold; servers that cut texts in the middle make them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

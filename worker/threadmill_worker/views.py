@@ -3,6 +3,7 @@
 A driver turns every reply of its server into one of these, so that nothing past it knows a wire format.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,14 @@ class ToolCall:
     id: str
     name: str
     arguments: str  #: as the model wrote them: meant to be a JSON object, not always one
+
+    @property
+    def signature(self) -> str:
+        """The same for calls of the same tool with the same arguments, however these are written."""
+        try:
+            return f"{self.name} {json.dumps(json.loads(self.arguments), sort_keys=True)}"
+        except ValueError:
+            return f"{self.name} {self.arguments}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class OutputReady:
 
     call_id: str
     output: str
+    reusable: bool = True  #: holds for the same call of a later run too: it did not fail, and need not be repeated
 
 
 @dataclass(frozen=True)

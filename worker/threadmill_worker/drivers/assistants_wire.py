@@ -12,9 +12,11 @@ class NotTheApi(Exception):
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object; raises NotTheApi."""
+    """A JSON object; raises NotTheApi. Lone surrogates, which no UTF-8 text of ours could hold, become '?'."""
     try:
         body = json.loads(text)
+        if "\\ud" in text.lower():
+            body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
     except ValueError:
         body = None
     if not isinstance(body, dict):
@@ -34,8 +36,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
     error = body.get("last_error")
     if isinstance(error, str):  # OpenOpenAI
         error = {"message": error}
-    error = error if isinstance(error, dict) else {}
-    details = body.get("incomplete_details")
+    error = _dict(error)
     return RunView(
         id=parse_id(body),
         status=str(body.get("status")),
@@ -43,7 +44,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         expires_at=_number(body.get("expires_at")),
         error_code=error.get("code"),
         error_message=str(error.get("message") or ""),
-        incomplete_reason=details.get("reason") if isinstance(details, dict) else None,
+        incomplete_reason=_dict(body.get("incomplete_details")).get("reason"),
         usage=_usage(body.get("usage")),
         poll_after_s=_seconds(poll_after_ms),
     )
@@ -64,17 +65,24 @@ def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
     """The tool calls a run waits for; none while the server is still writing them."""
-    action = body.get("required_action") or {}
-    calls = (action.get("submit_tool_outputs") or {}).get("tool_calls") or ()
+    asked = _dict(_dict(body.get("required_action")).get("submit_tool_outputs")).get("tool_calls")
+    calls = [_dict(call) for call in asked] if isinstance(asked, list) else []
     return tuple(
-        ToolCall(call["id"], str(function.get("name")), function.get("arguments") or "")
+        ToolCall(str(call["id"]), str(function.get("name")), str(function.get("arguments") or ""))
         for call in calls
-        for function in [call.get("function") or {}]
+        for function in [_dict(call.get("function"))]
+        if call.get("id")
     )
 
 
 def _usage(usage: Any) -> Usage | None:
-    return Usage(**{name: usage.get(name) or 0 for name in Usage.model_fields}) if isinstance(usage, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    return Usage(**{name: int(_number(usage.get(name)) or 0) for name in Usage.model_fields})
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _number(value: Any) -> float | None:
