@@ -102,7 +102,8 @@ def _expand(given: str) -> Iterator[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        is_document = path.is_file() or (path.is_symlink() and not path.exists())  # that one will have its reason
+        if is_document and not any(part.startswith(".") for part in path.relative_to(folder).parts):
             yield path
 
 

@@ -10,6 +10,9 @@ from typing import Any, Self, TextIO
 from threadmill.errors import ThreadmillError
 from threadmill.job import JobState
 
+#: How each of our lines starts.
+_START = '{"path": '
+
 
 class ResultsFile:
     """Opens `path` for the batch `name`: keeps the documents that succeeded, makes room for the others.
@@ -20,19 +23,22 @@ class ResultsFile:
     def __init__(self, path: Path, name: str, *, force: bool = False) -> None:
         self.path = path
         self.done: dict[str, dict[str, Any]] = {}  #: succeeded earlier, by document key
-        lines = [] if force or not path.exists() else path.read_text("utf-8").splitlines()
-        for number, line in enumerate(lines, 1):
-            entry = _parse(line)
-            if entry is None and number == len(lines):
-                continue  # the line being written when an earlier run was killed
-            if entry is None or entry.get("batch") != name:
-                raise ThreadmillError(
-                    f"{path} holds results of something else (line {number}). "
-                    "Choose another --out, or --force to overwrite it"
-                )
-            if entry["state"] == JobState.SUCCEEDED:
-                self.done[entry["key"]] = entry
-        self._start()
+        try:
+            for number, line in enumerate([] if force else _lines(path), 1):
+                self._take_in(number, line, name)
+            self._start()
+        except OSError as error:
+            raise ThreadmillError(f"cannot write results to {path}: {error.strerror or error}") from None
+
+    def _take_in(self, number: int, line: str, name: str) -> None:
+        entry = _parse(line)
+        if entry is None or entry.get("batch") != name:
+            raise ThreadmillError(
+                f"{self.path} holds results of something else (line {number}). "
+                "Choose another --out, or --force to overwrite it"
+            )
+        if entry["state"] == JobState.SUCCEEDED:
+            self.done[entry["key"]] = entry
 
     def _start(self) -> None:
         """Replaces the file in one step by what is kept, and goes on at its end."""
@@ -54,6 +60,15 @@ class ResultsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _lines(path: Path) -> list[str]:
+    """The file's lines, without the one that was being written when an earlier run was killed."""
+    if not path.exists():
+        return []
+    *lines, last = path.read_text("utf-8", errors="replace").split("\n")
+    torn = last.startswith(_START) or _START.startswith(last)
+    return lines if torn else [*lines, last]
 
 
 def _line(entry: Mapping[str, Any]) -> str:

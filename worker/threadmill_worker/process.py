@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,12 +98,10 @@ class WorkerProcess:
     async def close(self) -> None:
         """Hands every job back as it stands and lets go of all connections."""
         self._closing = True
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)  # by then all are handed back
-        for beat in self._beats:
-            beat.cancel()
-        await asyncio.gather(*self._beats, return_exceptions=True)
+        while self._runs:  # a run that has ended has handed its job back
+            await _cancel(self._tasks.values(), self._runs)
+        while beats := [beat for beat in self._beats if not beat.done()]:
+            await _cancel(beats, beats)
         await self._servers.close()
         await self._ledger.close()
 
@@ -165,6 +163,13 @@ class WorkerProcess:
             except Exception:
                 log.exception("a periodic step failed", step=step.__qualname__)
             await asyncio.sleep(every_s)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.Future[Any]]) -> None:
+    """To be repeated: under Python 3.11 redis-py swallows a cancellation now and then."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(awaited, timeout=0.1)
 
 
 def _foreign(job: Mapping[str, Any]) -> PromptJob:

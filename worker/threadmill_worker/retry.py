@@ -27,7 +27,7 @@ def while_redis_is_away(patience_s: float) -> AsyncRetrying:
         retry=retry_if_exception_type(REDIS_AWAY),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(patience_s),
-        before_sleep=before_sleep_log(log, logging.WARNING),
+        before_sleep=before_sleep_log(log, logging.DEBUG),  # of each job; the heartbeat warns for all of them
         reraise=True,
     )
 

@@ -28,6 +28,7 @@ from threadmill_worker.process import WorkerProcess
 def make_worker_app(settings: Settings) -> Celery:
     """The Celery app of a worker, with the task and its process behind it. At most one per Python process."""
     app = make_app(settings)
+    app.conf.worker_consumer = "threadmill_worker.consumer:Consumer"
     shell = _Shell(app, settings)
 
     @app.task(name=TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
@@ -66,6 +67,8 @@ class _Shell:
     def _start(self, sender: Any, **_: Any) -> None:
         if not issubclass(sender.pool_cls, ThreadPool):
             sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
+            self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # Tools that block run in these: no fewer than there are jobs at a time.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()

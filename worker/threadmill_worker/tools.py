@@ -46,7 +46,9 @@ class Toolbox:
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
         """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
         function = self._functions.get(call.name)
-        limit_s = max(0.0, min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s))
+        limit_s = min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s)
+        if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
+            return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
@@ -59,7 +61,7 @@ class Toolbox:
                     raise ToolFailed(f"there is no tool of this name; there is: {known}")
             reusable = not (function and function.repeatable)
         except TimeoutError:
-            output = _failed(call, f"it did not answer within {limit_s:.0f} s")
+            output = _failed(call, f"it did not answer within {limit_s:.3g} s")
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
@@ -92,7 +94,7 @@ def cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     marker = f"\n[cut: the output has {len(text)} characters]"
-    return text[: max(0, limit - len(marker))] + marker
+    return (text[: max(0, limit - len(marker))] + marker)[:limit]
 
 
 def _sendable(text: str) -> str:

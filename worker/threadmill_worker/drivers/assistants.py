@@ -244,7 +244,8 @@ class AssistantsDriver:
 
 
 def _is_marked(thing: dict[str, Any], mark: dict[str, str]) -> bool:
-    return mark.items() <= (thing.get("metadata") or {}).items()
+    metadata = thing.get("metadata")
+    return isinstance(metadata, dict) and mark.items() <= metadata.items()
 
 
 def _data(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Replies of Assistants servers as views. Tolerant: compatible servers leave fields out or fill them oddly."""
 
 import json
+import math
 from typing import Any
 
 from threadmill.job import Usage
@@ -42,9 +43,9 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         status=str(body.get("status")),
         calls=_calls(body) if body.get("status") == "requires_action" else (),
         expires_at=_number(body.get("expires_at")),
-        error_code=error.get("code"),
+        error_code=_word(error.get("code")),
         error_message=str(error.get("message") or ""),
-        incomplete_reason=_dict(body.get("incomplete_details")).get("reason"),
+        incomplete_reason=_word(_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         poll_after_s=_seconds(poll_after_ms),
     )
@@ -60,7 +61,7 @@ def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": {"value": content, "annotations": []}}]
-    return [block for block in content or [] if isinstance(block, dict)]
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
 def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
@@ -85,8 +86,17 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _word(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    """A finite number: Python's JSON knows NaN, Infinity, and integers no float can hold."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _seconds(milliseconds: str | None) -> float | None:

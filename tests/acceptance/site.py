@@ -1,0 +1,194 @@
+"""What an acceptance test works with: Redis, an emulator and workers, each a process of its own."""
+
+import random
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+from tests.conftest import environment
+
+from threadmill import Client, JobRecord, JobState, Settings
+from threadmill.keys import Keys
+from threadmill.local import redis_server
+from threadmill.processes import Process
+
+#: For what takes a second on an idle machine; this one may be slow, and busy.
+PATIENCE_S = 60.0
+
+BIN = Path(sys.executable).parent
+THREADMILL = str(BIN / "threadmill")
+WORKER = (sys.executable, "-m", "threadmill_worker")
+EMULATOR = (sys.executable, "-m", "threadmill_emulator")
+LISTENING = re.compile(r"listening on (http://[\d.:]+)")
+
+
+def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Waits for a condition, and gives what it was true with."""
+    give_up_at = time.monotonic() + patience_s
+    while not (value := condition()):
+        assert time.monotonic() < give_up_at, f"not within {patience_s:.0f} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def quiet_port() -> int:
+    """A free port below those that outgoing connections are given: while its server is away, it stays free."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Child(Process):
+    """A process that a test ends in its own ways."""
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def exit_code(self, within_s: float = PATIENCE_S) -> int:
+        """Waits for its end; that of a process killed by signal 9 is -9."""
+        return self._process.wait(within_s)
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """As a machine dies: at once, with no word to anybody."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Site:
+    """One Redis with its append-only file on, one emulator, any number of workers. `fields`: of the settings."""
+
+    def __init__(self, folder: Path, fields: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._children: list[Child] = []
+        self._redis_port = quiet_port()
+        self.start_redis()
+        self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet"])
+        self.emulator_url = until(lambda: LISTENING.search(self.emulator.log()), "the emulator listens")[1]
+        endpoint = {"kind": "emulator", "base_url": f"{self.emulator_url}/api/assts/v1"}
+        self.settings = Settings.model_validate(
+            {
+                "redis_url": self.redis_url,
+                "default_endpoint": "emulator",
+                "endpoints": {"emulator": endpoint},
+                **fields,
+            }
+        )
+        self.keys = Keys(self.settings.key_prefix)
+        self.client = Client(self.settings)
+        self.store = redis.Redis.from_url(self.redis_url, decode_responses=True)  #: what really stands in Redis
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self._redis_port}/0"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Leads another process to these servers, under these settings."""
+        return environment(self.settings)
+
+    def start(self, name: str, command: Iterable[str], stdin: str = "", **variables: str) -> Child:
+        log = self._folder / f"{name}-{len(self._children)}.log"
+        child = Child(name, list(command), log, variables, stdin)
+        self._children.append(child)
+        return child
+
+    def start_redis(self) -> None:
+        """On its port, with what its file holds."""
+        folder = self._folder / "redis"
+        folder.mkdir(exist_ok=True)
+        config = f'port {self._redis_port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly yes\n'
+        self.redis = self.start("redis", [redis_server(), "-"], config)
+        with redis.Redis.from_url(self.redis_url) as connection:
+            self.redis.wait_until(lambda: _pongs(connection))
+
+    def stop_redis(self) -> None:
+        self.redis.signal(signal.SIGTERM)
+        self.redis.exit_code()
+
+    def begin_worker(self, command: Iterable[str] = WORKER, **variables: str) -> Child:
+        """Starts one without waiting for it."""
+        return self.start("worker", command, **self.environment | variables)
+
+    def start_worker(self, command: Iterable[str] = WORKER, **variables: str) -> Child:
+        """Gives it once it is at work."""
+        worker = self.begin_worker(command, **variables)
+        self.await_worker(worker)
+        return worker
+
+    def await_worker(self, worker: Child) -> None:
+        worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in self.client.store.workers()))
+
+    def enqueue(self, prompts: Iterable[str], **fields: Any) -> dict[str, str]:
+        """One job per prompt; gives the prompts by the id of their job."""
+        asked = list(prompts)
+        handles = self.client.enqueue_many([{"prompt": prompt, **fields} for prompt in asked])
+        return {handle.id: prompt for handle, prompt in zip(handles, asked, strict=True)}
+
+    def records(self, job_ids: Iterable[str]) -> list[JobRecord]:
+        return self.client.store.get_many(job_ids)
+
+    def held_by(self, worker: Child) -> list[str]:
+        """The ids of the running jobs it holds."""
+        running = self.records(self.store.zrange(self.keys.jobs(JobState.RUNNING), 0, -1))
+        return [record.id for record in running if f":{worker.pid}:" in (record.owner or "")]
+
+    def count(self, state: JobState) -> int:
+        """How many jobs are in a state."""
+        return self.store.zcard(self.keys.jobs(state))
+
+    def events(self, job_id: str, state: JobState) -> list[float]:
+        """The moments at which a job came into a state, in seconds since 1970."""
+        entries = self.store.xrange(self.keys.events(job_id))
+        return [int(entry.split("-")[0]) / 1000 for entry, fields in entries if fields["state"] == state]
+
+    def await_results(self, job_ids: Iterable[str], patience_s: float) -> list[JobRecord]:
+        """The records of jobs, once all have ended."""
+        ids = list(job_ids)
+        ended = lambda: all(record.result for record in self.records(ids))  # noqa: E731
+        until(ended, f"{len(ids)} jobs have ended", patience_s)
+        return self.records(ids)
+
+    def stats(self) -> dict[str, Any]:
+        return httpx.get(f"{self.emulator_url}/_stats", timeout=PATIENCE_S).raise_for_status().json()
+
+    def completed_runs(self) -> dict[str, int]:
+        """How many runs came to a good end on the server, by job id."""
+        reply = httpx.get(f"{self.emulator_url}/_stats", params={"by": "threadmill"}, timeout=PATIENCE_S)
+        counted: dict[str, int] = {}
+        for mark, number in reply.raise_for_status().json()["completed_by"].items():
+            job_id = mark.partition("/")[0]
+            counted[job_id] = counted.get(job_id, 0) + number
+        return counted
+
+    def threads(self) -> int:
+        """How many are alive on the server."""
+        return self.stats()["threads"]["alive"]
+
+    def faults(self, **plan: Any) -> None:
+        httpx.post(f"{self.emulator_url}/_faults", json=plan, timeout=PATIENCE_S).raise_for_status()
+
+    def close(self) -> None:
+        self.store.close()
+        for child in reversed(self._children):
+            child.kill()
+
+
+def _pongs(connection: redis.Redis) -> bool:
+    try:
+        return bool(connection.ping())
+    except redis.ConnectionError:
+        return False

@@ -1,0 +1,97 @@
+"""How jobs end that their workers, or their owners, do not see to a good end, and what stays in Redis."""
+
+import time
+
+import pytest
+from tests.acceptance.site import PATIENCE_S, Site, until
+
+from threadmill import FailureKind, JobState
+
+pytestmark = pytest.mark.acceptance
+
+BOMB = """
+import os
+
+def bomb() -> str:
+    os.kill(os.getpid(), 9)
+"""
+
+TOOLS = {"bomb": {"function": "deadly:bomb"}}
+
+
+@pytest.mark.settings(lease_s=2, sweep_s=0.5, max_attempts=3, tools=TOOLS)
+def test_a_job_that_kills_its_workers_ends_as_failed(site, tmp_path, tell):
+    (tmp_path / "deadly.py").write_text(BOMB)
+    start = lambda: site.start_worker(PYTHONPATH=str(tmp_path))  # noqa: E731
+    job = site.client.enqueue({"prompt": "[[scenario=tools run_s=0.2]]Well?", "tools": ["bomb"]})
+    began = time.monotonic()
+    for _ in range(3):
+        assert start().exit_code() == -9
+    last = start()
+    result = job.wait(timeout_s=PATIENCE_S)
+
+    assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.ATTEMPTS_EXHAUSTED)
+    assert (result.attempts, result.runs) == (3, 1)
+    tell(f"3 workers dead, the job failed after {time.monotonic() - began:.1f} s")
+    until(lambda: site.threads() == 0, "its thread is deleted")
+    harmless = site.client.enqueue("[[scenario=echo run_s=0.2]]Are you well?")
+    assert harmless.wait(timeout_s=PATIENCE_S).text == "Are you well?"
+    assert last.lives
+
+
+def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell):
+    workers = [site.start_worker(), site.start_worker()]
+    jobs = site.enqueue(f"[[run_s=60]]Question {n}" for n in range(6))
+    until(lambda: site.stats()["runs"]["created"] == 6 and all(map(site.held_by, workers)), "both hold some")
+    asked = time.monotonic()
+    for job_id in jobs:
+        assert site.client.cancel(job_id) is JobState.RUNNING
+    records = site.await_results(jobs, PATIENCE_S)
+    took_s = time.monotonic() - asked
+
+    assert {record.state for record in records} == {JobState.CANCELLED}
+    assert site.stats()["runs"]["by_status"] == {"cancelled": 6}
+    assert site.threads() == 0
+    assert took_s < 10
+    tell(f"6 running jobs of two workers: cancelled, runs stopped and threads deleted in {took_s:.1f} s")
+
+
+#: What belongs to Celery: its bindings, and messages a worker has taken and not acknowledged.
+CELERYS_OWN = ("_kombu.binding", "unacked")
+
+
+def test_what_has_ended_lapses_and_what_has_not_stays(site, tell):
+    client, night = site.client, {"batch": "night"}
+    waiting = client.enqueue({"prompt": "[[run_s=60]]Well?", "key": "long", **night})
+    given_up = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})
+    assert given_up.cancel() is JobState.CANCELLED
+    assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
+    assert not _kept(site) & _of(site, given_up.id)
+
+    worker = site.start_worker()
+    succeeded = client.enqueue({"prompt": "[[run_s=0]]Well?", "key": "short", **night})
+    failed = client.enqueue({"prompt": "[[scenario=invalid_prompt run_s=0]]Well?", **night})
+    redriven = client.enqueue({"prompt": "[[scenario=quota run_s=0]]Well?", "key": "again", **night})
+    assert [each.wait(PATIENCE_S).state for each in (succeeded, failed, redriven)] == ["succeeded", "failed", "failed"]
+    until(lambda: site.held_by(worker) == [waiting.id], "the long one runs")
+    assert client.redrive(redriven.id) is JobState.QUEUED
+    until(lambda: redriven.get().result, "it ran again")
+    assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
+    for ended in (succeeded, failed, redriven, given_up):
+        assert not _kept(site) & _of(site, ended.id)
+
+    waiting.cancel()
+    assert waiting.wait(PATIENCE_S).state is JobState.CANCELLED
+    ours = {name for name in _kept(site) if not name.startswith(CELERYS_OWN)}
+    assert not ours, "nothing of ours stays for ever"
+    tell(f"kept for ever, all Celery's: {', '.join(sorted(_kept(site)))}")
+
+
+def _of(site: Site, job_id: str) -> set[str]:
+    """The keys of one job."""
+    return {site.keys.record(job_id), site.keys.events(job_id)}
+
+
+def _kept(site: Site) -> set[str]:
+    """All keys in this Redis that do not lapse."""
+    return {name for name in site.store.scan_iter(count=1000) if site.store.ttl(name) == -1}

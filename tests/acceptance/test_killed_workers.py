@@ -1,0 +1,73 @@
+"""Workers are killed without a word, again and again: every job has its one result, from its one run."""
+
+import random
+import time
+
+import pytest
+from tests.acceptance.site import Site, until
+
+from threadmill import JobState
+
+pytestmark = [
+    pytest.mark.acceptance,
+    # Bad luck alone must not end a job: some are killed over and over here.
+    pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50),
+]
+
+KILL_EVERY_S = 3.0
+
+
+def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tuple[dict[str, str], list[float]]:
+    """Jobs come in as workers are killed and replaced; gives the jobs, and how long the killed ones' lay idle."""
+    fleet = [site.start_worker() for _ in range(workers)]
+    jobs: dict[str, str] = {}
+    killed: list[tuple[float, str]] = []
+    for nth in range(kills):
+        next_kill = time.monotonic() + KILL_EVERY_S
+        prompts = [f"[[scenario=echo run_s=2]]\nQuestion {nth}.{number}" for number in range(jobs_per_kill)]
+        jobs |= site.enqueue(prompts)
+        until(lambda: all(site.held_by(worker) for worker in fleet), "every worker holds jobs")
+        time.sleep(random.uniform(0, 1.5))
+        victim = fleet.pop(random.randrange(workers))
+        victim.kill()
+        killed += [(time.time(), job_id) for job_id in site.held_by(victim)]
+        fleet.append(site.begin_worker())
+        time.sleep(max(0.0, next_kill - time.monotonic()))
+        site.await_worker(fleet[-1])
+    site.await_results(jobs, patience_s=90)
+    again = [[moment - at for moment in site.events(job_id, JobState.RUNNING) if moment > at] for at, job_id in killed]
+    return jobs, [later[0] for later in again if later]
+
+
+def check(site: Site, jobs: dict[str, str], idle: list[float], tell) -> None:
+    records = site.records(jobs)
+    assert [record.state for record in records] == [JobState.SUCCEEDED] * len(jobs)
+    for record in records:
+        assert record.result.text == jobs[record.id].partition("\n")[2], "each has its own answer"
+    assert site.completed_runs() == dict.fromkeys(jobs, 1), "exactly one run of each came to its end"
+    lost = sum(record.result.lost_threads for record in records)
+    until(lambda: site.threads() <= lost, f"no more than the {lost} lost threads are alive")
+
+    attempts = [record.attempts for record in records]
+    tell(
+        f"{len(jobs)} jobs, {len(jobs)} results, {sum(site.completed_runs().values())} completed runs; "
+        f"{sum(attempts) - len(jobs)} attempts cut off by kills, at most {max(attempts)} for one job; "
+        f"{site.threads()} threads alive, {lost} counted as lost"
+    )
+    tell(f"{len(idle)} jobs of killed workers ran again after {sorted(idle)[len(idle) // 2]:.1f} s (median), "
+         f"{max(idle):.1f} s (worst)")  # fmt: skip
+
+
+def test_no_job_is_lost_and_none_runs_twice(site, tell):
+    jobs, idle = kill_workers(site, workers=3, kills=5, jobs_per_kill=60)
+
+    check(site, jobs, idle, tell)
+    assert max(idle) < 30
+
+
+def test_the_same_on_a_server_that_fails(site, tell):
+    site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
+    jobs, idle = kill_workers(site, workers=3, kills=3, jobs_per_kill=50)
+
+    check(site, jobs, idle, tell)
+    tell(f"faults: {site.stats()['faults']}")

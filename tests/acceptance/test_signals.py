@@ -1,0 +1,71 @@
+"""SIGTERM and Ctrl-C: every job is handed back as it stands, and the next worker goes on where it was."""
+
+import signal
+import time
+
+import pytest
+from tests.acceptance.site import BIN, THREADMILL, WORKER, until
+
+from threadmill import JobState
+
+pytestmark = pytest.mark.acceptance
+
+COMMANDS = {
+    "python -m threadmill_worker": WORKER,
+    "threadmill worker": (THREADMILL, "worker"),
+    "celery worker": (str(BIN / "celery"), "-A", "threadmill_worker", "worker"),
+}
+
+#: What Celery says in its signal handler, before it calls ours.
+HEARD = "worker: Warm shutdown"
+
+
+@pytest.mark.settings(concurrency=100)
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        ("python -m threadmill_worker", signal.SIGTERM),
+        ("threadmill worker", signal.SIGINT),
+        ("celery worker", signal.SIGTERM),
+        ("celery worker", signal.SIGINT),
+    ],
+)
+def test_jobs_are_handed_back_at_once_and_go_on_elsewhere(site, tell, command, number):
+    worker = site.start_worker(COMMANDS[command])
+    jobs = site.enqueue(f"[[scenario=echo run_s=3]]Question {n}" for n in range(100))
+    until(lambda: site.stats()["runs"]["created"] == 100, "all jobs are in flight")
+    asked = time.monotonic()
+    worker.signal(number)
+
+    assert worker.exit_code() == 0, worker.log()
+    took_s = time.monotonic() - asked
+    records = site.records(jobs)
+    assert {(record.state, record.attempts, record.owner) for record in records} == {(JobState.QUEUED, 0, None)}
+    assert took_s < 4
+    tell(f"{command}: gone {took_s:.2f} s after {signal.Signals(number).name}, 100 jobs handed back")
+
+    site.start_worker()
+    ended = site.await_results(jobs, patience_s=40)
+    assert {record.id: record.result.text for record in ended} == {
+        job_id: prompt.partition("]]")[2] for job_id, prompt in jobs.items()
+    }
+    assert {record.attempts for record in ended} == {1}
+    assert site.stats()["runs"]["created"] == 100, "they went on with the same runs"
+    assert site.threads() == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_twice_a_worker_ends_at_once(site, tell, command, number):
+    worker = site.start_worker(COMMANDS[command])
+    job = site.client.enqueue("[[run_s=60]]Well?")
+    until(lambda: site.held_by(worker) == [job.id], "the job runs")
+    site.redis.signal(signal.SIGSTOP)  # so that nothing can be handed back, and the first signal takes long
+    worker.signal(number)
+    until(lambda: HEARD in worker.log(), "the first signal was heard")
+    assert worker.lives
+    asked = time.monotonic()
+    worker.signal(number)
+
+    assert worker.exit_code() == 128 + number
+    assert time.monotonic() - asked < 4

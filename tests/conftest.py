@@ -1,0 +1,268 @@
+"""Shared fixtures: one real Redis for the session; an emulator, settings and a worker of its own for each test.
+
+Every test owns its namespace (key prefix, queue, emulator), so that none depends on another's leftovers.
+`@pytest.mark.endpoint(reruns=0)` and `@pytest.mark.settings(lease_s=5)` change what a test's settings hold.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from tests.emulated import Emulated, emulating, serving
+
+from threadmill import Client, JobRecord, JobResult, Settings
+from threadmill.local import free_port, redis_server
+from threadmill.processes import Process
+from threadmill_worker import observe
+from threadmill_worker.process import WorkerProcess
+
+#: How long a test waits for what should come at once.
+PATIENCE_S = 20.0
+
+#: An endpoint in a hurry: nothing a test waits for takes long.
+HASTY = {
+    "poll_first_s": 0.05,
+    "poll_longest_s": 0.2,
+    "rerun_delay_s": 0.05,
+    "cancel_limit_s": 2,
+    "unreachable_s": 5,
+    "connect_timeout_s": 2,
+    "request_timeout_s": 5,
+    "tool_timeout_s": 5,
+}
+
+
+#: The same for the emulator of --local.
+IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "settings(**fields): what this test's settings hold")
+    config.addinivalue_line("markers", "endpoint(**fields): what this test's endpoint `emulator` holds")
+    config.addinivalue_line("markers", "emulated(**options): what this test's emulator is started with")
+
+
+def marked(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+    """What the test's own markers of this name say; the closest one wins."""
+    marks = reversed(list(request.node.iter_markers(name)))
+    return {key: value for mark in marks for key, value in mark.kwargs.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No settings of whoever runs the tests: neither their variables nor their files."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("THREADMILL_", "OPENAI_", "DAVINCI_", "AZURE_", "REDIS_", "CELERY_")):
+                patch.delenv(name)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.lower(), raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis that lives as long as the session. If it cannot be started, the tests fail."""
+    folder, port = tmp_path_factory.mktemp("redis"), free_port()
+    config = f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly no\n'
+    server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
+    url = f"redis://127.0.0.1:{port}/0"
+    with redis.Redis.from_url(url) as connection:
+        server.wait_until(lambda: _pongs(connection))
+    yield url
+    server.stop()
+
+
+def _pongs(connection: redis.Redis) -> bool:
+    try:
+        return bool(connection.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[redis.Redis]:
+    """A bare connection, to see what really stands in Redis."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], str]]:
+    """Puts an ASGI app of the test's own on a socket, and gives its URL."""
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(serving(app))
+
+
+@pytest.fixture(scope="session")
+def emulate() -> Callable[..., AbstractContextManager[Emulated]]:
+    """More emulators than the one a test has by itself."""
+    return emulating
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulated]:
+    with emulating(**marked(request, "emulated")) as emulated:
+        yield emulated
+
+
+@pytest.fixture
+def base_url(emulator: Emulated) -> str:
+    """Where the endpoint `emulator` of the settings is; a test may parametrize it to lead elsewhere."""
+    return emulator.base_url
+
+
+@pytest.fixture(scope="session")
+def make_settings(redis_url: str) -> Callable[..., Settings]:
+    """Settings with a namespace of their own."""
+
+    def make(base_url: str, endpoint: Mapping[str, Any] | None = None, **fields: Any) -> Settings:
+        namespace = f"test-{uuid.uuid4().hex[:12]}"
+        return Settings.model_validate(
+            {
+                "redis_url": redis_url,
+                "key_prefix": namespace,
+                "queue": namespace,
+                "default_endpoint": "emulator",
+                "endpoints": {"emulator": {"kind": "emulator", "base_url": base_url, **HASTY, **(endpoint or {})}},
+                "concurrency": 20,
+                "lease_s": 3,
+                "redis_patience_s": 10,
+                **fields,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, make_settings: Callable[..., Settings], base_url: str) -> Settings:
+    return make_settings(base_url, marked(request, "endpoint"), **marked(request, "settings"))
+
+
+@pytest.fixture
+def client(settings: Settings) -> Client:
+    """What a service has; its messages go to a queue nobody reads, unless the test starts a worker process."""
+    return Client(settings)
+
+
+class Core:
+    """A worker's core in the test's own event loop, without Celery."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client = Client(settings)
+        self.sent: list[str] = []  #: what it put on the queue
+        self.process = WorkerProcess(settings, self.sent.append)
+
+    def create(self, prompt: str | None = "Why is the sky blue?", **fields: Any) -> str:
+        """A record as the client makes it, without the message that would wake a worker; gives the id."""
+        job = self.client.check({"prompt": prompt, "timeout_s": PATIENCE_S, **fields})
+        [created] = self.client.store.create([(str(uuid.uuid4()), job)])
+        return created.job_id
+
+    async def run(self, prompt: str | None = "Why is the sky blue?", **fields: Any) -> JobResult:
+        """A job from its record to its result."""
+        return await self.see_through(self.create(prompt, **fields))
+
+    async def see_through(self, job_id: str) -> JobResult:
+        await self.process.run(job_id, None)
+        return self.client.wait(job_id, timeout_s=0)
+
+    def record(self, job_id: str) -> JobRecord:
+        return self.client.get(job_id)
+
+
+@pytest.fixture
+async def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Core]:
+    monkeypatch.setattr(observe, "BACKOFF_FIRST_S", 0.05)
+    monkeypatch.setattr(observe, "BACKOFF_LONGEST_S", 0.2)
+    core = Core(settings)
+    yield core
+    await core.process.close()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    fields = settings.model_dump(mode="json", exclude_none=True)
+    return {
+        f"THREADMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in fields.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Process]]:
+    """Starts real worker processes (Celery and all), each ready when it is given; stopped with the module."""
+    started: list[Process] = []
+
+    def start(settings: Settings, **variables: str) -> Process:
+        command = [sys.executable, "-m", "threadmill_worker", "--concurrency", str(settings.concurrency)]
+        log = tmp_path_factory.mktemp("worker") / "worker.log"
+        process = Process("worker", command, log, environment(settings) | variables)
+        started.append(process)
+        process.wait_until(lambda: any(f":{process.pid}:" in each.name for each in Client(settings).store.workers()))
+        return process
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """The command `threadmill` in a process of its own, in an empty folder; off a terminal, and in a hurry."""
+
+    def run(*arguments: str | Path, stdin: str = "", timeout_s: float = 60, **variables: str) -> Any:
+        return subprocess.run(
+            command_line(*arguments),
+            cwd=tmp_path,
+            env={**os.environ, **IN_A_HURRY, **variables},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
+
+
+def command_line(*arguments: str | Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("threadmill")), *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def cli_command() -> Callable[..., list[str]]:
+    """The same as a command line, for tests that send signals to it."""
+    return command_line
+
+
+@pytest.fixture(scope="session")
+def settings_as_environment() -> Callable[[Settings], dict[str, str]]:
+    """Variables that give another process these settings."""
+    return environment
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """Waits for a condition, and gives what it was true with; never for a mere lapse of time."""
+
+    def wait_until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+        give_up_at = time.monotonic() + patience_s
+        while not (value := condition()):
+            assert time.monotonic() < give_up_at, "it did not come true in time"
+            time.sleep(0.01)
+        return value
+
+    return wait_until

@@ -1,0 +1,102 @@
+"""Servers for tests: any ASGI app on a socket, and the emulator with a record of what it was sent."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+
+from threadmill_emulator.app import create_app
+from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.endpoint import DAVINCI_PATH
+from threadmill_emulator.options import Options
+from threadmill_emulator.server import Server, listen
+
+_START_S = 20.0
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """An ASGI app on a loopback socket; gives its URL. Stopped at the end, but not waited for: that takes long."""
+    listener, ready = listen("127.0.0.1", 0), threading.Event()
+    server = Server(app, ready.set)
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True).start()
+    assert ready.wait(_START_S)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str  #: below the base URL
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Emulated:
+    """A running emulator, and every request it was sent."""
+
+    url: str  #: without a path
+    emulator: Emulator  #: its insides, for what has no route
+    requests: list[Request]
+
+    @property
+    def base_url(self) -> str:
+        return self.url + DAVINCI_PATH
+
+    def stats(self, **query: str) -> dict[str, Any]:
+        return httpx.get(f"{self.url}/_stats", params=query).raise_for_status().json()
+
+    def faults(self, **plan: Any) -> None:
+        httpx.post(f"{self.url}/_faults", json=plan).raise_for_status()
+
+    def threads(self) -> int:
+        """How many are alive."""
+        return self.stats()["threads"]["alive"]
+
+    def completed(self) -> int:
+        """How many runs came to a good end."""
+        return self.stats()["runs"]["by_status"].get("completed", 0)
+
+    def sent(self, method: str, ending: str) -> list[Request]:
+        """The requests with this method whose path ends so."""
+        return [each for each in self.requests if each.method == method and each.path.endswith(ending)]
+
+
+@contextmanager
+def emulating(**options: Any) -> Iterator[Emulated]:
+    app = create_app(Options(**{"run_s": 0.1} | options))
+    requests: list[Request] = []
+
+    async def recorded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(DAVINCI_PATH):
+            return await app(scope, receive, send)
+        body = bytearray()
+
+        async def tap() -> Any:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            if message["type"] == "http.request" and not message.get("more_body"):
+                path = scope["path"].removeprefix(DAVINCI_PATH)
+                query = dict(parse_qsl(scope["query_string"].decode()))
+                headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+                requests.append(Request(scope["method"], path, query, headers, bytes(body)))
+            return message
+
+        return await app(scope, tap, send)
+
+    with serving(recorded) as url:
+        yield Emulated(url, app.state.emulator, requests)

@@ -1,0 +1,136 @@
+"""The commands on single jobs, each in a process of its own, with a real worker on the other side."""
+
+import json
+import uuid
+
+import pytest
+
+from threadmill import Client, JobState
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def emulator(emulate):
+    with emulate() as emulated:
+        yield emulated
+
+
+@pytest.fixture(scope="module")
+def base_url(emulator):
+    return emulator.base_url
+
+
+@pytest.fixture(scope="module")
+def settings(make_settings, base_url, start_worker):
+    made = make_settings(base_url)
+    start_worker(made)
+    return made
+
+
+@pytest.fixture
+def cli(run_cli, settings, settings_as_environment):
+    """The command with this module's settings in its environment."""
+    variables = settings_as_environment(settings)
+    return lambda *arguments, **more: run_cli(*arguments, **more, **variables)
+
+
+def said_in_one_line(done, *words: str) -> bool:
+    return done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
+
+
+def test_submit_prints_the_id_and_result_the_answer(cli):
+    submitted = cli("submit", "Why is the sky blue?")
+    assert submitted.returncode == 0, submitted.stderr
+    job_id = submitted.stdout.strip()
+    assert str(uuid.UUID(job_id)) == job_id
+
+    waited = cli("wait", job_id, "--timeout-s", "20")
+    assert waited.returncode == 0
+    assert "Why is the sky blue?" in waited.stdout
+    assert waited.stderr == ""
+    assert cli("result", job_id).stdout == waited.stdout
+
+    status = json.loads(cli("status", job_id, "--json").stdout)
+    assert (status["id"], status["state"], status["endpoint"]) == (job_id, "succeeded", "emulator")
+    assert status["job"] == {"prompt": "Why is the sky blue?", "endpoint": "emulator"}
+    shown = cli("status", job_id).stdout.splitlines()
+    assert shown[:2] == [f"id           {job_id}", "state        succeeded"]
+
+
+def test_submit_takes_stdin_and_a_file_and_gives_json(cli, tmp_path):
+    answered = cli("submit", "-", "--wait", "--json", stdin="From stdin?")
+    result = json.loads(answered.stdout)
+    assert (result["state"], "From stdin?" in result["text"]) == ("succeeded", True)
+
+    (tmp_path / "job.json").write_text(json.dumps({"prompt": "From a file?", "metadata": {"order": "4711"}}))
+    first = json.loads(cli("submit", "--file", "job.json", "--key", "k1", "--json").stdout)
+    again = json.loads(cli("submit", "--file", "job.json", "--key", "k1", "--json").stdout)
+    assert (first["is_new"], again["is_new"], again["job_id"]) == (True, False, first["job_id"])
+
+    conflict = cli("submit", "Another?", "--key", "k1")
+    assert conflict.returncode == 2
+    assert said_in_one_line(conflict, "the key 'k1' belongs to job", "prompt: 'From a file?' there, 'Another?' here")
+
+
+def test_a_failed_job_exits_with_1_and_its_reason(cli):
+    failed = cli("submit", "[[scenario=invalid_prompt]] Well?", "--wait")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "failed: invalid_prompt: Invalid prompt: it was flagged." in failed.stderr
+
+    cut = cli("submit", "[[scenario=incomplete]] Well?", "--wait")
+    assert cut.returncode == 1
+    assert cut.stdout, "the partial text"
+
+
+def test_wait_is_over_in_time_with_124(cli, settings):
+    stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
+    over = cli("wait", stuck.id, "--timeout-s", "0.3")
+    assert (over.returncode, over.stdout) == (124, "")
+    assert said_in_one_line(over, stuck.id, "had not ended after", "it goes on, wait again")
+    assert cli("result", stuck.id).returncode == 124
+
+    cancelled = cli("cancel", stuck.id)
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"{stuck.id}  is being cancelled\n")
+    waited = cli("wait", stuck.id, "--timeout-s", "20", "--json")
+    assert (waited.returncode, json.loads(waited.stdout)["state"]) == (1, "cancelled")
+
+
+def test_jobs_lists_and_filters(cli, settings):
+    batch = f"b-{uuid.uuid4().hex[:6]}"
+    handles = Client(settings).enqueue_many({"prompt": f"Question\n{n}?", "batch": batch} for n in range(3))
+    for handle in handles:
+        handle.wait(20)
+
+    listed = json.loads(cli("jobs", "--batch", batch, "--json").stdout)
+    assert {each["id"] for each in listed} == {handle.id for handle in handles}
+    assert all((each["state"], each["batch"]) == ("succeeded", batch) for each in listed)
+    lines = cli("jobs", "--batch", batch, "--limit", "2").stdout.splitlines()
+    assert len(lines) == 2
+    assert all("succeeded" in line and "Question" in line for line in lines), "one line per job"
+    assert json.loads(cli("jobs", "--batch", batch, "--state", "failed", "--json").stdout) == []
+
+
+def test_cancel_and_redrive_of_what_has_ended_leave_it_alone(cli, settings):
+    handle = Client(settings).enqueue("Well?")
+    handle.wait(20)
+    for command in ("cancel", "redrive"):
+        done = cli(command, handle.id)
+        assert (done.returncode, done.stdout) == (1, f"{handle.id}  left alone: it is succeeded\n")
+    assert handle.get().state is JobState.SUCCEEDED
+
+
+def test_doctor_finds_all_well(cli):
+    done = cli("doctor", "--json")
+    findings = json.loads(done.stdout)
+
+    assert done.returncode == 0, done.stdout
+    assert [finding["check"] for finding in findings] == ["settings", "redis", "endpoint", "workers", "round trip"]
+    assert all(finding["ok"] for finding in findings)
+
+
+def test_a_job_that_does_not_exist_is_told_in_one_line(cli):
+    for command in ("status", "result", "wait", "cancel", "redrive"):
+        done = cli(command, "no-such-job")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said_in_one_line(done, "there is no job no-such-job")

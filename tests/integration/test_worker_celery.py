@@ -1,0 +1,149 @@
+"""A real worker process, and clients that know Celery and nothing of us."""
+
+import uuid
+
+import pytest
+from celery import Celery
+
+from threadmill import Client, JobState
+
+pytestmark = pytest.mark.integration
+
+TASK = "threadmill.run_job"
+
+
+@pytest.fixture(scope="module")
+def emulator(emulate):
+    with emulate() as emulated:
+        yield emulated
+
+
+@pytest.fixture(autouse=True)
+def _afresh(emulator):
+    emulator.emulator.reset()
+
+
+@pytest.fixture(scope="module")
+def base_url(emulator):
+    return emulator.base_url
+
+
+@pytest.fixture(scope="module")
+def settings(make_settings, base_url, start_worker):
+    made = make_settings(base_url)
+    start_worker(made)
+    return made
+
+
+@pytest.fixture
+def shop(settings):
+    """A service with a Celery app of its own, all defaults."""
+    with Celery("shop", broker=settings.redis_url, backend=settings.redis_url) as app:
+        yield app
+
+
+def test_a_plain_celery_client_sends_a_job_and_gets_its_result(shop, settings, emulator):
+    sent = shop.send_task(TASK, args=[{"prompt": "Why is the sky blue?"}], queue=settings.queue)
+    result = sent.get(timeout=20)
+
+    assert (result["state"], result["failure"]) == ("succeeded", None)
+    assert "Why is the sky blue?" in result["text"]
+    assert result["job_id"] == sent.id
+    assert Client(settings).get(sent.id).state is JobState.SUCCEEDED, "it has a record like any other"
+    assert emulator.threads() == 0
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ({"prompt": "Well?", "promt": "Well?"}, "unknown field `promt`"),
+        ({"prompt": "Well?", "temperature": 7}, "`temperature`"),
+        ({}, "a job needs `prompt` or `messages`"),
+        ({"prompt": "Well?", "key": "mine"}, "`key`: in a plain Celery message the task id"),
+        (42, "job"),
+        ([], "job"),
+    ],
+)
+def test_an_invalid_job_gets_a_result_that_names_the_field(shop, settings, emulator, job, says):
+    result = shop.send_task(TASK, args=[job], queue=settings.queue).get(timeout=20)
+
+    assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
+    assert says in result["failure"]["message"]
+    assert emulator.stats()["threads"]["created"] == 0
+
+
+def test_a_job_for_an_endpoint_the_worker_lacks_fails_and_names_it(shop, settings):
+    job = {"prompt": "Well?", "endpoint": "elsewhere"}
+    result = shop.send_task(TASK, args=[job], queue=settings.queue).get(timeout=20)
+
+    assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
+    assert "elsewhere" in result["failure"]["message"]
+
+
+def test_a_failed_job_is_a_result_to_celery_too(shop, settings):
+    sent = shop.send_task(TASK, args=[{"prompt": "[[scenario=invalid_prompt]]\nWell?"}], queue=settings.queue)
+
+    assert sent.get(timeout=20)["failure"]["kind"] == "invalid_prompt"
+    assert sent.successful()
+
+
+def test_a_job_of_our_own_client_is_readable_through_celery(shop, client, settings):
+    handle = client.enqueue("Why is the sky blue?")
+
+    assert shop.AsyncResult(handle.id).get(timeout=20) == handle.wait(20).model_dump(mode="json")
+
+
+def test_many_messages_of_one_job_run_it_once(shop, settings, emulator):
+    job_id = str(uuid.uuid4())
+    for _ in range(5):
+        sent = shop.send_task(TASK, args=[{"prompt": "[[run_s=0.3]]\nWell?"}], task_id=job_id, queue=settings.queue)
+    result = sent.get(timeout=20)
+    late = shop.send_task(TASK, args=[{"prompt": "Another?"}], task_id=job_id, queue=settings.queue).get(timeout=20)
+
+    assert (result["state"], result["attempts"], result["runs"]) == ("succeeded", 1, 1)
+    assert late == result
+    assert emulator.stats()["runs"]["created"] == 1
+
+
+def test_the_same_job_enqueued_twice_under_a_key_runs_once(client, emulator):
+    job = {"prompt": "[[run_s=0.3]]\nWell?", "key": f"once-{uuid.uuid4()}"}
+    handles = [client.enqueue(job) for _ in range(5)]
+
+    assert len({handle.id for handle in handles}) == 1
+    assert [handle.is_new for handle in handles] == [True, *[False] * 4]
+    assert handles[-1].wait(20).ok
+    assert emulator.stats()["runs"]["created"] == 1
+
+
+def test_a_running_job_is_cancelled_through_the_client(client, emulator, until):
+    handle = client.enqueue("[[scenario=stuck]]\nWell?")
+    until(lambda: emulator.stats()["runs"]["created"])
+
+    assert handle.cancel() is JobState.RUNNING
+    assert handle.wait(20).state is JobState.CANCELLED
+    assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
+    assert emulator.threads() == 0
+
+
+def test_a_failed_job_is_sent_again_and_may_succeed(client, emulator):
+    emulator.faults(unauthorised=1, only="runs.create", times=1)
+    handle = client.enqueue("Well?")
+    assert handle.wait(20).failure.kind == "unauthorised"
+
+    assert client.redrive(handle.id) is JobState.QUEUED
+    assert handle.wait(20).state is JobState.SUCCEEDED
+
+
+def test_a_worker_announces_what_it_can_do(client, settings):
+    [worker] = client.store.workers()
+
+    assert worker.concurrency == settings.concurrency
+    assert worker.endpoints == ("emulator",)
+
+
+def test_as_many_jobs_as_the_concurrency_go_on_at_once(client, emulator, settings):
+    handles = client.enqueue_many(f"[[run_s=1]]\nQuestion {n}?" for n in range(settings.concurrency))
+
+    assert all(handle.wait(20).ok for handle in handles)
+    assert emulator.stats()["runs"]["peak"] > settings.concurrency * 0.7
+    assert emulator.threads() == 0

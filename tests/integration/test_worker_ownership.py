@@ -1,0 +1,107 @@
+"""Who holds a job: one worker at a time, and whoever comes next goes on where the last one stopped."""
+
+import asyncio
+
+import pytest
+
+from threadmill import JobState
+from threadmill_worker.ledger import LeaseLost, Ledger
+from threadmill_worker.process import WorkerProcess
+from threadmill_worker.progress import Progress
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def another(settings):
+    """A second worker process, for the same jobs."""
+    process = WorkerProcess(settings, lambda job_id: None)
+    yield process
+    await process.close()
+
+
+@pytest.fixture
+async def dead(settings):
+    """The records as a worker saw them that will not come back."""
+    ledger = Ledger(settings, "dead")
+    yield ledger
+    await ledger.close()
+
+
+async def test_two_deliveries_at_once_run_the_job_once(worker, another, emulator):
+    job_id = worker.create("[[run_s=0.3]]\nWell?")
+    await asyncio.gather(*(process.run(job_id, None) for process in (worker.process, another) for _ in range(3)))
+
+    assert worker.record(job_id).state is JobState.SUCCEEDED
+    assert worker.record(job_id).attempts == 1
+    assert emulator.stats()["runs"]["created"] == 1
+
+
+@pytest.mark.parametrize("prompt", ["[[run_s=1]]", "[[scenario=tools run_s=1]]"])
+async def test_a_worker_that_is_stopped_hands_its_job_back_and_another_goes_on(
+    worker, another, emulator, until, prompt
+):
+    job_id = worker.create(f"{prompt}\nWell?")
+    running = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
+    await worker.process.close()
+    assert await running is None
+    assert worker.process.handed_back == [job_id]
+
+    record = worker.record(job_id)
+    assert (record.state, record.attempts, record.owner) == (JobState.QUEUED, 0, None)
+    await another.run(job_id, None)
+
+    result = worker.record(job_id).result
+    assert (result.state, result.attempts, result.runs) == (JobState.SUCCEEDED, 1, 1)
+    assert emulator.stats()["runs"]["created"] == 1, "the same run"
+    assert emulator.threads() == 0
+
+
+async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
+    job_id = worker.create()
+    await worker.process.close()
+
+    assert await worker.process.run(job_id, None) is None
+    assert worker.process.handed_back == [job_id]
+    assert worker.record(job_id).state is JobState.QUEUED
+
+
+@pytest.mark.settings(lease_s=0.3, sweep_s=60)
+async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker, dead, settings, store, until):
+    job_id = worker.create()
+    assert await dead.claim(job_id)
+
+    assert await worker.process.run(job_id, None) is None, "not before"
+    lapses_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
+    await asyncio.to_thread(until, lambda: store.time()[0] > lapses_at)
+    result = await worker.see_through(job_id)
+
+    assert (result.state, result.attempts) == (JobState.SUCCEEDED, 2)
+    with pytest.raises(LeaseLost):
+        await dead.save(job_id, Progress(deadline_at=0, messages=1))
+
+
+@pytest.mark.settings(lease_s=0.6)
+async def test_a_worker_keeps_its_lease_for_as_long_as_it_works(worker, another, emulator):
+    job_id = worker.create("[[run_s=2]]\nWell?")
+    running = asyncio.create_task(worker.see_through(job_id))
+    while not running.done():
+        assert worker.record(job_id).attempts <= 1
+        await asyncio.wait([running], timeout=0.2)
+        await another.run(job_id, None)
+
+    assert running.result().attempts == 1
+    assert emulator.stats()["runs"]["created"] == 1
+
+
+@pytest.mark.settings(lease_s=0.6)
+async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, emulator, until, store):
+    job_id = worker.create("[[run_s=1.5]]\nWell?")
+    running = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
+    store.hset(f"{worker.settings.key_prefix}:job:{job_id}", "owner", another.name)  # as after a long pause of ours
+
+    assert await asyncio.wait_for(running, 10) is None
+    assert worker.record(job_id).state is JobState.RUNNING
+    assert emulator.threads() == 1, "it is the other's now"

@@ -1,0 +1,137 @@
+"""The contract: jobs from outside, jobs from records, results."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, without_password
+from threadmill.job import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, PromptJob, Timings, Usage
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def test_every_state_is_either_open_or_terminal():
+    assert set(JobState) == OPEN | TERMINAL
+    assert not OPEN & TERMINAL
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"prompt": "x"},
+        {"prompt": "x" * 256_000},
+        {"messages": [{"content": "x"}]},
+        {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "x"}]}]},
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}]},
+        {"prompt": "x", "metadata": {"k" * 64: "v" * 512}},
+        {"prompt": "x", "metadata": {str(n): "" for n in range(15)}},
+        {"prompt": "x", "temperature": 0, "top_p": 1, "max_completion_tokens": 256},
+        {"prompt": "x", "tools": ["a", {"type": "file_search"}], "batch": "reports-2026.11@night"},
+        {"prompt": "x", "deadline_at": "2026-11-20T08:00:00+08:00"},
+    ],
+)
+def test_a_job_within_the_limits_is_taken(job):
+    assert PromptJob.parse(job).conversation
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ({"prompt": "x", "temprature": 1}, "unknown field `temprature`"),
+        ({"messages": [{"content": "x", "name": "y"}]}, "unknown field `messages.0.name`"),
+        ({"prompt": "x", "temperature": 2.1}, "`temperature`: "),
+        ({"prompt": "x", "max_completion_tokens": 255}, "`max_completion_tokens`: "),
+        ({"prompt": "x", "tools": ["t"] * 21}, "`tools`: "),
+        ({"prompt": "x", "batch": "a b"}, "`batch`: "),
+        ({"prompt": "x", "key": ""}, "`key`: "),
+        ({"prompt": "x", "metadata": {"k": 1}}, "`metadata.k`: "),
+        ({"messages": [{"content": []}]}, "`messages.0.content"),
+        ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]}, "url`: "),
+        ({"prompt": 7}, "`prompt`: "),
+        ({"prompt": ""}, "`prompt`: "),
+        ({}, "`job`: a job needs `prompt` or `messages`"),
+    ],
+)
+def test_a_job_outside_them_is_refused_by_its_fields_name(job, says):
+    with pytest.raises(InvalidJob) as refused:
+        PromptJob.parse(job)
+    assert says in str(refused.value)
+    assert "pydantic" not in str(refused.value)
+
+
+def test_every_wrong_field_is_named_at_once():
+    with pytest.raises(InvalidJob) as refused:
+        PromptJob.parse({"prompt": "x", "temprature": 1, "top_p": 7})
+    assert "unknown field `temprature`" in str(refused.value)
+    assert "`top_p`" in str(refused.value)
+
+
+def test_a_field_of_a_newer_producer_is_ignored_in_a_record():
+    written = json.dumps({"prompt": "x", "mood": "good"})
+    assert PromptJob.read(written) == PromptJob(prompt="x")
+
+
+def test_the_prompt_is_the_last_message():
+    job = PromptJob.parse({"prompt": "c", "messages": [{"content": "a"}, {"role": "assistant", "content": "b"}]})
+    assert [(message.role, message.content) for message in job.conversation] == [
+        ("user", "a"),
+        ("assistant", "b"),
+        ("user", "c"),
+    ]
+
+
+def test_a_job_survives_its_record():
+    job = PromptJob.parse(
+        {"prompt": "x", "messages": [{"content": "y"}], "tools": ["t"], "deadline_at": NOW, "metadata": {"a": "b"}}
+    )
+    assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == job
+
+
+def test_the_fingerprint_is_of_the_content_alone():
+    plain = PromptJob(prompt="x")
+    assert plain.digest == PromptJob(prompt="x", key="k", batch="b").digest
+    assert plain.digest == PromptJob(prompt="x", timeout_s=1800.0).digest
+    assert plain.digest != PromptJob(prompt="x", timeout_s=60).digest
+    assert plain.digest != PromptJob(prompt="y").digest
+    assert plain.digest != PromptJob.parse({"messages": [{"content": "x"}]}).digest
+
+
+def test_tokens_add_up():
+    a = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+    assert a + a == Usage(prompt_tokens=2, completion_tokens=4, total_tokens=6)
+    assert a + Usage() == a
+
+
+def test_a_result_says_whether_it_is_good():
+    timings = Timings(created_at=NOW, finished_at=NOW)
+    failure = Failure(kind=FailureKind.EXPIRED, message="late")
+    assert JobResult(job_id="j", state=JobState.SUCCEEDED, timings=timings).ok
+    assert not JobResult(job_id="j", state=JobState.FAILED, failure=failure, timings=timings).ok
+
+
+def test_a_result_survives_json():
+    timings = Timings(created_at=NOW, started_at=NOW, finished_at=NOW)
+    block = {"type": "text", "text": {"value": "天空", "annotations": []}}
+    result = JobResult(job_id="j", state=JobState.SUCCEEDED, text="天空", content=(block,), timings=timings)
+    assert JobResult.model_validate_json(json.dumps(result.model_dump(mode="json"))) == result
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:pass@host:6379/0", "redis://host:6379/0"),
+        ("rediss://user:p@ss@host/0", "rediss://host/0"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+    ],
+)
+def test_a_password_is_never_shown(url, shown):
+    assert without_password(url) == shown
+    assert shown in str(StoreUnavailable(url, OSError("refused")))
+
+
+def test_a_conflict_shows_long_values_short():
+    conflict = KeyConflict("k", "j", {"prompt": ("a" * 500, "b")})
+    assert len(str(conflict)) < 250
+    assert "502 characters" in str(conflict)

@@ -1,0 +1,123 @@
+"""The results file: keeps what succeeded, survives any interruption, overwrites nothing that is not its own."""
+
+import json
+
+import pytest
+
+from threadmill.errors import ThreadmillError
+from threadmill.results import ResultsFile
+
+
+def entry(key: str, state: str = "succeeded", batch: str = "b") -> dict[str, str]:
+    return {"path": f"{key}.md", "key": key, "state": state, "batch": batch, "text": "天空"}
+
+
+def lines(path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "new" / "results.jsonl"
+
+
+def test_lines_are_readable_as_they_are_written(out):
+    with ResultsFile(out, "b") as results:
+        results.write(entry("1"))
+        assert lines(out) == [entry("1")]
+        assert "天空" in out.read_text("utf-8")
+
+
+def test_what_succeeded_is_kept_and_what_failed_makes_room(out):
+    with ResultsFile(out, "b") as results:
+        for line in (entry("1"), entry("2", "failed"), entry("3")):
+            results.write(line)
+    with ResultsFile(out, "b") as results:
+        assert set(results.done) == {"1", "3"}
+        assert lines(out) == [entry("1"), entry("3")]
+        results.write(entry("2"))
+    assert lines(out) == [entry("1"), entry("3"), entry("2")]
+
+
+@pytest.mark.parametrize("torn", [b'{"pa', b'{"path": "2.md", "sta', b'{"path": "\xe5\xa4', b""])
+def test_a_line_cut_off_by_a_kill_is_dropped(out, torn):
+    with ResultsFile(out, "b") as results:
+        results.write(entry("1"))
+    with out.open("ab") as file:
+        file.write(torn)
+    with ResultsFile(out, "b") as results:
+        assert set(results.done) == {"1"}
+    assert lines(out) == [entry("1")]
+
+
+def test_an_answer_may_hold_any_character(out):
+    odd = entry("1") | {"text": "a\u2028b\u2029c\x85d\x0be\nf\rg"}
+    with ResultsFile(out, "b") as results:
+        results.write(odd)
+    with ResultsFile(out, "b") as results:
+        assert results.done == {"1": odd}
+
+
+def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
+    with ResultsFile(out, "b") as results:
+        results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
+    with ResultsFile(out, "b") as results:
+        assert results.done == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "my notes\nand more\n",
+        json.dumps(entry("1", batch="other")) + "\n",
+        '{"a": 1}\n{"b": 2}\n',
+        "[1, 2]\n[3]\n",
+        json.dumps(entry("1")) + "\nnot json\n" + json.dumps(entry("2")) + "\n",
+    ],
+)
+def test_a_file_that_holds_something_else_is_left_alone(out, content):
+    out.parent.mkdir()
+    out.write_text(content)
+    with pytest.raises(ThreadmillError, match=r"holds results of something else \(line \d\).*--force to overwrite"):
+        ResultsFile(out, "b")
+    assert out.read_text() == content
+
+
+@pytest.mark.parametrize("content", ["my only note", "my only note\n", '{"a": 1}\n', "[1]"])
+def test_even_a_single_line_of_something_else_is_left_alone(out, content):
+    out.parent.mkdir()
+    out.write_text(content)
+    with pytest.raises(ThreadmillError, match="holds results of something else"):
+        ResultsFile(out, "b")
+    assert out.read_text() == content
+
+
+def test_a_file_that_is_no_text_is_left_alone(out):
+    out.parent.mkdir()
+    out.write_bytes(b"\x89PNG\r\n\xff\xfe")
+    with pytest.raises(ThreadmillError):
+        ResultsFile(out, "b")
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_force_starts_over(out):
+    out.parent.mkdir()
+    out.write_text("my notes\nand more\n")
+    with ResultsFile(out, "b", force=True) as results:
+        assert results.done == {}
+    assert out.read_text() == ""
+
+
+def test_an_empty_file_is_nobodys(out):
+    out.parent.mkdir()
+    out.touch()
+    with ResultsFile(out, "b") as results:
+        assert results.done == {}
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ThreadmillError, match="file"):
+        ResultsFile(tmp_path / "file" / "results.jsonl", "b")
+    with pytest.raises(ThreadmillError):
+        ResultsFile(tmp_path, "b")

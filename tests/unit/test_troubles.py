@@ -1,0 +1,166 @@
+"""What an SDK error means for the job."""
+
+import itertools
+from types import SimpleNamespace
+
+import aiohttp
+import httpx2
+import openai
+import pytest
+
+from threadmill.job import FailureKind
+from threadmill_worker.actions import AddMessage, CreateThread, Look, StartRun
+from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.views import Gone, InDoubt, NotDone, Refused
+
+REQUEST = httpx2.Request("POST", "http://server/v1/threads")
+START = StartRun(1)
+LOOK = Look("run_1")
+
+
+def status(code: int, error: object = None, **headers: str) -> openai.APIStatusError:
+    """The SDK's own exception for such a reply."""
+    body = {"error": error} if error is not None else {}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    client = openai.OpenAI(api_key="none", base_url="http://server/v1")
+    return client._make_status_error_from_response(httpx2.Response(code, json=body, headers=named, request=REQUEST))
+
+
+def chain(*errors: BaseException) -> BaseException:
+    """The first, caused by the second, and so on."""
+    for error, cause in itertools.pairwise(errors):
+        error.__cause__ = cause
+    return errors[0]
+
+
+def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientConnectorError:
+    key = SimpleNamespace(host="server", port=80, ssl=True, is_ssl=False)
+    return kind(key, OSError(111, "refused"))
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "action", "kind"),
+    [
+        (401, {"message": "Incorrect API key provided"}, START, FailureKind.UNAUTHORISED),
+        (403, {"message": "no"}, LOOK, FailureKind.UNAUTHORISED),
+        (404, {"message": "no such URL"}, CreateThread(1), FailureKind.UNSUPPORTED),
+        (404, {"message": "No assistant found with id 'asst_x'."}, START, FailureKind.REJECTED),
+        (400, {"message": "Invalid 'tools'"}, START, FailureKind.REJECTED),
+        (400, {"message": "flagged", "code": "invalid_prompt"}, START, FailureKind.INVALID_PROMPT),
+        (413, {"message": "too large"}, START, FailureKind.REJECTED),
+        (422, {"message": "no"}, START, FailureKind.REJECTED),
+        (429, {"message": "x", "code": "insufficient_quota"}, START, FailureKind.QUOTA),
+        (429, {"message": "x", "type": "insufficient_quota"}, START, FailureKind.QUOTA),
+        (429, {"message": "You exceeded your current quota, please check"}, LOOK, FailureKind.QUOTA),
+        (429, {"message": "x", "code": "credit_balance_exhausted"}, START, FailureKind.QUOTA),
+        (302, None, START, FailureKind.REJECTED),
+    ],
+)
+def test_what_repeating_cannot_help(code, error, action, kind):
+    trouble = trouble_of(status(code, error), action, None)
+    assert isinstance(trouble, Refused)
+    assert trouble.failure.kind is kind
+    assert trouble.failure.message.startswith(str(code))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (500, FailureKind.SERVER_ERROR),
+        (502, FailureKind.SERVER_ERROR),
+        (503, FailureKind.SERVER_ERROR),
+        (504, FailureKind.SERVER_ERROR),
+        (529, FailureKind.SERVER_ERROR),
+        (408, FailureKind.SERVER_ERROR),
+        (409, FailureKind.SERVER_ERROR),
+    ],
+)
+def test_what_leaves_in_doubt_whether_the_call_landed(code, kind):
+    trouble = trouble_of(status(code, {"message": "busy"}), START, None)
+    assert trouble == InDoubt(f"{code} busy", kind)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Can't add messages to thread_X while a run run_Y is active.",
+        "Thread thread_X already has an active run run_Y.",
+    ],
+)
+def test_a_locked_thread_may_be_locked_by_our_own_run(message):
+    trouble = trouble_of(status(400, {"message": message}), START, None)
+    assert trouble == InDoubt(f"400 {message}", FailureKind.REJECTED)
+
+
+@pytest.mark.parametrize("action", [LOOK, AddMessage(1)])
+def test_a_404_on_what_we_knew_means_it_is_gone(action):
+    assert trouble_of(status(404, {"message": "No thread found"}), action, None) == Gone("404 No thread found")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7),
+        ({"retry_after": "0.5"}, 0.5),
+        ({"retry_after_ms": "250", "retry_after": "7"}, 0.25),
+        ({"retry_after": "86400"}, 300),
+        ({"retry_after": "Fri, 20 Nov 2026 08:00:00 GMT"}, None),
+        ({"retry_after": "0"}, None),
+        ({"retry_after": "-1"}, None),
+        ({"retry_after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_a_rate_limit_says_when_to_come_back(headers, seconds):
+    trouble = trouble_of(status(429, {"message": "slow down", "code": "slow_down"}, **headers), START, None)
+    assert trouble == NotDone("429 slow down", FailureKind.RATE_LIMITED, seconds)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
+def test_a_rate_limit_that_names_no_time_waits_a_bounded_one(value):
+    trouble = trouble_of(status(429, {"message": "slow down"}, retry_after=value), START, None)
+    assert trouble.retry_after_s is None or 0 < trouble.retry_after_s <= 300
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        chain(openai.APITimeoutError(request=REQUEST), httpx2.ConnectTimeout("x"), aiohttp.ServerDisconnectedError()),
+        chain(openai.APITimeoutError(request=REQUEST), httpx2.ReadTimeout("x"), aiohttp.SocketTimeoutError()),
+        chain(openai.APIConnectionError(request=REQUEST), httpx2.ReadError("x"), ConnectionResetError(104, "reset")),
+        openai.APIConnectionError(request=REQUEST),
+        OSError(32, "Broken pipe"),
+    ],
+)
+def test_a_connection_that_broke_proves_nothing(error):
+    assert isinstance(trouble_of(error, START, None), InDoubt)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ConnectionRefusedError(111, "refused"),
+        aiohttp.ConnectionTimeoutError("Connection timeout to host"),
+        connector_error(aiohttp.ClientConnectorError),
+        connector_error(aiohttp.ClientConnectorDNSError),
+        chain(connector_error(aiohttp.ClientConnectorDNSError), OSError(-2, "Name or service not known")),
+    ],
+)
+def test_a_connection_that_was_never_had_proves_that_nothing_left(cause):
+    error = chain(openai.APITimeoutError(request=REQUEST), httpx2.ConnectTimeout("x"), cause)
+    assert isinstance(trouble_of(error, START, None), NotDone)
+
+
+@pytest.mark.parametrize("error", ["bare words", ["x"], {"code": 400}, {"message": None, "code": {}}, {"type": []}, 7])
+def test_any_error_body_can_be_borne(error):
+    for code in (400, 404, 429, 500):
+        trouble_of(status(code, error), START, "sk-1")
+
+
+def test_the_secret_never_shows():
+    error = status(401, {"message": "no key sk-1 here", "code": "sk-1"}, location="http://x/?key=sk-1")
+    assert "sk-1" not in repr(trouble_of(error, START, "sk-1"))
+
+
+def test_a_long_page_is_cut():
+    assert len(trouble_of(status(500, {"message": "x" * 10_000}), START, None).reason) <= 500
