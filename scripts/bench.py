@@ -51,7 +51,9 @@ class Measured:
     memory_mb: float  #: the worker's, children included, shared pages counted once
 
 
-def measure(stats_url: str, worker: psutil.Process, jobs: int, run_s: float, work: Callable[[], list[float]]) -> Measured:
+def measure(
+    stats_url: str, worker: psutil.Process, jobs: int, run_s: float, work: Callable[[], list[float]]
+) -> Measured:
     """`work` runs the jobs and gives the moments at which their results were there."""
     before = _calls(stats_url)
     started = time.time()
@@ -93,10 +95,11 @@ def main() -> None:
             plain_worker = psutil.Process(theirs.pid)
 
             def by_plain(jobs: int, run_s: float) -> Measured:
-                return measure(
-                    stats_url, plain_worker, jobs, run_s,
-                    lambda: [each.get(timeout=600) for each in [run.delay(f"[[run_s={run_s}]] {n}") for n in range(jobs)]],
-                )  # fmt: skip
+                def work() -> list[float]:
+                    sent = [run.delay(f"[[run_s={run_s}]] {n}") for n in range(jobs)]
+                    return [each.get(timeout=600) for each in sent]
+
+                return measure(stats_url, plain_worker, jobs, run_s, work)
 
             def by_us(jobs: int, run_s: float) -> Measured:
                 def work() -> list[float]:

@@ -30,8 +30,8 @@ PATIENCE_S = 20.0
 
 #: An endpoint in a hurry: nothing a test waits for takes long.
 HASTY = {
-    "poll_first_s": 0.05,
-    "poll_longest_s": 0.2,
+    "poll_first_s": 0.02,
+    "poll_longest_s": 0.1,
     "rerun_delay_s": 0.05,
     "cancel_limit_s": 2,
     "unreachable_s": 5,
@@ -186,8 +186,8 @@ class Core:
 
 @pytest.fixture
 async def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Core]:
-    monkeypatch.setattr(observe, "BACKOFF_FIRST_S", 0.05)
-    monkeypatch.setattr(observe, "BACKOFF_LONGEST_S", 0.2)
+    monkeypatch.setattr(observe, "BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr(observe, "BACKOFF_LONGEST_S", 0.1)
     core = Core(settings)
     yield core
     await core.process.close()

@@ -18,6 +18,9 @@ from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0
 
+#: Keeps no connection; and no certificates, whose loading takes longer than the call.
+_HTTP = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
@@ -58,10 +61,10 @@ class Emulated:
         return self.url + DAVINCI_PATH
 
     def stats(self, **query: str) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/_stats", params=query).raise_for_status().json()
+        return _HTTP.get(f"{self.url}/_stats", params=query).raise_for_status().json()
 
     def faults(self, **plan: Any) -> None:
-        httpx.post(f"{self.url}/_faults", json=plan).raise_for_status()
+        _HTTP.post(f"{self.url}/_faults", json=plan).raise_for_status()
 
     def threads(self) -> int:
         """How many are alive."""
@@ -78,7 +81,7 @@ class Emulated:
 
 @contextmanager
 def emulating(**options: Any) -> Iterator[Emulated]:
-    app = create_app(Options(**{"run_s": 0.1} | options))
+    app = create_app(Options(**{"run_s": 0.05} | options))
     requests: list[Request] = []
 
     async def recorded(scope: Any, receive: Any, send: Any) -> None:

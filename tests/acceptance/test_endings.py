@@ -39,6 +39,7 @@ def test_a_job_that_kills_its_workers_ends_as_failed(site, tmp_path, tell):
     assert last.lives
 
 
+@pytest.mark.settings(concurrency=3)
 def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell):
     workers = [site.start_worker(), site.start_worker()]
     jobs = site.enqueue(f"[[run_s=60]]Question {n}" for n in range(6))

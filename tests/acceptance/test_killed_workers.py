@@ -26,9 +26,10 @@ def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tu
         next_kill = time.monotonic() + KILL_EVERY_S
         prompts = [f"[[scenario=echo run_s=2]]\nQuestion {nth}.{number}" for number in range(jobs_per_kill)]
         jobs |= site.enqueue(prompts)
-        until(lambda: all(site.held_by(worker) for worker in fleet), "every worker holds jobs")
+        until(lambda: site.count(JobState.RUNNING) > jobs_per_kill / 2, "jobs run")
         time.sleep(random.uniform(0, 1.5))
-        victim = fleet.pop(random.randrange(workers))
+        victim = random.choice([worker for worker in fleet if site.held_by(worker)] or fleet)
+        fleet.remove(victim)
         victim.kill()
         killed += [(time.time(), job_id) for job_id in site.held_by(victim)]
         fleet.append(site.begin_worker())

@@ -10,7 +10,7 @@ from threadmill.local import free_port
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.endpoint(unreachable_s=0.4)
+@pytest.mark.endpoint(unreachable_s=0.2)
 @pytest.mark.parametrize("base_url", [f"http://127.0.0.1:{free_port()}/v1", "http://no-such-host.invalid/v1"])
 async def test_a_server_that_is_not_there_makes_the_job_fail_in_the_end(worker):
     result = await worker.run()
@@ -58,7 +58,7 @@ class TestAnOddServer:
     def base_url(self, request, serve):
         return serve(request.param)
 
-    @pytest.mark.endpoint(unreachable_s=0.3)
+    @pytest.mark.endpoint(unreachable_s=0.2)
     @pytest.mark.parametrize(
         ("base_url", "kind", "says"),
         [

@@ -21,13 +21,13 @@ FAULTS = ["drop_before", "drop_after", "error_500", "rate_limit_429", "malformed
 
 #: 34 messages, so that two are added one by one, and a round of tools: the job uses every route.
 MESSAGES = [{"role": "user", "content": f"Remark {number}."} for number in range(33)]
-PROMPT = "[[scenario=tools run_s=0.05]]\nWell?"
+PROMPT = "[[scenario=tools]]\nWell?"
 
 #: A late request lands when the test is over; a client gives it up long before.
 SLOW_S = 30
 
 
-@pytest.mark.endpoint(request_timeout_s=0.5)
+@pytest.mark.endpoint(request_timeout_s=0.3)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("route", ROUTES)
 async def test_one_fault_on_any_call_costs_the_job_nothing(worker, emulator, route, fault):
@@ -90,7 +90,7 @@ async def test_a_storm_of_faults_costs_thirty_jobs_nothing(worker, emulator):
     assert emulator.threads() <= sum(result.lost_threads for result in results)
 
 
-@pytest.mark.endpoint(unreachable_s=0.4)
+@pytest.mark.endpoint(unreachable_s=0.2)
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
@@ -110,7 +110,7 @@ async def test_a_server_that_never_gives_a_usable_reply_is_borne_for_a_time(work
     assert result.runs == 0
 
 
-@pytest.mark.endpoint(unreachable_s=0.4)
+@pytest.mark.endpoint(unreachable_s=0.2)
 async def test_a_server_that_fails_for_good_in_the_middle_leaves_a_leftover_on_record(worker, emulator, store):
     emulator.faults(error_500=1, only="runs.retrieve,threads.delete,runs.cancel")
     result = await worker.run()

@@ -84,7 +84,7 @@ async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker
 
 @pytest.mark.settings(lease_s=0.6)
 async def test_a_worker_keeps_its_lease_for_as_long_as_it_works(worker, another, emulator):
-    job_id = worker.create("[[run_s=2]]\nWell?")
+    job_id = worker.create("[[run_s=1.3]]\nWell?")
     running = asyncio.create_task(worker.see_through(job_id))
     while not running.done():
         assert worker.record(job_id).attempts <= 1
