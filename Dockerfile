@@ -10,7 +10,7 @@ COPY worker worker
 COPY emulator emulator
 RUN pip install --no-cache-dir --constraint constraints.txt '.[worker,emulator]'
 
-RUN useradd --create-home threadmill
+RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results
 USER threadmill
 WORKDIR /home/threadmill
 

@@ -10,7 +10,6 @@ PREFIX:leftovers:tries hash    how often each was tried in vain
 PREFIX:sweep           string  the worker that sweeps now
 PREFIX:batch:NAME      hash    a batch's counters, by state
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
-PREFIX:batches         zset    batch names by the moment they were last added to
 PREFIX:workers         hash    what each live worker can do, as JSON
 """
 

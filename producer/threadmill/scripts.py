@@ -62,7 +62,6 @@ end
 if batch ~= '' then
   redis.call('HSET', key('job', id), 'batch', batch)
   redis.call('ZADD', key('batch', batch, 'jobs'), stamp, id)
-  redis.call('ZADD', key('batches'), stamp, batch)
 end
 move(id, nil, 'queued')
 keep(id)
@@ -162,8 +161,6 @@ if batch then
   local open = redis.call('HMGET', key('batch', batch), 'queued', 'running')
   if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then
     for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
-    redis.call('ZREMRANGEBYSCORE', key('batches'), '-inf', now - ttl)
-    redis.call('EXPIRE', key('batches'), ttl)
   end
 end
 for i = 9, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end

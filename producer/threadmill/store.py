@@ -101,13 +101,16 @@ class Store:
         return JobRecord.read(job_id, fields)
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """The jobs of these ids that are still kept."""
+        """The jobs of these ids that are still kept; bears Redis being away."""
         ids = list(job_ids)
+        found = zip(ids, self._patiently(partial(self._hashes, ids)), strict=True)
+        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
+
+    def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
+            for job_id in job_ids:
                 pipe.hgetall(self._keys.record(job_id))
-            replies = pipe.execute()
-        return [JobRecord.read(job_id, fields) for job_id, fields in zip(ids, replies, strict=True) if fields]
+            return cast(list[dict[str, str]], pipe.execute())
 
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
         """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
@@ -180,10 +183,13 @@ class Store:
         return [record for record in records if state in (None, record.state)][:limit]
 
     def batch_counts(self, batch: str) -> dict[JobState, int]:
-        """How many of a batch's jobs are in each state."""
-        with self._reaching():
-            counts = cast(dict[str, str], self._redis.hgetall(self._keys.batch(batch)))
+        """How many of a batch's jobs are in each state; bears Redis being away."""
+        counts = self._patiently(partial(self._counts, batch))
         return {state: int(counts.get(state, 0)) for state in JobState}
+
+    def _counts(self, batch: str) -> dict[str, str]:
+        with self._reaching():
+            return cast(dict[str, str], self._redis.hgetall(self._keys.batch(batch)))
 
     def batch_cursor(self, batch: str) -> str:
         """Where a batch's stream ends now."""

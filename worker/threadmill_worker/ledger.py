@@ -28,6 +28,8 @@ _REFUSAL_KEPT = timedelta(days=1)
 #: Entries read from Redis in one go.
 _AT_ONCE = 500
 
+_HAND_BACK_PATIENCE_S = 3.0
+
 #: Before a leftover is tried again; doubles with each try.
 _LEFTOVER_DELAY_S = 10
 
@@ -87,8 +89,14 @@ class Ledger:
             raise LeaseLost(job_id)
 
     async def hand_back(self, job_id: str) -> bool:
-        """Gives the job back as it stands; it spends no attempt. False if it was not ours any more."""
-        return bool(await self._step(self._hand_back, job_id, self.owner))
+        """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
+
+        Raises REDIS_AWAY after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
+        """
+        async for attempt in while_redis_is_away(min(_HAND_BACK_PATIENCE_S, self._settings.redis_patience_s)):
+            with attempt:
+                return bool(await self._hand_back(args=[self._prefix, job_id, self.owner]))
+        raise AssertionError("tenacity ends by returning or raising")
 
     async def finish(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
         """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost."""

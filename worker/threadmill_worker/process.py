@@ -89,9 +89,7 @@ class WorkerProcess:
             log.warning("lease lost", job_id=job_id)
             return None
         except asyncio.CancelledError:
-            if await self._ledger.hand_back(job_id):
-                self.handed_back.append(job_id)
-                log.info("job handed back", job_id=job_id)
+            await self._hand_back(job_id)
             return None
         return result.model_dump(mode="json")
 
@@ -119,6 +117,14 @@ class WorkerProcess:
             return await task
         finally:
             del self._attempts[record.id], self._tasks[record.id]
+
+    async def _hand_back(self, job_id: str) -> None:
+        try:
+            if await self._ledger.hand_back(job_id):
+                self.handed_back.append(job_id)
+                log.info("job handed back", job_id=job_id)
+        except REDIS_AWAY as error:
+            log.warning("job not handed back: its lease will lapse", job_id=job_id, reason=str(error))
 
     def _card(self) -> Worker:
         return Worker(
