@@ -62,6 +62,7 @@ def test_a_plain_celery_client_sends_a_job_and_gets_its_result(shop, settings, e
         ({"prompt": "Well?", "key": "mine"}, "`key`: in a plain Celery message the task id"),
         (42, "job"),
         ([], "job"),
+        ("Well?", "send the fields of a job"),
     ],
 )
 def test_an_invalid_job_gets_a_result_that_names_the_field(shop, settings, emulator, job, says):

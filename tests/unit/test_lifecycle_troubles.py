@@ -120,7 +120,7 @@ def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
     assert story.outcome.state is JobState.SUCCEEDED
     assert [leftover.tries for leftover in story.progress.leftovers] == [TIDY_TRIES]
     first, *others = story.times(Delete)
-    assert [moment - first for moment in others] == pytest.approx([0.5, 1.5, 3.5, 7.5])
+    assert [moment - first for moment in others] == pytest.approx([0.5, 1.5])
 
 
 @pytest.mark.parametrize(

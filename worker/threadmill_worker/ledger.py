@@ -34,6 +34,10 @@ _HAND_BACK_PATIENCE_S = 3.0
 _LEFTOVER_DELAY_S = 10
 
 
+class NoSuchJob(Exception):
+    """There is no record of this id."""
+
+
 class LeaseLost(Exception):
     """Another worker holds the job now, or it has ended: step back and leave it alone."""
 
@@ -72,8 +76,13 @@ class Ledger:
         await self._step(self._create, job_id, body, job.digest, job.key or "", job.batch or "")
 
     async def claim(self, job_id: str) -> JobRecord | None:
-        """The job's record, ours until the lease lapses; None if it has ended or another worker holds it."""
+        """The job's record, ours until the lease lapses; None if it has ended or another worker holds it.
+
+        Raises NoSuchJob.
+        """
         reply = await self._step(self._claim, job_id, self.owner, self._settings.lease_s)
+        if reply[0] == "missing":
+            raise NoSuchJob(job_id)
         if reply[0] != "claimed":
             return None
         return JobRecord.read(job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))

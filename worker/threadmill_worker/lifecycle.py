@@ -35,7 +35,7 @@ THREAD_MESSAGES = 32
 SUBMIT_MARGIN_S = 5.0
 
 #: The outcome is known and only tidying up is left: so many calls in a row without a reply end it.
-TIDY_TRIES = 5
+TIDY_TRIES = 3
 
 
 def next_action(progress: Progress, policy: Policy, now: float) -> Action:

@@ -16,7 +16,7 @@ from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob,
 from threadmill.record import JobRecord, Worker
 from threadmill.settings import Settings
 from threadmill_worker import functions
-from threadmill_worker.ledger import LeaseLost, Ledger
+from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt
 from threadmill_worker.servers import NotServed, Servers
@@ -73,15 +73,16 @@ class WorkerProcess:
             try:
                 await self._ledger.create(job_id, _foreign(job))
             except InvalidJob as error:
-                log.warning("job refused", job_id=job_id, reason=str(error))
-                await self._ledger.refuse(refusal := _refused(job_id, str(error)))
-                return refusal.model_dump(mode="json")
+                return await self._refuse(job_id, str(error))
         if self._closing:
             self.handed_back.append(job_id)
             return None
-        record = await self._ledger.claim(job_id)
+        try:
+            record = await self._ledger.claim(job_id)
+        except NoSuchJob:
+            return await self._refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
         if record is None:
-            log.info("stepped back", job_id=job_id, reason="it has ended, is gone, or another worker holds it")
+            log.info("stepped back", job_id=job_id, reason="it has ended, or another worker holds it")
             return await self._ledger.result(job_id)
         try:
             result = await self._see_through(record)
@@ -117,6 +118,19 @@ class WorkerProcess:
             return await task
         finally:
             del self._attempts[record.id], self._tasks[record.id]
+
+    async def _refuse(self, job_id: str, reason: str) -> dict[str, Any]:
+        """The result of a message that never became a job, for whoever waits for it in Celery's backend."""
+        log.warning("job refused", job_id=job_id, reason=reason)
+        now = datetime.now(UTC)
+        result = JobResult(
+            job_id=job_id,
+            state=JobState.FAILED,
+            failure=Failure(kind=FailureKind.REJECTED, message=reason),
+            timings=Timings(created_at=now, finished_at=now),
+        )
+        await self._ledger.refuse(result)
+        return result.model_dump(mode="json")
 
     async def _hand_back(self, job_id: str) -> None:
         try:
@@ -183,14 +197,3 @@ def _foreign(job: Mapping[str, Any]) -> PromptJob:
     if parsed.key is not None:
         raise InvalidJob("`key`: in a plain Celery message the task id is the idempotency key; set that instead")
     return parsed
-
-
-def _refused(job_id: str, reason: str) -> JobResult:
-    """The result of a message that never became a job."""
-    now = datetime.now(UTC)
-    return JobResult(
-        job_id=job_id,
-        state=JobState.FAILED,
-        failure=Failure(kind=FailureKind.REJECTED, message=reason),
-        timings=Timings(created_at=now, finished_at=now),
-    )

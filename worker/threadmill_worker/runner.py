@@ -52,7 +52,7 @@ class Attempt:
         self._saved = self._progress if record.progress else None
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
-        self._interrupted = False
+        self._interruptions = 0
         self._task: asyncio.Task[JobResult] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
@@ -73,17 +73,21 @@ class Attempt:
                     raise
 
     def cancel(self) -> None:
-        """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted."""
-        if not self._cancel_wanted:
-            self._cancel_wanted = True
-            if self._task is not None and self._progress.outcome is None:
-                self._interrupted = True
-                self._task.cancel()
+        """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted.
+
+        To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
+        """
+        self._cancel_wanted = True
+        if self._task is not None and self._progress.outcome is None:
+            self._interruptions += 1
+            self._task.cancel()
 
     def _take_interruption(self) -> bool:
         """Whether the task was cancelled by `cancel` alone, and not to hand the job back as well."""
-        interrupted, self._interrupted = self._interrupted, False
-        return interrupted and self._task is not None and self._task.uncancel() == 0
+        interruptions, self._interruptions = self._interruptions, 0
+        if self._task is None or not interruptions:
+            return False
+        return [self._task.uncancel() for _ in range(interruptions)][-1] == 0
 
     async def _carry_out(self, action: Action) -> None:
         self._progress = intend(self._progress, action)
