@@ -1,5 +1,6 @@
 """docker-compose.yml without Docker: each service's command, as a process of this machine."""
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,8 @@ import pytest
 import redis
 import yaml
 from tests.acceptance.site import THREADMILL, Child, quiet_port, until
+
+from threadmill.local import redis_server
 
 pytestmark = pytest.mark.acceptance
 
@@ -42,6 +45,12 @@ def is_healthy(service: str) -> bool:
         arguments = ["-p", str(PORTS[6379]), *arguments]
     program = {"python": sys.executable}.get(program, program)
     return subprocess.run([program, *arguments], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(autouse=True)
+def _redis_on_path(monkeypatch):
+    """As in the image: here the programs may be inside a wheel."""
+    monkeypatch.setenv("PATH", f"{Path(redis_server()).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -42,12 +42,18 @@ class Attempt:
     """One claimed execution of a job, from its saved place to its end."""
 
     def __init__(
-        self, record: JobRecord, server: Server, ledger: Ledger, clock: Callable[[], float] = time.time
+        self,
+        record: JobRecord,
+        server: Server,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._record = record
         self._server = server
         self._ledger = ledger
         self._clock = clock
+        self._sleep = sleep
         self._progress = Progress.from_json(record.progress) if record.progress else begin(record)
         self._saved = self._progress if record.progress else None
         self._calls_before = self._progress.calls
@@ -94,7 +100,7 @@ class Attempt:
         await self._save()
         match action:
             case Wait(until):
-                await self._sleep(until)
+                await self._wait(until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
             case Decide() | AbandonRun():
@@ -104,10 +110,10 @@ class Attempt:
             case _:
                 self._observe(action, await self._server.driver.do(action, self._progress))
 
-    async def _sleep(self, until: float) -> None:
+    async def _wait(self, until: float) -> None:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
-        await asyncio.sleep(min(left * (1 + random.random() * JITTER), latest))
+        await self._sleep(min(left * (1 + random.random() * JITTER), latest))
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """All at once; each output is saved as it comes, so that a finished call never runs again."""
