@@ -23,6 +23,9 @@ from threadmill.store import Store
 
 STATE_FOLDER = Path(".threadmill")
 
+#: All our modules come in one package: whether one can run is told by what its extra brings.
+_EXTRAS = {"threadmill_worker": ("worker", "openai"), "threadmill_emulator": ("emulator", "starlette")}
+
 
 class Local:
     """A context manager; inside it `settings` leads to the processes it started.
@@ -46,7 +49,7 @@ class Local:
             self._start_redis()
             if self._emulator:
                 self._start_emulator()
-            self._start("worker", module("threadmill_worker", "worker"))
+            self._start("worker", module("threadmill_worker"))
             self._closing = closing.pop_all()
         return self
 
@@ -100,7 +103,7 @@ class Local:
         redis.wait_until(lambda: _answers(Store(self.settings)))
 
     def _start_emulator(self) -> None:
-        emulator = self._start("emulator", [*module("threadmill_emulator", "emulator"), "--port", "0"])
+        emulator = self._start("emulator", [*module("threadmill_emulator"), "--port", "0"])
         emulator.wait_until(lambda: "listening on" in emulator.log())
         address = re.search(r"listening on (http://[\d.:]+)", emulator.log())
         assert address is not None
@@ -111,10 +114,11 @@ class Local:
         self.settings = self.settings.model_copy(update={"endpoints": endpoints})
 
 
-def module(name: str, extra: str) -> list[str]:
-    """The command that runs one of our modules; raises ThreadmillError if its extra is not installed."""
-    if find_spec(name) is None:
-        raise ThreadmillError(f"{name} is not installed here: pip install 'threadmill[{extra}]'")
+def module(name: str) -> list[str]:
+    """The command that runs one of our modules; raises ThreadmillError if what it needs is not installed."""
+    extra, needed = _EXTRAS[name]
+    if find_spec(needed) is None:
+        raise ThreadmillError(f"the {extra} is not installed here: pip install 'threadmill[{extra}]'")
     return [sys.executable, "-m", name]
 
 

@@ -83,7 +83,7 @@ def _examine(endpoint: str | None, timeout_s: float, local: bool) -> Iterator[Fi
 def _endpoint(name: str, here: Here) -> str:
     """Asks the worker's own driver, in a process of its own: the producer speaks to no server."""
     probe = subprocess.run(
-        [*module("threadmill_worker", "worker")[:-1], "threadmill_worker.probe", name],
+        [*module("threadmill_worker")[:-1], "threadmill_worker.probe", name],
         env={**os.environ, **here.environment},
         capture_output=True,
         text=True,

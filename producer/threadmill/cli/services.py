@@ -26,12 +26,12 @@ def worker(
     options = ["--log-level", log_level]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
-    _become([*module("threadmill_worker", "worker"), *options])
+    _become([*module("threadmill_worker"), *options])
 
 
 def emulator(context: typer.Context) -> None:
     """Serve an emulated Assistants API; for its options: threadmill emulator --help."""
-    _become([*module("threadmill_emulator", "emulator"), *context.args])
+    _become([*module("threadmill_emulator"), *context.args])
 
 
 def _become(command: list[str]) -> None:
