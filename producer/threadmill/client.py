@@ -68,20 +68,22 @@ class Client:
         return self.enqueue_many([job])[0]
 
     def enqueue_many(self, jobs: Iterable[PromptJob | Mapping[str, Any] | str]) -> list[JobHandle]:
-        """Many jobs in a few round trips. All are checked before the first is enqueued."""
+        """Many jobs in a few round trips. All are checked before the first is enqueued.
+
+        Raises as `enqueue` does; with a KeyConflict, which only Redis can tell, the other jobs are enqueued.
+        """
         checked = [self.check(job) for job in jobs]
         for name in {job.endpoint for job in checked}:
             self._check_key(str(name))
         created = self.store.create([(str(uuid.uuid4()), job) for job in checked])
-        handles = []
+        for found in created:
+            if found.state is JobState.QUEUED:  # also one met again: its message may be lost, two do no harm
+                self._send(found.job_id)
         for job, found in zip(checked, created, strict=True):
             if found.digest != job.digest:
                 there = self.get(found.job_id).job
                 raise KeyConflict(job.key or "", found.job_id, there.differences(job))
-            if found.state is JobState.QUEUED:  # also one met again: its message may be lost, two do no harm
-                self._send(found.job_id)
-            handles.append(JobHandle(found.job_id, found.state, found.is_new, self))
-        return handles
+        return [JobHandle(found.job_id, found.state, found.is_new, self) for found in created]
 
     def check(self, job: PromptJob | Mapping[str, Any] | str) -> PromptJob:
         """The job as it would be enqueued; raises InvalidJob or SettingsError."""
@@ -141,12 +143,12 @@ class Client:
         """Has workers try again to delete all of them, also those given up; gives their number."""
         return self.store.retry_leftovers()
 
+    def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
+        """The newest jobs, of one state or of one batch."""
+        return self.store.jobs(state, batch, limit)
+
     def _send(self, job_id: str) -> None:
         try:
             send(self._celery, job_id)
         except OperationalError as error:
             raise StoreUnavailable(self.settings.redis_url, error) from error
-
-    def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
-        """The newest jobs, of one state or of one batch."""
-        return self.store.jobs(state, batch, limit)

@@ -205,7 +205,7 @@ class Usage(_Border):
 
 
 class Timings(_Border):
-    """Moments of the job, by the clock of Redis."""
+    """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
 
     created_at: datetime
     started_at: datetime | None = None  #: first claim

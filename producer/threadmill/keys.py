@@ -79,10 +79,9 @@ def celery_meta(result: JobResult) -> str:
     return json.dumps(meta, ensure_ascii=False)
 
 
-def finish_args(prefix: str, owner: str, result: JobResult, ttl_s: int, leftovers: list[str]) -> list[str | int]:
-    """The arguments of FINISH: record, counters and what `AsyncResult(job_id)` reads change in one step."""
+def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str]) -> list[str | int]:
+    """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step."""
     return [
-        prefix,
         result.job_id,
         owner,
         result.state,

@@ -152,9 +152,7 @@ class Store:
         """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
         result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
-        args = keys.finish_args(self._prefix, "", result, self._settings.failed_ttl_s, [])
-        with self._reaching():
-            outcome = self._finish(args=args)
+        outcome = self._call(self._finish, *keys.finish_args("", result, self._settings.failed_ttl_s, []))
         if outcome == "finished":
             return JobState.CANCELLED
         state = self._call(self._request_cancel, job_id)

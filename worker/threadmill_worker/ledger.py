@@ -1,10 +1,11 @@
 """The worker's verbs on the records in Redis: claim, renew, save, hand back, finish.
 
-Every step is one atomic script (threadmill/keys.py) and is repeated while Redis is away.
+Every step on a job is one atomic script (threadmill/scripts.py) and is repeated while Redis is away.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -20,7 +21,6 @@ from threadmill_worker.retry import while_redis_is_away
 
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
-
 
 #: A refusal waits so long for its sender, as Celery's results do by default.
 _REFUSAL_KEPT = timedelta(days=1)
@@ -102,10 +102,8 @@ class Ledger:
 
         Raises REDIS_AWAY after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
         """
-        async for attempt in while_redis_is_away(min(_HAND_BACK_PATIENCE_S, self._settings.redis_patience_s)):
-            with attempt:
-                return bool(await self._hand_back(args=[self._prefix, job_id, self.owner]))
-        raise AssertionError("tenacity ends by returning or raising")
+        args = [self._prefix, job_id, self.owner]
+        return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
 
     async def finish(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
         """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost."""
@@ -118,31 +116,25 @@ class Ledger:
     async def refuse(self, result: JobResult) -> None:
         """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
         key, meta = keys.celery_key(result.job_id), keys.celery_meta(result)
-        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
-            with attempt:
-                if await self._redis.set(key, meta, nx=True, ex=_REFUSAL_KEPT):
-                    await self._redis.publish(key, meta)
+        if await self._patiently(self._redis.set, key, meta, nx=True, ex=_REFUSAL_KEPT):
+            await self._patiently(self._redis.publish, key, meta)
 
     async def _end(self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
         ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
-        args = keys.finish_args(self._prefix, owner, result, ttl_s, left)
-        outcome = await self._step(self._finish, *args[1:])
+        args = keys.finish_args(owner, result, ttl_s, left)
+        outcome = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:
         """The job as it stands, whoever holds it."""
-        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
-            with attempt:
-                fields = await self._redis.hgetall(self._keys.record(job_id))
+        fields = await self._patiently(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it."""
-        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
-            with attempt:
-                stored = await self._redis.hget(self._keys.record(job_id), "result")
+        stored = await self._patiently(self._redis.hget, self._keys.record(job_id), "result")
         return json.loads(stored) if stored else None
 
     async def may_sweep(self, for_s: float) -> bool:
@@ -208,7 +200,13 @@ class Ledger:
         await self._redis.aclose()
 
     async def _step(self, script: AsyncScript, *args: Any) -> Any:
-        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
+        return await self._patiently(script, args=[self._prefix, *args])
+
+    async def _patiently(
+        self, call: Callable[..., Awaitable[Any]], *args: Any, patience_s: float = math.inf, **kwargs: Any
+    ) -> Any:
+        """Repeats the call while Redis is away, for `patience_s` or what the settings allow, if that is less."""
+        async for attempt in while_redis_is_away(min(patience_s, self._settings.redis_patience_s)):
             with attempt:
-                return await script(args=[self._prefix, *args])
+                return await call(*args, **kwargs)
         raise AssertionError("tenacity ends by returning or raising")

@@ -73,14 +73,13 @@ class Toolbox:
     async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
         """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""
         _arguments(call)
-        async for attempt in before_it_left():
-            with attempt:
-                reply = await self._http.post(
-                    "pluginapi",
-                    params={"tid": thread_id, "aid": assistant, "pid": call.name},
-                    content=call.arguments.encode(),
-                    headers={"Content-Type": "application/json"},
-                )
+        reply: httpx.Response = await before_it_left()(
+            self._http.post,
+            "pluginapi",
+            params={"tid": thread_id, "aid": assistant, "pid": call.name},
+            content=call.arguments.encode(),
+            headers={"Content-Type": "application/json"},
+        )
         if not reply.is_success:
             raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {reply.text.strip()}")
         return reply.text

@@ -1,7 +1,7 @@
 """The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, the emulator.
 
-Own runs and messages are marked with metadata `threadmill: JOB/ORDINAL`, so that one whose creation reply
-was lost can be found again.
+Own runs and messages carry a mark (assistants_requests.py), so that one whose creation reply was lost can be
+found again.
 """
 
 from collections.abc import AsyncIterator, Awaitable
@@ -25,6 +25,7 @@ from threadmill_worker.actions import (
     StartRun,
     SubmitOutputs,
 )
+from threadmill_worker.drivers.assistants_requests import is_marked, message_body, run_body
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,
     blocks_of,
@@ -48,7 +49,6 @@ from threadmill_worker.views import (
     View,
 )
 
-_MARK = "threadmill"
 _PAGE = 100
 _PAGES = 20  # a server that ignores `after` would send the same page for ever
 
@@ -71,6 +71,7 @@ class AssistantsDriver:
         self._assistant = assistant
         self._job_id = job_id
         self._job = job
+        self._conversation = job.conversation
         self._tools = tools
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
@@ -106,7 +107,7 @@ class AssistantsDriver:
                 assert_never(action)
 
     async def _create_thread(self, messages: int) -> View:
-        first = [self._message(index) for index in range(messages)]
+        first = [message_body(self._job_id, self._conversation, index) for index in range(messages)]
         body = await self._call(
             self._threads.with_raw_response.create(
                 messages=cast(Any, first), metadata=self._job.metadata or openai.omit
@@ -115,11 +116,14 @@ class AssistantsDriver:
         return ThreadCreated(parse_id(body))
 
     async def _add_message(self, thread: str, index: int) -> View:
-        await self._call(self._threads.messages.with_raw_response.create(thread, **cast(Any, self._message(index))))
+        body = cast(Any, message_body(self._job_id, self._conversation, index))
+        await self._call(self._threads.messages.with_raw_response.create(thread, **body))
         return MessageAdded()
 
     async def _start_run(self, thread: str, ordinal: int) -> View:
-        return await self._run(self._threads.runs.with_raw_response.create(thread, **self._run_options(ordinal)))
+        now = datetime.now().astimezone()
+        body = run_body(self._job_id, self._job, ordinal, self._assistant, self._tools, self._endpoint.time_note, now)
+        return await self._run(self._threads.runs.with_raw_response.create(thread, **body))
 
     async def _look(self, thread: str, run_id: str) -> RunView:
         return await self._run(self._threads.runs.with_raw_response.retrieve(run_id, thread_id=thread))
@@ -163,16 +167,14 @@ class AssistantsDriver:
             case Intent.CREATE_THREAD:  # no server lists threads
                 return NothingFound()
             case Intent.ADD_MESSAGE:
-                mark = self._mark(f"message-{progress.messages_sent}")
                 async for message in self._messages(thread):
-                    if _is_marked(message, mark):
+                    if is_marked(message, self._job_id, f"message-{progress.messages_sent}"):
                         return MessageAdded()
                 return NothingFound()
             case Intent.START_RUN:
-                mark = self._mark(f"run-{progress.runs + 1}")
                 body = await self._call(self._threads.runs.with_raw_response.list(thread, limit=_PAGE))
                 for run in _data(body):
-                    if _is_marked(run, mark):
+                    if is_marked(run, self._job_id, f"run-{progress.runs + 1}"):
                         return parse_run(run)
                 return NothingFound()
             case Intent.SUBMIT_OUTPUTS:
@@ -211,41 +213,6 @@ class AssistantsDriver:
         """The reply, without our key should the server repeat it."""
         text, key = str(raw.text), api_key(self._endpoint)
         return text.replace(key, "[key]") if key else text
-
-    def _mark(self, what: str) -> dict[str, str]:
-        return {_MARK: f"{self._job_id}/{what}"}
-
-    def _message(self, index: int) -> dict[str, Any]:
-        message = self._job.conversation[index].model_dump(mode="json", exclude_none=True)
-        return {**message, "metadata": self._mark(f"message-{index}")}
-
-    def _run_options(self, ordinal: int) -> dict[str, Any]:
-        """The body of POST /runs: only what the job asks for."""
-        job = self._job
-        now = datetime.now().astimezone()
-        notes = [job.additional_instructions, self._endpoint.time_note and now.strftime(self._endpoint.time_note)]
-        options = {
-            "assistant_id": self._assistant,
-            "instructions": job.instructions,
-            "additional_instructions": "\n".join(note for note in notes if note) or None,
-            "model": job.model,
-            "tools": self._tools,
-            "tool_choice": job.tool_choice,
-            "response_format": job.response_format,
-            "temperature": job.temperature,
-            "top_p": job.top_p,
-            "max_prompt_tokens": job.max_prompt_tokens,
-            "max_completion_tokens": job.max_completion_tokens,
-            "truncation_strategy": job.truncation,
-            "parallel_tool_calls": job.parallel_tool_calls,
-            "metadata": job.metadata | self._mark(f"run-{ordinal}"),
-        }
-        return {name: value for name, value in options.items() if value is not None}
-
-
-def _is_marked(thing: dict[str, Any], mark: dict[str, str]) -> bool:
-    metadata = thing.get("metadata")
-    return isinstance(metadata, dict) and mark.items() <= metadata.items()
 
 
 def _data(body: dict[str, Any]) -> list[dict[str, Any]]:
