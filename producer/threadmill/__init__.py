@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         ThreadmillError,
         WaitTimeout,
     )
-    from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob
+    from threadmill.job import PromptJob
+    from threadmill.message import FileInput, Message
     from threadmill.record import JobRecord
+    from threadmill.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings import Settings
 
 _HOME = {
@@ -31,16 +33,21 @@ _HOME = {
         "ThreadmillError",
         "WaitTimeout",
     ),
-    "job": ("Failure", "FailureKind", "JobResult", "JobState", "PromptJob"),
+    "job": ("PromptJob",),
+    "message": ("FileInput", "Message"),
     "record": ("JobRecord",),
+    "result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings": ("Settings",),
 }
 _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Artifact",
+    "Citation",
     "Client",
     "Failure",
     "FailureKind",
+    "FileInput",
     "InvalidJob",
     "JobHandle",
     "JobNotFound",
@@ -48,6 +55,7 @@ __all__ = [
     "JobResult",
     "JobState",
     "KeyConflict",
+    "Message",
     "PromptJob",
     "Settings",
     "SettingsError",

@@ -16,8 +16,9 @@ from typing import Any
 from threadmill.client import Client, JobHandle
 from threadmill.documents import BadDocument, Document, PromptTemplate
 from threadmill.errors import InvalidJob
-from threadmill.job import TERMINAL, Failure, FailureKind, JobState, PromptJob, Usage
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord
+from threadmill.result import TERMINAL, Failure, FailureKind, JobState, Usage
 from threadmill.results import ResultsFile
 
 #: Documents enqueued in one round trip.

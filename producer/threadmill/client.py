@@ -15,9 +15,10 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable
-from threadmill.job import JobResult, JobState, PromptJob
+from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
 from threadmill.record import JobRecord, Leftover
+from threadmill.result import JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
 

@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from threadmill.errors import ThreadmillError
-from threadmill.job import MESSAGE_LIMIT
+from threadmill.message import MESSAGE_LIMIT
 
 #: What a template can use.
 VARIABLES = ("text", "name", "path")

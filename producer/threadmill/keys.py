@@ -16,7 +16,7 @@ PREFIX:workers         hash    what each live worker can do, as JSON
 import json
 from dataclasses import dataclass
 
-from threadmill.job import JobResult, JobState
+from threadmill.result import JobResult, JobState
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How patient we are with a server: the numbers the lifecycle decides by. Part of an endpoint's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -18,4 +18,8 @@ class Policy(BaseModel):
     queued_limit_s: PositiveFloat = 300  #: a run still `queued` after this is stuck
     run_limit_s: PositiveFloat = 660  #: a run alive after this is stuck; the server's own limit is 600
     cancel_limit_s: PositiveFloat = 60  #: how long a cancelled run may take to stop
+    cancels: bool = True  #: the server can cancel a run; else one that is not wanted any more is left to itself
+    create_and_run: bool = False  #: thread and run in one call (POST /threads/runs), where the server has it
+    busy_thread: Literal["wait", "cancel"] = "wait"  #: what to do about a stranger's run that locks our thread
+    store_limit_s: PositiveFloat = 300  #: how long the server may take to make files searchable
     unreachable_s: PositiveFloat = 300  #: how long a job bears a server that gives no usable reply

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from threadmill.job import Failure, JobResult, JobState, PromptJob, Timings
+from threadmill.job import PromptJob
+from threadmill.result import Failure, JobResult, JobState, Timings
 
 
 class JobRecord(BaseModel):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from threadmill.errors import ThreadmillError
-from threadmill.job import JobState
+from threadmill.result import JobState
 
 #: How each of our lines starts.
 _START = '{"path": '

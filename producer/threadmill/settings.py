@@ -5,7 +5,6 @@ No key ever stands here: an endpoint names the variable that holds it (`api_key_
 """
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -29,63 +28,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from threadmill.errors import SettingsError
-from threadmill.job import explain
-from threadmill.policy import Policy
+from threadmill.border import explain
+from threadmill.endpoint import Endpoint, EndpointKind
+from threadmill.errors import InvalidJob, SettingsError
+from threadmill.profile import Profile
 
 CONFIG_NAME = "threadmill.toml"
-
-
-class EndpointKind(StrEnum):
-    ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in our worker
-    DAVINCI = "davinci"  #: MediaTek DaVinci; tools we do not have run through its plugin API
-    EMULATOR = "emulator"  #: our own server, which behaves as DaVinci does
-
-
-#: What each kind takes for granted; a field given in the settings wins.
-_KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
-    EndpointKind.ASSISTANTS: {},
-    EndpointKind.DAVINCI: {
-        "base_url": "https://prod.dvcbot.net/api/assts/v1",
-        "api_key_env": "DAVINCI_API_KEY",
-        "plugins": True,
-        "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
-    },
-    EndpointKind.EMULATOR: {
-        "base_url": "http://127.0.0.1:8089/api/assts/v1",
-        "assistant": "asst_emulator",
-        "plugins": True,
-    },
-}
-
-
-class Endpoint(Policy):
-    """A named server: where it is, which variable holds its key, and how patient we are with it."""
-
-    kind: EndpointKind
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-    api_key_env: str | None = None  #: name of the variable that holds the key; None: a server without keys
-    assistant: str | None = None  #: for jobs that name none
-    plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
-    time_note: str | None = None  #: strftime text added to each run's additional instructions
-    connect_timeout_s: PositiveFloat = 5
-    request_timeout_s: PositiveFloat = 30  #: for one reply of the server
-    max_connections: PositiveInt = 100  #: per worker process
-    tool_timeout_s: PositiveFloat = 120  #: for one tool call
-    tool_output_limit: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
-            return _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
-        return data
-
-    def missing_key(self) -> str | None:
-        """The variable that should hold the key and does not, in this process."""
-        if self.api_key_env and not os.environ.get(self.api_key_env):
-            return self.api_key_env
-        return None
 
 
 class Tool(BaseModel):
@@ -114,7 +62,11 @@ class Settings(BaseSettings):
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     default_endpoint: str | None = None
     endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
+    profiles: dict[str, Profile] = {}
     tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
+    file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
+    artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
+    artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
     concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
@@ -150,14 +102,18 @@ class Settings(BaseSettings):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
-        """The emulator is always there, DaVinci where there is a key for it; neither need name its kind."""
+        """The emulator is always there, DaVinci and Azure where there is a key; none of them need name its kind."""
         if not isinstance(endpoints, dict):
             return endpoints
         known: dict[str, Any] = {"emulator": {}}
         if os.environ.get("DAVINCI_API_KEY"):
             known["davinci"] = {}
+        if os.environ.get("AZURE_OPENAI_ENDPOINT") and os.environ.get("AZURE_OPENAI_API_KEY"):
+            known["azure"] = {"base_url": os.environ["AZURE_OPENAI_ENDPOINT"]}
         return {
-            name: {"kind": name, **fields} if isinstance(fields, dict) and name in list(EndpointKind) else fields
+            name: {"kind": name, **known.get(name, {}), **fields}
+            if isinstance(fields, dict) and name in list(EndpointKind)
+            else fields
             for name, fields in (known | endpoints).items()
         }
 
@@ -167,6 +123,20 @@ class Settings(BaseSettings):
             known = ", ".join(self.endpoints)
             raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}")
         return self
+
+    def locate(self, path: str) -> Path:
+        """A local file that a job names; raises InvalidJob if it lies in none of the `file_roots`, or is not there."""
+        found = Path(path).resolve()
+        roots = [root.expanduser().resolve() for root in self.file_roots]
+        if not any(found.is_relative_to(root) for root in roots):
+            allowed = ", ".join(map(str, self.file_roots)) or "no folder"
+            raise InvalidJob(
+                f"{path}: workers may read files from {allowed}; "
+                f"add its folder to file_roots in {CONFIG_NAME}, on a disk the workers share"
+            )
+        if not found.is_file():
+            raise InvalidJob(f"{path}: there is no such file")
+        return found
 
     def require_key(self, name: str) -> None:
         """Raises SettingsError if the endpoint's key is not in this process's environment."""

@@ -15,8 +15,9 @@ from redis.commands.core import Script
 
 from threadmill import keys, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, WaitTimeout
-from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord, Leftover, Worker
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.

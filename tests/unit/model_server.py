@@ -6,7 +6,7 @@ It answers the lifecycle's actions in the lifecycle's own views, as drivers/assi
 from dataclasses import dataclass, field
 from itertools import count
 
-from threadmill.job import FailureKind, Usage
+from threadmill.result import FailureKind, Usage
 from threadmill_worker.actions import (
     AddMessage,
     CancelRun,

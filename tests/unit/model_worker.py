@@ -6,8 +6,8 @@ from enum import StrEnum
 from hypothesis import note
 from tests.unit.model_server import ModelServer
 
-from threadmill.job import Failure, FailureKind, JobState
 from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Settle, StartRun, Wait
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle import intend, next_action

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.job import Usage
 from threadmill.policy import Policy
+from threadmill.result import Usage
 from threadmill_worker.actions import Look
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,

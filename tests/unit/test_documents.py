@@ -4,7 +4,7 @@ import pytest
 
 from threadmill.documents import BadDocument, BadTemplate, Document, PromptTemplate, find
 from threadmill.errors import ThreadmillError
-from threadmill.job import MESSAGE_LIMIT
+from threadmill.message import MESSAGE_LIMIT
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, without_password
-from threadmill.job import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, PromptJob, Timings, Usage
+from threadmill.job import PromptJob
+from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, Timings, Usage
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -51,7 +52,7 @@ def test_a_job_within_the_limits_is_taken(job):
         ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]}, "url`: "),
         ({"prompt": 7}, "`prompt`: "),
         ({"prompt": ""}, "`prompt`: "),
-        ({}, "`job`: a job needs `prompt` or `messages`"),
+        ({}, "`job`: a job needs `prompt`, `messages` or `images`"),
     ],
 )
 def test_a_job_outside_them_is_refused_by_its_fields_name(job, says):

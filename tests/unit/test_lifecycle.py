@@ -21,8 +21,8 @@ from tests.unit.story import (
     play,
 )
 
-from threadmill.job import FailureKind, JobState
 from threadmill.policy import Policy
+from threadmill.result import FailureKind, JobState
 from threadmill_worker.actions import (
     Action,
     AddMessage,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.model_server import ENDS, STOPS, Life, ModelServer, Run, answer_of
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, Fault, ModelWorker
 
-from threadmill.job import FailureKind, JobState
+from threadmill.result import FailureKind, JobState
 from threadmill_worker.lifecycle import TIDY_TRIES
 from threadmill_worker.progress import Outcome, Progress
 

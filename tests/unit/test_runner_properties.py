@@ -12,8 +12,10 @@ from tests.unit.model_server import ModelServer, answer_of
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, UNSENT, Fault
 from tests.unit.test_lifecycle_properties import faults, lives
 
-from threadmill.job import Failure, FailureKind, JobResult, JobState, Message, PromptJob
+from threadmill.job import PromptJob
+from threadmill.message import Message
 from threadmill.record import JobRecord
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.actions import Settle
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.progress import Intent, Progress

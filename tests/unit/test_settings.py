@@ -2,8 +2,9 @@
 
 import pytest
 
+from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
-from threadmill.settings import Endpoint, EndpointKind, Settings, find_config
+from threadmill.settings import Settings, find_config
 
 
 @pytest.fixture(autouse=True)

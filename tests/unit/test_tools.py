@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from threadmill.settings import Endpoint, Tool
+from threadmill.endpoint import Endpoint
+from threadmill.settings import Tool
 from threadmill_worker.functions import load
 from threadmill_worker.tools import Toolbox, cut
 from threadmill_worker.views import ToolCall

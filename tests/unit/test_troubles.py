@@ -8,7 +8,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.job import FailureKind
+from threadmill.result import FailureKind
 from threadmill_worker.actions import AddMessage, CreateThread, Look, StartRun
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from threadmill.job import Failure
+from threadmill.result import Failure
 from threadmill_worker.progress import Intent, Leftover, Outcome
 from threadmill_worker.views import ToolCall
 

@@ -2,7 +2,7 @@
 
 import re
 
-from threadmill.job import Failure, FailureKind, JobState
+from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.progress import Outcome
 from threadmill_worker.views import RunView
 

@@ -13,8 +13,9 @@ import redis.asyncio
 from redis.commands.core import AsyncScript
 
 from threadmill import keys, scripts
-from threadmill.job import JobResult, PromptJob
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord, LeftoverRecord, Worker
+from threadmill.result import JobResult
 from threadmill.settings import Settings
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.retry import while_redis_is_away

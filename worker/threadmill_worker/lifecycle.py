@@ -6,8 +6,8 @@ What each run status means: platform.openai.com/docs/assistants/deep-dive#run-li
 
 from dataclasses import replace
 
-from threadmill.job import Failure, FailureKind, JobState
 from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.actions import (
     AbandonRun,
     Action,

@@ -5,7 +5,7 @@ import json
 import sys
 
 from threadmill.errors import SettingsError
-from threadmill.job import FailureKind
+from threadmill.result import FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import CreateThread, Delete
 from threadmill_worker.progress import Leftover, Progress

@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 
 from threadmill.errors import InvalidJob
-from threadmill.job import Failure, FailureKind, JobResult, JobState, PromptJob, Timings
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord, Worker
+from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import functions
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from threadmill.job import Failure, JobState, Usage
+from threadmill.result import Failure, JobState, Usage
 from threadmill_worker.views import RunView
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from threadmill.job import Failure, FailureKind, JobResult, JobState
 from threadmill.policy import Policy
 from threadmill.record import JobRecord
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Wait
 from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.ledger import Ledger

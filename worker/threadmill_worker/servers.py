@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
-from threadmill.job import Failure, FailureKind, PromptJob
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord
-from threadmill.settings import Endpoint, Settings
+from threadmill.result import Failure, FailureKind
+from threadmill.settings import Settings
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from threadmill.job import Failure, FailureKind, JobState
 from threadmill.record import LeftoverRecord
+from threadmill.result import Failure, FailureKind, JobState
 from threadmill.settings import Settings
 from threadmill_worker.actions import Delete
 from threadmill_worker.ledger import LeaseLost, Ledger

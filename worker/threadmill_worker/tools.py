@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from threadmill.job import explain
-from threadmill.settings import Endpoint
+from threadmill.border import explain
+from threadmill.endpoint import Endpoint
 from threadmill_worker.functions import FunctionTool
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.views import OutputReady, ToolCall

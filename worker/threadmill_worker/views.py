@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill.job import Failure, FailureKind, Usage
+from threadmill.result import Failure, FailureKind, Usage
 
 #: Statuses after which a run never changes again.
 ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})

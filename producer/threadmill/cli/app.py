@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from threadmill.endpoint import EndpointKind
 from threadmill.local import Local
-from threadmill.settings import EndpointKind, Settings
+from threadmill.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,8 +1,5 @@
 """`threadmill doctor`: is all there that a job needs? Says what to fix."""
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,9 +9,9 @@ from typing import Annotated
 import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
+from threadmill.cli.asking import ask_worker
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.local import module
 from threadmill.settings import Settings, find_config
 
 #: A worker announces itself every second; one not heard of for so long is gone.
@@ -81,18 +78,8 @@ def _examine(endpoint: str | None, timeout_s: float, local: bool) -> Iterator[Fi
 
 
 def _endpoint(name: str, here: Here) -> str:
-    """Asks the worker's own driver, in a process of its own: the producer speaks to no server."""
-    probe = subprocess.run(
-        [*module("threadmill_worker")[:-1], "threadmill_worker.probe", name],
-        env={**os.environ, **here.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        report = json.loads(probe.stdout)
-    except ValueError:
-        raise Unwell(probe.stderr.strip() or f"the probe ended with exit {probe.returncode}") from None
+    """Asks the worker's own driver."""
+    report = ask_worker("probe", name, environment=here.environment)
     if not report["ok"]:
         raise Unwell(report["detail"])
     return str(report["detail"])

@@ -24,8 +24,8 @@ from threadmill.cli.app import (
 )
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
-from threadmill.job import OPEN, JobResult, JobState
 from threadmill.record import JobRecord
+from threadmill.result import OPEN, JobResult, JobState
 from threadmill.settings import Settings
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]

@@ -12,8 +12,8 @@ from typing import Any, assert_never, cast
 import openai
 import openai.resources.beta.threads  # the SDK would import it on first use, in the middle of a job
 
+from threadmill.endpoint import Endpoint
 from threadmill.job import PromptJob
-from threadmill.settings import Endpoint
 from threadmill_worker.actions import (
     AddMessage,
     CancelRun,

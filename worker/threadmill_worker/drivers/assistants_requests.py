@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from threadmill.job import Message, PromptJob
+from threadmill.job import PromptJob
+from threadmill.message import Message
 
 #: Metadata `threadmill: JOB/WHAT`: by it a run or message is found again whose creation reply was lost.
 _MARK = "threadmill"

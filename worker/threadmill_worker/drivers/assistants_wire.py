@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from threadmill.job import Usage
+from threadmill.result import Usage
 from threadmill_worker.views import RunView, ToolCall
 
 

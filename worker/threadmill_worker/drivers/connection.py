@@ -7,7 +7,7 @@ from typing import TypeAlias
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from threadmill.settings import Endpoint
+from threadmill.endpoint import Endpoint
 
 Client: TypeAlias = AsyncOpenAI
 

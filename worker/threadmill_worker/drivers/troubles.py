@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import aiohttp
 import openai
 
-from threadmill.job import Failure, FailureKind
+from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import CreateThread, StartRun
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble

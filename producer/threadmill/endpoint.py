@@ -1,0 +1,91 @@
+"""A named server: what each kind takes for granted, and what the settings may say otherwise."""
+
+import os
+from enum import StrEnum
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
+
+from threadmill.policy import Policy
+
+
+class EndpointKind(StrEnum):
+    ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in our worker
+    DAVINCI = "davinci"  #: MediaTek DaVinci; tools we do not have run through its plugin API
+    AZURE = "azure"  #: Azure OpenAI's classic Assistants; base_url is the resource's, without a path
+    EMULATOR = "emulator"  #: our own server, which behaves as DaVinci does
+
+
+#: What each kind takes for granted; a field given in the settings wins.
+_KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
+    EndpointKind.ASSISTANTS: {},
+    EndpointKind.DAVINCI: {
+        "base_url": "https://prod.dvcbot.net/api/assts/v1",
+        "api_key_env": "DAVINCI_API_KEY",
+        "plugins": True,
+        "data_urls": True,
+        "files": False,  # not documented; set it where the server takes them
+        "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
+    },
+    EndpointKind.AZURE: {
+        "api_key_env": "AZURE_OPENAI_API_KEY",
+        "api_version": "2024-05-01-preview",
+    },
+    EndpointKind.EMULATOR: {
+        "base_url": "http://127.0.0.1:8089/api/assts/v1",
+        "assistant": "asst_emulator",
+        "plugins": True,
+        "data_urls": True,
+        "expires_after": True,
+    },
+}
+
+
+class Endpoint(Policy):
+    """A named server: where it is, which variable holds its key, what it can, and how patient we are with it."""
+
+    kind: EndpointKind
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    api_key_env: str | None = None  #: name of the variable that holds the key; None: a server without keys
+    api_version: str | None = None  #: `azure`: the dated version of its API
+    ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity), in place of a key
+    assistant: str | None = None  #: for jobs that name none
+    plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
+    data_urls: bool = False  #: takes images as data URLs; else they are uploaded
+    files: bool = True  #: takes uploads, and has vector stores
+    expires_after: bool = False  #: takes an expiry with an upload: what is lost goes away by itself
+    streaming: bool = True  #: can send a run's events as they happen
+    run_id_filter: bool = True  #: lists a run's own messages
+    time_note: str | None = None  #: strftime text added to each run's additional instructions
+    time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: of it; default: the worker's
+    connect_timeout_s: PositiveFloat = 5
+    request_timeout_s: PositiveFloat = 30  #: for one reply of the server
+    max_connections: PositiveInt = 100  #: per worker process
+    image_limit: PositiveInt = 10_000_000  #: bytes of one image
+    file_limit: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
+    tool_timeout_s: PositiveFloat = 120  #: for one tool call
+    tool_output_limit: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
+            return _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
+        return data
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError):
+                raise ValueError(f"there is no time zone {name!r}; name one such as Asia/Taipei or UTC") from None
+        return name
+
+    def missing_key(self) -> str | None:
+        """The variable that should hold the key and does not, in this process."""
+        if self.api_key_env and not self.ad_token and not os.environ.get(self.api_key_env):
+            return self.api_key_env
+        return None

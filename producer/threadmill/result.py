@@ -1,0 +1,129 @@
+"""The contract's other half: what comes back of a job."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from threadmill.border import Border
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"  #: waits for a worker
+    RUNNING = "running"  #: a worker holds its lease
+    SUCCEEDED = "succeeded"  #: the answer is in the result
+    FAILED = "failed"  #: the reason is in the result's failure
+    CANCELLED = "cancelled"  #: stopped at its owner's wish
+
+
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+OPEN = frozenset(JobState) - TERMINAL
+
+
+class FailureKind(StrEnum):
+    REJECTED = "rejected"  #: the job or its input is wrong; repeating it as it is cannot help
+    UNAUTHORISED = "unauthorised"  #: the server refuses the key (401, 403), or the worker has none
+    UNSUPPORTED = "unsupported"  #: the server does not speak the Assistants API (404 on its collections)
+    QUOTA = "quota"  #: the account has no credit left; a human must act
+    RATE_LIMITED = "rate_limited"  #: runs kept ending in rate_limit_exceeded, reruns included
+    INVALID_PROMPT = "invalid_prompt"  #: the server will not answer this prompt
+    SERVER_ERROR = "server_error"  #: runs kept failing on the server's side, reruns included
+    INCOMPLETE = "incomplete"  #: a token limit cut the answer; the partial text is kept
+    EMPTY_ANSWER = "empty_answer"  #: the run completed without a message
+    INVALID_ANSWER = "invalid_answer"  #: the answer does not fit `response_format`, that of a rerun included
+    EXPIRED = "expired"  #: the server gave runs up after their ten minutes, reruns included
+    OVERDUE = "overdue"  #: our deadline passed; the remote run was cancelled
+    STUCK = "stuck"  #: the run neither moved nor ended within its limits, reruns included
+    CANCELLED_REMOTELY = "cancelled_remotely"  #: someone else cancelled the run
+    CANCELLED = "cancelled"  #: the job's owner cancelled it
+    TOOL_FAILED = "tool_failed"  #: the run asked for more rounds of tools than allowed
+    UNREACHABLE = "unreachable"  #: the server gave no usable reply for too long
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: its workers died or gave up on it too often
+
+
+class Failure(Border):
+    """Why a job did not succeed: part of the result, not an exception."""
+
+    kind: FailureKind
+    message: str
+    code: str | None = None  #: the server's own code, where it gave one
+    retryable: bool = False  #: whether the same job may succeed when sent again
+
+
+class Usage(Border):
+    """Tokens, summed over all runs of the job."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+        )
+
+
+class Timings(Border):
+    """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
+
+    created_at: datetime
+    started_at: datetime | None = None  #: first claim
+    finished_at: datetime
+
+
+class _Part(BaseModel):
+    """A part of a result: one of a newer worker is read all the same."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Citation(_Part):
+    """A source of the answer: footnote `[number]` of its text."""
+
+    number: int
+    file_id: str | None = None
+    name: str | None = None  #: the file's name, or the page's title
+    url: str | None = None  #: of a web page
+    quote: str | None = None  #: the passage, where the server gives it
+
+
+class Artifact(_Part):
+    """A file the model made, downloaded to the artifact store; the answer's links lead there."""
+
+    file_id: str
+    name: str  #: fit for any file system
+    uri: str | None = None  #: where it is: a path, or the bucket's URL; None: it could not be had
+    media_type: str = "application/octet-stream"
+    size: int = 0  #: bytes
+    sha256: str | None = None
+    error: str | None = None  #: why it could not be had; it is still on the server then
+
+
+class JobResult(_Part):
+    """What became of a job. A failed run is a result too: look at `state`, then `text` or `failure`."""
+
+    job_id: str
+    state: JobState
+    text: str = ""  #: the whole answer; citations are footnotes, links to files lead to the artifacts
+    content: tuple[dict[str, JsonValue], ...] = ()  #: content blocks in order, as the server sent them
+    parsed: JsonValue = None  #: the answer as JSON, when the job's `response_format` asked for that
+    citations: tuple[Citation, ...] = ()
+    files: tuple[Artifact, ...] = ()
+    steps: tuple[dict[str, JsonValue], ...] = ()  #: what the run did, when the job asked for `include_steps`
+    thread_id: str | None = None  #: the thread, when it lives on
+    usage: Usage = Usage()
+    runs: int = 0  #: remote runs started
+    attempts: int = 0
+    calls: int = 0  #: HTTP calls made, retries included
+    lost_threads: int = 0  #: threads the server may have made without our learning their id
+    lost_files: int = 0  #: the same of files
+    failure: Failure | None = None
+    timings: Timings
+    metadata: dict[str, str] = {}
+    batch: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.state is JobState.SUCCEEDED
