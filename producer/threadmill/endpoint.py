@@ -56,6 +56,7 @@ class Endpoint(Policy):
     files: bool = True  #: takes uploads, and has vector stores
     expires_after: bool = False  #: takes an expiry with an upload: what is lost goes away by itself
     streaming: bool = True  #: can send a run's events as they happen
+    create_and_run: bool = False  #: makes thread and run in one call (POST /threads/runs)
     run_id_filter: bool = True  #: lists a run's own messages
     time_note: str | None = None  #: strftime text added to each run's additional instructions
     time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: of it; default: the worker's

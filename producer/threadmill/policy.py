@@ -19,7 +19,6 @@ class Policy(BaseModel):
     run_limit_s: PositiveFloat = 660  #: a run alive after this is stuck; the server's own limit is 600
     cancel_limit_s: PositiveFloat = 60  #: how long a cancelled run may take to stop
     cancels: bool = True  #: the server can cancel a run; else one that is not wanted any more is left to itself
-    create_and_run: bool = False  #: thread and run in one call (POST /threads/runs), where the server has it
     busy_thread: Literal["wait", "cancel"] = "wait"  #: what to do about a stranger's run that locks our thread
     store_limit_s: PositiveFloat = 300  #: how long the server may take to make files searchable
     unreachable_s: PositiveFloat = 300  #: how long a job bears a server that gives no usable reply

@@ -4,29 +4,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from threadmill.policy import Policy
-from threadmill.result import Failure, FailureKind, JobState
+from threadmill.result import Artifact, Failure, FailureKind, JobState
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
     AddMessage,
+    AskAgain,
+    AttachStore,
     CallTools,
     CancelRun,
+    CreateStore,
     Decide,
     Delete,
+    Download,
     Finish,
     Look,
+    LookAtStore,
+    LookAtThread,
+    NameFile,
     ReadAnswer,
+    ReadSteps,
     Settle,
     StartRun,
     SubmitOutputs,
+    Unlock,
+    Upload,
     Wait,
 )
 from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
+    Downloaded,
+    FileNamed,
     Gone,
     InDoubt,
     MessageAdded,
@@ -35,8 +47,13 @@ from threadmill_worker.views import (
     OutputReady,
     Refused,
     RunView,
+    StepsRead,
+    StoreSeen,
     ThreadCreated,
+    ThreadSeen,
     ToolCall,
+    Unlocked,
+    Uploaded,
     View,
 )
 
@@ -87,6 +104,15 @@ class Story:
 
 #: What the server shows where a script says nothing else.
 USUAL: Mapping[type[Action], Sequence[View]] = {
+    Upload: [Uploaded("file-1"), Uploaded("file-2")],
+    CreateStore: [StoreSeen("vs_1", ready=False)],
+    LookAtStore: [StoreSeen("vs_1", ready=True)],
+    LookAtThread: [ThreadSeen(None)],
+    AttachStore: [StoreSeen("vs_1", ready=True)],
+    NameFile: [FileNamed("file-cited", "source.txt")],
+    Download: [Downloaded(Artifact(file_id="file-made", name="chart.png", uri="/artifacts/chart.png"))],
+    ReadSteps: [StepsRead(({"type": "code_interpreter", "input": "1+1", "logs": "2", "images": []},))],
+    Unlock: [Unlocked()],
     AddMessage: [MessageAdded()],
     StartRun: [QUEUED],
     Look: [COMPLETED],
@@ -102,6 +128,7 @@ def play(
     script: Mapping[type[Action], Sequence[View]] = {},
     *,
     messages: int = 1,
+    wants: Wants = Wants(),  # noqa: B008
     policy: Policy = Policy(),  # noqa: B008
     cancel_at: type[Action] | None = None,
     overdue_at: type[Action] | None = None,
@@ -110,7 +137,8 @@ def play(
 
     `cancel_at`, `overdue_at`: the owner cancels, or the deadline passes, during the first action of this kind.
     """
-    now, progress = START, Progress(deadline_at=START + TIMEOUT_S, messages=messages)
+    thread = "thread_before" if wants.continues else None
+    now, progress = START, Progress(START + TIMEOUT_S, messages, wants, thread_id=thread)
     done: list[tuple[float, Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
     for _ in range(1000):
@@ -129,7 +157,7 @@ def play(
         match action:
             case Wait(until):
                 now = max(now, until)
-            case Decide() | AbandonRun():
+            case Decide() | AskAgain() | AbandonRun():
                 progress = conclude(progress, action, policy, now)
             case CallTools(calls):
                 for call in calls:

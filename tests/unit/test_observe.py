@@ -22,12 +22,14 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
+from threadmill_worker.bearing import BACKOFF_LONGEST_S
 from threadmill_worker.lifecycle import intend, next_action
-from threadmill_worker.observe import BACKOFF_LONGEST_S, HINT_RANGE_S, LOOK_SHARE, observe
+from threadmill_worker.observe import HINT_RANGE_S, LOOK_SHARE, observe
 from threadmill_worker.progress import Intent, Leftover, Outcome, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
+    Gone,
     InDoubt,
     NotDone,
     NothingFound,
@@ -53,9 +55,10 @@ def under_way(run: RunView = RUNNING) -> Progress:
 
 
 def answered(*blocks: dict[str, Any]) -> Outcome:
-    outcome = see(under_way(RunView("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks)).outcome
-    assert outcome is not None
-    return outcome
+    progress = see(under_way(RunView("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks))
+    while progress.outcome is None:  # files it refers to cannot be had
+        progress = see(progress, next_action(progress, POLICY, progress.wait_until), Gone("No such File object"))
+    return progress.outcome
 
 
 def text(value: str) -> dict[str, Any]:

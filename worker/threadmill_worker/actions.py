@@ -8,10 +8,38 @@ from threadmill_worker.views import ToolCall
 
 
 @dataclass(frozen=True)
+class Upload:
+    index: int  #: among the files the job uploads
+
+
+@dataclass(frozen=True)
+class CreateStore:
+    """A vector store of the job's files for file_search."""
+
+
+@dataclass(frozen=True)
+class LookAtStore:
+    store_id: str
+
+
+@dataclass(frozen=True)
+class LookAtThread:
+    """One that was there before us: has it a vector store?"""
+
+
+@dataclass(frozen=True)
+class AttachStore:
+    """To a thread that was there before us."""
+
+    store_id: str
+
+
+@dataclass(frozen=True)
 class CreateThread:
-    """With the first `messages` messages of the job."""
+    """With the first `messages` messages of the job; `run`: and start that run in the same call."""
 
     messages: int
+    run: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +101,39 @@ class ReadAnswer:
 
 
 @dataclass(frozen=True)
+class NameFile:
+    """Find out what a cited file is called."""
+
+    file_id: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file the model made, to the artifact store."""
+
+    file_id: str
+
+
+@dataclass(frozen=True)
+class ReadSteps:
+    run_id: str
+
+
+@dataclass(frozen=True)
+class AskAgain:
+    """The answer does not fit what the job asked for: nothing is called, another run follows."""
+
+    problem: str
+
+
+@dataclass(frozen=True)
+class Unlock:
+    """Stop the stranger's run that locks our thread."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
 class Delete:
     leftover: Leftover
 
@@ -89,8 +150,17 @@ class Finish:
     outcome: Outcome
 
 
+#: What needs no call.
+Decision = Decide | AskAgain | AbandonRun
+
+#: What makes something that could not be found again if its reply were lost.
+Making = Upload | CreateStore | CreateThread
+
 Action = (
-    CreateThread
+    Making
+    | LookAtStore
+    | LookAtThread
+    | AttachStore
     | AddMessage
     | StartRun
     | Wait
@@ -99,9 +169,12 @@ Action = (
     | CallTools
     | SubmitOutputs
     | CancelRun
-    | AbandonRun
+    | Unlock
     | ReadAnswer
+    | NameFile
+    | Download
+    | ReadSteps
     | Delete
-    | Decide
+    | Decision
     | Finish
 )

@@ -1,9 +1,13 @@
 """What the end of a run means for its job. PURE."""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.progress import Outcome
+from threadmill_worker.footnotes import compose
+from threadmill_worker.progress import Answer, Outcome, Progress
+from threadmill_worker.schema import check
 from threadmill_worker.views import RunView
 
 _QUOTA = re.compile(r"exceeded your current quota|insufficient_quota|credit balance", re.IGNORECASE)
@@ -37,23 +41,62 @@ def _asked_delay_s(message: str) -> float:
     return 60 * int(minutes or 0) + float(number) / (1000 if unit.lower() == "ms" else 1)
 
 
-def answer_of(run: RunView | None, blocks: tuple[dict[str, object], ...]) -> Outcome:
-    """The job's outcome from the content of the run's messages."""
-    texts = [_block_text(block) for block in blocks]
-    text = "\n\n".join(part for part in texts if part)
-    if run is not None and run.status == "incomplete":
+def misfit_of(progress: Progress, answer: Answer) -> str | None:
+    """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
+    if _is_cut(progress.run) or _is_empty(answer):
+        return None
+    return check(_plain_text(answer), progress.wants.response_format)[1]
+
+
+def outcome_of(progress: Progress, answer: Answer) -> Outcome:
+    """The job's outcome from what its run wrote."""
+    text, citations = compose(answer.blocks, answer.names, answer.artifacts)
+    quotes = _quotes(answer.steps or ())
+    outcome = Outcome(
+        JobState.SUCCEEDED,
+        text,
+        answer.blocks,
+        citations=tuple(each.model_copy(update={"quote": quotes.get(each.file_id)}) for each in citations),
+        files=tuple(answer.artifacts.values()),
+        steps=answer.steps or (),
+    )
+    run = progress.run
+    if run is not None and _is_cut(run):
         reason = run.incomplete_reason or "a limit"
         message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
         failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
-        return Outcome(JobState.FAILED, text, blocks, failure)
-    if not any(block.get("type") != "text" or _block_text(block).strip() for block in blocks):
+        return replace(outcome, state=JobState.FAILED, failure=failure)
+    if _is_empty(answer):
         message = "the run completed without a message"
         failure = Failure(kind=FailureKind.EMPTY_ANSWER, message=message, retryable=True)
-        return Outcome(JobState.FAILED, text, blocks, failure)
-    return Outcome(JobState.SUCCEEDED, text, blocks)
+        return replace(outcome, state=JobState.FAILED, failure=failure)
+    parsed, problem = check(_plain_text(answer), progress.wants.response_format)
+    if problem is not None:
+        failure = Failure(kind=FailureKind.INVALID_ANSWER, message=problem, retryable=True)
+        return replace(outcome, state=JobState.FAILED, failure=failure)
+    return replace(outcome, parsed=parsed)
 
 
-def _block_text(block: dict[str, object]) -> str:
+def _is_cut(run: RunView | None) -> bool:
+    return run is not None and run.status == "incomplete"
+
+
+def _is_empty(answer: Answer) -> bool:
+    return not any(block.get("type") != "text" or _text_of(block).strip() for block in answer.blocks)
+
+
+def _plain_text(answer: Answer) -> str:
+    """As the model wrote it: footnotes would not be JSON."""
+    return "\n\n".join(filter(None, map(_text_of, answer.blocks)))
+
+
+def _text_of(block: dict[str, Any]) -> str:
     text = block.get("text") if block.get("type") == "text" else block.get("refusal")
     value = text.get("value") if isinstance(text, dict) else text
     return value if isinstance(value, str) else ""
+
+
+def _quotes(steps: tuple[dict[str, Any], ...]) -> dict[str | None, str]:
+    """The passages that searches found, by file; the best of each."""
+    found = [result for step in steps if step["type"] == "file_search" for result in step["results"]]
+    return {result["file_id"]: result["quote"] for result in reversed(found) if result.get("quote")}

@@ -14,6 +14,7 @@ from threadmill_worker.actions import (
     AddMessage,
     CallTools,
     CancelRun,
+    CreateStore,
     CreateThread,
     Decide,
     Delete,
@@ -23,10 +24,14 @@ from threadmill_worker.actions import (
     Settle,
     StartRun,
     SubmitOutputs,
+    Unlock,
+    Upload,
     Wait,
 )
+from threadmill_worker.completion import next_completion
+from threadmill_worker.preparation import next_preparation
 from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.views import ENDED
+from threadmill_worker.views import ANSWERED, ENDED
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
@@ -49,8 +54,17 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Settle(progress.intent)
+    if progress.locked_by is not None and policy.busy_thread == "cancel":
+        return Unlock(progress.locked_by)
+    if progress.answer is not None:
+        return next_completion(progress, progress.answer, now)
+    return next_preparation(progress, policy, now) or _see_answered(progress, policy, now)
+
+
+def _see_answered(progress: Progress, policy: Policy, now: float) -> Action:
     if progress.thread_id is None:
-        return CreateThread(min(progress.messages, THREAD_MESSAGES))
+        at_once = progress.wants.at_once and progress.messages <= THREAD_MESSAGES and progress.misfit is None
+        return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
     if progress.messages_sent < progress.messages:
         return AddMessage(progress.messages_sent)
     if progress.run is None:
@@ -61,6 +75,10 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
 def intend(progress: Progress, action: Action) -> Progress:
     """The progress to save before the action: what it may make must be looked for before it is repeated."""
     match action:
+        case Upload():
+            return replace(progress, intent=Intent.UPLOAD)
+        case CreateStore():
+            return replace(progress, intent=Intent.CREATE_STORE)
         case CreateThread():
             return replace(progress, intent=Intent.CREATE_THREAD)
         case AddMessage():
@@ -76,7 +94,7 @@ def intend(progress: Progress, action: Action) -> Progress:
 def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
     run = progress.run
     assert run is not None
-    if run.status in ENDED:  # completed or incomplete: the others have been decided on when they were seen
+    if run.status in ENDED:  # with an answer: the others have been decided on when they were seen
         return ReadAnswer(run.id)
     # Given its tools' outputs, a run queues anew.
     queued = run.status == "queued"
@@ -105,7 +123,7 @@ def _look_or_wait(progress: Progress, run_id: str, latest: float, now: float) ->
 def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
     """Cancels the current run and sees it stop; None when it has, or when it will not."""
     run = progress.run
-    if run is None or run.status in ENDED or progress.cancel_refused:
+    if run is None or run.status in ENDED or progress.cancel_refused or not policy.cancels:
         return None
     if progress.cancel_asked_at is None:
         return CancelRun(run.id)
@@ -123,6 +141,10 @@ def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -
         stop = _stop_run(progress, policy, now)
         if stop is not None:
             return stop
+        if progress.run is not None and _is_unread(progress) and not progress.troubles:
+            return ReadAnswer(progress.run.id)  # it tells of files the model made, to be deleted too
+    if keeps_thread(progress, outcome):
+        return Finish(outcome)
     for leftover in progress.leftovers:
         if leftover.tries < TIDY_TRIES:
             return Wait(progress.wait_until) if now < progress.wait_until else Delete(leftover)
@@ -131,8 +153,18 @@ def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -
 
 def _has_answer(progress: Progress) -> bool:
     """The run has ended with an answer, paid for: reading it is worth a few tries past the deadline."""
-    run = progress.run
-    return run is not None and run.status in ("completed", "incomplete") and progress.troubles < TIDY_TRIES
+    return progress.answer is not None or (_is_unread(progress) and progress.troubles < TIDY_TRIES)
+
+
+def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
+    """Whether the thread lives on with what was made for it; one that a job failed on is of no use."""
+    wanted = progress.wants.keep_thread or progress.wants.continues
+    incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
+    return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
+
+
+def _is_unread(progress: Progress) -> bool:
+    return progress.answer is None and progress.run is not None and progress.run.status in ANSWERED
 
 
 def _overdue(progress: Progress) -> Outcome:

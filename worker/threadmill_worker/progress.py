@@ -6,13 +6,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from threadmill.result import Failure, JobState, Usage
+from threadmill.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill_worker.views import RunView
 
 
 class Intent(StrEnum):
     """A call that makes something remote. It is saved before the call, so that no successor repeats it blindly."""
 
+    UPLOAD = "upload"
+    CREATE_STORE = "create_store"
     CREATE_THREAD = "create_thread"
     ADD_MESSAGE = "add_message"
     START_RUN = "start_run"
@@ -23,9 +25,22 @@ class Intent(StrEnum):
 class Leftover:
     """A remote thing to delete before the job is over."""
 
-    kind: str  #: "thread"
+    kind: str  #: "thread", "file" or "vector_store"
     id: str
     tries: int = 0
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What the job asks for beyond an answer to its messages."""
+
+    uploads: int = 0  #: how many files are to be uploaded for it
+    search: bool = False  #: files to be searched, and so a vector store
+    at_once: bool = False  #: thread and first run in one call
+    continues: bool = False  #: on a thread that was there before: no other will do
+    keep_thread: bool = False
+    steps: bool = False
+    response_format: Any = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,27 @@ class FinishedCall:
 
 
 @dataclass(frozen=True)
+class VectorStore:
+    """Where file_search looks."""
+
+    id: str
+    since: float  #: when it was made
+    ready: bool = False
+    attached: bool = False  #: to a thread that was there before us
+    own: bool = True  #: made for this job or its batch; else it is the thread's, and our files join it
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the run wrote, and what has been found out about it so far."""
+
+    blocks: tuple[dict[str, Any], ...]
+    names: dict[str, str] = field(default_factory=dict)  #: of cited files, by id
+    artifacts: dict[str, Artifact] = field(default_factory=dict)  #: files the model made, by id
+    steps: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How the job ends; from here on only tidying up is left."""
 
@@ -44,6 +80,10 @@ class Outcome:
     text: str = ""
     content: tuple[dict[str, Any], ...] = ()
     failure: Failure | None = None
+    parsed: Any = None
+    citations: tuple[Citation, ...] = ()
+    files: tuple[Artifact, ...] = ()
+    steps: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +92,10 @@ class Progress:
 
     deadline_at: float
     messages: int  #: how many the job has
+    wants: Wants = field(default_factory=Wants)
+    uploaded: tuple[str, ...] = ()  #: ids of the files uploaded so far
+    thread_seen: bool = False  #: whether a thread that was there before was asked for its vector store
+    store: VectorStore | None = None
     thread_id: str | None = None
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
@@ -65,10 +109,14 @@ class Progress:
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False
+    locked_by: str | None = None  #: the stranger's run that locks our thread
+    answer: Answer | None = None
+    misfit: str | None = None  #: why an earlier answer did not fit `response_format`
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
     lost_threads: int = 0
+    lost_files: int = 0
     troubles: int = field(default=0, compare=False)  #: calls in a row without a usable reply
     trouble_since: float | None = field(default=None, compare=False)
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
@@ -80,7 +128,13 @@ class Progress:
     @property
     def spent(self) -> dict[str, Any]:
         """What the job has cost so far, as fields of its result."""
-        return {"usage": self.usage, "runs": self.runs, "calls": self.calls, "lost_threads": self.lost_threads}
+        return {
+            "usage": self.usage,
+            "runs": self.runs,
+            "calls": self.calls,
+            "lost_threads": self.lost_threads,
+            "lost_files": self.lost_files,
+        }
 
     def to_json(self) -> str:
         return _ADAPTER.dump_json(self).decode()

@@ -10,21 +10,40 @@ from datetime import UTC, datetime
 import structlog
 
 from threadmill.policy import Policy
-from threadmill.record import JobRecord
+from threadmill.record import JobRecord, KeptThread, LeftoverRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
-from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Wait
+from threadmill_worker.actions import (
+    AbandonRun,
+    Action,
+    AskAgain,
+    CallTools,
+    CreateStore,
+    CreateThread,
+    Decide,
+    Decision,
+    Finish,
+    Making,
+    Upload,
+    Wait,
+)
 from threadmill_worker.drivers.driver import Driver
-from threadmill_worker.ledger import Ledger
-from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.ledger import Busy, Ledger
+from threadmill_worker.lifecycle import intend, keeps_thread, next_action
+from threadmill_worker.materials import Materials
 from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import OutputReady, ToolCall, View
+from threadmill_worker.views import OutputReady, StoreSeen, ToolCall, Uploaded, View
 
 log = structlog.get_logger(__name__)
 
 #: A wait is made longer by up to this share, so that jobs enqueued together do not poll together.
 JITTER = 0.1
+
+
+#: Making what a batch shares is one job's right for so long; the others ask this often whether it is there.
+SHARED_HOLD_S = 120.0
+SHARED_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class Server:
     toolbox: Toolbox
     policy: Policy
     assistant: str
+    wants: Wants
+    materials: Materials
 
 
 class Attempt:
@@ -54,11 +75,12 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.from_json(record.progress) if record.progress else begin(record)
+        self._progress = Progress.from_json(record.progress) if record.progress else begin(record, server.wants)
         self._saved = self._progress if record.progress else None
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
+        self._making = False  #: what could not be found again; to stop it now would leave it behind
         self._task: asyncio.Task[JobResult] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
@@ -84,7 +106,7 @@ class Attempt:
         To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
         """
         self._cancel_wanted = True
-        if self._task is not None and self._progress.outcome is None:
+        if self._task is not None and self._progress.outcome is None and not self._making:
             self._interruptions += 1
             self._task.cancel()
 
@@ -103,8 +125,14 @@ class Attempt:
                 await self._wait(until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
-            case Decide() | AbandonRun():
+            case Decide() | AskAgain() | AbandonRun():
                 self._conclude(action)
+            case Upload() | CreateStore() | CreateThread():
+                self._making = True
+                try:
+                    self._observe(action, await self._make(action))
+                finally:
+                    self._making = False
             case Finish():
                 raise AssertionError("see_through ends before it")
             case _:
@@ -114,6 +142,39 @@ class Attempt:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
         await self._sleep(min(left * (1 + random.random() * JITTER), latest))
+
+    async def _make(self, action: Making) -> View:
+        """What jobs of a batch have in common is made once, by the first of them that needs it."""
+        batch, name = self._record.job.batch, self._shared_name(action)
+        if batch is None or name is None:
+            return await self._server.driver.do(action, self._progress)
+        while isinstance(found := await self._ledger.borrow(batch, name, self._record.id, SHARED_HOLD_S), Busy):
+            await self._sleep(SHARED_PAUSE_S)
+        if isinstance(found, str):
+            return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
+        view = await self._server.driver.do(action, self._progress)
+        if isinstance(view, Uploaded | StoreSeen):
+            kind = "file" if isinstance(view, Uploaded) else "vector_store"
+            thing = LeftoverRecord(endpoint=self._server.name, kind=kind, id=view.id)
+            return replace(view, shared=await self._ledger.lend(batch, name, thing))
+        await self._ledger.give_back(batch, name, self._record.id)
+        return view
+
+    def _shared_name(self, action: Making) -> str | None:
+        """By content. A thread that lives on takes its files with it: they are shared with nobody."""
+        wants, materials = self._progress.wants, self._server.materials
+        if wants.keep_thread or wants.continues:
+            return None
+        match action:
+            case Upload(index):
+                material = materials.uploads[index]
+                return f"{self._server.name}/{material.purpose}/{material.sha256}/{material.media_type}"
+            case CreateStore():
+                return f"{self._server.name}/store/" + ",".join(
+                    materials.files_for("file_search", self._progress.uploaded)
+                )
+            case CreateThread():
+                return None
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """All at once; each output is saved as it comes, so that a finished call never runs again."""
@@ -136,7 +197,7 @@ class Attempt:
         self._progress = observe(before, action, view, self._server.policy, self._clock())
         self._tell(before, action, view)
 
-    def _conclude(self, action: Decide | AbandonRun) -> None:
+    def _conclude(self, action: Decision) -> None:
         before = self._progress
         self._progress = conclude(before, action, self._server.policy, self._clock())
         self._tell(before, action, None)
@@ -152,15 +213,22 @@ class Attempt:
 
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
+        at = datetime.fromtimestamp(self._clock(), UTC)
+        kept = self._kept(progress, at) if keeps_thread(progress, outcome) else None
         result = self._record.ended(
             outcome.state,
             outcome.failure,
-            datetime.fromtimestamp(self._clock(), UTC),
+            at,
             text=outcome.text,
             content=outcome.content,
+            parsed=outcome.parsed,
+            citations=outcome.citations,
+            files=outcome.files,
+            steps=outcome.steps,
+            thread_id=progress.thread_id if kept or progress.wants.continues else None,
             **progress.spent,
         )
-        await self._ledger.finish(result, progress.leftovers, self._server.name)
+        await self._ledger.finish(result, () if kept else progress.leftovers, self._server.name, kept)
         self._log.info(
             "job ended",
             state=result.state.value,
@@ -170,6 +238,18 @@ class Attempt:
             leftovers=len(progress.leftovers),
         )
         return result
+
+    def _kept(self, progress: Progress, at: datetime) -> KeptThread:
+        """The thread, with what is to go when it goes."""
+        return KeptThread(
+            endpoint=self._server.name,
+            id=progress.thread_id or "",
+            job_id=self._record.id,
+            created_at=at,
+            used_at=at,
+            assistant=self._server.assistant,
+            things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
+        )
 
     def _tell(self, before: Progress, action: Action, view: View | None) -> None:
         """One log line per change of the run, and per trouble."""
@@ -183,13 +263,14 @@ class Attempt:
             self._log.warning("rerun", reruns=after.reruns, **place)
 
 
-def begin(record: JobRecord) -> Progress:
+def begin(record: JobRecord, wants: Wants) -> Progress:
     """The place of a job nobody has worked on."""
     started = (record.started_at or record.created_at).timestamp()
     deadline_at = started + record.job.timeout_s
     if record.job.deadline_at is not None:
         deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
-    return Progress(deadline_at=deadline_at, messages=len(record.job.conversation))
+    messages = len(record.job.conversation)
+    return Progress(deadline_at=deadline_at, messages=messages, wants=wants, thread_id=record.job.thread)
 
 
 _CANCELLED = Outcome(

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from threadmill.endpoint import Endpoint
-from threadmill.errors import SettingsError
+from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job import PromptJob
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
+from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
-from threadmill_worker.drivers.driver import Driver
+from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.functions import FunctionTool
+from threadmill_worker.ledger import Ledger
+from threadmill_worker.materials import Materials, gather
+from threadmill_worker.progress import Wants
 from threadmill_worker.runner import Server
 from threadmill_worker.tools import Toolbox
 
@@ -20,9 +24,9 @@ from threadmill_worker.tools import Toolbox
 class NotServed(Exception):
     """This worker cannot send the job anywhere; `failure` says why and what to do."""
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
-        self.failure = Failure(kind=kind, message=message, retryable=True)
+        self.failure = Failure(kind=kind, message=message, retryable=retryable)
 
 
 class _Open(NamedTuple):
@@ -34,9 +38,11 @@ class _Open(NamedTuple):
 class Servers:
     """Opens what a job needs; raises NotServed for what the settings of this worker lack."""
 
-    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool]) -> None:
+    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool], ledger: Ledger) -> None:
         self._settings = settings
         self._functions = functions
+        self._ledger = ledger
+        self._artifacts = ArtifactStore(settings.artifacts, settings.artifact_limit)
         self._open: dict[str, _Open] = {}
 
     @property
@@ -49,23 +55,34 @@ class Servers:
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, _ = self._opened(name)
-        return AssistantsDriver(client, endpoint, "", "", PromptJob(prompt="-"), None)
+        return AssistantsDriver(client, endpoint, Order("", PromptJob(prompt="-"), ""), self._artifacts)
 
-    def serve(self, record: JobRecord) -> Server:
+    async def serve(self, record: JobRecord) -> Server:
+        job = record.job
         try:
-            name = self._settings.endpoint_name(record.job.endpoint)
+            name = self._settings.endpoint_name(job.endpoint)
+            endpoint, client, toolbox = self._opened(name)
+            materials = await gather(job, endpoint, self._settings)
+            tools = await toolbox.definitions(job.tools)
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
-        endpoint, client, toolbox = self._opened(name)
-        assistant = record.job.assistant or endpoint.assistant
-        if not assistant:
-            raise NotServed(FailureKind.REJECTED, f"no assistant: neither the job nor endpoint {name!r} names one")
-        try:
-            tools = toolbox.definitions(record.job.tools)
-        except KeyError as error:
-            raise NotServed(FailureKind.REJECTED, f"this worker has no tool {error}; add it to [tools]") from None
-        driver = AssistantsDriver(client, endpoint, assistant, record.id, record.job, tools)
-        return Server(name, driver, toolbox, endpoint, assistant)
+        except InvalidJob as error:
+            raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
+        assistant = await self._assistant(job, name, endpoint)
+        order = Order(record.id, job, assistant, tools, materials, life=len(record.history))
+        driver = AssistantsDriver(client, endpoint, order, self._artifacts)
+        return Server(name, driver, toolbox, endpoint, assistant, wants_of(job, endpoint, materials), materials)
+
+    async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:
+        if job.profile is not None:
+            applied = await self._ledger.assistant_of(name, job.profile)
+            if applied is None:
+                message = f"profile {job.profile!r} is not applied to endpoint {name!r}: threadmill assistants apply"
+                raise NotServed(FailureKind.REJECTED, message)
+            return applied
+        if job.assistant or endpoint.assistant:
+            return str(job.assistant or endpoint.assistant)
+        raise NotServed(FailureKind.REJECTED, f"no assistant: neither the job nor endpoint {name!r} names one")
 
     def _opened(self, name: str) -> _Open:
         if name not in self._open:
@@ -82,3 +99,17 @@ class Servers:
         for each in self._open.values():
             await each.client.close()
             await each.toolbox.close()
+
+
+def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:
+    """What the job asks for beyond an answer to its messages."""
+    notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
+    return Wants(
+        uploads=len(materials.uploads),
+        search=any("file_search" in file.tools for file in job.files),
+        at_once=endpoint.create_and_run and not notes,
+        continues=job.thread is not None,
+        keep_thread=job.keep_thread,
+        steps=job.include_steps,
+        response_format=job.response_format,
+    )

@@ -7,10 +7,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill.result import Failure, FailureKind, Usage
+from threadmill.result import Artifact, Failure, FailureKind, Usage
 
 #: Statuses after which a run never changes again.
 ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})
+
+#: Those that come with an answer.
+ANSWERED = frozenset({"completed", "incomplete"})
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,33 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class Uploaded:
+    """A file is on the server. `shared`: it belongs to the batch, not to this job alone."""
+
+    id: str
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class StoreSeen:
+    """A vector store. `ready`: its files can be searched."""
+
+    id: str
+    ready: bool
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class ThreadSeen:
+    """A thread that was there before us. `store_id`: its vector store, if it has one."""
+
+    store_id: str | None
+
+
+@dataclass(frozen=True)
 class ThreadCreated:
     id: str
+    run: RunView | None = None  #: started in the same call
 
 
 @dataclass(frozen=True)
@@ -67,6 +95,31 @@ class AnswerRead:
     """The content blocks of the run's messages, in order; none if it wrote none."""
 
     blocks: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class FileNamed:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file the model made; its `error` says why it could not be stored."""
+
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class StepsRead:
+    """What the run did, in order: code and its logs, searches and what they found, function calls."""
+
+    steps: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """We asked the server to stop the stranger's run that locks our thread."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +154,7 @@ class InDoubt:
 
     reason: str
     kind: FailureKind = FailureKind.UNREACHABLE
+    locked_by: str | None = None  #: the run that locks the thread: ours after a lost reply, or a stranger's
 
 
 @dataclass(frozen=True)
@@ -111,4 +165,20 @@ class Gone:
 
 
 Trouble = Refused | NotDone | InDoubt | Gone
-View = RunView | ThreadCreated | MessageAdded | OutputReady | AnswerRead | Deleted | NothingFound | Trouble
+View = (
+    RunView
+    | Uploaded
+    | StoreSeen
+    | ThreadSeen
+    | ThreadCreated
+    | MessageAdded
+    | OutputReady
+    | AnswerRead
+    | FileNamed
+    | Downloaded
+    | StepsRead
+    | Unlocked
+    | Deleted
+    | NothingFound
+    | Trouble
+)

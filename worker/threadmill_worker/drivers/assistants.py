@@ -1,41 +1,53 @@
-"""The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, the emulator.
-
-Own runs and messages carry a mark (assistants_requests.py), so that one whose creation reply was lost can be
-found again.
-"""
+"""The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, Azure's classic one, the emulator."""
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, assert_never, cast
+from zoneinfo import ZoneInfo
 
 import openai
 import openai.resources.beta.threads  # the SDK would import it on first use, in the middle of a job
 
 from threadmill.endpoint import Endpoint
-from threadmill.job import PromptJob
+from threadmill.errors import InvalidJob
+from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import (
     AddMessage,
+    AttachStore,
     CancelRun,
+    CreateStore,
     CreateThread,
     Delete,
+    Download,
     Look,
+    LookAtStore,
+    LookAtThread,
+    NameFile,
     ReadAnswer,
+    ReadSteps,
     Settle,
     StartRun,
     SubmitOutputs,
+    Unlock,
+    Upload,
 )
-from threadmill_worker.drivers.assistants_requests import is_marked, message_body, run_body
+from threadmill_worker.artifacts import ArtifactStore
+from threadmill_worker.drivers.api import Api, Reply
+from threadmill_worker.drivers.assistants_requests import Requests
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,
     blocks_of,
     is_answer,
     parse_id,
-    parse_object,
     parse_run,
+    parse_step,
+    store_of,
 )
-from threadmill_worker.drivers.connection import Client, api_key
-from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.driver import Order, RemoteAction
+from threadmill_worker.drivers.files import Files
+from threadmill_worker.drivers.marks import is_marked
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
@@ -44,53 +56,72 @@ from threadmill_worker.views import (
     InDoubt,
     MessageAdded,
     NothingFound,
+    Refused,
     RunView,
+    StepsRead,
+    StoreSeen,
     ThreadCreated,
+    ThreadSeen,
+    Unlocked,
     View,
 )
 
-_PAGE = 100
-_PAGES = 20  # a server that ignores `after` would send the same page for ever
+#: The passages that a search found come only when asked for.
+_WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 
 
 class AssistantsDriver:
-    """Speaks for one job. `tools`: the definitions the job offers its runs, None to leave the assistant's own."""
+    """Speaks for one job."""
 
-    def __init__(
-        self,
-        client: Client,
-        endpoint: Endpoint,
-        assistant: str,
-        job_id: str,
-        job: PromptJob,
-        tools: list[dict[str, Any]] | None,
-    ) -> None:
-        self.calls = 0
+    def __init__(self, client: Client, endpoint: Endpoint, order: Order, artifacts: ArtifactStore) -> None:
+        self._api = Api(client, endpoint)
         self._threads = client.beta.threads
         self._endpoint = endpoint
-        self._assistant = assistant
-        self._job_id = job_id
-        self._job = job
-        self._conversation = job.conversation
-        self._tools = tools
+        self._order = order
+        self._files = Files(self._api, order.job_id, order.mark, artifacts)
+        self._requests = Requests(order)
+
+    @property
+    def calls(self) -> int:
+        return self._api.calls
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         try:
             return await self._do(action, progress)
+        except InvalidJob as error:  # a local file that has changed since we looked
+            return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except NotTheApi as error:
             return InDoubt(str(error))
         except (openai.OpenAIError, OSError) as error:
-            return trouble_of(error, action, api_key(self._endpoint))
+            return trouble_of(error, action, self._api.key)
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:
         thread = progress.thread_id or ""
         match action:
-            case CreateThread(messages):
-                return await self._create_thread(messages)
+            case Upload(index):
+                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._lives_on)
+            case CreateStore():
+                searched = self._order.materials.files_for("file_search", progress.uploaded)
+                return await self._files.create_store(searched, lives_on=self._lives_on)
+            case LookAtStore(store_id):
+                return await self._files.look_at_store(store_id)
+            case LookAtThread():
+                return ThreadSeen(
+                    store_of((await self._api.ask(self._threads.with_raw_response.retrieve(thread))).body)
+                )
+            case AttachStore(store_id):
+                resources: Any = self._requests.resources(progress)
+                await self._api.ask(self._threads.with_raw_response.update(thread, tool_resources=resources))
+                return StoreSeen(store_id, ready=True)
+            case CreateThread(messages, run):
+                return await self._create_thread(messages, run, progress)
             case AddMessage(index):
-                return await self._add_message(thread, index)
+                body: Any = await self._requests.message(index, progress)
+                await self._api.ask(self._threads.messages.with_raw_response.create(thread, **body))
+                return MessageAdded()
             case StartRun(ordinal):
-                return await self._start_run(thread, ordinal)
+                run_body = self._requests.run(ordinal, progress, self._time_note())
+                return await self._run(self._threads.runs.with_raw_response.create(thread, **run_body))
             case Look(run_id):
                 return await self._look(thread, run_id)
             case Settle(intent):
@@ -99,31 +130,43 @@ class AssistantsDriver:
                 return await self._submit(thread, run_id, outputs)
             case CancelRun(run_id):
                 return await self._cancel(thread, run_id)
+            case Unlock(run_id):
+                await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
+                return Unlocked()
             case ReadAnswer(run_id):
                 return await self._read_answer(thread, run_id)
+            case NameFile(file_id):
+                return await self._files.name(file_id)
+            case Download(file_id):
+                return await self._files.download(file_id)
+            case ReadSteps(run_id):
+                return await self._read_steps(thread, run_id)
             case Delete(leftover):
-                return await self._delete(leftover.id)
+                await self._delete(leftover.kind, leftover.id)
+                return Deleted()
             case _:
                 assert_never(action)
 
-    async def _create_thread(self, messages: int) -> View:
-        first = [message_body(self._job_id, self._conversation, index) for index in range(messages)]
-        body = await self._call(
-            self._threads.with_raw_response.create(
-                messages=cast(Any, first), metadata=self._job.metadata or openai.omit
-            )
-        )
-        return ThreadCreated(parse_id(body))
+    @property
+    def _lives_on(self) -> bool:
+        return self._order.job.keep_thread or self._order.job.thread is not None
 
-    async def _add_message(self, thread: str, index: int) -> View:
-        body = cast(Any, message_body(self._job_id, self._conversation, index))
-        await self._call(self._threads.messages.with_raw_response.create(thread, **body))
-        return MessageAdded()
+    def _time_note(self) -> str | None:
+        if self._endpoint.time_note is None:
+            return None
+        zone = ZoneInfo(self._endpoint.time_zone) if self._endpoint.time_zone else None
+        return datetime.now(zone).astimezone(zone).strftime(self._endpoint.time_note)
 
-    async def _start_run(self, thread: str, ordinal: int) -> View:
-        now = datetime.now().astimezone()
-        body = run_body(self._job_id, self._job, ordinal, self._assistant, self._tools, self._endpoint.time_note, now)
-        return await self._run(self._threads.runs.with_raw_response.create(thread, **body))
+    async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> View:
+        body = await self._requests.thread(messages, progress)
+        if run is None:
+            return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
+        run_body = self._requests.run(run, progress, self._time_note())
+        reply = await self._api.ask(self._threads.with_raw_response.create_and_run(thread=cast(Any, body), **run_body))
+        thread_id = reply.body.get("thread_id")
+        if not isinstance(thread_id, str):
+            raise NotTheApi("the reply names no thread")
+        return ThreadCreated(thread_id, _run_of(reply))
 
     async def _look(self, thread: str, run_id: str) -> RunView:
         return await self._run(self._threads.runs.with_raw_response.retrieve(run_id, thread_id=thread))
@@ -150,31 +193,43 @@ class AssistantsDriver:
             return await self._look(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str) -> View:
+        """The run's messages. Some servers name no run: theirs are those after the last of ours."""
         blocks: list[dict[str, Any]] = []
-        async for message in self._messages(thread, run_id=run_id):
+        query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
+        async for message in self._messages(thread, **query):
             if is_answer(message, run_id):
                 blocks += blocks_of(message)
+            elif message.get("run_id") is None and message.get("role") == "user":
+                blocks = []
         return AnswerRead(tuple(blocks))
 
-    async def _delete(self, thread: str) -> View:
-        with suppress(openai.NotFoundError):
-            await self._call(self._threads.with_raw_response.delete(thread))
-        return Deleted()
+    async def _read_steps(self, thread: str, run_id: str) -> View:
+        list_steps = self._threads.runs.steps.with_raw_response.list
+        steps = self._api.pages(list_steps, run_id=run_id, thread_id=thread, order="asc", include=[_WITH_PASSAGES])
+        return StepsRead(tuple([each async for step in steps for each in parse_step(step)]))
+
+    async def _delete(self, kind: str, thing_id: str) -> None:
+        if kind == "thread":
+            with suppress(openai.NotFoundError):
+                await self._api.ask(self._threads.with_raw_response.delete(thing_id))
+        else:
+            await self._files.delete(kind, thing_id)
 
     async def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
         """Looks for what a call may have made before its reply was lost."""
         match intent:
-            case Intent.CREATE_THREAD:  # no server lists threads
+            case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
                 return NothingFound()
+            case Intent.CREATE_STORE:
+                return await self._files.find_store()
             case Intent.ADD_MESSAGE:
                 async for message in self._messages(thread):
-                    if is_marked(message, self._job_id, f"message-{progress.messages_sent}"):
+                    if is_marked(message, self._order.mark, f"message-{progress.messages_sent}"):
                         return MessageAdded()
                 return NothingFound()
             case Intent.START_RUN:
-                body = await self._call(self._threads.runs.with_raw_response.list(thread, limit=_PAGE))
-                for run in _data(body):
-                    if is_marked(run, self._job_id, f"run-{progress.runs + 1}"):
+                for run in await self._api.entries(self._threads.runs.with_raw_response.list(thread, limit=100)):
+                    if is_marked(run, self._order.mark, f"run-{progress.runs + 1}"):
                         return parse_run(run)
                 return NothingFound()
             case Intent.SUBMIT_OUTPUTS:
@@ -182,42 +237,13 @@ class AssistantsDriver:
             case _:
                 assert_never(intent)
 
-    async def _messages(self, thread: str, **filters: str) -> AsyncIterator[dict[str, Any]]:
+    def _messages(self, thread: str, **filters: str) -> AsyncIterator[dict[str, Any]]:
         """The thread's messages, oldest first."""
-        after: dict[str, str] = {}
-        for _ in range(_PAGES):
-            body = await self._call(
-                self._threads.messages.with_raw_response.list(
-                    thread, order="asc", limit=_PAGE, **cast(Any, filters | after)
-                )
-            )
-            page = _data(body)
-            for message in page:
-                yield message
-            if not body.get("has_more") or not page:
-                return
-            after = {"after": parse_id(page[-1])}
+        return self._api.pages(self._threads.messages.with_raw_response.list, thread_id=thread, order="asc", **filters)
 
     async def _run(self, call: Awaitable[Any]) -> RunView:
-        raw = await self._counted(call)
-        return parse_run(parse_object(self._text(raw)), raw.headers.get("openai-poll-after-ms"))
-
-    async def _call(self, call: Awaitable[Any]) -> dict[str, Any]:
-        return parse_object(self._text(await self._counted(call)))
-
-    async def _counted(self, call: Awaitable[Any]) -> Any:
-        self.calls += 1
-        return await call
-
-    def _text(self, raw: Any) -> str:
-        """The reply, without our key should the server repeat it."""
-        text, key = str(raw.text), api_key(self._endpoint)
-        return text.replace(key, "[key]") if key else text
+        return _run_of(await self._api.ask(call))
 
 
-def _data(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries of a list reply."""
-    data = body.get("data")
-    if not isinstance(data, list):
-        raise NotTheApi("the reply is no list of the API's")
-    return [entry for entry in data if isinstance(entry, dict)]
+def _run_of(reply: Reply) -> RunView:
+    return parse_run(reply.body, reply.headers.get("openai-poll-after-ms"))

@@ -1,57 +1,96 @@
-"""What we send to Assistants servers: the bodies of messages and runs, and the mark they carry."""
+"""What we send to Assistants servers: the bodies of threads, messages and runs."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import asyncio
 from typing import Any
 
-from threadmill.job import PromptJob
-from threadmill.message import Message
+from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
+from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.marks import mark
+from threadmill_worker.progress import Progress
 
-#: Metadata `threadmill: JOB/WHAT`: by it a run or message is found again whose creation reply was lost.
-_MARK = "threadmill"
-
-
-def message_body(job_id: str, conversation: Sequence[Message], index: int) -> dict[str, Any]:
-    """The body of POST /messages for one message of the job."""
-    message = conversation[index].model_dump(mode="json", exclude_none=True)
-    return {**message, "metadata": _mark(job_id, f"message-{index}")}
+_MISFIT = "Your last answer did not fit the asked format: {problem}\nAnswer again, with nothing but that format."
 
 
-def run_body(
-    job_id: str,
-    job: PromptJob,
-    ordinal: int,
-    assistant: str,
-    tools: list[dict[str, Any]] | None,
-    time_note: str | None,
-    now: datetime,
-) -> dict[str, Any]:
-    """The body of POST /runs: only what the job asks for. `time_note`: strftime text, added to the instructions."""
-    notes = [job.additional_instructions, time_note and now.strftime(time_note)]
-    fields = {
-        "assistant_id": assistant,
-        "instructions": job.instructions,
-        "additional_instructions": "\n".join(note for note in notes if note) or None,
-        "model": job.model,
-        "tools": tools,
-        "tool_choice": job.tool_choice,
-        "response_format": job.response_format,
-        "temperature": job.temperature,
-        "top_p": job.top_p,
-        "max_prompt_tokens": job.max_prompt_tokens,
-        "max_completion_tokens": job.max_completion_tokens,
-        "truncation_strategy": job.truncation,
-        "parallel_tool_calls": job.parallel_tool_calls,
-        "metadata": job.metadata | _mark(job_id, f"run-{ordinal}"),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+class Requests:
+    """Writes for one job; only what it asks for."""
 
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._conversation = order.job.conversation
 
-def is_marked(thing: dict[str, Any], job_id: str, what: str) -> bool:
-    """Whether a run or message of the server is the job's own: `run-ORDINAL` or `message-INDEX`."""
-    metadata = thing.get("metadata")
-    return isinstance(metadata, dict) and _mark(job_id, what).items() <= metadata.items()
+    async def thread(self, messages: int, progress: Progress) -> dict[str, Any]:
+        """The body of POST /threads, with the job's first messages."""
+        first = [await self.message(index, progress) for index in range(messages)]
+        fields = {
+            "messages": first,
+            "metadata": self._order.job.metadata or None,
+            "tool_resources": self.resources(progress) or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
 
+    def resources(self, progress: Progress) -> dict[str, Any]:
+        """What the tools of a thread may use."""
+        resources: dict[str, Any] = {}
+        code_files = self._order.materials.files_for("code_interpreter", progress.uploaded)
+        if code_files and not progress.wants.continues:
+            resources["code_interpreter"] = {"file_ids": list(code_files)}
+        if progress.store is not None and progress.store.own:
+            resources["file_search"] = {"vector_store_ids": [progress.store.id]}
+        return resources
 
-def _mark(job_id: str, what: str) -> dict[str, str]:
-    return {_MARK: f"{job_id}/{what}"}
+    async def message(self, index: int, progress: Progress) -> dict[str, Any]:
+        """The body of POST /messages for one message of the job."""
+        message = self._conversation[index]
+        is_last = index == len(self._conversation) - 1
+        fields = {
+            "role": message.role,
+            "content": await self._content(message, progress.uploaded),
+            "attachments": self._attachments(progress) if is_last and progress.wants.continues else None,
+            "metadata": mark(self._order.mark, f"message-{index}"),
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def _attachments(self, progress: Progress) -> list[dict[str, Any]]:
+        """Files that join a thread which was there before; one without a vector store is given ours instead."""
+        tools: dict[str, list[str]] = {}
+        for tool in ("code_interpreter", "file_search"):
+            if tool == "code_interpreter" or (progress.store is not None and not progress.store.own):
+                for file_id in self._order.materials.files_for(tool, progress.uploaded):
+                    tools.setdefault(file_id, []).append(tool)
+        return [{"file_id": file_id, "tools": [{"type": each} for each in of]} for file_id, of in tools.items()]
+
+    async def _content(self, message: Message, uploaded: tuple[str, ...]) -> Any:
+        if isinstance(message.content, str):
+            return message.content
+        return [await self._part(part, uploaded) for part in message.content]
+
+    async def _part(self, part: TextPart | ImagePart | ImageFilePart, uploaded: tuple[str, ...]) -> dict[str, Any]:
+        if not isinstance(part, ImagePart):
+            return part.model_dump(mode="json")
+        image, detail = await asyncio.to_thread(self._order.materials.image, part.image_url.url), part.image_url.detail
+        if isinstance(image, int):
+            return {"type": "image_file", "image_file": {"file_id": uploaded[image], "detail": detail}}
+        return {"type": "image_url", "image_url": {"url": image, "detail": detail}}
+
+    def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
+        """The body of POST /runs. `time_note`: added to the instructions."""
+        job = self._order.job
+        misfit = progress.misfit and _MISFIT.format(problem=progress.misfit)
+        notes = [job.additional_instructions, time_note, misfit]
+        fields = {
+            "assistant_id": self._order.assistant,
+            "instructions": job.instructions,
+            "additional_instructions": "\n".join(note for note in notes if note) or None,
+            "model": job.model,
+            "tools": self._order.tools,
+            "tool_choice": job.tool_choice,
+            "response_format": job.response_format,
+            "temperature": job.temperature,
+            "top_p": job.top_p,
+            "max_prompt_tokens": job.max_prompt_tokens,
+            "max_completion_tokens": job.max_completion_tokens,
+            "truncation_strategy": job.truncation,
+            "parallel_tool_calls": job.parallel_tool_calls,
+            "metadata": job.metadata | mark(self._order.mark, f"run-{ordinal}"),
+        }
+        return {name: value for name, value in fields.items() if value is not None}

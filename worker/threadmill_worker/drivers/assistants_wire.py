@@ -56,6 +56,41 @@ def is_answer(message: dict[str, Any], run_id: str) -> bool:
     return message.get("role") == "assistant" and message.get("run_id") in (run_id, None)
 
 
+def store_of(thread: dict[str, Any]) -> str | None:
+    """The vector store of a thread, which has one at most."""
+    ids = _dict(_dict(thread.get("tool_resources")).get("file_search")).get("vector_store_ids")
+    return str(ids[0]) if isinstance(ids, list) and ids else None
+
+
+def parse_step(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tool calls of a run step, in words of ours; a step that wrote a message has none."""
+    calls = _dict(step.get("step_details")).get("tool_calls")
+    return [_parse_call(_dict(call)) for call in calls] if isinstance(calls, list) else []
+
+
+def _parse_call(call: dict[str, Any]) -> dict[str, Any]:
+    kind = str(call.get("type"))
+    details = _dict(call.get(kind))
+    match kind:
+        case "code_interpreter":
+            outputs = [_dict(output) for output in details.get("outputs") or []]
+            logs = [str(output.get("logs")) for output in outputs if output.get("type") == "logs"]
+            images = [_dict(output.get("image")).get("file_id") for output in outputs if output.get("type") == "image"]
+            return {"type": kind, "input": str(details.get("input") or ""), "logs": "\n".join(logs), "images": images}
+        case "file_search":
+            return {"type": kind, "results": [_parse_hit(_dict(hit)) for hit in details.get("results") or []]}
+        case "function":
+            return {"type": kind} | {name: details.get(name) for name in ("name", "arguments", "output")}
+        case _:
+            return {"type": kind, **details}
+
+
+def _parse_hit(hit: dict[str, Any]) -> dict[str, Any]:
+    passages = [str(_dict(part).get("text") or "") for part in hit.get("content") or []]
+    quote = "\n".join(passages) or None
+    return {"file_id": hit.get("file_id"), "name": hit.get("file_name"), "score": hit.get("score"), "quote": quote}
+
+
 def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     """A message's content blocks, as sent; a plain string becomes a text block."""
     content = message.get("content")

@@ -2,14 +2,19 @@
 
 import os
 import warnings
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import httpx2
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
-from threadmill.endpoint import Endpoint
+from threadmill.endpoint import Endpoint, EndpointKind
+from threadmill.errors import SettingsError
 
 Client: TypeAlias = AsyncOpenAI
+
+#: learn.microsoft.com/azure/ai-services/openai/how-to/managed-identity
+_AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 
 # The one place that silences it: beta.threads works against every server that still has the API.
 warnings.filterwarnings("ignore", message="The Assistants API is deprecated", category=DeprecationWarning)
@@ -24,18 +29,33 @@ def connect(endpoint: Endpoint) -> Client:
         pool=endpoint.request_timeout_s,
     )
     limits = httpx2.Limits(max_connections=endpoint.max_connections, max_keepalive_connections=endpoint.max_connections)
-    client = Client(
-        base_url=endpoint.base_url,
-        api_key=api_key(endpoint) or "none",  # the SDK insists on a key; a server without keys ignores it
+    shared: dict[str, Any] = {
         # A POST that is sent again by itself may start a second run: what to repeat is the lifecycle's decision.
-        max_retries=0,
-        timeout=timeout,
+        "max_retries": 0,
+        "timeout": timeout,
         # A redirected POST turns into a GET without its body.
-        http_client=DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False),
-    )
+        "http_client": DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False),
+    }
+    key = api_key(endpoint) or "none"  # the SDK insists on a key; a server without keys ignores it
+    if endpoint.kind is EndpointKind.AZURE:
+        credentials = {"azure_ad_token_provider": _ad_tokens()} if endpoint.ad_token else {"api_key": key}
+        azure = {"azure_endpoint": endpoint.base_url, "api_version": endpoint.api_version}
+        client: Client = AsyncAzureOpenAI(**azure, **credentials, **shared)
+    else:
+        client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key, **shared)
     # The SDK takes these from the worker's environment, and would send them to any server.
     client.organization = client.project = None
     return client
+
+
+def _ad_tokens() -> Callable[[], Awaitable[str]]:
+    """Entra ID's tokens for Azure OpenAI, from wherever azure-identity finds credentials."""
+    try:
+        from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+    except ImportError:
+        raise SettingsError("ad_token needs azure-identity: pip install 'threadmill[azure]'") from None
+    provider: Callable[[], Awaitable[str]] = get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)
+    return provider
 
 
 def api_key(endpoint: Endpoint) -> str | None:

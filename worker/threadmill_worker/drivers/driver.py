@@ -1,29 +1,76 @@
 """What the runner asks of a driver: carry an action out, and say what came of it."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from threadmill.job import PromptJob
 from threadmill_worker.actions import (
     AddMessage,
+    AttachStore,
     CancelRun,
-    CreateThread,
     Delete,
+    Download,
     Look,
+    LookAtStore,
+    LookAtThread,
+    Making,
+    NameFile,
     ReadAnswer,
+    ReadSteps,
     Settle,
     StartRun,
     SubmitOutputs,
+    Unlock,
 )
+from threadmill_worker.materials import NONE, Materials
 from threadmill_worker.progress import Progress
 from threadmill_worker.views import View
 
 #: The actions that need the server.
-RemoteAction = CreateThread | AddMessage | StartRun | Look | Settle | SubmitOutputs | CancelRun | ReadAnswer | Delete
+RemoteAction = (
+    Making
+    | LookAtStore
+    | LookAtThread
+    | AttachStore
+    | AddMessage
+    | StartRun
+    | Look
+    | Settle
+    | SubmitOutputs
+    | CancelRun
+    | Unlock
+    | ReadAnswer
+    | NameFile
+    | Download
+    | ReadSteps
+    | Delete
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a driver needs to know of its job."""
+
+    job_id: str
+    job: PromptJob
+    assistant: str
+    tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
+    materials: Materials = NONE
+    life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
+
+    @property
+    def mark(self) -> str:
+        """By which what is made for the job is known."""
+        return f"{self.job_id}+{self.life}" if self.life else self.job_id
 
 
 class Driver(Protocol):
     """Speaks to the server for one job."""
 
-    calls: int  #: HTTP calls made so far
+    @property
+    def calls(self) -> int:
+        """HTTP calls made so far."""
+        ...
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         """Carries the action out once. Never raises for what the server or the network did: that is a Trouble.

@@ -10,7 +10,7 @@ import aiohttp
 import openai
 
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import CreateThread, StartRun
+from threadmill_worker.actions import AttachStore, Download, LookAtStore, Making, NameFile, ReadSteps, StartRun
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
 
@@ -26,7 +26,7 @@ _QUOTA_CODES = frozenset(
 )
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
-_LOCKED = re.compile(r"while a run \S+ is active|already has an active run", re.IGNORECASE)
+_LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w+)?", re.IGNORECASE)
 
 #: How long a server may put us off, in seconds.
 _LONGEST_RETRY_AFTER_S = 300.0
@@ -66,13 +66,15 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if status in (408, 409) or status >= 500:
         return InDoubt(message, FailureKind.SERVER_ERROR)
     if status == 404:
-        if isinstance(action, CreateThread):
+        if isinstance(action, Making):
             return refused(FailureKind.UNSUPPORTED)
+        if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
+            return refused(FailureKind.REJECTED)
         if isinstance(action, StartRun) and "assistant" in message.lower():
             return refused(FailureKind.REJECTED)
         return Gone(message)
-    if status == 400 and _LOCKED.search(message):
-        return InDoubt(message, FailureKind.REJECTED)  # the run that locks the thread may be ours
+    if status == 400 and (locked := _LOCKED.search(message)):
+        return InDoubt(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
     if code == "invalid_prompt":
         return refused(FailureKind.INVALID_PROMPT)
     return refused(FailureKind.REJECTED)

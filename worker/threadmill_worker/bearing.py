@@ -1,0 +1,86 @@
+"""How a job bears a call that gave no usable reply. PURE."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState
+from threadmill_worker.actions import Action, Delete, Settle, Unlock
+from threadmill_worker.completion import Completing, do_without
+from threadmill_worker.progress import Intent, Outcome, Progress
+from threadmill_worker.reruns import rerun
+from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
+
+#: The wait after it: doubles from the first to the longest, unless the server says.
+BACKOFF_FIRST_S = 0.5
+BACKOFF_LONGEST_S = 30.0
+
+#: The same once the outcome is known, whatever the server says.
+TIDY_WAIT_S = 5.0
+
+#: What only completes an answer is given up after so many troubles, once the deadline has passed.
+COMPLETING_TRIES = 3
+
+
+def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, now: float) -> Progress:
+    """A call gave no usable reply."""
+    since = progress.trouble_since if progress.trouble_since is not None else now
+    troubles = progress.troubles + 1
+    wait_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** (troubles - 1))
+    if isinstance(trouble, NotDone):
+        wait_s = trouble.retry_after_s or wait_s
+    if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
+        wait_s = min(wait_s, TIDY_WAIT_S)
+    if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle):
+        progress = replace(progress, intent=None)  # it did not land
+    progress = replace(progress, troubles=troubles, trouble_since=since, wait_until=now + wait_s)
+    if isinstance(action, Delete):
+        tried = (
+            replace(leftover, tries=leftover.tries + 1) if action == Delete(leftover) else leftover
+            for leftover in progress.leftovers
+        )
+        return replace(progress, leftovers=tuple(tried))
+    if isinstance(action, Unlock):
+        return replace(progress, locked_by=None)
+    match trouble:
+        case Refused() | Gone() if isinstance(action, Completing):
+            return do_without(progress, action, _reason_of(trouble))
+        case Gone(reason) if progress.wants.continues:
+            failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
+            return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)
+        case Gone(reason):
+            failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason, retryable=True)
+            return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)
+        case _ if progress.outcome is not None:
+            return progress
+        case Refused(failure):
+            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+        case NotDone(reason) | InDoubt(reason) if isinstance(action, Completing):
+            tired = now >= progress.deadline_at and troubles >= COMPLETING_TRIES
+            return do_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
+        case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
+            if progress.intent in (Intent.CREATE_THREAD, Intent.UPLOAD):  # tidying may not come to settle it any more
+                progress = lose(progress)
+            message = f"no usable reply for {now - since:.0f} s; last: {reason}"
+            failure = Failure(kind=kind, message=message, retryable=True)
+            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+        case InDoubt(locked_by=run_id):
+            return replace(progress, locked_by=run_id or progress.locked_by)
+        case NotDone():
+            return progress
+        case _:
+            assert_never(trouble)
+
+
+def lose(progress: Progress) -> Progress:
+    """What an uncertain call may have made was not found: nobody knows the id of a thread or a file."""
+    return replace(
+        progress,
+        intent=None,
+        lost_threads=progress.lost_threads + (progress.intent is Intent.CREATE_THREAD),
+        lost_files=progress.lost_files + (progress.intent is Intent.UPLOAD),
+    )
+
+
+def _reason_of(trouble: Refused | Gone) -> str:
+    return trouble.failure.message if isinstance(trouble, Refused) else trouble.reason

@@ -1,0 +1,63 @@
+"""What is still to be done about an answer that was read: files to fetch, names and steps to learn. PURE."""
+
+from dataclasses import replace
+
+from threadmill.result import Artifact
+from threadmill_worker.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
+from threadmill_worker.endings import misfit_of, outcome_of
+from threadmill_worker.footnotes import cited_files, made_files
+from threadmill_worker.progress import Answer, Leftover, Progress
+from threadmill_worker.views import AnswerRead, Downloaded, FileNamed, StepsRead
+
+#: What completes an answer. It is paid for: no trouble with these loses it.
+Completing = NameFile | Download | ReadSteps
+
+
+def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
+    """The next thing to learn of the answer; in the end, the job's outcome."""
+    problem = misfit_of(progress, answer)
+    if problem is not None and progress.misfit is None and now < progress.deadline_at:
+        return AskAgain(problem)
+    for file_id in made_files(answer.blocks):
+        if file_id not in answer.artifacts:
+            return Download(file_id)
+    for file_id in cited_files(answer.blocks):
+        if file_id not in answer.names:
+            return NameFile(file_id)
+    if progress.wants.steps and answer.steps is None and progress.run is not None:
+        return ReadSteps(progress.run.id)
+    return Decide(outcome_of(progress, answer))
+
+
+def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
+    """The progress with what was learnt."""
+    if isinstance(view, AnswerRead):
+        made = [Leftover("file", file_id) for file_id in made_files(view.blocks)]
+        new = tuple(each for each in made if each not in progress.leftovers)
+        return replace(progress, answer=Answer(view.blocks), leftovers=(*progress.leftovers, *new))
+    answer = progress.answer
+    if answer is None:
+        return progress
+    match view:
+        case FileNamed(file_id, name):
+            return replace(progress, answer=replace(answer, names={**answer.names, file_id: name}))
+        case Downloaded(artifact):
+            artifacts = {**answer.artifacts, artifact.file_id: artifact}
+            kept = progress.leftovers
+            if artifact.uri is None:  # the only copy is the server's
+                kept = tuple(each for each in kept if each != Leftover("file", artifact.file_id))
+            return replace(progress, answer=replace(answer, artifacts=artifacts), leftovers=kept)
+        case StepsRead(steps):
+            return replace(progress, answer=replace(answer, steps=steps))
+
+
+def do_without(progress: Progress, action: Completing, reason: str) -> Progress:
+    """The progress when the server will not tell."""
+    match action:
+        case NameFile(file_id):
+            return take_in(progress, FileNamed(file_id, file_id))
+        case Download(file_id):
+            error = f"could not be downloaded ({reason}); it is on the server as {file_id}"
+            return take_in(progress, Downloaded(Artifact(file_id=file_id, name=file_id, error=error)))
+        case ReadSteps():
+            return take_in(progress, StepsRead(()))

@@ -1,0 +1,53 @@
+"""Single calls for one job: counted, their replies as JSON objects, and our key never in them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from threadmill.endpoint import Endpoint
+from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id, parse_object
+from threadmill_worker.drivers.connection import Client, api_key
+
+_PAGE = 100
+_PAGES = 20  # a server that ignores `after` would send the same page for ever
+
+
+class Reply(NamedTuple):
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+
+class Api:
+    def __init__(self, client: Client, endpoint: Endpoint) -> None:
+        self.client = client
+        self.endpoint = endpoint
+        self.key = api_key(endpoint)
+        self.calls = 0
+
+    async def ask(self, call: Awaitable[Any]) -> Reply:
+        """Makes the call, which is one of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
+        self.calls += 1
+        raw = await call
+        text = str(raw.text)
+        return Reply(parse_object(text.replace(self.key, "[key]") if self.key else text), raw.headers)
+
+    async def entries(self, call: Awaitable[Any]) -> list[dict[str, Any]]:
+        """The entries of a list."""
+        return _data((await self.ask(call)).body)
+
+    async def pages(self, call: Callable[..., Awaitable[Any]], **query: Any) -> AsyncIterator[dict[str, Any]]:
+        """The entries of all pages of a list."""
+        for _ in range(_PAGES):
+            body = (await self.ask(call(limit=_PAGE, **query))).body
+            page = _data(body)
+            for entry in page:
+                yield entry
+            if not body.get("has_more") or not page:
+                return
+            query["after"] = parse_id(page[-1])
+
+
+def _data(body: dict[str, Any]) -> list[dict[str, Any]]:
+    data = body.get("data")
+    if not isinstance(data, list):
+        raise NotTheApi("the reply is no list of the API's")
+    return [entry for entry in data if isinstance(entry, dict)]

@@ -1,0 +1,32 @@
+"""What has to be on the server before the thread: uploaded files, and a vector store of those to be searched. PURE."""
+
+from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState
+from threadmill_worker.actions import Action, AttachStore, CreateStore, Decide, LookAtStore, LookAtThread, Upload, Wait
+from threadmill_worker.progress import Outcome, Progress
+
+
+def next_preparation(progress: Progress, policy: Policy, now: float) -> Action | None:
+    """The next thing to make or to wait for; None when all is there."""
+    if len(progress.uploaded) < progress.wants.uploads:
+        return Upload(len(progress.uploaded))
+    return _see_store_ready(progress, policy, now) if progress.wants.search else None
+
+
+def _see_store_ready(progress: Progress, policy: Policy, now: float) -> Action | None:
+    continues, store = progress.wants.continues, progress.store
+    if continues and not progress.thread_seen:
+        return LookAtThread()
+    if store is None:
+        return CreateStore()
+    if not store.ready:
+        give_up_at = min(store.since + policy.store_limit_s, progress.deadline_at)
+        if now >= give_up_at:
+            return Decide(_never_ready(now - store.since))
+        return LookAtStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))
+    return AttachStore(store.id) if continues and not store.attached else None
+
+
+def _never_ready(age: float) -> Outcome:
+    message = f"the server had not made the files searchable after {age:.0f} s; see store_limit_s"
+    return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.STUCK, message=message, retryable=True))

@@ -1,0 +1,50 @@
+"""When a job starts over with a new run, and when it has failed. PURE."""
+
+from dataclasses import replace
+
+from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState
+from threadmill_worker.endings import reason_of
+from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.views import RunView
+
+
+def judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Progress:
+    """What a status means for the job; the open ones and those with an answer mean nothing yet."""
+    match run.status:
+        case "failed":
+            failure, delay_s = reason_of(run)
+            if not failure.retryable:
+                return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return rerun(progress, failure, policy, now, delay_s=delay_s)
+        case "expired":
+            message = "the server gave the run up before it ended"
+            failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
+            return rerun(progress, failure, policy, now)
+        case "cancelled" if progress.cancel_asked_at is not None:
+            message = "the run did not end within its limits and was cancelled"
+            failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
+            return rerun(progress, failure, policy, now, new_thread=True)
+        case "cancelled":
+            message = "the run was cancelled, not by us"
+            failure = Failure(kind=FailureKind.CANCELLED_REMOTELY, message=message, retryable=True)
+            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+        case _:
+            return progress
+
+
+def rerun(
+    progress: Progress, failure: Failure, policy: Policy, now: float, *,
+    delay_s: float | None = None, new_thread: bool = False,
+) -> Progress:  # fmt: skip
+    """Another run, if any are left; on a new thread where the old one may stay locked."""
+    if progress.outcome is not None:
+        return replace(progress, run=None, intent=None)
+    stranded = new_thread and progress.wants.continues  # no other thread will do
+    if progress.reruns >= policy.reruns or stranded:
+        return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
+    if delay_s is None:
+        delay_s = policy.rerun_delay_s * 2**progress.reruns
+    if new_thread:
+        progress = replace(progress, thread_id=None, messages_sent=0)
+    return replace(progress, run=None, intent=None, reruns=progress.reruns + 1, wait_until=now + delay_s)
