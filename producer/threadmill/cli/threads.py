@@ -24,7 +24,7 @@ def _duration(text: str) -> timedelta:
     return float(parts[1]) * _UNITS[parts[2]]
 
 
-ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="[THREAD...]", help="Thread ids.", show_default=False)]
+ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD...", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
 OlderThan = Annotated[
     timedelta | None,
