@@ -13,12 +13,14 @@ if TYPE_CHECKING:
         KeyConflict,
         SettingsError,
         StoreUnavailable,
+        ThreadInUse,
         ThreadmillError,
+        ThreadNotFound,
         WaitTimeout,
     )
     from threadmill.job import PromptJob
     from threadmill.message import FileInput, Message
-    from threadmill.record import JobRecord
+    from threadmill.record import JobRecord, KeptThread
     from threadmill.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings import Settings
 
@@ -30,12 +32,14 @@ _HOME = {
         "KeyConflict",
         "SettingsError",
         "StoreUnavailable",
+        "ThreadInUse",
+        "ThreadNotFound",
         "ThreadmillError",
         "WaitTimeout",
     ),
     "job": ("PromptJob",),
     "message": ("FileInput", "Message"),
-    "record": ("JobRecord",),
+    "record": ("JobRecord", "KeptThread"),
     "result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings": ("Settings",),
 }
@@ -54,12 +58,15 @@ __all__ = [
     "JobRecord",
     "JobResult",
     "JobState",
+    "KeptThread",
     "KeyConflict",
     "Message",
     "PromptJob",
     "Settings",
     "SettingsError",
     "StoreUnavailable",
+    "ThreadInUse",
+    "ThreadNotFound",
     "ThreadmillError",
     "WaitTimeout",
 ]

@@ -14,10 +14,10 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable
+from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
-from threadmill.record import JobRecord, Leftover
+from threadmill.record import JobRecord, KeptThread, Leftover
 from threadmill.result import JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
@@ -127,7 +127,10 @@ class Client:
 
     def cancel(self, job_id: str) -> JobState:
         """Stops a job. A queued one ends at once; a running one when its worker has stopped the remote run."""
-        return self.store.cancel(job_id)
+        state, following = self.store.cancel(job_id)
+        if following is not None:
+            self._send(following)
+        return state
 
     def redrive(self, job_id: str) -> JobState:
         """Sends a failed or cancelled job again; gives the state it is in now."""
@@ -135,6 +138,22 @@ class Client:
         if state is JobState.QUEUED:
             self._send(job_id)
         return state
+
+    def threads(self) -> list[KeptThread]:
+        """The threads that jobs with `keep_thread` left for later ones, those used last first."""
+        return self.store.threads()
+
+    def delete_thread(self, thread_id: str, endpoint: str | None = None, *, force: bool = False) -> None:
+        """Has workers delete a kept thread, and the files and vector stores that belong to it.
+
+        `endpoint` is needed only where several have a thread of this id: else each of them is deleted. Raises
+        ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`: these will fail then.
+        """
+        kept = [thread for thread in self.threads() if thread.id == thread_id and endpoint in (None, thread.endpoint)]
+        if not kept:
+            raise ThreadNotFound(thread_id)
+        for thread in kept:
+            self.store.forget_thread(thread.endpoint, thread.id, force=force)
 
     def leftovers(self) -> list[Leftover]:
         """Remote things that outlived their jobs and are still to be deleted."""

@@ -5,11 +5,13 @@
   - SettingsError     the settings cannot be used
   - KeyConflict       the idempotency key belongs to a job with another content
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
+  - ThreadNotFound    no such thread is kept
+  - ThreadInUse       jobs wait or run on the thread
   - StoreUnavailable  Redis does not answer
   - WaitTimeout       the job had not ended in time; it goes on
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class ThreadmillError(Exception):
@@ -39,6 +41,20 @@ class KeyConflict(ThreadmillError):
 class JobNotFound(ThreadmillError, LookupError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id}: never enqueued on this Redis, or no longer kept")
+
+
+class ThreadNotFound(ThreadmillError, LookupError):
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"thread {thread_id} is not kept here; `threadmill threads` lists those that are")
+
+
+class ThreadInUse(ThreadmillError):
+    """`job_ids`: the jobs that wait or run on it, in the order of their turns."""
+
+    def __init__(self, thread_id: str, job_ids: Sequence[str]) -> None:
+        named = ", ".join(job_ids[:5]) + (f" and {len(job_ids) - 5} more" if len(job_ids) > 5 else "")
+        super().__init__(f"thread {thread_id} is in use by {named}: wait for these jobs or cancel them, or use force")
+        self.job_ids = tuple(job_ids)
 
 
 class StoreUnavailable(ThreadmillError):

@@ -1,4 +1,4 @@
-"""The name of every Redis key, in one place for both sides. What changes them is in scripts.py.
+"""The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py.
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
@@ -10,12 +10,16 @@ PREFIX:leftovers:tries hash    how often each was tried in vain
 PREFIX:sweep           string  the worker that sweeps now
 PREFIX:batch:NAME      hash    a batch's counters, by state
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
+PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
+PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
+PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
 PREFIX:workers         hash    what each live worker can do, as JSON
 """
 
 import json
 from dataclasses import dataclass
 
+from threadmill.job import PromptJob
 from threadmill.result import JobResult, JobState
 
 
@@ -42,6 +46,10 @@ class Keys:
 
     def batch_done(self, name: str) -> str:
         return f"{self.prefix}:batch:{name}:done"
+
+    @property
+    def threads(self) -> str:
+        return f"{self.prefix}:threads"
 
     @property
     def leftovers(self) -> str:
@@ -79,7 +87,19 @@ def celery_meta(result: JobResult) -> str:
     return json.dumps(meta, ensure_ascii=False)
 
 
-def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str]) -> list[str | int]:
+def thread_name(endpoint: str, thread_id: str) -> str:
+    """What a thread is called among those of all endpoints; its jobs take turns under this name."""
+    return f"{endpoint}/{thread_id}"
+
+
+def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:
+    """CREATE's arguments after the prefix. `endpoint`: where the job goes, though it may name none."""
+    body = job.model_dump_json(exclude_defaults=True)
+    turn = thread_name(endpoint, job.thread) if job.thread else ""
+    return [job_id, body, job.digest, job.key or "", job.batch or "", turn]
+
+
+def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str], kept: str = "") -> list[str | int]:
     """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step."""
     return [
         result.job_id,
@@ -89,5 +109,6 @@ def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str])
         ttl_s,
         celery_key(result.job_id),
         celery_meta(result),
+        kept,
         *leftovers,
     ]

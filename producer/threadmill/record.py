@@ -67,8 +67,29 @@ class LeftoverRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
-    kind: str  #: "thread"
+    kind: str  #: "thread", "file" or "vector_store"
     id: str
+
+
+class KeptThread(BaseModel):
+    """A remote thread that lives on for later jobs, until someone deletes it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    id: str
+    job_id: str  #: the last job on it
+    created_at: datetime  #: when it was first kept
+    used_at: datetime  #: the end of its last job
+    jobs: int = 1  #: how many ended on it
+    assistant: str | None = None
+    things: dict[str, str] = {}  #: what is deleted with it: id -> kind, "file" or "vector_store"
+
+    @property
+    def leftovers(self) -> tuple[LeftoverRecord, ...]:
+        """What is to be deleted of it: the thread, and its things."""
+        things = [("thread", self.id), *((kind, id) for id, kind in self.things.items())]
+        return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
 class Leftover(LeftoverRecord):

@@ -6,7 +6,7 @@ of each is the key prefix; they make key names as keys.py does, and so need one 
 Celery's Redis broker does.
 """
 
-_PRELUDE = """
+PRELUDE = """
 local prefix = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -43,13 +43,36 @@ local function keep(id)
     for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('PERSIST', key('batch', batch) .. part) end
   end
 end
+
+-- Jobs of one thread take turns, in the order they joined.
+local function join(id, turn)
+  local last = redis.call('ZRANGE', key('turns', turn), -1, -1, 'WITHSCORES')
+  redis.call('ZADD', key('turns', turn), tonumber(last[2] or 0) + 1, id)
+end
+
+-- Whose turn it is, and the state of that job; what has ended, or is no more, is passed over.
+local function first(turn)
+  while true do
+    local id = redis.call('ZRANGE', key('turns', turn), 0, 0)[1]
+    if not id then return nil end
+    local state = redis.call('HGET', key('job', id), 'state')
+    if state and not is_terminal(state) then return id, state end
+    redis.call('ZREM', key('turns', turn), id)
+  end
+end
+
+local function waits(id)
+  local turn = redis.call('HGET', key('job', id), 'turn')
+  local head = turn and first(turn)
+  return head and head ~= id
+end
 """
 
-#: id, job JSON, digest, idempotency key or '', batch or '' -> [id, state, digest, '1' if created]
+#: id, job JSON, digest, idempotency key or '', batch or '', turn or '' -> [id, state, digest, '1' if created]
 CREATE = (
-    _PRELUDE
+    PRELUDE
     + """
-local id, job, digest, idempotency, batch = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local id, job, digest, idempotency, batch, turn = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local existing = id
 if idempotency ~= '' then existing = redis.call('GET', key('key', idempotency)) or id end
 local state, old_digest = unpack(redis.call('HMGET', key('job', existing), 'state', 'digest'))
@@ -63,21 +86,27 @@ if batch ~= '' then
   redis.call('HSET', key('job', id), 'batch', batch)
   redis.call('ZADD', key('batch', batch, 'jobs'), stamp, id)
 end
+if turn ~= '' then
+  redis.call('HSET', key('job', id), 'turn', turn)
+  join(id, turn)
+end
 move(id, nil, 'queued')
 keep(id)
 return {id, 'queued', digest, '1'}
 """
 )
 
-#: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]
+#: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]; a job that waits for
+#: its turn stays queued: the end of the job before it sends it again
 CLAIM = (
-    _PRELUDE
+    PRELUDE
     + """
 local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local state = redis.call('HGET', key('job', id), 'state')
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
 if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
+if state == 'queued' and waits(id) then return {'waits'} end
 redis.call('HSET', key('job', id), 'owner', owner)
 redis.call('HINCRBY', key('job', id), 'attempts', 1)
 redis.call('HSETNX', key('job', id), 'started_at', stamp)
@@ -91,7 +120,7 @@ return claimed
 
 #: owner, lease in seconds, ids... -> [id, 'lost' | 'cancel', ...]; a held job that is left alone is not named
 RENEW = (
-    _PRELUDE
+    PRELUDE
     + """
 local owner, lease_s = ARGV[2], tonumber(ARGV[3])
 local news = {}
@@ -115,7 +144,7 @@ return news
 
 #: id, owner, progress JSON -> 1, or 0 if the lease went to another worker
 SAVE = (
-    _PRELUDE
+    PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[4])
@@ -125,7 +154,7 @@ return 1
 
 #: id, owner -> 1, or 0 if the lease went to another worker; a job handed back spends no attempt
 HAND_BACK = (
-    _PRELUDE
+    PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HINCRBY', key('job', ARGV[2]), 'attempts', -1)
@@ -135,18 +164,53 @@ return 1
 """
 )
 
-#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value,
-#: leftovers as JSON... -> 'finished', 'missing', 'lost', or the state that forbids it
+#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value, kept thread
+#: as JSON or '', leftovers as JSON... -> ['finished', 'missing', 'lost', or the state that forbids it; the queued
+#: job whose turn it is now, or '': found by a repetition too]
 FINISH = (
-    _PRELUDE
+    PRELUDE
     + """
-local id, owner, to, result, ttl = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local id, owner, to, result, ttl, kept = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[9]
 local record = key('job', id)
-local from, idempotency, batch = unpack(redis.call('HMGET', record, 'state', 'key', 'batch'))
-if not from then return 'missing' end
-if is_terminal(from) then return from end
-if owner == '' and from ~= 'queued' then return from end
-if owner ~= '' and not owned(id, owner) then return 'lost' end
+local from, idempotency, batch, turn = unpack(redis.call('HMGET', record, 'state', 'key', 'batch', 'turn'))
+
+local function reply(outcome)
+  local following, state
+  if turn then following, state = first(turn) end
+  return {outcome, state == 'queued' and following or ''}
+end
+
+-- The thread is kept, or was by an earlier job: what is known of it grows with each job that ran on it.
+local function keep_thread()
+  local news = kept ~= '' and cjson.decode(kept)
+  local field = news and (news.endpoint .. '/' .. news.id) or turn
+  local known = field and redis.call('HGET', key('threads'), field)
+  if not news and not (known and from == 'running') then return end
+  local thread = news
+  if known then
+    thread = cjson.decode(known)
+    thread.jobs = thread.jobs + 1
+    thread.job_id = id
+    thread.used_at = stamp
+    for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
+    if news and news.assistant then thread.assistant = news.assistant end
+  end
+  redis.call('HSET', key('threads'), field, cjson.encode(thread))
+end
+
+-- The last job of a batch takes with it what its jobs shared.
+local function close_batch()
+  for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
+  for _, thing in ipairs(redis.call('HVALS', key('batch', batch, 'shared'))) do
+    if cjson.decode(thing).id then redis.call('ZADD', key('leftovers'), stamp, thing) end
+  end
+  redis.call('DEL', key('batch', batch, 'shared'))
+end
+
+if not from then return {'missing', ''} end
+if is_terminal(from) then return reply(from) end
+if owner == '' and from ~= 'queued' then return reply(from) end
+if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
 redis.call('HDEL', record, 'progress', 'cancel_requested')
 drop_lease(id)
@@ -156,23 +220,23 @@ redis.call('EXPIRE', key('job', id, 'events'), ttl)
 if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
+for i = 10, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+keep_thread()
+if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
   local open = redis.call('HMGET', key('batch', batch), 'queued', 'running')
-  if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then
-    for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
-  end
+  if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then close_batch() end
 end
-for i = 9, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
 redis.call('SET', ARGV[7], ARGV[8], 'EX', math.min(tonumber(ttl), 86400))
 redis.call('PUBLISH', ARGV[7], ARGV[8])
-return 'finished'
+return reply('finished')
 """
 )
 
 #: id -> the state the job is in; a running one is marked for its worker to see
 REQUEST_CANCEL = (
-    _PRELUDE
+    PRELUDE
     + """
 local state = redis.call('HGET', key('job', ARGV[2]), 'state')
 if state == 'running' then redis.call('HSET', key('job', ARGV[2]), 'cancel_requested', stamp) end
@@ -182,15 +246,18 @@ return state or 'missing'
 
 #: id, Celery's key -> 'queued' when sent again, else the state that forbids it; the result joins the history
 REDRIVE = (
-    _PRELUDE
+    PRELUDE
     + """
 local id = ARGV[2]
-local state, result, history = unpack(redis.call('HMGET', key('job', id), 'state', 'result', 'history'))
+local state, result, history, turn = unpack(
+  redis.call('HMGET', key('job', id), 'state', 'result', 'history', 'turn')
+)
 if state ~= 'failed' and state ~= 'cancelled' then return state or 'missing' end
 redis.call('HSET', key('job', id), 'history', (history and (history .. '\\n') or '') .. result)
 redis.call('HDEL', key('job', id), 'result', 'finished_at', 'started_at')
 redis.call('HSET', key('job', id), 'attempts', 0)
 redis.call('DEL', ARGV[3])
+if turn then join(id, turn) end
 move(id, state, 'queued')
 keep(id)
 return 'queued'
@@ -199,7 +266,7 @@ return 'queued'
 
 #: most at a time -> [id, attempts spent, ...]: jobs whose lease has lapsed, queued again by this
 RESCUE = (
-    _PRELUDE
+    PRELUDE
     + """
 local rescued = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
@@ -215,32 +282,15 @@ return rescued
 """
 )
 
-#: seconds -> ids queued for longer than that
+#: seconds -> ids queued for longer than that, but for those that wait for their turn
 LONG_QUEUED = (
-    _PRELUDE
+    PRELUDE
     + """
-return redis.call('ZRANGEBYSCORE', key('jobs', 'queued'), '-inf', string.format('%.6f', now - tonumber(ARGV[2])))
-"""
-)
-
-#: most at a time -> leftovers that are due
-DUE_LEFTOVERS = (
-    _PRELUDE
-    + """
-return redis.call('ZRANGEBYSCORE', key('leftovers'), '-inf', stamp, 'LIMIT', 0, ARGV[2])
-"""
-)
-
-#: leftover, first delay in seconds, most tries, ttl in seconds -> how often it was tried in vain
-POSTPONE_LEFTOVER = (
-    _PRELUDE
-    + """
-local tries = redis.call('HINCRBY', key('leftovers', 'tries'), ARGV[2], 1)
-local due = 'inf'
-if tries < tonumber(ARGV[4]) then due = string.format('%.6f', now + tonumber(ARGV[3]) * 2 ^ (tries - 1)) end
-redis.call('ZADD', key('leftovers'), 'XX', due, ARGV[2])
-redis.call('EXPIRE', key('leftovers'), ARGV[5])
-redis.call('EXPIRE', key('leftovers', 'tries'), ARGV[5])
-return tries
+local found = {}
+local before = string.format('%.6f', now - tonumber(ARGV[2]))
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('jobs', 'queued'), '-inf', before)) do
+  if not waits(id) then table.insert(found, id) end
+end
+return found
 """
 )

@@ -13,10 +13,10 @@ from typing import Any, TypeVar, cast
 import redis
 from redis.commands.core import Script
 
-from threadmill import keys, scripts
-from threadmill.errors import JobNotFound, StoreUnavailable, WaitTimeout
+from threadmill import keys, remote_scripts, scripts
+from threadmill.errors import JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, Leftover, Worker
+from threadmill.record import JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
@@ -66,6 +66,7 @@ class Store:
         self._finish = self._redis.register_script(scripts.FINISH)
         self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
         self._redrive = self._redis.register_script(scripts.REDRIVE)
+        self._forget_thread = self._redis.register_script(remote_scripts.FORGET_THREAD)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -84,12 +85,10 @@ class Store:
             return str(self._redis.info("server")["redis_version"])
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created]:
-        """Makes the records of new jobs, in one round trip; a known idempotency key gives the job it has."""
+        """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has."""
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
             for job_id, job in jobs:
-                body = job.model_dump_json(exclude_defaults=True)
-                args = [self._prefix, job_id, body, job.digest, job.key or "", job.batch or ""]
-                self._create(args=args, client=pipe)
+                self._create(args=[self._prefix, *keys.create_args(job_id, job, job.endpoint or "")], client=pipe)
             replies = pipe.execute()
         return [Created(job_id, JobState(state), digest, new == "1") for job_id, state, digest, new in replies]
 
@@ -149,17 +148,19 @@ class Store:
             return [entry for _, chunks in replies for chunk in chunks for entry in chunk]
         return [entry for _, entries in replies for entry in entries]
 
-    def cancel(self, job_id: str) -> JobState:
-        """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now."""
+    def cancel(self, job_id: str) -> tuple[JobState, str | None]:
+        """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now.
+
+        And the queued job of the same thread whose turn it is now: it needs a message.
+        """
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
         result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
-        outcome = self._call(self._finish, *keys.finish_args("", result, self._settings.failed_ttl_s, []))
-        if outcome == "finished":
-            return JobState.CANCELLED
-        state = self._call(self._request_cancel, job_id)
+        args = keys.finish_args("", result, self._settings.failed_ttl_s, [])
+        outcome, following = self._call(self._finish, *args)
+        state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
         if state == "missing":
             raise JobNotFound(job_id)
-        return JobState(state)
+        return JobState(state), following or None
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""
@@ -200,6 +201,31 @@ class Store:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
         entries = self._patiently(partial(self._read, self._keys.batch_done(batch), after, block_s))
         return [Finished(cursor, fields["job"], JobState(fields["state"])) for cursor, fields in entries]
+
+    def threads(self) -> list[KeptThread]:
+        """The kept threads, those used last first."""
+        with self._reaching():
+            entries = cast(list[str], self._redis.hvals(self._keys.threads))
+        kept = [KeptThread.model_validate_json(entry) for entry in entries]
+        return sorted(kept, key=lambda thread: thread.used_at, reverse=True)
+
+    def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
+        """Hands a kept thread and its things to the workers' sweep, to be deleted; then it is listed no more.
+
+        Raises ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`.
+        """
+        name = keys.thread_name(endpoint, thread_id)
+        while True:  # until no job changes the entry in between
+            with self._reaching():
+                entry = cast(str | None, self._redis.hget(self._keys.threads, name))
+            if entry is None:
+                raise ThreadNotFound(thread_id)
+            left = [each.model_dump_json() for each in KeptThread.model_validate_json(entry).leftovers]
+            outcome, *job_ids = self._call(self._forget_thread, name, entry, int(force), *left)
+            if outcome == "busy":
+                raise ThreadInUse(thread_id, job_ids)
+            if outcome == "forgotten":
+                return
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""

@@ -95,7 +95,7 @@ def test_a_cancelled_job_may_be_sent_again(client):
 
 
 #: What has no lifetime of its own: what is still to do, and who does it.
-BOOKKEEPING = {"leases", "leftovers", "workers"}
+BOOKKEEPING = {"leases", "leftovers", "workers", "threads"}
 
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
@@ -145,11 +145,6 @@ async def test_leftovers_are_listed_and_deleted_when_the_server_is_back(worker, 
 
     emulator.faults()
     assert worker.client.retry_leftovers() == 1
-    await worker.process._sweep.once()
-    for _ in range(100):
-        if not worker.client.leftovers():
-            break
-        await worker.process._ledger._redis.delete(f"{worker.settings.key_prefix}:sweep")  # our turn
-        await worker.process._sweep.once()
+    await worker.process._sweep.tidy()
     assert worker.client.leftovers() == []
     assert emulator.threads() == 0

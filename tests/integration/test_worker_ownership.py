@@ -23,7 +23,7 @@ async def another(settings):
 @pytest.fixture
 async def dead(settings):
     """The records as a worker saw them that will not come back."""
-    ledger = Ledger(settings, "dead")
+    ledger = Ledger(settings, "dead", lambda job_id: None)
     yield ledger
     await ledger.close()
 

@@ -1,24 +1,30 @@
-"""The worker's verbs on the records in Redis: claim, renew, save, hand back, finish.
+"""The worker's verbs on the records in Redis: claim, renew, save, hand back, finish; borrow and lend.
 
 Every step on a job is one atomic script (threadmill/scripts.py) and is repeated while Redis is away.
 """
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis.asyncio
+import structlog
 from redis.commands.core import AsyncScript
 
-from threadmill import keys, scripts
+from threadmill import keys, remote_scripts, scripts
+from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, LeftoverRecord, Worker
-from threadmill.result import JobResult
+from threadmill.record import JobRecord, KeptThread, LeftoverRecord, Worker
+from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.retry import while_redis_is_away
+
+log = structlog.get_logger(__name__)
 
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
@@ -34,6 +40,9 @@ _HAND_BACK_PATIENCE_S = 3.0
 #: Before a leftover is tried again; doubles with each try.
 _LEFTOVER_DELAY_S = 10
 
+#: A worker that took a leftover has this long to delete it, longer than any server takes to answer.
+_LEFTOVER_HELD_S = 300
+
 
 class NoSuchJob(Exception):
     """There is no record of this id."""
@@ -43,11 +52,20 @@ class LeaseLost(Exception):
     """Another worker holds the job now, or it has ended: step back and leave it alone."""
 
 
-class Ledger:
-    """The records as one worker process sees them; `owner` is the name it claims jobs under."""
+@dataclass(frozen=True)
+class Busy:
+    """Another job makes the thing now: wait a little and ask again."""
 
-    def __init__(self, settings: Settings, owner: str) -> None:
+
+class Ledger:
+    """The records as one worker process sees them; `owner` is the name it claims jobs under.
+
+    `send(job_id)` puts a message on the queue; it is called in a thread.
+    """
+
+    def __init__(self, settings: Settings, owner: str, send: Callable[[str], None]) -> None:
         self.owner = owner
+        self._send = send
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = keys.Keys(settings.key_prefix)
@@ -68,18 +86,21 @@ class Ledger:
         self._finish = self._redis.register_script(scripts.FINISH)
         self._rescue = self._redis.register_script(scripts.RESCUE)
         self._long_queued = self._redis.register_script(scripts.LONG_QUEUED)
-        self._due_leftovers = self._redis.register_script(scripts.DUE_LEFTOVERS)
-        self._postpone_leftover = self._redis.register_script(scripts.POSTPONE_LEFTOVER)
+        self._borrow = self._redis.register_script(remote_scripts.BORROW)
+        self._lend = self._redis.register_script(remote_scripts.LEND)
+        self._give_back = self._redis.register_script(remote_scripts.GIVE_BACK)
+        self._take_leftover = self._redis.register_script(remote_scripts.TAKE_LEFTOVER)
+        self._postpone_leftover = self._redis.register_script(remote_scripts.POSTPONE_LEFTOVER)
 
     async def create(self, job_id: str, job: PromptJob) -> None:
         """Makes the record of a job that came inside a message; does nothing if it is there."""
-        body = job.model_dump_json(exclude_defaults=True)
-        await self._step(self._create, job_id, body, job.digest, job.key or "", job.batch or "")
+        await self._step(self._create, *keys.create_args(job_id, job, self._endpoint(job)))
 
     async def claim(self, job_id: str) -> JobRecord | None:
-        """The job's record, ours until the lease lapses; None if it has ended or another worker holds it.
+        """The job's record, ours until the lease lapses.
 
-        Raises NoSuchJob.
+        None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
+        job before it sends it again. Raises NoSuchJob.
         """
         reply = await self._step(self._claim, job_id, self.owner, self._settings.lease_s)
         if reply[0] == "missing":
@@ -106,13 +127,23 @@ class Ledger:
         args = [self._prefix, job_id, self.owner]
         return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
 
-    async def finish(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
-        """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost."""
-        await self._end(self.owner, result, leftovers, endpoint)
+    async def finish(
+        self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str, kept: KeptThread | None = None
+    ) -> None:
+        """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
 
-    async def finish_queued(self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
+        `kept`: the thread that lives on, as of this job alone; it is merged with what is known of it. A job on a
+        thread that is kept already counts as its last use without that.
+        """
+        await self._end(self.owner, result, leftovers, endpoint, kept)
+
+    async def fail(self, record: JobRecord, failure: Failure) -> JobResult:
+        """Ends a job of ours where it stands: what it has made is a leftover. Raises LeaseLost."""
+        return await self._fail(self.owner, record, failure)
+
+    async def fail_queued(self, record: JobRecord, failure: Failure) -> JobResult:
         """The same for a job that nobody holds. Raises LeaseLost if someone has claimed it."""
-        await self._end("", result, leftovers, endpoint)
+        return await self._fail("", record, failure)
 
     async def refuse(self, result: JobResult) -> None:
         """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
@@ -120,13 +151,60 @@ class Ledger:
         if await self._patiently(self._redis.set, key, meta, nx=True, ex=_REFUSAL_KEPT):
             await self._patiently(self._redis.publish, key, meta)
 
-    async def _end(self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str) -> None:
+    async def _fail(self, owner: str, record: JobRecord, failure: Failure) -> JobResult:
+        progress = Progress.from_json(record.progress) if record.progress else None
+        spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
+        result = record.ended(JobState.FAILED, failure, datetime.now(UTC), **spent)
+        await self._end(owner, result, leftovers, self._endpoint(record.job), None)
+        return result
+
+    async def _end(
+        self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str, kept: KeptThread | None
+    ) -> None:
         ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
-        args = keys.finish_args(owner, result, ttl_s, left)
-        outcome = await self._step(self._finish, *args)
+        entry = kept.model_dump_json(exclude_none=True) if kept else ""
+        args = keys.finish_args(owner, result, ttl_s, left, entry)
+        outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
+        if following:
+            await self._send_next(following)
+
+    async def _send_next(self, job_id: str) -> None:
+        """The job whose turn it is now. Its message may be lost, as any other: the sweep sends it then."""
+        try:
+            await asyncio.to_thread(self._send, job_id)
+        except Exception as error:  # the job that ended did so, whatever the queue says
+            log.warning("next job of the thread not sent: the sweep will", job_id=job_id, reason=str(error))
+
+    def _endpoint(self, job: PromptJob) -> str:
+        """Where the job goes; '' if this worker does not know."""
+        try:
+            return self._settings.endpoint_name(job.endpoint)
+        except SettingsError:
+            return job.endpoint or ""
+
+    async def borrow(self, batch: str, name: str, job_id: str, hold_s: float) -> str | Busy | None:
+        """The id of a remote thing the batch's jobs share, `name` being what all of them call it.
+
+        None: this job shall make it, within `hold_s` seconds, and then `lend` it or `give_back` the right to.
+        """
+        verdict, *thing = await self._step(self._borrow, batch, name, job_id, hold_s)
+        if verdict == "lent":
+            return LeftoverRecord.model_validate_json(thing[0]).id
+        return None if verdict == "make" else Busy()
+
+    async def lend(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
+        """Shares a thing with the batch, whose last job has it deleted.
+
+        False if there is another one already, or no job left: it is the caller's own then, to use and to delete.
+        """
+        return bool(await self._step(self._lend, batch, name, leftover.model_dump_json()))
+
+    async def give_back(self, batch: str, name: str, job_id: str) -> None:
+        """The job could not make it: another may try at once."""
+        await self._step(self._give_back, batch, name, job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:
         """The job as it stands, whoever holds it."""
@@ -166,8 +244,10 @@ class Ledger:
         """How many messages are on the queue."""
         return int(await self._redis.llen(self._settings.queue))
 
-    async def due_leftovers(self) -> list[LeftoverRecord]:
-        return [LeftoverRecord.model_validate_json(each) for each in await self._step(self._due_leftovers, _AT_ONCE)]
+    async def take_leftover(self) -> LeftoverRecord | None:
+        """One that is due; no other worker is given it for some minutes."""
+        taken = await self._step(self._take_leftover, _LEFTOVER_HELD_S)
+        return LeftoverRecord.model_validate_json(taken) if taken else None
 
     async def drop_leftover(self, leftover: LeftoverRecord) -> None:
         """It is gone."""

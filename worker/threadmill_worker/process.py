@@ -42,7 +42,7 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
-        self._ledger = Ledger(settings, self.name)
+        self._ledger = Ledger(settings, self.name, send)
         self._servers = Servers(settings, functions.load(settings.tools))
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
@@ -54,6 +54,7 @@ class WorkerProcess:
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
+            asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.tidy), name="tidying"),
             asyncio.create_task(self._repeat(WATCH_S, self._watch), name="watch"),
             asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
         ]
@@ -83,7 +84,7 @@ class WorkerProcess:
         except NoSuchJob:
             return await self._refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
         if record is None:
-            log.info("stepped back", job_id=job_id, reason="it has ended, or another worker holds it")
+            log.info("stepped back", job_id=job_id, reason="it has ended, waits for its turn, or is held elsewhere")
             return await self._ledger.result(job_id)
         try:
             result = await self._see_through(record)
@@ -109,9 +110,7 @@ class WorkerProcess:
         try:
             server = self._servers.serve(record)
         except NotServed as error:
-            result = record.ended(JobState.FAILED, error.failure, datetime.now(UTC))
-            await self._ledger.finish(result, (), record.job.endpoint or "")
-            return result
+            return await self._ledger.fail(record, error.failure)
         attempt = Attempt(record, server, self._ledger)
         task = asyncio.create_task(attempt.see_through(), name=record.id)
         self._attempts[record.id], self._tasks[record.id] = attempt, task

@@ -5,12 +5,11 @@ Every worker sweeps, one at a time. Celery alone would wait for its visibility t
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
 from threadmill.record import LeftoverRecord
-from threadmill.result import Failure, FailureKind, JobState
+from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import Delete
 from threadmill_worker.ledger import LeaseLost, Ledger
@@ -27,6 +26,9 @@ SEND_GRACE_S = 10.0
 #: After Redis was away every lease has lapsed: the living are given so long to renew theirs.
 RENEWAL_GRACE_S = 5.0
 
+#: Leftovers that a worker deletes at a time.
+DELETIONS = 10
+
 #: Reading the whole queue is the sweep's dearest part: it is done once in so many sweeps.
 SWEEPS_PER_RESEND = 6
 
@@ -42,7 +44,7 @@ class Sweep:
         self._turns = 0
 
     async def once(self) -> None:
-        """Sweeps if it is our turn."""
+        """Looks for lapsed leases and lost messages, if it is our turn."""
         if not await self._ledger.may_sweep(self._settings.sweep_s):
             return
         if await self._ledger.uptime_s() >= RENEWAL_GRACE_S:
@@ -50,7 +52,13 @@ class Sweep:
         if self._turns % SWEEPS_PER_RESEND == 0:
             await self._send_lost()
         self._turns += 1
-        for leftover in await self._ledger.due_leftovers():
+
+    async def tidy(self) -> None:
+        """Deletes the leftovers that are due. Each is taken by one worker, so all of them may do so at once."""
+        await asyncio.gather(*(self._delete_due() for _ in range(DELETIONS)))
+
+    async def _delete_due(self) -> None:
+        while (leftover := await self._ledger.take_leftover()) is not None:
             await self._delete(leftover)
 
     async def _rescue(self) -> None:
@@ -68,11 +76,8 @@ class Sweep:
             return
         message = f"{record.attempts} workers died or lost their lease over it; see their logs"
         failure = Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
-        progress = Progress.from_json(record.progress) if record.progress else None
-        spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
-        result = record.ended(JobState.FAILED, failure, datetime.now(UTC), **spent)
         try:
-            await self._ledger.finish_queued(result, leftovers, record.job.endpoint or "")
+            await self._ledger.fail_queued(record, failure)
         except LeaseLost:
             return  # claimed after all
         log.error("job failed", job_id=job_id, failure=FailureKind.ATTEMPTS_EXHAUSTED, attempts=record.attempts)

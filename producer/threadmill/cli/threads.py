@@ -1,0 +1,155 @@
+"""`threadmill threads`: remote threads that were kept for later questions."""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
+from threadmill.cli.asking import ask_worker
+from threadmill.client import Client
+from threadmill.errors import ThreadInUse, ThreadNotFound
+from threadmill.record import KeptThread
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def _duration(text: str) -> timedelta:
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
+    if parts is None:
+        raise typer.BadParameter(f"{text!r} is no time span; write 90m, 12h, 30d or 4w")
+    return float(parts[1]) * _UNITS[parts[2]]
+
+
+ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD...", help="Thread ids.", show_default=False)]
+ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option(parser=_duration, metavar="SPAN", help="Those last used longer ago: 90m, 12h, 30d, 4w."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    threads = typer.Typer()
+    threads.callback(invoke_without_command=True)(threads_)
+    threads.command("list")(list_)
+    threads.command(epilog="Example: threadmill threads show thread_abc")(show)
+    threads.command(
+        epilog="Examples: threadmill threads delete thread_abc | threadmill threads delete --older-than 30d"
+    )(delete)
+    app.add_typer(threads, name="threads")
+
+
+def threads_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List, show and delete the threads that jobs with `keep_thread` left for follow-up questions."""
+    if context.invoked_subcommand is None:
+        list_(as_json)
+
+
+def list_(as_json: AsJson = False) -> None:
+    """List the kept threads, those used last first."""
+    kept, now = Client().threads(), datetime.now(UTC)
+    if as_json:
+        put_json([thread.model_dump(mode="json") for thread in kept])
+        return
+    for thread in kept:
+        age, idle = _span(now - thread.created_at), _span(now - thread.used_at)
+        jobs = f"{thread.jobs} job{'s' if thread.jobs > 1 else ''}"
+        put(f"{thread.id}  {thread.endpoint}  {age} old  used {idle} ago  {jobs}  last {thread.job_id}")
+
+
+def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
+    """Show what was said on a thread, as the server has it. One that is not kept needs --endpoint."""
+    client = Client()
+    kept = next((each for each in client.threads() if each.id == thread and endpoint in (None, each.endpoint)), None)
+    if kept is None and endpoint is None:
+        raise ThreadNotFound(thread)
+    name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
+    transcript = ask_worker("transcript", name, thread, environment={})
+    if as_json:
+        put_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
+    else:
+        _print(transcript)
+    if transcript["gone"]:
+        forget = f"; to forget it: threadmill threads delete {thread}" if kept else ""
+        err.print(f"thread {thread} is gone on the server of endpoint {name!r}{forget}", soft_wrap=True, markup=False)
+        raise typer.Exit(Exit.FAILED)
+
+
+def delete(
+    threads: ThreadIds = None,
+    everything: Annotated[bool, typer.Option("--all", help="All kept threads.")] = False,
+    older_than: OlderThan = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only threads of this endpoint.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where jobs wait or run on it; they will fail.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete kept threads, with the files and vector stores that belong to them."""
+    client = Client()
+    chosen = _chosen(client.threads(), threads or (), everything, older_than, endpoint)
+    for thread in chosen:
+        things = f" and {len(thread.things)} files or stores of it" if thread.things else ""
+        err.print(f"to delete: thread {thread.id} of {thread.endpoint}{things}", soft_wrap=True, markup=False)
+    if chosen and not yes and sys.stdin.isatty():
+        typer.confirm(f"Delete {len(chosen)}?", abort=True, err=True)
+    outcomes = {thread.id: _delete(client, thread, force) for thread in chosen}
+    if as_json:
+        put_json(outcomes)
+    else:
+        for name, outcome in outcomes.items():
+            put(f"{name}  {outcome}")
+    if any(outcome != _DELETED for outcome in outcomes.values()):
+        raise typer.Exit(Exit.FAILED)
+
+
+_DELETED = "deleted by the next sweep of a worker"
+
+
+def _delete(client: Client, thread: KeptThread, force: bool) -> str:
+    try:
+        client.delete_thread(thread.id, thread.endpoint, force=force)
+    except ThreadInUse as error:
+        return f"left alone: {', '.join(error.job_ids)} wait or run on it"
+    except ThreadNotFound:  # someone else was quicker
+        pass
+    return _DELETED
+
+
+def _chosen(
+    kept: Sequence[KeptThread],
+    named: Sequence[str],
+    everything: bool,
+    older_than: timedelta | None,
+    endpoint: str | None,
+) -> list[KeptThread]:
+    """The threads named, or all; of these, what the options leave."""
+    if bool(named) == (everything or older_than is not None):
+        raise typer.BadParameter("name threads, or give --all or --older-than SPAN")
+    here = [thread for thread in kept if endpoint in (None, thread.endpoint)]
+    for name in named:
+        if name not in {thread.id for thread in here}:
+            raise ThreadNotFound(name)
+    before = datetime.now(UTC) - (older_than or timedelta())
+    return [thread for thread in here if (thread.id in named if named else thread.used_at <= before)]
+
+
+def _print(transcript: Mapping[str, Any]) -> None:
+    for message in transcript["messages"]:
+        moment = message["created_at"]
+        when = f"  {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+        files = f"  [{', '.join(message['files'])}]" if message["files"] else ""
+        put(f"{message['role']}{when}{files}\n{message['text']}\n")
+    if not transcript["complete"]:
+        err.print("the thread is longer than this: only its beginning is shown")
+
+
+def _span(span: timedelta) -> str:
+    """A time span in its largest unit."""
+    for unit in ("d", "h", "m"):
+        if span >= _UNITS[unit]:
+            return f"{span // _UNITS[unit]}{unit}"
+    return f"{max(0, int(span.total_seconds()))}s"

@@ -1,0 +1,91 @@
+"""Every step that changes what stands in Redis of remote things: those a batch shares, kept threads, leftovers.
+
+Atomic and repeatable as the steps of scripts.py are; what a job's own end does to such things is there, in FINISH.
+"""
+
+from threadmill.scripts import PRELUDE
+
+#: batch, name, job id, seconds -> ['lent', leftover JSON], ['make'] when the job shall make it within that time,
+#: or ['busy'] while another one makes it
+BORROW = (
+    PRELUDE
+    + """
+local shared, name, id = key('batch', ARGV[2], 'shared'), ARGV[3], ARGV[4]
+local known = redis.call('HGET', shared, name)
+local thing = known and cjson.decode(known) or {}
+if thing.id then return {'lent', known} end
+if thing.maker and thing.maker ~= id and thing.till > now then return {'busy'} end
+redis.call('HSET', shared, name, cjson.encode({maker = id, till = now + tonumber(ARGV[5])}))
+return {'make'}
+"""
+)
+
+#: batch, name, leftover JSON -> 1, or 0 if there is another one already, or no job left in the batch to use it
+LEND = (
+    PRELUDE
+    + """
+local shared, name = key('batch', ARGV[2], 'shared'), ARGV[3]
+local open = redis.call('HMGET', key('batch', ARGV[2]), 'queued', 'running')
+if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then return 0 end
+local known = redis.call('HGET', shared, name)
+if known and cjson.decode(known).id then return known == ARGV[4] and 1 or 0 end
+redis.call('HSET', shared, name, ARGV[4])
+return 1
+"""
+)
+
+#: batch, name, job id: the job does not make it after all
+GIVE_BACK = (
+    PRELUDE
+    + """
+local shared, name = key('batch', ARGV[2], 'shared'), ARGV[3]
+local known = redis.call('HGET', shared, name)
+if known and cjson.decode(known).maker == ARGV[4] then redis.call('HDEL', shared, name) end
+return 1
+"""
+)
+
+#: ENDPOINT/THREAD, its entry as it was read, '1' to do so in spite of open jobs, leftovers as JSON...
+#: -> ['forgotten'], ['changed'] since it was read, or ['busy', ids of its open jobs...]
+FORGET_THREAD = (
+    PRELUDE
+    + """
+local field, entry, force = ARGV[2], ARGV[3], ARGV[4] == '1'
+local known = redis.call('HGET', key('threads'), field)
+if not known then return {'forgotten'} end
+if known ~= entry then return {'changed'} end
+local reply = {'busy'}
+for _, id in ipairs(redis.call('ZRANGE', key('turns', field), 0, -1)) do
+  local state = redis.call('HGET', key('job', id), 'state')
+  if state and not is_terminal(state) then table.insert(reply, id) end
+end
+if #reply > 1 and not force then return reply end
+redis.call('HDEL', key('threads'), field)
+for i = 5, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+return {'forgotten'}
+"""
+)
+
+#: seconds -> a leftover that is due, or nil; nobody else is given it for that time
+TAKE_LEFTOVER = (
+    PRELUDE
+    + """
+local due = redis.call('ZRANGEBYSCORE', key('leftovers'), '-inf', stamp, 'LIMIT', 0, 1)[1]
+if due then redis.call('ZADD', key('leftovers'), 'XX', string.format('%.6f', now + tonumber(ARGV[2])), due) end
+return due
+"""
+)
+
+#: leftover, first delay in seconds, most tries, ttl in seconds -> how often it was tried in vain
+POSTPONE_LEFTOVER = (
+    PRELUDE
+    + """
+local tries = redis.call('HINCRBY', key('leftovers', 'tries'), ARGV[2], 1)
+local due = 'inf'
+if tries < tonumber(ARGV[4]) then due = string.format('%.6f', now + tonumber(ARGV[3]) * 2 ^ (tries - 1)) end
+redis.call('ZADD', key('leftovers'), 'XX', due, ARGV[2])
+redis.call('EXPIRE', key('leftovers'), ARGV[5])
+redis.call('EXPIRE', key('leftovers', 'tries'), ARGV[5])
+return tries
+"""
+)

@@ -1,0 +1,87 @@
+"""A thread as people read it: whatever servers write, a message is shown."""
+
+import asyncio
+
+import pytest
+
+from threadmill.endpoint import Endpoint
+from threadmill_worker.drivers.transcript import Transcript, _shown, read_transcript
+from threadmill_worker.views import InDoubt
+
+ENDPOINT = Endpoint(kind="emulator", api_key_env="TRANSCRIPT_KEY")
+
+
+def test_text_images_and_files_of_a_message_are_shown():
+    made = {"type": "file_path", "file_path": {"file_id": "file-made"}}
+    cited = {"type": "file_citation", "file_citation": {"file_id": "file-cited"}}
+    message = {
+        "id": "msg_1",
+        "role": "assistant",
+        "created_at": 1_800_000_000,
+        "content": [
+            {"type": "text", "text": {"value": "Here it is.", "annotations": [made, cited]}},
+            {"type": "image_file", "image_file": {"file_id": "file-plot"}},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+            {"type": "refusal", "refusal": "No more."},
+        ],
+        "attachments": [{"file_id": "file-sent", "tools": []}, {"file_id": "file-plot"}],
+    }
+    assert _shown(message) == {
+        "id": "msg_1",
+        "role": "assistant",
+        "created_at": 1_800_000_000,
+        "text": "Here it is.\n\nNo more.",
+        "files": ["file-sent", "file-plot", "file-made", "https://example.com/a.png"],
+    }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"content": "Well?", "created_at": 1.5},
+        {"content": None, "attachments": None, "created_at": None},
+        {"content": [None, {"text": None}, {"text": {"value": 7, "annotations": [None]}}], "attachments": ["x", {}]},
+    ],
+)
+def test_an_odd_message_is_shown_as_far_as_it_goes(fields):
+    shown = _shown({"id": "msg_1", **fields})
+    assert (shown["id"], shown["files"]) == ("msg_1", [])
+    assert shown["text"] in ("", "Well?")
+
+
+class OnePage:
+    """A client whose server has the same answer to every request."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.asked = 0
+        self.beta = self.threads = self.messages = self.with_raw_response = self
+
+    async def list(self, *_, **__):
+        self.asked += 1
+        return self
+
+
+def read(client: OnePage) -> object:
+    return asyncio.run(read_transcript(client, ENDPOINT, "thread_x"))
+
+
+def test_a_server_that_sends_the_same_page_for_ever_is_not_asked_for_ever():
+    client = OnePage('{"data": [{"id": "msg_1", "content": "Well?"}], "has_more": true}')
+    transcript = read(client)
+
+    assert isinstance(transcript, Transcript)
+    assert ([each["text"] for each in transcript.messages], transcript.complete) == (["Well?"], False)
+    assert client.asked == 2
+
+
+def test_a_key_the_server_repeats_is_not_shown(monkeypatch):
+    monkeypatch.setenv("TRANSCRIPT_KEY", "sk-secret")
+    transcript = read(OnePage('{"data": [{"id": "msg_1", "content": "You sent sk-secret."}]}'))
+    assert transcript.messages[0]["text"] == "You sent [key]."
+
+
+@pytest.mark.parametrize("text", ["<html>", "{}", '{"data": {}}', '{"data": [{"content": "no id"}]}'])
+def test_what_is_not_the_api_is_in_doubt(text):
+    assert isinstance(read(OnePage(text)), InDoubt)

@@ -1,0 +1,43 @@
+"""`python -m threadmill_worker.transcript ENDPOINT THREAD`: what was said there. For `threadmill threads show`."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from threadmill.errors import SettingsError
+from threadmill.settings import Settings
+from threadmill_worker.drivers.connection import connect
+from threadmill_worker.drivers.transcript import read_transcript
+from threadmill_worker.views import Gone, Refused, Trouble
+
+
+async def transcript(settings: Settings, name: str, thread: str) -> dict[str, Any]:
+    """The messages, or `gone`, or `error`."""
+    endpoint = settings.endpoints[settings.endpoint_name(name)]
+    settings.require_key(name)
+    client = connect(endpoint)
+    try:
+        found = await read_transcript(client, endpoint, thread)
+    finally:
+        await client.close()
+    if isinstance(found, Gone):
+        return {"gone": True, "messages": [], "complete": True}
+    if isinstance(found, Trouble):
+        reason = found.failure.message if isinstance(found, Refused) else found.reason
+        return {"error": f"endpoint {name!r}: {reason}"}
+    return {"gone": False, **asdict(found)}
+
+
+def main() -> int:
+    try:
+        answer = asyncio.run(transcript(Settings.load(), *sys.argv[1:3]))
+    except SettingsError as error:
+        answer = {"error": str(error)}
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
