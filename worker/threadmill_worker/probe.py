@@ -8,6 +8,7 @@ from threadmill.errors import SettingsError
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import CreateThread, Delete
+from threadmill_worker.ledger import Ledger
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.views import Refused, ThreadCreated
@@ -20,7 +21,7 @@ _REMEDIES = {
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Makes an empty thread and deletes it."""
-    servers = Servers(settings, {})
+    servers = Servers(settings, {}, Ledger(settings, "probe", send=lambda job_id: None))
     try:
         driver = servers.janitor(name)
     except NotServed as error:

@@ -43,7 +43,7 @@ class WorkerProcess:
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
         self._ledger = Ledger(settings, self.name, send)
-        self._servers = Servers(settings, functions.load(settings.tools))
+        self._servers = Servers(settings, functions.load(settings.tools), self._ledger)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
@@ -107,17 +107,21 @@ class WorkerProcess:
         await self._ledger.close()
 
     async def _see_through(self, record: JobRecord) -> JobResult:
-        try:
-            server = self._servers.serve(record)
-        except NotServed as error:
-            return await self._ledger.fail(record, error.failure)
-        attempt = Attempt(record, server, self._ledger)
-        task = asyncio.create_task(attempt.see_through(), name=record.id)
-        self._attempts[record.id], self._tasks[record.id] = attempt, task
+        task = asyncio.create_task(self._attempt(record), name=record.id)
+        self._tasks[record.id] = task
         try:
             return await task
         finally:
-            del self._attempts[record.id], self._tasks[record.id]
+            del self._tasks[record.id]
+            self._attempts.pop(record.id, None)
+
+    async def _attempt(self, record: JobRecord) -> JobResult:
+        try:
+            server = await self._servers.serve(record)
+        except NotServed as error:
+            return await self._ledger.fail(record, error.failure)
+        self._attempts[record.id] = attempt = Attempt(record, server, self._ledger)
+        return await attempt.see_through()
 
     async def _refuse(self, job_id: str, reason: str) -> dict[str, Any]:
         """The result of a message that never became a job, for whoever waits for it in Celery's backend."""
@@ -145,17 +149,17 @@ class WorkerProcess:
             name=self.name,
             seen_at=datetime.now(UTC),
             concurrency=self._settings.concurrency,
-            jobs=len(self._attempts),
+            jobs=len(self._tasks),
             endpoints=tuple(self._servers.ready),
         )
 
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled jobs and lost leases, and tells producers that we live."""
-        for job_id, news in (await self._ledger.renew(self._attempts)).items():
-            if news == "cancel" and job_id in self._attempts:
-                self._attempts[job_id].cancel()
-            elif job_id in self._tasks:
+        for job_id, news in (await self._ledger.renew(self._tasks)).items():
+            if news == "lost" and job_id in self._tasks:
                 self._tasks[job_id].cancel()
+            elif job_id in self._attempts:  # else it is being made ready: the next beat tells again
+                self._attempts[job_id].cancel()
         await self._ledger.announce(self._card())
         self._last_beat = time.monotonic()
 
@@ -164,7 +168,7 @@ class WorkerProcess:
         now = time.monotonic()
         if now - self._last_beat > self._settings.redis_patience_s:
             self._give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
-        if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
+        if len(self._tasks) >= self._settings.concurrency or not await self._ledger.waiting():
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
         elif now - self._last_job > self._settings.stall_s:
             self._give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
