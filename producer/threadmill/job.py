@@ -115,9 +115,14 @@ class PromptJob(Border):
         return (*self.messages, Message(content=(*text, *images)))
 
     @property
+    def image_sources(self) -> tuple[str, ...]:
+        """The paths, URLs and data URLs of its images, each once, in order."""
+        return tuple(dict.fromkeys(image for message in self.conversation for image in message.images))
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """The local files it names, images and others."""
-        images = (image for message in self.conversation for image in message.images if is_path(image))
+        images = (image for image in self.image_sources if is_path(image))
         return (*images, *(file.path for file in self.files if file.path is not None))
 
     def at(self, folder: Path) -> Self:
