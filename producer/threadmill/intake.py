@@ -41,8 +41,8 @@ class Intake:
                         self.image(source, file.read(IMAGE_HEAD), found.stat().st_size)
         for each in job.files:
             if each.path is not None:
-                self.file_name(each.path, each.tools)
                 found = settings.locate(each.path)
+                self.file_name(each.path, each.tools)
                 if found.exists():
                     self.file(each.path, found.stat().st_size)
 

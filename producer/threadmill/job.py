@@ -110,8 +110,8 @@ class PromptJob(Border):
             return self.messages
         if self.prompt is not None and not self.images:
             return (*self.messages, Message(content=self.prompt))
-        text = (TextPart(text=self.prompt),) if self.prompt is not None else ()
-        images = (ImagePart(image_url=ImageUrl(url=image)) for image in self.images)
+        text = (TextPart(type="text", text=self.prompt),) if self.prompt is not None else ()
+        images = (ImagePart(type="image_url", image_url=ImageUrl(url=image)) for image in self.images)
         return (*self.messages, Message(content=(*text, *images)))
 
     @property

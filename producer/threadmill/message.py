@@ -51,7 +51,7 @@ ImageSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_kn
 
 
 class TextPart(Border):
-    type: Literal["text"] = "text"
+    type: Literal["text"]  #: like that of the other parts no default: records leave defaults out, and need it
     text: Text
 
 
@@ -61,7 +61,7 @@ class ImageUrl(Border):
 
 
 class ImagePart(Border):
-    type: Literal["image_url"] = "image_url"
+    type: Literal["image_url"]
     image_url: ImageUrl
 
 
@@ -73,7 +73,7 @@ class ImageFile(Border):
 class ImageFilePart(Border):
     """An image that is on the server, uploaded with purpose `vision`."""
 
-    type: Literal["image_file"] = "image_file"
+    type: Literal["image_file"]
     image_file: ImageFile
 
 

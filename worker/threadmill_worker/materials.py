@@ -145,8 +145,8 @@ def _local_image(path: str, intake: Intake, settings: Settings, uploads: _Upload
 
 
 def _file(path: str, tools: tuple[str, ...], intake: Intake, settings: Settings) -> Material:
-    intake.file_name(path, tools)
     with opened(path, settings) as file:
+        intake.file_name(path, tools)
         size = size_of(file)
         intake.file(path, size)
         sha256 = sha256_of(file)
