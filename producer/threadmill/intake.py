@@ -33,7 +33,7 @@ class Intake:
         for source in job.image_sources:
             if is_data_url(source):
                 content = decoded(source)
-                self.image(shown(source), content[:IMAGE_HEAD], len(content))
+                self.image(label(source), content[:IMAGE_HEAD], len(content))
             elif is_path(source):
                 found = settings.locate(source)
                 if found.exists():
@@ -58,7 +58,7 @@ class Intake:
             for source in job.image_sources:
                 if is_data_url(source) or is_path(source):
                     raise InvalidJob(
-                        f"{shown(source)}: endpoint {self.name!r} takes images by https URL alone; "
+                        f"{label(source)}: endpoint {self.name!r} takes images by https URL alone; "
                         f"if its server does, set data_urls = true or files = true in {table}"
                     )
 
@@ -96,14 +96,14 @@ def decoded(data_url: str) -> bytes:
     """The content of an image's data URL; raises InvalidJob."""
     prefix = _DATA_URL.match(data_url)
     if prefix is None:
-        raise InvalidJob(f"{shown(data_url)}: is no base64 data URL; write data:image/png;base64,...")
+        raise InvalidJob(f"{label(data_url)}: is no base64 data URL; write data:image/png;base64,...")
     try:
         return base64.b64decode(data_url[prefix.end() :], validate=True)
     except binascii.Error as error:
-        raise InvalidJob(f"{shown(data_url)}: is not valid base64 ({error}); encode the image again") from None
+        raise InvalidJob(f"{label(data_url)}: is not valid base64 ({error}); encode the image again") from None
 
 
-def shown(source: str) -> str:
+def label(source: str) -> str:
     """An image's source as a message can show it."""
     if is_data_url(source) and len(source) > 40:
         return f"{source[:40]}... ({len(source):,} characters)"

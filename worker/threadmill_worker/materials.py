@@ -14,7 +14,7 @@ from typing import Literal
 
 from threadmill.endpoint import Endpoint
 from threadmill.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
-from threadmill.intake import Intake, decoded, shown
+from threadmill.intake import Intake, decoded, label
 from threadmill.job import PromptJob
 from threadmill.message import is_data_url, is_path
 from threadmill.settings import Settings
@@ -123,7 +123,7 @@ class _Uploads:
 
 def _inline_image(source: str, stem: str, intake: Intake, uploads: _Uploads) -> str | int:
     content = decoded(source)
-    kind = intake.image(shown(source), content[:IMAGE_HEAD], len(content))
+    kind = intake.image(label(source), content[:IMAGE_HEAD], len(content))
     if intake.endpoint.data_urls:
         right = f"data:{kind};base64,"
         return source if source.startswith(right) else right + source.partition(",")[2]

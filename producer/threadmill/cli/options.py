@@ -24,7 +24,11 @@ CodeFiles = Annotated[
 Profile = Annotated[str | None, typer.Option(help="Profile in the settings, in place of an assistant.")]
 Tools = Annotated[
     list[str] | None,
-    typer.Option("--tool", metavar="NAME", help="A tool of the settings, file_search or code_interpreter; repeatable."),
+    typer.Option(
+        "--tool",
+        metavar="NAME",
+        help="A tool of the settings, file_search or code_interpreter, in place of the assistant's; repeatable.",
+    ),
 ]
 JsonSchema = Annotated[
     Path | None, typer.Option("--json-schema", metavar="FILE", help="Have the answer fit this JSON Schema.")
