@@ -6,6 +6,7 @@ awaited, what failed is sent again.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,6 +113,7 @@ class Batch:
 
     def _items(self, documents: Iterable[Document]) -> Iterator[_Item]:
         """What is left to ask; the rest is written down or counted at once."""
+        attached = _fingerprint(PromptJob.parse({**self._fields, "prompt": "-"}).paths)
         for document in documents:
             try:
                 prompt = self._template.render(document, document.read())
@@ -119,7 +121,7 @@ class Batch:
             except (BadDocument, InvalidJob) as error:
                 self._refuse(document, str(error))
                 continue
-            key = hashlib.sha256(f"{document.path}\0{job.digest}".encode()).hexdigest()[:32]
+            key = hashlib.sha256(f"{document.path}\0{job.digest}{attached}".encode()).hexdigest()[:32]
             if key in self._out.done:
                 self.tally.kept += 1
             else:
@@ -173,3 +175,12 @@ class Batch:
 
     def _write(self, document: Document, key: str | None, entry: Mapping[str, Any]) -> None:
         self._out.write({"path": str(document.path), "name": document.name, "key": key, **entry})
+
+
+def _fingerprint(paths: Iterable[str]) -> str:
+    """Of what the files hold that go with every document: once one has changed, all are asked about again."""
+    fingerprint = ""
+    for path in filter(os.path.isfile, paths):  # the workers' disk need not be ours
+        with open(path, "rb") as file:
+            fingerprint += hashlib.file_digest(file, "sha256").hexdigest()
+    return fingerprint

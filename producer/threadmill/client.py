@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
+from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
 from threadmill.record import JobRecord, KeptThread, Leftover
@@ -87,7 +89,7 @@ class Client:
         return [JobHandle(found.job_id, found.state, found.is_new, self) for found in created]
 
     def check(self, job: PromptJob | Mapping[str, Any] | str) -> PromptJob:
-        """The job as it would be enqueued; raises InvalidJob or SettingsError."""
+        """The job as it would be enqueued, its paths absolute; raises InvalidJob or SettingsError."""
         if isinstance(job, str):
             job = {"prompt": job}
         if not isinstance(job, PromptJob):
@@ -104,6 +106,9 @@ class Client:
                 raise InvalidJob(
                     f'there is no tool {tool!r} (known: {known}); add {tool} = "module:function" to [tools]'
                 )
+        if job.paths:
+            job = job.at(Path.cwd())
+        Intake(name, endpoint).check(job, self.settings)
         return job.model_copy(update={"endpoint": name})
 
     def _check_key(self, name: str) -> None:

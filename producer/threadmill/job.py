@@ -110,14 +110,19 @@ class PromptJob(Border):
             return self.messages
         if self.prompt is not None and not self.images:
             return (*self.messages, Message(content=self.prompt))
-        text = (TextPart(text=self.prompt),) if self.prompt is not None else ()
-        images = (ImagePart(image_url=ImageUrl(url=image)) for image in self.images)
+        text = (TextPart(type="text", text=self.prompt),) if self.prompt is not None else ()
+        images = (ImagePart(type="image_url", image_url=ImageUrl(url=image)) for image in self.images)
         return (*self.messages, Message(content=(*text, *images)))
+
+    @property
+    def image_sources(self) -> tuple[str, ...]:
+        """The paths, URLs and data URLs of its images, each once, in order."""
+        return tuple(dict.fromkeys(image for message in self.conversation for image in message.images))
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The local files it names, images and others."""
-        images = (image for message in self.conversation for image in message.images if is_path(image))
+        images = (image for image in self.image_sources if is_path(image))
         return (*images, *(file.path for file in self.files if file.path is not None))
 
     def at(self, folder: Path) -> Self:

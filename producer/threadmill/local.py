@@ -4,6 +4,7 @@ What Redis holds is kept in the state folder, so that an interrupted batch goes 
 """
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -37,7 +38,8 @@ class Local:
         self.settings = settings
         self._emulator = emulator
         self._folder = folder
-        self.environment: dict[str, str] = {}  #: leads other processes there too
+        self.environment = {"THREADMILL_FILE_ROOTS": json.dumps([str(root) for root in settings.file_roots])}
+        """Leads other processes there too."""
         self._processes: list[Process] = []
         self._closing = ExitStack()
 

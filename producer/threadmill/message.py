@@ -1,5 +1,6 @@
 """What a job says to the model: messages of text and images, and the files that go with them."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,9 +25,19 @@ def is_path(image: str) -> bool:
     return not _SCHEME.match(image)
 
 
+def is_data_url(image: str) -> bool:
+    """Whether an image is given by its content."""
+    return image.startswith("data:")
+
+
+def is_file_id(file: str) -> bool:
+    """Whether a file is named by its id on a server, not by a path of this machine."""
+    return _FILE_ID.match(file) is not None
+
+
 def absolute(path: str, folder: Path) -> str:
     """The path as seen from anywhere; a relative one is in `folder`."""
-    return str(folder / Path(path).expanduser())
+    return str(folder / os.path.expanduser(path))
 
 
 def _known_source(image: str) -> str:
@@ -40,7 +51,7 @@ ImageSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_kn
 
 
 class TextPart(Border):
-    type: Literal["text"] = "text"
+    type: Literal["text"]  #: like that of the other parts no default: records leave defaults out, and need it
     text: Text
 
 
@@ -50,7 +61,7 @@ class ImageUrl(Border):
 
 
 class ImagePart(Border):
-    type: Literal["image_url"] = "image_url"
+    type: Literal["image_url"]
     image_url: ImageUrl
 
 
@@ -62,7 +73,7 @@ class ImageFile(Border):
 class ImageFilePart(Border):
     """An image that is on the server, uploaded with purpose `vision`."""
 
-    type: Literal["image_file"] = "image_file"
+    type: Literal["image_file"]
     image_file: ImageFile
 
 
@@ -110,13 +121,15 @@ class FileInput(Border):
     @classmethod
     def _from_shorthand(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"id": value} if _FILE_ID.match(value) else {"path": value}
+            return {"id": value} if is_file_id(value) else {"path": value}
         return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.path is None) == (self.id is None):
             raise ValueError("a file is named by its `path` or by its `id`")
+        if self.path is not None and "://" in self.path:
+            raise ValueError(f"{self.path} is a URL; a file is a path or an id. Download it first")
         return self
 
     def at(self, folder: Path) -> Self:

@@ -125,18 +125,34 @@ class Settings(BaseSettings):
         return self
 
     def locate(self, path: str) -> Path:
-        """A local file that a job names; raises InvalidJob if it lies in none of the `file_roots`, or is not there."""
-        found = Path(path).resolve()
-        roots = [root.expanduser().resolve() for root in self.file_roots]
-        if not any(found.is_relative_to(root) for root in roots):
+        """Where a local file that a job names really is; raises InvalidJob if that is in none of the `file_roots`.
+
+        Symlinks are followed first. Whether the file is there is told only where its root is: a producer
+        need not have the workers' disk.
+        """
+        try:
+            found = Path(os.path.realpath(path))
+            roots = [root for root in self._roots() if found.is_relative_to(root)]
+            is_missing = any(root.exists() for root in roots) and not found.is_file()
+            is_other = is_missing and found.exists()
+        except (OSError, ValueError) as error:  # no permission, too long, a NUL in it
+            raise InvalidJob(f"{path!r}: cannot be looked for: {error}") from None
+        if not roots:
             allowed = ", ".join(map(str, self.file_roots)) or "no folder"
             raise InvalidJob(
-                f"{path}: workers may read files from {allowed}; "
+                f"{path}: with its symlinks followed, it is outside of what workers may read ({allowed}); "
                 f"add its folder to file_roots in {CONFIG_NAME}, on a disk the workers share"
             )
-        if not found.is_file():
-            raise InvalidJob(f"{path}: there is no such file")
+        if is_missing:
+            raise InvalidJob(
+                f"{path}: is a folder, a device or a pipe; name a file in its place"
+                if is_other
+                else f"{path}: there is no such file; mend the path, or put the file there"
+            )
         return found
+
+    def _roots(self) -> list[Path]:
+        return [Path(os.path.realpath(root.expanduser())) for root in self.file_roots]
 
     def require_key(self, name: str) -> None:
         """Raises SettingsError if the endpoint's key is not in this process's environment."""

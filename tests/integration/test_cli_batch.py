@@ -150,3 +150,15 @@ def test_a_command_that_cannot_work_says_why_and_starts_nothing(run_cli, docs, t
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert not (tmp_path / ".threadmill").exists()
+
+
+def test_a_changed_file_that_goes_with_every_document_has_all_of_them_asked_again(run_cli, docs, tmp_path):
+    policy = tmp_path / "policy.txt"
+    policy.write_text("All is covered.")
+    command = ("batch", "docs", "--prompt", QUICK, "--file", "policy.txt", *LOCAL, "--json")
+
+    assert json.loads(run_cli(*command).stdout)["succeeded"] == 5
+    assert json.loads(run_cli(*command).stdout)["kept"] == 5
+    policy.write_text("Nothing is covered.")
+    again = json.loads(run_cli(*command).stdout)
+    assert (again["kept"], again["succeeded"]) == (0, 5)

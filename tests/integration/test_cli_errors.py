@@ -47,11 +47,11 @@ def test_a_redis_that_is_not_there(run_cli, tmp_path, command):
     [
         (["submit", "Well?"], "no endpoint is configured. Set DAVINCI_API_KEY"),
         (["submit", "Well?", "--endpoint", "azure"], "there is no endpoint 'azure'; the settings have emulator"),
-        (["submit", "--endpoint", "emulator"], "a job needs `prompt` or `messages`"),
+        (["submit", "--endpoint", "emulator"], "a job needs `prompt`, `messages` or `images`"),
         (["submit", " ", "--endpoint", "emulator"], "`prompt`: is blank"),
-        (["submit", "--file", "nowhere.json"], "nowhere.json: "),
-        (["submit", "--file", "list.json"], "not a JSON object with a job's fields"),
-        (["submit", "--file", "odd.json", "--endpoint", "emulator"], "unknown field `promt`"),
+        (["submit", "--job", "nowhere.json"], "nowhere.json: "),
+        (["submit", "--job", "list.json"], "not a JSON object with a job's fields"),
+        (["submit", "--job", "odd.json", "--endpoint", "emulator"], "unknown field `promt`"),
     ],
 )
 def test_a_job_that_cannot_be_enqueued(run_cli, tmp_path, command, says):

@@ -64,8 +64,8 @@ def test_submit_takes_stdin_and_a_file_and_gives_json(cli, tmp_path):
     assert (result["state"], "From stdin?" in result["text"]) == ("succeeded", True)
 
     (tmp_path / "job.json").write_text(json.dumps({"prompt": "From a file?", "metadata": {"order": "4711"}}))
-    first = json.loads(cli("submit", "--file", "job.json", "--key", "k1", "--json").stdout)
-    again = json.loads(cli("submit", "--file", "job.json", "--key", "k1", "--json").stdout)
+    first = json.loads(cli("submit", "--job", "job.json", "--key", "k1", "--json").stdout)
+    again = json.loads(cli("submit", "--job", "job.json", "--key", "k1", "--json").stdout)
     assert (first["is_new"], again["is_new"], again["job_id"]) == (True, False, first["job_id"])
 
     conflict = cli("submit", "Another?", "--key", "k1")

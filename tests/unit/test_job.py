@@ -84,8 +84,20 @@ def test_the_prompt_is_the_last_message():
 
 
 def test_a_job_survives_its_record():
+    parts = [
+        {"type": "text", "text": "y"},
+        {"type": "image_url", "image_url": {"url": PIXEL}},
+        {"type": "image_file", "image_file": {"file_id": "file-1"}},
+    ]
     job = PromptJob.parse(
-        {"prompt": "x", "messages": [{"content": "y"}], "tools": ["t"], "deadline_at": NOW, "metadata": {"a": "b"}}
+        {
+            "prompt": "x",
+            "messages": [{"content": "y"}, {"content": parts}],
+            "files": ["file-2", {"path": "a.csv", "tools": ["code_interpreter"]}],
+            "tools": ["t"],
+            "deadline_at": NOW,
+            "metadata": {"a": "b"},
+        }
     )
     assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == job
 

@@ -1,17 +1,21 @@
 """What all commands share: the app, the options they have in common, how they speak and end."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from threadmill.endpoint import EndpointKind
+from threadmill.errors import InvalidJob
+from threadmill.job import PromptJob
 from threadmill.local import Local
 from threadmill.settings import Settings
 
@@ -60,6 +64,16 @@ def put_json(value: Any) -> None:
 def given(**fields: Any) -> dict[str, Any]:
     """The job fields that were given."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def with_own_files(settings: Settings, job: PromptJob) -> Settings:
+    """For --local: who types the command and who runs the worker are one, so the files named may be read."""
+    files = [Path(os.path.realpath(path)) for path in job.at(Path.cwd()).paths]
+    for file in files:
+        if not file.exists():
+            raise InvalidJob(f"{file}: there is no such file; mend the path, or put the file there")
+    folders = dict.fromkeys(file.parent for file in files)
+    return settings.model_copy(update={"file_roots": (*settings.file_roots, *folders)})
 
 
 @dataclass(frozen=True)

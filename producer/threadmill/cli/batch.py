@@ -7,10 +7,34 @@ import typer
 
 from threadmill import documents
 from threadmill.batch import Batch, Tally, batch_name
-from threadmill.cli.app import AsJson, Assistant, Endpoint, Exit, LocalFlag, TimeoutS, err, given, put_json, started
+from threadmill.cli.app import (
+    AsJson,
+    Assistant,
+    Endpoint,
+    Exit,
+    LocalFlag,
+    TimeoutS,
+    err,
+    given,
+    put_json,
+    started,
+    with_own_files,
+)
+from threadmill.cli.options import (
+    CodeFiles,
+    Files,
+    Images,
+    JsonSchema,
+    Profile,
+    Tools,
+    files_for,
+    schema_in,
+    tools_named,
+)
 from threadmill.cli.progress import Reporter, show_summary, summary
 from threadmill.client import Client
 from threadmill.documents import PromptTemplate
+from threadmill.job import PromptJob
 from threadmill.results import ResultsFile
 from threadmill.settings import Settings
 
@@ -19,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: threadmill batch reports/ --prompt $'Summarise:\\n{{ text }}' --out summaries.jsonl | "
         "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
+        "threadmill batch claims/ --prompt $'Is it covered?\\n{{ text }}' --file policy.pdf | "
         "threadmill batch examples/documents --endpoint emulator --local"
     )(batch)
 
@@ -36,9 +61,15 @@ def batch(
     name: Annotated[
         str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
     ] = None,
+    images: Images = None,
+    files: Files = None,
+    code_files: CodeFiles = None,
     endpoint: Endpoint = None,
     assistant: Assistant = None,
+    profile: Profile = None,
     instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    tools: Tools = None,
+    json_schema: JsonSchema = None,
     timeout_s: TimeoutS = None,
     local: LocalFlag = False,
     as_json: AsJson = False,
@@ -53,9 +84,20 @@ def batch(
     found = documents.find(paths)
     settings = Settings.load()
     fields = given(
-        endpoint=settings.endpoint_name(endpoint), assistant=assistant, instructions=instructions, timeout_s=timeout_s
+        images=images or None,
+        files=files_for(files, code_files),
+        endpoint=settings.endpoint_name(endpoint),
+        assistant=assistant,
+        profile=profile,
+        instructions=instructions,
+        tools=tools_named(tools),
+        response_format=schema_in(json_schema),
+        timeout_s=timeout_s,
     )
-    Client(settings).check({**fields, "prompt": "probe"})
+    probe = PromptJob.parse({**fields, "prompt": "probe"})
+    if local:
+        settings = with_own_files(settings, probe)
+    Client(settings).check(probe)
     batch = name or batch_name(out, prompt, fields)
     with (
         ResultsFile(out, batch, force=force) as results,

@@ -1,6 +1,5 @@
 """Commands on single jobs: submit, status, result, wait, cancel, jobs."""
 
-import json
 import sys
 import time
 from collections.abc import Container, Mapping
@@ -21,9 +20,22 @@ from threadmill.cli.app import (
     put,
     put_json,
     started,
+    with_own_files,
+)
+from threadmill.cli.options import (
+    CodeFiles,
+    Files,
+    Images,
+    JsonSchema,
+    Profile,
+    Tools,
+    files_for,
+    read_json,
+    schema_in,
+    tools_named,
 )
 from threadmill.client import Client
-from threadmill.errors import InvalidJob
+from threadmill.job import PromptJob
 from threadmill.record import JobRecord
 from threadmill.result import OPEN, JobResult, JobState
 from threadmill.settings import Settings
@@ -37,7 +49,8 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_defaul
 def add_to(app: typer.Typer) -> None:
     app.command(
         epilog='Examples: threadmill submit "Why is the sky blue?" --wait | '
-        "threadmill submit - < prompt.txt | threadmill submit --file job.json"
+        "threadmill submit - < prompt.txt | threadmill submit 'What is wrong here?' --image screen.png --wait | "
+        "threadmill submit 'Who signed it?' --file contract.pdf | threadmill submit --job job.json"
     )(submit)
     app.command()(status)
     app.command()(result)
@@ -49,10 +62,24 @@ def add_to(app: typer.Typer) -> None:
 
 def submit(
     prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from stdin.", show_default=False)] = None,
-    file: Annotated[Path | None, typer.Option(help="A JSON file with the job's fields; - reads stdin.")] = None,
+    job_file: Annotated[
+        Path | None, typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads stdin.")
+    ] = None,
+    images: Images = None,
+    files: Files = None,
+    code_files: CodeFiles = None,
     endpoint: Endpoint = None,
     assistant: Assistant = None,
+    profile: Profile = None,
     instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    tools: Tools = None,
+    json_schema: JsonSchema = None,
+    thread: Annotated[str | None, typer.Option(help="Go on with this remote thread.")] = None,
+    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Leave the thread for later jobs.")] = False,
+    include_steps: Annotated[
+        bool, typer.Option("--include-steps", help="Bring what the run did in the result's `steps`.")
+    ] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Have text come as it is written.")] = False,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job.")] = None,
     timeout_s: TimeoutS = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
@@ -60,12 +87,29 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one prompt; print its job id, or with --wait (or --local) its answer."""
-    fields = _read_fields(file) if file else {}
+    fields = read_json(job_file, "a job's fields") if job_file else {}
     if prompt is not None:
         fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
-    fields |= given(endpoint=endpoint, assistant=assistant, instructions=instructions, key=key, timeout_s=timeout_s)
-    settings = Settings.load()
-    job = Client(settings).check(fields)
+    fields |= given(
+        images=images or None,
+        files=files_for(files, code_files),
+        endpoint=endpoint,
+        assistant=assistant,
+        profile=profile,
+        instructions=instructions,
+        tools=tools_named(tools),
+        response_format=schema_in(json_schema),
+        thread=thread,
+        keep_thread=keep_thread or None,
+        include_steps=include_steps or None,
+        stream=stream or None,
+        key=key,
+        timeout_s=timeout_s,
+    )
+    settings, job = Settings.load(), PromptJob.parse(fields)
+    if local:
+        settings = with_own_files(settings, job)
+    job = Client(settings).check(job)
     with started(settings, local, job.endpoint) as here:
         client = Client(here.settings)
         handle = client.enqueue(job)
@@ -172,11 +216,18 @@ def _print_result(result: JobResult, as_json: bool) -> None:
         put_json(result.model_dump(mode="json"))
     elif result.text:
         put(result.text)
-    if result.failure and not as_json:
-        failure = result.failure
-        err.print(
-            f"job {result.job_id} {result.state}: {failure.kind}: {failure.message}", soft_wrap=True, markup=False
-        )
+    if as_json:
+        return
+    for file in result.files:
+        _remark(f"file {file.name}: {file.uri or f'could not be had: {file.error}'}")
+    if result.thread_id:
+        _remark(f"thread {result.thread_id} lives on: --thread {result.thread_id} goes on with it")
+    if result.failure:
+        _remark(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
+
+
+def _remark(text: str) -> None:
+    err.print(text, soft_wrap=True, markup=False)
 
 
 def _summary(record: JobRecord) -> dict[str, Any]:
@@ -194,13 +245,3 @@ def _summary(record: JobRecord) -> dict[str, Any]:
         "redriven": len(record.history) or None,
         "failure": failure and f"{failure.kind}: {failure.message}",
     }
-
-
-def _read_fields(file: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidJob(f"{file}: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidJob(f"{file}: not a JSON object with a job's fields")
-    return fields

@@ -1,0 +1,68 @@
+"""Options that fill a job's fields: what `submit` and `batch` have in common."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from threadmill.errors import InvalidJob
+from threadmill.message import FileTool, is_file_id
+
+Images = Annotated[
+    list[str] | None, typer.Option("--image", metavar="PATH|URL", help="An image for the model to see; repeatable.")
+]
+Files = Annotated[
+    list[str] | None, typer.Option("--file", metavar="PATH|ID", help="A file for file_search; repeatable.")
+]
+CodeFiles = Annotated[
+    list[str] | None, typer.Option("--code-file", metavar="PATH|ID", help="A file for code_interpreter; repeatable.")
+]
+Profile = Annotated[str | None, typer.Option(help="Profile in the settings, in place of an assistant.")]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tool",
+        metavar="NAME",
+        help="A tool of the settings, file_search or code_interpreter, in place of the assistant's; repeatable.",
+    ),
+]
+JsonSchema = Annotated[
+    Path | None, typer.Option("--json-schema", metavar="FILE", help="Have the answer fit this JSON Schema.")
+]
+
+
+def files_for(files: Sequence[str] | None, code_files: Sequence[str] | None) -> list[dict[str, Any]] | None:
+    """The job's `files`."""
+    named = [(name, "file_search") for name in files or ()] + [(name, "code_interpreter") for name in code_files or ()]
+    return [{"id" if is_file_id(name) else "path": name, "tools": [tool]} for name, tool in named] or None
+
+
+def tools_named(names: Sequence[str] | None) -> list[str | dict[str, str]] | None:
+    """The job's `tools`: the server's own by their definitions, the others by name."""
+    return [{"type": name} if name in get_args(FileTool) else name for name in names or ()] or None
+
+
+def schema_in(file: Path | None) -> dict[str, Any] | None:
+    """The job's `response_format`, from a schema or from the server's form of it (name, schema, strict)."""
+    if file is None:
+        return None
+    schema = read_json(file, "a JSON Schema")
+    if "schema" in schema and "type" not in schema:
+        return {"type": "json_schema", "json_schema": schema}
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem)[:64]  # the server takes no other characters
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
+
+
+def read_json(file: Path, what: str) -> dict[str, Any]:
+    """The object in a file, or on stdin for `-`; raises InvalidJob."""
+    try:
+        value = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidJob(f"{file}: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidJob(f"{file}: not a JSON object with {what}")
+    return value

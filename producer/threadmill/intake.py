@@ -1,0 +1,110 @@
+"""What an endpoint takes of the images and files a job attaches.
+
+Both sides ask: the producer for what it can see, before it enqueues; the worker for all of it, before
+anything remote is made. Every refusal is an InvalidJob that names the thing, the reason, the remedy.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from threadmill.endpoint import Endpoint
+from threadmill.errors import InvalidJob
+from threadmill.filetypes import IMAGE_HEAD, image_type, unfit
+from threadmill.job import PromptJob
+from threadmill.message import is_data_url, is_path
+from threadmill.settings import Settings
+
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The rules of one endpoint."""
+
+    name: str
+    endpoint: Endpoint
+
+    def check(self, job: PromptJob, settings: Settings) -> None:
+        """All that can be told on this machine; what lies on a disk it does not have is left to the worker."""
+        self.check_abilities(job)
+        for source in job.image_sources:
+            if is_data_url(source):
+                content = decoded(source)
+                self.image(label(source), content[:IMAGE_HEAD], len(content))
+            elif is_path(source):
+                found = settings.locate(source)
+                if found.exists():
+                    with found.open("rb") as file:
+                        self.image(source, file.read(IMAGE_HEAD), found.stat().st_size)
+        for each in job.files:
+            if each.path is not None:
+                found = settings.locate(each.path)
+                self.file_name(each.path, each.tools)
+                if found.exists():
+                    self.file(each.path, found.stat().st_size)
+
+    def check_abilities(self, job: PromptJob) -> None:
+        """Raises InvalidJob for what the endpoint cannot do at all."""
+        table = f"[endpoints.{self.name}]"
+        if job.files and not self.endpoint.files:
+            raise InvalidJob(
+                f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
+                f"if its server does, set files = true in {table}"
+            )
+        if not self.endpoint.data_urls and not self.endpoint.files:
+            for source in job.image_sources:
+                if is_data_url(source) or is_path(source):
+                    raise InvalidJob(
+                        f"{label(source)}: endpoint {self.name!r} takes images by https URL alone; "
+                        f"if its server does, set data_urls = true or files = true in {table}"
+                    )
+
+    def image(self, shown: str, head: bytes, size: int) -> str:
+        """The media type of an image that begins with `head` and has `size` bytes."""
+        self._check_size(shown, size, "image_limit", self.endpoint.image_limit)
+        media_type = image_type(head)
+        if media_type is None:
+            raise InvalidJob(
+                f"{shown}: is no PNG, JPEG, GIF or WebP image (it starts with {head[:8]!r}); convert it to one"
+            )
+        return media_type
+
+    def file_name(self, path: str, tools: Sequence[str]) -> None:
+        """Raises InvalidJob for a type that one of the tools does not take."""
+        reason = unfit(path, tools)
+        if reason:
+            raise InvalidJob(f"{path}: {reason}")
+
+    def file(self, shown: str, size: int) -> None:
+        """Raises InvalidJob for a file that is empty or too large."""
+        self._check_size(shown, size, "file_limit", self.endpoint.file_limit)
+
+    def _check_size(self, shown: str, size: int, setting: str, limit: int) -> None:
+        if size == 0:
+            raise InvalidJob(f"{shown}: is empty; fill it, or leave it out")
+        if size > limit:
+            raise InvalidJob(
+                f"{shown}: has {size:,} bytes, and endpoint {self.name!r} takes up to {limit:,}; "
+                f"make it smaller, or raise {setting} in [endpoints.{self.name}] if its server takes more"
+            )
+
+
+def decoded(data_url: str) -> bytes:
+    """The content of an image's data URL; raises InvalidJob."""
+    prefix = _DATA_URL.match(data_url)
+    if prefix is None:
+        raise InvalidJob(f"{label(data_url)}: is no base64 data URL; write data:image/png;base64,...")
+    try:
+        return base64.b64decode(data_url[prefix.end() :], validate=True)
+    except binascii.Error as error:
+        raise InvalidJob(f"{label(data_url)}: is not valid base64 ({error}); encode the image again") from None
+
+
+def label(source: str) -> str:
+    """An image's source as a message can show it."""
+    if is_data_url(source) and len(source) > 40:
+        return f"{source[:40]}... ({len(source):,} characters)"
+    return source

@@ -1,0 +1,170 @@
+"""What a producer is told of its images and files before anything is enqueued."""
+
+import base64
+import os
+
+import pytest
+
+from threadmill import Client, Settings
+from threadmill.errors import InvalidJob
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+DATA_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """The folder that workers may read, with a picture and a text in it; the producer works in it."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "picture.png").write_bytes(PNG)
+    (folder / "notes.txt").write_text("a text")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def check(disk):
+    """Client.check with an endpoint that holds what the test says."""
+
+    def checked(job, roots=(disk,), **endpoint):
+        endpoints = {"x": {"kind": "assistants", "base_url": "http://x", "assistant": "asst_x", **endpoint}}
+        settings = Settings.model_validate({"endpoints": endpoints, "file_roots": roots})
+        return Client(settings).check({"prompt": "Well?", "endpoint": "x", **job})
+
+    return checked
+
+
+def refusal(check, job, **more) -> str:
+    with pytest.raises(InvalidJob) as refused:
+        check(job, **more)
+    return str(refused.value)
+
+
+def test_paths_become_absolute_and_the_rest_stays_as_it_is(check, disk):
+    job = check(
+        {
+            "images": ["picture.png", "https://example.com/a.png", DATA_URL],
+            "files": ["notes.txt", "file-abc", {"path": "./notes.txt", "tools": ["code_interpreter"]}],
+            "messages": [{"content": [{"type": "image_url", "image_url": {"url": "picture.png"}}]}],
+        },
+        data_urls=True,
+    )
+    assert job.images == (f"{disk}/picture.png", "https://example.com/a.png", DATA_URL)
+    assert [file.path or file.id for file in job.files] == [f"{disk}/notes.txt", "file-abc", f"{disk}/notes.txt"]
+    assert job.messages[0].images == (f"{disk}/picture.png",)
+    assert check(job.model_dump(exclude_defaults=True), data_urls=True) == job, "checked again, it is the same"
+
+
+def test_no_folder_is_open_unless_the_settings_say_so(check):
+    told = refusal(check, {"images": ["picture.png"]}, roots=())
+    assert "picture.png: with its symlinks followed, it is outside of what workers may read (no folder)" in told
+    assert "add its folder to file_roots" in told
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../outside.txt", "link.txt", "inside/../../outside.txt", "way/o.txt"])
+def test_what_lies_outside_of_the_roots_is_refused(check, disk, tmp_path, path):
+    (tmp_path / "outside.txt").write_text("secret")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "o.txt").write_text("secret")
+    (disk / "inside").mkdir()
+    (disk / "link.txt").symlink_to(tmp_path / "outside.txt")
+    (disk / "way").symlink_to(tmp_path / "beside")
+
+    assert "outside of what workers may read" in refusal(check, {"files": [path]})
+
+
+def test_a_folder_whose_name_begins_like_a_root_is_no_root(check, disk, tmp_path):
+    beside = tmp_path / "shared-not"
+    beside.mkdir()
+    (beside / "notes.txt").write_text("secret")
+    assert "outside of" in refusal(check, {"files": [str(beside / "notes.txt")]})
+
+
+def test_a_symlink_within_the_roots_is_followed(check, disk):
+    (disk / "latest.txt").symlink_to("notes.txt")
+    assert check({"files": ["latest.txt"]}).files[0].path == f"{disk}/latest.txt"
+
+
+def test_a_root_that_is_itself_a_symlink_is_one(check, disk, tmp_path):
+    (tmp_path / "alias").symlink_to(disk)
+    assert check({"files": [str(tmp_path / "alias" / "notes.txt")]}, roots=(tmp_path / "alias",))
+
+
+def test_a_producer_without_the_workers_disk_checks_the_name_alone(check):
+    assert check({"files": ["/mnt/far/notes.txt"], "images": ["/mnt/far/a.png"]}, roots=("/mnt/far",))
+    assert "does not take .exe" in refusal(check, {"files": ["/mnt/far/a.exe"]}, roots=("/mnt/far",))
+    assert "outside of" in refusal(check, {"files": ["/mnt/far/../near/a.txt"]}, roots=("/mnt/far",))
+
+
+def test_what_is_no_file_is_refused(check, disk):
+    os.mkfifo(disk / "pipe.txt")
+    (disk / "loop.txt").symlink_to("loop.txt")
+    assert "gone.txt: there is no such file" in refusal(check, {"files": ["gone.txt"]})
+    assert "gone.png: there is no such file" in refusal(check, {"images": ["gone.png"]})
+    assert "pipe.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["pipe.txt"]})
+    assert "loop.txt: " in refusal(check, {"files": ["loop.txt"]})
+    assert "cannot be looked for" in refusal(check, {"files": ["a\0.txt"]})
+    assert f"{'x' * 300}.txt" in refusal(check, {"files": [f"{'x' * 300}.txt"]})
+    (disk / "folder.txt").mkdir()
+    assert "folder.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["folder.txt"]})
+
+
+def test_a_url_is_no_file(check):
+    assert "https://example.com/a.pdf is a URL" in refusal(check, {"files": ["https://example.com/a.pdf"]})
+
+
+def test_sizes_are_told_with_the_limit_and_its_setting(check, disk):
+    (disk / "huge.png").write_bytes(PNG)
+    os.truncate(disk / "huge.png", 20_000_000)
+    told = refusal(check, {"images": ["huge.png"]})
+    assert "huge.png: has 20,000,000 bytes, and endpoint 'x' takes up to 10,000,000" in told
+    assert "raise image_limit in [endpoints.x]" in told
+    told = refusal(check, {"files": ["notes.txt"]}, file_limit=5)
+    assert "notes.txt: has 6 bytes, and endpoint 'x' takes up to 5" in told
+    assert "raise file_limit in [endpoints.x]" in told
+    assert check({"files": ["notes.txt"]}, file_limit=6)
+    (disk / "empty.txt").touch()
+    assert "empty.txt: is empty" in refusal(check, {"files": ["empty.txt"]})
+    (disk / "empty.png").touch()
+    assert "empty.png: is empty" in refusal(check, {"images": ["empty.png"]})
+    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit=15)
+
+
+def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
+    (disk / "report.png").write_bytes(b"%PDF-1.7 ...")
+    told = refusal(check, {"images": ["report.png"]})
+    assert "report.png: is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
+    (disk / "photo.dat").write_bytes(PNG)
+    assert check({"images": ["photo.dat"]})
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("data:image/png;base64,iVBORw0KGgo", "is not valid base64"),
+        ("data:image/png;base64,iVBOR w0KGgo=", "is not valid base64"),
+        ("data:image/png;base64,", "is empty"),
+        ("data:image/png,%89PNG", "is no base64 data URL"),
+        ("data:image/png;base64,JVBERi0xLjc=", "is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')"),
+        (f"data:image/png;base64,{'A' * 5000}", "... (5,022 characters): is no PNG"),
+    ],
+)
+def test_a_data_url_must_hold_an_image(check, url, says):
+    told = refusal(check, {"images": [url]})
+    assert says in told
+    assert len(told) < 250, "it is not shown in full"
+
+
+def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
+    for file in ("notes.txt", "file-abc"):
+        told = refusal(check, {"files": [file]}, files=False)
+        assert file in told
+        assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x]" in told
+    for image in ("picture.png", DATA_URL):
+        told = refusal(check, {"images": [image]}, files=False)
+        assert "takes images by https URL alone" in told
+        assert "set data_urls = true or files = true in [endpoints.x]" in told
+        assert check({"images": [image]}, files=False, data_urls=True)
+        assert check({"images": [image]}, files=True, data_urls=False)
+    assert check({"images": ["https://example.com/a.png"]}, files=False)

@@ -1,0 +1,154 @@
+"""What a job sends along: its images and files, found, checked and measured before anything remote is made.
+
+Contents are read again when they are sent, so that jobs in flight hold no images; what changed meanwhile is refused.
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from threadmill.endpoint import Endpoint
+from threadmill.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
+from threadmill.intake import Intake, decoded, label
+from threadmill.job import PromptJob
+from threadmill.message import is_data_url, is_path
+from threadmill.settings import Settings
+from threadmill_worker.reading import opened, read_again, sha256_of, size_of
+
+Purpose = Literal["vision", "assistants"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """One thing to upload."""
+
+    name: str  #: as the server is told
+    media_type: str
+    size: int  #: bytes
+    sha256: str
+    purpose: Purpose
+    tools: tuple[str, ...]  #: those it is for; none of them for an image
+    _content: Callable[[], bytes] = field(repr=False, compare=False)
+
+    def read(self) -> bytes:
+        """Its content. Blocks: call it in a thread. Raises InvalidJob if it is gone or not what it was."""
+        return self._content()
+
+
+@dataclass(frozen=True)
+class _LocalImage:
+    """Sent as a data URL, which is made when it is sent."""
+
+    media_type: str
+    content: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What a job's images and files come to; made by `gather`."""
+
+    #: Each content once per purpose and type, images first, in the job's order. The same job gives the same.
+    uploads: tuple[Material, ...] = ()
+    _images: Mapping[str, str | int | _LocalImage] = field(default_factory=dict)
+    _files: tuple[tuple[str | int, tuple[str, ...]], ...] = ()  #: a server's id or an upload's index; its tools
+
+    def image(self, source: str) -> str | int:
+        """What stands for an image source of the job: a URL to send, or the index of its upload.
+
+        May read a file: call it in a thread. Raises InvalidJob if that is gone or not what it was.
+        """
+        found = self._images.get(source, source)
+        if isinstance(found, _LocalImage):
+            return f"data:{found.media_type};base64,{base64.b64encode(found.content()).decode()}"
+        return found
+
+    def files_for(self, tool: str, uploaded: Sequence[str]) -> tuple[str, ...]:
+        """The ids of the job's files for a tool, in its order. `uploaded[i]`: the server's id of `uploads[i]`."""
+        ids = (uploaded[which] if isinstance(which, int) else which for which, tools in self._files if tool in tools)
+        return tuple(dict.fromkeys(ids))
+
+
+NONE = Materials()
+
+
+async def gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Materials:
+    """Looks at every image and file of the job. Raises InvalidJob for one that cannot be sent."""
+    if not job.image_sources and not job.files:
+        return NONE
+    return await asyncio.to_thread(_gather, job, endpoint, settings)
+
+
+def _gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Materials:
+    intake = Intake(settings.endpoint_name(job.endpoint), endpoint)
+    intake.check_abilities(job)
+    uploads = _Uploads()
+    images: dict[str, str | int | _LocalImage] = {}
+    for number, source in enumerate(job.image_sources, 1):
+        if is_data_url(source):
+            images[source] = _inline_image(source, f"image-{number}", intake, uploads)
+        elif is_path(source):
+            images[source] = _local_image(source, intake, settings, uploads)
+    files: list[tuple[str | int, tuple[str, ...]]] = []
+    for each in job.files:
+        if each.path is None:
+            files.append((each.id or "", each.tools))
+        else:
+            files.append((uploads.add(_file(each.path, each.tools, intake, settings)), each.tools))
+    return Materials(tuple(uploads.materials), images, tuple(files))
+
+
+class _Uploads:
+    """Each content once: the same bytes of another type are another file, since tools go by its name."""
+
+    def __init__(self) -> None:
+        self.materials: list[Material] = []
+        self._index: dict[tuple[Purpose, str, str], int] = {}
+
+    def add(self, material: Material) -> int:
+        """Its index, or that of its equal, which is then for the tools of both."""
+        key = (material.purpose, material.media_type, material.sha256)
+        index = self._index.setdefault(key, len(self.materials))
+        if index == len(self.materials):
+            self.materials.append(material)
+        else:
+            there = self.materials[index]
+            self.materials[index] = replace(there, tools=tuple(dict.fromkeys((*there.tools, *material.tools))))
+        return index
+
+
+def _inline_image(source: str, stem: str, intake: Intake, uploads: _Uploads) -> str | int:
+    content = decoded(source)
+    kind = intake.image(label(source), content[:IMAGE_HEAD], len(content))
+    if intake.endpoint.data_urls:
+        right = f"data:{kind};base64,"
+        return source if source.startswith(right) else right + source.partition(",")[2]
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = stem + IMAGE_EXTENSIONS[kind]
+    return uploads.add(Material(name, kind, len(content), sha256, "vision", (), partial(decoded, source)))
+
+
+def _local_image(path: str, intake: Intake, settings: Settings, uploads: _Uploads) -> _LocalImage | int:
+    with opened(path, settings) as file:
+        size = size_of(file)
+        kind = intake.image(path, file.read(IMAGE_HEAD), size)
+        sha256 = sha256_of(file)
+    content = partial(read_again, path, settings, size, sha256)
+    if intake.endpoint.data_urls:
+        return _LocalImage(kind, content)
+    name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server goes by it; the file's own may be wrong
+    return uploads.add(Material(name, kind, size, sha256, "vision", (), content))
+
+
+def _file(path: str, tools: tuple[str, ...], intake: Intake, settings: Settings) -> Material:
+    with opened(path, settings) as file:
+        intake.file_name(path, tools)
+        size = size_of(file)
+        intake.file(path, size)
+        sha256 = sha256_of(file)
+    content = partial(read_again, path, settings, size, sha256)
+    return Material(Path(path).name, media_type(path), size, sha256, "assistants", tools, content)

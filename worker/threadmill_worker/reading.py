@@ -1,0 +1,63 @@
+"""Reading the local files that jobs name: only what the settings allow, and only what is a file."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from threadmill.errors import InvalidJob
+from threadmill.settings import Settings
+
+
+@contextmanager
+def opened(path: str, settings: Settings) -> Iterator[BufferedReader]:
+    """The file, open. Raises InvalidJob if the settings do not allow it, or if it cannot be read."""
+    found = settings.locate(path)
+    try:
+        with os.fdopen(_open_as_it_stands(found), "rb") as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or error
+        raise InvalidJob(f"{path}: this worker cannot read it ({reason}); put it where every worker can") from None
+
+
+def size_of(file: BufferedReader) -> int:
+    """In bytes."""
+    return os.fstat(file.fileno()).st_size
+
+
+def sha256_of(file: BufferedReader) -> str:
+    """Of all of it, read piece by piece."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_again(path: str, settings: Settings, size: int, sha256: str) -> bytes:
+    """The content of a file that had this size and hash; raises InvalidJob if it has them no more."""
+    with opened(path, settings) as file:
+        content = file.read(size + 1) if size_of(file) == size else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InvalidJob(f"{path}: has changed since the job began; enqueue it again, and leave its files be meanwhile")
+    return content
+
+
+def _open_as_it_stands(path: Path) -> int:
+    """Opens a path without symlinks, step by step, so that nothing on the way can become one after it was checked."""
+    passing = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder one may enter need not be readable
+    folder = os.open(path.anchor, passing | os.O_DIRECTORY)
+    try:
+        for part in path.parts[1:-1]:
+            inner = os.open(part, passing | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # O_NONBLOCK: a pipe would wait for its writer
+        file = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(None, "it is no regular file any more")
+    return file
