@@ -118,7 +118,7 @@ class JobResult(_Part):
     attempts: int = 0
     calls: int = 0  #: HTTP calls made, retries included
     lost_threads: int = 0  #: threads the server may have made without our learning their id
-    lost_files: int = 0  #: the same of files
+    lost_files: int = 0  #: the same of files and vector stores
     failure: Failure | None = None
     timings: Timings
     metadata: dict[str, str] = {}

@@ -6,36 +6,56 @@ It answers the lifecycle's actions in the lifecycle's own views, as drivers/assi
 from dataclasses import dataclass, field
 from itertools import count
 
-from threadmill.result import FailureKind, Usage
+from threadmill.result import Artifact, FailureKind, Usage
 from threadmill_worker.actions import (
     AddMessage,
+    AttachStore,
     CancelRun,
+    CreateStore,
     CreateThread,
     Delete,
+    Download,
     Look,
+    LookAtStore,
+    LookAtThread,
+    NameFile,
     ReadAnswer,
+    ReadSteps,
     Settle,
     StartRun,
     SubmitOutputs,
+    Unlock,
+    Upload,
 )
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.progress import Intent, Progress
+from threadmill_worker.progress import Intent, Leftover, Progress
 from threadmill_worker.views import (
+    ANSWERED,
     ENDED,
     AnswerRead,
     Deleted,
+    Downloaded,
+    FileNamed,
     Gone,
     InDoubt,
     MessageAdded,
     NothingFound,
     RunView,
+    StepsRead,
+    StoreSeen,
     ThreadCreated,
+    ThreadSeen,
     ToolCall,
+    Unlocked,
+    Uploaded,
     View,
 )
 
 #: The server gives a run up this long after it was made.
 EXPIRES_S = 60.0
+
+#: A vector store is ready this long after it was made.
+INDEX_S = 2.0
 
 #: A run with `stop="slow"` stays `cancelling` for so long.
 STOPPING_S = 7.0
@@ -65,6 +85,7 @@ class Life:
     work_s: float = 3.0
     stop: str = "at once"
     expires: bool = True
+    makes: int = 0  #: files, by its end
 
 
 @dataclass
@@ -79,6 +100,7 @@ class Run:
     status: str = "queued"
     cancel_at: float | None = None
     accepted: list[str] = field(default_factory=list)  #: ids of the calls whose outputs were taken in
+    made: list[str] = field(default_factory=list)  #: ids of its files
 
     @property
     def alive(self) -> bool:
@@ -138,6 +160,9 @@ class ModelServer:
         self._undeletable = undeletable
         self._lives = lives
         self._run_ids, self._thread_ids = count(1), count(1)
+        self._file_ids, self._store_ids = count(1), count(1)
+        self.files: set[str] = set()  #: those that are there
+        self.stores: dict[str, float] = {}  #: by the moment they were made
         self.threads: dict[str, list[int]] = {}  #: the messages' indices, of the threads that are there
         self.runs: list[Run] = []
         self.deleted_alive: list[Run] = []  #: runs whose thread was deleted under them
@@ -152,11 +177,32 @@ class ModelServer:
                 return ThreadCreated(thread)
             case Delete(leftover) if leftover.id == f"thread_{self._undeletable}":
                 return InDoubt("500 Internal Server Error", FailureKind.SERVER_ERROR)
+            case Upload():
+                return Uploaded(self._new_file())
+            case CreateStore():
+                self.stores[f"vs_{next(self._store_ids)}"] = now
+                return StoreSeen(list(self.stores)[-1], ready=False)
+            case LookAtStore(store_id) | AttachStore(store_id):
+                return StoreSeen(store_id, ready=now >= self.stores[store_id] + INDEX_S)
+            case Settle(Intent.CREATE_STORE):
+                return StoreSeen(list(self.stores)[-1], ready=False) if self.stores else NothingFound()
+            case Download(file_id):
+                return Downloaded(Artifact(file_id=file_id, name="chart.png", uri="/chart.png"))
+            case NameFile(file_id):
+                return FileNamed(file_id, "source.txt")
+            case Unlock():
+                return Unlocked()
+            case Delete(Leftover("file", file_id)):
+                self.files.discard(file_id)
+                return Deleted()
+            case Delete(Leftover("vector_store", store_id)):
+                self.stores.pop(store_id, None)
+                return Deleted()
             case Delete(leftover):
                 if self.threads.pop(leftover.id, None) is not None:
                     self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
                 return Deleted()
-            case Settle(Intent.CREATE_THREAD):
+            case Settle(Intent.CREATE_THREAD | Intent.UPLOAD):
                 return NothingFound()
             case _ if thread not in self.threads:
                 return Gone(f"No thread found with id '{thread}'.")
@@ -179,12 +225,24 @@ class ModelServer:
                 return self._cancel(self._run(run_id), now)
             case ReadAnswer(run_id):
                 return AnswerRead(answer_of(self._run(run_id)))
+            case ReadSteps():
+                return StepsRead(())
+            case LookAtThread():
+                return ThreadSeen(None)
             case Settle(intent):
                 return self._settle(intent, thread, progress)
 
     def live_on(self, now: float) -> None:
         for run in self.runs:
+            was_alive = run.alive
             run.live_on(now)
+            if was_alive and run.status in ANSWERED and run.life.end != "empty":
+                run.made = [self._new_file() for _ in range(run.life.makes)]
+
+    def _new_file(self) -> str:
+        file_id = f"file-{next(self._file_ids)}"
+        self.files.add(file_id)
+        return file_id
 
     def alive_runs(self, now: float) -> list[Run]:
         self.live_on(now)
@@ -228,4 +286,5 @@ def answer_of(run: Run) -> tuple[dict[str, object], ...]:
     """The content of the one message a run writes, if it writes one."""
     if run.life.end == "empty":
         return ()
-    return ({"type": "text", "text": {"value": f"the answer of {run.id}", "annotations": []}},)
+    images = ({"type": "image_file", "image_file": {"file_id": file_id}} for file_id in run.made)
+    return ({"type": "text", "text": {"value": f"the answer of {run.id}", "annotations": []}}, *images)

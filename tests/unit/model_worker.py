@@ -8,7 +8,18 @@ from tests.unit.model_server import ModelServer
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import AbandonRun, Action, CallTools, Decide, Finish, Settle, StartRun, Wait
+from threadmill_worker.actions import (
+    AbandonRun,
+    Action,
+    AskAgain,
+    CallTools,
+    Decide,
+    Decision,
+    Finish,
+    Settle,
+    StartRun,
+    Wait,
+)
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import conclude, observe
@@ -44,6 +55,10 @@ class Fault(StrEnum):
 CRASHES = {Fault.CRASH_UNSAVED, Fault.CRASH_BEFORE, Fault.CRASH_AFTER}
 CANCELS = {Fault.CANCEL_BEFORE, Fault.CANCEL_AFTER}
 UNSENT = {Fault.LOST_BEFORE, Fault.BUSY, Fault.BUSY_LONG, Fault.REFUSED, Fault.CANCEL_BEFORE}
+
+
+#: Settled without a call: no server lists its threads, and files carry no mark.
+UNCALLED = (Settle(Intent.CREATE_THREAD), Settle(Intent.UPLOAD))
 
 
 class Crash(Exception):
@@ -96,7 +111,7 @@ class ModelWorker:
         if fault is Fault.CRASH_BEFORE:
             raise Crash
         match action:
-            case Decide() | AbandonRun():
+            case Decide() | AskAgain() | AbandonRun():
                 self._conclude(action)
                 return
             case Wait(until):
@@ -122,8 +137,8 @@ class ModelWorker:
         self.most_troubles = max(self.most_troubles, self.progress.troubles)
 
     def _call(self, action: RemoteAction, fault: Fault) -> View:
-        if action == Settle(Intent.CREATE_THREAD):
-            fault = Fault.NONE  # no call is made: no server lists its threads
+        if action in UNCALLED:
+            fault = Fault.NONE
         view = InDoubt("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
         match fault:
             case Fault.LOST_AFTER:
@@ -149,7 +164,7 @@ class ModelWorker:
             self._save()
             self._journaled.add(call.id)
 
-    def _conclude(self, action: Decide | AbandonRun) -> None:
+    def _conclude(self, action: Decision) -> None:
         if isinstance(action, AbandonRun) and self.progress.run is not None:
             self._abandoned.add(self.progress.run.id)
         self.progress = conclude(self.progress, action, POLICY, self.now)

@@ -37,7 +37,7 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle import TIDY_TRIES
+from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.views import (
     AnswerRead,
     NotDone,

@@ -8,8 +8,8 @@ from tests.unit.model_server import ENDS, STOPS, Life, ModelServer, Run, answer_
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, Fault, ModelWorker
 
 from threadmill.result import FailureKind, JobState
-from threadmill_worker.lifecycle import TIDY_TRIES
-from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.bearing import TIDY_TRIES
+from threadmill_worker.progress import Outcome, Progress, Wants
 
 #: Failures that tell of a run, and the statuses it may have.
 TELLS = {
@@ -31,12 +31,14 @@ lives = st.builds(
     work_s=st.sampled_from([0.0, 3.0, 20.0, 50.0]),
     stop=st.sampled_from(STOPS),
     expires=st.booleans(),
+    makes=st.integers(0, 2),
 )
 servers = st.builds(ModelServer, st.lists(lives, min_size=1, max_size=3), undeletable=st.integers(0, 2))
 jobs = st.builds(
     Progress,
     deadline_at=st.sampled_from([180.0, 5.0, 30.0, 70.0, 1000.0]).map(lambda timeout_s: START + timeout_s),
     messages=st.sampled_from([1, 32, 34]),
+    wants=st.builds(Wants, uploads=st.integers(0, 2), search=st.booleans(), steps=st.booleans()),
 )
 #: So many steps without a fault, then so many with this one.
 spells = st.tuples(st.integers(0, 12), st.sampled_from(Fault), st.sampled_from([1, 2, 6, 16]))
@@ -96,5 +98,10 @@ def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
     leftovers = worker.progress.leftovers
     assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost_threads
     assert all(leftover.tries == TIDY_TRIES for leftover in leftovers)
+    known, made = {leftover.id for leftover in leftovers}, {file_id for run in server.runs for file_id in run.made}
+    unknown = (server.files - made | server.stores.keys()) - known
+    assert len(unknown) <= worker.progress.lost_files
+    if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP, *CANCELS}:  # every answer could be read
+        assert not made & server.files
     pulled_away = [run for run in server.deleted_alive if run.life.stop in ("at once", "slow")]
     assert not pulled_away or worker.most_troubles >= TIDY_TRIES

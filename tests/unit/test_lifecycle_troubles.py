@@ -29,7 +29,7 @@ from threadmill_worker.actions import (
     StartRun,
     SubmitOutputs,
 )
-from threadmill_worker.lifecycle import TIDY_TRIES
+from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.views import (
     Deleted,
     MessageAdded,

@@ -9,20 +9,23 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.model_server import ModelServer, answer_of
-from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, UNSENT, Fault
+from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, UNCALLED, UNSENT, Fault
 from tests.unit.test_lifecycle_properties import faults, lives
 
 from threadmill.job import PromptJob
 from threadmill.message import Message
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
-from threadmill_worker.actions import Settle
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.progress import Intent, Progress
+from threadmill_worker.materials import Material, Materials
+from threadmill_worker.progress import Progress, Wants
 from threadmill_worker.runner import Attempt, Server
 from threadmill_worker.views import InDoubt, NotDone, OutputReady, Refused, ToolCall, View
 
 MOST_CALLS = 1000
+
+WANTS = Wants(uploads=1, search=True, steps=True)
+MATERIALS = Materials((Material("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
 
 
 class Crash(BaseException):
@@ -48,7 +51,11 @@ class World:
     async def see_through(self) -> JobResult:
         while True:
             self.attempt = Attempt(
-                self._record(), Server("model", self, self, POLICY, "asst"), self, self.clock, self.sleep
+                self._record(),
+                Server("model", self, self, POLICY, "asst", WANTS, MATERIALS),
+                self,
+                self.clock,
+                self.sleep,
             )  # type: ignore[arg-type]
             try:
                 return await self.attempt.see_through()
@@ -76,7 +83,7 @@ class World:
         asked = {call.id: call.arguments for call in progress.run.calls} if progress.run else {}
         self.journaled |= {asked[call_id] for call_id in progress.outputs if call_id in asked}
 
-    async def finish(self, result: JobResult, leftovers: Any, endpoint: str) -> None:
+    async def finish(self, result: JobResult, leftovers: Any, endpoint: str, kept: Any) -> None:
         if self._next(CRASHES) in CRASHES:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}
@@ -84,8 +91,7 @@ class World:
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         self.calls += 1
         assert self.calls < MOST_CALLS, "the job does not end"
-        # Settling it makes no call, since no server lists threads.
-        fault = self._next(set(Fault)) if action != Settle(Intent.CREATE_THREAD) else Fault.NONE
+        fault = self._next(set(Fault)) if action not in UNCALLED else Fault.NONE
         self.now += 4 if fault is Fault.SLOW else 0.1
         if fault is Fault.CRASH_BEFORE:
             raise Crash
@@ -151,3 +157,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
     if not world.happened & (CRASHES | CANCELS):
         assert set(world.executed.values()) <= {1}
     assert len(server.threads.keys() - world.leftovers) <= result.lost_threads
+    made = {file_id for run in server.runs for file_id in run.made}
+    assert len((server.files - made | server.stores.keys()) - world.leftovers) <= result.lost_files
+    if not world.happened & {Fault.THREAD_GONE, *UNSENT, *CRASHES, Fault.LOST_AFTER}:
+        assert not made & server.files

@@ -18,8 +18,8 @@ BACKOFF_LONGEST_S = 30.0
 #: The same once the outcome is known, whatever the server says.
 TIDY_WAIT_S = 5.0
 
-#: What only completes an answer is given up after so many troubles, once the deadline has passed.
-COMPLETING_TRIES = 3
+#: Once the outcome is known, or the deadline has passed, so many calls in a row without a reply are enough.
+TIDY_TRIES = 3
 
 
 def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, now: float) -> Progress:
@@ -42,6 +42,8 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
         return replace(progress, leftovers=tuple(tried))
     if isinstance(action, Unlock):
         return replace(progress, locked_by=None)
+    if progress.outcome is not None and troubles >= TIDY_TRIES:  # nobody comes to settle it any more
+        progress = lose(progress)
     match trouble:
         case Refused() | Gone() if isinstance(action, Completing):
             return do_without(progress, action, _reason_of(trouble))
@@ -56,10 +58,10 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
         case Refused(failure):
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotDone(reason) | InDoubt(reason) if isinstance(action, Completing):
-            tired = now >= progress.deadline_at and troubles >= COMPLETING_TRIES
+            tired = now >= progress.deadline_at and troubles >= TIDY_TRIES
             return do_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
         case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
-            if progress.intent in (Intent.CREATE_THREAD, Intent.UPLOAD):  # tidying may not come to settle it any more
+            if progress.intent in (Intent.CREATE_THREAD, Intent.UPLOAD):  # which looking does not settle
                 progress = lose(progress)
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
@@ -73,12 +75,12 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
 
 
 def lose(progress: Progress) -> Progress:
-    """What an uncertain call may have made was not found: nobody knows the id of a thread or a file."""
+    """What an uncertain call may have made is given up: nobody knows its id."""
     return replace(
         progress,
         intent=None,
         lost_threads=progress.lost_threads + (progress.intent is Intent.CREATE_THREAD),
-        lost_files=progress.lost_files + (progress.intent is Intent.UPLOAD),
+        lost_files=progress.lost_files + (progress.intent in (Intent.UPLOAD, Intent.CREATE_STORE)),
     )
 
 

@@ -28,6 +28,7 @@ from threadmill_worker.actions import (
     Upload,
     Wait,
 )
+from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.completion import next_completion
 from threadmill_worker.preparation import next_preparation
 from threadmill_worker.progress import Intent, Outcome, Progress
@@ -38,9 +39,6 @@ THREAD_MESSAGES = 32
 
 #: Outputs that reach the server this close to the run's end may come too late.
 SUBMIT_MARGIN_S = 5.0
-
-#: The outcome is known and only tidying up is left: so many calls in a row without a reply end it.
-TIDY_TRIES = 3
 
 
 def next_action(progress: Progress, policy: Policy, now: float) -> Action:

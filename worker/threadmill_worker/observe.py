@@ -87,7 +87,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             # What ran there was stopped before, or will not be: see lifecycle._wind_up.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case NothingFound():
-            return lose(progress)
+            return replace(progress, intent=None) if progress.intent is Intent.CREATE_STORE else lose(progress)
         case _:
             assert_never(view)
 
