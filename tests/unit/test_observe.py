@@ -156,7 +156,9 @@ def test_a_spent_quota_is_permanent_however_it_is_told(run: RunView) -> None:
 
 def test_an_answer_is_the_text_of_all_blocks_with_the_blocks_as_sent() -> None:
     blocks = (text("one"), {"type": "image_file", "image_file": {"file_id": "file_1"}}, text("two"))
-    assert answered(*blocks) == Outcome(JobState.SUCCEEDED, "one\n\ntwo", blocks)
+    outcome = answered(*blocks)
+    assert (outcome.state, outcome.content) == (JobState.SUCCEEDED, blocks)
+    assert outcome.text == "one\n\n[image: file_1]\n\ntwo"
 
 
 def test_a_refusal_is_an_answer_and_its_words_are_the_text() -> None:

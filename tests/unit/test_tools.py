@@ -127,10 +127,10 @@ def test_a_function_without_arguments_has_an_empty_object():
 async def test_a_job_names_tools_or_gives_their_definitions(toolbox):
     own = {"type": "code_interpreter"}
 
-    assert toolbox.definitions(None) is None
-    assert toolbox.definitions([]) == []
-    assert toolbox.definitions([own]) == [own]
-    [named] = toolbox.definitions(["later"])
+    assert await toolbox.definitions(None) is None
+    assert await toolbox.definitions([]) == []
+    assert await toolbox.definitions([own]) == [own]
+    [named] = await toolbox.definitions(["later"])
     assert named["function"]["name"] == "later"
 
 

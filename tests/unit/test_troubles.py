@@ -89,7 +89,7 @@ def test_what_leaves_in_doubt_whether_the_call_landed(code, kind):
 )
 def test_a_locked_thread_may_be_locked_by_our_own_run(message):
     trouble = trouble_of(status(400, {"message": message}), START, None)
-    assert trouble == InDoubt(f"400 {message}", FailureKind.REJECTED)
+    assert trouble == InDoubt(f"400 {message}", FailureKind.REJECTED, "run_Y")
 
 
 @pytest.mark.parametrize("action", [LOOK, AddMessage(1)])

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.footnotes import compose
+from threadmill_worker.footnotes import blank, compose, plain
 from threadmill_worker.progress import Answer, Outcome, Progress
 from threadmill_worker.schema import check
 from threadmill_worker.views import RunView
@@ -43,9 +43,9 @@ def _asked_delay_s(message: str) -> float:
 
 def misfit_of(progress: Progress, answer: Answer) -> str | None:
     """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
-    if _is_cut(progress.run) or _is_empty(answer):
+    if _is_cut(progress.run) or blank(answer.blocks):
         return None
-    return check(_plain_text(answer), progress.wants.response_format)[1]
+    return check(plain(answer.blocks), progress.wants.response_format)[1]
 
 
 def outcome_of(progress: Progress, answer: Answer) -> Outcome:
@@ -66,11 +66,11 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
         message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
         failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
         return replace(outcome, state=JobState.FAILED, failure=failure)
-    if _is_empty(answer):
+    if blank(answer.blocks):
         message = "the run completed without a message"
         failure = Failure(kind=FailureKind.EMPTY_ANSWER, message=message, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)
-    parsed, problem = check(_plain_text(answer), progress.wants.response_format)
+    parsed, problem = check(plain(answer.blocks), progress.wants.response_format)
     if problem is not None:
         failure = Failure(kind=FailureKind.INVALID_ANSWER, message=problem, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)
@@ -79,21 +79,6 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
 
 def _is_cut(run: RunView | None) -> bool:
     return run is not None and run.status == "incomplete"
-
-
-def _is_empty(answer: Answer) -> bool:
-    return not any(block.get("type") != "text" or _text_of(block).strip() for block in answer.blocks)
-
-
-def _plain_text(answer: Answer) -> str:
-    """As the model wrote it: footnotes would not be JSON."""
-    return "\n\n".join(filter(None, map(_text_of, answer.blocks)))
-
-
-def _text_of(block: dict[str, Any]) -> str:
-    text = block.get("text") if block.get("type") == "text" else block.get("refusal")
-    value = text.get("value") if isinstance(text, dict) else text
-    return value if isinstance(value, str) else ""
 
 
 def _quotes(steps: tuple[dict[str, Any], ...]) -> dict[str | None, str]:

@@ -56,7 +56,7 @@ HINT_RANGE_S = (0.25, 10.0)
 def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
     """The progress after `action` showed `view`."""
     if isinstance(view, Refused | NotDone | InDoubt | Gone):
-        return bear(progress, action, view, policy, now)
+        return _complete(bear(progress, action, view, policy, now), now)
     if not isinstance(view, NothingFound | Unlocked):  # which follow trouble and are no sign of better times
         progress = replace(progress, troubles=0, trouble_since=None, wait_until=0.0)
     match view:

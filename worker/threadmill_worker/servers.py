@@ -80,8 +80,9 @@ class Servers:
                 message = f"profile {job.profile!r} is not applied to endpoint {name!r}: threadmill assistants apply"
                 raise NotServed(FailureKind.REJECTED, message)
             return applied
-        if job.assistant or endpoint.assistant:
-            return str(job.assistant or endpoint.assistant)
+        assistant = job.assistant or endpoint.assistant
+        if assistant:
+            return assistant
         raise NotServed(FailureKind.REJECTED, f"no assistant: neither the job nor endpoint {name!r} names one")
 
     def _opened(self, name: str) -> _Open:

@@ -37,7 +37,7 @@ class Toolbox:
             limits=httpx.Limits(max_connections=endpoint.max_connections),
         )
 
-    def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+    async def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
         """A job's tools as its server wants them described."""
         if tools is None:
             return None

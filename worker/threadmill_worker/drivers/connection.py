@@ -38,9 +38,8 @@ def connect(endpoint: Endpoint) -> Client:
     }
     key = api_key(endpoint) or "none"  # the SDK insists on a key; a server without keys ignores it
     if endpoint.kind is EndpointKind.AZURE:
-        credentials = {"azure_ad_token_provider": _ad_tokens()} if endpoint.ad_token else {"api_key": key}
-        azure = {"azure_endpoint": endpoint.base_url, "api_version": endpoint.api_version}
-        client: Client = AsyncAzureOpenAI(**azure, **credentials, **shared)
+        shared |= {"azure_ad_token_provider": _ad_tokens()} if endpoint.ad_token else {"api_key": key}
+        client: Client = AsyncAzureOpenAI(azure_endpoint=endpoint.base_url, api_version=endpoint.api_version, **shared)
     else:
         client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key, **shared)
     # The SDK takes these from the worker's environment, and would send them to any server.

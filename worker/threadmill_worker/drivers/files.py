@@ -11,6 +11,7 @@ from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import parse_id
 from threadmill_worker.drivers.marks import is_marked, mark
+from threadmill_worker.filenames import safe_name
 from threadmill_worker.materials import Material
 from threadmill_worker.views import Downloaded, FileNamed, NothingFound, Refused, StoreSeen, Uploaded, View
 
@@ -79,7 +80,7 @@ class Files:
                 stored = await self._artifacts.put(self._job_id, file_id, name, content.iter_bytes())
             except NotStored as error:
                 reason = f"{error}; it is on the server as {file_id}"
-                return Downloaded(Artifact(file_id=file_id, name=name, error=reason))
+                return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
         return Downloaded(stored)
 
     async def delete(self, kind: str, thing_id: str) -> None:

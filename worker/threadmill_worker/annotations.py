@@ -1,0 +1,127 @@
+"""What an answer's content blocks say, and where their texts refer to files and pages. PURE.
+
+Blocks are taken as servers send them, so nothing about their shape is trusted: what cannot be read is left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Block = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Note:
+    """An annotation: what a place in the text refers to."""
+
+    kind: Literal["file", "page", "made"]  #: a cited file, a cited page, a file the model made
+    id: str  #: the file's id, or the page's URL
+    text: str  #: what stands at its place, to be replaced; empty if the server does not say
+    start: int  #: code points of the original text; -1 where the server sends no number
+    end: int
+    title: str | None = None
+    quote: str | None = None
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Equal for notes that refer to the same thing."""
+        return self.kind, self.id
+
+
+@dataclass(frozen=True)
+class Place:
+    start: int
+    end: int
+    notes: tuple[Note, ...]
+
+
+def blocks_of(content: object) -> list[Block]:
+    """The blocks of a message's content; some servers send a string in place of blocks."""
+    items = content if isinstance(content, list | tuple) else [content]
+    blocks = [{"type": "text", "text": item} if isinstance(item, str) else item for item in items]
+    return [block for block in blocks if isinstance(block, Mapping)]
+
+
+def text_of(block: Block) -> str:
+    """The text of a block, a refusal's too, as it was sent."""
+    text = block.get("text") if block.get("type") == "text" else block.get("refusal")
+    return _string(text.get("value") if isinstance(text, Mapping) else text)
+
+
+def field_of(block: Block, kind: str, name: str) -> str:
+    """What a block or an annotation holds under its own kind; some servers spread it out instead."""
+    inner = block.get(kind)
+    return _string((inner if isinstance(inner, Mapping) else block).get(name))
+
+
+def places_of(block: Block) -> tuple[list[Place], list[Note]]:
+    """Where its notes stand in the text, in order, and the notes that stand nowhere.
+
+    A note whose indices do not fit its text takes the first occurrence of it that no other note has. Notes on the
+    very same place share it; one that overlaps another's place is treated as if its indices were wrong.
+    """
+    value = text_of(block)
+    taken = bytearray(len(value))
+    found: dict[tuple[int, int], list[Note]] = {}
+    astray: list[Note] = []
+    for note in sorted(_notes(block), key=lambda note: (not note.text, note.start)):
+        start, end = note.start, note.end
+        fits = 0 <= start < end <= len(value) and note.text in ("", value[start:end])
+        if fits and ((start, end) in found or 1 not in taken[start:end]):
+            found.setdefault((start, end), []).append(note)
+            taken[start:end] = b"\1" * (end - start)
+        else:
+            astray.append(note)
+    nowhere: list[Note] = []
+    seek: dict[str, int] = {}  # where an earlier note of the same text left off
+    for note in astray:
+        start = value.find(note.text, seek.get(note.text, 0)) if note.text else -1
+        while start >= 0 and 1 in taken[start : start + len(note.text)]:
+            start = value.find(note.text, start + 1)
+        seek[note.text] = start if start >= 0 else len(value)
+        if start < 0:
+            nowhere.append(note)
+        else:
+            end = start + len(note.text)
+            found[start, end] = [note]
+            taken[start:end] = b"\1" * len(note.text)
+    return [Place(start, end, tuple(notes)) for (start, end), notes in sorted(found.items())], nowhere
+
+
+def notes_of(block: Block) -> list[Note]:
+    """In the order in which the text uses them."""
+    places, nowhere = places_of(block)
+    return [note for place in places for note in place.notes] + nowhere
+
+
+def _notes(block: Block) -> Iterator[Note]:
+    text = block.get("text")
+    annotations = text.get("annotations") if block.get("type") == "text" and isinstance(text, Mapping) else None
+    for annotation in annotations if isinstance(annotations, list | tuple) else ():
+        note = _note(annotation) if isinstance(annotation, Mapping) else None
+        if note is not None and note.id:
+            yield note
+
+
+def _note(annotation: Block) -> Note | None:
+    text = _string(annotation.get("text"))
+    start, end = _index(annotation.get("start_index")), _index(annotation.get("end_index"))
+    match annotation.get("type"):
+        case "file_citation" as kind:
+            quote = field_of(annotation, kind, "quote") or None
+            return Note("file", field_of(annotation, kind, "file_id"), text, start, end, quote=quote)
+        case "url_citation" as kind:
+            title = field_of(annotation, kind, "title") or None
+            return Note("page", field_of(annotation, kind, "url"), text, start, end, title=title)
+        case "file_path" as kind:
+            return Note("made", field_of(annotation, kind, "file_id"), text, start, end)
+        case _:
+            return None
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _index(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1

@@ -1,0 +1,125 @@
+"""Whether an answer is the JSON its job's `response_format` asked for. PURE: no reference is ever fetched."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from pydantic import JsonValue
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+#: Levels of arrays and objects; a reader of results refuses to read more than 200.
+DEPTH_LIMIT = 100
+
+#: Characters of a problem: it is shown to the model too.
+PROBLEM_LIMIT = 500
+
+_SHOWN_ERRORS = 3
+_BROKEN = "the schema of response_format is not valid"
+_FENCED = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
+
+
+def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
+    """The answer as JSON, or what is wrong with it. (None, None) if the format does not ask for JSON."""
+    schema = _schema_of(response_format)
+    if schema is None:
+        return None, None
+    problem = _broken(schema)
+    if problem:
+        return None, problem
+    try:
+        answer = _parsed(text)
+    except ValueError as error:
+        return None, _short(f"the answer is not JSON: {error}")
+    except RecursionError:
+        return None, f"the answer nests more than {DEPTH_LIMIT} levels deep"
+    problem = _misfit(answer, schema)
+    return (None, problem) if problem else (answer, None)
+
+
+def broken_schema(response_format: object) -> str | None:
+    """Why no answer could ever be checked: the schema itself is none. None if it is fine, or there is none."""
+    schema = _schema_of(response_format)
+    return None if schema is None else _broken(schema)
+
+
+def _schema_of(response_format: object) -> object:
+    """The schema asked for; None: no JSON is asked for."""
+    match response_format:
+        case {"type": "json_object"}:
+            return {"type": "object"}
+        case {"type": "json_schema", "json_schema": {"schema": schema}} if schema is not None:
+            return schema
+        case {"type": "json_schema"}:  # a name alone: any JSON will do
+            return {}
+        case _:
+            return None
+
+
+def _broken(schema: object) -> str | None:
+    if not isinstance(schema, Mapping):
+        return f"{_BROKEN}: it is not an object"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return _short(f"{_BROKEN}: {_told(error)}")
+    except Exception as error:
+        return _short(f"{_BROKEN}: {type(error).__name__}: {error}")
+    return None
+
+
+def _parsed(text: str) -> JsonValue:
+    """Raises ValueError for what is no JSON, or JSON that no result can hold."""
+    text = text.strip()
+    fenced = _FENCED.fullmatch(text)
+    answer: JsonValue = json.loads(fenced[1] if fenced else text, parse_constant=_no_number, parse_float=_finite)
+    if _deeper(answer, DEPTH_LIMIT):
+        raise RecursionError
+    try:
+        json.dumps(answer, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds a lone surrogate, half a character") from None
+    return answer
+
+
+def _misfit(answer: JsonValue, schema: Any) -> str | None:
+    validator = Draft202012Validator(schema, registry=Registry())
+    room = (PROBLEM_LIMIT - 80) // _SHOWN_ERRORS
+    try:
+        errors = list(islice(validator.iter_errors(answer), _SHOWN_ERRORS))
+    except Unresolvable as error:
+        reason = f"it refers to {error.ref!r}, which it does not hold; put that under $defs, nothing is fetched"
+        return _short(f"{_BROKEN}: {reason}")
+    except RecursionError:
+        return f"{_BROKEN}: its references lead in a circle"
+    except Exception as error:  # a $ref to what is no schema, for one: only using it shows that
+        return _short(f"{_BROKEN}: {type(error).__name__}: {error}")
+    told = "; ".join(_short(_told(best_match([error]) or error), room) for error in errors)
+    return _short(f"the answer does not fit the schema: {told}") if errors else None
+
+
+def _told(error: ValidationError | SchemaError) -> str:
+    return f"at {error.json_path}: {error.message}"
+
+
+def _deeper(value: JsonValue, limit: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (limit == 0 or any(_deeper(item, limit - 1) for item in inner))
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits)
+
+
+def _no_number(digits: str) -> float:
+    raise ValueError(f"{digits} is not a number it can hold")
+
+
+def _short(text: str, limit: int = PROBLEM_LIMIT) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
