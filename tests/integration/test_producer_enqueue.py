@@ -71,7 +71,7 @@ def test_a_batch_name_makes_no_other_content(client):
         ({"prompt": "Well?", "metadata": {str(n): "v" for n in range(16)}}, "`metadata`"),
         ({"prompt": " \n"}, "`prompt`: is blank"),
         ({"prompt": "x" * 256_001}, "`prompt`"),
-        ({}, "needs `prompt` or `messages`"),
+        ({}, "needs `prompt`, `messages` or `images`"),
         ({"prompt": "Well?", "tools": ["weather"]}, "there is no tool 'weather' (known: none)"),
         ({"prompt": "Well?", "timeout_s": 0}, "`timeout_s`"),
         ({"prompt": "Well?", "deadline_at": datetime(2030, 1, 1)}, "`deadline_at`"),

@@ -58,7 +58,7 @@ def test_a_plain_celery_client_sends_a_job_and_gets_its_result(shop, settings, e
     [
         ({"prompt": "Well?", "promt": "Well?"}, "unknown field `promt`"),
         ({"prompt": "Well?", "temperature": 7}, "`temperature`"),
-        ({}, "a job needs `prompt` or `messages`"),
+        ({}, "a job needs `prompt`, `messages` or `images`"),
         ({"prompt": "Well?", "key": "mine"}, "`key`: in a plain Celery message the task id"),
         (42, "job"),
         ([], "job"),

@@ -10,7 +10,7 @@ from threadmill import JobState
 
 pytestmark = pytest.mark.integration
 
-PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 
 
 async def test_a_plain_prompt_sends_no_more_than_it_must(worker, emulator):
@@ -83,7 +83,7 @@ async def test_text_and_images_arrive_as_parts(worker, emulator):
     result = await worker.run(prompt=None, messages=[{"role": "user", "content": parts}])
 
     assert emulator.sent("POST", "/threads")[0].json["messages"][0]["content"] == parts
-    assert "https://example.com/a.png; image/png, 4 bytes" in result.text
+    assert "https://example.com/a.png; image/png, 8 bytes" in result.text
 
 
 async def test_the_prompt_comes_after_the_messages(worker, emulator):
