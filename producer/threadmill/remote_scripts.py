@@ -15,6 +15,7 @@ local known = redis.call('HGET', shared, name)
 local thing = known and cjson.decode(known) or {}
 if thing.id then return {'lent', known} end
 if thing.maker and thing.maker ~= id and thing.till > now then return {'busy'} end
+if not has_open_jobs(ARGV[2]) then return {'make'} end
 redis.call('HSET', shared, name, cjson.encode({maker = id, till = now + tonumber(ARGV[5])}))
 return {'make'}
 """
@@ -25,8 +26,7 @@ LEND = (
     PRELUDE
     + """
 local shared, name = key('batch', ARGV[2], 'shared'), ARGV[3]
-local open = redis.call('HMGET', key('batch', ARGV[2]), 'queued', 'running')
-if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then return 0 end
+if not has_open_jobs(ARGV[2]) then return 0 end
 local known = redis.call('HGET', shared, name)
 if known and cjson.decode(known).id then return known == ARGV[4] and 1 or 0 end
 redis.call('HSET', shared, name, ARGV[4])

@@ -28,6 +28,11 @@ local function move(id, from, to)
   end
 end
 
+local function has_open_jobs(batch)
+  local queued, running = unpack(redis.call('HMGET', key('batch', batch), 'queued', 'running'))
+  return tonumber(queued or 0) + tonumber(running or 0) > 0
+end
+
 local function drop_lease(id)
   redis.call('ZREM', key('leases'), id)
   redis.call('HDEL', key('job', id), 'owner')
@@ -225,8 +230,7 @@ keep_thread()
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
-  local open = redis.call('HMGET', key('batch', batch), 'queued', 'running')
-  if tonumber(open[1] or 0) + tonumber(open[2] or 0) == 0 then close_batch() end
+  if not has_open_jobs(batch) then close_batch() end
 end
 redis.call('SET', ARGV[7], ARGV[8], 'EX', math.min(tonumber(ttl), 86400))
 redis.call('PUBLISH', ARGV[7], ARGV[8])

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -133,6 +135,28 @@ def test_threads_are_deleted_by_name_by_age_or_all(cli, keep, settings):
     cli("threads", "delete", "--all", "--yes")
     assert client.threads() == []
     assert {left.id for left in client.leftovers()} == {named, old, young}
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
+def test_on_a_terminal_it_asks_first(cli_command, settings, settings_as_environment, keep, tmp_path, answer, left):
+    keep()
+    ours, theirs = os.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        cli_command("threads", "delete", "--all"),
+        cwd=tmp_path,
+        env={**os.environ, **settings_as_environment(settings)},
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert "Delete 1? [y/N]" in done.stderr
+    assert (done.returncode, len(Client(settings).threads())) == (left, left)
 
 
 def test_a_thread_in_use_is_left_alone(cli, keep, settings):

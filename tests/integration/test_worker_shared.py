@@ -108,10 +108,12 @@ async def test_the_last_job_takes_it_along(worker, ledger, store, settings, canc
     assert not store.exists(f"{settings.key_prefix}:batch:b:shared")
 
 
-async def test_a_latecomer_lends_to_nobody(worker, ledger):
+async def test_a_latecomer_lends_to_nobody(worker, ledger, store, settings):
     job_id = worker.create(batch="b")
     await end(ledger, job_id)
+    assert await ledger.borrow("b", NAME, job_id, 30) is None
     assert not await ledger.lend("b", NAME, FILE), "it would stay for ever"
+    assert not store.exists(f"{settings.key_prefix}:batch:b:shared")
 
 
 async def test_a_job_sent_again_makes_it_anew(worker, ledger):

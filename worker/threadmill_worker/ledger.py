@@ -40,8 +40,8 @@ _HAND_BACK_PATIENCE_S = 3.0
 #: Before a leftover is tried again; doubles with each try.
 _LEFTOVER_DELAY_S = 10
 
-#: A worker that took a leftover has this long to delete it, longer than any server takes to answer.
-_LEFTOVER_HELD_S = 300
+#: A worker that took a leftover has this long to delete it; deleting it twice would do no harm.
+_LEFTOVER_HELD_S = 60
 
 
 class NoSuchJob(Exception):
@@ -245,7 +245,7 @@ class Ledger:
         return int(await self._redis.llen(self._settings.queue))
 
     async def take_leftover(self) -> LeftoverRecord | None:
-        """One that is due; no other worker is given it for some minutes."""
+        """One that is due; no other worker is given it for a minute."""
         taken = await self._step(self._take_leftover, _LEFTOVER_HELD_S)
         return LeftoverRecord.model_validate_json(taken) if taken else None
 
