@@ -22,7 +22,7 @@ from tests.emulated import Emulated, emulating, serving
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
-from threadmill_worker import observe
+from threadmill_worker import bearing
 from threadmill_worker.process import WorkerProcess
 
 #: How long a test waits for what should come at once.
@@ -186,8 +186,8 @@ class Core:
 
 @pytest.fixture
 async def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Core]:
-    monkeypatch.setattr(observe, "BACKOFF_FIRST_S", 0.02)
-    monkeypatch.setattr(observe, "BACKOFF_LONGEST_S", 0.1)
+    monkeypatch.setattr(bearing, "BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr(bearing, "BACKOFF_LONGEST_S", 0.1)
     core = Core(settings)
     yield core
     await core.process.close()

@@ -186,11 +186,13 @@ local function reply(outcome)
 end
 
 -- The thread is kept, or was by an earlier job: what is known of it grows with each job that ran on it.
+-- Whether what this job made lives on with it: not with a stranger's thread, which is not listed (jobs: 0).
 local function keep_thread()
   local news = kept ~= '' and cjson.decode(kept)
   local field = news and (news.endpoint .. '/' .. news.id) or turn
   local known = field and redis.call('HGET', key('threads'), field)
-  if not news and not (known and from == 'running') then return end
+  if not news and not (known and from == 'running') then return false end
+  if not known and news.jobs == 0 then return false end
   local thread = news
   if known then
     thread = cjson.decode(known)
@@ -201,6 +203,7 @@ local function keep_thread()
     if news and news.assistant then thread.assistant = news.assistant end
   end
   redis.call('HSET', key('threads'), field, cjson.encode(thread))
+  return news ~= false
 end
 
 -- The last job of a batch takes with it what its jobs shared.
@@ -225,8 +228,9 @@ redis.call('EXPIRE', key('job', id, 'events'), ttl)
 if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
-for i = 10, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
-keep_thread()
+if not keep_thread() then
+  for i = 10, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)

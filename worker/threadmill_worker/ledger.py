@@ -132,8 +132,8 @@ class Ledger:
     ) -> None:
         """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
 
-        `kept`: the thread that lives on, as of this job alone; it is merged with what is known of it. A job on a
-        thread that is kept already counts as its last use without that.
+        `kept`: the thread that lives on, as of this job alone; it is merged with what is known of it, and the
+        leftovers live on with it. With `jobs=0` only if it is known: a stranger's thread is not ours to list.
         """
         await self._end(self.owner, result, leftovers, endpoint, kept)
 

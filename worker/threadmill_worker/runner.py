@@ -228,7 +228,7 @@ class Attempt:
             thread_id=progress.thread_id if kept or progress.wants.continues else None,
             **progress.spent,
         )
-        await self._ledger.finish(result, () if kept else progress.leftovers, self._server.name, kept)
+        await self._ledger.finish(result, progress.leftovers, self._server.name, kept)
         self._log.info(
             "job ended",
             state=result.state.value,
@@ -247,6 +247,7 @@ class Attempt:
             job_id=self._record.id,
             created_at=at,
             used_at=at,
+            jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
             assistant=self._server.assistant,
             things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
         )
