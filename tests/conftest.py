@@ -124,8 +124,9 @@ def base_url(emulator: Emulated) -> str:
 
 
 @pytest.fixture(scope="session")
-def make_settings(redis_url: str) -> Callable[..., Settings]:
+def make_settings(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
     """Settings with a namespace of their own."""
+    artifacts = tmp_path_factory.mktemp("artifacts")
 
     def make(base_url: str, endpoint: Mapping[str, Any] | None = None, **fields: Any) -> Settings:
         namespace = f"test-{uuid.uuid4().hex[:12]}"
@@ -139,6 +140,7 @@ def make_settings(redis_url: str) -> Callable[..., Settings]:
                 "concurrency": 20,
                 "lease_s": 3,
                 "redis_patience_s": 10,
+                "artifacts": str(artifacts),
                 **fields,
             }
         )

@@ -1,7 +1,6 @@
 """Every way a run can go, through the worker's core: the job's result is right, and no thread is left behind."""
 
 import asyncio
-
 import pytest
 
 from threadmill import FailureKind, JobState
@@ -104,7 +103,12 @@ async def test_blocks_of_several_types_come_in_order_as_the_server_sent_them(wor
     assert result.content[1]["image_file"]["file_id"].startswith("file-")
     notes = result.content[2]["text"]["annotations"]
     assert [note["type"] for note in notes] == ["file_citation", "file_citation", "file_path"]
-    assert result.text == "\n\n".join(block["text"]["value"] for block in result.content if block["type"] == "text")
+    chart, table = result.files
+    assert result.text.endswith(
+        f"![chart.png]({chart.uri})\n\n"
+        f"The source says so[1], and again[1]. [Download the terms]({table.uri})\n\n[1] source.txt"
+    )
+    assert (chart.media_type, table.media_type) == ("image/png", "text/csv")
 
 
 async def test_two_messages_make_one_answer_in_order(worker):

@@ -66,6 +66,8 @@ class Servers:
             tools = await toolbox.definitions(job.tools)
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
+        except KeyError as error:
+            raise NotServed(FailureKind.REJECTED, f"this worker has no tool {error}; add it to [tools]") from None
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         assistant = await self._assistant(job, name, endpoint)
