@@ -74,6 +74,17 @@ class Emulated:
         """How many runs came to a good end."""
         return self.stats()["runs"]["by_status"].get("completed", 0)
 
+    def call(self, method: str, path: str, body: Any) -> Any:
+        """What someone else asks of the server."""
+        headers = {"Authorization": "Bearer someone", "OpenAI-Beta": "assistants=v2"}
+        return _HTTP.request(method, self.base_url + path, json=body, headers=headers).raise_for_status().json()
+
+    def upload(self, name: str, content: bytes) -> Any:
+        """A file of someone else's."""
+        headers = {"Authorization": "Bearer someone"}
+        sent = {"files": {"file": (name, content)}, "data": {"purpose": "assistants"}}
+        return _HTTP.post(f"{self.base_url}/files", headers=headers, **sent).raise_for_status().json()
+
     def sent(self, method: str, ending: str) -> list[Request]:
         """The requests with this method whose path ends so."""
         return [each for each in self.requests if each.method == method and each.path.endswith(ending)]

@@ -1,6 +1,7 @@
 """Every way a run can go, through the worker's core: the job's result is right, and no thread is left behind."""
 
 import asyncio
+
 import pytest
 
 from threadmill import FailureKind, JobState
