@@ -189,7 +189,8 @@ class AssistantsDriver:
     async def _cancel(self, thread: str, run_id: str) -> View:
         try:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
-        except openai.BadRequestError:  # "Cannot cancel run with status ..."
+        except (openai.BadRequestError, openai.NotFoundError):
+            # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
             return await self._look(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str) -> View:
