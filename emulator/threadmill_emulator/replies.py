@@ -1,6 +1,7 @@
 """What a run says: for each kind of reply, the contents of the messages it adds."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 from threadmill_emulator.answers import NOTICE, answer, summary
@@ -64,6 +65,10 @@ def _tool_outputs(run: Run, sources: Sources) -> Made:
     return Made([[text_block("\n\n".join(parts))]])
 
 
+def _coded(run: Run, sources: Sources) -> Made:
+    return (plotted if WANTS_A_PLOT.search(run.prompt.text) else computed)(run, sources)
+
+
 def _blocks(run: Run, sources: Sources) -> Made:
     files = sources.files
     image = files.add("chart.png", PNG, "assistants_output")
@@ -90,12 +95,16 @@ def _two_messages(run: Run, sources: Sources) -> Made:
     return Made([[text_block("Let me see.")], *_answer(run, sources).contents])
 
 
+#: Words of a prompt that a picture answers.
+WANTS_A_PLOT = re.compile(r"plot|chart|draw|visuali[sz]|graph|dark", re.IGNORECASE)
+
 REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
     "answer": _answer,
     "echo": _echo,
     "tool_outputs": _tool_outputs,
     "blocks": _blocks,
     "two_messages": _two_messages,
+    "coded": _coded,
     "computed": computed,
     "plotted": plotted,
     "cited": cited,

@@ -78,6 +78,7 @@ SCENARIOS: Mapping[str, Script] = {
     "slow_requires": Script(reply="tool_outputs", rounds=1, blind_looks=1),
     "code_interpreter": Script(reply="computed"),
     "plot": Script(reply="plotted"),
+    "auto": Script(reply="auto"),  # whatever the tools of the run are good for
     "citations": Script(reply="cited"),
     "failed": Script(**FAILS),
     "failed_once": Script(**FAILS, times=1),
@@ -118,7 +119,9 @@ def mended(script: Script) -> Script:
 
 
 def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
-    """The script under a run's own tool_choice and parallel_tool_calls."""
+    """The script under a run's own tools, tool_choice and parallel_tool_calls."""
+    if script.reply == "auto":
+        script = replace(script, **_able({tool["type"] for tool in settings["tools"]}))
     choice = settings["tool_choice"]
     if choice == "none":
         reply = "answer" if script.reply == "tool_outputs" else script.reply
@@ -130,3 +133,9 @@ def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
     if script.calls > 1 and not settings["parallel_tool_calls"]:
         script = replace(script, rounds=script.rounds * script.calls, calls=1)
     return script
+
+
+def _able(tools: set[str]) -> dict[str, Any]:
+    """What a model would make of these tools: the first of them that it has."""
+    uses = {"function": CALLS_ONCE, "code_interpreter": {"reply": "coded"}, "file_search": {"reply": "cited"}}
+    return next((use for tool, use in uses.items() if tool in tools), {"reply": "answer"})
