@@ -89,7 +89,9 @@ def test_a_file_may_hold_several(tmp_path, name, text):
 def test_profiles_may_share_what_they_have_in_common(tmp_path):
     text = "profiles:\n  a: &base {model: m, tools: [{type: file_search}]}\n  b: {<<: *base, temperature: 0}\n"
     (tmp_path / "p.yaml").write_text(text)
-    assert read_profiles(tmp_path / "p.yaml")["b"] == Profile(model="m", tools=({"type": "file_search"},), temperature=0)
+    assert read_profiles(tmp_path / "p.yaml")["b"] == Profile(
+        model="m", tools=({"type": "file_search"},), temperature=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,15 +99,31 @@ def test_profiles_may_share_what_they_have_in_common(tmp_path):
     [
         ("p.yaml", "model: m\nmodle: x\n", ", line 2: unknown field `modle`; a profile has model, name, "),
         ("p.yaml", "name: x\n", ": `model` is missing; add it"),
-        ("p.yaml", "model: m\nmetadata:\n  version: 2\n", ", line 3: `metadata.version` should be a text: put 2 in quo"),
+        (
+            "p.yaml",
+            "model: m\nmetadata:\n  version: 2\n",
+            ", line 3: `metadata.version` should be a text: put 2 in quo",
+        ),
         ("p.yaml", "model: m\ntemperature: 3\n", ", line 2: `temperature`: Input should be less than or equal to 2"),
-        ("p.yaml", "profiles:\n  a:\n    model: m\n  b:\n    top_p: x\n    model: m\n", ", line 5: `profiles.b.top_p`: "),
-        ("p.yaml", "model: m\ninstructions: a\ninstructions: b\n", ", line 3: `instructions` stands there a second time"),
+        (
+            "p.yaml",
+            "profiles:\n  a:\n    model: m\n  b:\n    top_p: x\n    model: m\n",
+            ", line 5: `profiles.b.top_p`: ",
+        ),
+        (
+            "p.yaml",
+            "model: m\ninstructions: a\ninstructions: b\n",
+            ", line 3: `instructions` stands there a second time",
+        ),
         ("p.yaml", "model: m\nmetadata: {threadmill: x}\n", ", line 2: `metadata`: the key `threadmill` is ours"),
         ("p.yaml", "model: m\ntool_resources:\n  file_search: {vector_stores: []}\n", "name it in vector_store_ids"),
         ("p.yaml", "model: [\n", ", line 2: this is not YAML: "),
         ("p.yaml", "model: \x01\n", ": this is not YAML: "),
-        ("p.yaml", "model: !!python/object/apply:os.getcwd []\n", ", line 1: this is not YAML: could not determine a co"),
+        (
+            "p.yaml",
+            "model: !!python/object/apply:os.getcwd []\n",
+            ", line 1: this is not YAML: could not determine a co",
+        ),
         ("p.yaml", "- m\n", ": there is no profile in it; the least is a `model`"),
         ("p.yaml", "", ": there is no profile in it"),
         ("p.yaml", "a: &a [*a]\n", "a profile has model"),
