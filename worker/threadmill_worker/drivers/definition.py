@@ -29,7 +29,10 @@ _ITS_OWN = {"id", "object", "created_at"}
 #: Where servers add to what they were sent: defaults of a tool, of a schema.
 _GROWS = {"tools", "tool_resources", "response_format"}
 
-_EMPTY: dict[str, dict[str, list[str]]] = {"code_interpreter": {"file_ids": []}, "file_search": {"vector_store_ids": []}}
+_EMPTY: dict[str, dict[str, list[str]]] = {
+    "code_interpreter": {"file_ids": []},
+    "file_search": {"vector_store_ids": []},
+}
 
 #: The fields that differ: what is there, what is wanted.
 Changes = dict[str, tuple[Any, Any]]
