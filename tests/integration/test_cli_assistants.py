@@ -8,6 +8,7 @@ import yaml
 
 from threadmill import Client, InvalidJob
 from threadmill.record import Applied
+from threadmill_worker.drivers import provisioning
 from threadmill_worker.provision import answer
 
 pytestmark = pytest.mark.integration
@@ -227,12 +228,12 @@ def test_a_mistake_is_told_in_one_line(cli, tmp_path, arguments, said):
     assert refused.stderr.startswith(f"threadmill: {said}")
 
 
-def test_a_wrong_key_is_told_in_one_line_without_it(cli, emulator):
-    emulator.faults(error_401=1)
-    refused = cli("apply", "support.yaml", "--endpoint", "keyed", "--yes", TEST_KEY="sk-wrong")
+@pytest.mark.emulated(api_key="sk-right-and-long-enough")
+def test_a_wrong_key_is_told_in_one_line_without_it(cli):
+    refused = cli("apply", "support.yaml", "--endpoint", "keyed", "--yes", TEST_KEY="sk-wrong-key-1234")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "; check the key in TEST_KEY" in refused.stderr
-    assert "sk-wrong" not in refused.stderr
+    assert "sk-wrong-key-1234" not in refused.stderr
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line(run_cli, make_settings, settings_as_environment):
@@ -250,7 +251,8 @@ def order(**fields):
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error_500", "malformed", "html"])
 @pytest.mark.parametrize("route", ["assistants.create", "assistants.modify", "assistants.list", "assistants.delete"])
-async def test_one_lost_reply_makes_no_second_assistant(emulator, settings, fault, route):
+async def test_one_lost_reply_makes_no_second_assistant(emulator, settings, monkeypatch, fault, route):
+    monkeypatch.setattr(provisioning, "_PAUSES_S", (0.01, 0.02))
     emulator.faults(**{fault: 1}, only=route, times=1)
     [created] = await answer(settings, "apply", "emulator", (), [order()])
     emulator.faults(**{fault: 1}, only=route, times=1)

@@ -7,7 +7,7 @@ last two as of the last time it was applied, or null. The answer is JSON.
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, get_args
 
 from threadmill.endpoint import Endpoint
@@ -101,10 +101,10 @@ async def _delete(server: Provisioning, assistant_id: str) -> dict[str, Any]:
     return {"outcome": "deleted" if await server.delete(assistant_id) else "gone already"}
 
 
-async def _tried(doing: Any, endpoint: Endpoint) -> dict[str, Any]:
+async def _tried(doing: Awaitable[dict[str, Any]], endpoint: Endpoint) -> dict[str, Any]:
     """One of several: what happened to it, or its error. The others go on."""
     try:
-        return dict(await doing)
+        return await doing
     except Troubled as error:
         return {"failure": _explained(error, endpoint)}
 

@@ -1,9 +1,9 @@
-"""`threadmill assistants`: profiles applied to servers as assistants, and assistants exported as profiles."""
+"""`threadmill assistants`: those a server has, exported as profiles, deleted. How they get there: applying.py."""
 
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,22 +12,16 @@ import typer
 from pydantic import ValidationError
 
 from threadmill.border import explain
-from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
+from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
+from threadmill.cli.applying import Yes, apply, remark
 from threadmill.cli.asking import ask_worker
-from threadmill.cli.differences import differences
 from threadmill.client import Client
-from threadmill.errors import InvalidProfile, SettingsError, ThreadmillError
+from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.profile import Profile
-from threadmill.profile_files import dump_profile, form_of, read_profiles
-from threadmill.record import Applied
-from threadmill.settings import CONFIG_NAME, Settings
+from threadmill.profile_files import dump_profile, form_of
 
 Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or a profile applied there.")]
 Assistants = Annotated[list[str], typer.Argument(metavar="ID|PROFILE...", help="Remote ids, or profiles applied.")]
-ProfileFile = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="TOML or YAML. Default: the settings' [profiles].")
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")]
 
 
 class AssistantNotFound(ThreadmillError, LookupError):
@@ -70,7 +64,7 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
             put(_line(each))
     for profile, id in profiles.items():
         if id not in {each["id"] for each in found}:
-            _remark(f"profile {profile} was applied to {id}, which is not listed by the server: apply it again")
+            remark(f"profile {profile} was applied to {id}, which is not listed by the server: apply it again")
 
 
 def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
@@ -85,48 +79,6 @@ def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = Fals
     made = f", made {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
     put(f"# {found['id']} of {name}{made}")
     put(dump_profile(_profile(found), "yaml").rstrip("\n"))
-
-
-def apply(
-    file: ProfileFile = None,
-    endpoint: Endpoint = None,
-    profile: Annotated[str | None, typer.Option(help="Only this one of them.")] = None,
-    yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make assistants on the server what their profiles say: create or update them, after showing what changes."""
-    client = Client()
-    name = client.settings.endpoint_name(endpoint)
-    stored = client.store.assistants()
-    orders = [
-        {"name": each, "profile": asked.model_dump(mode="json"), "id": at and at.id, "digest": at and at.digest}
-        for each, asked in _profiles(client.settings, file, profile).items()
-        for at in [stored.get((name, each))]
-    ]
-    plan = _provision("compare", name, orders)
-    for each in plan:
-        _show_plan(each, name)
-    pending = [each["name"] for each in plan if each["outcome"] != "unchanged"]
-    if dry_run or (pending and not yes and not sys.stdin.isatty()):
-        _report(plan, name, as_json, planned=True)
-        if not dry_run:
-            _remark("nothing was changed: off a terminal, --yes says that it shall be")
-        raise typer.Exit(Exit.OK if dry_run else Exit.USAGE)
-    if pending and not yes:
-        typer.confirm(f"Apply to {name}?", abort=True, err=True)
-    if pending:
-        done = {each["name"]: each for each in _provision("apply", name, [o for o in orders if o["name"] in pending])}
-        plan = [done.get(each["name"], each) for each in plan]
-    for each in plan:
-        if "failure" not in each:
-            applied = Applied(id=each["id"], applied_at=datetime.now(UTC), digest=each["digest"])
-            client.store.set_assistant(name, each["name"], applied)
-    _report(plan, name, as_json, planned=False)
-    where = f" --endpoint {endpoint}" if endpoint else ""
-    if any("failure" in each for each in plan):
-        raise typer.Exit(Exit.FAILED)
-    _remark(f"to use it: threadmill submit --profile {plan[0]['name']}{where} ...")
 
 
 def export(
@@ -146,15 +98,15 @@ def export(
     profile = _profile(found)
     text = dump_profile(profile, form)
     if profile.tool_resources:
-        _remark(f"tool_resources name files or vector stores of {name}: on another server, put its own in their place")
+        remark(f"tool_resources name files or vector stores of {name}: on another server, put its own in their place")
     for field, value in found["unknown"].items():
-        _remark(f"left out, since a profile has no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
+        remark(f"left out, since a profile has no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
     if out:
         try:
             out.write_bytes(text.encode())
         except OSError as error:
             raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
-        _remark(f"{found['id']} of {name} is written to {out}")
+        remark(f"{found['id']} of {name} is written to {out}")
     if as_json:
         put_json(profile.model_dump(mode="json", exclude_defaults=True))
     elif not out:
@@ -167,9 +119,9 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     name = client.settings.endpoint_name(endpoint)
     ids = {_id_of(client, name, each): each for each in assistants}
     for id, asked in ids.items():
-        _remark(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
+        remark(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
     if not yes and not sys.stdin.isatty():
-        _remark("nothing was deleted: off a terminal, --yes says that it shall be")
+        remark("nothing was deleted: off a terminal, --yes says that it shall be")
         raise typer.Exit(Exit.USAGE)
     if not yes:
         typer.confirm(f"Delete {len(ids)}?", abort=True, err=True)
@@ -184,23 +136,6 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
             put(f"{id}  {what.get('outcome') or what['failure']}")
     if any("failure" in what for what in outcomes.values()):
         raise typer.Exit(Exit.FAILED)
-
-
-def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mapping[str, Profile]:
-    profiles = read_profiles(file) if file else settings.profiles
-    source = str(file or CONFIG_NAME)
-    if not profiles:
-        raise SettingsError(f"there are no profiles in {source}: name a FILE, or add [profiles.NAME] to {CONFIG_NAME}")
-    if only is None:
-        return profiles
-    if only not in profiles:
-        raise SettingsError(f"there is no profile {only!r} in {source}; there is: {', '.join(profiles)}")
-    return {only: profiles[only]}
-
-
-def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ask_worker("provision", verb, endpoint, environment={}, stdin=json.dumps(orders))
-    return found
 
 
 def _id_of(client: Client, endpoint: str, asked: str) -> str:
@@ -226,29 +161,6 @@ def _profile(found: Mapping[str, Any]) -> Profile:
         raise InvalidProfile(f"assistant {found['id']} fits no profile: {explain(error)}; see it with --json") from None
 
 
-def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
-    if each["lost"]:
-        _remark(f"profile {each['name']} was applied to {each['lost']}, which is gone on the server")
-    if each["found"]:
-        _remark(f"{each['id']} carries the mark of profile {each['name']}: taken for its assistant")
-    if each["outcome"] != "unchanged":
-        what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
-        _remark(f"{each['name']}: {what} on {endpoint}")
-        for line in differences(each["changes"]):
-            err.print(line, soft_wrap=True)
-
-
-def _report(plan: Sequence[Mapping[str, Any]], endpoint: str, as_json: bool, *, planned: bool) -> None:
-    if as_json:
-        put_json([{"endpoint": endpoint, "planned": planned, **each} for each in plan])
-        return
-    for each in plan:
-        outcome = each.get("failure") or each["outcome"]
-        if planned and outcome != "unchanged":
-            outcome = f"would be {outcome}"
-        put(f"{each['name']}  {endpoint}  {each['id'] or '-'}  {outcome}")
-
-
 def _line(each: Mapping[str, Any]) -> str:
     profile, came_from = each["profile"], ", ".join(each["applied"])
     if not came_from and each["made_from"]:
@@ -256,7 +168,3 @@ def _line(each: Mapping[str, Any]) -> str:
     tools = [(tool.get("function") or {}).get("name") or tool.get("type") or "?" for tool in profile.get("tools", ())]
     columns = [each["id"], profile.get("name") or "-", profile.get("model") or "-", ", ".join(tools) or "no tools"]
     return "  ".join([*columns, f"profile {came_from}" if came_from else "-"])
-
-
-def _remark(text: str) -> None:
-    err.print(text, soft_wrap=True, markup=False)

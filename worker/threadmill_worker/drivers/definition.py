@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
 _ITS_OWN = {"id", "object", "created_at"}
 
 #: Where servers add to what they were sent: defaults of a tool, of a schema.
-_GROWS = {"tools", "tool_resources", "response_format"}
+_GROWS = {"tools", "response_format"}
 
 _EMPTY: dict[str, dict[str, list[str]]] = {
     "code_interpreter": {"file_ids": []},
