@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, get_args
 
 from threadmill.endpoint import Endpoint
-from threadmill.errors import SettingsError
+from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.message import FileTool
 from threadmill.profile import Profile
 from threadmill.result import FailureKind
@@ -139,7 +139,7 @@ def main() -> int:
         settings = Settings.load()
         orders = json.load(sys.stdin) if verb in ("compare", "apply") else []
         found = asyncio.run(answer(settings, verb, name, ids, orders))
-    except SettingsError as error:
+    except ThreadmillError as error:
         found = {"error": str(error)}
     except Troubled as error:
         found = {"error": f"endpoint {name!r}: {_explained(error, settings.endpoints[name])}"}
