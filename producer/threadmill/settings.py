@@ -31,7 +31,7 @@ from pydantic_settings import (
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.profile import Profile
+from threadmill.profile import Profile, ProfileName
 
 CONFIG_NAME = "threadmill.toml"
 
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     default_endpoint: str | None = None
     endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
-    profiles: dict[str, Profile] = {}
+    profiles: dict[ProfileName, Profile] = {}
     tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
