@@ -8,6 +8,7 @@ from typing import Any
 
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
+from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.transcript import read_transcript
 from threadmill_worker.views import Gone, Refused, Trouble
@@ -19,7 +20,7 @@ async def transcript(settings: Settings, name: str, thread: str) -> dict[str, An
     settings.require_key(name)
     client = connect(endpoint)
     try:
-        found = await read_transcript(client, endpoint, thread)
+        found = await read_transcript(Api(client, endpoint), thread)
     finally:
         await client.close()
     if isinstance(found, Gone):

@@ -8,7 +8,10 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id, parse
 from threadmill_worker.drivers.connection import Client, api_key
 
 _PAGE = 100
-_PAGES = 20  # a server that ignores `after` would send the same page for ever
+_PAGES = 20
+
+#: Entries that `pages` reads at most.
+MOST_ENTRIES = _PAGE * _PAGES
 
 
 class Reply(NamedTuple):
@@ -35,15 +38,17 @@ class Api:
         return _data((await self.ask(call)).body)
 
     async def pages(self, call: Callable[..., Awaitable[Any]], **query: Any) -> AsyncIterator[dict[str, Any]]:
-        """The entries of all pages of a list."""
-        for _ in range(_PAGES):
+        """The entries of all pages of a list, each once: a server that ignores `after` sends the first for ever."""
+        seen: set[str] = set()
+        while len(seen) < MOST_ENTRIES:
             body = (await self.ask(call(limit=_PAGE, **query))).body
-            page = _data(body)
-            for entry in page:
+            page = {parse_id(entry): entry for entry in _data(body)}
+            for entry in (page[each] for each in page if each not in seen):
                 yield entry
-            if not body.get("has_more") or not page:
+            if not body.get("has_more") or page.keys() <= seen:
                 return
-            query["after"] = parse_id(page[-1])
+            seen |= page.keys()
+            query["after"] = list(page)[-1]
 
 
 def _data(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, Azure's classic one, the emulator."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, assert_never, cast
@@ -199,7 +199,8 @@ class AssistantsDriver:
         """The run's messages. Some servers name no run: theirs are those after the last of ours."""
         blocks: list[dict[str, Any]] = []
         query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
-        async for message in self._messages(thread, **query):
+        list_messages = self._threads.messages.with_raw_response.list
+        async for message in self._api.pages(list_messages, thread_id=thread, order="asc", **query):
             if is_answer(message, run_id):
                 blocks += blocks_of(message)
             elif message.get("run_id") is None and message.get("role") == "user":
@@ -226,7 +227,8 @@ class AssistantsDriver:
             case Intent.CREATE_STORE:
                 return await self._files.find_store()
             case Intent.ADD_MESSAGE:
-                async for message in self._messages(thread):
+                newest = self._threads.messages.with_raw_response.list(thread, order="desc", limit=100)
+                for message in await self._api.entries(newest):
                     if is_marked(message, self._order.mark, f"message-{progress.messages_sent}"):
                         return MessageAdded()
                 return NothingFound()
@@ -239,10 +241,6 @@ class AssistantsDriver:
                 return await self._look(thread, progress.run.id) if progress.run else NothingFound()
             case _:
                 assert_never(intent)
-
-    def _messages(self, thread: str, **filters: str) -> AsyncIterator[dict[str, Any]]:
-        """The thread's messages, oldest first."""
-        return self._api.pages(self._threads.messages.with_raw_response.list, thread_id=thread, order="asc", **filters)
 
     async def _run(self, call: Awaitable[Any]) -> RunView:
         return _run_of(await self._api.ask(call))
