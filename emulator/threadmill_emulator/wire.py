@@ -152,37 +152,6 @@ class CreateMessage(Body):
     metadata: Metadata | None = None
 
 
-class CodeInterpreterResources(Body):
-    file_ids: list[str] = Field([], max_length=20)
-
-
-class VectorStoreHelper(Body):
-    file_ids: list[str] = []
-    chunking_strategy: dict[str, Any] | None = None
-    metadata: Metadata | None = None
-
-
-class FileSearchResources(Body):
-    vector_store_ids: list[str] | None = Field(None, max_length=1)
-    vector_stores: list[VectorStoreHelper] | None = Field(None, max_length=1)
-
-
-class ToolResources(Body):
-    code_interpreter: CodeInterpreterResources | None = None
-    file_search: FileSearchResources | None = None
-
-
-class CreateThread(Body):
-    messages: list[CreateMessage] | None = Field(None, max_length=32)
-    metadata: Metadata | None = None
-    tool_resources: ToolResources | None = None
-
-
-class ModifyThread(Body):
-    metadata: Metadata | None = None
-    tool_resources: ToolResources | None = None
-
-
 class Modify(Body):
     """All that may be changed on a message or a run."""
 
