@@ -23,8 +23,8 @@ from threadmill_worker.views import ENDED
 
 log = structlog.get_logger(__name__)
 
-#: Between two reads: deltas gather meanwhile, and are read together.
-READ_PAUSE_S = 0.1
+#: Between two reads: deltas gather meanwhile, and are read together; all streams at the same moments.
+READ_PAUSE_S = 0.2
 
 #: Between two looks at a run whose stream lives.
 RARELY_S = 10.0
@@ -62,8 +62,8 @@ class EventStream:
         """What asks for a stream, for the SDK's methods that start a run or let it go on; nothing if none is to be."""
         if self._room is None or self._room.left < 1:
             return {}
-        # A run may think for longer than a reply may take.
-        timeout = httpx2.Timeout(self._endpoint.request_timeout_s, read=self._endpoint.run_limit_s)
+        # A run may be silent for long, looks tell of a dead one; and to keep that time would cost as much as to read.
+        timeout = httpx2.Timeout(self._endpoint.request_timeout_s, read=None)
         return {"stream": True, "timeout": timeout}
 
     async def open(self, call: AbstractAsyncContextManager[AsyncAPIResponse[Any]]) -> Reply:
@@ -126,7 +126,7 @@ class EventStream:
                         self._take(frame, begun)
                     if not self.lives:
                         break
-                    await asyncio.sleep(0 if len(chunk) >= _FULL else READ_PAUSE_S)
+                    await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
                 self._news.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_END_S):
@@ -156,3 +156,21 @@ class EventStream:
 
     def _without_secret(self, data: bytes) -> bytes:
         return data.replace(self._secret, b"[key]") if self._secret else data
+
+
+async def _rest(pause_s: float, socket: asyncio.ReadTransport | None) -> None:
+    """Lets bytes gather in the kernel: to be woken by each delta would cost more than all the rest."""
+    if pause_s == 0 or socket is None:
+        await asyncio.sleep(pause_s)
+        return
+    socket.pause_reading()
+    await asyncio.sleep(pause_s - asyncio.get_running_loop().time() % pause_s)
+    socket.resume_reading()
+
+
+def socket_of(response: AsyncAPIResponse[Any]) -> asyncio.ReadTransport | None:
+    """What a response is read from; None once it has ended, or if an SDK to come hides it: then reading costs more."""
+    inside: Any = response.http_response
+    for name in ("stream", "_stream", "_aiohttp_response", "connection", "transport"):
+        inside = getattr(inside, name, None)
+    return inside if isinstance(inside, asyncio.ReadTransport) else None
