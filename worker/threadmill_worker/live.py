@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from redis.exceptions import RedisError
 
 from threadmill.events import EventKind
 
@@ -207,9 +206,11 @@ class Live:
 
     async def _run(self) -> None:
         try:
-            while any(feed.due() for feed in self._feeds.values()):
+            while True:
                 await asyncio.sleep(PAUSE_S)
                 await self._send(self._feeds)
+                if not any(feed.due() for feed in self._feeds.values()):
+                    return
         finally:
             self._task = None
 
@@ -222,8 +223,8 @@ class Live:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     published = await self._publish({job_id: news for job_id, (_, news) in due.items()})
-            except (TimeoutError, OSError, RedisError) as error:
-                log.debug("not published", reason=str(error))
+            except Exception as error:  # whatever it is, no job is to suffer from it; for Redis the heartbeat warns
+                log.debug("not published", reason=repr(error))
                 return False
             for job_id, ids in published.items():
                 feed, news = due[job_id]

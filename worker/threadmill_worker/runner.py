@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -90,11 +91,10 @@ class Attempt:
     async def see_through(self) -> JobResult:
         """To the end of the job. Raises LeaseLost; CancelledError leaves the job at its saved place."""
         self._task = asyncio.current_task()
-        try:
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._server.feed.close)
+            closing.push_async_callback(self._server.driver.close)
             return await self._see_through()
-        finally:
-            await self._server.driver.close()
-            await self._server.feed.close()
 
     async def _see_through(self) -> JobResult:
         while True:

@@ -1,10 +1,11 @@
 """The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, Azure's classic one, the emulator."""
 
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, assert_never, cast
+from functools import partial
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 import openai
@@ -49,7 +50,7 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction
 from threadmill_worker.drivers.files import Files
 from threadmill_worker.drivers.marks import is_marked
-from threadmill_worker.drivers.streaming import RARELY_S, EventStream
+from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
@@ -133,7 +134,7 @@ class AssistantsDriver:
                 return MessageAdded()
             case StartRun(ordinal):
                 run_body = self._requests.run(ordinal, progress, self._time_note())
-                return self._run_of(await self._begin(self._runs.create(thread, **run_body, **self._stream.options)))
+                return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
             case Look(run_id):
                 return await self._look(thread, run_id)
             case Settle(intent):
@@ -174,8 +175,8 @@ class AssistantsDriver:
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
         run_body = self._requests.run(run, progress, self._time_note())
-        begin: Any = self._threads.with_streaming_response.create_and_run
-        reply = await self._begin(begin(thread=cast(Any, body), **run_body, **self._stream.options))
+        create_and_run: Any = self._threads.with_streaming_response.create_and_run
+        reply = await self._begin(partial(create_and_run, thread=body, **run_body))
         thread_id = reply.body.get("thread_id")
         if not isinstance(thread_id, str):
             raise NotTheApi("the reply names no thread")
@@ -188,8 +189,7 @@ class AssistantsDriver:
         listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
         try:
             submit = self._runs.submit_tool_outputs
-            call = submit(run_id, thread_id=thread, tool_outputs=cast(Any, listed), **self._stream.options)
-            return self._run_of(await self._begin(call))
+            return self._run_of(await self._begin(partial(submit, run_id, thread_id=thread, tool_outputs=listed)))
         except (openai.BadRequestError, openai.NotFoundError):
             # Too late, or taken in before: the run tells. If it still waits for them, they were refused.
             run = await self._look(thread, run_id)
@@ -253,10 +253,10 @@ class AssistantsDriver:
         """The thread's messages, oldest first."""
         return self._api.pages(self._threads.messages.with_raw_response.list, thread_id=thread, order="asc", **filters)
 
-    async def _begin(self, call: AbstractAsyncContextManager[Any]) -> Reply:
+    async def _begin(self, start: Start) -> Reply:
         """Starts a run, or lets it go on; its events are read if the job asked for that."""
         self._api.calls += 1
-        return await self._stream.open(call)
+        return await self._stream.open(start)
 
     async def _run(self, call: Awaitable[Any]) -> RunView:
         return self._run_of(await self._api.ask(call))

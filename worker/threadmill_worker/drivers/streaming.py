@@ -5,7 +5,7 @@ on beside it, and a look follows each of them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any, cast
 
@@ -38,6 +38,10 @@ _END_S = 1.0
 _MOVED = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
 
 
+#: Makes a call of the SDK.
+Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
+
+
 class Room:
     """How many more streams an endpoint may have: each holds a connection for as long as its run lasts."""
 
@@ -57,33 +61,24 @@ class EventStream:
         self._task: asyncio.Task[None] | None = None
         self.lives = False  #: and has told nothing that calls for a look
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What asks for a stream, for the SDK's methods that start a run or let it go on; nothing if none is to be."""
-        if self._room is None or self._room.left < 1:
-            return {}
-        # A run may be silent for long, looks tell of a dead one; and to keep that time would cost as much as to read.
-        timeout = httpx2.Timeout(self._endpoint.request_timeout_s, read=None)
-        return {"stream": True, "timeout": timeout}
+    async def open(self, start: Start) -> Reply:
+        """The run that the call starts, or lets go on; if its events come as a stream, they are read on from there.
 
-    async def open(self, call: AbstractAsyncContextManager[AsyncAPIResponse[Any]]) -> Reply:
-        """The run that the call started, or let go on; if its events come as a stream, they are read on from there.
-
-        `call`: one of the SDK's `with_streaming_response`. Raises NotTheApi, openai.OpenAIError.
+        `start`: one of the SDK's `with_streaming_response`, to be called with what asks for a stream. Raises NotTheApi,
+        openai.OpenAIError.
         """
         await self.close()
         self._news.clear()
         begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._listen(call, begun), name="stream")
+        self._task = asyncio.create_task(self._listen(start, begun), name="stream")
         try:
             async with asyncio.timeout(self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s):
                 return await begun
         except TimeoutError:
-            await self.close()
             raise NotTheApi("the stream told of no run in time") from None
-        except BaseException:
-            await self.close()
-            raise
+        finally:
+            if not begun.done() or begun.cancelled():
+                await self.close()
 
     async def stirred(self) -> None:
         """See Driver.stirred."""
@@ -97,11 +92,21 @@ class EventStream:
             task.cancel()
             await asyncio.wait((task,))
 
-    async def _listen(
-        self, call: AbstractAsyncContextManager[AsyncAPIResponse[Any]], begun: "asyncio.Future[Reply]"
-    ) -> None:
+    def _options(self) -> dict[str, Any]:
+        if self._room is None or self._room.left < 1:
+            return {}
+        # No limit between two reads: a run may be silent for long, looks tell of a dead one, and aiohttp sets such a
+        # timer anew for all that comes.
+        patience_s = self._endpoint.request_timeout_s
+        connect_s = self._endpoint.connect_timeout_s
+        return {
+            "stream": True,
+            "timeout": httpx2.Timeout(connect=connect_s, read=None, write=patience_s, pool=patience_s),
+        }
+
+    async def _listen(self, start: Start, begun: "asyncio.Future[Reply]") -> None:
         try:
-            async with call as response:
+            async with start(**self._options()) as response:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
                     await self._read(response, begun)
                 else:
