@@ -141,11 +141,8 @@ class Progress:
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":
-        """As saved; but how long the server has been in trouble counts from when we are back to see it.
-
-        And the next look is due: when it was to be may have hung on a stream that ended with the worker.
-        """
-        return replace(_ADAPTER.validate_json(data), trouble_since=None, look_at=0.0)
+        """As saved; but how long the server has been in trouble counts from when we are back to see it."""
+        return replace(_ADAPTER.validate_json(data), trouble_since=None)
 
 
 _ADAPTER = TypeAdapter(Progress)

@@ -81,6 +81,8 @@ class Attempt:
         self._sleep = sleep
         self._progress = Progress.from_json(record.progress) if record.progress else begin(record, server.wants)
         self._saved = self._progress if record.progress else None
+        if record.job.stream:  # the stream that made looks rare ended with the worker that read it
+            self._progress = replace(self._progress, look_at=0.0)
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
