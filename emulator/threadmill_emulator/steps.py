@@ -14,7 +14,8 @@ CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 
 def step_objects(run: Run, messages: Iterable[Message], now: float, with_content: bool = False) -> list[Object]:
     """A run's steps, oldest first, as far as they have begun. `messages` are those on the thread."""
-    steps = [round_step(run, asked) for asked in run.rounds]
+    broken_off = [run.coming] if run.coming and run.halted is not None else []
+    steps = [round_step(run, asked) for asked in run.rounds + broken_off]
     if run.work:
         stopped = now if run.halted is None else run.halted
         begun = [step for step in run.work.steps if step.began <= stopped]
@@ -26,6 +27,8 @@ def round_step(run: Run, asked: Round) -> Object:
     calls = [call_object(call, output=call.output) for call in asked.calls]
     ended = run.ended if asked.answered is None else asked.answered
     status = "completed" if asked.answered is not None else _status(run)
+    if run.status in ("completed", "incomplete") and asked.answered is None:
+        status = "cancelled"  # a cancelled run may yet complete: without these calls
     return _step(run, asked.step_id, asked.begun, status, ended, {"type": "tool_calls", "tool_calls": calls})
 
 

@@ -24,7 +24,7 @@ class EventStream(Response):
         super().__init__(headers={"Cache-Control": "no-cache"})
         del self.headers["content-length"]
         self._world, self._thread, self._transcript = world, thread, transcript
-        #: What of it can be said at once, for a fault that cuts answers off.
+        #: What a fault that cuts answers off has to cut.
         self.body = b"event: thread.run.created\ndata: {"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -33,7 +33,8 @@ class Transcript:
         self._run, self._prepare, self._with_content = run, prepare, with_content
         self._frames: deque[tuple[float, bytes]] = deque()
         self._unsaid: list[tuple[float, bytes]] = []  #: struck out while the run is being cancelled
-        self._deltas = 0
+        self._deltas, self._answer_told = 0, False
+        self._since = 0.0  #: the moment of the last change; what was said of it stands, however late it is told
         self.over = False  #: nothing more will come
         self.closing = DONE
         self.dropped = False
@@ -62,12 +63,18 @@ class Transcript:
     def changed(self, at: float) -> None:
         """The run's status is another since `at`."""
         run = self._run
+        at = self._since = max(at, self._since)
         later = [each for each in self._frames if each[0] > at]
         while self._frames and self._frames[-1][0] > at:
             self._frames.pop()
         match run.status:
             case "completed" | "incomplete":
-                self._frames.extend((at, each) for _, each in self._unsaid + later)
+                if run.coming:  # cancelled while it wrote them, and yet it came to an end
+                    self._step_ended(at, round_step(run, run.coming))
+                else:
+                    self._frames.extend((at, each) for _, each in self._unsaid + later)
+                if not self._answer_told:
+                    self._tell_answer(self._prepare())
                 self._end(at)
             case "failed" | "cancelled" | "expired":
                 self._break_off(at)
@@ -75,10 +82,10 @@ class Transcript:
             case status:
                 self._unsaid += later
                 self.say(at, f"thread.run.{status if status in STATUSES else 'in_progress'}", run_object(run))
-                if run.coming:
+                if run.coming and status == "in_progress":
                     self._tell_calls(run.coming, *run.leg)
                 elif run.is_answering:
-                    self._tell_work(self._prepare())
+                    self._tell_answer(self._prepare())
                 self.over = status == "requires_action"
                 if self.over and "stream_late_completed" in run.script.quirks:
                     self.say(at, "thread.run.completed", run_object(run))
@@ -109,7 +116,8 @@ class Transcript:
             ]
         self._step_deltas(step["id"], parts, begins, ends)
 
-    def _tell_work(self, work: Work) -> None:
+    def _tell_answer(self, work: Work) -> None:
+        self._answer_told = True
         for step in work.steps:
             self._tell_server_step(step)
         for message in work.messages:
@@ -133,7 +141,7 @@ class Transcript:
 
     def _tell_message(self, message: Message) -> None:
         run, ended = self._run, message.created if message.ended is None else message.ended
-        message.incomplete_reason = "max_tokens" if run.script.ends == "incomplete" else None
+        message.incomplete_reason = "max_tokens" if "incomplete" in (run.status, run.script.ends) else None
         whole = message_object(message, run.script.quirks)
         open_ = {"status": "in_progress", "incomplete_details": None, "completed_at": None, "incomplete_at": None}
         begun = whole | open_ | {"content": []}

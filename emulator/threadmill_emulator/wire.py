@@ -93,6 +93,17 @@ Content = Annotated[
 ]
 
 
+def blocks(content: str | list[TextPart | ImageUrlPart | ImageFilePart]) -> list[dict[str, Any]]:
+    """The content of a message as a message object shows it."""
+    parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
+    return [
+        {"type": "text", "text": {"value": part.text, "annotations": []}}
+        if isinstance(part, TextPart)
+        else part.model_dump()
+        for part in parts
+    ]
+
+
 class CodeInterpreter(Body):
     type: Literal["code_interpreter"]
 

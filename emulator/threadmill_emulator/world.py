@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from threadmill_emulator import resources, wire
 from threadmill_emulator.contents import Sources
@@ -126,7 +125,8 @@ class World:
                 del self.active[thread.id]
                 self.stats.run_ended(run, run.status)
                 if run.watch:
-                    run.watch(run.ended or run.created)
+                    run.watch(self.clock() if run.ended is None else run.ended)
+                    run.watch = None
 
     def prepare(self, thread: Thread, run: Run) -> Work:
         """What the run makes on its last stretch; thought out once."""
@@ -180,22 +180,11 @@ class World:
                 thread.id,
                 self.clock(),
                 body.role,
-                _stored(body.content),
+                wire.blocks(body.content),
                 attachments=attachments,
                 metadata=body.metadata or {},
             )
         )
-
-
-def _stored(content: str | list[Any]) -> list[Block]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": {"value": content, "annotations": []}}]
-    return [
-        {"type": "text", "text": {"value": part.text, "annotations": []}}
-        if isinstance(part, wire.TextPart)
-        else part.model_dump()
-        for part in content
-    ]
 
 
 def _reply(run: Run, content: list[Block]) -> Message:

@@ -18,6 +18,7 @@ pytestmark = [
 ]
 
 CONTENT: Any = "step_details.tool_calls[*].file_search.results[*].content"
+AGAIN: Any = [{"role": "user", "content": "[[scenario=citations]]Where do herons nest?"}]
 HERONS = b"Herons eat fish. Herons nest in trees. Storks nest on roofs."
 FROGS = "Frogs fear herons. 青蛙怕蒼鷺。".encode()
 
@@ -122,6 +123,11 @@ def test_the_text_of_the_results_comes_on_request(client: OpenAI):
     assert result.content[0].text == "Herons nest in trees."
     again = steps.retrieve(with_text.id, thread_id=run.thread_id, run_id=run.id, include=[CONTENT])
     assert again == with_text
+    streamed = client.beta.threads.runs.create(
+        run.thread_id, assistant_id=assistant.id, include=[CONTENT], stream=True, additional_messages=AGAIN
+    )
+    told = [event.data for event in streamed if event.event == "thread.run.step.completed"]
+    assert told[0].step_details.tool_calls[0].file_search == with_text.step_details.tool_calls[0].file_search
     with pytest.raises(openai.BadRequestError, match="Supported values are: 'step_details"):
         steps.list(run.id, thread_id=run.thread_id, extra_query={"include[]": "everything"})
 

@@ -204,6 +204,21 @@ def test_a_run_that_expires_in_the_middle(client: OpenAI):
     assert names(events)[-3:] == ["thread.message.incomplete", "thread.run.step.expired", "thread.run.expired"]
 
 
+def test_outputs_taken_too_late(client: OpenAI):
+    run = told(client, "[[scenario=late_expiry expires_s=0.2]]x")[-1].data
+    time.sleep(0.2)  # the emulator goes by the clock, and says nothing when it comes to pass
+    events = list(submit(client, run, stream=True))
+    assert names(events) == ["thread.run.step.completed", "thread.run.queued", "thread.run.expired"]
+
+
+def test_a_stream_ends_with_its_thread(client: OpenAI):
+    thread = client.beta.threads.create(**asked("x"))
+    for event in client.beta.threads.runs.create(thread.id, assistant_id="asst_stuck", stream=True):
+        if event.event == "thread.run.in_progress":
+            client.beta.threads.delete(thread.id)
+    assert event.event == "thread.run.in_progress"
+
+
 def test_a_client_that_leaves_does_not_stop_the_run(client: OpenAI):
     thread = client.beta.threads.create(**asked("[[scenario=echo run_s=0.5]]hello there"))
     with client.beta.threads.runs.create(thread.id, assistant_id="asst_echo", stream=True) as stream:
