@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ThreadNotFound,
         WaitTimeout,
     )
+    from threadmill.events import Event, EventKind
     from threadmill.job import PromptJob
     from threadmill.message import FileInput, Message
     from threadmill.record import JobRecord, KeptThread
@@ -37,6 +38,7 @@ _HOME = {
         "ThreadmillError",
         "WaitTimeout",
     ),
+    "events": ("Event", "EventKind"),
     "job": ("PromptJob",),
     "message": ("FileInput", "Message"),
     "record": ("JobRecord", "KeptThread"),
@@ -49,6 +51,8 @@ __all__ = [
     "Artifact",
     "Citation",
     "Client",
+    "Event",
+    "EventKind",
     "Failure",
     "FailureKind",
     "FileInput",

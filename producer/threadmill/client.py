@@ -6,7 +6,7 @@ print(handle.wait(timeout_s=600).text)
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
+from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
@@ -41,6 +42,10 @@ class JobHandle:
     def wait(self, timeout_s: float | None = None) -> JobResult:
         """Blocks until the job has ended; a failed job is a result too. Raises WaitTimeout."""
         return self._client.wait(self.id, timeout_s)
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """What happens to it, as it happens, until it has ended: see `Client.follow`."""
+        return self._client.follow(self.id, timeout_s)
 
     def cancel(self) -> JobState:
         return self._client.cancel(self.id)
@@ -144,6 +149,14 @@ class Client:
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
         """Blocks until the job has ended. Raises WaitTimeout, JobNotFound."""
         return self.store.wait(job_id, timeout_s)
+
+    def follow(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
+        """What happened to the job so far, and what happens until it has ended: changes of state, runs, tool calls,
+        and for a job with `stream` its text as it is written. It may be joined late, and left without harm.
+
+        Bears Redis being away for the settings' `redis_patience_s`. Raises WaitTimeout, JobNotFound.
+        """
+        return self.store.events(job_id, timeout_s)
 
     def cancel(self, job_id: str) -> JobState:
         """Stops a job. A queued one ends at once; a running one when its worker has stopped the remote run."""

@@ -2,6 +2,8 @@
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
+PREFIX:job:ID:live     stream  what happens while it runs, for its followers: events.py
+PREFIX:job:ID:followed string  somebody follows it; lapses soon unless renewed
 PREFIX:jobs:STATE      zset    job ids by the moment they came into that state
 PREFIX:key:KEY         string  idempotency key -> job id
 PREFIX:leases          zset    running jobs by the moment their lease lapses
@@ -35,6 +37,12 @@ class Keys:
 
     def events(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}:events"
+
+    def live(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:live"
+
+    def followed(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:followed"
 
     def jobs(self, state: JobState) -> str:
         return f"{self.prefix}:jobs:{state}"

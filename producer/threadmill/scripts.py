@@ -123,7 +123,8 @@ return claimed
 """
 )
 
-#: owner, lease in seconds, ids... -> [id, 'lost' | 'cancel', ...]; a held job that is left alone is not named
+#: owner, lease in seconds, ids... -> [id, 'lost' | 'cancel' | 'followed', ...]; a held job of which there is no
+#: news is not named, one that is both is to be cancelled
 RENEW = (
     PRELUDE
     + """
@@ -140,6 +141,9 @@ for i = 4, #ARGV do
     if cancel then
       table.insert(news, id)
       table.insert(news, 'cancel')
+    elseif redis.call('EXISTS', key('job', id, 'followed')) == 1 then
+      table.insert(news, id)
+      table.insert(news, 'followed')
     end
   end
 end
@@ -224,7 +228,7 @@ redis.call('HDEL', record, 'progress', 'cancel_requested')
 drop_lease(id)
 move(id, from, to)
 redis.call('EXPIRE', record, ttl)
-redis.call('EXPIRE', key('job', id, 'events'), ttl)
+for _, part in ipairs({'events', 'live'}) do redis.call('EXPIRE', key('job', id, part), ttl) end
 if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
@@ -264,7 +268,7 @@ if state ~= 'failed' and state ~= 'cancelled' then return state or 'missing' end
 redis.call('HSET', key('job', id), 'history', (history and (history .. '\\n') or '') .. result)
 redis.call('HDEL', key('job', id), 'result', 'finished_at', 'started_at')
 redis.call('HSET', key('job', id), 'attempts', 0)
-redis.call('DEL', ARGV[3])
+redis.call('DEL', ARGV[3], key('job', id, 'live'))
 if turn then join(id, turn) end
 move(id, state, 'queued')
 keep(id)

@@ -15,6 +15,7 @@ from redis.commands.core import Script
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.record import Applied, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
@@ -26,6 +27,12 @@ _BLOCK_S = 5.0
 #: Between two tries of a reader while Redis is away: doubles from the first to the longest.
 _PAUSE_FIRST_S = 0.1
 _PAUSE_LONGEST_S = 2.0
+
+#: Who follows a job says so for this long, and again in time.
+_FOLLOWED_S = 10
+
+#: Entries of a stream read in one go.
+_AT_ONCE = 1000
 
 _T = TypeVar("_T")
 
@@ -121,8 +128,10 @@ class Store:
             left = min(_BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
-            for entry in self._patiently(partial(self._read, self._keys.events(job_id), seen, left), stop_at):
-                seen = entry[0]
+            for _, entry_id, _ in self._patiently(
+                partial(self._read, {self._keys.events(job_id): seen}, left), stop_at
+            ):
+                seen = entry_id
             record = self._patiently(partial(self.get, job_id), stop_at)
         return record.result
 
@@ -139,14 +148,45 @@ class Store:
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
-    def _read(self, stream: str, after: str, block_s: float) -> list[tuple[str, dict[str, str]]]:
+    def _read(self, after: dict[str, str], block_s: float) -> list[tuple[str, str, dict[str, str]]]:
+        """What each of these streams has after an entry: the stream, the entry's id, its fields."""
         block_ms = max(1, int(block_s * 1000))
         with self._reaching():
-            replies = cast(Any, self._redis.xread({stream: after}, count=1000, block=block_ms))
+            replies = cast(Any, self._redis.xread(cast(Any, after), count=_AT_ONCE, block=block_ms))
         if isinstance(replies, dict):  # RESP3
-            replies = list(replies.items())
-            return [entry for _, chunks in replies for chunk in chunks for entry in chunk]
-        return [entry for _, entries in replies for entry in entries]
+            chunked = [(stream, entry) for stream, chunks in replies.items() for chunk in chunks for entry in chunk]
+        else:
+            chunked = [(stream, entry) for stream, entries in replies for entry in entries]
+        return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
+
+    def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
+        """What happened to the job so far, and what happens until it has ended. Raises WaitTimeout, JobNotFound."""
+        stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        states, live = self._keys.events(job_id), self._keys.live(job_id)
+        record, story = self.get(job_id), Story()
+        seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
+        while True:
+            if record.result is None and time.monotonic() >= renew_at:
+                self._patiently(partial(self._follow, job_id), stop_at)
+                renew_at = time.monotonic() + _FOLLOWED_S / 3
+            left = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
+            entries = self._patiently(partial(self._read, seen, 0 if record.result else left), stop_at)
+            # By their moments, which are Redis' own; of one moment, the change of state came last.
+            for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
+                seen[stream] = entry_id
+                yield from story.take(entry_id, fields)
+            if record.result is not None and not entries:
+                yield from story.end(record.result)
+                return
+            if not entries or any(stream == states for stream, _, _ in entries):
+                record = self._patiently(partial(self.get, job_id), stop_at)
+            if record.result is None and left <= 0:
+                raise WaitTimeout(job_id, timeout_s or 0)
+
+    def _follow(self, job_id: str) -> None:
+        """Lets the job's worker know that somebody follows."""
+        with self._reaching():
+            self._redis.set(self._keys.followed(job_id), 1, ex=_FOLLOWED_S)
 
     def cancel(self, job_id: str) -> tuple[JobState, str | None]:
         """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now.
@@ -199,8 +239,8 @@ class Store:
 
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
-        entries = self._patiently(partial(self._read, self._keys.batch_done(batch), after, block_s))
-        return [Finished(cursor, fields["job"], JobState(fields["state"])) for cursor, fields in entries]
+        entries = self._patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
+        return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]
 
     def threads(self) -> list[KeptThread]:
         """The kept threads, those used last first."""
@@ -277,3 +317,8 @@ class Store:
         with self._reaching():
             announced = cast(dict[str, str], self._redis.hgetall(self._keys.workers))
         return [Worker.model_validate_json(worker) for worker in announced.values()]
+
+
+def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), is_state, int(number)

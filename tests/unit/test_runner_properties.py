@@ -113,6 +113,12 @@ class World:
                 self.server.threads.pop(progress.thread_id or "", None)
         return view
 
+    async def stirred(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
         assert call.arguments not in self.journaled, "a finished tool call runs again"
         self.executed[call.arguments] += 1

@@ -6,9 +6,10 @@ Every step on a job is one atomic script (threadmill/scripts.py) and is repeated
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, cast
 
 import redis.asyncio
@@ -21,6 +22,7 @@ from threadmill.job import PromptJob
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
+from threadmill_worker.live import Due
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.retry import while_redis_is_away
 
@@ -34,6 +36,9 @@ _REFUSAL_KEPT = timedelta(days=1)
 
 #: Entries read from Redis in one go.
 _AT_ONCE = 500
+
+#: Entries of what is told of a job while it runs: the newest.
+_LIVE_ENTRIES = 2000
 
 _HAND_BACK_PATIENCE_S = 3.0
 
@@ -110,7 +115,7 @@ class Ledger:
         return JobRecord.read(job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
 
     async def renew(self, job_ids: Iterable[str]) -> dict[str, str]:
-        """Renews our leases in one step; tells which jobs are `lost` to others, which their owner wants to `cancel`."""
+        """Renews our leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`."""
         news = await self._renew(args=[self._prefix, self.owner, self._settings.lease_s, *job_ids])
         return dict(zip(news[::2], news[1::2], strict=True))
 
@@ -282,6 +287,28 @@ class Ledger:
         for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
             if Worker.model_validate_json(announced).seen_at < oldest:
                 await self._redis.hdel(self._keys.workers, name)
+
+    async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:
+        """Tells followers what is due of jobs, in one round trip; gives the ids of the entries, by job.
+
+        Not repeated while Redis is away. Jobs of which Redis took in nothing are left out.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id, news in due.items():
+                stream = self._keys.live(job_id)
+                for entry in news.entries:
+                    pipe.xadd(stream, cast(Any, entry), maxlen=_LIVE_ENTRIES, approximate=True)
+                if news.superseded:
+                    pipe.xdel(stream, *news.superseded)
+                if news.is_first:  # FINISH sets it anew, but may come before this
+                    pipe.expire(stream, self._settings.failed_ttl_s)
+            replies = iter(await pipe.execute(raise_on_error=False))
+        taken = {job_id: list(islice(replies, news.commands)) for job_id, news in due.items()}
+        return {
+            job_id: own[: len(due[job_id].entries)]
+            for job_id, own in taken.items()
+            if not any(isinstance(reply, Exception) for reply in own)
+        }
 
     async def close(self) -> None:
         await self._redis.aclose()

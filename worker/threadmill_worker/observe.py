@@ -37,6 +37,7 @@ from threadmill_worker.views import (
     Refused,
     RunView,
     StepsRead,
+    Stirred,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
@@ -57,7 +58,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
     """The progress after `action` showed `view`."""
     if isinstance(view, Refused | NotDone | InDoubt | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
-    if not isinstance(view, NothingFound | Unlocked):  # which follow trouble and are no sign of better times
+    if not isinstance(view, NothingFound | Unlocked | Stirred):  # which are no sign of better times
         progress = replace(progress, troubles=0, trouble_since=None, wait_until=0.0)
     match view:
         case Uploaded(file_id, shared):
@@ -86,6 +87,8 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see lifecycle._wind_up.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
+        case Stirred():
+            return replace(progress, look_at=now)
         case NothingFound():
             return replace(progress, intent=None) if progress.intent is Intent.CREATE_STORE else lose(progress)
         case _:

@@ -9,6 +9,7 @@ from threadmill.result import FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import CreateThread, Delete
 from threadmill_worker.ledger import Ledger
+from threadmill_worker.live import Live
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.views import Refused, ThreadCreated
@@ -21,7 +22,8 @@ _REMEDIES = {
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Makes a thread and deletes it."""
-    servers = Servers(settings, {}, Ledger(settings, "probe", send=lambda job_id: None))
+    ledger = Ledger(settings, "probe", send=lambda job_id: None)
+    servers = Servers(settings, {}, ledger, Live(ledger.publish))
     try:
         driver = servers.janitor(name)
     except NotServed as error:

@@ -18,6 +18,7 @@ from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import functions
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
+from threadmill_worker.live import Live
 from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt
 from threadmill_worker.servers import NotServed, Servers
@@ -43,7 +44,8 @@ class WorkerProcess:
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
         self._ledger = Ledger(settings, self.name, send)
-        self._servers = Servers(settings, functions.load(settings.tools), self._ledger)
+        self._live = Live(self._ledger.publish)
+        self._servers = Servers(settings, functions.load(settings.tools), self._ledger, self._live)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
@@ -154,11 +156,15 @@ class WorkerProcess:
         )
 
     async def _beat(self) -> None:
-        """Keeps our leases, notices cancelled jobs and lost leases, and tells producers that we live."""
-        for job_id, news in (await self._ledger.renew(self._tasks)).items():
+        """Keeps our leases, notices cancelled and followed jobs and lost leases, and tells producers that we live."""
+        told = await self._ledger.renew(self._tasks)
+        self._live.follow(job_id for job_id, news in told.items() if news == "followed")
+        for job_id, news in told.items():
             if news == "lost" and job_id in self._tasks:
                 self._tasks[job_id].cancel()
-            elif job_id in self._attempts:  # else it is being made ready: the next beat tells again
+            elif (
+                news == "cancel" and job_id in self._attempts
+            ):  # else it is being made ready: the next beat tells again
                 self._attempts[job_id].cancel()
         await self._ledger.announce(self._card())
         self._last_beat = time.monotonic()

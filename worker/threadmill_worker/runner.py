@@ -4,11 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
 
+from threadmill.events import EventKind
 from threadmill.policy import Policy
 from threadmill.record import JobRecord, KeptThread, LeftoverRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
@@ -29,11 +31,12 @@ from threadmill_worker.actions import (
 from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.ledger import Busy, Ledger
 from threadmill_worker.lifecycle import intend, keeps_thread, next_action
+from threadmill_worker.live import Feed
 from threadmill_worker.materials import Materials
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import NotDone, OutputReady, StoreSeen, ToolCall, Uploaded, View
+from threadmill_worker.views import NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +60,7 @@ class Server:
     assistant: str
     wants: Wants
     materials: Materials
+    feed: Feed = field(default_factory=Feed)
 
 
 class Attempt:
@@ -77,6 +81,8 @@ class Attempt:
         self._sleep = sleep
         self._progress = Progress.from_json(record.progress) if record.progress else begin(record, server.wants)
         self._saved = self._progress if record.progress else None
+        if record.job.stream:  # the stream that made looks rare ended with the worker that read it
+            self._progress = replace(self._progress, look_at=0.0)
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
@@ -87,6 +93,12 @@ class Attempt:
     async def see_through(self) -> JobResult:
         """To the end of the job. Raises LeaseLost; CancelledError leaves the job at its saved place."""
         self._task = asyncio.current_task()
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._server.feed.close)
+            closing.push_async_callback(self._server.driver.close)
+            return await self._see_through()
+
+    async def _see_through(self) -> JobResult:
         while True:
             if self._cancel_wanted and self._progress.outcome is None:
                 self._conclude(Decide(_CANCELLED))
@@ -123,7 +135,7 @@ class Attempt:
         await self._save()
         match action:
             case Wait(until):
-                await self._wait(until)
+                await self._wait(action, until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
             case Decide() | AskAgain() | AbandonRun():
@@ -135,10 +147,18 @@ class Attempt:
             case _:
                 self._observe(action, await self._server.driver.do(action, self._progress))
 
-    async def _wait(self, until: float) -> None:
+    async def _wait(self, action: Wait, until: float) -> None:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
-        await self._sleep(min(left * (1 + random.random() * JITTER), latest))
+        nap = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
+        stir = asyncio.ensure_future(self._server.driver.stirred())
+        try:
+            await asyncio.wait((nap, stir), return_when=asyncio.FIRST_COMPLETED)
+            if stir.done():
+                self._observe(action, Stirred())
+        finally:
+            nap.cancel()
+            stir.cancel()
 
     async def _make(self, action: Making) -> View:
         """What jobs of a batch have in common is made once, by the first of them that needs it."""
@@ -177,10 +197,13 @@ class Attempt:
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """All at once; each output is saved as it comes, so that a finished call never runs again."""
-        thread = self._progress.thread_id or ""
+        thread, tell = self._progress.thread_id or "", self._server.feed.tell
 
         async def call_one(call: ToolCall) -> OutputReady:
-            return await self._server.toolbox.call(call, thread, self._server.assistant, until - self._clock())
+            tell(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
+            view = await self._server.toolbox.call(call, thread, self._server.assistant, until - self._clock())
+            tell(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=view.output)
+            return view
 
         tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
         try:
@@ -227,6 +250,7 @@ class Attempt:
             thread_id=progress.thread_id if kept or progress.wants.continues else None,
             **progress.spent,
         )
+        await self._server.feed.close()  # who sees the job end has been told everything
         await self._ledger.finish(result, progress.leftovers, self._server.name, kept)
         self._log.info(
             "job ended",
@@ -252,13 +276,14 @@ class Attempt:
         )
 
     def _tell(self, before: Progress, action: Action, view: View | None) -> None:
-        """One log line per change of the run, and per trouble."""
+        """One log line per change of the run, which followers hear of too, and per trouble."""
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
         if after.troubles > before.troubles:
             self._log.warning("call in trouble", action=type(action).__name__, trouble=repr(view), **place)
         if after.run and (before.run is None or before.run.status != after.run.status):
             self._log.info("run seen", status=after.run.status, **place)
+            self._server.feed.tell(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.reruns > before.reruns:
             self._log.warning("rerun", reruns=after.reruns, **place)
 

@@ -14,8 +14,10 @@ from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
+from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.functions import FunctionTool
 from threadmill_worker.ledger import Ledger
+from threadmill_worker.live import Feed, Live
 from threadmill_worker.materials import Materials, gather
 from threadmill_worker.progress import Wants
 from threadmill_worker.runner import Server
@@ -34,16 +36,18 @@ class _Open(NamedTuple):
     endpoint: Endpoint
     client: Client
     toolbox: Toolbox
+    room: Room
 
 
 class Servers:
     """Opens what a job needs; raises NotServed for what the settings of this worker lack."""
 
-    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool], ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool], ledger: Ledger, live: Live) -> None:
         self._settings = settings
         self._functions = functions
         self._ledger = ledger
         self._exchange = Exchange(ArtifactStore(settings.artifacts, settings.artifact_limit))
+        self._live = live
         self._open: dict[str, _Open] = {}
 
     @property
@@ -55,14 +59,16 @@ class Servers:
         """A driver without a job, to delete things with; raises NotServed."""
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
-        endpoint, client, _ = self._opened(name)
-        return AssistantsDriver(client, endpoint, Order("", PromptJob(prompt="-"), ""), self._exchange)
+        endpoint, client, *_ = self._opened(name)
+        return AssistantsDriver(
+            client, endpoint, Order("", PromptJob(prompt="-"), ""), self._exchange, EventStream(Feed(), endpoint)
+        )
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
         try:
             name = self._settings.endpoint_name(job.endpoint)
-            endpoint, client, toolbox = self._opened(name)
+            endpoint, client, toolbox, room = self._opened(name)
             materials = await gather(job, endpoint, self._settings)
             tools = await toolbox.definitions(job.tools)
         except SettingsError as error:
@@ -73,8 +79,11 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         assistant = await self._assistant(job, name, endpoint)
         order = Order(record.id, job, assistant, tools, materials, life=len(record.history))
-        driver = AssistantsDriver(client, endpoint, order, self._exchange)
-        return Server(name, driver, toolbox, endpoint, assistant, wants_of(job, endpoint, materials), materials)
+        feed = self._live.open(record.id)
+        streams = job.stream and endpoint.streaming
+        stream = EventStream(feed, endpoint, api_key(endpoint), room if streams else None)
+        driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
+        return Server(name, driver, toolbox, endpoint, assistant, wants_of(job, endpoint, materials), materials, feed)
 
     async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:
         if job.profile is not None:
@@ -96,7 +105,7 @@ class Servers:
                 message = f"endpoint {name!r} needs its key in {variable}, which this worker's environment lacks"
                 raise NotServed(FailureKind.UNAUTHORISED, message)
             toolbox = Toolbox(self._functions, endpoint, api_key(endpoint))
-            self._open[name] = _Open(endpoint, connect(endpoint), toolbox)
+            self._open[name] = _Open(endpoint, connect(endpoint), toolbox, Room(endpoint.max_connections // 2))
         return self._open[name]
 
     async def close(self) -> None:

@@ -140,6 +140,11 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Stirred:
+    """The run's event stream says that it moved, or has ended by itself: a look will tell."""
+
+
+@dataclass(frozen=True)
 class NotDone:
     """The server did nothing and may do it later: busy, rate limited, or out of reach."""
 
@@ -180,5 +185,6 @@ View = (
     | Unlocked
     | Deleted
     | NothingFound
+    | Stirred
     | Trouble
 )

@@ -1,44 +1,22 @@
-"""Commands on single jobs: submit, status, result, wait, cancel, jobs."""
+"""Commands on single jobs that were enqueued: status, result, wait, cancel, jobs."""
 
 import sys
 import time
 from collections.abc import Container, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from threadmill.cli.app import (
     AsJson,
-    Assistant,
-    Endpoint,
     Exit,
-    LocalFlag,
-    TimeoutS,
     err,
-    given,
     put,
     put_json,
-    started,
-    with_own_files,
-)
-from threadmill.cli.options import (
-    CodeFiles,
-    Files,
-    Images,
-    JsonSchema,
-    Profile,
-    Tools,
-    files_for,
-    read_json,
-    schema_in,
-    tools_named,
 )
 from threadmill.client import Client
-from threadmill.job import PromptJob
 from threadmill.record import JobRecord
 from threadmill.result import OPEN, JobResult, JobState
-from threadmill.settings import Settings
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
 SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB...]", help="Job ids.", show_default=False)]
@@ -47,79 +25,12 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_defaul
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(
-        epilog='Examples: threadmill submit "Why is the sky blue?" --wait | '
-        "threadmill submit - < prompt.txt | threadmill submit 'What is wrong here?' --image screen.png --wait | "
-        "threadmill submit 'Who signed it?' --file contract.pdf | threadmill submit --job job.json"
-    )(submit)
     app.command()(status)
     app.command()(result)
     app.command(epilog="Example: threadmill wait $(cat ids.txt) --timeout-s 600")(wait)
     app.command(epilog="Examples: threadmill cancel JOB | threadmill cancel --batch NAME")(cancel)
     app.command(epilog="Examples: threadmill redrive JOB | threadmill redrive --batch NAME")(redrive)
     app.command(epilog="Example: threadmill jobs --state failed --limit 20")(jobs)
-
-
-def submit(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from stdin.", show_default=False)] = None,
-    job_file: Annotated[
-        Path | None, typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads stdin.")
-    ] = None,
-    images: Images = None,
-    files: Files = None,
-    code_files: CodeFiles = None,
-    endpoint: Endpoint = None,
-    assistant: Assistant = None,
-    profile: Profile = None,
-    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
-    tools: Tools = None,
-    json_schema: JsonSchema = None,
-    thread: Annotated[str | None, typer.Option(help="Go on with this remote thread.")] = None,
-    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Leave the thread for later jobs.")] = False,
-    include_steps: Annotated[
-        bool, typer.Option("--include-steps", help="Bring what the run did in the result's `steps`.")
-    ] = False,
-    stream: Annotated[bool, typer.Option("--stream", help="Have text come as it is written.")] = False,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job.")] = None,
-    timeout_s: TimeoutS = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
-    local: LocalFlag = False,
-    as_json: AsJson = False,
-) -> None:
-    """Enqueue one prompt; print its job id, or with --wait (or --local) its answer."""
-    fields = read_json(job_file, "a job's fields") if job_file else {}
-    if prompt is not None:
-        fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
-    fields |= given(
-        images=images or None,
-        files=files_for(files, code_files),
-        endpoint=endpoint,
-        assistant=assistant,
-        profile=profile,
-        instructions=instructions,
-        tools=tools_named(tools),
-        response_format=schema_in(json_schema),
-        thread=thread,
-        keep_thread=keep_thread or None,
-        include_steps=include_steps or None,
-        stream=stream or None,
-        key=key,
-        timeout_s=timeout_s,
-    )
-    settings, job = Settings.load(), PromptJob.parse(fields)
-    if local:
-        settings = with_own_files(settings, job)
-    job = Client(settings).check(job)
-    with started(settings, local, job.endpoint) as here:
-        client = Client(here.settings)
-        handle = client.enqueue(job)
-        if wait or local:
-            err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
-            show_result(client.wait(handle.id), as_json)
-        elif as_json:
-            put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
-        else:
-            put(handle.id)
 
 
 def status(job: JobId, as_json: AsJson = False) -> None:
@@ -211,22 +122,36 @@ def show_result(result: JobResult, as_json: bool) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
+def show_ending(result: JobResult, *, quiet: bool) -> None:
+    """The same for one whose text was shown; `quiet`: all else too."""
+    if not quiet:
+        if result.citations:
+            remark(f"the answer has footnotes: threadmill result {result.job_id} prints it with them")
+        _print_remarks(result)
+    if not result.ok:
+        raise typer.Exit(Exit.FAILED)
+
+
 def _print_result(result: JobResult, as_json: bool) -> None:
     if as_json:
         put_json(result.model_dump(mode="json"))
-    elif result.text:
-        put(result.text)
-    if as_json:
         return
+    if result.text:
+        put(result.text)
+    _print_remarks(result)
+
+
+def _print_remarks(result: JobResult) -> None:
     for file in result.files:
-        _remark(f"file {file.name}: {file.uri or f'could not be had: {file.error}'}")
+        remark(f"file {file.name}: {file.uri or f'could not be had: {file.error}'}")
     if result.thread_id:
-        _remark(f"thread {result.thread_id} lives on: --thread {result.thread_id} goes on with it")
+        remark(f"thread {result.thread_id} lives on: --thread {result.thread_id} goes on with it")
     if result.failure:
-        _remark(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
+        remark(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
 
-def _remark(text: str) -> None:
+def remark(text: str) -> None:
+    """Something to know besides the data."""
     err.print(text, soft_wrap=True, markup=False)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, assert_never, cast
+from functools import partial
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 import openai
@@ -47,6 +49,7 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
+from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
@@ -73,17 +76,27 @@ _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 class AssistantsDriver:
     """Speaks for one job."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange) -> None:
+    def __init__(
+        self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
+    ) -> None:
         self._api = Api(client, endpoint)
         self._threads = client.beta.threads
+        self._runs: Any = client.beta.threads.runs.with_streaming_response  # `stream` alone has a type per value
         self._endpoint = endpoint
         self._order = order
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
+        self._stream = stream
 
     @property
     def calls(self) -> int:
         return self._api.calls
+
+    async def stirred(self) -> None:
+        await self._stream.stirred()
+
+    async def close(self) -> None:
+        await self._stream.close()
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         try:
@@ -121,7 +134,7 @@ class AssistantsDriver:
                 return MessageAdded()
             case StartRun(ordinal):
                 run_body = self._requests.run(ordinal, progress, self._time_note())
-                return await self._run(self._threads.runs.with_raw_response.create(thread, **run_body))
+                return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
             case Look(run_id):
                 return await self._look(thread, run_id)
             case Settle(intent):
@@ -164,11 +177,12 @@ class AssistantsDriver:
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
         run_body = self._requests.run(run, progress, self._time_note())
-        reply = await self._api.ask(self._threads.with_raw_response.create_and_run(thread=cast(Any, body), **run_body))
+        create_and_run: Any = self._threads.with_streaming_response.create_and_run
+        reply = await self._begin(partial(create_and_run, thread=body, **run_body))
         thread_id = reply.body.get("thread_id")
         if not isinstance(thread_id, str):
             raise NotTheApi("the reply names no thread")
-        return ThreadCreated(thread_id, _run_of(reply))
+        return ThreadCreated(thread_id, self._run_of(reply))
 
     async def _look(self, thread: str, run_id: str) -> RunView:
         return await self._run(self._threads.runs.with_raw_response.retrieve(run_id, thread_id=thread))
@@ -176,11 +190,8 @@ class AssistantsDriver:
     async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> View:
         listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
         try:
-            return await self._run(
-                self._threads.runs.with_raw_response.submit_tool_outputs(
-                    run_id, thread_id=thread, tool_outputs=cast(Any, listed)
-                )
-            )
+            submit = self._runs.submit_tool_outputs
+            return self._run_of(await self._begin(partial(submit, run_id, thread_id=thread, tool_outputs=listed)))
         except (openai.BadRequestError, openai.NotFoundError):
             # Too late, or taken in before: the run tells. If it still waits for them, they were refused.
             run = await self._look(thread, run_id)
@@ -189,6 +200,7 @@ class AssistantsDriver:
             return run
 
     async def _cancel(self, thread: str, run_id: str) -> View:
+        await self._stream.close()
         try:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
         except (openai.BadRequestError, openai.NotFoundError):
@@ -242,9 +254,14 @@ class AssistantsDriver:
             case _:
                 assert_never(intent)
 
+    async def _begin(self, start: Start) -> Reply:
+        """Starts a run, or lets it go on; its events are read if the job asked for that."""
+        self._api.calls += 1
+        return await self._stream.open(start)
+
     async def _run(self, call: Awaitable[Any]) -> RunView:
-        return _run_of(await self._api.ask(call))
+        return self._run_of(await self._api.ask(call))
 
-
-def _run_of(reply: Reply) -> RunView:
-    return parse_run(reply.body, reply.headers.get("openai-poll-after-ms"))
+    def _run_of(self, reply: Reply) -> RunView:
+        run = parse_run(reply.body, reply.headers.get("openai-poll-after-ms"))
+        return replace(run, poll_after_s=RARELY_S) if self._stream.lives else run

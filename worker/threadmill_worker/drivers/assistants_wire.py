@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from threadmill.result import Usage
+from threadmill_worker.annotations import text_of
 from threadmill_worker.views import RunView, ToolCall
 
 
@@ -97,6 +98,20 @@ def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": {"value": content, "annotations": []}}]
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def parse_delta(data: bytes) -> tuple[str, str]:
+    """A message's delta as the message's id and a piece of its text; what is no delta holds no text."""
+    try:
+        body = json.loads(data)
+        return str(body.get("id")), "".join(map(text_of, body["delta"]["content"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", ""
+
+
+def text_in(message: dict[str, Any]) -> str:
+    """All the text of a message, as its deltas add up to."""
+    return "".join(map(text_of, blocks_of(message)))
 
 
 def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:

@@ -78,3 +78,14 @@ class Driver(Protocol):
         Cancelling it leaves the outcome of a call under way unknown, as a lost reply does.
         """
         ...
+
+    async def stirred(self) -> None:
+        """Returns when the event stream of the job's run has news that call for a look, or has ended; once for each.
+
+        Never returns where there is no stream. Cancelling it loses nothing.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Ends an event stream at once. What is done afterwards may open another."""
+        ...

@@ -1,0 +1,67 @@
+"""Who follows a job is told all of its text, though Redis goes away meanwhile, or the worker dies."""
+
+import threading
+import time
+
+import pytest
+from tests.acceptance.site import until
+
+from threadmill import EventKind, JobState
+
+pytestmark = pytest.mark.acceptance
+
+TEXT = "All work and no play makes Jack a dull boy. " * 20
+
+
+class Follower(threading.Thread):
+    def __init__(self, client, job_id: str) -> None:
+        super().__init__(daemon=True)
+        self.events = []
+        self._client, self._job_id = client, job_id
+        self.start()
+
+    def run(self) -> None:
+        for event in self._client.follow(self._job_id, timeout_s=120):
+            self.events.append(event)
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if event.kind is EventKind.TEXT)
+
+
+def enqueue_and_follow(site, run_s: float):
+    prompt = f"[[scenario=echo deltas=200 run_s={run_s}]]{TEXT}"
+    job = site.client.enqueue({"prompt": prompt, "stream": True})
+    follower = Follower(site.client, job.id)
+    until(lambda: follower.text, "some text has come")
+    return job, follower
+
+
+def test_a_follower_goes_on_where_it_was_when_redis_is_back(site, tell):
+    site.start_worker()
+    _, follower = enqueue_and_follow(site, 12)
+    site.stop_redis()
+    before = len(follower.text)
+    time.sleep(3)
+    assert len(follower.text) == before
+    site.start_redis()
+    back = time.monotonic()
+    until(lambda: len(follower.text) > before, "more text has come")
+    tell(f"text came on {time.monotonic() - back:.1f} s after Redis was back")
+    assert len(follower.text) < len(TEXT), "while it was being written"
+    follower.join(60)
+
+    assert follower.text == TEXT
+    assert follower.events[-1].state is JobState.SUCCEEDED
+
+
+@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+def test_a_follower_of_a_dead_worker_is_told_the_rest_by_the_next(site):
+    first = site.start_worker()
+    job, follower = enqueue_and_follow(site, 8)
+    first.kill()
+    site.start_worker()
+    follower.join(60)
+
+    assert follower.text == job.wait(1).text == TEXT
+    assert sum(site.completed_runs().values()) == 1

@@ -1,0 +1,120 @@
+"""`threadmill follow` and `submit --follow`, each in a process of its own, with a real worker on the other side."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from threadmill import Client, JobState
+
+pytestmark = pytest.mark.integration
+
+TEXT = "All work and no play makes Jack a dull boy. " * 5
+SLOWLY = f"[[scenario=echo deltas=30 run_s=3]]{TEXT}"
+
+
+@pytest.fixture(scope="module")
+def emulator(emulate):
+    with emulate() as emulated:
+        yield emulated
+
+
+@pytest.fixture(scope="module")
+def base_url(emulator):
+    return emulator.base_url
+
+
+@pytest.fixture(scope="module")
+def settings(make_settings, base_url, start_worker):
+    made = make_settings(base_url)
+    start_worker(made)
+    return made
+
+
+@pytest.fixture
+def cli(run_cli, settings, settings_as_environment):
+    """The command with this module's settings in its environment."""
+    variables = settings_as_environment(settings)
+    return lambda *arguments, **more: run_cli(*arguments, **more, **variables)
+
+
+@pytest.fixture
+def started(cli_command, settings, settings_as_environment, tmp_path):
+    """The same, running on while the test looks at it."""
+
+    def start(*arguments):
+        environment = {**os.environ, **settings_as_environment(settings)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+        return subprocess.Popen(cli_command(*arguments), env=environment, cwd=tmp_path, **pipes)
+
+    return start
+
+
+def test_submit_follow_prints_the_answer_as_it_is_written(started):
+    command = started("submit", SLOWLY, "--follow")
+    first = command.stdout.read(5)
+    assert command.poll() is None, "the job still runs"
+    rest, remarks = command.communicate(timeout=20)
+
+    assert (first + rest).decode() == TEXT + "\n"
+    assert command.returncode == 0
+    assert remarks.decode().splitlines() == [
+        "job is queued", "job is running", "run 1 is queued", "run 1 is completed", "job is succeeded",
+    ]  # fmt: skip
+
+
+def test_follow_tells_of_tools_and_ends_as_result_does(cli):
+    job_id = cli("submit", "[[scenario=tools]]Well?").stdout.strip()
+    followed = cli("follow", job_id)
+
+    assert followed.returncode == 0
+    assert followed.stdout == cli("result", job_id).stdout
+    assert "tool SEARCH is called: {" in followed.stderr
+    assert "tool SEARCH is done: Emulated search results" in followed.stderr
+
+
+def test_follow_of_a_job_that_fails_says_why(cli):
+    job_id = cli("submit", "[[scenario=invalid_prompt]]Well?", "--stream").stdout.strip()
+    followed = cli("follow", job_id)
+
+    assert followed.returncode == 1
+    assert followed.stdout == ""
+    assert f"job {job_id} failed: invalid_prompt: " in followed.stderr
+
+
+def test_json_gives_a_line_per_event(cli):
+    job_id = cli("submit", f"[[scenario=echo]]{TEXT}").stdout.strip()
+    followed = cli("follow", job_id, "--json")
+    events = [json.loads(line) for line in followed.stdout.splitlines()]
+
+    assert (followed.returncode, followed.stderr) == (0, "")
+    assert [event["kind"] for event in events if event["kind"] != "run"] == [
+        "state",
+        "state",
+        "text",
+        "message",
+        "state",
+    ]
+    assert {event["state"] for event in events if event["kind"] == "state"} == {"queued", "running", "succeeded"}
+    assert all(event["at"] for event in events)
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_so(started, settings):
+    job = Client(settings).enqueue({"prompt": SLOWLY, "stream": True})
+    command = started("follow", job.id)
+    command.stdout.read(5)
+    command.send_signal(signal.SIGINT)
+    _, remarks = command.communicate(timeout=20)
+
+    assert command.returncode == 130
+    assert f"job {job.id} goes on: threadmill follow {job.id}" in remarks.decode()
+    assert job.wait(20).state is JobState.SUCCEEDED
+
+
+def test_an_unknown_job_is_named(cli):
+    followed = cli("follow", "no-such-job")
+
+    assert followed.returncode == 2
+    assert "no-such-job" in followed.stderr

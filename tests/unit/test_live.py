@@ -1,0 +1,171 @@
+"""What a feed keeps, and what it has published: little while nobody follows, everything once for who does."""
+
+import asyncio
+import json
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from threadmill.events import EventKind
+from threadmill_worker import live
+from threadmill_worker.drivers.assistants_wire import parse_delta
+from threadmill_worker.live import Feed, Live
+
+
+def delta(text: str, message_id: str = "msg_1") -> bytes:
+    content = [{"index": 0, "type": "text", "text": {"value": text}}]
+    return json.dumps({"id": message_id, "object": "thread.message.delta", "delta": {"content": content}}).encode()
+
+
+def say(feed: Feed, *texts: str) -> None:
+    for text in texts:
+        feed.delta(delta(text), parse_delta)
+
+
+class Redis:
+    """What was published, by kind; with an error in place of it, if there is one."""
+
+    def __init__(self) -> None:
+        self.entries = []
+        self.gone = []
+        self.error = None
+        self.pauses = 0
+
+    async def publish(self, due):
+        if self.error:
+            raise self.error
+        ids = {}
+        for job_id, news in due.items():
+            ids[job_id] = [f"{len(self.entries) + number}-0" for number in range(len(news.entries))]
+            self.entries += news.entries
+            self.gone += news.superseded
+        return ids
+
+    def texts(self) -> list[tuple[int, str]]:
+        return [(entry["begins"], entry["text"]) for entry in self.entries if entry["kind"] == "text"]
+
+
+@pytest.fixture
+def redis(monkeypatch):
+    redis, sleep = Redis(), asyncio.sleep
+
+    async def tick(seconds):
+        assert seconds == live.PAUSE_S
+        redis.pauses += 1
+        await sleep(0)
+
+    monkeypatch.setattr(live.asyncio, "sleep", tick)
+    return redis
+
+
+async def ticks(count: int = 5) -> None:
+    for _ in range(4 * count):
+        await asyncio.sleep(live.PAUSE_S)
+
+
+async def test_nothing_is_read_or_published_while_nobody_follows(redis):
+    feed = Live(redis.publish).open("job")
+    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="queued")
+    feed.delta(b"not even JSON", parse_delta)
+    await ticks()
+    await feed.close()
+
+    assert redis.entries == []
+
+
+async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
+    lives = Live(redis.publish)
+    feed = lives.open("job")
+    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="queued")
+    say(feed, "All ", "work ")
+    lives.follow(["job"])
+    await ticks()
+    say(feed, "and ")
+    say(feed, "no play")
+    await ticks()
+
+    assert redis.texts() == [(0, "All work "), (9, "and no play")]
+    assert redis.entries[0] == {"kind": "run", "run_id": "run_1", "run": 1, "status": "queued"}
+
+
+async def test_a_complete_message_takes_the_place_of_its_pieces(redis):
+    lives = Live(redis.publish)
+    lives.follow(["job"])
+    feed = lives.open("job")
+    say(feed, "All work ")
+    await ticks()
+    say(feed, "and no ")
+    await ticks()
+    feed.message("msg_1", "All work and no play")
+    await feed.close()
+
+    assert redis.entries[-1] == {"kind": "message", "message_id": "msg_1", "text": "All work and no play"}
+    assert sorted(redis.gone) == ["0-0", "1-0"]
+
+
+async def test_text_goes_on_where_it_was_when_redis_is_back(redis):
+    lives = Live(redis.publish)
+    lives.follow(["job"])
+    feed = lives.open("job")
+    redis.error = RedisConnectionError("away")
+    say(feed, "All ")
+    await ticks()
+    say(feed, "work ")
+    await ticks()
+    redis.error = None
+    await ticks()
+
+    assert "".join(text for _, text in redis.texts()) == "All work "
+    assert [begins for begins, _ in redis.texts()] == [0, 4]
+
+
+async def test_a_job_ends_though_redis_is_away(redis, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE_S", 0.05)
+    lives = Live(redis.publish)
+    lives.follow(["job"])
+    feed = lives.open("job")
+    say(feed, "All ")
+    redis.error = RedisConnectionError("away")
+    await asyncio.wait_for(feed.close(), 1)
+    lives._publish = lambda due: asyncio.Event().wait()
+    await asyncio.wait_for(lives.open("job").close(), 1)
+
+
+async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis):
+    feed = Live(redis.publish).open("job")
+    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="requires_action")
+    feed.tell(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments="x" * 5000)
+    await ticks()
+    assert redis.entries == []
+    await feed.close()
+
+    assert [entry["kind"] for entry in redis.entries] == ["run", "tool_call"]
+    assert len(redis.entries[1]["arguments"]) == live.CUT_AT + 3
+
+
+async def test_a_bounded_amount_is_kept_and_told(redis, monkeypatch):
+    monkeypatch.setattr(live, "RAW_LIMIT", 1000)
+    lives = Live(redis.publish)
+    feed = lives.open("job")
+    say(feed, *["0123456789" * 10] * 3000)
+    assert feed._raw_size <= 1000
+    lives.follow(["job"])
+    await ticks()
+    feed.message("msg_1", "0123456789" * 30000)
+    say(feed, "more")
+    await feed.close()
+
+    assert sum(len(text) for _, text in redis.texts()) == live.TEXT_LIMIT
+    assert len(redis.entries[-1]["text"]) == live.TEXT_LIMIT
+
+
+def test_halves_of_a_character_make_one_that_redis_can_hold():
+    feed = Feed()
+    feed.followed = True
+    feed.delta(b'{"id": "m", "delta": {"content": [{"type": "text", "text": {"value": "\\ud83d"}}]}}', parse_delta)
+    feed.delta(
+        b'{"id": "m", "delta": {"content": [{"type": "text", "text": {"value": "\\ude00 \\ud83d"}}]}}', parse_delta
+    )
+    [entry] = feed.due().entries
+
+    assert entry["text"] == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,181 @@
+"""Reads a run's event stream: its text goes to the job's feed; that the run moved, to whoever waits for a look.
+
+A stream decides nothing: some break off, end without a word, or tell of an end that was none, so that polling goes
+on beside it, and a look follows each of them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from typing import Any, cast
+
+import httpx2
+import openai
+import structlog
+from openai import AsyncAPIResponse
+
+from threadmill.endpoint import Endpoint
+from threadmill_worker.drivers.api import Reply
+from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_delta, parse_id, parse_object, text_in
+from threadmill_worker.drivers.sse import Frame, Frames
+from threadmill_worker.live import Feed
+from threadmill_worker.views import ENDED
+
+log = structlog.get_logger(__name__)
+
+#: Between two reads: deltas gather meanwhile, and are read together; all streams at the same moments.
+READ_PAUSE_S = 0.2
+
+#: Between two looks at a run whose stream lives.
+RARELY_S = 10.0
+
+#: A read of so many bytes has not emptied the buffer: the next follows at once.
+_FULL = 8192
+
+#: A stream that has told how its run ended may end by itself within this time, so that its connection is kept.
+_END_S = 1.0
+
+_MOVED = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
+
+
+#: Makes a call of the SDK.
+Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
+
+
+class Room:
+    """How many more streams an endpoint may have: each holds a connection for as long as its run lasts."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+
+class EventStream:
+    """The streams of a job's runs, one at a time. Without `room`, or when none is left, there are none."""
+
+    def __init__(self, feed: Feed, endpoint: Endpoint, secret: str | None = None, room: Room | None = None) -> None:
+        self._feed = feed
+        self._endpoint = endpoint
+        self._secret = secret.encode() if secret else None
+        self._room = room
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.lives = False  #: and has told nothing that calls for a look
+
+    async def open(self, start: Start) -> Reply:
+        """The run that the call starts, or lets go on; if its events come as a stream, they are read on from there.
+
+        `start`: one of the SDK's `with_streaming_response`, to be called with what asks for a stream. Raises NotTheApi,
+        openai.OpenAIError.
+        """
+        await self.close()
+        self._news.clear()
+        begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._listen(start, begun), name="stream")
+        try:
+            async with asyncio.timeout(self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s):
+                return await begun
+        except TimeoutError:
+            raise NotTheApi("the stream told of no run in time") from None
+        finally:
+            if not begun.done() or begun.cancelled():
+                await self.close()
+
+    async def stirred(self) -> None:
+        """See Driver.stirred."""
+        await self._news.wait()
+        self._news.clear()
+
+    async def close(self) -> None:
+        """Ends the stream that is being read, if there is one."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+
+    def _options(self) -> dict[str, Any]:
+        if self._room is None or self._room.left < 1:
+            return {}
+        # No limit between two reads: a run may be silent for long, looks tell of a dead one, and aiohttp sets such a
+        # timer anew for all that comes.
+        patience_s = self._endpoint.request_timeout_s
+        connect_s = self._endpoint.connect_timeout_s
+        return {
+            "stream": True,
+            "timeout": httpx2.Timeout(connect=connect_s, read=None, write=patience_s, pool=patience_s),
+        }
+
+    async def _listen(self, start: Start, begun: "asyncio.Future[Reply]") -> None:
+        try:
+            async with start(**self._options()) as response:
+                if response.headers.get("content-type", "").startswith("text/event-stream"):
+                    await self._read(response, begun)
+                else:
+                    text = self._without_secret(await response.read())
+                    begun.set_result(Reply(parse_object(text.decode("utf-8", "replace")), response.headers))
+        except Exception as error:  # whatever a stream runs into, polling goes on
+            if begun.done():
+                log.info("stream broke off", reason=type(error).__name__)
+            elif isinstance(error, openai.OpenAIError | NotTheApi):
+                begun.set_exception(error)
+            else:
+                begun.set_exception(NotTheApi(f"the reply broke off: {type(error).__name__}"))
+
+    async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
+        assert self._room is not None
+        self._room.left -= 1
+        self.lives, frames = True, Frames()
+        try:
+            async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
+                async for chunk in chunks:
+                    for frame in frames.feed(self._without_secret(chunk)):
+                        self._take(frame, begun)
+                    if not self.lives:
+                        break
+                    await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
+                self._news.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_END_S):
+                        async for _ in chunks:
+                            pass
+        finally:
+            self._room.left += 1
+            self.lives = False
+            self._news.set()
+        if not begun.done():
+            raise NotTheApi("the stream ended before it told of a run")
+
+    def _take(self, frame: Frame, begun: "asyncio.Future[Reply]") -> None:
+        event, data = frame
+        if event == "thread.message.delta":
+            self._feed.delta(data, parse_delta)
+        elif event in ("thread.message.completed", "thread.message.incomplete"):
+            message = parse_object(data.decode("utf-8", "replace"))
+            self._feed.message(parse_id(message), text_in(message))
+        elif event == "error":
+            raise NotTheApi(f"the stream told of an error: {data[:200].decode('utf-8', 'replace')}")
+        elif event.startswith("thread.run.") and not event.startswith("thread.run.step."):
+            if not begun.done():
+                begun.set_result(Reply(parse_object(data.decode("utf-8", "replace")), {}))
+            if event in _MOVED:  # one that follows may be a lie
+                self.lives = False
+
+    def _without_secret(self, data: bytes) -> bytes:
+        return data.replace(self._secret, b"[key]") if self._secret else data
+
+
+async def _rest(pause_s: float, socket: asyncio.ReadTransport | None) -> None:
+    """Lets bytes gather in the kernel: to be woken by each delta would cost more than all the rest."""
+    if pause_s == 0 or socket is None:
+        await asyncio.sleep(pause_s)
+        return
+    socket.pause_reading()
+    await asyncio.sleep(pause_s - asyncio.get_running_loop().time() % pause_s)
+    socket.resume_reading()
+
+
+def socket_of(response: AsyncAPIResponse[Any]) -> asyncio.ReadTransport | None:
+    """What a response is read from; None once it has ended, or if an SDK to come hides it: then reading costs more."""
+    inside: Any = response.http_response
+    for name in ("stream", "_stream", "_aiohttp_response", "connection", "transport"):
+        inside = getattr(inside, name, None)
+    return inside if isinstance(inside, asyncio.ReadTransport) else None
