@@ -21,6 +21,7 @@ SAYS = {
     "fibonacci": ["def fibonacci", "2584, 4181"],
     "sine_wave": ["light background", "I changed the earlier plot", "dark background", "bytes of image/png"],
     "weather": ["query_weather answered", '"celsius":'],
+    "live_weather": ["[running]", "[query_weather is called with", "query_weather answered", "[succeeded]"],
     "handbook": ["40 euros", "[1] travel-handbook.md"],
 }
 
