@@ -11,6 +11,7 @@ from threadmill_worker.actions import CreateThread, Delete
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import Refused, ThreadCreated
 
 _REMEDIES = {
@@ -21,7 +22,7 @@ _REMEDIES = {
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Makes an empty thread and deletes it."""
-    servers = Servers(settings, {}, Ledger(settings, "probe", send=lambda job_id: None))
+    servers = Servers(settings, Toolset(), Ledger(settings, "probe", send=lambda job_id: None))
     try:
         driver = servers.janitor(name)
     except NotServed as error:

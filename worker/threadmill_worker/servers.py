@@ -1,6 +1,5 @@
 """The endpoints this process serves: one client and one toolbox each, made on first use."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from threadmill.endpoint import Endpoint
@@ -13,12 +12,13 @@ from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
-from threadmill_worker.functions import FunctionTool
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.materials import Materials, gather
 from threadmill_worker.progress import Wants
 from threadmill_worker.runner import Server
+from threadmill_worker.tool import ToolsAway
 from threadmill_worker.tools import Toolbox
+from threadmill_worker.toolset import Toolset
 
 
 class NotServed(Exception):
@@ -38,9 +38,9 @@ class _Open(NamedTuple):
 class Servers:
     """Opens what a job needs; raises NotServed for what the settings of this worker lack."""
 
-    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool], ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, toolset: Toolset, ledger: Ledger) -> None:
         self._settings = settings
-        self._functions = functions
+        self._toolset = toolset
         self._ledger = ledger
         self._artifacts = ArtifactStore(settings.artifacts, settings.artifact_limit)
         self._open: dict[str, _Open] = {}
@@ -67,7 +67,10 @@ class Servers:
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
         except KeyError as error:
-            raise NotServed(FailureKind.REJECTED, f"this worker has no tool {error}; add it to [tools]") from None
+            message = f"this worker has no tool {error}; add it to [tools], or its MCP server to [mcp]"
+            raise NotServed(FailureKind.REJECTED, message) from None
+        except ToolsAway as error:
+            raise NotServed(FailureKind.UNREACHABLE, str(error)) from None
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         assistant = await self._assistant(job, name, endpoint)
@@ -94,7 +97,7 @@ class Servers:
             if variable:
                 message = f"endpoint {name!r} needs its key in {variable}, which this worker's environment lacks"
                 raise NotServed(FailureKind.UNAUTHORISED, message)
-            toolbox = Toolbox(self._functions, endpoint, api_key(endpoint))
+            toolbox = Toolbox(self._toolset, endpoint, api_key(endpoint))
             self._open[name] = _Open(endpoint, connect(endpoint), toolbox)
         return self._open[name]
 
@@ -102,6 +105,7 @@ class Servers:
         for each in self._open.values():
             await each.client.close()
             await each.toolbox.close()
+        await self._toolset.close()
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:
