@@ -182,6 +182,36 @@ async def test_a_redirect_is_not_followed():
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "requests", "told"),
+    [
+        ([httpx.ConnectError("refused")] * 2, 3, "21 degrees"),
+        ([httpx.ConnectError("refused")] * 3, 3, None),
+        ([httpx.ReadError("reset")], 1, None),
+        ([httpx.ReadTimeout("slow")], 1, None),
+    ],
+)
+async def test_only_a_request_that_reached_nobody_is_repeated(error, requests, told):
+    server, troubles = Server(), list(error)
+    begun = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal begun
+        begun += 1
+        if troubles:
+            raise troubles.pop()
+        return httpx.Response(200, text="21 degrees")
+
+    server.http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    tool = server.tool(method="POST")
+    if told:
+        assert await tool.call({"city": "x"}) == told
+    else:
+        with pytest.raises(type(error[0])):
+            await tool.call({"city": "x"})
+    assert begun == requests
+
+
 async def test_no_more_of_a_reply_is_read_than_allowed():
     text = await Server(text="x" * 5000).tool(reply_limit=100).call({"city": "x"})
     assert text == "x" * 100 + "\n[cut: only the first 100 bytes of the reply were read]"

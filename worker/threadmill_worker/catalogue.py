@@ -6,8 +6,10 @@ For `threadmill tools`. What is broken is listed too, with the reason in `proble
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import httpx
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
@@ -20,18 +22,19 @@ from threadmill_worker.tool import Tool, ToolsAway
 _PLUGINS = "any function that is not listed, through POST /pluginapi of the platform"
 
 
-async def catalogue(settings: Settings, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+async def catalogue(settings: Settings, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Endpoint -> its tools."""
-    tools = [_entry(name, each) for name, each in settings.tools.items()]
+    async with http_tools.connect() as http:
+        tools = [_entry(name, each, http) for name, each in settings.tools.items()]
     for served in await asyncio.gather(*(_served(name, each) for name, each in settings.mcp.items())):
         tools += served
     return {name: _of_endpoint(settings.endpoints[name], tools) for name in names}
 
 
-def _entry(name: str, settings: FunctionSettings | HttpSettings) -> dict[str, Any]:
+def _entry(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient) -> dict[str, Any]:
     kind = "function" if isinstance(settings, FunctionSettings) else "http"
     try:
-        tool = toolset.make(name, settings, http_tools.connect() if kind == "http" else None)
+        tool = toolset.make(name, settings, http)
         return _described(kind, tool, settings)
     except SettingsError as error:
         return {"kind": kind, "name": name, "problem": str(error)}

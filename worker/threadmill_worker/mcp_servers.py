@@ -106,10 +106,16 @@ class McpServer:
             await asyncio.wait([connecting])
             await _close(connecting)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the next call finds a connection."""
+        connection = _opened(self._connecting) if self._connecting is not None else None
+        return connection is not None and connection.alive
+
     async def _connected(self) -> Connection:
         """The one connection; whoever comes while it is being made waits for the same."""
         there = self._connecting
-        if there is None or (there.done() and not _alive(there)):
+        if there is None or (there.done() and not self.connected):
             there = self._connecting = asyncio.create_task(self._connect(there), name=f"connect to mcp {self.name}")
         return await asyncio.shield(there)
 
@@ -157,11 +163,14 @@ def offered_name(server: str, tool: str) -> str:
     return f"{name[: NAME_LIMIT - len(mark) - 1]}_{mark}"
 
 
-def _alive(connecting: asyncio.Task[Connection]) -> bool:
-    return not connecting.cancelled() and connecting.exception() is None and connecting.result().alive
+def _opened(connecting: asyncio.Task[Connection]) -> Connection | None:
+    """What came of an attempt to connect; None: nothing, or nothing yet."""
+    if not connecting.done() or connecting.cancelled() or connecting.exception() is not None:
+        return None
+    return connecting.result()
 
 
 async def _close(connecting: asyncio.Task[Connection]) -> None:
-    """What came of an attempt to connect."""
-    if not connecting.cancelled() and connecting.exception() is None:
-        await connecting.result().close()
+    connection = _opened(connecting)
+    if connection is not None:
+        await connection.close()

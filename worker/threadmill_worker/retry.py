@@ -9,8 +9,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import (
     AsyncRetrying,
     before_sleep_log,
+    retry_if_exception,
     retry_if_exception_type,
-    retry_if_not_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_random_exponential,
@@ -46,7 +46,7 @@ def before_it_left() -> AsyncRetrying:
 def until_it_answers() -> AsyncRetrying:
     """Repeats the attempt to connect to a tool server that may just be starting anew; not one that took too long."""
     return AsyncRetrying(
-        retry=retry_if_not_exception_type(TimeoutError),
+        retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, TimeoutError)),
         wait=wait_random_exponential(multiplier=0.2, max=2),
         stop=stop_after_attempt(5),
         reraise=True,
