@@ -103,6 +103,10 @@ async def test_what_goes_wrong_there_is_told(demo, tool, arguments, says):
         await demo.call(tool, arguments)
 
 
+async def test_all_who_come_while_it_is_started_wait_for_the_same_server(child):
+    assert len(set(await asyncio.gather(*(child.call("pid", {}) for _ in range(20))))) == 1
+
+
 async def test_calls_go_on_side_by_side_over_one_connection(child, tmp_path, until):
     hanging = asyncio.create_task(child.call("read.file", {"mark": str(tmp_path / "mark")}))
     await asyncio.to_thread(until, (tmp_path / "mark").exists)

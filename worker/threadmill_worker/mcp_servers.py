@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from threadmill.tool_settings import SEPARATOR, McpSettings
 from threadmill_worker.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
 from threadmill_worker.retry import until_it_answers
 from threadmill_worker.tool import ToolFailed, ToolsAway, hidden, secret, secret_words, slots
+
+T = TypeVar("T")
 
 #: How long a server may take to start and to say what it has, in seconds.
 START_S = 30.0
@@ -72,32 +74,37 @@ class McpServer:
 
     async def tools(self) -> Mapping[str, McpTool]:
         """By the names they are offered under. Raises ToolsAway."""
+        try:
+            async with asyncio.timeout(START_S):
+                return await self._asked(self._list, repeatable=True)
+        except (TimeoutError, ConnectionLost, ToolFailed) as error:
+            raise self._away(error) from None
+
+    async def _list(self, connection: Connection) -> Mapping[str, McpTool]:
         async with self._listing:
-            try:
-                async with asyncio.timeout(START_S):
-                    connection = await self._connected()
-                    fresh = time.monotonic() - self._listed_at < RELIST_S
-                    if connection is not self._listed_on or not fresh:
-                        self._tools = self._offered(await connection.tools())
-                        self._listed_on, self._listed_at = connection, time.monotonic()
-            except (TimeoutError, ConnectionLost, ToolFailed) as error:
-                raise self._away(error) from None
-        return self._tools
+            if connection is not self._listed_on or time.monotonic() - self._listed_at > RELIST_S:
+                self._tools = self._offered(await connection.tools())
+                self._listed_on, self._listed_at = connection, time.monotonic()
+            return self._tools
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
         """The output; raises ToolFailed with what the server says, or why it says nothing."""
         async with self._slots:
             try:
-                try:
-                    return await (await self._connected()).call(tool, arguments)
-                except ConnectionLost as lost:
-                    if not lost.unsent:
-                        raise
-                    return await (await self._connected()).call(tool, arguments)
+                return await self._asked(lambda connection: connection.call(tool, arguments))
             except ConnectionLost as lost:
                 raise ToolFailed(f"its server {self.name!r} went away while it was at work ({lost})") from None
             except ToolsAway as error:
                 raise ToolFailed(str(error)) from None
+
+    async def _asked(self, ask: Callable[[Connection], Awaitable[T]], *, repeatable: bool = False) -> T:
+        """What comes of a request, made once more on a new connection if it never left, or is `repeatable`."""
+        try:
+            return await ask(await self._connected())
+        except ConnectionLost as lost:
+            if not (lost.unsent or repeatable):
+                raise
+        return await ask(await self._connected())
 
     async def close(self) -> None:
         connecting, self._connecting = self._connecting, None
