@@ -12,11 +12,13 @@ import httpx
 
 from threadmill_emulator.app import create_app
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import DAVINCI_PATH
+from threadmill_emulator.endpoint import AZURE_PATH, DAVINCI_PATH
 from threadmill_emulator.options import Options
 from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0
+
+BASES = (DAVINCI_PATH, AZURE_PATH)
 
 #: Keeps no connection; and no certificates, whose loading takes longer than the call.
 _HTTP = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
@@ -96,7 +98,8 @@ def emulating(**options: Any) -> Iterator[Emulated]:
     requests: list[Request] = []
 
     async def recorded(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(DAVINCI_PATH):
+        base = scope["type"] == "http" and next((each for each in BASES if scope["path"].startswith(each)), None)
+        if not base:
             return await app(scope, receive, send)
         body = bytearray()
 
@@ -104,7 +107,7 @@ def emulating(**options: Any) -> Iterator[Emulated]:
             message = await receive()
             body.extend(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body"):
-                path = scope["path"].removeprefix(DAVINCI_PATH)
+                path = scope["path"].removeprefix(base)
                 query = dict(parse_qsl(scope["query_string"].decode()))
                 headers = {name.decode(): value.decode() for name, value in scope["headers"]}
                 requests.append(Request(scope["method"], path, query, headers, bytes(body)))

@@ -10,24 +10,33 @@ from threadmill_emulator.control import check_routes
 from threadmill_emulator.errors import ApiError
 from threadmill_emulator.faults import KINDS, FaultPlan
 from threadmill_emulator.markers import PARAMETERS
-from threadmill_emulator.options import Options
+from threadmill_emulator.options import CAPABILITIES, Options
 from threadmill_emulator.refusals import parse
-from threadmill_emulator.scenarios import SCENARIOS
+from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
 
+LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
 EPILOG = f"""
 scenarios: the assistant's id chooses one (asst_tools), or a marker in the last user message, which wins:
     [[scenario=tools run_s=5 tool=SEARCH]]
-  {", ".join(SCENARIOS)}
+  {", ".join(name for name in SCENARIOS if name not in QUIRKS)}
   parameters: {", ".join(PARAMETERS)}
 
 faults (a rate from 0 to 1 each): {", ".join(KINDS)}
   and: slow_s, retry_after_s, only (route names), times (at most so many)
 
+quirks (scenarios too, or added to another with quirks=a,b):
+{LISTED}
+
+capabilities (--without): {", ".join(CAPABILITIES)}
+
 examples:
   python -m threadmill_emulator
   python -m threadmill_emulator --port 0 --run-s 0.2
   python -m threadmill_emulator --fault error_503=0.1 --fault rate_limit_429=0.05 --seed 7
+  python -m threadmill_emulator --without vector_stores,streaming
+  curl -N localhost:8089/v1/threads/runs -H 'Authorization: Bearer x' -H 'OpenAI-Beta: assistants=v2' \\
+    -d '{{"assistant_id": "asst_plot", "stream": true}}'
   curl -X POST localhost:8089/_faults -d '{{"drop_after": 1, "times": 1, "only": "runs.create"}}'
   curl localhost:8089/_stats
 """
@@ -44,14 +53,19 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8089, help="0 takes a free one (default: %(default)s)")
     add("--run-s", type=float, default=1.0, help="seconds a run takes (default: %(default)s)")
+    add("--index-s", type=float, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
     add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
     add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
+    add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
+    given.without = frozenset(filter(None, given.without.split(",")))
+    if unknown := given.without - CAPABILITIES.keys():
+        parser.error(f"--without: unknown: {', '.join(sorted(unknown))}; known: {', '.join(CAPABILITIES)}")
     try:
         given.faults = parse(FaultPlan, dict(fault.split("=", 1) for fault in given.fault))
         check_routes(given.faults)
@@ -69,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     app = create_app(
         Options(
             run_s=given.run_s,
+            index_s=given.index_s,
+            without=given.without,
             latency_s=given.latency_ms / 1000,
             api_key=given.api_key,
             data_urls=given.data_urls == "yes",

@@ -5,25 +5,29 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-EXTENSION = "threadmill.abort"
+EXTENSION = "threadmill.transport"
 
 
 class AbortableProtocol(H11Protocol):
-    """uvicorn's protocol, with the means to abort the TCP connection in each request's scope."""
+    """uvicorn's protocol, with the TCP connection's transport in each request's scope."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         app = self.app
 
         async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[EXTENSION] = transport.abort
+            scope.setdefault("extensions", {})[EXTENSION] = transport
             await app(scope, receive, send)
 
         self.app = with_abort
 
 
 async def hang_up(scope: Scope, receive: Receive) -> None:
-    scope["extensions"][EXTENSION]()
+    scope["extensions"][EXTENSION].abort()
     # Returning before uvicorn has noticed would make it answer 500.
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def is_closed(scope: Scope) -> bool:
+    return bool(scope["extensions"][EXTENSION].is_closing())

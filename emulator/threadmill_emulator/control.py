@@ -40,7 +40,8 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
             "peak": counts.peak_runs,
             "by_status": dict(statuses),
         },
-        "files": {"alive": len(world.files.all())},
+        "files": {"alive": len(world.files.all()), "created": world.files.created},
+        "vector_stores": {"alive": len(world.stores.all()), "created": world.stores.created},
         "tool_outputs": counts.outputs_summary(),
         "plugin_calls": dict(counts.plugin_calls),
         "calls": dict(counts.calls),
@@ -52,6 +53,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
     if ids:
         counted["threads"]["ids"] = list(world.threads)
         counted["files"]["ids"] = [file.id for file in world.files.all()]
+        counted["vector_stores"]["ids"] = [store.id for store in world.stores.all()]
         counted["tool_outputs"]["by_call_id"] = dict(counts.outputs)
     return counted
 

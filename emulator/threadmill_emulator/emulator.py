@@ -15,5 +15,5 @@ class Emulator:
 
     def reset(self) -> None:
         """Everything as at the start."""
-        self.world = World(self._clock, self.options.run_s)
+        self.world = World(self._clock, self.options)
         self.faults = Faults(self.options.faults, self.options.seed)

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.connection import hang_up
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.errors import ApiError, no_beta, no_key, not_json, wrong_key
+from threadmill_emulator.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key
 from threadmill_emulator.refusals import Parsed, parse
 from threadmill_emulator.world import World
 
@@ -86,11 +86,15 @@ class Endpoint:
             self._admit(call)
             reply = await self.handler(call)
         except ApiError as error:
+            if error.status == 404 and call.request.path_params.get("thread_id") in call.world.uncouth:
+                return PlainTextResponse("Internal Server Error", 500)
             return JSONResponse(error.body(), error.status, error.headers)
         return reply if isinstance(reply, Response) else JSONResponse(reply)
 
     def _admit(self, call: Call) -> None:
-        headers = call.request.headers
+        request, headers = call.request, call.request.headers
+        if not call.emulator.options.serves(self.name):
+            raise no_url(request.method, request.url.path)
         key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
         wanted = call.emulator.options.api_key
         if not key:

@@ -61,6 +61,29 @@ def no_referenced_file(id: str, param: str) -> ApiError:
     return ApiError(400, f"No such File object: {id}", param=param, code="invalid_value")
 
 
+def no_referenced_store(id: str, param: str) -> ApiError:
+    return ApiError(400, f"No vector store found with id '{id}'.", param=param, code="invalid_value")
+
+
+def unsupported_by_tool(extension: str, tool: str, supported: Iterable[str], param: str) -> ApiError:
+    known = ", ".join(f".{each}" for each in sorted(supported))
+    message = (
+        f"Invalid file format. Files with extensions [.{extension}] are not supported for {tool}. "
+        f"Supported file types include: [{known}]."
+    )
+    return ApiError(400, message, param=param, code="unsupported_file")
+
+
+def invalid_extension(extension: str, supported: Iterable[str]) -> ApiError:
+    known = ", ".join(f'"{each}"' for each in sorted(supported))
+    message = f"Invalid extension {extension}. Supported formats: {known}"
+    return ApiError(400, message, param="file", code="unsupported_file")
+
+
+def empty_file() -> ApiError:
+    return ApiError(400, "File is empty.", param="file", code="invalid_value")
+
+
 def no_url(method: str, path: str) -> ApiError:
     return ApiError(404, f"Invalid URL ({method} {path})")
 
@@ -83,6 +106,10 @@ def missing(param: str) -> ApiError:
     return ApiError(400, message, param=param, code="missing_required_parameter")
 
 
+def unknown_parameter(param: str) -> ApiError:
+    return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+
+
 def locked_for_messages(thread_id: str, run_id: str) -> ApiError:
     return ApiError(400, f"Can't add messages to {thread_id} while a run {run_id} is active.")
 
@@ -99,10 +126,16 @@ def takes_no_outputs(status: str) -> ApiError:
     return ApiError(400, f'Runs in status "{status}" do not accept tool outputs.')
 
 
+def no_late_outputs(status: int) -> ApiError:
+    """What other servers say of outputs that come when none are waited for."""
+    kind = "invalid_request_error" if status == 404 else "server_error"
+    return ApiError(status, "No run waits for tool outputs.", type=kind)
+
+
 def outputs_mismatch(expected: Iterable[str], got: Iterable[str]) -> ApiError:
     return ApiError(400, f"Expected tool outputs for call_ids {list(expected)}, got {list(got)}")
 
 
 def no_streaming() -> ApiError:
-    message = "Streaming is not emulated: send the request without 'stream'."
+    message = "This server does not stream: send the request without 'stream'."
     return ApiError(400, message, param="stream", code="unsupported_value")

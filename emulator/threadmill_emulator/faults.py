@@ -71,8 +71,8 @@ class Faults:
                 await asyncio.sleep(self.plan.slow_s)
                 return await act()
             case "malformed":
-                whole = bytes((await act()).body)
-                return Response(whole[: len(whole) // 2], media_type="application/json")
+                answer = await act()
+                return Response(bytes(answer.body)[: len(answer.body) // 2], media_type=answer.media_type)
             case "html":
                 return HTMLResponse(PAGE)
             case "plain_500":

@@ -21,12 +21,14 @@ class Files:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: dict[str, File] = {}
+        self.created = 0  #: how many there ever were
 
     def add(self, name: str, data: bytes, purpose: str, lives_s: int | None = None) -> File:
         now = self._clock()
         expires = None if lives_s is None else int(now) + lives_s
         file = File(name, data, purpose, now, expires)
         self._files[file.id] = file
+        self.created += 1
         return file
 
     def get(self, id: str) -> File:

@@ -22,6 +22,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise ValueError(text)
+    return value
+
+
 def _quirks(text: str) -> frozenset[str]:
     names = frozenset(text.split(","))
     if unknown := names - QUIRKS.keys():
@@ -40,6 +46,7 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "key": ("key", str),
     "n": ("rounds", int),
     "calls": ("calls", int),
+    "deltas": ("deltas", _count),
     "looks": ("blind_looks", int),
     "tool": ("tool", str),
     "reason": ("reason", _one_of("max_completion_tokens", "max_prompt_tokens")),

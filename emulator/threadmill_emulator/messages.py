@@ -1,10 +1,13 @@
 """Messages, and the input they make up for a run."""
 
-from collections.abc import Callable, Iterable
+import base64
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
+from threadmill_emulator.images import described
 from threadmill_emulator.markers import without_markers
 
 Block = dict[str, Any]
@@ -13,7 +16,7 @@ Block = dict[str, Any]
 @dataclass
 class Message:
     thread_id: str
-    created: float
+    created: float  #: when it was begun
     role: str
     content: list[Block] | str  #: a plain string only under the quirk of that name
     id: str = field(default_factory=lambda: new_id("msg"))
@@ -22,6 +25,7 @@ class Message:
     assistant_id: str | None = None
     run_id: str | None = None
     incomplete_reason: str | None = None
+    ended: float | None = None  #: when it was whole, or broken off; default: at once
 
     def text(self) -> str:
         if isinstance(self.content, str):
@@ -45,7 +49,7 @@ class Prompt:
         return without_markers(self.marked)
 
 
-def last_input(messages: Iterable[Message], file_name: Callable[[str], str]) -> Prompt:
+def last_input(messages: Iterable[Message], stored: Files) -> Prompt:
     """`messages` newest first."""
     turn: list[Message] = []
     for message in messages:
@@ -56,15 +60,22 @@ def last_input(messages: Iterable[Message], file_name: Callable[[str], str]) -> 
     for message in turn:
         for block in message.blocks():
             if block["type"] == "image_url":
-                images.append(_described(block["image_url"]["url"]))
+                images.append(_seen_by_url(block["image_url"]["url"]))
             elif block["type"] == "image_file":
-                images.append(file_name(block["image_file"]["file_id"]))
-        files += [file_name(attachment["file_id"]) for attachment in message.attachments]
+                images.append(_seen(block["image_file"]["file_id"], stored))
+        files += [stored.name(attachment["file_id"]) for attachment in message.attachments]
     return Prompt("\n\n".join(filter(None, (m.text() for m in turn))), tuple(images), tuple(files))
 
 
-def _described(url: str) -> str:
+def _seen_by_url(url: str) -> str:
     if not url.startswith("data:"):
         return url
     kind, _, data = url.removeprefix("data:").partition(";base64,")
-    return f"{kind}, {len(data) * 3 // 4 - data[-2:].count('='):,} bytes"
+    return described(base64.b64decode(data), kind)
+
+
+def _seen(file_id: str, stored: Files) -> str:
+    if file_id not in stored:
+        return file_id
+    file = stored.get(file_id)
+    return f"{file.name}, {described(file.data)}"

@@ -7,7 +7,7 @@ from threadmill_emulator.files import File
 from threadmill_emulator.messages import Message
 from threadmill_emulator.runs import Run
 from threadmill_emulator.threads import Assistant, Thread
-from threadmill_emulator.tool_calls import Round, ToolCall
+from threadmill_emulator.tool_calls import ToolCall
 
 Object = dict[str, Any]
 
@@ -55,6 +55,7 @@ def file_object(file: File) -> Object:
 
 def message_object(message: Message, quirks: frozenset[str] = frozenset()) -> Object:
     incomplete = message.incomplete_reason
+    ended = seconds(message.created if message.ended is None else message.ended)
     return {
         "id": message.id,
         "object": "thread.message",
@@ -62,8 +63,8 @@ def message_object(message: Message, quirks: frozenset[str] = frozenset()) -> Ob
         "thread_id": message.thread_id,
         "status": "incomplete" if incomplete else "completed",
         "incomplete_details": {"reason": incomplete} if incomplete else None,
-        "completed_at": None if incomplete else seconds(message.created),
-        "incomplete_at": seconds(message.created) if incomplete else None,
+        "completed_at": None if incomplete else ended,
+        "incomplete_at": ended if incomplete else None,
         "role": message.role,
         "content": message.content,
         "assistant_id": message.assistant_id,
@@ -119,52 +120,13 @@ def _required_action(run: Run) -> Object | None:
     calls = [] if run.looks < run.script.blind_looks else run.rounds[-1].calls
     return {
         "type": "submit_tool_outputs",
-        "submit_tool_outputs": {"tool_calls": [_call(call) for call in calls if call.output is None]},
+        "submit_tool_outputs": {"tool_calls": [call_object(call) for call in calls if call.output is None]},
     }
 
 
-def _call(call: ToolCall, **output: str | None) -> Object:
+def call_object(call: ToolCall, **output: str | None) -> Object:
     return {
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments, **output},
-    }
-
-
-def step_objects(run: Run, messages: list[Message]) -> list[Object]:
-    """A run's steps, oldest first: one per round of tool calls, one per message it wrote."""
-    return [_tool_step(run, asked) for asked in run.rounds] + [_message_step(run, m) for m in messages]
-
-
-def _tool_step(run: Run, asked: Round) -> Object:
-    calls = [_call(call, output=call.output) for call in asked.calls]
-    status = "completed" if asked.answered else run.status if run.is_terminal else "in_progress"
-    details = {"type": "tool_calls", "tool_calls": calls}
-    return _step(run, asked.step_id, asked.asked, status, asked.answered or run.ended, details)
-
-
-def _message_step(run: Run, message: Message) -> Object:
-    details = {"type": "message_creation", "message_creation": {"message_id": message.id}}
-    id = message.id.replace("msg_", "step_")
-    return _step(run, id, message.created, "completed", message.created, details)
-
-
-def _step(run: Run, id: str, created: float, status: str, ended: float | None, details: Object) -> Object:
-    return {
-        "id": id,
-        "object": "thread.run.step",
-        "created_at": seconds(created),
-        "assistant_id": run.assistant_id,
-        "thread_id": run.thread_id,
-        "run_id": run.id,
-        "type": details["type"],
-        "status": status,
-        "step_details": details,
-        "last_error": None,
-        "expired_at": seconds(ended) if status == "expired" else None,
-        "cancelled_at": seconds(ended) if status == "cancelled" else None,
-        "failed_at": seconds(ended) if status == "failed" else None,
-        "completed_at": seconds(ended) if status == "completed" else None,
-        "metadata": {},
-        "usage": run.usage if run.is_terminal else None,
     }

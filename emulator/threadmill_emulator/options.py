@@ -1,16 +1,35 @@
 """What the emulator is started with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threadmill_emulator.faults import FaultPlan
+
+#: What other servers lack, and how the routes of each begin; the other two are bodies that are refused.
+CAPABILITIES: Mapping[str, str | None] = {
+    "vector_stores": "vector_stores.",
+    "create_and_run": "threads.create_and_run",
+    "files": "files.",
+    "cancel": "runs.cancel",
+    "streaming": None,
+    "empty_threads": None,
+}
 
 
 @dataclass(frozen=True)
 class Options:
     run_s: float = 1.0  #: how long a run takes unless its scenario says otherwise
+    index_s: float = 0.2  #: how long a file put into a vector store is being indexed
     latency_s: float = 0.0  #: added to every answer
     api_key: str | None = None  #: the only key accepted; None accepts any
     data_urls: bool = True  #: whether /v1 takes images as data URLs (DaVinci's path always does)
     poll_after_ms: int | None = None  #: sent as openai-poll-after-ms when a run is looked at
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
+    without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
+
+    def offers(self, capability: str) -> bool:
+        return capability not in self.without
+
+    def serves(self, route: str) -> bool:
+        return not any(start and route.startswith(start) for start in map(CAPABILITIES.__getitem__, self.without))

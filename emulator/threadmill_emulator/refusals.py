@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from threadmill_emulator.errors import ApiError, missing
+from threadmill_emulator.errors import ApiError, missing, unknown_parameter
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -81,7 +81,7 @@ def refusal(error: ErrorDetails) -> ApiError:
     if kind == "missing":
         return missing(param)
     if kind == "extra_forbidden":
-        return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+        return unknown_parameter(param)
     if kind in WANTED:
         return _wrong_type(param, WANTED[kind], error["input"])
     if kind == "literal_error":
@@ -141,4 +141,5 @@ def _beyond_limit(param: str, error: ErrorDetails) -> ApiError:
         "length": len(value) if isinstance(value, str | list | dict) else 0,
         "number": "decimal" if isinstance(value, float) else "integer",
     }
-    return ApiError(400, f"Invalid '{param}': {text.format(**facts)}", param=param, code=code.format(**facts))
+    place = f" '{param}'" if param else " request"
+    return ApiError(400, f"Invalid{place}: {text.format(**facts)}", param=param or None, code=code.format(**facts))

@@ -1,12 +1,15 @@
-"""What a run says at its end: for each kind of reply, the contents of the messages it adds."""
+"""What a run says: for each kind of reply, the contents of the messages it adds."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 from threadmill_emulator.answers import NOTICE, answer, summary
 from threadmill_emulator.arguments import fitting
-from threadmill_emulator.files import Files
+from threadmill_emulator.contents import Made, Sources, text_block
+from threadmill_emulator.ids import new_file_id
 from threadmill_emulator.messages import Block
+from threadmill_emulator.own_tools import cited, computed, plotted
 from threadmill_emulator.runs import Run
 
 CITED = "【4:0†source】"
@@ -18,36 +21,56 @@ PNG = bytes.fromhex(
 )
 
 
-def text_block(value: str, *annotations: Block) -> Block:
-    return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
+def compose(run: Run, sources: Sources) -> Made:
+    """All that a run makes which ends with an answer, whole or cut off."""
+    made = REPLIES[run.script.reply](run, sources)
+    blocks = [block for content in made.contents for block in content if block["type"] == "text"]
+    for block in blocks:
+        if "bad_annotations" in run.script.quirks:
+            _spoil(block["text"]["annotations"])
+        if "incomplete" in (run.status, run.script.ends):
+            half = len(block["text"]["value"]) // 2
+            notes = [note for note in block["text"]["annotations"] if note["end_index"] <= half]
+            block["text"] = {"value": block["text"]["value"][:half], "annotations": notes}
+    return made
 
 
-def compose(run: Run, files: Files) -> list[list[Block]]:
-    """The messages of a run that ended with an answer, each a list of content blocks."""
-    return REPLIES[run.script.reply](run, files)
+def _spoil(notes: list[Block]) -> None:
+    """One with wrong indices, a marker without any, and a citation of a file that is gone."""
+    citations = [note for note in notes if note["type"] == "file_citation"]
+    if len(citations) > 1:
+        notes.remove(citations.pop(1))
+    if citations:
+        citations[0] |= {"start_index": citations[0]["start_index"] + 7, "end_index": citations[0]["end_index"] + 9}
+        citations[-1]["file_citation"] = {"file_id": new_file_id()}
 
 
-def _answer(run: Run, files: Files) -> list[list[Block]]:
+def _answer(run: Run, sources: Sources) -> Made:
     wanted = run.settings["response_format"]
     if wanted == "auto" or wanted["type"] == "text":
-        return [[text_block(answer(run.prompt))]]
+        return Made([[text_block(answer(run.prompt))]])
     schema = wanted.get("json_schema", {}).get("schema")
     value = fitting(schema, run.prompt.text) if schema else summary(run.prompt)
-    return [[text_block(json.dumps(value, ensure_ascii=False))]]
+    return Made([[text_block(json.dumps(value, ensure_ascii=False))]])
 
 
-def _echo(run: Run, files: Files) -> list[list[Block]]:
-    return [[text_block(run.prompt.text)]]
+def _echo(run: Run, sources: Sources) -> Made:
+    return Made([[text_block(run.prompt.text)]])
 
 
-def _tool_outputs(run: Run, files: Files) -> list[list[Block]]:
+def _tool_outputs(run: Run, sources: Sources) -> Made:
     parts = [NOTICE]
     for call in (call for asked in run.rounds for call in asked.calls):
         parts.append(f"{call.name} answered:\n\n> " + (call.output or "").replace("\n", "\n> "))
-    return [[text_block("\n\n".join(parts))]]
+    return Made([[text_block("\n\n".join(parts))]])
 
 
-def _blocks(run: Run, files: Files) -> list[list[Block]]:
+def _coded(run: Run, sources: Sources) -> Made:
+    return (plotted if WANTS_A_PLOT.search(run.prompt.text) else computed)(run, sources)
+
+
+def _blocks(run: Run, sources: Sources) -> Made:
+    files = sources.files
     image = files.add("chart.png", PNG, "assistants_output")
     source = files.add("source.txt", run.prompt.text.encode(), "assistants")
     table = files.add("terms.csv", b"term\n" + run.prompt.text.encode(), "assistants_output")
@@ -58,7 +81,7 @@ def _blocks(run: Run, files: Files) -> list[list[Block]]:
         {**_span(text, LINK, 0), "type": "file_path", "file_path": {"file_id": table.id}},
     ]
     picture = {"type": "image_file", "image_file": {"file_id": image.id, "detail": "auto"}}
-    return [[text_block(answer(run.prompt)), picture, text_block(text, *notes)]]
+    return Made([[text_block(answer(run.prompt)), picture, text_block(text, *notes)]])
 
 
 def _span(text: str, marker: str, nth: int) -> Block:
@@ -68,17 +91,24 @@ def _span(text: str, marker: str, nth: int) -> Block:
     return {"text": marker, "start_index": start, "end_index": start + len(marker)}
 
 
-def _two_messages(run: Run, files: Files) -> list[list[Block]]:
-    return [[text_block("Let me see.")], *_answer(run, files)]
+def _two_messages(run: Run, sources: Sources) -> Made:
+    return Made([[text_block("Let me see.")], *_answer(run, sources).contents])
 
 
-REPLIES: Mapping[str, Callable[[Run, Files], list[list[Block]]]] = {
+#: Words of a prompt that a picture answers.
+WANTS_A_PLOT = re.compile(r"plot|chart|draw|visuali[sz]|graph|dark", re.IGNORECASE)
+
+REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
     "answer": _answer,
     "echo": _echo,
     "tool_outputs": _tool_outputs,
     "blocks": _blocks,
     "two_messages": _two_messages,
-    "refusal": lambda run, files: [[{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]],
-    "empty_text": lambda run, files: [[text_block("")]],
-    "nothing": lambda run, files: [],
+    "coded": _coded,
+    "computed": computed,
+    "plotted": plotted,
+    "cited": cited,
+    "refusal": lambda run, sources: Made([[{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]]),
+    "empty_text": lambda run, sources: Made([[text_block("")]]),
+    "nothing": lambda run, sources: Made([]),
 }

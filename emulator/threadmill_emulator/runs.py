@@ -4,14 +4,16 @@ Nothing runs in the background: `advance(now)` makes up for the time since the r
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from threadmill_emulator.errors import not_cancellable, outputs_mismatch, takes_no_outputs
+from threadmill_emulator.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.messages import Prompt
 from threadmill_emulator.scenarios import TERMINAL, Script
 from threadmill_emulator.tool_calls import Round, make_calls
+from threadmill_emulator.work import Work
 
 NEVER = math.inf
 QUEUED_SHARE = 0.1  #: of the working time, spent queued
@@ -37,10 +39,16 @@ class Run:
     due: float = NEVER  #: when the status next changes by itself
     expires: float = NEVER
     shown_expiry: float = 0.0  #: a run that hangs never expires, though it says it will
+    leg: tuple[float, float] = (0.0, 0.0)  #: when the present stretch of work began and is to end
+    coming: Round | None = None  #: the calls it is writing, asked for at the end of this stretch
+    work: Work | None = None  #: what it makes on its last stretch, once that was thought out
+    halted: float | None = None  #: when it stopped working: cancelled, or ended
+    watch: Callable[[float], None] | None = None  #: told of each change of status that is not an end
 
     def __post_init__(self) -> None:
         lives = self.run_s if self.script.ends == "expired" else self.script.expires_s
         self.shown_expiry = self.created + lives
+        self.leg = (self.created, self.created)
         if self.script.hangs is None:
             self.expires = self.shown_expiry
         self._queue(self.created)
@@ -48,6 +56,12 @@ class Run:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether it is on the stretch that ends with its answer."""
+        ends_well = self.script.ends in ("completed", "incomplete")
+        return self.status == "in_progress" and not self.coming and not self.script.hangs and ends_well
 
     def advance(self, now: float) -> None:
         while not self.is_terminal and now >= min(self.due, self._expiry()):
@@ -60,12 +74,20 @@ class Run:
         unwilling = "refuses_cancel" in self.script.quirks and self.status in ("queued", "requires_action")
         if self.is_terminal or self.status == "cancelling" or unwilling:
             raise not_cancellable(self.status)
-        self.status, self.due = "cancelling", now + self.script.cancel_s
+        self.due, self.halted = now + self.script.cancel_s, now
         if self.script.lock:
             self.due = self.expires = NEVER
+        self._become("cancelling", now)
+
+    def fail(self, reason: str, now: float) -> None:
+        self.script = replace(self.script, error=("server_error", reason))
+        self._end("failed", now)
 
     def submit(self, outputs: dict[str, str], now: float) -> None:
         if self.status != "requires_action":
+            for quirk, status in (("late_submit_404", 404), ("late_submit_500", 500)):
+                if quirk in self.script.quirks:
+                    raise no_late_outputs(status)
             raise takes_no_outputs(self.status)
         waiting = self.rounds[-1]
         missing = waiting.missing()
@@ -79,8 +101,15 @@ class Run:
             self._queue(now)
 
     def _queue(self, at: float) -> None:
-        self.status = "queued"
         self.due = NEVER if self.script.hangs == "queued" else at + self._leg() * QUEUED_SHARE
+        self._become("queued", at)
+
+    def _become(self, status: str, at: float) -> None:
+        self.status = status
+        if self.watch:
+            self.watch(at)
+        if status == "requires_action":
+            self.watch = None  # a stream ends here; the outputs may be submitted with another
 
     def _expiry(self) -> float:
         waits = self.status == "requires_action" and "late_expiry" in self.script.quirks
@@ -93,20 +122,30 @@ class Run:
     def _next(self, at: float) -> None:
         match self.status:
             case "queued":
-                self.status = "in_progress"
                 self.started = self.started or at
-                self.due = at + self._leg() * (1 - QUEUED_SHARE)
-                if self.script.hangs:
-                    self.status, self.due = self.script.hangs, NEVER
-            case "in_progress" if len(self.rounds) < self.script.rounds:
-                made = sum(len(earlier.calls) for earlier in self.rounds)
-                calls = make_calls(self.script, self.settings["tools"], self.prompt, made)
-                self.rounds.append(Round(at, calls))
-                self.status, self.due, self.looks = "requires_action", NEVER, 0
+                self._work(at)
+            case "in_progress" if self.coming:
+                self.rounds.append(self.coming)
+                self.due, self.looks, self.coming = NEVER, 0, None
+                self._become("requires_action", at)
             case "cancelling":
                 self._end(self.script.cancel_ends, at)
             case _:
                 self._end(self.script.ends, at)
 
+    def _work(self, at: float) -> None:
+        if self.script.hangs:
+            self.due = NEVER
+            self._become(self.script.hangs, at)
+            return
+        self.due = at + self._leg() * (1 - QUEUED_SHARE)
+        self.leg = (at, self.due)
+        if len(self.rounds) < self.script.rounds:
+            made = sum(len(earlier.calls) for earlier in self.rounds)
+            self.coming = Round(at, make_calls(self.script, self.settings["tools"], self.prompt, made))
+        self._become("in_progress", at)
+
     def _end(self, status: str, at: float) -> None:
+        """The world tells who watches, once it has put the run's messages on the thread."""
         self.status, self.ended, self.due = status, at, NEVER
+        self.halted = at if self.halted is None else self.halted

@@ -29,6 +29,7 @@ class Script:
     cancel_ends: str = "cancelled"  #: a cancel is not guaranteed: the run may end otherwise
     lock: bool = False  #: a cancelled run stays `cancelling` for ever
     times: int | None = None  #: only the first so many runs go this way; later ones complete
+    deltas: int | None = None  #: in how many pieces a stream tells each message; default: a word each, up to 40
     key: str | None = None  #: what `times` counts by; default: the thread
     quirks: frozenset[str] = frozenset()  #: departures from the wire format, see QUIRKS
 
@@ -45,12 +46,26 @@ QUIRKS = {
     "refuses_cancel": "cancelling a queued or waiting run is refused",
     "late_expiry": "a waiting run outlives expires_at, takes the outputs, and only then expires",
     "single_outputs": "outputs for some of the calls are taken, the run waits for the rest",
+    "late_submit_404": "outputs that nobody waits for, as of a second submit, are answered 404",
+    "late_submit_500": "the same with 500",
+    "plain_not_found": "what is not found on this thread, or the thread itself, is answered 500 in plain text",
+    "no_lock": "messages and runs are taken while a run is active; a second run fails the first",
+    "bad_annotations": "a citation's indices are wrong, one marker has no annotation, a cited file is gone",
+    "stream_json": "stream=true is answered with plain JSON",
+    "stream_drops": "the connection of a stream is dropped after the third delta",
+    "stream_no_done": "a stream ends without its last run event and without done",
+    "stream_error": "a stream ends with an error event in the form clients raise, and the run fails",
+    "stream_flat_error": "the same, with data in the form that clients overlook",
+    "stream_late_completed": "thread.run.completed follows thread.run.requires_action",
 }
 
 
 def _quirk(name: str, **rest: Any) -> Script:
     return Script(quirks=frozenset({name}), **rest)
 
+
+CALLS_ONCE: dict[str, Any] = {"reply": "tool_outputs", "rounds": 1}
+FAILS: dict[str, Any] = {"ends": "failed", "error": ("server_error", "Sorry, something went wrong.")}
 
 SCENARIOS: Mapping[str, Script] = {
     "emulator": Script(),
@@ -61,8 +76,12 @@ SCENARIOS: Mapping[str, Script] = {
     "bad_arguments": Script(reply="tool_outputs", rounds=1, broken=True),
     "unknown_tool": Script(reply="tool_outputs", rounds=1, tool="no_such_tool"),
     "slow_requires": Script(reply="tool_outputs", rounds=1, blind_looks=1),
-    "failed": Script(ends="failed", error=("server_error", "Sorry, something went wrong.")),
-    "failed_once": Script(ends="failed", error=("server_error", "Sorry, something went wrong."), times=1),
+    "code_interpreter": Script(reply="computed"),
+    "plot": Script(reply="plotted"),
+    "auto": Script(reply="auto"),  # whatever the tools of the run are good for
+    "citations": Script(reply="cited"),
+    "failed": Script(**FAILS),
+    "failed_once": Script(**FAILS, times=1),
     "rate_limited": Script(ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),
     "quota": Script(ends="failed", error=("rate_limit_exceeded", QUOTA)),
     "invalid_prompt": Script(ends="failed", error=("invalid_prompt", "Invalid prompt: it was flagged.")),
@@ -81,10 +100,16 @@ SCENARIOS: Mapping[str, Script] = {
     "blocks": Script(reply="blocks"),
     "two_messages": Script(reply="two_messages"),
     **{name: _quirk(name) for name in QUIRKS},
-    "empty_required_action": _quirk("empty_required_action", reply="tool_outputs", rounds=1),
+    "empty_required_action": _quirk("empty_required_action", **CALLS_ONCE),
     "bare_error": _quirk("bare_error", ends="failed", error=("server_error", "Something broke.")),
-    "late_expiry": _quirk("late_expiry", reply="tool_outputs", rounds=1, expires_s=2.0),
-    "single_outputs": _quirk("single_outputs", reply="tool_outputs", rounds=1, calls=3),
+    "late_expiry": _quirk("late_expiry", **CALLS_ONCE, expires_s=2.0),
+    "single_outputs": _quirk("single_outputs", **CALLS_ONCE, calls=3),
+    "late_submit_404": _quirk("late_submit_404", **CALLS_ONCE),
+    "late_submit_500": _quirk("late_submit_500", **CALLS_ONCE),
+    "bad_annotations": _quirk("bad_annotations", reply="blocks"),
+    "stream_error": _quirk("stream_error", **FAILS),
+    "stream_flat_error": _quirk("stream_flat_error", **FAILS),
+    "stream_late_completed": _quirk("stream_late_completed", **CALLS_ONCE),
 }
 
 
@@ -94,7 +119,9 @@ def mended(script: Script) -> Script:
 
 
 def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
-    """The script under a run's own tool_choice and parallel_tool_calls."""
+    """The script under a run's own tools, tool_choice and parallel_tool_calls."""
+    if script.reply == "auto":
+        script = replace(script, **_able({tool["type"] for tool in settings["tools"]}))
     choice = settings["tool_choice"]
     if choice == "none":
         reply = "answer" if script.reply == "tool_outputs" else script.reply
@@ -106,3 +133,9 @@ def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
     if script.calls > 1 and not settings["parallel_tool_calls"]:
         script = replace(script, rounds=script.rounds * script.calls, calls=1)
     return script
+
+
+def _able(tools: set[str]) -> dict[str, Any]:
+    """What a model would make of these tools: the first of them that it has."""
+    uses = {"function": CALLS_ONCE, "code_interpreter": {"reply": "coded"}, "file_search": {"reply": "cited"}}
+    return next((use for tool, use in uses.items() if tool in tools), {"reply": "answer"})

@@ -45,5 +45,11 @@ class Thread:
         return reversed(self.messages.values())
 
     @property
+    def has_picture(self) -> bool:
+        """Whether an answer on it holds one."""
+        blocks = [block for each in self.messages.values() if each.role == "assistant" for block in each.blocks()]
+        return any(block["type"] == "image_file" for block in blocks)
+
+    @property
     def quirks(self) -> frozenset[str]:
         return frozenset().union(*(run.script.quirks for run in self.runs.values()))

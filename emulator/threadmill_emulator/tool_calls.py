@@ -21,9 +21,9 @@ class ToolCall:
 
 @dataclass
 class Round:
-    """One set of calls, asked for at `asked` and answered at `answered`."""
+    """One set of calls, thought of from `begun` on and answered at `answered`."""
 
-    asked: float
+    begun: float
     calls: list[ToolCall]
     answered: float | None = None
     step_id: str = field(default_factory=lambda: new_id("step"))

@@ -93,6 +93,17 @@ Content = Annotated[
 ]
 
 
+def blocks(content: str | list[TextPart | ImageUrlPart | ImageFilePart]) -> list[dict[str, Any]]:
+    """The content of a message as a message object shows it."""
+    parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
+    return [
+        {"type": "text", "text": {"value": part.text, "annotations": []}}
+        if isinstance(part, TextPart)
+        else part.model_dump()
+        for part in parts
+    ]
+
+
 class CodeInterpreter(Body):
     type: Literal["code_interpreter"]
 
@@ -150,37 +161,6 @@ class CreateMessage(Body):
     content: Content
     attachments: list[Attachment] | None = None
     metadata: Metadata | None = None
-
-
-class CodeInterpreterResources(Body):
-    file_ids: list[str] = Field([], max_length=20)
-
-
-class VectorStoreHelper(Body):
-    file_ids: list[str] = []
-    chunking_strategy: dict[str, Any] | None = None
-    metadata: Metadata | None = None
-
-
-class FileSearchResources(Body):
-    vector_store_ids: list[str] | None = Field(None, max_length=1)
-    vector_stores: list[VectorStoreHelper] | None = Field(None, max_length=1)
-
-
-class ToolResources(Body):
-    code_interpreter: CodeInterpreterResources | None = None
-    file_search: FileSearchResources | None = None
-
-
-class CreateThread(Body):
-    messages: list[CreateMessage] | None = Field(None, max_length=32)
-    metadata: Metadata | None = None
-    tool_resources: ToolResources | None = None
-
-
-class ModifyThread(Body):
-    metadata: Metadata | None = None
-    tool_resources: ToolResources | None = None
 
 
 class Modify(Body):

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from threadmill_emulator.wire import Body, CreateMessage, CreateThread, Metadata, Schema, Tool, ToolResources, by_type
+from threadmill_emulator.wire import Body, CreateMessage, Metadata, Schema, Tool, by_type
+from threadmill_emulator.wire_threads import CreateThread, ToolResources
 
 Instructions = Annotated[str, Field(max_length=256_000)]
 Temperature = Annotated[float, Field(ge=0, le=2)]

@@ -2,19 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-from threadmill_emulator import wire
-from threadmill_emulator.errors import (
-    locked_for_messages,
-    locked_for_runs,
-    no_referenced_file,
-    not_found,
-)
-from threadmill_emulator.files import Files
-from threadmill_emulator.ids import new_id
+from threadmill_emulator import resources, wire
+from threadmill_emulator.contents import Sources
+from threadmill_emulator.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
+from threadmill_emulator.files import File, Files
 from threadmill_emulator.markers import script_for
 from threadmill_emulator.messages import Block, Message, last_input
+from threadmill_emulator.options import Options
 from threadmill_emulator.replies import compose
 from threadmill_emulator.runs import Run
 from threadmill_emulator.scenarios import SCENARIOS, Script, fitted, mended
@@ -22,16 +17,21 @@ from threadmill_emulator.settings import assistant_settings, run_settings
 from threadmill_emulator.stats import Stats
 from threadmill_emulator.text import tokens
 from threadmill_emulator.threads import Assistant, Thread
+from threadmill_emulator.vector_stores import VectorStores
 from threadmill_emulator.wire_runs import CreateRun
+from threadmill_emulator.wire_threads import CreateThread, ToolResources
+from threadmill_emulator.work import ServerStep, Work
 
 
 class World:
-    def __init__(self, clock: Callable[[], float], run_s: float) -> None:
-        self.clock, self.run_s = clock, run_s
+    def __init__(self, clock: Callable[[], float], options: Options) -> None:
+        self.clock, self.options = clock, options
         self.stats = Stats()
         self.files = Files(clock)
+        self.stores = VectorStores(clock, self.files, options.index_s)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: the threads that have a live run
+        self.uncouth: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
         self.scripted: Counter[str] = Counter()  #: runs that followed a script with `times`
         names = {f"asst_{name}": name for name in SCENARIOS}
         self.assistants = {id: Assistant(clock(), assistant_settings(name=name), id) for id, name in names.items()}
@@ -47,10 +47,17 @@ class World:
             raise not_found("assistant", id)
         return self.assistants[id]
 
-    def create_thread(self, body: wire.CreateThread) -> Thread:
+    def tool_resources(self, body: ToolResources | None) -> resources.Resources:
+        """As stored; a vector store asked for in passing is made."""
+        if body and body.file_search and not self.options.offers("vector_stores"):
+            raise unknown_parameter("tool_resources.file_search")
+        resources.check(self.files, self.stores, body)
+        return resources.kept(self.stores, body)
+
+    def create_thread(self, body: CreateThread) -> Thread:
         for number, message in enumerate(body.messages or []):
-            self.check_files(message, f"messages[{number}].")
-        thread = Thread(self.clock(), body.metadata or {}, tool_resources(body.tool_resources))
+            resources.check_message(self.files, message, f"messages[{number}].")
+        thread = Thread(self.clock(), body.metadata or {}, self.tool_resources(body.tool_resources))
         for message in body.messages or []:
             self._add(thread, message)
         self.threads[thread.id] = thread
@@ -60,37 +67,43 @@ class World:
     def delete_thread(self, thread: Thread) -> None:
         if thread.active:
             self.stats.run_ended(thread.active, "deleted")
+        thread.active = None
         self.active.pop(thread.id, None)
         del self.threads[thread.id]
 
     def add_message(self, thread: Thread, body: wire.CreateMessage) -> Message:
-        if thread.active:
+        if thread.active and "no_lock" not in thread.quirks:
             raise locked_for_messages(thread.id, thread.active.id)
-        self.check_files(body)
+        resources.check_message(self.files, body)
         return self._add(thread, body)
 
     def start_run(self, thread: Thread, body: CreateRun) -> Run:
         assistant = self.assistant(body.assistant_id)
-        if thread.active:
+        if thread.active and "no_lock" not in thread.quirks:
             raise locked_for_runs(thread.id, thread.active.id)
         for number, message in enumerate(body.additional_messages or []):
-            self.check_files(message, f"additional_messages[{number}].")
+            resources.check_message(self.files, message, f"additional_messages[{number}].")
+        if thread.active:
+            thread.active.fail("Another run was started on the thread.", self.clock())
+            self.settle(thread)
         for message in body.additional_messages or []:
             self._add(thread, message)
-        prompt = last_input(thread.newest_first(), self.files.name)
+        prompt = last_input(thread.newest_first(), self.files)
         settings = run_settings(body, assistant)
         script = self._counted(script_for(assistant.id, prompt.marked), thread)
         run = Run(
             thread_id=thread.id,
             assistant_id=assistant.id,
             created=self.clock(),
-            run_s=self.run_s if script.run_s is None else script.run_s,
+            run_s=self.options.run_s if script.run_s is None else script.run_s,
             script=fitted(script, settings),
             prompt=prompt,
             settings=settings,
             metadata=body.metadata or {},
         )
         thread.runs[run.id] = run
+        if "plain_not_found" in script.quirks:
+            self.uncouth.add(thread.id)
         if len(self.active) >= self.stats.peak_runs:
             self.settle_all()  # runs that ended unobserved do not count
         thread.active, self.active[thread.id] = run, thread
@@ -111,18 +124,46 @@ class World:
                 thread.active = None
                 del self.active[thread.id]
                 self.stats.run_ended(run, run.status)
+                if run.watch:
+                    run.watch(self.clock() if run.ended is None else run.ended)
+                    run.watch = None
+
+    def prepare(self, thread: Thread, run: Run) -> Work:
+        """What the run makes on its last stretch; thought out once."""
+        if run.work is None:
+            sources = Sources(self.files, self._searchable(thread, run), thread.has_picture)
+            made = compose(run, sources)
+            run.work = Work(list(map(ServerStep, made.calls)), [_reply(run, content) for content in made.contents])
+            run.work.spread(run.leg[0], run.leg[1] if run.ended is None else run.ended)
+        return run.work
+
+    def _searchable(self, thread: Thread, run: Run) -> list[File]:
+        assistant = self.assistants.get(run.assistant_id)
+        of_both = [thread.tool_resources, assistant.settings["tool_resources"] if assistant else {}]
+        ids = [id for own in of_both for id in own.get("file_search", {}).get("vector_store_ids", [])]
+        return self.stores.searchable(ids)
 
     def _deliver(self, thread: Thread, run: Run) -> None:
         read = [message.text() for message in thread.messages.values()] + [run.settings["instructions"]]
         written = [call.arguments for asked in run.rounds for call in asked.calls]
         read += [call.output or "" for asked in run.rounds for call in asked.calls]
-        if run.status in ("completed", "incomplete"):
-            for content in compose(run, self.files):
-                message = thread.add(_reply(run, content))
-                written.append(message.text())
+        for message in self._said(thread, run):
+            written.append(thread.add(message).text())
         if run.status != "expired":
             used, made = sum(map(tokens, read)), sum(map(tokens, written))
             run.usage = {"prompt_tokens": used, "completion_tokens": made, "total_tokens": used + made}
+
+    def _said(self, thread: Thread, run: Run) -> list[Message]:
+        if run.status in ("completed", "incomplete"):
+            said = self.prepare(thread, run).messages
+            for message in said:
+                message.incomplete_reason = "max_tokens" if run.status == "incomplete" else None
+                if "string_content" in run.script.quirks:
+                    message.content = message.text()
+            return said
+        if run.watch and run.work and run.halted is not None:
+            return run.work.broken_off(run.halted, f"run_{run.status}", run.script.deltas)
+        return []
 
     def _counted(self, script: Script, thread: Thread) -> Script:
         if script.times is None:
@@ -131,67 +172,20 @@ class World:
         self.scripted[key] += 1
         return script if self.scripted[key] <= script.times else mended(script)
 
-    def check_files(self, body: wire.CreateMessage, where: str = "") -> None:
-        for number, attachment in enumerate(body.attachments or []):
-            self._check_file(attachment.file_id, f"{where}attachments[{number}].file_id")
-        for number, part in enumerate(body.content):
-            if isinstance(part, wire.ImageFilePart):
-                self._check_file(part.image_file.file_id, f"{where}content[{number}].image_file.file_id")
-
-    def _check_file(self, id: str, param: str) -> None:
-        if id not in self.files:
-            raise no_referenced_file(id, param)
-
     def _add(self, thread: Thread, body: wire.CreateMessage) -> Message:
         attachments = [part.model_dump(exclude_unset=True) for part in body.attachments or []]
+        resources.attach(self.stores, thread.tool_resources, body, self.options.offers("vector_stores"))
         return thread.add(
             Message(
                 thread.id,
                 self.clock(),
                 body.role,
-                _stored(body.content),
+                wire.blocks(body.content),
                 attachments=attachments,
                 metadata=body.metadata or {},
             )
         )
 
 
-def tool_resources(body: wire.ToolResources | None) -> dict[str, Any]:
-    """As stored: a vector store asked for in passing gets an id."""
-    resources: dict[str, Any] = {}
-    if body and body.code_interpreter:
-        resources["code_interpreter"] = {"file_ids": body.code_interpreter.file_ids}
-    if body and body.file_search:
-        ids = (body.file_search.vector_store_ids or []) + [new_id("vs") for _ in body.file_search.vector_stores or []]
-        resources["file_search"] = {"vector_store_ids": ids}
-    return resources
-
-
-def _stored(content: str | list[Any]) -> list[Block]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": {"value": content, "annotations": []}}]
-    return [
-        {"type": "text", "text": {"value": part.text, "annotations": []}}
-        if isinstance(part, wire.TextPart)
-        else part.model_dump()
-        for part in content
-    ]
-
-
 def _reply(run: Run, content: list[Block]) -> Message:
-    reason = None
-    if run.status == "incomplete":
-        reason = "max_tokens"
-        for block in content:
-            if block["type"] == "text":
-                block["text"]["value"] = block["text"]["value"][: len(block["text"]["value"]) // 2]
-    plain = "string_content" in run.script.quirks
-    return Message(
-        run.thread_id,
-        run.ended or run.created,
-        "assistant",
-        content[0]["text"]["value"] if plain else content,
-        assistant_id=run.assistant_id,
-        run_id=run.id,
-        incomplete_reason=reason,
-    )
+    return Message(run.thread_id, run.leg[0], "assistant", content, assistant_id=run.assistant_id, run_id=run.id)

@@ -1,6 +1,19 @@
 """What all models at the border share: frozen, strict about unknown fields, and readable in their errors."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+#: The server's 16 metadata pairs less the one threadmill adds to find what it made.
+METADATA_PAIRS = 15
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=METADATA_PAIRS),
+]
 
 
 class Border(BaseModel):

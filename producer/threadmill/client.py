@@ -57,6 +57,7 @@ class Client:
         self.settings = settings or Settings.load()
         self.store = Store(self.settings)
         self._checked_keys: set[str] = set()
+        self._applied: set[tuple[str, str]] = set()
 
     @cached_property
     def _celery(self) -> Celery:
@@ -96,7 +97,9 @@ class Client:
             job = PromptJob.parse(job)
         name = self.settings.endpoint_name(job.endpoint)
         endpoint = self.settings.endpoints[name]
-        if not (job.assistant or endpoint.assistant):
+        if job.profile is not None:
+            self._check_profile(name, job.profile, job.assistant)
+        elif not (job.assistant or endpoint.assistant):
             raise InvalidJob(
                 f"no assistant: give the job one, or set `assistant` in [endpoints.{name}] (a remote id, asst_...)"
             )
@@ -107,6 +110,18 @@ class Client:
             job = job.at(Path.cwd())
         Intake(name, endpoint).check(job, self.settings)
         return job.model_copy(update={"endpoint": name})
+
+    def _check_profile(self, endpoint: str, profile: str, assistant: str | None) -> None:
+        if assistant:
+            raise InvalidJob(f"profile {profile!r} and assistant {assistant!r} are given: leave one of them out")
+        if (endpoint, profile) in self._applied:
+            return
+        if self.store.assistant_of(endpoint, profile) is None:
+            raise InvalidJob(
+                f"profile {profile!r} is not applied to endpoint {endpoint!r}: "
+                f"threadmill assistants apply [FILE] --profile {profile} --endpoint {endpoint}"
+            )
+        self._applied.add((endpoint, profile))
 
     def _check_key(self, name: str) -> None:
         """The key must be here or with a worker: a job that no worker can send helps nobody."""

@@ -3,6 +3,7 @@
 * ThreadmillError
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
+  - InvalidProfile    a file's profile cannot be used; the text names file, line and field
   - KeyConflict       the idempotency key belongs to a job with another content
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
   - ThreadNotFound    no such thread is kept
@@ -23,6 +24,10 @@ class InvalidJob(ThreadmillError, ValueError):
 
 
 class SettingsError(ThreadmillError):
+    pass
+
+
+class InvalidProfile(ThreadmillError, ValueError):
     pass
 
 

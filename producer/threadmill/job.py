@@ -19,23 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from threadmill.border import Border, explain
+from threadmill.border import Border, Metadata, explain
 from threadmill.errors import InvalidJob
 from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
 
-#: The server's 16 metadata pairs less the one threadmill adds to find its own runs again.
-METADATA_PAIRS = 15
-
 #: Fields by which a job is found; they say nothing of what it asks.
 _NOT_CONTENT = {"key", "batch"}
-
-Metadata = Annotated[
-    dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=64)],
-        Annotated[str, StringConstraints(max_length=512)],
-    ],
-    Field(max_length=METADATA_PAIRS),
-]
 
 
 class PromptJob(Border):
@@ -53,7 +42,7 @@ class PromptJob(Border):
     files: tuple[FileInput, ...] = Field(default=(), max_length=20)
     endpoint: str | None = None  #: name in the settings; default: `default_endpoint`
     assistant: str | None = None  #: remote id; default: the profile's, else the endpoint's
-    profile: str | None = None  #: name from the settings' [profiles], applied to the endpoint before
+    profile: str | None = None  #: name of one that was applied to the endpoint before
     thread: Annotated[str, StringConstraints(min_length=1)] | None = None  #: go on with this remote thread
     keep_thread: bool = False  #: leave the thread for later jobs to go on with; the result names it
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None

@@ -13,6 +13,7 @@ PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its
 PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
 PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
+PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
 PREFIX:workers         hash    what each live worker can do, as JSON
 """
 
@@ -50,6 +51,10 @@ class Keys:
     @property
     def threads(self) -> str:
         return f"{self.prefix}:threads"
+
+    @property
+    def assistants(self) -> str:
+        return f"{self.prefix}:assistants"
 
     @property
     def leftovers(self) -> str:
@@ -90,6 +95,11 @@ def celery_meta(result: JobResult) -> str:
 def thread_name(endpoint: str, thread_id: str) -> str:
     """What a thread is called among those of all endpoints; its jobs take turns under this name."""
     return f"{endpoint}/{thread_id}"
+
+
+def applied_name(endpoint: str, profile: str) -> str:
+    """What a profile's assistant is called among those of all endpoints. No profile's name has a slash."""
+    return f"{endpoint}/{profile}"
 
 
 def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:

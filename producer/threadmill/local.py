@@ -11,7 +11,8 @@ import secrets
 import shutil
 import socket
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,10 @@ from threadmill.settings import Settings
 from threadmill.store import Store
 
 STATE_FOLDER = Path(".threadmill")
+
+#: How often its worker sweeps, and how long the end waits for what the sweep has still to delete.
+_SWEEP_S = 1.0
+_TIDY_S = 10.0
 
 #: All our modules come in one package: whether one can run is told by what its extra brings.
 _EXTRAS = {"threadmill_worker": ("worker", "openai"), "threadmill_emulator": ("emulator", "starlette")}
@@ -38,8 +43,10 @@ class Local:
         self.settings = settings
         self._emulator = emulator
         self._folder = folder
-        self.environment = {"THREADMILL_FILE_ROOTS": json.dumps([str(root) for root in settings.file_roots])}
-        """Leads other processes there too."""
+        self.environment = {  #: leads other processes there too
+            "THREADMILL_FILE_ROOTS": json.dumps([str(root) for root in settings.file_roots]),
+            "THREADMILL_SWEEP_S": str(min(settings.sweep_s, _SWEEP_S)),
+        }
         self._processes: list[Process] = []
         self._closing = ExitStack()
 
@@ -58,7 +65,18 @@ class Local:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing.close()  # last started, first stopped: the worker hands its jobs back to Redis
+        try:
+            if error is None:
+                self._tidy()
+        finally:
+            self._closing.close()  # last started, first stopped: the worker hands its jobs back to Redis
+
+    def _tidy(self) -> None:
+        """Gives the worker a moment for what is still to be deleted: nobody comes after it."""
+        store, give_up_at = Store(self.settings), time.monotonic() + _TIDY_S
+        with suppress(StoreUnavailable):
+            while any(not leftover.tries for leftover in store.leftovers()) and time.monotonic() < give_up_at:
+                time.sleep(0.1)
 
     def pid(self, name: str) -> int:
         """The process id of `redis`, `emulator` or `worker`."""

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from threadmill.border import Border
+from threadmill.border import Border, Metadata
+
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[\w.@+-]{1,200}$")]
 
 
 class Profile(Border):
@@ -14,11 +16,26 @@ class Profile(Border):
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     description: Annotated[str, StringConstraints(max_length=512)] | None = None
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
-    #: Names from the settings' [tools] and [mcp], or tool definitions in the server's own form.
+    #: Names from the settings' [tools] and [mcp], names of the server's own, or tool definitions in the server's form.
     tools: tuple[str | dict[str, JsonValue], ...] = Field(default=(), max_length=128)
     tool_resources: dict[str, JsonValue] | None = None  #: files and vector stores, by the server's ids
     response_format: str | dict[str, JsonValue] | None = None
     reasoning_effort: str | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    metadata: dict[str, str] = Field(default={})
+    metadata: Metadata = Field(default={})
+
+    @field_validator("metadata")
+    @classmethod
+    def _ours_left_out(cls, metadata: dict[str, str]) -> dict[str, str]:
+        if "threadmill" in metadata:
+            raise ValueError("the key `threadmill` is ours, to find an applied profile again; leave it out")
+        return metadata
+
+    @field_validator("tool_resources")
+    @classmethod
+    def _made_before(cls, resources: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        search = (resources or {}).get("file_search")
+        if isinstance(search, dict) and "vector_stores" in search:
+            raise ValueError("`vector_stores` would make a store each time; make one, and name it in vector_store_ids")
+        return resources

@@ -92,6 +92,16 @@ class KeptThread(BaseModel):
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
+class Applied(BaseModel):
+    """The remote assistant that a profile was applied to."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    applied_at: datetime
+    digest: str  #: of what was applied
+
+
 class Leftover(LeftoverRecord):
     """The same, with how it stands."""
 

@@ -28,7 +28,7 @@ from pydantic_settings import (
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.profile import Profile
+from threadmill.profile import Profile, ProfileName
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     default_endpoint: str | None = None
     endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
-    profiles: dict[str, Profile] = {}
+    profiles: dict[ProfileName, Profile] = {}
     tools: dict[ToolName, ToolSettings] = {}
     mcp: dict[ServerName, McpSettings] = {}
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name

@@ -16,7 +16,7 @@ from redis.commands.core import Script
 from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import Applied, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
@@ -226,6 +226,28 @@ class Store:
                 raise ThreadInUse(thread_id, job_ids)
             if outcome == "forgotten":
                 return
+
+    def assistants(self) -> dict[tuple[str, str], Applied]:
+        """What profiles were applied to, by endpoint and profile."""
+        with self._reaching():
+            entries = cast(dict[str, str], self._redis.hgetall(self._keys.assistants))
+        named = {name.rpartition("/"): entry for name, entry in sorted(entries.items())}
+        return {(endpoint, profile): Applied.model_validate_json(at) for (endpoint, _, profile), at in named.items()}
+
+    def assistant_of(self, endpoint: str, profile: str) -> str | None:
+        """The id of the assistant that the profile was applied to there, if it was."""
+        with self._reaching():
+            entry = cast(str | None, self._redis.hget(self._keys.assistants, keys.applied_name(endpoint, profile)))
+        return Applied.model_validate_json(entry).id if entry else None
+
+    def set_assistant(self, endpoint: str, profile: str, applied: Applied) -> None:
+        with self._reaching():
+            name = keys.applied_name(endpoint, profile)
+            self._redis.hset(self._keys.assistants, name, applied.model_dump_json())
+
+    def drop_assistant(self, endpoint: str, profile: str) -> None:
+        with self._reaching():
+            self._redis.hdel(self._keys.assistants, keys.applied_name(endpoint, profile))
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""

@@ -72,7 +72,7 @@ def test_tool_outputs_plugin_calls_and_files_are_counted(http: httpx.Client):
     query = {"tid": run["thread_id"], "aid": "asst_emulator", "pid": "SEARCH"}
     http.post("/v1/pluginapi", params=query, json={})
     http.post(f"{path}/submit_tool_outputs", json={"tool_outputs": [{"tool_call_id": call["id"], "output": "x"}]})
-    http.post("/v1/files", files={"file": ("a.txt", b"a")}, data={"purpose": "vision"})
+    http.post("/v1/files", files={"file": ("a.txt", b"a")}, data={"purpose": "assistants"})
     stats = http.get("/_stats?ids=1").json()
     assert stats["tool_outputs"] == {
         "submitted": 1,

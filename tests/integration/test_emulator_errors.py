@@ -329,13 +329,6 @@ TOOL = {"type": "function", "function": {"name": "f"}}
             "Invalid value: 'xml'. Supported values are: 'auto', 'text', 'json_object', and 'json_schema'.",
         ),
         (
-            "/threads/T/runs",
-            {**RUN, "stream": True},
-            "stream",
-            "unsupported_value",
-            "Streaming is not emulated: send the request without 'stream'.",
-        ),
-        (
             "/threads",
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}]},
             "messages[0].content[0].image_url.url",

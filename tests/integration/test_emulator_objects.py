@@ -111,7 +111,7 @@ async def test_messages_of_every_kind(client: AsyncOpenAI):
     assert changed.metadata == {"k": "v"}
     run = await ended(client, await client.beta.threads.runs.create(thread.id, assistant_id="asst_emulator"))
     text = (await messages.list(thread.id, run_id=run.id)).data[0].content[0].text.value
-    assert "- Images: https://example.com/a.png; image/png, 8 bytes; pixel.png" in text
+    assert "- Images: https://example.com/a.png; image/png, 8 bytes; pixel.png, image/png, 4 bytes" in text
     assert "- Files: pixel.png" in text
     assert (await messages.delete(message.id, thread_id=thread.id)).deleted
     with pytest.raises(openai.NotFoundError):

@@ -49,6 +49,8 @@ def test_options_reach_the_server():
         "no",
         "--latency-ms",
         "30",
+        "--index-s",
+        "60",
     )
     with started(*arguments) as (_, url), httpx.Client(base_url=url, headers=HEADERS) as http:
         assert httpx.get(f"{url}/models", headers={"Authorization": "Bearer other"}).status_code == 401
@@ -58,6 +60,8 @@ def test_options_reach_the_server():
         seen = http.get(f"/threads/{run['thread_id']}/runs/{run['id']}")
         assert seen.json()["status"] == "queued"
         assert seen.headers["openai-poll-after-ms"] == "70"
+        file = http.post("/files", files={"file": ("a.txt", b"a")}, data={"purpose": "assistants"}).json()
+        assert http.post("/vector_stores", json={"file_ids": [file["id"]]}).json()["status"] == "in_progress"
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
         assert http.post("/threads", json={"messages": [{"role": "user", "content": [image]}]}).status_code == 400
 
@@ -91,6 +95,25 @@ def test_a_request_under_way_does_not_hold_it_up():
         assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_capabilities_may_be_left_out():
+    lacking = "vector_stores,create_and_run,files,streaming,cancel,empty_threads"
+    with started("--without", lacking, "--run-s", "0") as (_, url), httpx.Client(base_url=url, headers=HEADERS) as http:
+        user = {"messages": [{"role": "user", "content": "hi"}]}
+        assert http.post("/threads").json()["error"]["param"] == "messages"
+        thread = f"/threads/{http.post('/threads', json=user).json()['id']}"
+        run = {"assistant_id": "asst_echo"}
+        refused = http.post(f"{thread}/runs", json=run | {"stream": True})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "stream")
+        runs = f"{thread}/runs/{http.post(f'{thread}/runs', json=run).json()['id']}"
+        for path in ("/vector_stores", "/threads/runs", "/files", f"{runs}/cancel"):
+            lacks = http.post(path, json=run)
+            assert lacks.status_code == 404
+            assert lacks.json()["error"]["message"] == f"Invalid URL (POST /v1{path})"
+        search = user | {"tool_resources": {"file_search": {"vector_stores": [{}]}}}
+        assert http.post("/threads", json=search).json()["error"]["code"] == "unknown_parameter"
+        assert http.get(runs).json()["status"] == "completed"
+
+
 def test_a_busy_port_is_one_clear_line():
     with started() as (_, url):
         port = url.split(":")[-1].split("/")[0]
@@ -107,3 +130,5 @@ def test_help_and_wrong_usage():
         wrong = subprocess.run(command("--fault", fault), capture_output=True, text=True, timeout=10, check=False)
         assert wrong.returncode == 2
         assert "--fault" in wrong.stderr.splitlines()[-1]
+    wrong = subprocess.run(command("--without", "nope"), capture_output=True, text=True, timeout=10, check=False)
+    assert (wrong.returncode, "known: vector_stores, create_and_run" in wrong.stderr) == (2, True)

@@ -352,6 +352,43 @@ def test_the_other_quirks(lenient: Conversation):
     assert [call.id for call in run.required_action.submit_tool_outputs.tool_calls] == [second.id]
 
 
+@pytest.mark.parametrize("status", [404, 500])
+def test_outputs_nobody_waits_for(lenient: Conversation, status: int):
+    lenient.start(f"[[scenario=late_submit_{status}]]x")
+    lenient.after(5)
+    waiting = lenient.run
+    lenient.submit()
+    lenient.run = waiting
+    with pytest.raises(openai.APIStatusError) as error:
+        lenient.submit()
+    assert error.value.status_code == status
+    assert lenient.after(5).status == "completed"
+
+
+def test_a_thread_without_a_lock(lenient: Conversation):
+    first = lenient.start("x", assistant="asst_no_lock")
+    lenient.client.beta.threads.messages.create(lenient.thread_id, role="user", content="[[scenario=echo]]more")
+    second = lenient.again()
+    assert (second.status, lenient.text()) == ("completed", "x\n\nmore")
+    lenient.run = first
+    assert (lenient.after(0).status, lenient.run.last_error.code) == ("failed", "server_error")
+    lenient.start("y", assistant="asst_no_lock")
+    assert lenient.client.beta.threads.delete(lenient.thread_id).deleted
+
+
+def test_not_found_in_plain_text(lenient: Conversation):
+    lenient.start("x", assistant="asst_plain_not_found")
+    lenient.after(10)
+    threads = lenient.client.beta.threads
+    threads.delete(lenient.thread_id)
+    for call in (threads.delete, threads.retrieve):
+        with pytest.raises(openai.InternalServerError) as error:
+            call(lenient.thread_id)
+        assert error.value.response.text == "Internal Server Error"
+    with pytest.raises(openai.NotFoundError):
+        threads.retrieve("thread_x")
+
+
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS.keys() - QUIRKS.keys() - {"unknown_status", "content_filter"}))
 def test_every_other_scenario_keeps_to_the_wire_format(talk: Conversation, scenario: str):
     talk.start("x", assistant=f"asst_{scenario}")

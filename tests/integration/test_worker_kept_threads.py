@@ -163,3 +163,21 @@ async def test_a_job_this_worker_cannot_go_on_with_leaves_its_thread_to_the_swee
 
     assert (result.state, result.failure.kind, result.runs) == (JobState.FAILED, "rejected", 1)
     assert [(each.endpoint, each.id) for each in worker.client.leftovers()] == [("emulator", "thread_x")]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param("wait", marks=pytest.mark.endpoint(busy_thread="wait")),
+        pytest.param("cancel", marks=pytest.mark.endpoint(busy_thread="cancel")),
+    ],
+)
+async def test_a_strangers_run_on_the_thread_is_waited_for_or_stopped(policy, worker, emulator):
+    thread = emulator.call("POST", "/threads", {})["id"]
+    emulator.call("POST", f"/threads/{thread}/messages", {"role": "user", "content": "[[run_s=1]]Busy"})
+    emulator.call("POST", f"/threads/{thread}/runs", {"assistant_id": "asst_emulator"})
+    result = await worker.run("Well?", thread=thread)
+
+    assert result.ok
+    strangers = emulator.stats()["runs"]["by_status"]
+    assert strangers == ({"completed": 2} if policy == "wait" else {"cancelled": 1, "completed": 1})

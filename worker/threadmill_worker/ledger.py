@@ -18,7 +18,7 @@ from redis.commands.core import AsyncScript
 from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, KeptThread, LeftoverRecord, Worker
+from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.progress import Leftover, Progress
@@ -210,6 +210,12 @@ class Ledger:
         """The job as it stands, whoever holds it."""
         fields = await self._patiently(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
+
+    async def assistant_of(self, endpoint: str, profile: str) -> str | None:
+        """The id of the assistant that the profile was applied to there, if it was."""
+        name = keys.applied_name(endpoint, profile)
+        entry = await self._patiently(self._redis.hget, self._keys.assistants, name)
+        return Applied.model_validate_json(entry).id if entry else None
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it."""

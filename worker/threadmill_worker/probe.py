@@ -21,14 +21,14 @@ _REMEDIES = {
 
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
-    """Makes an empty thread and deletes it."""
+    """Makes a thread and deletes it."""
     servers = Servers(settings, Toolset(), Ledger(settings, "probe", send=lambda job_id: None))
     try:
         driver = servers.janitor(name)
     except NotServed as error:
         return False, str(error)
     progress = Progress(deadline_at=0, messages=0)
-    view = await driver.do(CreateThread(0), progress)
+    view = await driver.do(CreateThread(1), progress)  # some servers make no empty ones
     if isinstance(view, ThreadCreated):
         await driver.do(Delete(Leftover("thread", view.id)), progress)
     await servers.close()

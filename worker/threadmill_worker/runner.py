@@ -33,7 +33,7 @@ from threadmill_worker.materials import Materials
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import OutputReady, StoreSeen, ToolCall, Uploaded, View
+from threadmill_worker.views import NotDone, OutputReady, StoreSeen, ToolCall, Uploaded, View
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +93,7 @@ class Attempt:
             action = next_action(self._progress, self._server.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
+            self._making = isinstance(action, Making)
             try:
                 await self._carry_out(action)
             except asyncio.CancelledError:
@@ -128,11 +129,7 @@ class Attempt:
             case Decide() | AskAgain() | AbandonRun():
                 self._conclude(action)
             case Upload() | CreateStore() | CreateThread():
-                self._making = True
-                try:
-                    self._observe(action, await self._make(action))
-                finally:
-                    self._making = False
+                self._observe(action, await self._make(action))
             case Finish():
                 raise AssertionError("see_through ends before it")
             case _:
@@ -149,6 +146,8 @@ class Attempt:
         if batch is None or name is None:
             return await self._server.driver.do(action, self._progress)
         while isinstance(found := await self._ledger.borrow(batch, name, self._record.id, SHARED_HOLD_S), Busy):
+            if self._cancel_wanted:
+                return NotDone("the job is being cancelled")
             await self._sleep(SHARED_PAUSE_S)
         if isinstance(found, str):
             return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)

@@ -12,6 +12,7 @@ from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
+from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.materials import Materials, gather
 from threadmill_worker.progress import Wants
@@ -42,7 +43,7 @@ class Servers:
         self._settings = settings
         self._toolset = toolset
         self._ledger = ledger
-        self._artifacts = ArtifactStore(settings.artifacts, settings.artifact_limit)
+        self._exchange = Exchange(ArtifactStore(settings.artifacts, settings.artifact_limit))
         self._open: dict[str, _Open] = {}
 
     @property
@@ -55,7 +56,7 @@ class Servers:
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, _ = self._opened(name)
-        return AssistantsDriver(client, endpoint, Order("", PromptJob(prompt="-"), ""), self._artifacts)
+        return AssistantsDriver(client, endpoint, Order("", PromptJob(prompt="-"), ""), self._exchange)
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
@@ -75,7 +76,7 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         assistant = await self._assistant(job, name, endpoint)
         order = Order(record.id, job, assistant, tools, materials, life=len(record.history))
-        driver = AssistantsDriver(client, endpoint, order, self._artifacts)
+        driver = AssistantsDriver(client, endpoint, order, self._exchange)
         return Server(name, driver, toolbox, endpoint, assistant, wants_of(job, endpoint, materials), materials)
 
     async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:

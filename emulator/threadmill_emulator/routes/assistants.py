@@ -6,16 +6,15 @@ from threadmill_emulator.pages import page
 from threadmill_emulator.settings import MODEL, assistant_settings, dumped
 from threadmill_emulator.threads import Assistant
 from threadmill_emulator.wire_runs import CreateAssistant, ModifyAssistant
-from threadmill_emulator.world import tool_resources
 
 
-def _given(body: ModifyAssistant) -> dict[str, object]:
+def _given(call: Call, body: ModifyAssistant) -> dict[str, object]:
     """The fields of the body that the object shows, as it shows them."""
     given = {name: getattr(body, name) for name in body.model_fields_set - {"reasoning_effort"}}
     if "tools" in given:
         given["tools"] = [dumped(tool, {}) for tool in body.tools]
     if "tool_resources" in given:
-        given["tool_resources"] = tool_resources(body.tool_resources)
+        given["tool_resources"] = call.world.tool_resources(body.tool_resources)
     if "response_format" in given:
         given["response_format"] = dumped(body.response_format, "auto")
     return given
@@ -23,7 +22,7 @@ def _given(body: ModifyAssistant) -> dict[str, object]:
 
 async def create(call: Call) -> Reply:
     body = call.body(CreateAssistant)
-    assistant = Assistant(call.world.clock(), assistant_settings(**_given(body)))
+    assistant = Assistant(call.world.clock(), assistant_settings(**_given(call, body)))
     call.world.assistants[assistant.id] = assistant
     return assistant_object(assistant)
 
@@ -38,7 +37,7 @@ async def retrieve(call: Call) -> Reply:
 
 async def modify(call: Call) -> Reply:
     assistant = call.world.assistant(call.id("assistant_id"))
-    assistant.settings |= _given(call.body(ModifyAssistant))
+    assistant.settings |= _given(call, call.body(ModifyAssistant))
     return assistant_object(assistant)
 
 

@@ -8,7 +8,8 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import ApiError, missing
+from threadmill_emulator.errors import ApiError, empty_file, invalid_extension, missing
+from threadmill_emulator.filetypes import VISION, extension
 from threadmill_emulator.objects import deleted, file_object
 from threadmill_emulator.pages import FilesQuery, page
 from threadmill_emulator.refusals import parse
@@ -39,6 +40,10 @@ async def create(call: Call) -> Reply:
             raise missing("file")
         data, name = await upload.read(), upload.filename or "upload"
         body = parse(CreateFile, _nested({key: value for key, value in form.items() if key != "file"}))
+    if not data:
+        raise empty_file()
+    if body.purpose == "vision" and extension(name) not in VISION:
+        raise invalid_extension(extension(name), VISION)
     lives_s = body.expires_after.seconds if body.expires_after else None
     return file_object(call.world.files.add(name, data, body.purpose, lives_s))
 

@@ -1,17 +1,22 @@
 """Runs of a thread, and their steps."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import JSONResponse
 
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors import ApiError, no_streaming, not_found
-from threadmill_emulator.objects import run_object, step_objects
+from threadmill_emulator.objects import run_object, thread_object
 from threadmill_emulator.pages import page
 from threadmill_emulator.runs import Run
+from threadmill_emulator.steps import CONTENT, round_step, step_objects
+from threadmill_emulator.streaming import EventStream
 from threadmill_emulator.threads import Thread
-from threadmill_emulator.wire import CreateThread, Modify, SubmitToolOutputs
+from threadmill_emulator.transcript import Transcript
+from threadmill_emulator.wire import Modify, SubmitToolOutputs
 from threadmill_emulator.wire_runs import CreateRun, CreateThreadAndRun
+from threadmill_emulator.wire_threads import CreateThread
 
 
 def _found(call: Call) -> tuple[Thread, Run]:
@@ -21,26 +26,54 @@ def _found(call: Call) -> tuple[Thread, Run]:
 
 async def create(call: Call) -> Reply:
     thread, body = call.world.thread(call.id("thread_id")), call.body(CreateRun)
-    if body.stream:
-        raise no_streaming()
-    return run_object(call.world.start_run(thread, body))
+    _check_streaming(call, body.stream)
+    with_content = _includes_content(call)
+    run = call.world.start_run(thread, body)
+    if body.stream and "stream_json" not in run.script.quirks:
+        return _streamed(call, thread, run, with_content, (("thread.run.created", run_object(run)),))
+    return run_object(run)
 
 
 async def create_with_thread(call: Call) -> Reply:
     body = call.body(CreateThreadAndRun)
-    if body.stream:
-        raise no_streaming()
-    call.world.assistant(body.assistant_id)
+    _check_streaming(call, body.stream)
+    world = call.world
+    world.assistant(body.assistant_id)
     asked = (body.thread or CreateThread()).model_copy()
     if body.tool_resources:
         asked.tool_resources = body.tool_resources
-    thread = call.world.create_thread(asked)
+    known = {store.id for store in world.stores.all()}
+    thread = world.create_thread(asked)
     try:
-        return run_object(call.world.start_run(thread, CreateRun.model_construct(**dict(body))))
+        run = world.start_run(thread, CreateRun.model_construct(**dict(body)))
     except ApiError:
         # A refusal leaves nothing behind: the client never learns the thread's id.
-        call.world.delete_thread(thread)
+        for id in {store.id for store in world.stores.all()} - known:
+            world.stores.delete(id)
+        world.delete_thread(thread)
         raise
+    if body.stream and "stream_json" not in run.script.quirks:
+        first = (("thread.created", thread_object(thread)), ("thread.run.created", run_object(run)))
+        return _streamed(call, thread, run, False, first)
+    return run_object(run)
+
+
+def _check_streaming(call: Call, wanted: bool | None) -> None:
+    if wanted and not call.emulator.options.offers("streaming"):
+        raise no_streaming()
+
+
+def _streamed(
+    call: Call, thread: Thread, run: Run, with_content: bool, first: Iterable[tuple[str, dict[str, Any]]]
+) -> EventStream:
+    """A stream that begins with `first` and tells of all that happens from now on."""
+    world = call.world
+    transcript = Transcript(run, lambda: world.prepare(thread, run), with_content)
+    for event, data in first:
+        transcript.say(world.clock(), event, data)
+    run.watch = transcript.changed
+    run.watch(world.clock())
+    return EventStream(world, thread, transcript)
 
 
 async def list_(call: Call) -> Reply:
@@ -70,18 +103,33 @@ async def cancel(call: Call) -> Reply:
 
 
 async def submit_tool_outputs(call: Call) -> Reply:
-    (_, run), body = _found(call), call.body(SubmitToolOutputs)
-    if body.stream:
-        raise no_streaming()
+    (thread, run), body = _found(call), call.body(SubmitToolOutputs)
+    _check_streaming(call, body.stream)
     outputs = {part.tool_call_id: part.output for part in body.tool_outputs}
     run.submit(outputs, call.world.clock())
     call.world.stats.outputs.update(outputs.keys())
+    if body.stream and "stream_json" not in run.script.quirks:
+        answered = run.rounds[-1].answered is not None
+        first = [("thread.run.step.completed", round_step(run, run.rounds[-1]))] if answered else []
+        return _streamed(call, thread, run, False, first)
     return run_object(run)
+
+
+def _includes_content(call: Call) -> bool:
+    wanted = call.request.query_params.getlist("include[]")
+    for value in wanted:
+        if value != CONTENT:
+            message = f"Invalid value: '{value}'. Supported values are: '{CONTENT}'."
+            raise ApiError(400, message, param="include[]", code="invalid_value")
+    return bool(wanted)
 
 
 def _steps(call: Call) -> list[dict[str, Any]]:
     thread, run = _found(call)
-    return step_objects(run, [message for message in thread.messages.values() if message.run_id == run.id])
+    if run.is_answering:
+        call.world.prepare(thread, run)
+    messages = [message for message in thread.messages.values() if message.run_id == run.id]
+    return step_objects(run, messages, call.world.clock(), _includes_content(call))
 
 
 async def list_steps(call: Call) -> Reply:

@@ -1,13 +1,16 @@
 """Threads."""
 
 from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.errors import missing
 from threadmill_emulator.objects import deleted, thread_object
-from threadmill_emulator.wire import CreateThread, ModifyThread
-from threadmill_emulator.world import tool_resources
+from threadmill_emulator.wire_threads import CreateThread, ModifyThread
 
 
 async def create(call: Call) -> Reply:
-    return thread_object(call.world.create_thread(call.body(CreateThread)))
+    body = call.body(CreateThread)
+    if not body.messages and not call.emulator.options.offers("empty_threads"):
+        raise missing("messages")
+    return thread_object(call.world.create_thread(body))
 
 
 async def retrieve(call: Call) -> Reply:
@@ -19,7 +22,7 @@ async def modify(call: Call) -> Reply:
     if "metadata" in body.model_fields_set:
         thread.metadata = body.metadata or {}
     if "tool_resources" in body.model_fields_set:
-        thread.tool_resources = tool_resources(body.tool_resources)
+        thread.tool_resources = call.world.tool_resources(body.tool_resources)
     return thread_object(thread)
 
 

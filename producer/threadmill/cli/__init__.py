@@ -5,11 +5,11 @@ Exit codes: 0 all succeeded, 1 some job failed, 2 usage or settings, 124 not in 
 
 import sys
 
-from threadmill.cli import batch, doctor, jobs, leftovers, services, threads, tools
+from threadmill.cli import assistants, batch, doctor, jobs, leftovers, services, threads, tools
 from threadmill.cli.app import Exit, app, err
 from threadmill.errors import ThreadmillError, WaitTimeout
 
-for commands in (batch, jobs, threads, leftovers, tools, services, doctor):
+for commands in (batch, jobs, threads, assistants, leftovers, tools, services, doctor):
     commands.add_to(app)
 
 

@@ -67,7 +67,14 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 def with_own_files(settings: Settings, job: PromptJob) -> Settings:
-    """For --local: who types the command and who runs the worker are one, so the files named may be read."""
+    """For --local: who types the command and who runs the worker are one, so the files named may be read.
+
+    Raises InvalidJob if the job wants what a Redis of its own cannot have.
+    """
+    if job.profile is not None:
+        raise InvalidJob(
+            f"profile {job.profile!r}: the Redis of --local is new, nothing is applied there; give the assistant's id"
+        )
     files = [Path(os.path.realpath(path)) for path in job.at(Path.cwd()).paths]
     for file in files:
         if not file.exists():

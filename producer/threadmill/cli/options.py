@@ -21,7 +21,7 @@ Files = Annotated[
 CodeFiles = Annotated[
     list[str] | None, typer.Option("--code-file", metavar="PATH|ID", help="A file for code_interpreter; repeatable.")
 ]
-Profile = Annotated[str | None, typer.Option(help="Profile in the settings, in place of an assistant.")]
+Profile = Annotated[str | None, typer.Option(help="Profile applied to the endpoint, in place of an assistant.")]
 Tools = Annotated[
     list[str] | None,
     typer.Option(

@@ -32,7 +32,6 @@ from threadmill_worker.actions import (
     Unlock,
     Upload,
 )
-from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants_requests import Requests
 from threadmill_worker.drivers.assistants_wire import (
@@ -46,13 +45,14 @@ from threadmill_worker.drivers.assistants_wire import (
 )
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction
-from threadmill_worker.drivers.files import Files
+from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
+    FileNamed,
     InDoubt,
     MessageAdded,
     NothingFound,
@@ -73,12 +73,12 @@ _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 class AssistantsDriver:
     """Speaks for one job."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, order: Order, artifacts: ArtifactStore) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange) -> None:
         self._api = Api(client, endpoint)
         self._threads = client.beta.threads
         self._endpoint = endpoint
         self._order = order
-        self._files = Files(self._api, order.job_id, order.mark, artifacts)
+        self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
 
     @property
@@ -135,6 +135,8 @@ class AssistantsDriver:
                 return Unlocked()
             case ReadAnswer(run_id):
                 return await self._read_answer(thread, run_id)
+            case NameFile(file_id) if file_id in progress.uploaded:
+                return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
                 return await self._files.name(file_id)
             case Download(file_id):
@@ -189,7 +191,8 @@ class AssistantsDriver:
     async def _cancel(self, thread: str, run_id: str) -> View:
         try:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
-        except openai.BadRequestError:  # "Cannot cancel run with status ..."
+        except (openai.BadRequestError, openai.NotFoundError):
+            # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
             return await self._look(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str) -> View:

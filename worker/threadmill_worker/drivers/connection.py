@@ -16,8 +16,9 @@ Client: TypeAlias = AsyncOpenAI
 #: learn.microsoft.com/azure/ai-services/openai/how-to/managed-identity
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 
-# The one place that silences it: beta.threads works against every server that still has the API.
+# The one place that silences them: beta.threads and beta.assistants work against every server that still has the API.
 warnings.filterwarnings("ignore", message="The Assistants API is deprecated", category=DeprecationWarning)
+warnings.filterwarnings("ignore", message="deprecated$", category=DeprecationWarning)
 
 
 def connect(endpoint: Endpoint) -> Client:

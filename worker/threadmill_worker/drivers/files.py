@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import openai
@@ -21,27 +22,38 @@ _EXPIRES_DAYS = 2
 
 _LISTED = 100
 
+_UPLOADS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Where files come and go, for all jobs of a process. An upload is held in memory while it is sent."""
+
+    artifacts: ArtifactStore
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
+
 
 class Files:
     """For one job. Files of other jobs are not touched."""
 
-    def __init__(self, api: Api, job_id: str, mark: str, artifacts: ArtifactStore) -> None:
+    def __init__(self, api: Api, job_id: str, mark: str, exchange: Exchange) -> None:
         self._api = api
         self._job_id = job_id
         self._mark = mark
-        self._artifacts = artifacts
+        self._exchange = exchange
 
     async def upload(self, material: Material, *, lives_on: bool) -> View:
         """`lives_on`: with its thread, past any expiry."""
-        content = await asyncio.to_thread(material.read)
         expires = self._api.endpoint.expires_after and not lives_on
-        reply = await self._api.ask(
-            self._api.client.files.with_raw_response.create(
-                file=(material.name, content, material.media_type),
-                purpose=material.purpose,
-                expires_after={"anchor": "created_at", "seconds": _EXPIRES_S} if expires else openai.omit,
+        async with self._exchange.uploads:
+            content = await asyncio.to_thread(material.read)
+            reply = await self._api.ask(
+                self._api.client.files.with_raw_response.create(
+                    file=(material.name, content, material.media_type),
+                    purpose=material.purpose,
+                    expires_after={"anchor": "created_at", "seconds": _EXPIRES_S} if expires else openai.omit,
+                )
             )
-        )
         return Uploaded(parse_id(reply.body))
 
     async def create_store(self, file_ids: tuple[str, ...], *, lives_on: bool) -> View:
@@ -77,7 +89,7 @@ class Files:
         self._api.calls += 1
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
             try:
-                stored = await self._artifacts.put(self._job_id, file_id, name, content.iter_bytes())
+                stored = await self._exchange.artifacts.put(self._job_id, file_id, name, content.iter_bytes())
             except NotStored as error:
                 reason = f"{error}; it is on the server as {file_id}"
                 return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))

@@ -1,8 +1,8 @@
-"""The mark that runs, messages and stores of ours carry: by it they are found again when a creation reply was lost."""
+"""The mark that what we make carries: by it, it is found again when a creation reply was lost."""
 
 from typing import Any
 
-#: Metadata `threadmill: JOB/WHAT`; WHAT is run-ORDINAL, message-INDEX or store.
+#: Metadata `threadmill: JOB/WHAT`; WHAT is run-ORDINAL, message-INDEX or store. Assistants: `profile/NAME`.
 _MARK = "threadmill"
 
 
@@ -14,3 +14,14 @@ def is_marked(thing: dict[str, Any], job_id: str, what: str) -> bool:
     """Whether a thing of the server is the job's own."""
     metadata = thing.get("metadata")
     return isinstance(metadata, dict) and mark(job_id, what).items() <= metadata.items()
+
+
+def profile_of(thing: dict[str, Any]) -> str | None:
+    """The profile that an assistant is marked as made from."""
+    metadata = thing.get("metadata")
+    value = str(metadata.get(_MARK)) if isinstance(metadata, dict) else ""
+    return value.removeprefix("profile/") if value.startswith("profile/") else None
+
+
+def without_mark(metadata: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in metadata.items() if name != _MARK}

@@ -1,0 +1,24 @@
+"""What a reply is made of, and what it may be made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from threadmill_emulator.files import File, Files
+from threadmill_emulator.messages import Block
+
+
+@dataclass(frozen=True)
+class Sources:
+    files: Files  #: where a reply puts the files it makes
+    documents: Sequence[File] = ()  #: what file_search finds on the thread and with the assistant
+    has_plot: bool = False  #: whether an earlier answer on the thread holds a picture
+
+
+@dataclass(frozen=True)
+class Made:
+    contents: list[list[Block]]  #: one list of blocks for each message
+    calls: list[Block] = field(default_factory=list)  #: tool calls of the server's own
+
+
+def text_block(value: str, *annotations: Block) -> Block:
+    return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}

@@ -1,0 +1,62 @@
+"""Vector stores, their files and batches, as the complete objects of the wire."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from threadmill_emulator.objects import Object, seconds
+from threadmill_emulator.vector_stores import Batch, StoredFile, VectorStore
+
+UNSUPPORTED = {"code": "unsupported_file", "message": "The file type is not supported."}
+
+
+def store_object(store: VectorStore, now: float) -> Object:
+    expiry = {"expires_after": store.expires_after} if store.expires_after else {}
+    return {
+        "id": store.id,
+        "object": "vector_store",
+        "created_at": seconds(store.created),
+        "name": store.name,
+        "usage_bytes": sum(_usage(file, now) for file in store.files.values()),
+        "file_counts": _counts(store.files.values(), now),
+        "status": store.status(now),
+        **expiry,
+        "expires_at": seconds(store.expires),
+        "last_active_at": seconds(store.last_active),
+        "metadata": store.metadata,
+    }
+
+
+def stored_file_object(stored: StoredFile, now: float) -> Object:
+    status = stored.status(now)
+    return {
+        "id": stored.file.id,
+        "object": "vector_store.file",
+        "usage_bytes": _usage(stored, now),
+        "created_at": seconds(stored.created),
+        "vector_store_id": stored.store_id,
+        "status": status,
+        "last_error": UNSUPPORTED if status == "failed" else None,
+        "chunking_strategy": stored.chunking,
+        "attributes": stored.attributes,
+    }
+
+
+def batch_object(batch: Batch, now: float) -> Object:
+    return {
+        "id": batch.id,
+        "object": "vector_store.files_batch",
+        "created_at": seconds(batch.created),
+        "vector_store_id": batch.store_id,
+        "status": batch.status(now),
+        "file_counts": _counts(batch.files, now),
+    }
+
+
+def _usage(stored: StoredFile, now: float) -> int:
+    return len(stored.file.data) if stored.status(now) == "completed" else 0
+
+
+def _counts(files: Iterable[StoredFile], now: float) -> dict[str, int]:
+    seen = Counter(file.status(now) for file in files)
+    statuses = ("in_progress", "completed", "failed", "cancelled")
+    return {status: seen[status] for status in statuses} | {"total": seen.total()}

@@ -1,0 +1,187 @@
+"""What a stream tells of a run: each event as a finished frame, with the moment it is due.
+
+The run tells of each change of status; what is said between two changes (deltas above all) is written ahead
+when a stretch of work begins, and struck out again if the run stops before.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable
+
+from threadmill_emulator.deltas import pieces
+from threadmill_emulator.errors import ApiError
+from threadmill_emulator.messages import Message
+from threadmill_emulator.objects import Object, call_object, message_object, run_object
+from threadmill_emulator.runs import Run
+from threadmill_emulator.steps import message_step, round_step, server_step
+from threadmill_emulator.tool_calls import Round
+from threadmill_emulator.work import ServerStep, Work, spoken
+
+DONE = b"event: done\ndata: [DONE]\n\n"
+STATUSES = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+DELTAS_UNTIL_DROPPED = 3
+
+
+def frame(event: str, data: Object) -> bytes:
+    return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+
+
+class Transcript:
+    """Frames wait here until they are due. `prepare` thinks out the work of the last stretch."""
+
+    def __init__(self, run: Run, prepare: Callable[[], Work], with_content: bool = False) -> None:
+        self._run, self._prepare, self._with_content = run, prepare, with_content
+        self._frames: deque[tuple[float, bytes]] = deque()
+        self._unsaid: list[tuple[float, bytes]] = []  #: struck out while the run is being cancelled
+        self._deltas, self._answer_told = 0, False
+        self._since = 0.0  #: the moment of the last change; what was said of it stands, however late it is told
+        self.over = False  #: nothing more will come
+        self.closing = DONE
+        self.dropped = False
+
+    def say(self, at: float, event: str, data: Object) -> None:
+        self._frames.append((at, frame(event, data)))
+
+    def next_due(self) -> float | None:
+        return self._frames[0][0] if self._frames else None
+
+    def due(self, now: float) -> bytes:
+        """All that is due and was not yet said."""
+        said = []
+        drops = "stream_drops" in self._run.script.quirks
+        while self._frames and self._frames[0][0] <= now and not self.dropped:
+            said.append(self._frames.popleft()[1])
+            self._deltas += said[-1].startswith(b"event: thread.message.delta")
+            self.dropped = drops and self._deltas >= DELTAS_UNTIL_DROPPED
+        self.dropped = self.dropped or (drops and self.ended)
+        return b"".join(said)
+
+    @property
+    def ended(self) -> bool:
+        return self.over and not self._frames
+
+    def changed(self, at: float) -> None:
+        """The run's status is another since `at`."""
+        run = self._run
+        at = self._since = max(at, self._since)
+        later = [each for each in self._frames if each[0] > at]
+        while self._frames and self._frames[-1][0] > at:
+            self._frames.pop()
+        match run.status:
+            case "completed" | "incomplete":
+                if run.coming:  # cancelled while it wrote them, and yet it came to an end
+                    self._step_ended(at, round_step(run, run.coming))
+                else:
+                    self._frames.extend((at, each) for _, each in self._unsaid + later)
+                if not self._answer_told:
+                    self._tell_answer(self._prepare())
+                self._end(at)
+            case "failed" | "cancelled" | "expired":
+                self._break_off(at)
+                self._end(at)
+            case status:
+                self._unsaid += later
+                self.say(at, f"thread.run.{status if status in STATUSES else 'in_progress'}", run_object(run))
+                if run.coming and status == "in_progress":
+                    self._tell_calls(run.coming, *run.leg)
+                elif run.is_answering:
+                    self._tell_answer(self._prepare())
+                self.over = status == "requires_action"
+                if self.over and "stream_late_completed" in run.script.quirks:
+                    self.say(at, "thread.run.completed", run_object(run))
+
+    def _end(self, at: float) -> None:
+        self.over, quirks = True, self._run.script.quirks
+        error = ApiError(500, "The server had an error while processing your request.", type="server_error").body()
+        if "stream_no_done" in quirks:
+            self.closing = b""
+        elif "stream_error" in quirks:
+            self.say(at, "error", error)
+        elif "stream_flat_error" in quirks:
+            self.say(at, "error", error["error"])
+        else:
+            self.say(at, f"thread.run.{self._run.status}", run_object(self._run))
+
+    def _tell_calls(self, asked: Round, begins: float, ends: float) -> None:
+        step = round_step(self._run, asked)
+        self._begin_step(begins, step | {"step_details": {"type": "tool_calls", "tool_calls": []}})
+        parts: list[Object] = []
+        for index, call in enumerate(asked.calls):
+            first = call_object(call, output=None)
+            first["function"]["arguments"] = ""
+            parts.append({"index": index, **first})
+            parts += [
+                {"index": index, "type": "function", "function": {"arguments": part}}
+                for part in pieces(call.arguments, self._run.script.deltas)
+            ]
+        self._step_deltas(step["id"], parts, begins, ends)
+
+    def _tell_answer(self, work: Work) -> None:
+        self._answer_told = True
+        for step in work.steps:
+            self._tell_server_step(step)
+        for message in work.messages:
+            self._tell_message(message)
+
+    def _tell_server_step(self, step: ServerStep) -> None:
+        begun = server_step(self._run, step, step.began, self._with_content)
+        begun["step_details"] = {"type": "tool_calls", "tool_calls": []}
+        self._begin_step(step.began, begun | {"status": "in_progress", "completed_at": None})
+        kind = step.call["type"]
+        first = {"index": 0, "id": step.call["id"], "type": kind}
+        if kind == "file_search":
+            parts = [first | {kind: {}}]
+        else:
+            parts = [first | {kind: {"input": "", "outputs": []}}]
+            parts += [_part(kind, "input", part) for part in pieces(step.call[kind]["input"], self._run.script.deltas)]
+            outputs = [{"index": index, **each} for index, each in enumerate(step.call[kind]["outputs"])]
+            parts.append(_part(kind, "outputs", outputs))
+        self._step_deltas(step.id, parts, step.began, step.ended)
+        self.say(step.ended, "thread.run.step.completed", server_step(self._run, step, step.ended, self._with_content))
+
+    def _tell_message(self, message: Message) -> None:
+        run, ended = self._run, message.created if message.ended is None else message.ended
+        message.incomplete_reason = "max_tokens" if "incomplete" in (run.status, run.script.ends) else None
+        whole = message_object(message, run.script.quirks)
+        open_ = {"status": "in_progress", "incomplete_details": None, "completed_at": None, "incomplete_at": None}
+        begun = whole | open_ | {"content": []}
+        self._begin_step(message.created, message_step(run, message, open=True))
+        self.say(message.created, "thread.message.created", begun)
+        self.say(message.created, "thread.message.in_progress", begun)
+        for moment, part in spoken(message, run.script.deltas):
+            delta = {"id": message.id, "object": "thread.message.delta", "delta": {"content": [part]}}
+            self.say(moment, "thread.message.delta", delta)
+        self.say(ended, f"thread.message.{whole['status']}", whole)
+        self.say(ended, "thread.run.step.completed", message_step(run, message))
+
+    def _begin_step(self, at: float, step: Object) -> None:
+        self.say(at, "thread.run.step.created", step)
+        self.say(at, "thread.run.step.in_progress", step)
+
+    def _step_deltas(self, id: str, parts: list[Object], begins: float, ends: float) -> None:
+        for number, part in enumerate(parts, start=1):
+            details = {"type": "tool_calls", "tool_calls": [part]}
+            moment = min(ends, begins + (ends - begins) * number / len(parts))
+            delta = {"id": id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
+            self.say(moment, "thread.run.step.delta", delta)
+
+    def _break_off(self, at: float) -> None:
+        """Ends the step, and the message, that were open when the run stopped working."""
+        run = self._run
+        stopped = at if run.halted is None else run.halted
+        if run.coming:
+            self._step_ended(at, round_step(run, run.coming))
+        for step in run.work.steps if run.work else []:
+            if step.began <= stopped < step.ended:
+                self._step_ended(at, server_step(run, step, stopped, self._with_content))
+        for message in run.work.messages if run.work else []:
+            if message.created <= stopped and message.incomplete_reason == f"run_{run.status}":
+                self.say(at, "thread.message.incomplete", message_object(message, run.script.quirks))
+                self._step_ended(at, message_step(run, message))
+
+    def _step_ended(self, at: float, step: Object) -> None:
+        self.say(at, f"thread.run.step.{step['status']}", step)
+
+
+def _part(kind: str, name: str, value: object) -> Object:
+    return {"index": 0, "type": kind, kind: {name: value}}

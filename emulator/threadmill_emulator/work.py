@@ -1,0 +1,57 @@
+"""What a run makes on its last stretch: tool calls of the server's own, then messages; each has its time."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill_emulator.deltas import assembled, deltas
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.messages import Block, Message
+
+Object = dict[str, Any]
+TOOLS_SHARE = 0.4  #: of the stretch, where there are tool calls at all
+
+
+@dataclass
+class ServerStep:
+    """A call of code_interpreter or file_search, begun and ended by the server itself."""
+
+    call: Object  #: as step_details.tool_calls shows it
+    began: float = 0.0
+    ended: float = 0.0
+    id: str = field(default_factory=lambda: new_id("step"))
+
+
+@dataclass
+class Work:
+    steps: list[ServerStep]
+    messages: list[Message]
+
+    def spread(self, begins: float, ends: float) -> None:
+        """Sets the times: steps and messages follow each other from `begins` to `ends` without a gap."""
+        tools = (ends - begins) * (TOOLS_SHARE if self.messages else 1) if self.steps else 0.0
+        at = begins
+        for number, step in enumerate(self.steps, start=1):
+            step.began, step.ended = at, begins + tools * number / len(self.steps)
+            at = step.ended
+        writing = at
+        for number, message in enumerate(self.messages, start=1):
+            message.created = at
+            message.ended = min(ends, writing + (ends - writing) * number / len(self.messages))
+            at = message.ended
+
+    def broken_off(self, at: float, reason: str, count: int | None) -> list[Message]:
+        """The messages as they stand when a run that was heard while it spoke stops in the middle."""
+        begun = [message for message in self.messages if message.created <= at]
+        for message in begun:
+            if message.ended is not None and message.ended > at:
+                message.content = assembled([part for moment, part in spoken(message, count) if moment <= at])
+                message.incomplete_reason, message.ended = reason, at
+        return begun
+
+
+def spoken(message: Message, count: int | None) -> list[tuple[float, Block]]:
+    """The deltas of a message, each with its moment: spread evenly over the time of its writing."""
+    parts = deltas(message.blocks(), count)
+    ends = message.created if message.ended is None else message.ended
+    each = (ends - message.created) / len(parts) if parts else 0.0
+    return [(min(ends, message.created + each * number), part) for number, part in enumerate(parts, start=1)]

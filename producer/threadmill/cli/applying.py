@@ -1,0 +1,112 @@
+"""`threadmill assistants apply`: makes assistants on a server what their profiles say."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
+from threadmill.cli.asking import ask_worker
+from threadmill.cli.differences import differences
+from threadmill.client import Client
+from threadmill.errors import SettingsError
+from threadmill.profile import Profile
+from threadmill.profile_files import read_profiles
+from threadmill.record import Applied
+from threadmill.settings import CONFIG_NAME, Settings
+
+ProfileFile = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="TOML or YAML. Default: the settings' [profiles].")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")]
+
+
+def apply(
+    file: ProfileFile = None,
+    endpoint: Endpoint = None,
+    profile: Annotated[str | None, typer.Option(help="Only this one of them.")] = None,
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make assistants on the server what their profiles say: create or update them, after showing what changes."""
+    client = Client()
+    name = client.settings.endpoint_name(endpoint)
+    stored = client.store.assistants()
+    orders = [
+        {"name": each, "profile": asked.model_dump(mode="json"), "id": at and at.id, "digest": at and at.digest}
+        for each, asked in _profiles(client.settings, file, profile).items()
+        for at in [stored.get((name, each))]
+    ]
+    plan = _provision("compare", name, orders)
+    for each in plan:
+        _show_plan(each, name)
+    pending = [each["name"] for each in plan if each["outcome"] != "unchanged"]
+    if dry_run or (pending and not yes and not sys.stdin.isatty()):
+        _report(plan, name, as_json, planned=True)
+        if not dry_run:
+            remark("nothing was changed: off a terminal, --yes says that it shall be")
+        raise typer.Exit(Exit.OK if dry_run else Exit.USAGE)
+    if pending and not yes:
+        typer.confirm(f"Apply to {name}?", abort=True, err=True)
+    if pending:
+        done = {each["name"]: each for each in _provision("apply", name, [o for o in orders if o["name"] in pending])}
+        plan = [done.get(each["name"], each) for each in plan]
+    for each in plan:
+        if "failure" not in each:
+            applied = Applied(id=each["id"], applied_at=datetime.now(UTC), digest=each["digest"])
+            client.store.set_assistant(name, each["name"], applied)
+    _report(plan, name, as_json, planned=False)
+    where = f" --endpoint {endpoint}" if endpoint else ""
+    if any("failure" in each for each in plan):
+        raise typer.Exit(Exit.FAILED)
+    remark(f"to use it: threadmill submit --profile {plan[0]['name']}{where} ...")
+
+
+def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mapping[str, Profile]:
+    profiles = read_profiles(file) if file else settings.profiles
+    source = str(file or CONFIG_NAME)
+    if not profiles:
+        raise SettingsError(f"there are no profiles in {source}: name a FILE, or add [profiles.NAME] to {CONFIG_NAME}")
+    if only is None:
+        return profiles
+    if only not in profiles:
+        raise SettingsError(f"there is no profile {only!r} in {source}; there is: {', '.join(profiles)}")
+    return {only: profiles[only]}
+
+
+def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask_worker("provision", verb, endpoint, environment={}, stdin=json.dumps(orders))
+    return found
+
+
+def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
+    if each["lost"]:
+        remark(f"profile {each['name']} was applied to {each['lost']}, which is gone on the server")
+    if each["found"]:
+        remark(f"{each['id']} carries the mark of profile {each['name']}: taken for its assistant")
+    if each["outcome"] != "unchanged":
+        what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
+        remark(f"{each['name']}: {what} on {endpoint}")
+        for line in differences(each["changes"]):
+            err.print(line, soft_wrap=True)
+
+
+def _report(plan: Sequence[Mapping[str, Any]], endpoint: str, as_json: bool, *, planned: bool) -> None:
+    if as_json:
+        put_json([{"endpoint": endpoint, "planned": planned, **each} for each in plan])
+        return
+    for each in plan:
+        outcome = each.get("failure") or each["outcome"]
+        if planned and outcome != "unchanged":
+            outcome = f"would be {outcome}"
+        put(f"{each['name']}  {endpoint}  {each['id'] or '-'}  {outcome}")
+
+
+def remark(text: str) -> None:
+    """A line on stderr, as it is."""
+    err.print(text, soft_wrap=True, markup=False)

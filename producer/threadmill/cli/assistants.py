@@ -1,0 +1,170 @@
+"""`threadmill assistants`: those a server has, exported as profiles, deleted. How they get there: applying.py."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from threadmill.border import explain
+from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
+from threadmill.cli.applying import Yes, apply, remark
+from threadmill.cli.asking import ask_worker
+from threadmill.client import Client
+from threadmill.errors import InvalidProfile, ThreadmillError
+from threadmill.profile import Profile
+from threadmill.profile_files import dump_profile, form_of
+
+Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or a profile applied there.")]
+Assistants = Annotated[list[str], typer.Argument(metavar="ID|PROFILE...", help="Remote ids, or profiles applied.")]
+
+
+class AssistantNotFound(ThreadmillError, LookupError):
+    def __init__(self, asked: str, endpoint: str) -> None:
+        super().__init__(
+            f"{asked!r} is no assistant of endpoint {endpoint!r}, and no profile applied to it; "
+            f"for those there are: threadmill assistants list --endpoint {endpoint}"
+        )
+
+
+def add_to(app: typer.Typer) -> None:
+    assistants = typer.Typer()
+    assistants.callback(invoke_without_command=True)(assistants_)
+    assistants.command("list")(list_)
+    assistants.command(epilog="Example: threadmill assistants show support")(show)
+    assistants.command(epilog="Example: threadmill assistants apply support.yaml --dry-run")(apply)
+    assistants.command(epilog="Example: threadmill assistants export asst_abc --out support.yaml")(export)
+    assistants.command(epilog="Example: threadmill assistants delete support")(delete)
+    app.add_typer(assistants, name="assistants")
+
+
+def assistants_(context: typer.Context) -> None:
+    """Keep assistants in files: apply profiles to a server, compare them, export what is there."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
+    """List the assistants of a server, with the profiles they came from."""
+    client = Client()
+    name = client.settings.endpoint_name(endpoint)
+    found = ask_worker("provision", "list", name, environment={})
+    profiles = {profile: at.id for (where, profile), at in client.store.assistants().items() if where == name}
+    for each in found:
+        each["applied"] = [profile for profile, id in profiles.items() if id == each["id"]]
+    if as_json:
+        put_json(found)
+    else:
+        for each in found:
+            put(_line(each))
+    for profile, id in profiles.items():
+        if id not in {each["id"] for each in found}:
+            remark(f"profile {profile} was applied to {id}, which is not listed by the server: apply it again")
+
+
+def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
+    """Show an assistant as the server has it."""
+    client = Client()
+    name = client.settings.endpoint_name(endpoint)
+    found = _look(client, name, assistant)
+    if as_json:
+        put_json({"endpoint": name, **found})
+        return
+    moment = found["created_at"]
+    made = f", made {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+    put(f"# {found['id']} of {name}{made}")
+    put(dump_profile(_profile(found), "yaml").rstrip("\n"))
+
+
+def export(
+    assistant: Assistant,
+    endpoint: Endpoint = None,
+    out: Annotated[Path | None, typer.Option(help="A .toml, .yaml or .yml file. Default: YAML on stdout.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write an assistant down as a profile."""
+    form = form_of(out) if out else "yaml"
+    if out and out.exists() and not force:
+        raise InvalidProfile(f"{out} is there already: name another file, or give --force")
+    client = Client()
+    name = client.settings.endpoint_name(endpoint)
+    found = _look(client, name, assistant)
+    profile = _profile(found)
+    text = dump_profile(profile, form)
+    if profile.tool_resources:
+        remark(f"tool_resources name files or vector stores of {name}: on another server, put its own in their place")
+    for field, value in found["unknown"].items():
+        remark(f"left out, since a profile has no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
+    if out:
+        try:
+            out.write_bytes(text.encode())
+        except OSError as error:
+            raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
+        remark(f"{found['id']} of {name} is written to {out}")
+    if as_json:
+        put_json(profile.model_dump(mode="json", exclude_defaults=True))
+    elif not out:
+        put(text.rstrip("\n"))
+
+
+def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Delete assistants on the server."""
+    client = Client()
+    name = client.settings.endpoint_name(endpoint)
+    ids = {_id_of(client, name, each): each for each in assistants}
+    for id, asked in ids.items():
+        remark(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
+    if not yes and not sys.stdin.isatty():
+        remark("nothing was deleted: off a terminal, --yes says that it shall be")
+        raise typer.Exit(Exit.USAGE)
+    if not yes:
+        typer.confirm(f"Delete {len(ids)}?", abort=True, err=True)
+    outcomes = ask_worker("provision", "delete", name, *ids, environment={})
+    for (where, profile), at in client.store.assistants().items():
+        if where == name and "outcome" in outcomes.get(at.id, {}):
+            client.store.drop_assistant(name, profile)
+    if as_json:
+        put_json(outcomes)
+    else:
+        for id, what in outcomes.items():
+            put(f"{id}  {what.get('outcome') or what['failure']}")
+    if any("failure" in what for what in outcomes.values()):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _id_of(client: Client, endpoint: str, asked: str) -> str:
+    id = client.store.assistant_of(endpoint, asked) or asked
+    if not re.fullmatch(r"[\w-]+", id):  # it becomes part of a path
+        raise AssistantNotFound(asked, endpoint)
+    return id
+
+
+def _look(client: Client, endpoint: str, asked: str) -> dict[str, Any]:
+    found: dict[str, Any] | None = ask_worker(
+        "provision", "show", endpoint, _id_of(client, endpoint, asked), environment={}
+    )
+    if found is None:
+        raise AssistantNotFound(asked, endpoint)
+    return found
+
+
+def _profile(found: Mapping[str, Any]) -> Profile:
+    try:
+        return Profile.model_validate(found["profile"])
+    except ValidationError as error:
+        raise InvalidProfile(f"assistant {found['id']} fits no profile: {explain(error)}; see it with --json") from None
+
+
+def _line(each: Mapping[str, Any]) -> str:
+    profile, came_from = each["profile"], ", ".join(each["applied"])
+    if not came_from and each["made_from"]:
+        came_from = f"{each['made_from']} (by its mark)"
+    tools = [(tool.get("function") or {}).get("name") or tool.get("type") or "?" for tool in profile.get("tools", ())]
+    columns = [each["id"], profile.get("name") or "-", profile.get("model") or "-", ", ".join(tools) or "no tools"]
+    return "  ".join([*columns, f"profile {came_from}" if came_from else "-"])

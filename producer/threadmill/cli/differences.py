@@ -1,0 +1,39 @@
+"""What would change on a server, for people to read: field by field, long texts line by line."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from rich.text import Text
+
+_CONTEXT = 3
+
+
+def differences(changes: Mapping[str, Sequence[Any]]) -> Iterator[Text]:
+    """A line each: red what goes, green what comes."""
+    for name, (old, new) in changes.items():
+        before, after = _lines(old), _lines(new)
+        yield Text(f"  {name}")
+        if len(before) <= 1 and len(after) <= 1:
+            yield from (_coloured(f"-{line}") for line in before)
+            yield from (_coloured(f"+{line}") for line in after)
+        else:
+            lines = difflib.unified_diff(before, after, n=_CONTEXT, lineterm="")
+            yield from (_coloured(line) for number, line in enumerate(lines) if number > 1)  # no names of files
+
+
+def _lines(value: Any) -> list[str]:
+    """A text by its lines, anything else as YAML; nothing for what says nothing."""
+    if value in (None, "", [], {}):
+        return []
+    if isinstance(value, str):
+        return value.split("\n")
+    if isinstance(value, dict | list):
+        return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100).rstrip("\n").split("\n")
+    return [str(value)]
+
+
+def _coloured(line: str) -> Text:
+    style = {"-": "red", "+": "green", "@": "cyan"}.get(line[0], "")
+    return Text(f"    {line}", style)

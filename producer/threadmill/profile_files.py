@@ -1,0 +1,153 @@
+"""Profiles in files, TOML or YAML: read with errors that lead to the place, written so that they read the same."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import tomli_w
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from threadmill.errors import InvalidProfile
+from threadmill.profile import Profile, ProfileName
+
+Form = Literal["toml", "yaml"]
+
+#: The lines of a file's values, by the steps that lead to each; none are known of TOML.
+_Lines = dict[tuple[str | int, ...], int]
+
+_FORMS: dict[str, Form] = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
+_PROFILES = TypeAdapter(dict[ProfileName, Profile])
+
+
+class _Content(NamedTuple):
+    data: Any
+    lines: _Lines
+
+
+class _Twice(ValueError):
+    """YAML would take the last one, without a word."""
+
+
+def form_of(file: Path) -> Form:
+    """Raises InvalidProfile."""
+    if file.suffix not in _FORMS:
+        raise InvalidProfile(f"{file}: a profile's file is called .toml, .yaml or .yml")
+    return _FORMS[file.suffix]
+
+
+def read_profiles(file: Path) -> dict[str, Profile]:
+    """The profiles of a file, by name; one at the top level is called as the file is. Raises InvalidProfile."""
+    data, lines = _load(file)
+    if not isinstance(data, dict) or not data:
+        raise InvalidProfile(f"{file}: there is no profile in it; the least is a `model`")
+    if "profiles" not in data:
+        entries, above = {file.stem: data}, None
+    else:
+        entries, above = data["profiles"], "profiles"
+        if others := ", ".join(f"`{name}`" for name in data if name != "profiles"):
+            raise InvalidProfile(f"{file}: beside `profiles` stands {others}; give the profiles a file of their own")
+    try:
+        return _PROFILES.validate_python(entries)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise InvalidProfile(f"{file}{'; '.join(_explain(each, above, lines) for each in problems)}") from None
+
+
+def dump_profile(profile: Profile, form: Form) -> str:
+    """A file's text. Raises InvalidProfile for what TOML has no word for."""
+    fields = profile.model_dump(mode="json", exclude_defaults=True)
+    if form == "yaml":
+        readable = yaml.dump(fields, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+        return readable if yaml.safe_load(readable) == fields else yaml.safe_dump(fields, sort_keys=False)
+    if name := next((name for name, value in fields.items() if _has_null(value)), None):
+        raise InvalidProfile(f"`{name}` holds a null, which TOML cannot say: write it as YAML")
+    readable = tomli_w.dumps(fields, multiline_strings=True)
+    return readable if tomllib.loads(readable) == fields else tomli_w.dumps(fields)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines in as many."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def text(self, text: str) -> yaml.Node:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.text)
+
+
+def _load(file: Path) -> _Content:
+    form = form_of(file)
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InvalidProfile(f"{file}: there is no such file; mend the path") from None
+    except (OSError, ValueError) as error:
+        raise InvalidProfile(f"{file}: cannot be read: {error}") from None
+    try:
+        if form == "toml":
+            return _Content(tomllib.loads(text), {})
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = dict(_lines(tree, (), set())) if tree else {}
+        return _Content(yaml.safe_load(text), lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InvalidProfile(f"{file}{line}: this is not YAML: {error.problem or error.context}") from None
+    except _Twice as error:
+        raise InvalidProfile(f"{file}, {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidProfile(f"{file}: this is not {form.upper()}: {reason}") from None
+
+
+def _lines(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iterator[tuple[Any, int]]:
+    """Each node is walked once: aliases may repeat or contain each other."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*path, index), item.start_mark.line + 1
+            yield from _lines(item, (*path, index), seen)
+    if isinstance(node, yaml.MappingNode):
+        names = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    raise _Twice(f"line {line}: `{key.value}` stands there a second time; leave one of them out")
+                names.add(key.value)
+                yield (*path, key.value), line
+                yield from _lines(value, (*path, key.value), seen)
+
+
+def _explain(problem: ErrorDetails, above: str | None, lines: _Lines) -> str:
+    """One problem: its line where that is known, the field, what is wrong and what would be right."""
+    loc = problem["loc"]
+    steps = loc[1:] if above is None else (above, *loc)
+    near = next((steps[:length] for length in range(len(steps), 0, -1) if steps[:length] in lines), ())
+    line = f", line {lines[near]}" if near else ""
+    where = ".".join(map(str, steps))
+    if loc[-1:] == ("[key]",):
+        said = f"{loc[0]!r} is no name for a profile: letters, digits and . _ - @ + make one"
+    elif problem["type"] == "extra_forbidden":
+        said = f"unknown field `{where}`; a profile has {', '.join(Profile.model_fields)}"
+    elif problem["type"] == "missing":
+        said = f"`{where}` is missing; add it"
+    elif problem["type"] == "string_type" and isinstance(problem["input"], int | float):
+        said = f"`{where}` should be a text: put {problem['input']} in quotes"
+    else:
+        said = f"`{where or 'profile'}`: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{line}: {said}"
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_null, value.values()))
+    return any(map(_has_null, value)) if isinstance(value, list) else value is None

@@ -1,0 +1,60 @@
+"""The examples, each run by a command as their page says, on the emulator."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90
+
+#: What each must print, among other things.
+SAYS = {
+    "image_question": ["What would you change about it?", "Images: image/png, 1,139 bytes, 240 x 160 pixels"],
+    "search_plugin": ["SEARCH answered", '"query": {"keywords"'],
+    "fibonacci": ["def fibonacci", "2584, 4181"],
+    "sine_wave": ["light background", "I changed the earlier plot", "dark background", "bytes of image/png"],
+    "weather": ["query_weather answered", '"celsius":'],
+    "handbook": ["40 euros", "[1] travel-handbook.md"],
+}
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, tmp_path, cli_command):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    said = subprocess.run(
+        cli_command("local", "--endpoint", "emulator", "--", sys.executable, f"examples/{name}.py"),
+        cwd=tmp_path,
+        env={**os.environ, "THREADMILL_CONFIG": "examples/threadmill.toml", "PYTHONPATH": "examples"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    for words in SAYS[name]:
+        assert words in said.stdout
+    emulator = (tmp_path / ".threadmill" / "emulator.log").read_text()
+    assert re.search(r"stopped: \d+ runs, 0 threads left behind", emulator)
+
+
+def test_every_example_is_on_their_page_and_is_tried_here():
+    programs = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"example_tools"}
+    assert programs == SAYS.keys()
+    assert programs == set(re.findall(r"examples/run (\w+)`", (ROOT / "examples" / "README.md").read_text()))
+
+
+def test_a_program_that_fails_gives_its_exit_code(run_cli):
+    ended = run_cli("local", "--endpoint", "emulator", "--", sys.executable, "-c", "raise SystemExit(7)")
+    assert ended.returncode == 7
+
+
+def test_a_program_that_is_not_there_is_named(run_cli):
+    ended = run_cli("local", "--endpoint", "emulator", "--", "no-such-program")
+    assert (ended.returncode, "cannot run no-such-program" in ended.stderr) == (2, True)

@@ -1,0 +1,94 @@
+"""Servers as they are: what two independent ones do otherwise gives the right result, or the right failure."""
+
+import asyncio
+
+import pytest
+
+from threadmill import FailureKind, JobState
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("quirk", ["late_submit_404", "late_submit_500"])
+async def test_outputs_whose_reply_was_lost_are_not_taken_for_refused_ones(quirk, worker, emulator):
+    emulator.faults(drop_after=1, only="runs.submit_tool_outputs", times=1)
+    result = await worker.run(f"[[scenario=tools quirks={quirk}]]Well?")
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
+    assert "SEARCH answered" in result.text
+
+
+async def test_a_thread_that_is_gone_is_told_as_a_server_error_and_the_job_ends_all_the_same(worker, emulator, until):
+    """OpenOpenAI: nobody can tell it from trouble that passes; the thread is a leftover in the end."""
+    job = worker.create("[[quirks=plain_not_found run_s=30]]Well?", timeout_s=1)
+    running = asyncio.create_task(worker.see_through(job))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/runs"))
+    [thread] = emulator.stats(ids="1")["threads"]["ids"]
+    emulator.call("DELETE", f"/threads/{thread}", None)
+    result = await running
+
+    assert result.failure.kind is FailureKind.OVERDUE
+    assert [each.id for each in worker.client.leftovers()] == [thread]
+
+
+async def test_a_server_that_lets_a_second_run_start_fails_the_first_and_the_job_starts_over(worker, emulator, until):
+    job = worker.create("[[quirks=no_lock run_s=0.6]]Well?")
+    running = asyncio.create_task(worker.see_through(job))
+    await asyncio.to_thread(until, lambda: emulator.sent("GET", ""))
+    [thread] = emulator.stats(ids="1")["threads"]["ids"]
+    emulator.call("POST", f"/threads/{thread}/runs", {"assistant_id": "asst_emulator"})
+    result = await running
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)
+
+
+async def test_wrong_annotations_cost_nothing_but_themselves(worker, tmp_path, settings):
+    (tmp_path / "a.txt").write_text("Travel is booked a week ahead. Meals are covered.")
+    (tmp_path / "b.txt").write_text("Travel by plane needs a reason. Meals are simple.")
+    object.__setattr__(settings, "file_roots", (tmp_path,))
+    prompt = "[[scenario=citations quirks=bad_annotations]]What of travel and meals?"
+    result = await worker.run(prompt, files=[str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
+
+    assert result.ok
+    assert "【" not in result.text
+    assert result.citations
+
+
+@pytest.mark.emulated(without=frozenset({"vector_stores"}))
+async def test_a_server_without_vector_stores_says_so(worker, emulator, tmp_path, settings):
+    (tmp_path / "a.txt").write_text("Travel.")
+    object.__setattr__(settings, "file_roots", (tmp_path,))
+    result = await worker.run("Well?", files=[str(tmp_path / "a.txt")])
+
+    assert result.failure.kind is FailureKind.UNSUPPORTED
+    assert emulator.stats()["files"]["alive"] == 0
+
+
+@pytest.mark.emulated(without=frozenset({"files"}))
+async def test_a_server_without_files_says_so_before_a_thread_is_made(worker, emulator, tmp_path, settings):
+    (tmp_path / "a.txt").write_text("Travel.")
+    object.__setattr__(settings, "file_roots", (tmp_path,))
+    result = await worker.run("Well?", files=[str(tmp_path / "a.txt")])
+
+    assert result.failure.kind is FailureKind.UNSUPPORTED
+    assert not emulator.sent("POST", "/threads")
+
+
+@pytest.mark.parametrize("flag", [pytest.param({"cancels": False}, id="known"), pytest.param({}, id="unknown")])
+@pytest.mark.emulated(without=frozenset({"cancel"}))
+async def test_where_runs_cannot_be_cancelled_a_job_still_can(flag, worker, emulator, settings, until):
+    object.__setattr__(settings, "endpoints", {"emulator": settings.endpoints["emulator"].model_copy(update=flag)})
+    job = worker.create("[[run_s=60]]Well?")
+    running = asyncio.create_task(worker.see_through(job))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/runs"))
+    worker.client.cancel(job)
+    result = await running
+
+    assert result.state is JobState.CANCELLED
+    assert bool(emulator.sent("POST", "/cancel")) == (not flag)
+    assert emulator.threads() == 0
+
+
+@pytest.mark.emulated(without=frozenset({"empty_threads"}))
+async def test_a_server_that_makes_no_empty_threads(worker):
+    assert (await worker.run("Well?")).ok
