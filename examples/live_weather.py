@@ -2,9 +2,7 @@
 
 from threadmill import Client, EventKind
 
-handle = Client().enqueue(
-    {"prompt": "What is the weather like in Taipei?", "tools": ["query_weather"], "stream": True}
-)
+handle = Client().enqueue({"prompt": "What is the weather like in Taipei?", "tools": ["query_weather"], "stream": True})
 for event in handle.events(timeout_s=300):
     match event.kind:
         case EventKind.TEXT:

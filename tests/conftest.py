@@ -187,12 +187,24 @@ class Core:
 
 
 @pytest.fixture
-async def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Core]:
+async def worker_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Settings], Core]]:
+    """Workers with settings that a test makes itself."""
     monkeypatch.setattr(bearing, "BACKOFF_FIRST_S", 0.02)
     monkeypatch.setattr(bearing, "BACKOFF_LONGEST_S", 0.1)
-    core = Core(settings)
-    yield core
-    await core.process.close()
+    cores: list[Core] = []
+
+    def start(settings: Settings) -> Core:
+        cores.append(Core(settings))
+        return cores[-1]
+
+    yield start
+    for core in cores:
+        await core.process.close()
+
+
+@pytest.fixture
+async def worker(settings: Settings, worker_of: Callable[[Settings], Core]) -> Core:
+    return worker_of(settings)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -109,11 +109,8 @@ class Client:
                 f"no assistant: give the job one, or set `assistant` in [endpoints.{name}] (a remote id, asst_...)"
             )
         for tool in job.tools or ():
-            if isinstance(tool, str) and tool not in self.settings.tools:
-                known = ", ".join(sorted(self.settings.tools)) or "none"
-                raise InvalidJob(
-                    f'there is no tool {tool!r} (known: {known}); add {tool} = "module:function" to [tools]'
-                )
+            if isinstance(tool, str):
+                self.settings.check_tool(tool)
         if job.paths:
             job = job.at(Path.cwd())
         Intake(name, endpoint).check(job, self.settings)

@@ -16,7 +16,7 @@ class Profile(Border):
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     description: Annotated[str, StringConstraints(max_length=512)] | None = None
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
-    #: Names from the settings' [tools], names of the server's own, or tool definitions in the server's form.
+    #: Names from the settings' [tools] and [mcp], names of the server's own, or tool definitions in the server's form.
     tools: tuple[str | dict[str, JsonValue], ...] = Field(default=(), max_length=128)
     tool_resources: dict[str, JsonValue] | None = None  #: files and vector stores, by the server's ids
     response_format: str | dict[str, JsonValue] | None = None

@@ -10,9 +10,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -32,22 +29,9 @@ from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.profile import Profile, ProfileName
+from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
-
-
-class Tool(BaseModel):
-    """A Python function the model may call: `weather = "package.module:function"` in [tools]."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-    timeout_s: PositiveFloat | None = None  #: default: the endpoint's `tool_timeout_s`
-    repeatable: bool = False  #: run it again in a rerun, though an earlier run of the job has its output
-
-
-def _from_shorthand(value: Any) -> Any:
-    return {"function": value} if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -63,7 +47,8 @@ class Settings(BaseSettings):
     default_endpoint: str | None = None
     endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
     profiles: dict[ProfileName, Profile] = {}
-    tools: dict[str, Annotated[Tool, BeforeValidator(_from_shorthand)]] = {}
+    tools: dict[ToolName, ToolSettings] = {}
+    mcp: dict[ServerName, McpSettings] = {}
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
@@ -123,6 +108,23 @@ class Settings(BaseSettings):
             known = ", ".join(self.endpoints)
             raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}")
         return self
+
+    @model_validator(mode="after")
+    def _tools_apart(self) -> Self:
+        for name in self.tools:
+            server = server_of(name, self.mcp)
+            if server is not None:
+                raise ValueError(f"tool {name!r} could be one of the MCP server {server!r}: rename either")
+        return self
+
+    def check_tool(self, name: str) -> None:
+        """Raises InvalidJob if neither [tools] nor a server of [mcp] can have it; workers can tell more."""
+        if name not in self.tools and server_of(name, self.mcp) is None:
+            known = ", ".join([*sorted(self.tools), *sorted(self.mcp)]) or "none"
+            raise InvalidJob(
+                f'there is no tool {name!r} (known: {known}); add {name} = "module:function" to [tools], '
+                "or the MCP server that has it to [mcp]"
+            )
 
     def locate(self, path: str) -> Path:
         """Where a local file that a job names really is; raises InvalidJob if that is in none of the `file_roots`.

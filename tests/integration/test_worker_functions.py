@@ -177,7 +177,7 @@ async def test_a_tool_this_worker_lacks_fails_the_job_at_once(worker, emulator):
 )
 def test_a_function_that_cannot_be_loaded_is_named(target, reason):
     from threadmill import SettingsError
-    from threadmill.settings import Tool
+    from threadmill.tool_settings import FunctionSettings
 
     with pytest.raises(SettingsError, match=f"tool 'x'.*{reason}"):
-        functions.load({"x": Tool(function=target)})
+        functions.load("x", FunctionSettings(function=target))

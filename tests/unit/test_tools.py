@@ -6,9 +6,11 @@ import pytest
 from pydantic import BaseModel, Field
 
 from threadmill.endpoint import Endpoint
-from threadmill.settings import Tool
+from threadmill.tool_settings import FunctionSettings
 from threadmill_worker.functions import load
+from threadmill_worker.tool import definition
 from threadmill_worker.tools import Toolbox, cut
+from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import ToolCall
 
 
@@ -44,13 +46,13 @@ def fails(message: str) -> str:
 
 
 NAMES = ("find", "nothing", "later", "anything", "fails")
-FUNCTIONS = load({name: Tool(function=f"{__name__}:{name}") for name in NAMES})
+FUNCTIONS = {name: load(name, FunctionSettings(function=f"{__name__}:{name}")) for name in NAMES}
 
 
 @pytest.fixture
 async def toolbox():
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://127.0.0.1:9", "tool_timeout_s": 2})
-    box = Toolbox(FUNCTIONS, endpoint, "sk-1")
+    box = Toolbox(Toolset(FUNCTIONS), endpoint, "sk-secret")
     yield box
     await box.close()
 
@@ -89,7 +91,7 @@ async def test_a_function_is_called_with_its_arguments(toolbox, name, arguments,
         ("later", '"x"', "the arguments are not a JSON object"),
         ("later", '{"name": "x"', "the arguments are not JSON"),
         ("fails", '{"message": "no luck"}', "ValueError: no luck"),
-        ("fails", '{"message": "with sk-1"}', "ValueError: with [key]"),
+        ("fails", '{"message": "with sk-secret"}', "ValueError: with [key]"),
         ("absent", "{}", "there is no tool of this name; there is: anything, fails, find, later, nothing"),
     ],
 )
@@ -108,20 +110,20 @@ async def test_a_call_without_time_is_not_made(toolbox, time_left_s):
 
 
 def test_a_definition_is_made_of_signature_and_docstring():
-    definition = FUNCTIONS["find"].definition["function"]
+    described = definition(FUNCTIONS["find"])["function"]
 
-    assert (definition["name"], definition["description"]) == ("find", "Finds places.\n\nNear another.")
-    parameters = definition["parameters"]
+    assert (described["name"], described["description"]) == ("find", "Finds places.\n\nNear another.")
+    parameters = described["parameters"]
     assert (parameters["type"], parameters["required"]) == ("object", ["place"])
     assert set(parameters["properties"]) == {"place", "radius_km", "kind"}
     assert parameters["properties"]["radius_km"]["exclusiveMinimum"] == 0
 
 
 def test_a_function_without_arguments_has_an_empty_object():
-    definition = FUNCTIONS["nothing"].definition["function"]
+    described = definition(FUNCTIONS["nothing"])["function"]
 
-    assert (definition["parameters"]["type"], definition["parameters"]["properties"]) == ("object", {})
-    assert definition["description"] == ""
+    assert (described["parameters"]["type"], described["parameters"]["properties"]) == ("object", {})
+    assert described["description"] == ""
 
 
 async def test_a_job_names_tools_or_gives_their_definitions(toolbox):

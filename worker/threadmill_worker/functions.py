@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from pydantic_core import ArgsKwargs
 
 from threadmill.errors import SettingsError
-from threadmill.settings import Tool
+from threadmill.tool_settings import FunctionSettings
+from threadmill_worker.tool import slots
 
 
 @dataclass(frozen=True)
@@ -21,41 +22,53 @@ class FunctionTool:
 
     name: str
     function: Callable[..., Any]
-    timeout_s: float | None
-    repeatable: bool
+    slots: asyncio.Semaphore
+    timeout_s: float | None = None
+    repeatable: bool = False
+    secrets: frozenset[str] = frozenset()
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(cast(Any, self.function))
 
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
     @cached_property
-    def definition(self) -> dict[str, Any]:
-        """The tool as a server wants it described; its parameters are the function's signature."""
-        parameters = {"type": "object", "properties": {}} | self._adapter.json_schema()
-        description = inspect.getdoc(self.function) or ""
-        return {
-            "type": "function",
-            "function": {"name": self.name, "description": description, "parameters": parameters},
-        }
+    def parameters(self) -> dict[str, Any]:
+        """The function's signature."""
+        return {"type": "object", "properties": {}} | self._adapter.json_schema()
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The output as text: a str as it is, anything else as JSON.
 
         Arguments are validated against the annotations (pydantic.ValidationError). A sync function runs in a
-        thread, off the event loop; one that does not come back in time is left to end by itself.
+        thread, off the event loop; one that does not come back in time is left to end by itself, and holds its
+        slot until then.
         """
-        result = await asyncio.to_thread(self._adapter.validate_python, ArgsKwargs((), dict(arguments)))
-        if inspect.isawaitable(result):
-            result = await result
+        await self.slots.acquire()
+        in_thread = asyncio.ensure_future(
+            asyncio.to_thread(self._adapter.validate_python, ArgsKwargs((), dict(arguments)))
+        )
+        try:
+            result = await asyncio.shield(in_thread)
+            if inspect.isawaitable(result):
+                result = await result
+        finally:
+            in_thread.add_done_callback(self._free)
         return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode()
 
+    def _free(self, ended: asyncio.Future[Any]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # of an overdue call: nobody is left to be told
+        self.slots.release()
 
-def load(tools: Mapping[str, Tool]) -> dict[str, FunctionTool]:
-    """Imports the functions of the settings; raises SettingsError, which names the one that is not there."""
-    return {
-        name: FunctionTool(name, _import(name, tool.function), tool.timeout_s, tool.repeatable)
-        for name, tool in tools.items()
-    }
+
+def load(name: str, settings: FunctionSettings) -> FunctionTool:
+    """Imports the function; raises SettingsError, which names it if it is not there."""
+    function = _import(name, settings.function)
+    return FunctionTool(name, function, slots(settings.concurrency), settings.timeout_s, settings.repeatable)
 
 
 def _import(name: str, target: str) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Live
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import Refused, ThreadCreated
 
 _REMEDIES = {
@@ -23,7 +24,7 @@ _REMEDIES = {
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Makes a thread and deletes it."""
     ledger = Ledger(settings, "probe", send=lambda job_id: None)
-    servers = Servers(settings, {}, ledger, Live(ledger.publish))
+    servers = Servers(settings, Toolset(), ledger, Live(ledger.publish))
     try:
         driver = servers.janitor(name)
     except NotServed as error:

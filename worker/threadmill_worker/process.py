@@ -16,7 +16,7 @@ from threadmill.job import PromptJob
 from threadmill.record import JobRecord, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
-from threadmill_worker import functions
+from threadmill_worker import toolset
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
 from threadmill_worker.retry import REDIS_AWAY
@@ -45,7 +45,7 @@ class WorkerProcess:
         self._settings = settings
         self._ledger = Ledger(settings, self.name, send)
         self._live = Live(self._ledger.publish)
-        self._servers = Servers(settings, functions.load(settings.tools), self._ledger, self._live)
+        self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()

@@ -9,6 +9,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import (
     AsyncRetrying,
     before_sleep_log,
+    retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
@@ -38,5 +39,15 @@ def before_it_left() -> AsyncRetrying:
         retry=retry_if_exception_type(httpx.ConnectError),
         wait=wait_random_exponential(multiplier=0.2, max=2),
         stop=stop_after_attempt(3),
+        reraise=True,
+    )
+
+
+def until_it_answers() -> AsyncRetrying:
+    """Repeats the attempt to connect to a tool server that may just be starting anew; not one that took too long."""
+    return AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, TimeoutError)),
+        wait=wait_random_exponential(multiplier=0.2, max=2),
+        stop=stop_after_attempt(5),
         reraise=True,
     )

@@ -1,6 +1,5 @@
 """The endpoints this process serves: one client and one toolbox each, made on first use."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from threadmill.endpoint import Endpoint
@@ -15,13 +14,14 @@ from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.streaming import EventStream, Room
-from threadmill_worker.functions import FunctionTool
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.materials import Materials, gather
 from threadmill_worker.progress import Wants
 from threadmill_worker.runner import Server
+from threadmill_worker.tool import ToolsAway
 from threadmill_worker.tools import Toolbox
+from threadmill_worker.toolset import Toolset
 
 
 class NotServed(Exception):
@@ -42,9 +42,9 @@ class _Open(NamedTuple):
 class Servers:
     """Opens what a job needs; raises NotServed for what the settings of this worker lack."""
 
-    def __init__(self, settings: Settings, functions: Mapping[str, FunctionTool], ledger: Ledger, live: Live) -> None:
+    def __init__(self, settings: Settings, toolset: Toolset, ledger: Ledger, live: Live) -> None:
         self._settings = settings
-        self._functions = functions
+        self._toolset = toolset
         self._ledger = ledger
         self._exchange = Exchange(ArtifactStore(settings.artifacts, settings.artifact_limit))
         self._live = live
@@ -74,7 +74,10 @@ class Servers:
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
         except KeyError as error:
-            raise NotServed(FailureKind.REJECTED, f"this worker has no tool {error}; add it to [tools]") from None
+            message = f"this worker has no tool {error}; add it to [tools], or its MCP server to [mcp]"
+            raise NotServed(FailureKind.REJECTED, message) from None
+        except ToolsAway as error:
+            raise NotServed(FailureKind.UNREACHABLE, str(error)) from None
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         assistant = await self._assistant(job, name, endpoint)
@@ -104,7 +107,7 @@ class Servers:
             if variable:
                 message = f"endpoint {name!r} needs its key in {variable}, which this worker's environment lacks"
                 raise NotServed(FailureKind.UNAUTHORISED, message)
-            toolbox = Toolbox(self._functions, endpoint, api_key(endpoint))
+            toolbox = Toolbox(self._toolset, endpoint, api_key(endpoint))
             self._open[name] = _Open(endpoint, connect(endpoint), toolbox, Room(endpoint.max_connections // 2))
         return self._open[name]
 
@@ -112,6 +115,7 @@ class Servers:
         for each in self._open.values():
             await each.client.close()
             await each.toolbox.close()
+        await self._toolset.close()
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,9 @@ from threadmill.queue import TASK, make_app, send
 from threadmill.settings import Settings
 from threadmill_worker import log
 from threadmill_worker.process import WorkerProcess
+
+#: How long a worker that has handed its jobs back waits for its child processes to end, in seconds.
+CLOSE_S = 5.0
 
 
 def make_worker_app(settings: Settings) -> Celery:
@@ -52,6 +55,7 @@ class _Shell:
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._process: WorkerProcess | None = None
         self._closing = False
+        self._closed: Future[None] | None = None
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._start, weak=False)
         worker_shutting_down.connect(self._hand_back, weak=False)
@@ -86,7 +90,7 @@ class _Shell:
         for number in (signal.SIGTERM, signal.SIGINT):  # asked twice: at once, in place of Celery's own handlers
             signal.signal(number, lambda asked, _: os._exit(128 + asked))
         if self._process is not None:
-            asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
+            self._closed = asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
 
     def _stop(self, sender: Any, **_: Any) -> None:
         """Celery consumes no more: what is sent now does not come back to us."""
@@ -94,4 +98,6 @@ class _Shell:
             sender.exitcode = 0  # Celery's is 1 after Ctrl-C
         for job_id in self._process.handed_back if self._process else ():
             send(self._app, job_id)
+        if self._closed is not None:  # servers of tools that are child processes are to end with us
+            wait([self._closed], CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -1,4 +1,4 @@
-"""Where tool calls go: to a Python function of the settings, else to the platform's plugin API.
+"""Where tool calls go: to a tool of the settings, else to the platform's plugin API.
 
 A tool never breaks its job: whatever goes wrong becomes the call's output, for the model to read.
 """
@@ -13,22 +13,19 @@ from pydantic import ValidationError
 
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint
-from threadmill_worker.functions import FunctionTool
 from threadmill_worker.retry import before_it_left
+from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, hidden
+from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import OutputReady, ToolCall
-
-
-class ToolFailed(Exception):
-    """Why a call has no output; the text is for the model."""
 
 
 class Toolbox:
     """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API, and kept out of outputs."""
 
-    def __init__(self, functions: Mapping[str, FunctionTool], endpoint: Endpoint, key: str | None) -> None:
-        self._functions = functions
+    def __init__(self, toolset: Toolset, endpoint: Endpoint, key: str | None) -> None:
+        self._toolset = toolset
         self._endpoint = endpoint
-        self._key = key
+        self._secrets = toolset.secrets | ({key} if key else set())
         # base_url comes from the settings alone: job data never chooses where the key is sent.
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url,
@@ -38,37 +35,39 @@ class Toolbox:
         )
 
     async def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
-        """A job's tools as its server wants them described."""
-        if tools is None:
-            return None
-        return [self._functions[tool].definition if isinstance(tool, str) else dict(tool) for tool in tools]
+        """A job's tools as its server wants them described. Raises KeyError, ToolsAway."""
+        return None if tools is None else await self._toolset.definitions(tools)
 
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
         """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
-        function = self._functions.get(call.name)
-        limit_s = min((function and function.timeout_s) or self._endpoint.tool_timeout_s, time_left_s)
+        limit_s = min(self._toolset.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
         if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
             return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if function is not None:
-                    output = await function.call(_arguments(call))
-                elif self._endpoint.plugins:
-                    output = await self._plugin(call, thread_id, assistant)
+                if self._endpoint.plugins and not self._toolset.owns(call.name):
+                    output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
-                    known = ", ".join(sorted(self._functions)) or "none"
-                    raise ToolFailed(f"there is no tool of this name; there is: {known}")
-            reusable = not (function and function.repeatable)
+                    tool = await self._found(call.name)
+                    output = await tool.call(_arguments(call))
+                    reusable = not tool.repeatable
         except TimeoutError:
             output = _failed(call, f"it did not answer within {limit_s:.3g} s")
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
-            output = _failed(call, str(error) if isinstance(error, ToolFailed) else f"{type(error).__name__}: {error}")
-        if self._key:
-            output = output.replace(self._key, "[key]")
-        return OutputReady(call.id, cut(_sendable(output), self._endpoint.tool_output_limit), reusable)
+            is_told = isinstance(error, ToolFailed | ToolsAway)
+            output = _failed(call, str(error) if is_told else f"{type(error).__name__}: {error}")
+        output = _sendable(hidden(output, self._secrets))
+        return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit), reusable)
+
+    async def _found(self, name: str) -> Tool:
+        tool = await self._toolset.find(name)
+        if tool is None:
+            known = ", ".join(self._toolset.known) or "none"
+            raise ToolFailed(f"there is no tool of this name; there is: {known}")
+        return tool
 
     async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
         """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""

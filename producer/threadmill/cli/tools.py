@@ -1,0 +1,56 @@
+"""`threadmill tools`: what a run may call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
+from threadmill.cli.asking import ask_worker
+from threadmill.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Examples: threadmill tools | threadmill tools --endpoint davinci --json")(tools)
+
+
+def tools(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
+    """List the tools that a worker with these settings offers at each endpoint; exit 1 if one is broken."""
+    settings = Settings.load()
+    named = [] if endpoint is None else [settings.endpoint_name(endpoint)]
+    found = ask_worker("catalogue", *named, environment={})
+    if as_json:
+        put_json(found)
+    else:
+        for name, listed in found.items():
+            put(f"{name}{'' if listed else '  no tools'}")
+            for tool in listed:
+                put(f"  {_line(tool)}")
+    if any(tool["problem"] for listed in found.values() for tool in listed):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _line(tool: Mapping[str, Any]) -> str:
+    head = f"{tool['kind']:<8}  {tool['name']}"
+    if tool["problem"]:
+        return f"{head}  FAIL: {tool['problem']}"
+    limits = [f"{tool['timeout_s']:g} s"]
+    if tool["concurrency"]:
+        limits.append(f"{tool['concurrency']} at a time")
+    if tool["repeatable"]:
+        limits.append("repeatable")
+    said = tool["description"].strip().splitlines()
+    return f"{head}{_signature(tool['parameters'])}  {', '.join(limits)}{'  ' + said[0] if said else ''}"
+
+
+def _signature(parameters: Mapping[str, Any] | None) -> str:
+    """The arguments in short: `(city: string, unit?: string)`."""
+    if parameters is None:
+        return ""
+    required = parameters.get("required") or []
+    shown = []
+    for name, schema in (parameters.get("properties") or {}).items():
+        kind = schema.get("type") if isinstance(schema, dict) else None
+        words = "|".join(kind) if isinstance(kind, list) else kind or "any"
+        shown.append(f"{name}{'' if name in required else '?'}: {words}")
+    return f"({', '.join(shown)})"

@@ -1,0 +1,149 @@
+"""Tools that are HTTP requests: `url`, `parameters` and the like in the settings' [tools].
+
+What a model writes fills in the URL's placeholders, the query or the body. It never chooses the host, nor
+leaves the path the settings give.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import httpx
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+
+from threadmill.errors import SettingsError
+from threadmill.tool_settings import PLACEHOLDER, HttpSettings
+from threadmill_worker.retry import before_it_left
+from threadmill_worker.tool import ToolFailed, secret, secret_words, slots
+
+#: To find a connection, in seconds; how long the reply may take is the call's own limit.
+CONNECT_S = 5.0
+
+_PORTS = {"http": 80, "https": 443}
+_IN_QUERY = {"GET", "DELETE"}
+_SHOWN_ERRORS = 3
+
+
+def connect() -> httpx.AsyncClient:
+    """The connections of all HTTP tools. No redirect is followed, and no cookie kept: jobs share them."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=CONNECT_S),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+class HttpTool:
+    """A request that the settings describe. Raises SettingsError: a variable or the JSON Schema is wanting."""
+
+    def __init__(self, name: str, settings: HttpSettings, http: httpx.AsyncClient) -> None:
+        owner = f"tool {name!r}"
+        self.name = name
+        self.description = settings.description
+        self.parameters: Mapping[str, Any] = settings.parameters
+        self.timeout_s = settings.timeout_s
+        self.repeatable = settings.repeatable
+        secrets = {header: secret(variable, owner) for header, variable in settings.headers_env.items()}
+        self.secrets = secret_words(secrets)
+        self._settings = settings
+        self._headers = settings.headers | secrets
+        self._http = http
+        self._slots = slots(settings.concurrency)
+        self._fixed = {key for key, _ in parse_qsl(urlsplit(settings.url).query, keep_blank_values=True)}
+        try:
+            Draft202012Validator.check_schema(settings.parameters)
+        except SchemaError as error:
+            raise SettingsError(
+                f"{owner}: parameters is no JSON Schema, at {error.json_path}: {error.message}"
+            ) from None
+        self._validator = Draft202012Validator(settings.parameters, registry=Registry())
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """The reply's text; raises ToolFailed for arguments that do not fit, and for any status but 2xx."""
+        self._check(arguments)
+        request = self._request(arguments)
+        async with self._slots:
+            reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
+            try:
+                text = await _read(reply, self._settings.reply_limit)
+            finally:
+                await reply.aclose()
+        status = f"HTTP {reply.status_code} {reply.reason_phrase}"
+        if reply.has_redirect_location:
+            raise ToolFailed(f"{status}: it leads to {reply.headers['location']}, and redirects are not followed")
+        if not reply.is_success:
+            raise ToolFailed(f"{status}: {text.strip()}")
+        return text
+
+    def _check(self, arguments: Mapping[str, Any]) -> None:
+        errors = list(islice(self._validator.iter_errors(dict(arguments)), _SHOWN_ERRORS))
+        if errors:
+            told = "; ".join(f"at {error.json_path}: {error.message}" for error in errors)
+            raise ToolFailed(f"the arguments do not fit: {told}")
+
+    def _request(self, arguments: Mapping[str, Any]) -> httpx.Request:
+        url = self._url(arguments)
+        in_url = set(PLACEHOLDER.findall(self._settings.url))
+        rest = {name: value for name, value in arguments.items() if name not in in_url}
+        method = self._settings.method
+        if method not in _IN_QUERY:
+            return self._http.build_request(method, url, headers=self._headers, json=rest)
+        taken = self._fixed & rest.keys()
+        if taken:
+            raise ToolFailed(f"the arguments do not fit: {', '.join(sorted(taken))} is set by the tool itself")
+        query = {name: _in_query(value) for name, value in rest.items() if value is not None}
+        return self._http.build_request(method, url.copy_merge_params(query) if query else url, headers=self._headers)
+
+    def _url(self, arguments: Mapping[str, Any]) -> httpx.URL:
+        """With its placeholders filled in, and still where the settings want it."""
+        filled = PLACEHOLDER.sub(lambda found: _in_url(found[1], arguments[found[1]]), self._settings.url)
+        steps = re.split(r"[/\\]", unquote(urlsplit(filled).path))
+        if "." in steps or ".." in steps:
+            raise ToolFailed("the arguments do not fit: . and .. are no steps of a path here")
+        try:
+            url = httpx.URL(filled)
+        except httpx.InvalidURL as error:
+            raise ToolFailed(f"the arguments do not fit: they make no URL ({error})") from None
+        place = url.raw_host.decode(), url.port
+        if place not in {_place(host, url.scheme) for host in self._settings.allowed}:
+            shown = url.netloc.decode()
+            raise ToolFailed(f"requests to {shown} are not allowed, only to {', '.join(self._settings.allowed)}")
+        return url
+
+
+def _place(host: str, scheme: str) -> tuple[str, int | None]:
+    """Host and port of an allowed host, as httpx has them: the scheme's own port is None."""
+    url = httpx.URL(f"{scheme}://{host}")
+    return url.raw_host.decode(), None if url.port == _PORTS[scheme] else url.port
+
+
+def _in_url(name: str, value: Any) -> str:
+    """A value as one piece of a URL, whatever it holds."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if value is None or isinstance(value, dict | list) or not text:
+        raise ToolFailed(f"the arguments do not fit: {name} must be a text that is not empty, or a number")
+    return quote(text, safe="")
+
+
+def _in_query(value: Any) -> list[str]:
+    """A value as the texts of one query parameter: a list repeats it."""
+    values = value if isinstance(value, list) else [value]
+    return [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in values]
+
+
+async def _read(reply: httpx.Response, limit: int) -> str:
+    """The reply's text, of which no more than `limit` bytes are read; raises ToolFailed if it is none."""
+    body = bytearray()
+    async for chunk in reply.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            break
+    if b"\0" in body:
+        raise ToolFailed(f"the reply is no text, but {reply.headers.get('content-type', 'of an unknown type')}")
+    text = body[:limit].decode(reply.encoding or "utf-8", "replace")
+    return text if len(body) <= limit else f"{text}\n[cut: only the first {limit} bytes of the reply were read]"

@@ -1,0 +1,214 @@
+"""One open connection to an MCP server; the only importer of the `mcp` package.
+
+The client's cancel scopes must be entered and left by one and the same task: each connection has a task that owns it.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream
+from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult, ContentBlock
+
+from threadmill_worker.tool import ToolFailed
+
+log = structlog.get_logger(__name__)
+
+#: To find a connection to a URL, in seconds; how long a reply may take is the call's own limit.
+CONNECT_S = 5.0
+
+#: A request that found no connection, and so reached nobody, is sent again so often.
+_CONNECTS = 2
+
+#: Pages of a server's list of tools; a list without end is cut there.
+_PAGES = 100
+
+
+class ConnectionLost(Exception):
+    """`unsent`: nobody has begun to work on the request."""
+
+    def __init__(self, reason: str, *, unsent: bool) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A tool as its server describes it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A server that is a child process."""
+
+    command: Sequence[str]
+    variables: Mapping[str, str]
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Any]:
+        program, *arguments = self.command
+        parameters = StdioServerParameters(command=program, args=arguments, env=dict(self.variables))
+        async with stdio_client(parameters, sys.__stderr__ or sys.stderr) as streams:
+            yield streams
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server behind a URL."""
+
+    url: str
+    headers: Mapping[str, str]
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Any]:
+        async with (
+            httpx2.AsyncClient(
+                headers=dict(self.headers),
+                timeout=httpx2.Timeout(None, connect=CONNECT_S),
+                transport=httpx2.AsyncHTTPTransport(retries=_CONNECTS),
+            ) as http,
+            streamable_http_client(self.url, http_client=http) as streams,
+        ):
+            yield streams
+
+
+class Connection:
+    """Used from `open` until it is no longer `alive`; to be closed in any case."""
+
+    def __init__(self, name: str, to: Command | Address) -> None:
+        self._name = name
+        self._to = to
+        self._client: Client | None = None
+        self._incoming: Any = None
+        self._forgotten = False
+        self._closing = asyncio.Event()
+        self._owner: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Raises what the connection or the handshake runs into."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owner = asyncio.create_task(self._own(ready), name=f"mcp {self._name}")
+        try:
+            await ready
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Ends a child process too: its input is closed, and soon after it is told to go, then killed."""
+        self._closing.set()
+        if self._owner is not None:
+            if self._client is None:
+                self._owner.cancel()
+            await asyncio.wait([self._owner])
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            async with Client(self._watched(), cache=None) as self._client:
+                ready.set_result(None)
+                await self._closing.wait()
+        except Exception as error:
+            if ready.done():
+                log.warning("MCP connection broken", server=self._name, reason=reason(error))
+            else:
+                ready.set_exception(error)
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[Any]:
+        async with self._to.connect() as streams:
+            self._incoming = streams[0]
+            yield streams
+
+    @property
+    def alive(self) -> bool:
+        """Over HTTP, what breaks the connection ends its owner; a command that has ended has closed its output."""
+        if self._owner is None or self._owner.done() or self._forgotten or self._closing.is_set():
+            return False
+        is_pipe = isinstance(self._incoming, MemoryObjectReceiveStream)
+        return not is_pipe or self._incoming.statistics().open_send_streams > 0
+
+    async def tools(self) -> list[Listed]:
+        """All that the server has. Raises ConnectionLost, or ToolFailed with what the server said."""
+        found: list[Listed] = []
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            async with self._asking() as client:
+                page = await client.list_tools(cursor=cursor)
+            found += [Listed(each.name, each.description or each.title or "", each.input_schema) for each in page.tools]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return found
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """Raises ConnectionLost, or ToolFailed with what the server said."""
+        async with self._asking() as client:
+            result = await client.call_tool(tool, dict(arguments))
+        if result.is_error:
+            raise ToolFailed(_text(result))
+        return _text(result)
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Client]:
+        if self._client is None or not self.alive:
+            raise ConnectionLost("the connection is closed", unsent=True)
+        try:
+            yield self._client
+        except MCPError as error:
+            if error.code == INVALID_REQUEST and "Session terminated" in error.message:  # HTTP 404: a fresh server
+                self._forgotten = True
+                raise ConnectionLost("the server has forgotten the session", unsent=True) from None
+            if error.code == CONNECTION_CLOSED:
+                raise ConnectionLost(error.message, unsent=False) from None
+            raise ToolFailed(error.message) from None
+
+
+def reason(error: BaseException) -> str:
+    """The first cause of an error, which may come in groups of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _text(result: CallToolResult) -> str:
+    """Its texts; and its structured content, unless the texts say the same."""
+    said = "\n".join(_block(block) for block in result.content)
+    structured = result.structured_content
+    if structured is None or (said and _repeats(said, structured)):
+        return said
+    return "\n".join(filter(None, (said, json.dumps(structured, ensure_ascii=False))))
+
+
+def _repeats(said: str, structured: Any) -> bool:
+    if isinstance(structured, dict) and structured.keys() == {"result"}:  # how the SDKs wrap what is no object
+        return True
+    try:
+        return bool(json.loads(said) == structured)
+    except ValueError:
+        return False
+
+
+def _block(block: ContentBlock) -> str:
+    """A text, or a note of what a text cannot hold."""
+    match block.type:
+        case "text":
+            return block.text
+        case "resource":
+            text = getattr(block.resource, "text", None)
+            return text if text is not None else f"[a resource that is no text: {block.resource.uri}]"
+        case "resource_link":
+            return f"[a resource: {block.uri}]"
+        case _:
+            return f"[{block.type}, {block.mime_type}, left out]"

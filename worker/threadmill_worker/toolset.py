@@ -1,0 +1,106 @@
+"""All tools of one process, of every kind, whichever endpoint they are for."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from threadmill.errors import SettingsError
+from threadmill.settings import Settings
+from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
+from threadmill_worker import functions, http_tools
+from threadmill_worker.tool import Tool, definition
+
+if TYPE_CHECKING:  # its package is an extra
+    from threadmill_worker.mcp_servers import McpServer
+
+
+class Toolset:
+    """`tools` by name; `servers`, which bring more, by theirs. Build it with `load`."""
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool] | None = None,
+        servers: "Mapping[str, McpServer] | None" = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._tools = tools or {}
+        self._servers = servers or {}
+        self._http = http
+        #: What must never be seen in an output.
+        self.secrets = frozenset[str]().union(
+            *(tool.secrets for tool in self._tools.values()), *(server.secrets for server in self._servers.values())
+        )
+
+    @property
+    def known(self) -> list[str]:
+        """For whom asks for something else."""
+        return [*sorted(self._tools), *(f"{server}{SEPARATOR}..." for server in sorted(self._servers))]
+
+    def owns(self, name: str) -> bool:
+        """Whether a name is ours to answer for, be there such a tool or not."""
+        return name in self._tools or server_of(name, self._servers) is not None
+
+    def timeout_of(self, name: str) -> float | None:
+        """What its settings say; None: nothing."""
+        server = server_of(name, self._servers)
+        if server is not None:
+            return self._servers[server].settings.timeout_s
+        return self._tools[name].timeout_s if name in self._tools else None
+
+    async def find(self, name: str) -> Tool | None:
+        """Raises ToolsAway if the server that may have it cannot be asked."""
+        server = server_of(name, self._servers)
+        if server is None:
+            return self._tools.get(name)
+        return (await self._servers[server].tools()).get(name)
+
+    async def named(self, name: str) -> list[Tool]:
+        """What a job means by a name: that of an MCP server is short for all it has. Raises KeyError, ToolsAway."""
+        if name in self._servers:
+            return [*(await self._servers[name].tools()).values()]
+        tool = await self.find(name)
+        if tool is None:
+            raise KeyError(name)
+        return [tool]
+
+    async def definitions(self, tools: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Each once, as a server wants them described; those already in its form as they are. Raises as `named`."""
+        described: list[dict[str, Any]] = []
+        for tool in tools:
+            more = map(definition, await self.named(tool)) if isinstance(tool, str) else [dict(tool)]
+            described += [each for each in more if each not in described]
+        return described
+
+    async def close(self) -> None:
+        """Ends the MCP servers that are child processes."""
+        await asyncio.gather(*(server.close() for server in self._servers.values()))
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def load(settings: Settings) -> Toolset:
+    """Imports functions, looks for variables; connects to nothing yet. Raises SettingsError, which names the tool."""
+    is_http = any(isinstance(each, HttpSettings) for each in settings.tools.values())
+    http = http_tools.connect() if is_http else None
+    tools = {name: make(name, each, http) for name, each in settings.tools.items()}
+    return Toolset(tools, {name: serve(name, each) for name, each in settings.mcp.items()}, http)
+
+
+def make(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient | None) -> Tool:
+    """One of [tools]; raises SettingsError."""
+    if isinstance(settings, FunctionSettings):
+        return functions.load(name, settings)
+    assert http is not None
+    return http_tools.HttpTool(name, settings, http)
+
+
+def serve(name: str, settings: McpSettings) -> "McpServer":
+    """One of [mcp]; raises SettingsError."""
+    if find_spec("mcp") is None:
+        raise SettingsError(f"[mcp.{name}] needs a package that is not installed here: pip install 'threadmill[mcp]'")
+    from threadmill_worker.mcp_servers import McpServer
+
+    return McpServer(name, settings)
