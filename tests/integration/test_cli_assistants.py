@@ -166,7 +166,8 @@ def test_an_export_applied_elsewhere_is_the_same(
 
 
 def test_what_an_export_cannot_carry_over_is_said(cli, http):
-    fields = {"model": "emulator-1", "tool_resources": {"code_interpreter": {"file_ids": ["file-a"]}}}
+    table = http.post("/files", files={"file": ("a.csv", b"a,b")}, data={"purpose": "assistants"}).json()["id"]
+    fields = {"model": "emulator-1", "tool_resources": {"code_interpreter": {"file_ids": [table]}}}
     id = http.post("/assistants", json=fields).json()["id"]
 
     exported = cli("export", id)

@@ -236,7 +236,7 @@ class ModelServer:
         for run in self.runs:
             was_alive = run.alive
             run.live_on(now)
-            if was_alive and run.status in ANSWERED and run.life.end != "empty":
+            if was_alive and run.status in ANSWERED and run.life.end != "empty" and run.thread in self.threads:
                 run.made = [self._new_file() for _ in range(run.life.makes)]
 
     def _new_file(self) -> str:

@@ -102,6 +102,7 @@ def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
     unknown = (server.files - made | server.stores.keys()) - known
     assert len(unknown) <= worker.progress.lost_files
     if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP, *CANCELS}:  # every answer could be read
-        assert not made & server.files
+        seen = [run for run in server.runs[-1:] if run.life.stop in ("at once", "slow")]  # others may end unseen
+        assert not {file_id for run in seen for file_id in run.made} & server.files
     pulled_away = [run for run in server.deleted_alive if run.life.stop in ("at once", "slow")]
     assert not pulled_away or worker.most_troubles >= TIDY_TRIES

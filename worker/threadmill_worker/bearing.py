@@ -61,11 +61,9 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
             tired = now >= progress.deadline_at and troubles >= TIDY_TRIES
             return do_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
         case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
-            if progress.intent in (Intent.CREATE_THREAD, Intent.UPLOAD):  # which looking does not settle
-                progress = lose(progress)
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return replace(lose(progress), outcome=Outcome(JobState.FAILED, failure=failure))
         case InDoubt(locked_by=run_id):
             return replace(progress, locked_by=run_id or progress.locked_by)
         case NotDone():
