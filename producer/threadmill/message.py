@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -105,6 +105,9 @@ def _at(part: Part, folder: Path) -> Part:
 
 
 FileTool = Literal["file_search", "code_interpreter"]
+
+#: Tools of the server's own, by the names a job may use for them.
+BUILT_IN: tuple[str, ...] = get_args(FileTool)
 
 
 class FileInput(Border):

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
+from threadmill.message import BUILT_IN
 from threadmill.profile import Profile, ProfileName
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
@@ -119,8 +120,8 @@ class Settings(BaseSettings):
 
     def check_tool(self, name: str) -> None:
         """Raises InvalidJob if neither [tools] nor a server of [mcp] can have it; workers can tell more."""
-        if name not in self.tools and server_of(name, self.mcp) is None:
-            known = ", ".join([*sorted(self.tools), *sorted(self.mcp)]) or "none"
+        if name not in (*BUILT_IN, *self.tools) and server_of(name, self.mcp) is None:
+            known = ", ".join([*BUILT_IN, *sorted(self.tools), *sorted(self.mcp)])
             raise InvalidJob(
                 f'there is no tool {name!r} (known: {known}); add {name} = "module:function" to [tools], '
                 "or the MCP server that has it to [mcp]"

@@ -87,6 +87,14 @@ async def test_code_runs_on_a_file_and_its_steps_and_files_come_back(folder, wor
     assert nothing_left(emulator)
 
 
+async def test_a_job_with_tools_is_offered_those_of_its_files_too(folder, worker, emulator):
+    result = await worker.run("Well?", files=[str(folder / "policy.txt")], tools=["code_interpreter"])
+
+    assert result.ok
+    [run] = emulator.sent("POST", "/runs")
+    assert run.json["tools"] == [{"type": "code_interpreter"}, {"type": "file_search"}]
+
+
 @pytest.mark.settings(artifact_limit=100)
 async def test_a_file_over_the_limit_stays_on_the_server_and_the_result_says_so(worker, emulator):
     result = await worker.run("[[scenario=plot]]Plot a sine wave")

@@ -271,3 +271,12 @@ async def test_the_socket_of_a_stream_can_rest(emulator, settings):
     async with call(assistant_id="asst_emulator", thread=body, stream=True) as response:
         assert socket_of(response) is not None
     await client.close()
+
+
+@pytest.mark.emulated(without=frozenset({"streaming"}))
+async def test_a_server_that_refuses_to_stream_is_asked_without(worker, emulator):
+    result = await worker.run("[[scenario=tools]]Well?", stream=True)
+
+    assert result.ok, result.failure
+    assert [request.json.get("stream") for request in emulator.sent("POST", "/runs")] == [True, None]
+    assert emulator.threads() == 0

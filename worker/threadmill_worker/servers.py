@@ -1,6 +1,6 @@
 """The endpoints this process serves: one client and one toolbox each, made on first use."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob, SettingsError
@@ -70,7 +70,7 @@ class Servers:
             name = self._settings.endpoint_name(job.endpoint)
             endpoint, client, toolbox, room = self._opened(name)
             materials = await gather(job, endpoint, self._settings)
-            tools = await toolbox.definitions(job.tools)
+            tools = await toolbox.definitions(_with_those_of_files(job))
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
         except KeyError as error:
@@ -116,6 +116,13 @@ class Servers:
             await each.client.close()
             await each.toolbox.close()
         await self._toolset.close()
+
+
+def _with_those_of_files(job: PromptJob) -> list[str | dict[str, Any]] | None:
+    """The job's tools, and those its files are for; None, the assistant's own, stays None."""
+    if job.tools is None:
+        return None
+    return [*job.tools, *(tool for file in job.files for tool in file.tools)]
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:

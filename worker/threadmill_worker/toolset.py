@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from threadmill.errors import SettingsError
+from threadmill.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
 from threadmill_worker import functions, http_tools
@@ -70,6 +71,9 @@ class Toolset:
         """Each once, as a server wants them described; those already in its form as they are. Raises as `named`."""
         described: list[dict[str, Any]] = []
         for tool in tools:
+            if isinstance(tool, str) and tool in BUILT_IN:
+                described += [{"type": tool}] if all(each.get("type") != tool for each in described) else []
+                continue
             more = map(definition, await self.named(tool)) if isinstance(tool, str) else [dict(tool)]
             described += [each for each in more if each not in described]
         return described

@@ -255,7 +255,13 @@ class AssistantsDriver:
                 assert_never(intent)
 
     async def _begin(self, start: Start) -> Reply:
-        """Starts a run, or lets it go on; its events are read if the job asked for that."""
+        """Starts a run, or lets it go on; its events are read if the job asked for that, and the server has them."""
+        self._api.calls += 1
+        try:
+            return await self._stream.open(start)
+        except openai.BadRequestError as error:
+            if not self._stream.is_refused(error):
+                raise
         self._api.calls += 1
         return await self._stream.open(start)
 

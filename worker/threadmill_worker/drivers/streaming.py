@@ -80,6 +80,13 @@ class EventStream:
             if not begun.done() or begun.cancelled():
                 await self.close()
 
+    def is_refused(self, error: openai.BadRequestError) -> bool:
+        """Whether the server would do without a stream what it refused with one; it is not asked for one again."""
+        refused = self._room is not None and (error.param == "stream" or "stream" in str(error).lower())
+        if refused:
+            self._room = None
+        return refused
+
     async def stirred(self) -> None:
         """See Driver.stirred."""
         await self._news.wait()
