@@ -219,7 +219,7 @@ def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, sett
         (("apply",), "there are no profiles in threadmill.toml: name a FILE, or add [profiles.NAME]"),
         (("apply", "support.yaml", "--profile", "x"), "there is no profile 'x' in support.yaml; there is: support"),
         (("apply", "none.yaml"), "none.yaml: there is no such file"),
-        (("apply", "odd.yaml"), "there is no tool 'nothing' (known: code_interpreter, file_search, weather)"),
+        (("apply", "odd.yaml"), "there is no tool 'nothing' (known: file_search, code_interpreter, weather)"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(cli, tmp_path, arguments, said):

@@ -88,7 +88,7 @@ def test_all_options_stand_in_the_job(run_cli, disk, settings, settings_as_envir
             {"id": "file-abc"},
             {"path": f"{disk}/picture.png", "tools": ["code_interpreter"]},
         ],
-        "tools": [{"type": "code_interpreter"}],
+        "tools": ["code_interpreter"],
         "response_format": {"type": "json_schema", "json_schema": {"name": "who-is-it", "schema": schema}},
         "thread": "thread_1",
         "keep_thread": True,

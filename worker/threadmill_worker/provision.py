@@ -8,23 +8,21 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.message import FileTool
 from threadmill.profile import Profile
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
 from threadmill.tool_settings import server_of
 from threadmill_worker import toolset
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.connection import api_key, connect
+from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.definition import body_of, changes, digest, said, shown, unknown, wanted
 from threadmill_worker.drivers.marks import profile_of
 from threadmill_worker.drivers.provisioning import Provisioning, Troubled
 from threadmill_worker.tool import ToolsAway
-from threadmill_worker.tools import Toolbox
 from threadmill_worker.views import Refused
 
 
@@ -45,7 +43,7 @@ async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], o
                 return {each: await _tried(_delete(server, each), endpoint) for each in ids}
             case _:
                 profiles = [Profile.model_validate(order["profile"]) for order in orders]
-                definitions = await _definitions(settings, endpoint, profiles)
+                definitions = await _definitions(settings, profiles)
                 pairs = zip(orders, definitions, strict=True)
                 if verb == "compare":
                     return [await _provide(server, order, asked, act=False) for order, asked in pairs]
@@ -58,36 +56,25 @@ async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], o
         await client.close()
 
 
-async def _definitions(settings: Settings, endpoint: Endpoint, profiles: Sequence[Profile]) -> list[dict[str, Any]]:
-    """The profiles with their tools' names expanded; raises SettingsError for a name that is not known."""
+async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[dict[str, Any]]:
+    """The profiles with their tools' names expanded; raises ThreadmillError for a name that is not known."""
     named = {tool for profile in profiles for tool in profile.tools if isinstance(tool, str)}
-    own = {tool: {"type": tool} for tool in get_args(FileTool) if tool not in settings.tools}
-    servers = {tool: server_of(tool, settings.mcp) for tool in named}
-    for tool in sorted(named - own.keys() - settings.tools.keys()):
-        if servers[tool] is None:
-            known = ", ".join(sorted([*settings.tools, *settings.mcp, *own]))
-            raise SettingsError(
-                f'there is no tool {tool!r} (known: {known}); add {tool} = "module:function" to [tools]'
-            )
+    for tool in sorted(named):
+        settings.check_tool(tool)
+    servers = {server_of(tool, settings.mcp) for tool in named}
     needed = {
         "tools": {name: tool for name, tool in settings.tools.items() if name in named},
-        "mcp": {name: server for name, server in settings.mcp.items() if name in servers.values()},
+        "mcp": {name: server for name, server in settings.mcp.items() if name in servers},
     }
-    tools_of_all = toolset.load(settings.model_copy(update=needed))
-    toolbox = Toolbox(tools_of_all, endpoint, api_key(endpoint))
+    tools = toolset.load(settings.model_copy(update=needed))
     try:
-        found = []
-        for profile in profiles:
-            tools = [own.get(tool, tool) if isinstance(tool, str) else tool for tool in profile.tools]
-            found.append(wanted(profile, await toolbox.definitions(tools) or []))
-        return found
+        return [wanted(profile, await tools.definitions(profile.tools)) for profile in profiles]
     except KeyError as error:
         raise SettingsError(f"the MCP server has no tool {error}; `threadmill tools` lists those there are") from None
     except ToolsAway as error:
         raise SettingsError(str(error)) from None
     finally:
-        await toolbox.close()
-        await tools_of_all.close()
+        await tools.close()
 
 
 async def _provide(server: Provisioning, order: Any, asked: dict[str, Any], *, act: bool) -> dict[str, Any]:

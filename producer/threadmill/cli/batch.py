@@ -29,7 +29,6 @@ from threadmill.cli.options import (
     Tools,
     files_for,
     schema_in,
-    tools_named,
 )
 from threadmill.cli.progress import Reporter, show_summary, summary
 from threadmill.client import Client
@@ -90,7 +89,7 @@ def batch(
         assistant=assistant,
         profile=profile,
         instructions=instructions,
-        tools=tools_named(tools),
+        tools=tools or None,
         response_format=schema_in(json_schema),
         timeout_s=timeout_s,
     )

@@ -5,12 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from threadmill.errors import InvalidJob
-from threadmill.message import FileTool, is_file_id
+from threadmill.message import is_file_id
 
 Images = Annotated[
     list[str] | None, typer.Option("--image", metavar="PATH|URL", help="An image for the model to see; repeatable.")
@@ -39,11 +39,6 @@ def files_for(files: Sequence[str] | None, code_files: Sequence[str] | None) -> 
     """The job's `files`."""
     named = [(name, "file_search") for name in files or ()] + [(name, "code_interpreter") for name in code_files or ()]
     return [{"id" if is_file_id(name) else "path": name, "tools": [tool]} for name, tool in named] or None
-
-
-def tools_named(names: Sequence[str] | None) -> list[str | dict[str, str]] | None:
-    """The job's `tools`: the server's own by their definitions, the others by name."""
-    return [{"type": name} if name in get_args(FileTool) else name for name in names or ()] or None
 
 
 def schema_in(file: Path | None) -> dict[str, Any] | None:

@@ -31,7 +31,6 @@ from threadmill.cli.options import (
     files_for,
     read_json,
     schema_in,
-    tools_named,
 )
 from threadmill.client import Client
 from threadmill.job import PromptJob
@@ -87,7 +86,7 @@ def submit(
         assistant=assistant,
         profile=profile,
         instructions=instructions,
-        tools=tools_named(tools),
+        tools=tools or None,
         response_format=schema_in(json_schema),
         thread=thread,
         keep_thread=keep_thread or None,
