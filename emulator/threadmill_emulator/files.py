@@ -1,7 +1,7 @@
 """Uploaded and generated files, kept in memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from threadmill_emulator.errors import no_file
 from threadmill_emulator.ids import new_file_id
@@ -13,20 +13,21 @@ class File:
     data: bytes
     purpose: str
     created: float
-    expires: int | None = None
-    id: str = field(default_factory=new_file_id)
+    expires: int | None
+    id: str
 
 
 class Files:
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], name: Callable[[], str] = new_file_id) -> None:
+        """`name` makes the ids."""
+        self._clock, self._name = clock, name
         self._files: dict[str, File] = {}
         self.created = 0  #: how many there ever were
 
     def add(self, name: str, data: bytes, purpose: str, lives_s: int | None = None) -> File:
         now = self._clock()
         expires = None if lives_s is None else int(now) + lives_s
-        file = File(name, data, purpose, now, expires)
+        file = File(name, data, purpose, now, expires, self._name())
         self._files[file.id] = file
         self.created += 1
         return file
