@@ -48,14 +48,14 @@ examples:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m threadmill_emulator",
-        description="An emulated server of Assistants and Responses: the real wire format, scripted runs, faults on demand.",
+        description="An emulated server of Assistants and Responses: the wire format, scripted runs, faults on demand.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8089, help="0 takes a free one (default: %(default)s)")
-    add("--run-s", type=float, default=1.0, help="seconds a run takes (default: %(default)s)")
+    add("--run-s", type=float, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
     add("--index-s", type=float, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=float, default=1.0, help="seconds a batch takes (default: %(default)s)")
     add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")

@@ -1,7 +1,7 @@
 """Uploaded and generated files, kept in memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from threadmill_emulator.errors import no_file
 from threadmill_emulator.ids import new_file_id
@@ -13,8 +13,8 @@ class File:
     data: bytes
     purpose: str
     created: float
-    expires: int | None
-    id: str
+    expires: int | None = None
+    id: str = field(default_factory=new_file_id)
 
 
 class Files:

@@ -7,17 +7,17 @@ from threadmill_emulator.faults import FaultPlan
 
 #: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
-    "assistants": ("assistants.", "threads.", "messages.", "runs.", "steps."),
-    "responses": "responses.",
-    "conversations": "conversations.",
-    "background": None,
-    "batches": "batches.",
     "vector_stores": "vector_stores.",
     "create_and_run": "threads.create_and_run",
     "files": "files.",
     "cancel": "runs.cancel",
     "streaming": None,
     "empty_threads": None,
+    "assistants": ("assistants.", "threads.", "messages.", "runs.", "steps."),
+    "responses": "responses.",
+    "conversations": "conversations.",
+    "background": None,
+    "batches": "batches.",
 }
 
 

@@ -1,17 +1,19 @@
 """Whether a response may be made at all: what its body names must be there, and fit together."""
 
 from threadmill_emulator.containers import Containers
-from threadmill_emulator.errors import (
-    no_background,
-    no_input,
-    no_referenced_store,
-    no_such_choice,
-    one_of_two,
-    unknown_parameter,
-)
+from threadmill_emulator.errors import no_referenced_store, unknown_parameter
 from threadmill_emulator.files import Files
 from threadmill_emulator.options import Options
 from threadmill_emulator.resources import check_file_ids
+from threadmill_emulator.response_errors import (
+    invalid_schema,
+    no_background,
+    no_input,
+    no_such_choice,
+    no_word_json,
+    one_of_two,
+)
+from threadmill_emulator.strict_schema import not_strict
 from threadmill_emulator.vector_stores import VectorStores
 from threadmill_emulator.wire_responses import (
     ContainedCodeInterpreter,
@@ -19,8 +21,11 @@ from threadmill_emulator.wire_responses import (
     FileSearch,
     Function,
     HostedTool,
+    JsonSchemaFormat,
     NamedFunction,
+    Tool,
 )
+from threadmill_emulator.wire_runs import JsonFormat
 
 
 def check(body: CreateResponse, files: Files, stores: VectorStores, containers: Containers, options: Options) -> None:
@@ -33,18 +38,28 @@ def check(body: CreateResponse, files: Files, stores: VectorStores, containers: 
     if body.conversation_id is not None and not options.offers("conversations"):
         raise unknown_parameter("conversation")
     for number, tool in enumerate(body.tools):
-        where = f"tools[{number}]"
-        match tool:
-            case FileSearch():
-                for id in tool.vector_store_ids:
-                    if id not in stores:
-                        raise no_referenced_store(id, f"{where}.vector_store_ids")
-            case ContainedCodeInterpreter(container=str() as id):
-                containers.get(id)
-            case ContainedCodeInterpreter(container=auto) if not isinstance(auto, str):
-                check_file_ids(files, auto.file_ids, f"{where}.container.file_ids")
+        _check_tool(tool, f"tools[{number}]", files, stores, containers)
+    _check_choice(body)
+    _check_format(body)
+
+
+def _check_tool(tool: Tool, where: str, files: Files, stores: VectorStores, containers: Containers) -> None:
+    match tool:
+        case FileSearch():
+            for id in tool.vector_store_ids:
+                if id not in stores:
+                    raise no_referenced_store(id, f"{where}.vector_store_ids")
+        case ContainedCodeInterpreter(container=str() as id):
+            containers.get(id)
+        case ContainedCodeInterpreter(container=auto) if not isinstance(auto, str):
+            check_file_ids(files, auto.file_ids, f"{where}.container.file_ids")
+        case Function(strict=True, parameters=parameters) if wrong := not_strict(parameters or {}):
+            raise invalid_schema(f"function '{tool.name}'", wrong, f"{where}.parameters", "invalid_function_parameters")
+
+
+def _check_choice(body: CreateResponse) -> None:
     match body.tool_choice:
-        case NamedFunction(name=name) if name not in _functions(body):
+        case NamedFunction(name=name) if name not in {tool.name for tool in body.tools if isinstance(tool, Function)}:
             raise no_such_choice("function")
         case HostedTool(type=kind) if kind not in {tool.type for tool in body.tools}:
             raise no_such_choice(kind)
@@ -52,5 +67,9 @@ def check(body: CreateResponse, files: Files, stores: VectorStores, containers: 
             raise no_such_choice("required")
 
 
-def _functions(body: CreateResponse) -> set[str]:
-    return {tool.name for tool in body.tools if isinstance(tool, Function)}
+def _check_format(body: CreateResponse) -> None:
+    match body.text.format if body.text else None:
+        case JsonSchemaFormat(strict=True, name=name, schema_=schema) if wrong := not_strict(schema):
+            raise invalid_schema(f"response_format '{name}'", wrong, "text.format.schema", "invalid_json_schema")
+        case JsonFormat() if "json" not in f"{body.instructions} {body.input}".lower():
+            raise no_word_json()
