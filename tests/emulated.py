@@ -12,13 +12,13 @@ import httpx
 
 from threadmill_emulator.app import create_app
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import AZURE_PATH, DAVINCI_PATH
+from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.options import Options
 from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0
 
-BASES = (DAVINCI_PATH, AZURE_PATH)
+BASES = (DAVINCI_PATH, AZURE_V1_PATH, AZURE_PATH)
 
 #: Keeps no connection; and no certificates, whose loading takes longer than the call.
 _HTTP = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))

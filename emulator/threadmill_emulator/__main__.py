@@ -17,7 +17,8 @@ from threadmill_emulator.server import Server, listen
 
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
 EPILOG = f"""
-scenarios: the assistant's id chooses one (asst_tools), or a marker in the last user message, which wins:
+scenarios: the assistant's id chooses one (asst_tools), or a response's model (emulator-tools), or a marker in the
+  last user message, which wins:
     [[scenario=tools run_s=5 tool=SEARCH]]
   {", ".join(name for name in SCENARIOS if name not in QUIRKS)}
   parameters: {", ".join(PARAMETERS)}
@@ -37,6 +38,8 @@ examples:
   python -m threadmill_emulator --without vector_stores,streaming
   curl -N localhost:8089/v1/threads/runs -H 'Authorization: Bearer x' -H 'OpenAI-Beta: assistants=v2' \\
     -d '{{"assistant_id": "asst_plot", "stream": true}}'
+  curl localhost:8089/v1/responses -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
+    -d '{{"model": "emulator-echo", "input": "Hello", "background": true}}'
   curl -X POST localhost:8089/_faults -d '{{"drop_after": 1, "times": 1, "only": "runs.create"}}'
   curl localhost:8089/_stats
 """
@@ -45,15 +48,16 @@ examples:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m threadmill_emulator",
-        description="An emulated Assistants server: the real wire format, scripted runs, faults on demand.",
+        description="An emulated server of Assistants and Responses: the wire format, scripted runs, faults on demand.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8089, help="0 takes a free one (default: %(default)s)")
-    add("--run-s", type=float, default=1.0, help="seconds a run takes (default: %(default)s)")
+    add("--run-s", type=float, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
     add("--index-s", type=float, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
+    add("--batch-s", type=float, default=1.0, help="seconds a batch takes (default: %(default)s)")
     add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
@@ -84,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Options(
             run_s=given.run_s,
             index_s=given.index_s,
+            batch_s=given.batch_s,
             without=given.without,
             latency_s=given.latency_ms / 1000,
             api_key=given.api_key,
@@ -112,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             world = app.state.emulator.world
             sys.stderr.write(
                 f"threadmill emulator stopped: {world.stats.runs_created} runs, "
-                f"{len(world.threads)} threads left behind\n"
+                f"{len(world.threads)} threads left behind; {world.responses.created} responses, "
+                f"{len(world.responses.all())} left behind\n"
             )
     return 0
 

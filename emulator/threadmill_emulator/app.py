@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from threadmill_emulator import control
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import AZURE_PATH, DAVINCI_PATH
+from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.errors import ApiError, no_url, wrong_method
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.options import Options
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 def create_app(options: Options | None = None, clock: Callable[[], float] = time.time) -> Starlette:
     api = Router(API, redirect_slashes=False)
     app = Starlette(
-        routes=[Mount("/v1", api), Mount(DAVINCI_PATH, api), Mount(AZURE_PATH, api), *control.ROUTES],
+        routes=[
+            *(Mount(path, api) for path in ("/v1", DAVINCI_PATH, AZURE_V1_PATH, AZURE_PATH)),
+            *control.ROUTES,
+        ],
         exception_handlers={HTTPException: _no_route, Exception: _bug},
     )
     app.router.redirect_slashes = False

@@ -9,7 +9,8 @@ from threadmill_emulator.messages import Block
 
 @dataclass(frozen=True)
 class Sources:
-    files: Files  #: where a reply puts the files it makes
+    files: Files  #: those that were uploaded
+    made: Files  #: where a reply puts the files it makes
     documents: Sequence[File] = ()  #: what file_search finds on the thread and with the assistant
     has_plot: bool = False  #: whether an earlier answer on the thread holds a picture
 
@@ -18,6 +19,7 @@ class Sources:
 class Made:
     contents: list[list[Block]]  #: one list of blocks for each message
     calls: list[Block] = field(default_factory=list)  #: tool calls of the server's own
+    thoughts: str | None = None  #: what a reasoning model tells of its thinking; only responses show it
 
 
 def text_block(value: str, *annotations: Block) -> Block:

@@ -1,5 +1,7 @@
 """What the public servers do not have: statistics, faults, and a reset."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from threadmill_emulator.faults import FaultPlan
 from threadmill_emulator.page import rendered
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.routes import NAMES
+from threadmill_emulator.world import World
 
 
 def _emulator(request: Request) -> Emulator:
@@ -29,33 +32,54 @@ async def stats(request: Request) -> Response:
 def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> dict[str, Any]:
     world = emulator.world
     world.settle_all()
+    world.responses.settle_all()
     counts = world.stats
-    statuses = counts.ended.copy()
-    statuses.update(thread.active.status for thread in world.active.values() if thread.active)
     counted: dict[str, Any] = {
-        "threads": {"alive": len(world.threads), "created": counts.threads_created},
         "runs": {
             "created": counts.runs_created,
             "active": len(world.active),
             "peak": counts.peak_runs,
-            "by_status": dict(statuses),
+            "by_status": _by_status(
+                counts.ended, (each.active.status for each in world.active.values() if each.active)
+            ),
         },
-        "files": {"alive": len(world.files.all()), "created": world.files.created},
-        "vector_stores": {"alive": len(world.stores.all()), "created": world.stores.created},
         "tool_outputs": counts.outputs_summary(),
         "plugin_calls": dict(counts.plugin_calls),
         "calls": dict(counts.calls),
         "refused": {str(status): number for status, number in counts.refused.items()},
         "faults": dict(emulator.faults.injected),
     }
+    held = {name: {"alive": len(alive), "created": created} for name, (alive, created) in _holdings(world).items()}
+    counted = held | counted
+    counted["responses"]["by_status"] = _by_status(
+        counts.responses, (each.status for each in world.responses.active.values())
+    )
     if by is not None:
         counted["completed_by"] = counts.completed_by(by)
     if ids:
-        counted["threads"]["ids"] = list(world.threads)
-        counted["files"]["ids"] = [file.id for file in world.files.all()]
-        counted["vector_stores"]["ids"] = [store.id for store in world.stores.all()]
+        for name, (alive, _) in _holdings(world).items():
+            counted[name]["ids"] = alive
         counted["tool_outputs"]["by_call_id"] = dict(counts.outputs)
     return counted
+
+
+def _holdings(world: World) -> dict[str, tuple[list[str], int]]:
+    """The ids of what is alive, and how many there ever were."""
+    responses = world.responses
+    kinds: dict[str, tuple[Iterable[Any], int]] = {
+        "threads": (world.threads.values(), world.stats.threads_created),
+        "responses": (responses.all(), responses.created),
+        "conversations": (responses.conversations.all(), responses.conversations.created),
+        "containers": (responses.containers.all(), responses.containers.created),
+        "batches": (world.batches.all(), len(world.batches.all())),
+        "files": (world.files.all(), world.files.created),
+        "vector_stores": (world.stores.all(), world.stores.created),
+    }
+    return {name: ([each.id for each in alive], created) for name, (alive, created) in kinds.items()}
+
+
+def _by_status(ended: Counter[str], active: Iterable[str]) -> dict[str, int]:
+    return dict(ended + Counter(active))
 
 
 async def faults(request: Request) -> Response:

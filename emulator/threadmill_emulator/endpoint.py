@@ -18,6 +18,7 @@ from threadmill_emulator.refusals import Parsed, parse
 from threadmill_emulator.world import World
 
 DAVINCI_PATH = "/api/assts/v1"
+AZURE_V1_PATH = "/openai/v1"
 AZURE_PATH = "/openai"  #: where AzureOpenAI of the openai package looks, with the key in `api-key`
 
 

@@ -18,15 +18,16 @@ class File:
 
 
 class Files:
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], name: Callable[[], str] = new_file_id) -> None:
+        """`name` makes the ids."""
+        self._clock, self._name = clock, name
         self._files: dict[str, File] = {}
         self.created = 0  #: how many there ever were
 
     def add(self, name: str, data: bytes, purpose: str, lives_s: int | None = None) -> File:
         now = self._clock()
         expires = None if lives_s is None else int(now) + lives_s
-        file = File(name, data, purpose, now, expires)
+        file = File(name, data, purpose, now, expires, self._name())
         self._files[file.id] = file
         self.created += 1
         return file

@@ -1,5 +1,5 @@
-"""How a scenario is chosen: by the assistant's id (`asst_<scenario>`), or by a marker in the user's last
-message, `[[scenario=tools run_s=5 tool=SEARCH]]`; the marker wins.
+"""How a scenario is chosen: by the assistant's id (`asst_<scenario>`) or a response's model (`emulator-<scenario>`),
+or by a marker in the user's last message, `[[scenario=tools run_s=5 tool=SEARCH]]`; the marker wins.
 """
 
 import math
@@ -56,9 +56,10 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 MARKER = re.compile(rf"\[\[\s*((?:scenario|{'|'.join(PARAMETERS)})=[^\[\]]*)\]\][ \t]*\n?")
 
 
-def script_for(assistant_id: str, text: str) -> Script:
-    """The script of a run; a marker nobody understands is an error, never silently a plain run."""
-    script = SCENARIOS.get(assistant_id.removeprefix("asst_"), SCENARIOS["emulator"])
+def script_for(name: str, text: str) -> Script:
+    """The script of a run; a marker nobody understands is an error, never silently a plain run. `name` is that of
+    an assistant or a model."""
+    script = SCENARIOS.get(name.removeprefix("asst_").removeprefix("emulator-"), SCENARIOS["emulator"])
     for marker in MARKER.finditer(text):
         pairs = [pair.partition("=")[::2] for pair in marker[1].split()]
         for name, value in sorted(pairs, key=lambda pair: pair[0] != "scenario"):

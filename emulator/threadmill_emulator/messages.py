@@ -60,21 +60,21 @@ def last_input(messages: Iterable[Message], stored: Files) -> Prompt:
     for message in turn:
         for block in message.blocks():
             if block["type"] == "image_url":
-                images.append(_seen_by_url(block["image_url"]["url"]))
+                images.append(seen_by_url(block["image_url"]["url"]))
             elif block["type"] == "image_file":
-                images.append(_seen(block["image_file"]["file_id"], stored))
+                images.append(seen(block["image_file"]["file_id"], stored))
         files += [stored.name(attachment["file_id"]) for attachment in message.attachments]
     return Prompt("\n\n".join(filter(None, (m.text() for m in turn))), tuple(images), tuple(files))
 
 
-def _seen_by_url(url: str) -> str:
+def seen_by_url(url: str) -> str:
     if not url.startswith("data:"):
         return url
     kind, _, data = url.removeprefix("data:").partition(";base64,")
     return described(base64.b64decode(data), kind)
 
 
-def _seen(file_id: str, stored: Files) -> str:
+def seen(file_id: str, stored: Files) -> str:
     if file_id not in stored:
         return file_id
     file = stored.get(file_id)

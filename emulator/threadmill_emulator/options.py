@@ -5,14 +5,19 @@ from dataclasses import dataclass, field
 
 from threadmill_emulator.faults import FaultPlan
 
-#: What other servers lack, and how the routes of each begin; the other two are bodies that are refused.
-CAPABILITIES: Mapping[str, str | None] = {
+#: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
+CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "vector_stores": "vector_stores.",
     "create_and_run": "threads.create_and_run",
     "files": "files.",
     "cancel": "runs.cancel",
     "streaming": None,
     "empty_threads": None,
+    "assistants": ("assistants.", "threads.", "messages.", "runs.", "steps."),
+    "responses": "responses.",
+    "conversations": "conversations.",
+    "background": None,
+    "batches": "batches.",
 }
 
 
@@ -20,6 +25,7 @@ CAPABILITIES: Mapping[str, str | None] = {
 class Options:
     run_s: float = 1.0  #: how long a run takes unless its scenario says otherwise
     index_s: float = 0.2  #: how long a file put into a vector store is being indexed
+    batch_s: float = 1.0  #: how long a batch takes
     latency_s: float = 0.0  #: added to every answer
     api_key: str | None = None  #: the only key accepted; None accepts any
     data_urls: bool = True  #: whether /v1 takes images as data URLs (DaVinci's path always does)

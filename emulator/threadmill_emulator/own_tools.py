@@ -28,11 +28,11 @@ def plotted(run: Run, sources: Sources) -> Made:
     made: dict[str, str] = {}
 
     def draw(points: list[tuple[float, float]], dark: bool) -> None:
-        made["image"] = sources.files.add("sine.png", plot.drawn(points, dark), "assistants_output").id
+        made["image"] = sources.made.add("sine.png", plot.drawn(points, dark), "assistants_output").id
 
     def save_csv(name: str, points: list[tuple[float, float]]) -> None:
         table = "x,y\n" + "".join(f"{x:.6f},{y:.6f}\n" for x, y in points)
-        made["table"] = sources.files.add(name, table.encode(), "assistants_output").id
+        made["table"] = sources.made.add(name, table.encode(), "assistants_output").id
 
     source = plot.SINE.format(dark=dark)
     logs = interpreter.run(source, plot=draw, save_csv=save_csv)

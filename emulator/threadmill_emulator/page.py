@@ -18,7 +18,7 @@ HEAD = """<!doctype html>
   :root { color-scheme: light dark; }
 </style>
 <h1>threadmill emulator</h1>
-<p>An Assistants server for rehearsals: scripted runs, no model. The same as JSON:
+<p>A server of Assistants and Responses for rehearsals: scripted runs, no model. The same as JSON:
 <a href="/_stats?ids=1">/_stats</a>.</p>
 """
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from threadmill_emulator.answers import NOTICE, answer, summary
 from threadmill_emulator.arguments import fitting
@@ -70,10 +71,9 @@ def _coded(run: Run, sources: Sources) -> Made:
 
 
 def _blocks(run: Run, sources: Sources) -> Made:
-    files = sources.files
-    image = files.add("chart.png", PNG, "assistants_output")
-    source = files.add("source.txt", run.prompt.text.encode(), "assistants")
-    table = files.add("terms.csv", b"term\n" + run.prompt.text.encode(), "assistants_output")
+    image = sources.made.add("chart.png", PNG, "assistants_output")
+    source = sources.files.add("source.txt", run.prompt.text.encode(), "assistants")
+    table = sources.made.add("terms.csv", b"term\n" + run.prompt.text.encode(), "assistants_output")
     text = f"The source says so{CITED}, and again{CITED}. [Download the terms]({LINK})"
     notes = [
         {**_span(text, CITED, 0), "type": "file_citation", "file_citation": {"file_id": source.id}},
@@ -91,6 +91,11 @@ def _span(text: str, marker: str, nth: int) -> Block:
     return {"text": marker, "start_index": start, "end_index": start + len(marker)}
 
 
+def _reasoned(run: Run, sources: Sources) -> Made:
+    made = _answer(run, sources)
+    return replace(made, thoughts=f"I think about {' '.join(run.prompt.text.split())[:80]!r}. This is no answer yet.")
+
+
 def _two_messages(run: Run, sources: Sources) -> Made:
     return Made([[text_block("Let me see.")], *_answer(run, sources).contents])
 
@@ -104,6 +109,7 @@ REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
     "tool_outputs": _tool_outputs,
     "blocks": _blocks,
     "two_messages": _two_messages,
+    "reasoned": _reasoned,
     "coded": _coded,
     "computed": computed,
     "plotted": plotted,

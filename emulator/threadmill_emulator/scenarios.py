@@ -1,5 +1,7 @@
 """What is scripted: one row per scenario."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,6 +61,10 @@ QUIRKS = {
     "stream_late_completed": "thread.run.completed follows thread.run.requires_action",
 }
 
+QUIRKS_OF_RESPONSES = frozenset(
+    {"sparse", "bad_annotations", "stream_json", "stream_drops", "stream_no_done", "stream_error"}
+)
+
 
 def _quirk(name: str, **rest: Any) -> Script:
     return Script(quirks=frozenset({name}), **rest)
@@ -80,6 +86,7 @@ SCENARIOS: Mapping[str, Script] = {
     "plot": Script(reply="plotted"),
     "auto": Script(reply="auto"),  # whatever the tools of the run are good for
     "citations": Script(reply="cited"),
+    "reasoning": Script(reply="reasoned"),
     "failed": Script(**FAILS),
     "failed_once": Script(**FAILS, times=1),
     "rate_limited": Script(ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),
@@ -113,9 +120,35 @@ SCENARIOS: Mapping[str, Script] = {
 }
 
 
+class Tally:
+    """How many runs followed a script with `times`."""
+
+    def __init__(self) -> None:
+        self._runs: Counter[str] = Counter()
+
+    def counted(self, script: Script, default_key: str) -> Script:
+        """The script, mended once it was followed often enough."""
+        if script.times is None:
+            return script
+        key = script.key or default_key
+        self._runs[key] += 1
+        return script if self._runs[key] <= script.times else mended(script)
+
+
 def mended(script: Script) -> Script:
     """The same run without what keeps it from completing."""
     return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
+
+
+def as_response(script: Script) -> Script:
+    """The same where nothing expires, nothing is filtered by failing, and a cancel takes no time."""
+    script = replace(script, expires_s=math.inf, cancel_s=0, lock=False, reason="max_output_tokens")
+    script = replace(script, quirks=script.quirks & QUIRKS_OF_RESPONSES)
+    if script.ends == "expired":
+        return replace(script, **FAILS)
+    if script.error and script.error[0] == "content_filter":
+        return replace(script, ends="incomplete", error=None, reason="content_filter")
+    return script
 
 
 def fitted(script: Script, settings: Mapping[str, Any]) -> Script:

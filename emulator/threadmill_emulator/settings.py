@@ -1,10 +1,11 @@
-"""The unchanging fields of assistants and runs, with their defaults filled in."""
+"""The unchanging fields of assistants, runs and responses, with their defaults filled in."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
 from threadmill_emulator.threads import Assistant
+from threadmill_emulator.wire_responses import CreateResponse
 from threadmill_emulator.wire_runs import CreateRun
 
 MODEL = "emulator-1"
@@ -50,3 +51,24 @@ def run_settings(body: CreateRun, assistant: Assistant) -> dict[str, Any]:
         "parallel_tool_calls": body.parallel_tool_calls,
         "response_format": dumped(body.response_format, own["response_format"]),
     }
+
+
+def response_settings(body: CreateResponse) -> dict[str, Any]:
+    """What a response's run is told, in the words of runs."""
+    choice = dumped(body.tool_choice, "auto")
+    if isinstance(choice, dict) and choice["type"] == "function":
+        choice = {"type": "function", "function": {"name": choice["name"]}}
+    elif isinstance(choice, dict) and choice["type"] == "allowed_tools":
+        choice = choice["mode"]
+    return {
+        "instructions": body.instructions or "",
+        "tools": [_nested(dumped(tool, {})) for tool in body.tools],
+        "tool_choice": choice,
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "response_format": _nested(dumped(body.text.format if body.text else None, {"type": "text"})),
+    }
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """{"type": "function", "name": "f"} -> {"type": "function", "function": {"name": "f"}}"""
+    return {"type": flat["type"], flat["type"]: {key: value for key, value in flat.items() if key != "type"}}

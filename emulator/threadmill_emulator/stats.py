@@ -15,14 +15,20 @@ class Stats:
     calls: Counter[str] = field(default_factory=Counter)  #: requests by route name
     refused: Counter[int] = field(default_factory=Counter)  #: answers other than 2xx by status
     ended: Counter[str] = field(default_factory=Counter)  #: runs by last status; "deleted" with their thread
+    responses: Counter[str] = field(default_factory=Counter)  #: those that ended, by last status
     plugin_calls: Counter[str] = field(default_factory=Counter)  #: by function name
     outputs: Counter[str] = field(default_factory=Counter)  #: tool outputs taken, by call id
-    completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run
+    completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run and response
 
     def run_ended(self, run: Run, status: str) -> None:
         self.ended[status] += 1
         if status == "completed":
             self.completed.append(dict(run.metadata))
+
+    def response_ended(self, metadata: dict[str, str] | None, status: str) -> None:
+        self.responses[status] += 1
+        if status == "completed":
+            self.completed.append(dict(metadata or {}))
 
     def completed_by(self, key: str) -> dict[str, int]:
         return dict(Counter(metadata[key] for metadata in self.completed if key in metadata))

@@ -1,17 +1,16 @@
-"""Sends a transcript as server-sent events: one loop per stream, which wakes when something may be due.
+"""Sends what is told of a run or a response as server-sent events: one loop per stream, awake when something is due.
 
-The run does not know of it: a client that goes away leaves it running.
+The run, or the response, does not know of it: a client that goes away leaves it running.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.connection import hang_up, is_closed
-from threadmill_emulator.threads import Thread
-from threadmill_emulator.transcript import Transcript
-from threadmill_emulator.world import World
+from threadmill_emulator.frames import Listener
 
 #: Events due within the shorter time leave together; after the longer the run is looked at again in any case.
 SHORTEST_S, LONGEST_S = 0.02, 0.05
@@ -20,31 +19,32 @@ SHORTEST_S, LONGEST_S = 0.02, 0.05
 class EventStream(Response):
     media_type = "text/event-stream"
 
-    def __init__(self, world: World, thread: Thread, transcript: Transcript) -> None:
+    def __init__(self, clock: Callable[[], float], look: Callable[[], bool], listener: Listener) -> None:
+        """`look` makes up for the time since the last look, and says whether what is told of is still there."""
         super().__init__(headers={"Cache-Control": "no-cache"})
         del self.headers["content-length"]
-        self._world, self._thread, self._transcript = world, thread, transcript
+        self._clock, self._look, self._listener = clock, look, listener
         #: What a fault that cuts answers off has to cut.
-        self.body = b"event: thread.run.created\ndata: {"
+        self.body = b"event: created\ndata: {"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        transcript = self._transcript
+        listener = self._listener
         while not is_closed(scope):
-            self._world.settle(self._thread)
-            if said := transcript.due(self._world.clock()):
+            is_there = self._look()
+            if said := listener.due(self._clock()):
                 await send({"type": "http.response.body", "body": said, "more_body": True})
-            if transcript.dropped:
+            if listener.dropped:
                 await asyncio.sleep(SHORTEST_S)  # what was said is to leave first
                 await hang_up(scope, receive)
                 return
-            if transcript.ended or self._thread.id not in self._world.threads:
+            if listener.ended or not is_there:
                 break
             await asyncio.sleep(self._pause_s())
-        await send({"type": "http.response.body", "body": transcript.closing})
+        await send({"type": "http.response.body", "body": listener.closing})
 
     def _pause_s(self) -> float:
-        due = self._transcript.next_due()
+        due = self._listener.next_due()
         if due is None:
             return LONGEST_S
-        return min(max(due - self._world.clock(), SHORTEST_S), LONGEST_S)
+        return min(max(due - self._clock(), SHORTEST_S), LONGEST_S)

@@ -4,12 +4,11 @@ The run tells of each change of status; what is said between two changes (deltas
 when a stretch of work begins, and struck out again if the run stops before.
 """
 
-import json
-from collections import deque
 from collections.abc import Callable
 
 from threadmill_emulator.deltas import pieces
 from threadmill_emulator.errors import ApiError
+from threadmill_emulator.frames import Frames
 from threadmill_emulator.messages import Message
 from threadmill_emulator.objects import Object, call_object, message_object, run_object
 from threadmill_emulator.runs import Run
@@ -17,62 +16,31 @@ from threadmill_emulator.steps import message_step, round_step, server_step
 from threadmill_emulator.tool_calls import Round
 from threadmill_emulator.work import ServerStep, Work, spoken
 
-DONE = b"event: done\ndata: [DONE]\n\n"
 STATUSES = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
-DELTAS_UNTIL_DROPPED = 3
 
 
-def frame(event: str, data: Object) -> bytes:
-    return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
-
-
-class Transcript:
+class Transcript(Frames):
     """Frames wait here until they are due. `prepare` thinks out the work of the last stretch."""
 
+    closing = b"event: done\ndata: [DONE]\n\n"
+
     def __init__(self, run: Run, prepare: Callable[[], Work], with_content: bool = False) -> None:
+        super().__init__()
         self._run, self._prepare, self._with_content = run, prepare, with_content
-        self._frames: deque[tuple[float, bytes]] = deque()
-        self._unsaid: list[tuple[float, bytes]] = []  #: struck out while the run is being cancelled
-        self._deltas, self._answer_told = 0, False
+        self._unsaid: list[tuple[float, str, str]] = []  #: struck out while the run is being cancelled
+        self._answer_told = False
         self._since = 0.0  #: the moment of the last change; what was said of it stands, however late it is told
-        self.over = False  #: nothing more will come
-        self.closing = DONE
-        self.dropped = False
-
-    def say(self, at: float, event: str, data: Object) -> None:
-        self._frames.append((at, frame(event, data)))
-
-    def next_due(self) -> float | None:
-        return self._frames[0][0] if self._frames else None
-
-    def due(self, now: float) -> bytes:
-        """All that is due and was not yet said."""
-        said = []
-        drops = "stream_drops" in self._run.script.quirks
-        while self._frames and self._frames[0][0] <= now and not self.dropped:
-            said.append(self._frames.popleft()[1])
-            self._deltas += said[-1].startswith(b"event: thread.message.delta")
-            self.dropped = drops and self._deltas >= DELTAS_UNTIL_DROPPED
-        self.dropped = self.dropped or (drops and self.ended)
-        return b"".join(said)
-
-    @property
-    def ended(self) -> bool:
-        return self.over and not self._frames
 
     def changed(self, at: float) -> None:
-        """The run's status is another since `at`."""
         run = self._run
         at = self._since = max(at, self._since)
-        later = [each for each in self._frames if each[0] > at]
-        while self._frames and self._frames[-1][0] > at:
-            self._frames.pop()
+        later = self._struck_out(at)
         match run.status:
             case "completed" | "incomplete":
                 if run.coming:  # cancelled while it wrote them, and yet it came to an end
                     self._step_ended(at, round_step(run, run.coming))
                 else:
-                    self._frames.extend((at, each) for _, each in self._unsaid + later)
+                    self._waiting.extend((at, event, data) for _, event, data in self._unsaid + later)
                 if not self._answer_told:
                     self._tell_answer(self._prepare())
                 self._end(at)

@@ -28,16 +28,29 @@ def by_type(value: Any) -> str:
 
 def _image_url(url: str, info: ValidationInfo) -> str:
     """OpenAI's own server takes only external URLs, DaVinci's takes data URLs too."""
-    if match := DATA_URL.fullmatch(url):
-        try:
-            base64.b64decode(match[1], validate=True)
-        except binascii.Error:
-            match = None
-        if match and (info.context or {}).get("data_urls", True):
-            return url
-    elif (parts := urlsplit(url)).scheme in ("http", "https") and parts.netloc:
+    return any_image_url(url) if (info.context or {}).get("data_urls", True) else external_url(url)
+
+
+def any_image_url(url: str) -> str:
+    if not (match := DATA_URL.fullmatch(url)):
+        return external_url(url)
+    if is_base64(match[1]):
         return url
     raise PydanticCustomError("invalid_url", "Expected a valid URL")
+
+
+def external_url(url: str) -> str:
+    if (parts := urlsplit(url)).scheme in ("http", "https") and parts.netloc:
+        return url
+    raise PydanticCustomError("invalid_url", "Expected a valid URL")
+
+
+def is_base64(data: str) -> bool:
+    try:
+        base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return False
+    return True
 
 
 def _fillable(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """All the emulator holds, and what may be done to it. Time passes only through the injected clock."""
 
-from collections import Counter
 from collections.abc import Callable
 
 from threadmill_emulator import resources, wire
+from threadmill_emulator.batches import Batches
 from threadmill_emulator.contents import Sources
 from threadmill_emulator.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
 from threadmill_emulator.files import File, Files
@@ -11,8 +11,9 @@ from threadmill_emulator.markers import script_for
 from threadmill_emulator.messages import Block, Message, last_input
 from threadmill_emulator.options import Options
 from threadmill_emulator.replies import compose
+from threadmill_emulator.responses import Responses
 from threadmill_emulator.runs import Run
-from threadmill_emulator.scenarios import SCENARIOS, Script, fitted, mended
+from threadmill_emulator.scenarios import SCENARIOS, Tally, fitted
 from threadmill_emulator.settings import assistant_settings, run_settings
 from threadmill_emulator.stats import Stats
 from threadmill_emulator.text import tokens
@@ -29,10 +30,12 @@ class World:
         self.stats = Stats()
         self.files = Files(clock)
         self.stores = VectorStores(clock, self.files, options.index_s)
+        self.tally = Tally()
+        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
+        self.batches = Batches(clock, self.files, self.responses, options.batch_s)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: the threads that have a live run
         self.uncouth: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
-        self.scripted: Counter[str] = Counter()  #: runs that followed a script with `times`
         names = {f"asst_{name}": name for name in SCENARIOS}
         self.assistants = {id: Assistant(clock(), assistant_settings(name=name), id) for id, name in names.items()}
 
@@ -90,7 +93,7 @@ class World:
             self._add(thread, message)
         prompt = last_input(thread.newest_first(), self.files)
         settings = run_settings(body, assistant)
-        script = self._counted(script_for(assistant.id, prompt.marked), thread)
+        script = self.tally.counted(script_for(assistant.id, prompt.marked), thread.id)
         run = Run(
             thread_id=thread.id,
             assistant_id=assistant.id,
@@ -131,7 +134,7 @@ class World:
     def prepare(self, thread: Thread, run: Run) -> Work:
         """What the run makes on its last stretch; thought out once."""
         if run.work is None:
-            sources = Sources(self.files, self._searchable(thread, run), thread.has_picture)
+            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture)
             made = compose(run, sources)
             run.work = Work(list(map(ServerStep, made.calls)), [_reply(run, content) for content in made.contents])
             run.work.spread(run.leg[0], run.leg[1] if run.ended is None else run.ended)
@@ -164,13 +167,6 @@ class World:
         if run.watch and run.work and run.halted is not None:
             return run.work.broken_off(run.halted, f"run_{run.status}", run.script.deltas)
         return []
-
-    def _counted(self, script: Script, thread: Thread) -> Script:
-        if script.times is None:
-            return script
-        key = script.key or thread.id
-        self.scripted[key] += 1
-        return script if self.scripted[key] <= script.times else mended(script)
 
     def _add(self, thread: Thread, body: wire.CreateMessage) -> Message:
         attachments = [part.model_dump(exclude_unset=True) for part in body.attachments or []]

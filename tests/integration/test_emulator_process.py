@@ -80,7 +80,7 @@ def test_a_signal_stops_it_at_once_though_connections_are_open(number: signal.Si
         out, err = process.communicate(timeout=10)
         assert time.monotonic() - began < 1
         assert (process.returncode, out) == (0, "")
-        assert err == "threadmill emulator stopped: 0 runs, 1 threads left behind\n"
+        assert err == "threadmill emulator stopped: 0 runs, 1 threads left behind; 0 responses, 0 left behind\n"
 
 
 def test_a_request_under_way_does_not_hold_it_up():

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from threadmill_emulator.frames import Listener
 from threadmill_emulator.messages import Message
 from threadmill_emulator.options import Options
 from threadmill_emulator.transcript import Transcript
@@ -30,13 +31,14 @@ class Told:
 
     def listen(self) -> None:
         self.transcript = Transcript(self.run, lambda: self.world.prepare(self.thread, self.run))
+        self.listener = Listener(self.transcript)
         self.run.watch = self.transcript.changed
         self.run.watch(self.now)
 
     def at(self, now: float) -> None:
         self.now = now
         self.world.settle(self.thread)
-        for frame in self.transcript.due(now).decode().split("\n\n")[:-1]:
+        for frame in self.listener.due(now).decode().split("\n\n")[:-1]:
             event, _, data = frame.partition("\ndata: ")
             self.events.append((event.removeprefix("event: "), json.loads(data)))
 
@@ -70,7 +72,7 @@ def check(told: Told) -> None:
     }
     assert {id: text for id, text in kept.items() if text} == {id: text for id, text in said.items() if text}
     assert told.names()[-1] == f"thread.run.{told.run.status}"
-    assert told.transcript.ended
+    assert told.listener.ended
 
 
 SCENARIOS = ["emulator", "two_messages", "blocks", "plot", "code_interpreter", "incomplete", "failed", "refusal"]
@@ -115,7 +117,7 @@ def test_rounds_of_tools_are_told_one_stream_each():
     for _ in range(2):
         told.at(told.now + 10)
         assert told.names()[-1] == "thread.run.requires_action"
-        assert told.transcript.ended
+        assert told.listener.ended
         told.run.submit({call.id: "42" for call in told.run.rounds[-1].calls}, told.now)
         told.listen()
     told.at(told.now + 10)

@@ -1,15 +1,31 @@
 """The routes of the API, one module per resource; handlers stay thin."""
 
-from threadmill_emulator.routes import assistants, files, messages, plugin, runs, threads, vector_stores
+from threadmill_emulator.routes import (
+    assistants,
+    batches,
+    containers,
+    conversations,
+    files,
+    messages,
+    plugin,
+    responses,
+    runs,
+    threads,
+    vector_stores,
+)
 
 #: The routes of a polling client come first: matching is linear.
 API = [
     *runs.ROUTES,
+    *responses.ROUTES,
     *messages.ROUTES,
     *threads.ROUTES,
     *plugin.ROUTES,
     *files.ROUTES,
     *assistants.ROUTES,
     *vector_stores.ROUTES,
+    *conversations.ROUTES,
+    *containers.ROUTES,
+    *batches.ROUTES,
 ]
 NAMES = frozenset(route.name for route in API)

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors import ApiError, no_streaming, not_found
+from threadmill_emulator.frames import Listener
 from threadmill_emulator.objects import run_object, thread_object
 from threadmill_emulator.pages import page
 from threadmill_emulator.runs import Run
@@ -73,7 +74,12 @@ def _streamed(
         transcript.say(world.clock(), event, data)
     run.watch = transcript.changed
     run.watch(world.clock())
-    return EventStream(world, thread, transcript)
+
+    def look() -> bool:
+        world.settle(thread)
+        return thread.id in world.threads
+
+    return EventStream(world.clock, look, Listener(transcript, drops="stream_drops" in run.script.quirks))
 
 
 async def list_(call: Call) -> Reply:

@@ -1,0 +1,102 @@
+"""The files of batches: one JSON object a line, a request with its id coming in, its answer or error going out."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from threadmill_emulator.errors import ApiError
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.objects import Object
+from threadmill_emulator.refusals import parse
+from threadmill_emulator.response import Response
+from threadmill_emulator.wire import Body
+
+MOST_LINES = 50_000
+#: What is said of the requests that a batch was ended without.
+UNANSWERED = {
+    "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
+    "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
+}
+#: What a single request that failed so would have been answered with.
+STATUS_OF = {"rate_limit_exceeded": 429, "invalid_prompt": 400}
+
+
+class BatchRequest(Body):
+    custom_id: str = Field(min_length=1)
+    method: Literal["POST"]
+    url: Literal["/v1/responses"]
+    body: dict[str, Any]
+
+
+@dataclass
+class Line:
+    request: BatchRequest
+    response: Response | None = None
+    answer: tuple[int, Object] | None = None  #: status and body, once it has them
+
+    @property
+    def succeeded(self) -> bool:
+        return self.answer is not None and self.answer[0] == 200
+
+
+def read(data: bytes) -> tuple[list[Line], list[Object]]:
+    """The requests in a file, and what is wrong with them."""
+    lines: list[Line] = []
+    errors: list[Object] = []
+    seen: set[str] = set()
+    for number, text in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            request = parse(BatchRequest, json.loads(text))
+        except ValueError:
+            errors.append(_wrong(number, "invalid_json_line", "This line is not parseable as valid JSON."))
+            continue
+        except ApiError as refusal:
+            errors.append(_wrong(number, refusal.code or "invalid_request", refusal.message, refusal.param))
+            continue
+        if request.custom_id in seen:
+            message = f"The custom_id '{request.custom_id}' for this request is a duplicate of another request."
+            errors.append(_wrong(number, "duplicate_custom_id", message, "custom_id"))
+        seen.add(request.custom_id)
+        lines.append(Line(request))
+    if len({str(line.request.body.get("model")) for line in lines}) > 1:
+        errors.append(_wrong(None, "mismatched_model", "All requests of a batch must name one model.", "body.model"))
+    if not lines and not errors:
+        errors.append(_wrong(None, "empty_file", "The input file holds no requests."))
+    if len(lines) > MOST_LINES:
+        errors.append(_wrong(None, "too_many_requests", f"A batch takes at most {MOST_LINES} requests."))
+    return lines, errors
+
+
+def failure(response: Response) -> tuple[int, Object]:
+    """What a response that came to no good end would have been refused with by itself."""
+    code, message = response.run.script.error or ("server_error", f"The response was {response.status}.")
+    status = STATUS_OF.get(code, 500)
+    return status, ApiError(status, message, type="server_error" if status == 500 else code, code=code).body()
+
+
+def answered(line: Line) -> Object:
+    assert line.answer
+    status, body = line.answer
+    return _line(line, {"status_code": status, "request_id": new_id("req"), "body": body}, None)
+
+
+def unanswered(line: Line, status: str) -> Object:
+    code, message = UNANSWERED[status]
+    return _line(line, None, {"code": code, "message": message})
+
+
+def _line(line: Line, response: Object | None, error: Object | None) -> Object:
+    return {"id": new_id("batch_req"), "custom_id": line.request.custom_id, "response": response, "error": error}
+
+
+def written(lines: Iterable[Object]) -> bytes:
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+
+
+def _wrong(number: int | None, code: str, message: str, param: str | None = None) -> Object:
+    return {"code": code, "message": message, "param": param, "line": number}

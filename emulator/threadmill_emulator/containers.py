@@ -1,0 +1,58 @@
+"""Containers: where code of the server runs, and where the files it makes lie until nobody used them for a while."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from threadmill_emulator.files import Files
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.response_errors import no_container
+
+LIVES_S = 20 * 60  #: after the last use of it
+
+
+@dataclass
+class Container:
+    created: float
+    last_active: float
+    files: Files
+    id: str = field(default_factory=lambda: new_id("cntr"))
+
+
+class Containers:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._containers: dict[str, Container] = {}
+        self.created = 0  #: how many there ever were
+
+    def make(self) -> Container:
+        """A new one, which is there only once it is kept."""
+        now = self._clock()
+        return Container(now, now, Files(self._clock, lambda: new_id("cfile")))
+
+    def keep(self, container: Container) -> None:
+        self.created += container.id not in self._containers
+        self._containers[container.id] = container
+        container.last_active = self._clock()
+
+    def get(self, id: str) -> Container:
+        if id not in self:
+            raise no_container(id)
+        self._containers[id].last_active = self._clock()
+        return self._containers[id]
+
+    def latest(self, ids: Iterable[str]) -> Container | None:
+        """The last of these that is still there."""
+        return next((self.get(id) for id in reversed(list(ids)) if id in self), None)
+
+    def delete(self, id: str) -> None:
+        del self._containers[self.get(id).id]
+
+    def all(self) -> list[Container]:
+        return [container for id, container in list(self._containers.items()) if id in self]
+
+    def __contains__(self, id: str) -> bool:
+        container = self._containers.get(id)
+        if container and self._clock() >= container.last_active + LIVES_S:
+            del self._containers[id]
+            return False
+        return container is not None

@@ -1,0 +1,54 @@
+"""Conversations: items in their order, and the one response that may work on them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.items import Item
+from threadmill_emulator.response_errors import conversation_locked, no_conversation, no_item
+
+
+@dataclass
+class Conversation:
+    created: float
+    metadata: dict[str, str]
+    items: list[Item]
+    id: str = field(default_factory=lambda: new_id("conv"))
+    active: str | None = None  #: the id of the response that locks it
+
+    def add(self, items: list[Item]) -> list[Item]:
+        if self.active:
+            raise conversation_locked()
+        self.items += items
+        return items
+
+    def item(self, id: str) -> Item:
+        for item in self.items:
+            if item["id"] == id:
+                return item
+        raise no_item(id)
+
+
+class Conversations:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._conversations: dict[str, Conversation] = {}
+        self.created = 0  #: how many there ever were
+
+    def create(self, items: list[Item], metadata: dict[str, str]) -> Conversation:
+        conversation = Conversation(self._clock(), metadata, items)
+        self._conversations[conversation.id] = conversation
+        self.created += 1
+        return conversation
+
+    def get(self, id: str) -> Conversation:
+        if id not in self._conversations:
+            raise no_conversation(id)
+        return self._conversations[id]
+
+    def delete(self, id: str) -> None:
+        """The responses of it live on."""
+        del self._conversations[self.get(id).id]
+
+    def all(self) -> list[Conversation]:
+        return list(self._conversations.values())

@@ -1,0 +1,59 @@
+"""A response: one stretch of work of a run, on what went before it."""
+
+from dataclasses import dataclass, field
+
+from threadmill_emulator.context import text
+from threadmill_emulator.conversations import Conversation
+from threadmill_emulator.frames import Frames
+from threadmill_emulator.ids import new_id
+from threadmill_emulator.items import Item
+from threadmill_emulator.runs import Run
+from threadmill_emulator.text import tokens
+from threadmill_emulator.wire_responses import CreateResponse
+
+KEPT_S = 600  #: how long a background response that is not stored can be looked at once it ended
+
+
+@dataclass
+class Response:
+    asked: CreateResponse
+    run: Run
+    read: list[Item]  #: what came before its input
+    input: list[Item]
+    conversation: Conversation | None
+    id: str = field(default_factory=lambda: new_id("resp"))
+    thought: list[Item] | None = None  #: what it makes, once that was thought out
+    output: list[Item] = field(default_factory=list)
+    usage: dict[str, int] | None = None
+    ended: float | None = None
+    transcript: Frames | None = None  #: what is told of it, where it is streamed
+
+    @property
+    def status(self) -> str:
+        """Where a run would wait for tool outputs, a response is complete: the next one brings them. What is not in
+        the background is never seen queued."""
+        shown = {"requires_action": "completed"} | ({} if self.asked.background else {"queued": "in_progress"})
+        return shown.get(self.run.status, self.run.status)
+
+    def kept(self, now: float) -> bool:
+        if self.asked.store is not False:
+            return True
+        return bool(self.asked.background) and (self.ended is None or now < self.ended + KEPT_S)
+
+    @property
+    def all_read(self) -> list[Item]:
+        return self.read + self.input
+
+    @property
+    def followed_plot(self) -> bool:
+        """Whether an answer before it cites a picture."""
+        parts = [part for item in self.read if item.get("role") == "assistant" for part in item["content"]]
+        notes = [note for part in parts for note in part.get("annotations", [])]
+        return any(note.get("filename", "").endswith(".png") for note in notes)
+
+    def end(self, at: float, output: list[Item]) -> None:
+        self.ended, self.output = at, output
+        if self.status in ("completed", "incomplete"):
+            read = tokens(self.asked.instructions or "") + sum(tokens(text(item)) for item in self.all_read)
+            made = sum(tokens(text(item)) for item in output)
+            self.usage = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}

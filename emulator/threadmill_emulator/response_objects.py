@@ -1,0 +1,104 @@
+"""Responses, conversations and files of containers as the complete objects of the wire."""
+
+from collections.abc import Collection
+
+from pydantic import BaseModel
+
+from threadmill_emulator.containers import LIVES_S, Container
+from threadmill_emulator.conversations import Conversation
+from threadmill_emulator.files import File
+from threadmill_emulator.items import shown
+from threadmill_emulator.objects import Object, seconds
+from threadmill_emulator.response import Response
+from threadmill_emulator.settings import dumped
+
+
+def response_object(response: Response, include: Collection[str] = ()) -> Object:
+    asked, run, script = response.asked, response.run, response.run.script
+    text = {key: value for key, value in dumped(asked.text, {}).items() if value is not None}
+    error = None
+    if response.status == "failed" and script.error:
+        error = {"code": script.error[0], "message": script.error[1]}
+    whole: Object = {
+        "id": response.id,
+        "object": "response",
+        "created_at": seconds(run.created),
+        "status": response.status,
+        "background": bool(asked.background),
+        "completed_at": seconds(response.ended) if response.status == "completed" else None,
+        "error": error,
+        "incomplete_details": {"reason": script.reason} if response.status == "incomplete" else None,
+        "instructions": asked.instructions,
+        "max_output_tokens": asked.max_output_tokens,
+        "max_tool_calls": asked.max_tool_calls,
+        "model": asked.model,
+        "output": [shown(item, include) for item in response.output],
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "previous_response_id": asked.previous_response_id,
+        "conversation": {"id": response.conversation.id} if response.conversation else None,
+        "reasoning": {"effort": None, "summary": None} | dumped(asked.reasoning, {}),
+        "service_tier": asked.service_tier or "auto",
+        "store": asked.store is not False,
+        "temperature": 1.0 if asked.temperature is None else asked.temperature,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"} | text,
+        "tool_choice": dumped(asked.tool_choice, "auto"),
+        "tools": [_tool(tool) for tool in asked.tools],
+        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "truncation": asked.truncation or "disabled",
+        "usage": _usage(response.usage),
+        "user": asked.user,
+        "metadata": asked.metadata or {},
+    }
+    if "sparse" in script.quirks:
+        return {key: value for key, value in whole.items() if value not in (None, {}, "")}
+    return whole
+
+
+def _tool(tool: BaseModel) -> Object:
+    """With the defaults a server fills in."""
+    whole = tool.model_dump(by_alias=True, exclude_unset=True)
+    filled: Object = {"strict": True, "description": None} if whole["type"] == "function" else {}
+    return filled | whole
+
+
+def _usage(counted: dict[str, int] | None) -> Object | None:
+    if counted is None:
+        return None
+    return {
+        **counted,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
+
+
+def conversation_object(conversation: Conversation) -> Object:
+    return {
+        "id": conversation.id,
+        "object": "conversation",
+        "created_at": seconds(conversation.created),
+        "metadata": conversation.metadata,
+    }
+
+
+def container_object(container: Container) -> Object:
+    return {
+        "id": container.id,
+        "object": "container",
+        "created_at": seconds(container.created),
+        "last_active_at": seconds(container.last_active),
+        "expires_after": {"anchor": "last_active_at", "minutes": LIVES_S // 60},
+        "name": "auto",
+        "status": "running",
+    }
+
+
+def container_file_object(container: Container, file: File) -> Object:
+    return {
+        "id": file.id,
+        "object": "container.file",
+        "container_id": container.id,
+        "created_at": seconds(file.created),
+        "bytes": len(file.data),
+        "path": f"/mnt/data/{file.name}",
+        "source": "user" if file.purpose == "user" else "assistant",
+    }

@@ -1,0 +1,196 @@
+"""Responses and what they share: conversations, containers. Each response is one stretch of work of a run."""
+
+from collections.abc import Callable
+
+from threadmill_emulator import context, items
+from threadmill_emulator.containers import Container, Containers
+from threadmill_emulator.contents import Sources
+from threadmill_emulator.conversations import Conversation, Conversations
+from threadmill_emulator.files import Files
+from threadmill_emulator.items import Item
+from threadmill_emulator.markers import script_for
+from threadmill_emulator.options import Options
+from threadmill_emulator.replies import compose
+from threadmill_emulator.requests import check
+from threadmill_emulator.response import Response
+from threadmill_emulator.response_errors import (
+    conversation_locked,
+    no_previous_response,
+    no_response,
+    not_in_background,
+    unfinished_previous_response,
+)
+from threadmill_emulator.runs import Run
+from threadmill_emulator.scenarios import Tally, as_response, fitted
+from threadmill_emulator.settings import response_settings
+from threadmill_emulator.stats import Stats
+from threadmill_emulator.vector_stores import VectorStores
+from threadmill_emulator.wire_responses import CreateResponse
+
+
+class Responses:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        options: Options,
+        files: Files,
+        stores: VectorStores,
+        stats: Stats,
+        tally: Tally,
+    ) -> None:
+        self._clock, self._options, self._stats, self._tally = clock, options, stats, tally
+        self._files, self._stores = files, stores
+        self.conversations = Conversations(clock)
+        self.containers = Containers(clock)
+        self._responses: dict[str, Response] = {}
+        self.active: dict[str, Response] = {}
+        self.created = 0  #: how many there ever were
+
+    def create(self, body: CreateResponse, run_s: float | None = None) -> Response:
+        """`run_s` wins over the scenario's."""
+        check(body, self._files, self._stores, self.containers, self._options)
+        conversation = self._conversation(body.conversation_id)
+        read = conversation.items[:] if conversation else self._history(body.previous_response_id)
+        input = items.taken(body.input)
+        context.check_files(input, self._files)
+        context.check_outputs(read + input)
+        response = Response(body, self._run(body, read + input, run_s), read, input, conversation)
+        self._responses[response.id] = self.active[response.id] = response
+        if conversation:
+            conversation.active = response.id
+        self.created += 1
+        self._stats.outputs.update(item["call_id"] for item in input if item["type"] == "function_call_output")
+        return response
+
+    def get(self, id: str) -> Response:
+        response = self._responses.get(id)
+        if response is None or not self._there(response):
+            raise no_response(id)
+        return response
+
+    def cancel(self, id: str) -> Response:
+        """As often as one likes: what has ended stays as it is."""
+        response = self.get(id)
+        if not response.asked.background:
+            raise not_in_background()
+        if response.ended is None:
+            response.run.cancel(self._clock())
+            self.settle(response)
+        return response
+
+    def delete(self, id: str) -> None:
+        response = self.get(id)
+        if response.ended is None:
+            self._stats.response_ended(response.asked.metadata, "deleted")
+            self._release(response)
+        del self._responses[id]
+
+    def all(self) -> list[Response]:
+        """Oldest first."""
+        return [response for response in list(self._responses.values()) if self._there(response)]
+
+    def knows(self, response: Response) -> bool:
+        return response.id in self._responses
+
+    def settle_all(self) -> None:
+        for response in list(self.active.values()):
+            self.settle(response)
+
+    def settle(self, response: Response) -> None:
+        """Makes up for the time since the response was last looked at."""
+        run = response.run
+        if response.id not in self.active:
+            return
+        run.advance(self._clock())
+        if not run.is_terminal and run.status != "requires_action":
+            return
+        spoke = response.status in ("completed", "incomplete")
+        ended = run.leg[1] if run.ended is None else run.ended
+        response.end(ended, self.prepare(response) if spoke else [])
+        if response.conversation and spoke:
+            response.conversation.items += response.input + response.output
+        self._release(response)
+        self._stats.response_ended(response.asked.metadata, response.status)
+        if response.transcript:
+            response.transcript.changed(ended)
+
+    def prepare(self, response: Response) -> list[Item]:
+        """What the response makes; thought out once."""
+        run = response.run
+        if response.thought is None:
+            asked = run.rounds[-1] if run.status == "requires_action" else run.coming
+            if asked:
+                response.thought = [items.function_call(call) for call in asked.calls]
+            else:
+                response.thought = self._answer(response)
+        return response.thought
+
+    def _answer(self, response: Response) -> list[Item]:
+        run, container = response.run, self._container(response)
+        documents = self._stores.searchable(response.asked.vector_store_ids)
+        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot))
+        if container.files.created or any(call["type"] == "code_interpreter" for call in made.calls):
+            self.containers.keep(container)
+        query = " ".join(run.prompt.text.split())
+        status = "incomplete" if run.script.ends == "incomplete" else "completed"
+        return items.made_items(made, self._files, container.id, container.files, query, status)
+
+    def _container(self, response: Response) -> Container:
+        """The one that is named, else the one of earlier calls, else a new one."""
+        used = [item["container_id"] for item in response.read if item["type"] == "code_interpreter_call"]
+        interpreter = response.asked.interpreter
+        if interpreter and isinstance(interpreter.container, str):
+            used.append(interpreter.container)
+        container = self.containers.latest(used) or self.containers.make()
+        for file in (self._files.get(id) for id in response.asked.file_ids if id in self._files):
+            container.files.add(file.name, file.data, "user")
+        return container
+
+    def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
+        prompt, settings = context.prompt(read, self._files, body.file_ids), response_settings(body)
+        counted_by = body.conversation_id or prompt.marked
+        script = as_response(self._tally.counted(script_for(body.model, prompt.marked), counted_by))
+        if run_s is None:
+            run_s = self._options.run_s if script.run_s is None else script.run_s
+        return Run(
+            thread_id="",
+            assistant_id="",
+            created=self._clock(),
+            run_s=run_s,
+            script=fitted(script, settings),
+            prompt=prompt,
+            settings=settings,
+            metadata=body.metadata or {},
+            rounds=context.rounds(read),
+        )
+
+    def _conversation(self, id: str | None) -> Conversation | None:
+        if id is None:
+            return None
+        conversation = self.conversations.get(id)
+        if conversation.active in self.active:
+            self.settle(self.active[conversation.active])
+        if conversation.active:
+            raise conversation_locked()
+        return conversation
+
+    def _history(self, id: str | None) -> list[Item]:
+        if id is None:
+            return []
+        previous = self._responses.get(id)
+        if previous is None or not self._there(previous):
+            raise no_previous_response(id)
+        if previous.ended is None:
+            raise unfinished_previous_response(id, previous.status)
+        return previous.all_read + previous.output
+
+    def _there(self, response: Response) -> bool:
+        self.settle(response)
+        if not response.kept(self._clock()) and response.ended is not None:
+            self._responses.pop(response.id, None)
+        return response.kept(self._clock())
+
+    def _release(self, response: Response) -> None:
+        del self.active[response.id]
+        if response.conversation:
+            response.conversation.active = None

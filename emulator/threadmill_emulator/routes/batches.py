@@ -1,0 +1,54 @@
+"""Batches of requests for responses."""
+
+from threadmill_emulator.batches import MOMENTS, Batch, CreateBatch
+from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.objects import Object, seconds
+from threadmill_emulator.pages import page
+
+
+async def create(call: Call) -> Reply:
+    return batch_object(call.world.batches.create(call.body(CreateBatch)))
+
+
+async def list_(call: Call) -> Reply:
+    return page(call, call.world.batches.all(), batch_object)
+
+
+async def retrieve(call: Call) -> Reply:
+    return batch_object(call.world.batches.get(call.id("batch_id")))
+
+
+async def cancel(call: Call) -> Reply:
+    return batch_object(call.world.batches.cancel(call.id("batch_id")))
+
+
+def batch_object(batch: Batch) -> Object:
+    begun = batch.status not in ("validating", "failed")
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": batch.asked.endpoint,
+        "completion_window": batch.asked.completion_window,
+        "input_file_id": batch.asked.input_file_id,
+        "output_file_id": batch.output_file_id,
+        "error_file_id": batch.error_file_id,
+        "status": batch.status,
+        "errors": {"object": "list", "data": batch.errors} if batch.status == "failed" else None,
+        "created_at": seconds(batch.created),
+        "expires_at": seconds(batch.expires),
+        **{f"{status}_at": seconds(batch.moments.get(status)) for status in MOMENTS},
+        "request_counts": {
+            "total": len(batch.lines) if begun else 0,
+            "completed": sum(line.succeeded for line in batch.lines),
+            "failed": sum(line.answer is not None and not line.succeeded for line in batch.lines),
+        },
+        "metadata": batch.asked.metadata or {},
+    }
+
+
+ROUTES = [
+    route("POST", "/batches", "batches.create", create, beta=False),
+    route("GET", "/batches", "batches.list", list_, beta=False),
+    route("GET", "/batches/{batch_id}", "batches.retrieve", retrieve, beta=False),
+    route("POST", "/batches/{batch_id}/cancel", "batches.cancel", cancel, beta=False),
+]

@@ -1,0 +1,79 @@
+"""Conversations and their items."""
+
+from threadmill_emulator import context, items
+from threadmill_emulator.conversations import Conversation
+from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.items import Item, shown
+from threadmill_emulator.objects import deleted
+from threadmill_emulator.pages import page
+from threadmill_emulator.response_objects import conversation_object
+from threadmill_emulator.wire import Body
+from threadmill_emulator.wire_responses import CreateConversation, CreateItems, ModifyConversation
+
+
+def _found(call: Call) -> Conversation:
+    call.world.responses.settle_all()
+    return call.world.responses.conversations.get(call.id("conversation_id"))
+
+
+def _taken(call: Call, given: list[Body]) -> list[Item]:
+    taken = items.taken(given)
+    context.check_files(taken, call.world.files, "items")
+    return taken
+
+
+async def create(call: Call) -> Reply:
+    body = call.body(CreateConversation)
+    conversations = call.world.responses.conversations
+    return conversation_object(conversations.create(_taken(call, [*(body.items or [])]), body.metadata or {}))
+
+
+async def retrieve(call: Call) -> Reply:
+    return conversation_object(_found(call))
+
+
+async def modify(call: Call) -> Reply:
+    conversation, body = _found(call), call.body(ModifyConversation)
+    conversation.metadata = body.metadata
+    return conversation_object(conversation)
+
+
+async def delete(call: Call) -> Reply:
+    call.world.responses.conversations.delete(_found(call).id)
+    return deleted(call.id("conversation_id"), "conversation.deleted")
+
+
+async def add_items(call: Call) -> Reply:
+    conversation, body = _found(call), call.body(CreateItems)
+    added = conversation.add(_taken(call, [*body.items]))
+    ends = {"first_id": added[0]["id"], "last_id": added[-1]["id"]}
+    return {"object": "list", "data": [shown(item) for item in added], **ends, "has_more": False}
+
+
+async def list_items(call: Call) -> Reply:
+    include = call.request.query_params.getlist("include[]")
+    return page(call, _found(call).items, lambda item: shown(item, include))
+
+
+async def retrieve_item(call: Call) -> Reply:
+    return shown(_found(call).item(call.id("item_id")), call.request.query_params.getlist("include[]"))
+
+
+async def delete_item(call: Call) -> Reply:
+    conversation = _found(call)
+    conversation.items.remove(conversation.item(call.id("item_id")))
+    return conversation_object(conversation)
+
+
+CONVERSATION = "/conversations/{conversation_id}"
+ITEM = f"{CONVERSATION}/items/{{item_id}}"
+ROUTES = [
+    route("POST", "/conversations", "conversations.create", create, beta=False),
+    route("GET", CONVERSATION, "conversations.retrieve", retrieve, beta=False),
+    route("POST", CONVERSATION, "conversations.modify", modify, beta=False),
+    route("DELETE", CONVERSATION, "conversations.delete", delete, beta=False),
+    route("POST", f"{CONVERSATION}/items", "conversations.add_items", add_items, beta=False),
+    route("GET", f"{CONVERSATION}/items", "conversations.list_items", list_items, beta=False),
+    route("GET", ITEM, "conversations.retrieve_item", retrieve_item, beta=False),
+    route("DELETE", ITEM, "conversations.delete_item", delete_item, beta=False),
+]

@@ -1,0 +1,101 @@
+"""Responses, and the items they were given."""
+
+import asyncio
+from collections.abc import Collection
+
+from pydantic import BaseModel, Field
+
+from threadmill_emulator.connection import is_closed
+from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.errors import no_streaming
+from threadmill_emulator.frames import Listener
+from threadmill_emulator.items import shown
+from threadmill_emulator.objects import deleted
+from threadmill_emulator.pages import page
+from threadmill_emulator.refusals import parse
+from threadmill_emulator.response import Response
+from threadmill_emulator.response_errors import not_streamed
+from threadmill_emulator.response_objects import response_object
+from threadmill_emulator.response_transcript import ResponseTranscript
+from threadmill_emulator.streaming import SHORTEST_S, EventStream
+from threadmill_emulator.wire_responses import CreateResponse, Includable
+
+
+class RetrieveQuery(BaseModel):
+    include: list[Includable] = []
+    stream: bool = False
+    starting_after: int = Field(-1, ge=0)
+
+
+async def create(call: Call) -> Reply:
+    body, responses = call.body(CreateResponse), call.world.responses
+    if body.stream and not call.emulator.options.offers("streaming"):
+        raise no_streaming()
+    response, include = responses.create(body), body.include or ()
+    if body.stream and "stream_json" not in response.run.script.quirks:
+        return _streamed(call, response, include)
+    if not body.background:
+        await _ended(call, response)
+    return response_object(response, include)
+
+
+async def retrieve(call: Call) -> Reply:
+    response = call.world.responses.get(call.id("response_id"))
+    given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
+    asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
+    if not asked.stream:
+        return response_object(response, asked.include)
+    if response.transcript is None:
+        raise not_streamed(response.id)
+    return _listening(call, response, Listener(response.transcript, asked.starting_after + 1))
+
+
+async def cancel(call: Call) -> Reply:
+    return response_object(call.world.responses.cancel(call.id("response_id")))
+
+
+async def delete(call: Call) -> Reply:
+    call.world.responses.delete(call.id("response_id"))
+    return deleted(call.id("response_id"), "response")
+
+
+async def list_input_items(call: Call) -> Reply:
+    response = call.world.responses.get(call.id("response_id"))
+    return page(call, response.all_read, shown)
+
+
+async def _ended(call: Call, response: Response) -> None:
+    """As long as the client waits for it."""
+    responses = call.world.responses
+    responses.settle(response)
+    while response.ended is None and not is_closed(call.request.scope):
+        await asyncio.sleep(SHORTEST_S)
+        responses.settle(response)
+
+
+def _streamed(call: Call, response: Response, include: Collection[str]) -> EventStream:
+    responses = call.world.responses
+    transcript = ResponseTranscript(response, lambda: responses.prepare(response), include)
+    response.transcript, response.run.watch = transcript, transcript.changed
+    transcript.changed(call.world.clock())
+    return _listening(call, response, Listener(transcript, drops="stream_drops" in response.run.script.quirks))
+
+
+def _listening(call: Call, response: Response, listener: Listener) -> EventStream:
+    responses = call.world.responses
+
+    def look() -> bool:
+        responses.settle(response)
+        return responses.knows(response)
+
+    return EventStream(call.world.clock, look, listener)
+
+
+RESPONSE = "/responses/{response_id}"
+ROUTES = [
+    route("GET", RESPONSE, "responses.retrieve", retrieve, beta=False),
+    route("POST", "/responses", "responses.create", create, beta=False),
+    route("POST", f"{RESPONSE}/cancel", "responses.cancel", cancel, beta=False),
+    route("DELETE", RESPONSE, "responses.delete", delete, beta=False),
+    route("GET", f"{RESPONSE}/input_items", "responses.list_input_items", list_input_items, beta=False),
+]

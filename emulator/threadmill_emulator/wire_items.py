@@ -1,0 +1,159 @@
+"""What goes into a response or a conversation: messages with their parts, function calls, their outputs."""
+
+import re
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from threadmill_emulator.wire import Body, any_image_url, by_type, external_url, is_base64
+
+FILE_DATA = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,(.+)", re.DOTALL)
+LONGEST = 10_485_760  #: characters of a text or of a tool output
+Text = Annotated[str, Field(max_length=LONGEST)]
+CallId = Annotated[str, Field(min_length=1, max_length=64)]
+Status = Literal["in_progress", "completed", "incomplete"]
+Part = TypeVar("Part", bound=Body)
+
+
+def _file_data(data: str) -> str:
+    if (match := FILE_DATA.fullmatch(data)) and is_base64(match[1]):
+        return data
+    raise PydanticCustomError("file_data", "expected a base64-encoded data URL with a MIME type")
+
+
+class InputText(Body):
+    type: Literal["input_text"]
+    text: Text
+
+
+class InputImage(Body):
+    type: Literal["input_image"]
+    detail: Literal["low", "high", "auto", "original"] = "auto"
+    image_url: Annotated[str, AfterValidator(any_image_url)] | None = None
+    file_id: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        return _exactly_one(self, "image_url", "file_id")
+
+
+class InputFile(Body):
+    type: Literal["input_file"]
+    detail: Literal["low", "high", "auto"] | None = None
+    file_id: str | None = None
+    file_data: Annotated[str, AfterValidator(_file_data)] | None = None
+    file_url: Annotated[str, AfterValidator(external_url)] | None = None
+    filename: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.file_data and not self.filename:
+            raise PydanticCustomError("filename", "'file_data' needs a 'filename'")
+        return _exactly_one(self, "file_id", "file_data", "file_url")
+
+
+class OutputText(Body):
+    type: Literal["output_text"]
+    text: Text
+    annotations: list[dict[str, Any]] = Field([])
+    logprobs: list[dict[str, Any]] | None = None
+
+
+class Refusal(Body):
+    type: Literal["refusal"]
+    refusal: Text
+
+
+InputPart = Annotated[
+    Annotated[InputText, Tag("<input_text>")]
+    | Annotated[InputImage, Tag("<input_image>")]
+    | Annotated[InputFile, Tag("<input_file>")],
+    Discriminator(by_type),
+]
+OutputPart = Annotated[
+    Annotated[OutputText, Tag("<output_text>")] | Annotated[Refusal, Tag("<refusal>")], Discriminator(by_type)
+]
+
+
+def _text_or_parts(value: object) -> str:
+    return "<parts>" if isinstance(value, list) else "<text>"
+
+
+class InputMessage(Body):
+    type: Literal["message"] = "message"
+    id: str | None = None
+    status: Status | None = None
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Annotated[
+        Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Field(min_length=1), Tag("<parts>")],
+        Discriminator(_text_or_parts),
+    ]
+
+
+class AssistantMessage(Body):
+    type: Literal["message"] = "message"
+    id: str | None = None
+    status: Status | None = None
+    role: Literal["assistant"]
+    phase: Literal["commentary", "final_answer"] | None = None
+    content: Annotated[
+        Annotated[Text, Tag("<text>")] | Annotated[list[OutputPart], Field(min_length=1), Tag("<parts>")],
+        Discriminator(_text_or_parts),
+    ]
+
+
+class FunctionCall(Body):
+    type: Literal["function_call"]
+    id: str | None = None
+    status: Status | None = None
+    call_id: CallId
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$", max_length=64)]
+    arguments: Text
+
+
+class FunctionCallOutput(Body):
+    type: Literal["function_call_output"]
+    id: str | None = None
+    status: Status | None = None
+    call_id: CallId
+    output: Annotated[
+        Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Tag("<parts>")], Discriminator(_text_or_parts)
+    ]
+
+
+class Reasoning(Body):
+    type: Literal["reasoning"]
+    id: str
+    status: Status | None = None
+    summary: list[dict[str, Any]]
+    content: list[dict[str, Any]] | None = None
+    encrypted_content: str | None = None
+
+
+def _by_role(value: Any) -> str:
+    role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
+    return "<assistant>" if role == "assistant" else "<user>"
+
+
+def _by_type(value: Any) -> str:
+    """A message need not say that it is one."""
+    return "<message>" if isinstance(value, dict) and "type" not in value else by_type(value)
+
+
+AnyMessage = Annotated[
+    Annotated[InputMessage, Tag("<user>")] | Annotated[AssistantMessage, Tag("<assistant>")], Discriminator(_by_role)
+]
+InputItem = Annotated[
+    Annotated[AnyMessage, Tag("<message>")]
+    | Annotated[FunctionCall, Tag("<function_call>")]
+    | Annotated[FunctionCallOutput, Tag("<function_call_output>")]
+    | Annotated[Reasoning, Tag("<reasoning>")],
+    Discriminator(_by_type),
+]
+
+
+def _exactly_one(part: Part, *names: str) -> Part:
+    if sum(getattr(part, name) is not None for name in names) != 1:
+        raise PydanticCustomError("one_of", "exactly one of {names} is required", {"names": ", ".join(names)})
+    return part
