@@ -47,7 +47,7 @@ class Response:
     @property
     def followed_plot(self) -> bool:
         """Whether an answer before it cites a picture."""
-        parts = [part for item in self.read if item.get("role") == "assistant" for part in item["content"]]
+        parts = [part for item in self.all_read if item.get("role") == "assistant" for part in item["content"]]
         notes = [note for part in parts for note in part.get("annotations", [])]
         return any(note.get("filename", "").endswith(".png") for note in notes)
 

@@ -49,7 +49,9 @@ class Responses:
     def create(self, body: CreateResponse, run_s: float | None = None) -> Response:
         """`run_s` wins over the scenario's."""
         check(body, self._files, self._stores, self.containers, self._options)
-        conversation = self._conversation(body.conversation_id)
+        conversation = self.conversation(body.conversation_id) if body.conversation_id is not None else None
+        if conversation and conversation.active:
+            raise conversation_locked()
         read = conversation.items[:] if conversation else self._history(body.previous_response_id)
         input = items.taken(body.input)
         context.check_files(input, self._files)
@@ -61,6 +63,13 @@ class Responses:
         self.created += 1
         self._stats.outputs.update(item["call_id"] for item in input if item["type"] == "function_call_output")
         return response
+
+    def conversation(self, id: str) -> Conversation:
+        """As it stands now."""
+        conversation = self.conversations.get(id)
+        if conversation.active:
+            self.settle(self.active[conversation.active])
+        return conversation
 
     def get(self, id: str) -> Response:
         response = self._responses.get(id)
@@ -137,7 +146,7 @@ class Responses:
 
     def _container(self, response: Response) -> Container:
         """The one that is named, else the one of earlier calls, else a new one."""
-        used = [item["container_id"] for item in response.read if item["type"] == "code_interpreter_call"]
+        used = [item["container_id"] for item in response.all_read if item["type"] == "code_interpreter_call"]
         interpreter = response.asked.interpreter
         if interpreter and isinstance(interpreter.container, str):
             used.append(interpreter.container)
@@ -164,21 +173,11 @@ class Responses:
             rounds=context.rounds(read),
         )
 
-    def _conversation(self, id: str | None) -> Conversation | None:
-        if id is None:
-            return None
-        conversation = self.conversations.get(id)
-        if conversation.active in self.active:
-            self.settle(self.active[conversation.active])
-        if conversation.active:
-            raise conversation_locked()
-        return conversation
-
     def _history(self, id: str | None) -> list[Item]:
         if id is None:
             return []
         previous = self._responses.get(id)
-        if previous is None or not self._there(previous):
+        if previous is None or not self._there(previous) or previous.asked.store is False:
             raise no_previous_response(id)
         if previous.ended is None:
             raise unfinished_previous_response(id, previous.status)

@@ -46,7 +46,7 @@ def ended(client: OpenAI, response: Any) -> Any:
 
 
 def answered(client: OpenAI, input: Any, model: str = "emulator", **more: Any) -> Any:
-    return ended(client, client.responses.create(model=model, input=input, background=True, store=True, **more))
+    return ended(client, client.responses.create(model=model, input=input, background=True, **more))
 
 
 def outputs(response: Any, text: str = "found") -> Any:
@@ -148,6 +148,19 @@ def test_function_calls_are_answered_by_the_next_response(client: OpenAI):
     assert types == ["message", *(["function_call"] * 2 + ["function_call_output"] * 2) * 2]
     alone = answered(client, "hi", previous_response_id=response.id)
     assert (alone.instructions, alone.tools) == (None, [])
+
+
+def test_a_client_may_send_everything_again(client: OpenAI):
+    given: Any = {"tools": [LOOK_UP], "store": False}
+    said: Any = [{"role": "user", "content": "[[scenario=tools]]heron"}]
+    first = answered(client, said, **given)
+    second = answered(client, said + first.output + outputs(first), **given)
+    assert "found" in second.output_text
+    plotted = answered(client, "hi", model="emulator-plot")
+    again = answered(client, [*plotted.output, {"role": "user", "content": "dark"}], model="emulator-plot")
+    assert "I changed the earlier plot" in again.output_text
+    with pytest.raises(openai.BadRequestError, match="Previous response with id"):
+        client.responses.create(model="m", input="hi", previous_response_id=second.id)
 
 
 def test_one_call_at_a_time_and_calls_that_are_no_json(client: OpenAI):

@@ -82,6 +82,13 @@ def test_what_is_not_stored_is_gone_ten_minutes_after_its_end(rehearsal: Rehears
     assert rehearsal.world.responses.all() == [stored]
 
 
+def test_what_is_not_stored_is_not_continued(rehearsal: Rehearsal):
+    unstored = rehearsal.create(store=False)
+    assert rehearsal.status(unstored, 10) == "completed"
+    with pytest.raises(ApiError, match="Previous response with id"):
+        rehearsal.create(previous_response_id=unstored.id)
+
+
 def test_a_container_is_gone_twenty_minutes_after_its_last_use(rehearsal: Rehearsal):
     response = rehearsal.create("[[scenario=plot]]hi")
     rehearsal.status(response, 10)

@@ -12,8 +12,7 @@ from threadmill_emulator.wire_responses import CreateConversation, CreateItems, 
 
 
 def _found(call: Call) -> Conversation:
-    call.world.responses.settle_all()
-    return call.world.responses.conversations.get(call.id("conversation_id"))
+    return call.world.responses.conversation(call.id("conversation_id"))
 
 
 def _taken(call: Call, given: list[Body]) -> list[Item]:
