@@ -102,7 +102,9 @@ class Client:
             job = PromptJob.parse(job)
         name = self.settings.endpoint_name(job.endpoint)
         endpoint = self.settings.endpoints[name]
-        if job.profile is not None:
+        if endpoint.wire == "responses":
+            self._check_model(name, job)
+        elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):
             raise InvalidJob(
@@ -115,6 +117,18 @@ class Client:
             job = job.at(Path.cwd())
         Intake(name, endpoint).check(job, self.settings)
         return job.model_copy(update={"endpoint": name})
+
+    def _check_model(self, name: str, job: PromptJob) -> None:
+        """A server without assistants needs to be told everything."""
+        if job.assistant:
+            raise InvalidJob(
+                f"endpoint {name!r} has no assistants: leave `assistant` out, and name a `model` or a `profile`"
+            )
+        if job.profile is not None and job.profile not in self.settings.profiles:
+            known = ", ".join(sorted(self.settings.profiles)) or "none"
+            raise InvalidJob(f"there is no profile {job.profile!r} (known: {known}); add [profiles.{job.profile}]")
+        if not (job.model or job.profile or self.settings.endpoints[name].model):
+            raise InvalidJob(f"no model: give the job one, or a profile, or set `model` in [endpoints.{name}]")
 
     def _check_profile(self, endpoint: str, profile: str, assistant: str | None) -> None:
         if assistant:

@@ -2,7 +2,7 @@
 
 import os
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
@@ -14,6 +14,7 @@ class EndpointKind(StrEnum):
     ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in our worker
     DAVINCI = "davinci"  #: MediaTek DaVinci; tools we do not have run through its plugin API
     AZURE = "azure"  #: Azure OpenAI's classic Assistants; base_url is the resource's, without a path
+    RESPONSES = "responses"  #: OpenAI, Azure's v1, and others that speak the Responses API; no remote assistants
     EMULATOR = "emulator"  #: our own server, which behaves as DaVinci does
 
 
@@ -32,6 +33,14 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "api_key_env": "AZURE_OPENAI_API_KEY",
         "api_version": "2024-05-01-preview",
     },
+    EndpointKind.RESPONSES: {
+        "wire": "responses",
+        "base_url": "https://api.openai.com/v1",
+        "api_key_env": "OPENAI_API_KEY",
+        "data_urls": True,
+        "expires_after": True,
+        "streaming": False,
+    },
     EndpointKind.EMULATOR: {
         "base_url": "http://127.0.0.1:8089/api/assts/v1",
         "assistant": "asst_emulator",
@@ -46,11 +55,13 @@ class Endpoint(Policy):
     """A named server: where it is, which variable holds its key, what it can, and how patient we are with it."""
 
     kind: EndpointKind
+    wire: Literal["assistants", "responses"] = "assistants"  #: the format its server speaks
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     api_key_env: str | None = None  #: name of the variable that holds the key; None: a server without keys
     api_version: str | None = None  #: `azure`: the dated version of its API
     ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity), in place of a key
     assistant: str | None = None  #: for jobs that name none
+    model: str | None = None  #: the same, for `responses`
     plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
     data_urls: bool = False  #: takes images as data URLs; else they are uploaded
     files: bool = True  #: takes uploads, and has vector stores

@@ -119,6 +119,7 @@ class JobResult(_Part):
     calls: int = 0  #: HTTP calls made, retries included
     lost_threads: int = 0  #: threads the server may have made without our learning their id
     lost_files: int = 0  #: the same of files and vector stores
+    lost_runs: int = 0  #: the same of runs that do not go with their thread
     failure: Failure | None = None
     timings: Timings
     metadata: dict[str, str] = {}

@@ -94,11 +94,14 @@ class Settings(BaseSettings):
         known: dict[str, Any] = {"emulator": {}}
         if os.environ.get("DAVINCI_API_KEY"):
             known["davinci"] = {}
+        if os.environ.get("OPENAI_API_KEY"):
+            base_url = os.environ.get("OPENAI_BASE_URL")
+            known["openai"] = {"kind": EndpointKind.RESPONSES} | ({"base_url": base_url} if base_url else {})
         if os.environ.get("AZURE_OPENAI_ENDPOINT") and os.environ.get("AZURE_OPENAI_API_KEY"):
             known["azure"] = {"base_url": os.environ["AZURE_OPENAI_ENDPOINT"]}
         return {
-            name: {"kind": name, **known.get(name, {}), **fields}
-            if isinstance(fields, dict) and name in list(EndpointKind)
+            name: ({"kind": name} if name in list(EndpointKind) else {}) | known.get(name, {}) | fields
+            if isinstance(fields, dict)
             else fields
             for name, fields in (known | endpoints).items()
         }

@@ -32,7 +32,8 @@ def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
 def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
     """The progress with what was learnt."""
     if isinstance(view, AnswerRead):
-        made = [Leftover("file", file_id) for file_id in made_files(view.blocks)]
+        made = [Leftover("container", each) for each in view.containers]
+        made += [Leftover("file", each) for each in made_files(view.blocks) if not each.startswith(view.containers)]
         new = tuple(each for each in made if each not in progress.leftovers)
         return replace(progress, answer=Answer(view.blocks), leftovers=(*progress.leftovers, *new))
     answer = progress.answer

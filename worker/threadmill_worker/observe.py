@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.policy import Policy
-from threadmill.result import Usage
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
@@ -30,6 +29,7 @@ from threadmill_worker.views import (
     FileNamed,
     Gone,
     InDoubt,
+    Lost,
     MessageAdded,
     NotDone,
     NothingFound,
@@ -58,7 +58,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
     """The progress after `action` showed `view`."""
     if isinstance(view, Refused | NotDone | InDoubt | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
-    if not isinstance(view, NothingFound | Unlocked | Stirred):  # which are no sign of better times
+    if not isinstance(view, NothingFound | Lost | Unlocked | Stirred):  # which are no sign of better times
         progress = replace(progress, troubles=0, trouble_since=None, wait_until=0.0)
     match view:
         case Uploaded(file_id, shared):
@@ -69,9 +69,10 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             return replace(progress, thread_seen=True, store=theirs)
         case StoreSeen():
             return _see_store(progress, action, view, policy, now)
-        case ThreadCreated(thread_id, run):
+        case ThreadCreated(thread_id, run, remote):
             sent = action.messages if isinstance(action, CreateThread) else 0
-            progress = _own(replace(progress, thread_id=thread_id, messages_sent=sent), Leftover("thread", thread_id))
+            progress = replace(progress, thread_id=thread_id, messages_sent=sent)
+            progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             return _see(progress, action, run, policy, now) if run else replace(progress, intent=None)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
@@ -90,7 +91,9 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
         case Stirred():
             return replace(progress, look_at=now)
         case NothingFound():
-            return replace(progress, intent=None) if progress.intent is Intent.CREATE_STORE else lose(progress)
+            return replace(progress, intent=None)
+        case Lost():
+            return lose(progress)
         case _:
             assert_never(view)
 
@@ -136,20 +139,24 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
 def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: float) -> Progress:
     """A run was started, looked at, given its tools' outputs, or told to stop."""
     before = progress.run
-    if before is None or before.id != run.id:
+    submitted = isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS)
+    is_new = before is None or before.id != run.id
+    if is_new and run.kind is not None:
+        progress = _own(progress, Leftover(run.kind, run.id))
+    if before is None or (is_new and not submitted):  # some servers go on under another id
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={},
             cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
-    elif isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS):
+    elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
-    if run.status in ENDED and (before is None or before.status not in ENDED):
-        progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
+    if run.usage is not None and (is_new or before is None or before.usage is None):
+        progress = replace(progress, usage=progress.usage + run.usage)
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(

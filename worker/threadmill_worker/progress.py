@@ -25,7 +25,7 @@ class Intent(StrEnum):
 class Leftover:
     """A remote thing to delete before the job is over."""
 
-    kind: str  #: "thread", "file" or "vector_store"
+    kind: str  #: "thread", "response", "container", "file" or "vector_store"
     id: str
     tries: int = 0
 
@@ -117,6 +117,7 @@ class Progress:
     usage: Usage = field(default_factory=Usage)
     lost_threads: int = 0
     lost_files: int = 0
+    lost_runs: int = 0
     troubles: int = field(default=0, compare=False)  #: calls in a row without a usable reply
     trouble_since: float | None = field(default=None, compare=False)
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
@@ -134,6 +135,7 @@ class Progress:
             "calls": self.calls,
             "lost_threads": self.lost_threads,
             "lost_files": self.lost_files,
+            "lost_runs": self.lost_runs,
         }
 
     def to_json(self) -> str:

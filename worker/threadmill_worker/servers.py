@@ -1,10 +1,13 @@
 """The endpoints this process serves: one client and one toolbox each, made on first use."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job import PromptJob
+from threadmill.profile import Profile
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
@@ -13,6 +16,7 @@ from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
+from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Feed, Live
@@ -60,9 +64,10 @@ class Servers:
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, *_ = self._opened(name)
-        return AssistantsDriver(
-            client, endpoint, Order("", PromptJob(prompt="-"), ""), self._exchange, EventStream(Feed(), endpoint)
-        )
+        order = Order("", PromptJob(prompt="-"))
+        if endpoint.wire == "responses":
+            return ResponsesDriver(client, endpoint, order, self._exchange)
+        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint))
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
@@ -70,7 +75,7 @@ class Servers:
             name = self._settings.endpoint_name(job.endpoint)
             endpoint, client, toolbox, room = self._opened(name)
             materials = await gather(job, endpoint, self._settings)
-            tools = await toolbox.definitions(_with_those_of_files(job))
+            tools = await toolbox.definitions(_with_those_of_files(job, self._tools_of(job, endpoint)))
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
         except KeyError as error:
@@ -80,13 +85,33 @@ class Servers:
             raise NotServed(FailureKind.UNREACHABLE, str(error)) from None
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
-        assistant = await self._assistant(job, name, endpoint)
-        order = Order(record.id, job, assistant, tools, materials, life=len(record.history))
         feed = self._live.open(record.id)
-        streams = job.stream and endpoint.streaming
-        stream = EventStream(feed, endpoint, api_key(endpoint), room if streams else None)
-        driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
-        return Server(name, driver, toolbox, endpoint, assistant, wants_of(job, endpoint, materials), materials, feed)
+        order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
+        driver: Driver
+        if endpoint.wire == "responses":
+            profile = self._profile(job)
+            model = job.model or (profile and profile.model) or endpoint.model
+            driver = ResponsesDriver(client, endpoint, replace(order, model=model, profile=profile), self._exchange)
+        else:
+            order = replace(order, assistant=await self._assistant(job, name, endpoint))
+            stream = EventStream(feed, endpoint, api_key(endpoint), room if job.stream and endpoint.streaming else None)
+            driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
+        wants = wants_of(job, endpoint, materials)
+        return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
+
+    def _tools_of(self, job: PromptJob, endpoint: Endpoint) -> Sequence[str | dict[str, Any]] | None:
+        """None: the remote assistant's own."""
+        if endpoint.wire == "assistants" or job.tools is not None:
+            return job.tools
+        profile = self._profile(job)
+        return profile.tools if profile else ()
+
+    def _profile(self, job: PromptJob) -> Profile | None:
+        if job.profile is None:
+            return None
+        if job.profile not in self._settings.profiles:
+            raise NotServed(FailureKind.REJECTED, f"this worker has no profile {job.profile!r}; add it to [profiles]")
+        return self._settings.profiles[job.profile]
 
     async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:
         if job.profile is not None:
@@ -118,11 +143,13 @@ class Servers:
         await self._toolset.close()
 
 
-def _with_those_of_files(job: PromptJob) -> list[str | dict[str, Any]] | None:
+def _with_those_of_files(
+    job: PromptJob, tools: Sequence[str | dict[str, Any]] | None
+) -> list[str | dict[str, Any]] | None:
     """The job's tools, and those its files are for; None, the assistant's own, stays None."""
-    if job.tools is None:
+    if tools is None:
         return None
-    return [*job.tools, *(tool for file in job.files for tool in file.tools)]
+    return [*tools, *(tool for file in job.files for tool in file.tools)]
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:

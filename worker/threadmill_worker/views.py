@@ -44,6 +44,7 @@ class RunView:
     incomplete_reason: str | None = None
     usage: Usage | None = None
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
+    kind: str | None = None  #: of leftover, where runs do not go with their thread
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class ThreadSeen:
 
 @dataclass(frozen=True)
 class ThreadCreated:
-    id: str
+    id: str  #: '' where a run needs no thread
     run: RunView | None = None  #: started in the same call
+    remote: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class AnswerRead:
     """The content blocks of the run's messages, in order; none if it wrote none."""
 
     blocks: tuple[dict[str, Any], ...]
+    containers: tuple[str, ...] = ()  #: ids of those its code ran in
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,11 @@ class Deleted:
 @dataclass(frozen=True)
 class NothingFound:
     """We looked for what an uncertain call may have made: it is not there."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What an uncertain call may have made cannot be looked for."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,7 @@ View = (
     | Unlocked
     | Deleted
     | NothingFound
+    | Lost
     | Stirred
     | Trouble
 )

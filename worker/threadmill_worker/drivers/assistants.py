@@ -57,6 +57,7 @@ from threadmill_worker.views import (
     Deleted,
     FileNamed,
     InDoubt,
+    Lost,
     MessageAdded,
     NothingFound,
     Refused,
@@ -235,7 +236,7 @@ class AssistantsDriver:
         """Looks for what a call may have made before its reply was lost."""
         match intent:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
-                return NothingFound()
+                return Lost()
             case Intent.CREATE_STORE:
                 return await self._files.find_store()
             case Intent.ADD_MESSAGE:

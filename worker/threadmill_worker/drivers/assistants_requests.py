@@ -4,11 +4,9 @@ import asyncio
 from typing import Any
 
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.marks import mark
 from threadmill_worker.progress import Progress
-
-_MISFIT = "Your last answer did not fit the asked format: {problem}\nAnswer again, with nothing but that format."
 
 
 class Requests:
@@ -75,8 +73,7 @@ class Requests:
     def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The body of POST /runs. `time_note`: added to the instructions."""
         job = self._order.job
-        misfit = progress.misfit and _MISFIT.format(problem=progress.misfit)
-        notes = [job.additional_instructions, time_note, misfit]
+        notes = [job.additional_instructions, time_note, misfit_note(progress)]
         fields = {
             "assistant_id": self._order.assistant,
             "instructions": job.instructions,

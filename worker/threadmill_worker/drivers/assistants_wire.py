@@ -38,15 +38,15 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
     error = body.get("last_error")
     if isinstance(error, str):  # OpenOpenAI
         error = {"message": error}
-    error = _dict(error)
+    error = as_dict(error)
     return RunView(
         id=parse_id(body),
         status=str(body.get("status")),
         calls=_calls(body) if body.get("status") == "requires_action" else (),
-        expires_at=_number(body.get("expires_at")),
-        error_code=_word(error.get("code")),
+        expires_at=as_number(body.get("expires_at")),
+        error_code=as_word(error.get("code")),
         error_message=str(error.get("message") or ""),
-        incomplete_reason=_word(_dict(body.get("incomplete_details")).get("reason")),
+        incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         poll_after_s=_seconds(poll_after_ms),
     )
@@ -59,27 +59,29 @@ def is_answer(message: dict[str, Any], run_id: str) -> bool:
 
 def store_of(thread: dict[str, Any]) -> str | None:
     """The vector store of a thread, which has one at most."""
-    ids = _dict(_dict(thread.get("tool_resources")).get("file_search")).get("vector_store_ids")
+    ids = as_dict(as_dict(thread.get("tool_resources")).get("file_search")).get("vector_store_ids")
     return str(ids[0]) if isinstance(ids, list) and ids else None
 
 
 def parse_step(step: dict[str, Any]) -> list[dict[str, Any]]:
     """The tool calls of a run step, in words of ours; a step that wrote a message has none."""
-    calls = _dict(step.get("step_details")).get("tool_calls")
-    return [_parse_call(_dict(call)) for call in calls] if isinstance(calls, list) else []
+    calls = as_dict(step.get("step_details")).get("tool_calls")
+    return [_parse_call(as_dict(call)) for call in calls] if isinstance(calls, list) else []
 
 
 def _parse_call(call: dict[str, Any]) -> dict[str, Any]:
     kind = str(call.get("type"))
-    details = _dict(call.get(kind))
+    details = as_dict(call.get(kind))
     match kind:
         case "code_interpreter":
-            outputs = [_dict(output) for output in details.get("outputs") or []]
+            outputs = [as_dict(output) for output in details.get("outputs") or []]
             logs = [str(output.get("logs")) for output in outputs if output.get("type") == "logs"]
-            images = [_dict(output.get("image")).get("file_id") for output in outputs if output.get("type") == "image"]
+            images = [
+                as_dict(output.get("image")).get("file_id") for output in outputs if output.get("type") == "image"
+            ]
             return {"type": kind, "input": str(details.get("input") or ""), "logs": "\n".join(logs), "images": images}
         case "file_search":
-            return {"type": kind, "results": [_parse_hit(_dict(hit)) for hit in details.get("results") or []]}
+            return {"type": kind, "results": [_parse_hit(as_dict(hit)) for hit in details.get("results") or []]}
         case "function":
             return {"type": kind} | {name: details.get(name) for name in ("name", "arguments", "output")}
         case _:
@@ -87,7 +89,7 @@ def _parse_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_hit(hit: dict[str, Any]) -> dict[str, Any]:
-    passages = [str(_dict(part).get("text") or "") for part in hit.get("content") or []]
+    passages = [str(as_dict(part).get("text") or "") for part in hit.get("content") or []]
     quote = "\n".join(passages) or None
     return {"file_id": hit.get("file_id"), "name": hit.get("file_name"), "score": hit.get("score"), "quote": quote}
 
@@ -116,12 +118,12 @@ def text_in(message: dict[str, Any]) -> str:
 
 def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
     """The tool calls a run waits for; none while the server is still writing them."""
-    asked = _dict(_dict(body.get("required_action")).get("submit_tool_outputs")).get("tool_calls")
-    calls = [_dict(call) for call in asked] if isinstance(asked, list) else []
+    asked = as_dict(as_dict(body.get("required_action")).get("submit_tool_outputs")).get("tool_calls")
+    calls = [as_dict(call) for call in asked] if isinstance(asked, list) else []
     return tuple(
         ToolCall(str(call["id"]), str(function.get("name")), str(function.get("arguments") or ""))
         for call in calls
-        for function in [_dict(call.get("function"))]
+        for function in [as_dict(call.get("function"))]
         if call.get("id")
     )
 
@@ -129,18 +131,18 @@ def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
-    return Usage(**{name: int(_number(usage.get(name)) or 0) for name in Usage.model_fields})
+    return Usage(**{name: int(as_number(usage.get(name)) or 0) for name in Usage.model_fields})
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _word(value: Any) -> str | None:
+def as_word(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
     """A finite number: Python's JSON knows NaN, Infinity, and integers no float can hold."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan

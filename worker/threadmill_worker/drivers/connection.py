@@ -13,6 +13,9 @@ from threadmill.errors import SettingsError
 
 Client: TypeAlias = AsyncOpenAI
 
+#: The one server that organisation and project are meant for.
+_OPENAI = "https://api.openai.com/"
+
 #: learn.microsoft.com/azure/ai-services/openai/how-to/managed-identity
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 
@@ -43,6 +46,8 @@ def connect(endpoint: Endpoint) -> Client:
         client: Client = AsyncAzureOpenAI(azure_endpoint=endpoint.base_url, api_version=endpoint.api_version, **shared)
     else:
         client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key, **shared)
+        if endpoint.base_url.startswith(_OPENAI):
+            return client
     # The SDK takes these from the worker's environment, and would send them to any server.
     client.organization = client.project = None
     return client

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from threadmill.job import PromptJob
+from threadmill.profile import Profile
 from threadmill_worker.actions import (
     AddMessage,
     AttachStore,
@@ -53,7 +54,9 @@ class Order:
 
     job_id: str
     job: PromptJob
-    assistant: str
+    assistant: str = ""
+    model: str | None = None
+    profile: Profile | None = None  #: where the server keeps none
     tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
     materials: Materials = NONE
     life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
@@ -62,6 +65,15 @@ class Order:
     def mark(self) -> str:
         """By which what is made for the job is known."""
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
+
+
+def misfit_note(progress: Progress) -> str | None:
+    """For the model whose last answer did not fit."""
+    if progress.misfit is None:
+        return None
+    return (
+        f"Your last answer did not fit the asked format: {progress.misfit}\nAnswer again, with nothing but that format."
+    )
 
 
 class Driver(Protocol):

@@ -1,6 +1,7 @@
 """Files and vector stores on the server: the same in the Assistants and the Responses API."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -88,12 +89,23 @@ class Files:
         name = await self._name(file_id)
         self._api.calls += 1
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
-            try:
-                stored = await self._exchange.artifacts.put(self._job_id, file_id, name, content.iter_bytes())
-            except NotStored as error:
-                reason = f"{error}; it is on the server as {file_id}"
-                return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
-        return Downloaded(stored)
+            return await self._store(file_id, name, content.iter_bytes())
+
+    async def download_from_container(self, container_id: str, file_id: str) -> View:
+        """What the Responses API's code interpreter made: such a file goes with its container."""
+        files, whole_id = self._api.client.containers.files, f"{container_id}/{file_id}"
+        body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
+        name = str(body.get("path") or file_id).rpartition("/")[2]
+        self._api.calls += 1
+        async with files.content.with_streaming_response.retrieve(file_id, container_id=container_id) as content:
+            return await self._store(whole_id, name, content.iter_bytes())
+
+    async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> View:
+        try:
+            return Downloaded(await self._exchange.artifacts.put(self._job_id, file_id, name, chunks))
+        except NotStored as error:
+            reason = f"{error}; it is on the server as {file_id}"
+            return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def delete(self, kind: str, thing_id: str) -> None:
         """A file or a vector store; what is gone counts as deleted."""

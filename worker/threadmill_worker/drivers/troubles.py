@@ -31,6 +31,9 @@ _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w
 #: How long a server may put us off, in seconds.
 _LONGEST_RETRY_AFTER_S = 300.0
 
+#: "Please retry in a few seconds": a response of someone else's runs in the conversation.
+_LOCKED_RETRY_S = 2.0
+
 _TEXT_LIMIT = 500
 
 #: No connection was had: no such host, refused, no handshake, or none in time.
@@ -73,6 +76,8 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
         if isinstance(action, StartRun) and "assistant" in message.lower():
             return refused(FailureKind.REJECTED)
         return Gone(message)
+    if code == "conversation_locked":  # nothing was made, and it passes
+        return NotDone(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
     if status == 400 and (locked := _LOCKED.search(message)):
         return InDoubt(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
     if code == "invalid_prompt":

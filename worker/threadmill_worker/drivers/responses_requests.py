@@ -1,0 +1,111 @@
+"""What we send to Responses servers: the body of POST /responses, for the first run of a job and for each round of tools."""
+
+import asyncio
+from typing import Any
+
+from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
+from threadmill_worker.drivers.driver import Order, misfit_note
+from threadmill_worker.drivers.marks import mark
+from threadmill_worker.progress import Progress
+
+
+class Requests:
+    """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+
+    async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
+        """The whole conversation of the job, asked for an answer."""
+        messages = [await self._message(each, progress) for each in self._order.job.conversation]
+        return {"input": messages, **self._settings(f"run-{ordinal}", progress, time_note), **self._place(progress)}
+
+    def round(
+        self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
+    ) -> dict[str, Any]:
+        """The outputs of all calls of the last round."""
+        results = [
+            {"type": "function_call_output", "call_id": call_id, "output": output}
+            for call_id, output in outputs.items()
+        ]
+        place = self._place(progress) if progress.wants.continues or progress.wants.keep_thread else {}
+        what = f"run-{progress.runs}-{progress.rounds + 1}"
+        return {
+            "input": results,
+            **self._settings(what, progress, time_note),
+            **(place or {"previous_response_id": previous}),
+        }
+
+    def _place(self, progress: Progress) -> dict[str, Any]:
+        """The conversation it belongs to, if there is one."""
+        return {"conversation": progress.thread_id} if progress.thread_id else {}
+
+    def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
+        job, profile = self._order.job, self._order.profile
+        instructions = job.instructions or (profile and profile.instructions)
+        notes = [instructions, job.additional_instructions, time_note, misfit_note(progress)]
+        effort = profile and profile.reasoning_effort
+        form = job.response_format or (profile and profile.response_format)
+        fields = {
+            "model": self._order.model,
+            "instructions": "\n".join(note for note in notes if note) or None,
+            "tools": self._tools(progress),
+            "tool_choice": _flat_choice(job.tool_choice),
+            "text": {"format": _flat(form, "json_schema")} if isinstance(form, dict) else None,
+            "temperature": _first(job.temperature, profile and profile.temperature),
+            "top_p": _first(job.top_p, profile and profile.top_p),
+            "max_output_tokens": job.max_completion_tokens,
+            "truncation": job.truncation and job.truncation.get("type"),
+            "parallel_tool_calls": job.parallel_tool_calls,
+            "reasoning": {"effort": effort} if effort else None,
+            "metadata": job.metadata | mark(self._order.mark, what),
+            "background": True,
+            "store": True,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _tools(self, progress: Progress) -> list[dict[str, Any]] | None:
+        """Function tools are flat here, and the server's own say which files they work on."""
+        if self._order.tools is None:
+            return None
+        files = {tool: self._order.materials.files_for(tool, progress.uploaded) for tool in ("code_interpreter",)}
+        tools = []
+        for tool in self._order.tools:
+            if tool.get("type") == "function" and isinstance(tool.get("function"), dict):
+                tools.append({"strict": False, **_flat(tool, "function")})
+            elif tool == {"type": "file_search"} and progress.store is not None:
+                tools.append({**tool, "vector_store_ids": [progress.store.id]})
+            elif tool == {"type": "code_interpreter"}:
+                tools.append({**tool, "container": {"type": "auto", "file_ids": list(files["code_interpreter"])}})
+            else:
+                tools.append(tool)
+        return tools
+
+    async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
+        if isinstance(message.content, str):
+            return {"role": message.role, "content": message.content}
+        parts = [await self._part(part, message.role, progress) for part in message.content]
+        return {"role": message.role, "content": parts}
+
+    async def _part(self, part: TextPart | ImagePart | ImageFilePart, role: str, progress: Progress) -> dict[str, Any]:
+        if isinstance(part, TextPart):
+            return {"type": "input_text" if role == "user" else "output_text", "text": part.text}
+        if isinstance(part, ImageFilePart):
+            return {"type": "input_image", "file_id": part.image_file.file_id, "detail": part.image_file.detail}
+        image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)
+        source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
+        return {"type": "input_image", "detail": part.image_url.detail, **source}
+
+
+def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """{"type": T, T: {...}} of the Assistants API -> {"type": T, ...}"""
+    inner = value.get(name)
+    return {"type": value["type"], **inner} if isinstance(inner, dict) else dict(value)
+
+
+def _flat_choice(choice: Any) -> Any:
+    return _flat(choice, "function") if isinstance(choice, dict) else choice
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,128 @@
+"""Replies of Responses servers as views, in the shapes the rest of the worker knows. Tolerant, as compatible servers vary.
+
+Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from threadmill.result import Usage
+from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
+from threadmill_worker.views import RunView, ToolCall
+
+#: What marks a response as a run's thing to be deleted.
+RESPONSE = "response"
+
+#: Between the ids of a container and of a file in it: both are needed to fetch it.
+IN_CONTAINER = "/"
+
+
+def parse_response(body: dict[str, Any]) -> RunView:
+    """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
+    error = as_dict(body.get("error"))
+    calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
+    return RunView(
+        id=parse_id(body),
+        status="requires_action" if calls else str(body.get("status")),
+        calls=calls,
+        error_code=as_word(error.get("code")),
+        error_message=str(error.get("message") or ""),
+        incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
+        usage=_usage(body.get("usage")),
+        kind=RESPONSE,
+    )
+
+
+def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """What its messages say, as content blocks; reasoning is none of it."""
+    messages = [item for item in _items(body) if item.get("type") == "message"]
+    parts = [as_dict(part) for message in messages for part in message.get("content") or ()]
+    return tuple(block for part in parts for block in [_block(part)] if block)
+
+
+def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """What it did before it answered."""
+    return tuple(step for item in _items(body) for step in [_step(item)] if step)
+
+
+def containers_of(body: dict[str, Any]) -> tuple[str, ...]:
+    """Where its code ran."""
+    ids = (item.get("container_id") for item in _items(body) if item.get("type") == "code_interpreter_call")
+    return tuple(dict.fromkeys(str(id) for id in ids if id))
+
+
+def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
+    output = body.get("output")
+    return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+
+
+def _calls(body: dict[str, Any]) -> Iterator[ToolCall]:
+    for item in _items(body):
+        if item.get("type") == "function_call" and item.get("call_id"):
+            yield ToolCall(str(item["call_id"]), str(item.get("name")), str(item.get("arguments") or ""))
+
+
+def _block(part: dict[str, Any]) -> dict[str, Any] | None:
+    match part.get("type"):
+        case "output_text":
+            notes = [_note(as_dict(note)) for note in part.get("annotations") or ()]
+            return {"type": "text", "text": {"value": str(part.get("text") or ""), "annotations": notes}}
+        case "refusal":
+            return {"type": "refusal", "refusal": str(part.get("refusal") or "")}
+        case _:
+            return None
+
+
+def _note(note: dict[str, Any]) -> dict[str, Any]:
+    """An annotation in the form of the Assistants API; a file of a container is one the model made."""
+    match note.get("type"):
+        case "container_file_citation":
+            file_id = f"{note.get('container_id')}{IN_CONTAINER}{note.get('file_id')}"
+            places = {name: note.get(name) for name in ("start_index", "end_index")}
+            return {"type": "file_path", "file_path": {"file_id": file_id}, **places}
+        case "file_citation":
+            place = note.get("index")
+            places = {"start_index": place, "end_index": place}
+            return {"type": "file_citation", "file_citation": {"file_id": note.get("file_id")}, **places}
+        case "file_path":
+            return {"type": "file_path", "file_path": {"file_id": note.get("file_id")}}
+        case _:
+            return note
+
+
+def _step(item: dict[str, Any]) -> dict[str, Any] | None:
+    match item.get("type"):
+        case "code_interpreter_call":
+            outputs = [as_dict(output) for output in item.get("outputs") or ()]
+            logs = [str(output.get("logs")) for output in outputs if output.get("type") == "logs"]
+            images = [output.get("url") for output in outputs if output.get("type") == "image"]
+            return {
+                "type": "code_interpreter",
+                "input": str(item.get("code") or ""),
+                "logs": "\n".join(logs),
+                "images": images,
+            }
+        case "file_search_call":
+            hits = [as_dict(hit) for hit in item.get("results") or ()]
+            return {
+                "type": "file_search",
+                "results": [
+                    {"file_id": hit.get("file_id"), "name": hit.get("filename"), "score": hit.get("score"),
+                     "quote": hit.get("text")}
+                    for hit in hits
+                ],
+            }  # fmt: skip
+        case "function_call":
+            return {"type": "function", "name": item.get("name"), "arguments": item.get("arguments"), "output": None}
+        case _:
+            return None
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    return Usage(
+        prompt_tokens=int(as_number(usage.get("input_tokens")) or 0),
+        completion_tokens=int(as_number(usage.get("output_tokens")) or 0),
+        total_tokens=int(as_number(usage.get("total_tokens")) or 0),
+    )
