@@ -38,6 +38,7 @@ from threadmill_worker.views import (
     FileNamed,
     Gone,
     InDoubt,
+    Lost,
     MessageAdded,
     NothingFound,
     RunView,
@@ -203,7 +204,7 @@ class ModelServer:
                     self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
                 return Deleted()
             case Settle(Intent.CREATE_THREAD | Intent.UPLOAD):
-                return NothingFound()
+                return Lost()
             case _ if thread not in self.threads:
                 return Gone(f"No thread found with id '{thread}'.")
             case AddMessage(index):

@@ -40,6 +40,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.views import (
     AnswerRead,
+    Lost,
     NotDone,
     NothingFound,
     View,
@@ -173,7 +174,7 @@ LOOKS: dict[type[Action], list[View]] = {Look: [RUNNING, asks("a"), COMPLETED]}
 @pytest.mark.parametrize(
     ("phase", "settled", "tidying"),
     [
-        (CreateThread, [NothingFound()], "CreateThread Settle"),
+        (CreateThread, [Lost()], "CreateThread Settle"),
         (AddMessage, [NothingFound()], "AddMessage Settle Delete"),
         (StartRun, [NothingFound()], "StartRun Settle Delete"),
         (StartRun, [GONE], "StartRun Settle Delete"),

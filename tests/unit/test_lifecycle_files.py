@@ -25,6 +25,7 @@ from threadmill_worker.views import (
     AnswerRead,
     Downloaded,
     InDoubt,
+    Lost,
     NotDone,
     Refused,
     RunView,
@@ -80,7 +81,7 @@ def test_a_refused_upload_ends_the_job_before_a_thread_is_made() -> None:
 
 
 def test_an_upload_whose_reply_was_lost_is_counted_and_made_again() -> None:
-    story = play({Upload: [LOST, Uploaded("file-1")]}, wants=Wants(uploads=1))
+    story = play({Upload: [LOST, Uploaded("file-1")], Settle: [Lost()]}, wants=Wants(uploads=1))
     assert story.told.startswith("Upload Settle Upload CreateThread")
     assert story.progress.lost_files == 1
 

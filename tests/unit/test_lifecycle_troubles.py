@@ -32,6 +32,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.views import (
     Deleted,
+    Lost,
     MessageAdded,
     NotDone,
     NothingFound,
@@ -63,7 +64,7 @@ def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Act
 @pytest.mark.parametrize(
     ("call", "found", "landed"),
     [
-        (CreateThread, NothingFound(), ThreadCreated("thread")),
+        (CreateThread, Lost(), ThreadCreated("thread")),
         (AddMessage, NothingFound(), MessageAdded()),
         (StartRun, NothingFound(), QUEUED),
         (SubmitOutputs, asks("a"), QUEUED),

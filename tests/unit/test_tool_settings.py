@@ -76,7 +76,10 @@ def test_a_job_may_name_what_could_be_there(here):
     for name in ("weather", "files", "files__read"):
         settings.check_tool(name)
     for name in ("wether", "file", "files_read", "files-x"):
-        with pytest.raises(InvalidJob, match=r"\(known: weather, files\); add .* to \[tools\], or the MCP server"):
+        with pytest.raises(
+            InvalidJob,
+            match=r"\(known: file_search, code_interpreter, weather, files\); add .* to \[tools\], or the MCP server",
+        ):
             settings.check_tool(name)
 
 

@@ -51,7 +51,7 @@ from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
 from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.progress import Intent, Progress
+from threadmill_worker.progress import Intent, Leftover, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
@@ -98,6 +98,11 @@ class AssistantsDriver:
 
     async def close(self) -> None:
         await self._stream.close()
+
+    async def probe(self) -> View:
+        progress = Progress(deadline_at=0, messages=0)
+        view = await self.do(CreateThread(1), progress)  # some servers make no empty ones
+        return await self.do(Delete(Leftover("thread", view.id)), progress) if isinstance(view, ThreadCreated) else view
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         try:

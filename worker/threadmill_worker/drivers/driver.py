@@ -84,6 +84,10 @@ class Driver(Protocol):
         """HTTP calls made so far."""
         ...
 
+    async def probe(self) -> View:
+        """Finds out whether the server takes our key and speaks our format, and leaves nothing: Deleted if it does."""
+        ...
+
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         """Carries the action out once. Never raises for what the server or the network did: that is a Trouble.
 

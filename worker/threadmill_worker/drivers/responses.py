@@ -50,12 +50,13 @@ from threadmill_worker.drivers.responses_wire import (
     parse_response,
     steps_of,
 )
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.troubles import is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
     FileNamed,
+    Gone,
     InDoubt,
     Lost,
     MessageAdded,
@@ -93,6 +94,14 @@ class ResponsesDriver:
 
     async def close(self) -> None:
         pass
+
+    async def probe(self) -> View:
+        view = await self.do(Look("resp_none"), Progress(deadline_at=0, messages=0))
+        if not isinstance(view, Gone) or is_no_url(view.reason):
+            return (
+                Refused(Failure(kind=FailureKind.UNSUPPORTED, message=view.reason)) if isinstance(view, Gone) else view
+            )
+        return Deleted()  # it knows that there is none of this id
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         try:

@@ -10,7 +10,16 @@ import aiohttp
 import openai
 
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import AttachStore, Download, LookAtStore, Making, NameFile, ReadSteps, StartRun
+from threadmill_worker.actions import (
+    AttachStore,
+    CreateThread,
+    Download,
+    LookAtStore,
+    Making,
+    NameFile,
+    ReadSteps,
+    StartRun,
+)
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
 
@@ -35,6 +44,11 @@ _LONGEST_RETRY_AFTER_S = 300.0
 _LOCKED_RETRY_S = 2.0
 
 _TEXT_LIMIT = 500
+
+_OTHER_WIRE = (
+    "; this server does not speak the endpoint's API: check base_url, and whether kind should be "
+    '"responses" (OpenAI, Azure v1) or "assistants"'
+)
 
 #: No connection was had: no such host, refused, no handshake, or none in time.
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
@@ -69,8 +83,9 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if status in (408, 409) or status >= 500:
         return InDoubt(message, FailureKind.SERVER_ERROR)
     if status == 404:
-        if isinstance(action, Making):
-            return refused(FailureKind.UNSUPPORTED)
+        if isinstance(action, Making) or (isinstance(action, StartRun) and is_no_url(message)):
+            hint = _OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
+            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
         if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
             return refused(FailureKind.REJECTED)
         if isinstance(action, StartRun) and "assistant" in message.lower():
@@ -83,6 +98,11 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if code == "invalid_prompt":
         return refused(FailureKind.INVALID_PROMPT)
     return refused(FailureKind.REJECTED)
+
+
+def is_no_url(message: str) -> bool:
+    """Whether a 404 is for the URL itself, not for what it names."""
+    return "invalid url" in message.lower()
 
 
 def _text(error: openai.APIStatusError, secret: str | None) -> str:
