@@ -98,10 +98,10 @@ class Batches:
             batch.become("failed" if batch.errors else "in_progress", batch.created + edge_s)
         if batch.status == "in_progress":
             done_at = self._work(batch, now)
-            if now >= batch.expires:
-                self._finish(batch, "expired", batch.expires)
-            elif done_at is not None:
+            if done_at is not None:
                 batch.become("finalizing", done_at)
+            elif now >= batch.expires:
+                self._finish(batch, "expired", batch.expires)
         if batch.status == "finalizing" and now >= batch.moments["finalizing"] + edge_s:
             self._finish(batch, "completed", batch.moments["finalizing"] + edge_s)
         if batch.status == "cancelling" and now >= batch.moments["cancelling"] + edge_s:
@@ -136,6 +136,9 @@ class Batches:
         batch.become(status, at)
         expiry = batch.asked.output_expires_after
         lives_s = expiry.seconds if expiry else None
+        for line in batch.lines:
+            if line.response and not line.answer:
+                self._responses.drop(line.response)
         good = [answered(line) for line in batch.lines if line.succeeded]
         bad = [
             answered(line) if line.answer else unanswered(line, status) for line in batch.lines if not line.succeeded

@@ -87,12 +87,12 @@ class Responses:
             self.settle(response)
         return response
 
-    def delete(self, id: str) -> None:
-        response = self.get(id)
-        if response.ended is None:
+    def drop(self, response: Response) -> None:
+        """Whether or not it is still there."""
+        if response.id in self.active:
             self._stats.response_ended(response.asked.metadata, "deleted")
             self._release(response)
-        del self._responses[id]
+        self._responses.pop(response.id, None)
 
     def all(self) -> list[Response]:
         """Oldest first."""

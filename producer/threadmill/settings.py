@@ -187,7 +187,8 @@ class Settings(BaseSettings):
                 f"which endpoint? There are {', '.join(sorted(own))}: name one, or set default_endpoint"
             )
         raise SettingsError(
-            f"no endpoint is configured. Set DAVINCI_API_KEY, or write [endpoints.NAME] in {CONFIG_NAME}; "
+            "no endpoint is configured. Set DAVINCI_API_KEY or OPENAI_API_KEY, "
+            f"or write [endpoints.NAME] in {CONFIG_NAME}; "
             "to try things out without a server: --endpoint emulator --local"
         )
 

@@ -105,7 +105,7 @@ def test_one_model_and_some_requests(client: OpenAI):
     assert ended(client, batch(client))[0].errors.data[0].code == "empty_file"
 
 
-def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI):
+def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI, server: Running):
     made = batch(client, request("done", "hi"), request("stuck", "[[scenario=stuck]]hi"))
     while client.batches.retrieve(made.id).request_counts.completed == 0:
         time.sleep(0.01)
@@ -115,3 +115,4 @@ def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI):
     assert list(lines(client, done.output_file_id)) == ["done"]
     left = lines(client, done.error_file_id)["stuck"]
     assert (left["response"], left["error"]["code"]) == (None, "batch_cancelled")
+    assert [each.status for each in server.emulator.world.responses.all()] == ["completed"]

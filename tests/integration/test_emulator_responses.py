@@ -302,3 +302,14 @@ def test_statistics_count_what_is_alive(client: OpenAI, server: Running):
     assert stats["containers"]["ids"] == [response.output[0].container_id]
     assert stats["calls"]["responses.create"] == 2
     assert stats["completed_by"] == {"a": 1}
+
+
+def test_a_response_whose_reply_was_lost_is_there_all_the_same(client: OpenAI, server: Running):
+    plan = {"drop_after": 1, "only": "responses.create", "times": 1}
+    httpx.post(f"{server.url}/_faults", json=plan).raise_for_status()
+    with pytest.raises(openai.APIConnectionError):
+        client.responses.create(model="emulator-echo", input="hi", background=True)
+    stats = httpx.get(f"{server.url}/_stats?ids=1").json()
+    assert (stats["responses"]["created"], stats["faults"]) == (1, {"drop_after": 1})
+    (id,) = stats["responses"]["ids"]
+    assert ended(client, client.responses.retrieve(id)).output_text == "hi"

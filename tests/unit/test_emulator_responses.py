@@ -112,17 +112,27 @@ def test_a_response_whose_conversation_is_deleted_goes_on(rehearsal: Rehearsal):
 def test_a_deleted_response_unlocks_its_conversation(rehearsal: Rehearsal):
     conversation = rehearsal.world.responses.conversations.create([], {})
     response = rehearsal.create(conversation=conversation.id)
-    rehearsal.world.responses.delete(response.id)
+    rehearsal.world.responses.drop(response)
     assert rehearsal.create(conversation=conversation.id).read == []
 
 
-def test_a_batch_that_hangs_expires_after_a_day(rehearsal: Rehearsal):
-    body = {"custom_id": "a", "method": "POST", "url": "/v1/responses"}
-    requests = [body | {"body": {"model": "m", "input": "[[scenario=stuck]]hi"}}]
-    file = rehearsal.world.files.add("in.jsonl", "\n".join(map(json.dumps, requests)).encode(), "batch")
+def batch(rehearsal: Rehearsal, input: str, **more: Any) -> str:
+    body = {"model": "m", "input": input} | more
+    request = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": body}
+    file = rehearsal.world.files.add("in.jsonl", json.dumps(request).encode(), "batch")
     asked = {"input_file_id": file.id, "endpoint": "/v1/responses", "completion_window": "24h"}
-    batches = rehearsal.world.batches
-    id = batches.create(CreateBatch.model_validate(asked)).id
+    return rehearsal.world.batches.create(CreateBatch.model_validate(asked)).id
+
+
+def test_a_batch_that_nobody_looks_at_is_complete_all_the_same(rehearsal: Rehearsal):
+    id = batch(rehearsal, "hi")
+    rehearsal.now += 2 * DAY_S
+    done = rehearsal.world.batches.get(id)
+    assert (done.status, done.moments["completed"]) == ("completed", 1010.0)
+
+
+def test_a_batch_that_hangs_expires_after_a_day(rehearsal: Rehearsal):
+    id, batches = batch(rehearsal, "[[scenario=stuck]]hi", store=False), rehearsal.world.batches
     seen = []
     for rehearsal.now in (1000.0, 1001.0, 1000.0 + DAY_S - 1, 1000.0 + DAY_S):
         seen.append(batches.get(id).status)

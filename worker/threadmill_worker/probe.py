@@ -7,37 +7,32 @@ import sys
 from threadmill.errors import SettingsError
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
-from threadmill_worker.actions import CreateThread, Delete
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Live
-from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.toolset import Toolset
-from threadmill_worker.views import Refused, ThreadCreated
+from threadmill_worker.views import Deleted, Refused
 
 _REMEDIES = {
     FailureKind.UNAUTHORISED: "check the key",
-    FailureKind.UNSUPPORTED: "this server has no Assistants API; check base_url",
+    FailureKind.UNSUPPORTED: "check base_url and kind",
 }
 
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
-    """Makes a thread and deletes it."""
+    """Whether it does, and what was found."""
     ledger = Ledger(settings, "probe", send=lambda job_id: None)
     servers = Servers(settings, Toolset(), ledger, Live(ledger.publish))
     try:
         driver = servers.janitor(name)
     except NotServed as error:
         return False, str(error)
-    progress = Progress(deadline_at=0, messages=0)
-    view = await driver.do(CreateThread(1), progress)  # some servers make no empty ones
-    if isinstance(view, ThreadCreated):
-        await driver.do(Delete(Leftover("thread", view.id)), progress)
+    view = await driver.probe()
     await servers.close()
     base_url = settings.endpoints[name].base_url
     match view:
-        case ThreadCreated():
-            return True, f"{base_url} made and deleted a thread"
+        case Deleted():
+            return True, f"{base_url} takes the key and speaks the {settings.endpoints[name].wire} API"
         case Refused(failure):
             return False, f"{base_url} said {failure.message}; {_REMEDIES.get(failure.kind, 'see the server')}"
         case _:

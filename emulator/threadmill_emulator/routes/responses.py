@@ -55,7 +55,7 @@ async def cancel(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    call.world.responses.delete(call.id("response_id"))
+    call.world.responses.drop(call.world.responses.get(call.id("response_id")))
     return deleted(call.id("response_id"), "response")
 
 

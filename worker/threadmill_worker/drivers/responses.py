@@ -97,10 +97,10 @@ class ResponsesDriver:
 
     async def probe(self) -> View:
         view = await self.do(Look("resp_none"), Progress(deadline_at=0, messages=0))
-        if not isinstance(view, Gone) or is_no_url(view.reason):
-            return (
-                Refused(Failure(kind=FailureKind.UNSUPPORTED, message=view.reason)) if isinstance(view, Gone) else view
-            )
+        if not isinstance(view, Gone):
+            return view
+        if is_no_url(view.reason):
+            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=view.reason))
         return Deleted()  # it knows that there is none of this id
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:

@@ -1,4 +1,4 @@
-"""What we send to Responses servers: the body of POST /responses, for the first run of a job and for each round of tools."""
+"""What we send to Responses servers: the body of POST /responses, for a run and for each round of its tools."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Replies of Responses servers as views, in the shapes the rest of the worker knows. Tolerant, as compatible servers vary.
+"""Replies of Responses servers as views, in the shapes the rest of the worker knows. Tolerant, as servers vary.
 
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
