@@ -290,3 +290,15 @@ def test_a_successor_does_not_count_the_time_nobody_was_there_as_the_servers_tro
 def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
     progress = under_way()
     assert see(progress, Look("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
+
+
+def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_deleted_and_paid() -> None:
+    call = ToolCall("a", "weigh", "{}")
+    part = RunView("resp_1", "requires_action", (call,), usage=Usage(total_tokens=3), kind="response")
+    asked = see(JOB, StartRun(1), part)
+    answered = see(asked, CallTools((call,), START), OutputReady("a", "7"))
+    going_on = see(answered, SubmitOutputs("resp_1", {"a": "7"}), RunView("resp_2", "queued", kind="response"))
+    ended = see(going_on, Look("resp_2"), RunView("resp_2", "completed", usage=Usage(total_tokens=4), kind="response"))
+
+    assert (ended.runs, ended.rounds, ended.usage.total_tokens) == (1, 1, 7)
+    assert [each.id for each in ended.leftovers if each.kind == "response"] == ["resp_1", "resp_2"]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.policy import Policy
+from threadmill.result import Usage
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
@@ -155,14 +156,19 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
-    if run.usage is not None and (is_new or before is None or before.usage is None):
-        progress = replace(progress, usage=progress.usage + run.usage)
+    if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
+        progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
         progress, intent=None, locked_by=None, run=run, look_at=now + _interval(run, now - news_at, policy)
     )
     return progress if progress.outcome else judge(progress, run, policy, now)
+
+
+def _is_paid(run: RunView) -> bool:
+    """Whether nothing more is spent on it: it has ended, or goes on under another id."""
+    return run.status in ENDED or (run.kind is not None and bool(run.calls))
 
 
 def _journal(progress: Progress, done: OutputReady) -> Progress:
