@@ -79,6 +79,7 @@ def lose(progress: Progress) -> Progress:
         intent=None,
         lost_threads=progress.lost_threads + (progress.intent is Intent.CREATE_THREAD),
         lost_files=progress.lost_files + (progress.intent in (Intent.UPLOAD, Intent.CREATE_STORE)),
+        lost_runs=progress.lost_runs + (progress.intent in (Intent.START_RUN, Intent.SUBMIT_OUTPUTS)),
     )
 
 

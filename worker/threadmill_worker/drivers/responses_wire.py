@@ -81,8 +81,8 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
             places = {name: note.get(name) for name in ("start_index", "end_index")}
             return {"type": "file_path", "file_path": {"file_id": file_id}, **places}
         case "file_citation":
-            place = note.get("index")
-            places = {"start_index": place, "end_index": place}
+            place = int(as_number(note.get("index")) or 0)  # where it belongs: after the character before
+            places = {"start_index": place - 1, "end_index": place}
             return {"type": "file_citation", "file_citation": {"file_id": note.get("file_id")}, **places}
         case "file_path":
             return {"type": "file_path", "file_path": {"file_id": note.get("file_id")}}
