@@ -3,10 +3,8 @@
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any, assert_never
-from zoneinfo import ZoneInfo
 
 import openai
 import openai.resources.beta.threads  # the SDK would import it on first use, in the middle of a job
@@ -46,7 +44,7 @@ from threadmill_worker.drivers.assistants_wire import (
     store_of,
 )
 from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction
+from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
 from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Start
@@ -118,10 +116,10 @@ class AssistantsDriver:
         thread = progress.thread_id or ""
         match action:
             case Upload(index):
-                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._lives_on)
+                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._lives_on)
+                return await self._files.create_store(searched, lives_on=self._order.lives_on)
             case LookAtStore(store_id):
                 return await self._files.look_at_store(store_id)
             case LookAtThread():
@@ -139,7 +137,7 @@ class AssistantsDriver:
                 await self._api.ask(self._threads.messages.with_raw_response.create(thread, **body))
                 return MessageAdded()
             case StartRun(ordinal):
-                run_body = self._requests.run(ordinal, progress, self._time_note())
+                run_body = self._requests.run(ordinal, progress, time_note(self._endpoint))
                 return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
             case Look(run_id):
                 return await self._look(thread, run_id)
@@ -168,21 +166,11 @@ class AssistantsDriver:
             case _:
                 assert_never(action)
 
-    @property
-    def _lives_on(self) -> bool:
-        return self._order.job.keep_thread or self._order.job.thread is not None
-
-    def _time_note(self) -> str | None:
-        if self._endpoint.time_note is None:
-            return None
-        zone = ZoneInfo(self._endpoint.time_zone) if self._endpoint.time_zone else None
-        return datetime.now(zone).astimezone(zone).strftime(self._endpoint.time_note)
-
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> View:
         body = await self._requests.thread(messages, progress)
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
-        run_body = self._requests.run(run, progress, self._time_note())
+        run_body = self._requests.run(run, progress, time_note(self._endpoint))
         create_and_run: Any = self._threads.with_streaming_response.create_and_run
         reply = await self._begin(partial(create_and_run, thread=body, **run_body))
         thread_id = reply.body.get("thread_id")

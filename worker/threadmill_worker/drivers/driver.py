@@ -1,8 +1,11 @@
 """What the runner asks of a driver: carry an action out, and say what came of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
+from threadmill.endpoint import Endpoint
 from threadmill.job import PromptJob
 from threadmill.profile import Profile
 from threadmill_worker.actions import (
@@ -62,9 +65,22 @@ class Order:
     life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
 
     @property
+    def lives_on(self) -> bool:
+        """Whether what is made for it stays with a thread that does."""
+        return self.job.keep_thread or self.job.thread is not None
+
+    @property
     def mark(self) -> str:
         """By which what is made for the job is known."""
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
+
+
+def time_note(endpoint: Endpoint) -> str | None:
+    """What the endpoint's settings have each run told of the time."""
+    if endpoint.time_note is None:
+        return None
+    zone = ZoneInfo(endpoint.time_zone) if endpoint.time_zone else None
+    return datetime.now(zone).astimezone(zone).strftime(endpoint.time_note)
 
 
 def misfit_note(progress: Progress) -> str | None:

@@ -6,9 +6,7 @@ the server's own retention.
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, assert_never
-from zoneinfo import ZoneInfo
 
 import openai
 import openai.resources.responses  # the SDK would import it on first use, in the middle of a job
@@ -39,7 +37,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
 from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction
+from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_requests import Requests
@@ -116,10 +114,10 @@ class ResponsesDriver:
     async def _do(self, action: RemoteAction, progress: Progress) -> View:
         match action:
             case Upload(index):
-                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._lives_on)
+                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._lives_on)
+                return await self._files.create_store(searched, lives_on=self._order.lives_on)
             case LookAtStore(store_id):
                 return await self._files.look_at_store(store_id)
             case LookAtThread():  # a conversation has no vector store: each response names those it searches
@@ -131,13 +129,13 @@ class ResponsesDriver:
             case AddMessage():  # all go with the run
                 return MessageAdded()
             case StartRun(ordinal):
-                return await self._create(await self._requests.first(ordinal, progress, self._time_note()))
+                return await self._create(await self._requests.first(ordinal, progress, time_note(self._endpoint)))
             case Look(run_id):
                 return parse_response(await self._retrieve(run_id))
             case Settle(intent):
                 return await self._settle(intent)
             case SubmitOutputs(run_id, outputs):
-                return await self._create(self._requests.round(progress, outputs, run_id, self._time_note()))
+                return await self._create(self._requests.round(progress, outputs, run_id, time_note(self._endpoint)))
             case CancelRun(run_id):
                 return await self._cancel(run_id)
             case Unlock():  # whose response it is that locks a conversation is not told
@@ -160,16 +158,6 @@ class ResponsesDriver:
                 return Deleted()
             case _:
                 assert_never(action)
-
-    @property
-    def _lives_on(self) -> bool:
-        return self._order.job.keep_thread or self._order.job.thread is not None
-
-    def _time_note(self) -> str | None:
-        if self._endpoint.time_note is None:
-            return None
-        zone = ZoneInfo(self._endpoint.time_zone) if self._endpoint.time_zone else None
-        return datetime.now(zone).astimezone(zone).strftime(self._endpoint.time_note)
 
     async def _create_conversation(self, messages: int) -> View:
         """Only for one that is to live on: other jobs need none."""
