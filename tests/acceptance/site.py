@@ -69,7 +69,10 @@ class Child(Process):
 
 
 class Site:
-    """One Redis with its append-only file on, one emulator, any number of workers. `fields`: of the settings."""
+    """One Redis with its append-only file on, one emulator, any number of workers.
+
+    `fields`: of the settings; `endpoint` among them has those of the endpoint.
+    """
 
     def __init__(self, folder: Path, fields: Mapping[str, Any]) -> None:
         self._folder = folder
@@ -78,13 +81,13 @@ class Site:
         self.start_redis()
         self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet"])
         self.emulator_url = until(lambda: LISTENING.search(self.emulator.log()), "the emulator listens")[1]
-        endpoint = {"kind": "emulator", "base_url": f"{self.emulator_url}/api/assts/v1"}
+        endpoint = {"kind": "emulator", "base_url": f"{self.emulator_url}/api/assts/v1", **fields.get("endpoint", {})}
         self.settings = Settings.model_validate(
             {
                 "redis_url": self.redis_url,
                 "default_endpoint": "emulator",
                 "endpoints": {"emulator": endpoint},
-                **fields,
+                **{name: value for name, value in fields.items() if name != "endpoint"},
             }
         )
         self.keys = Keys(self.settings.key_prefix)
@@ -177,6 +180,11 @@ class Site:
     def threads(self) -> int:
         """How many are alive on the server."""
         return self.stats()["threads"]["alive"]
+
+    def alive(self) -> int:
+        """How many threads, conversations and responses are."""
+        stats = self.stats()
+        return sum(stats[kind]["alive"] for kind in ("threads", "conversations", "responses"))
 
     def faults(self, **plan: Any) -> None:
         httpx.post(f"{self.emulator_url}/_faults", json=plan, timeout=PATIENCE_S).raise_for_status()

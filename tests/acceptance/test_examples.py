@@ -14,6 +14,8 @@ pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90
 
+SETTINGS = {"THREADMILL_CONFIG": "examples/threadmill.toml", "PYTHONPATH": "examples"}
+
 #: What each must print, among other things.
 SAYS = {
     "image_question": ["What would you change about it?", "Images: image/png, 1,139 bytes, 240 x 160 pixels"],
@@ -26,13 +28,28 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("name", SAYS)
-def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, tmp_path, cli_command):
+#: The same programs on a server that speaks the Responses API. It has no plugin API.
+RESPONSES = {
+    "THREADMILL_ENDPOINTS__EMULATOR__WIRE": "responses",
+    "THREADMILL_ENDPOINTS__EMULATOR__MODEL": "emulator-auto",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [
+        (name, wire)
+        for wire in ("assistants", "responses")
+        for name in SAYS
+        if (name, wire) != ("search_plugin", "responses")
+    ],
+)
+def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tmp_path, cli_command):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     said = subprocess.run(
         cli_command("local", "--endpoint", "emulator", "--", sys.executable, f"examples/{name}.py"),
         cwd=tmp_path,
-        env={**os.environ, "THREADMILL_CONFIG": "examples/threadmill.toml", "PYTHONPATH": "examples"},
+        env={**os.environ, **SETTINGS, **(RESPONSES if wire == "responses" else {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -43,6 +60,7 @@ def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, tmp_path
         assert words in said.stdout
     emulator = (tmp_path / ".threadmill" / "emulator.log").read_text()
     assert re.search(r"stopped: \d+ runs, 0 threads left behind", emulator)
+    assert "responses" not in emulator or "responses, 0 left behind" in emulator
 
 
 def test_every_example_is_on_their_page_and_is_tried_here():

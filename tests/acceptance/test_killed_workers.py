@@ -14,6 +14,8 @@ pytestmark = [
     pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50),
 ]
 
+RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None}
+
 KILL_EVERY_S = 3.0
 
 
@@ -40,20 +42,21 @@ def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tu
     return jobs, [later[0] for later in again if later]
 
 
-def check(site: Site, jobs: dict[str, str], idle: list[float], tell) -> None:
+def check(site: Site, jobs: dict[str, str], idle: list[float], tell, *, once: bool = True) -> None:
     records = site.records(jobs)
     assert [record.state for record in records] == [JobState.SUCCEEDED] * len(jobs)
     for record in records:
         assert record.result.text == jobs[record.id].partition("\n")[2], "each has its own answer"
-    assert site.completed_runs() == dict.fromkeys(jobs, 1), "exactly one run of each came to its end"
-    lost = sum(record.result.lost_threads for record in records)
-    until(lambda: site.threads() <= lost, f"no more than the {lost} lost threads are alive")
+    if once:
+        assert site.completed_runs() == dict.fromkeys(jobs, 1), "exactly one run of each came to its end"
+    lost = sum(record.result.lost_threads + record.result.lost_runs for record in records)
+    until(lambda: site.alive() <= lost, f"no more than the {lost} lost threads or responses are alive")
 
     attempts = [record.attempts for record in records]
     tell(
         f"{len(jobs)} jobs, {len(jobs)} results, {sum(site.completed_runs().values())} completed runs; "
         f"{sum(attempts) - len(jobs)} attempts cut off by kills, at most {max(attempts)} for one job; "
-        f"{site.threads()} threads alive, {lost} counted as lost"
+        f"{site.alive()} threads or responses alive, {lost} counted as lost"
     )
     tell(f"{len(idle)} jobs of killed workers ran again after {sorted(idle)[len(idle) // 2]:.1f} s (median), "
          f"{max(idle):.1f} s (worst)")  # fmt: skip
@@ -71,4 +74,14 @@ def test_the_same_on_a_server_that_fails(site, tell):
     jobs, idle = kill_workers(site, workers=3, kills=3, jobs_per_kill=50)
 
     check(site, jobs, idle, tell)
+    tell(f"faults: {site.stats()['faults']}")
+
+
+@pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50, endpoint=RESPONSES)
+def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
+    """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""
+    site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
+    jobs, idle = kill_workers(site, workers=3, kills=3, jobs_per_kill=50)
+
+    check(site, jobs, idle, tell, once=False)
     tell(f"faults: {site.stats()['faults']}")
