@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
+from threadmill.profile import Profile
 from threadmill_emulator.replies import PNG
 
 pytestmark = pytest.mark.integration
@@ -184,3 +185,20 @@ async def test_a_server_of_the_other_wire_says_what_to_set(worker, settings):
     else:
         assert result.failure.kind is FailureKind.UNSUPPORTED
         assert 'kind should be "responses"' in result.failure.message
+
+
+@pytest.mark.endpoint(model=None)
+@pytest.mark.parametrize("settings", ["responses"], indirect=True)
+async def test_a_profile_of_the_settings_stands_for_an_assistant_where_there_are_none(worker, settings, emulator):
+    fields = {"model": "emulator-echo", "instructions": "Be brief.", "temperature": 0.5, "tools": ["code_interpreter"]}
+    object.__setattr__(settings, "profiles", {"brief": Profile.model_validate(fields)})
+    result = await worker.run("Well?", profile="brief")
+
+    assert result.text == "Well?"
+    [sent] = emulator.sent("POST", "/responses")
+    assert (sent.json["model"], sent.json["instructions"], sent.json["temperature"]) == (
+        "emulator-echo",
+        "Be brief.",
+        0.5,
+    )
+    assert sent.json["tools"] == [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": []}}]

@@ -65,21 +65,32 @@ class Requests:
         return {name: value for name, value in fields.items() if value is not None}
 
     def _tools(self, progress: Progress) -> list[dict[str, Any]] | None:
-        """Function tools are flat here, and the server's own say which files they work on."""
+        """Function tools are flat here, and the server's own say what they work on."""
         if self._order.tools is None:
             return None
-        files = {tool: self._order.materials.files_for(tool, progress.uploaded) for tool in ("code_interpreter",)}
         tools = []
         for tool in self._order.tools:
             if tool.get("type") == "function" and isinstance(tool.get("function"), dict):
                 tools.append({"strict": False, **_flat(tool, "function")})
-            elif tool == {"type": "file_search"} and progress.store is not None:
-                tools.append({**tool, "vector_store_ids": [progress.store.id]})
+            elif tool == {"type": "file_search"}:
+                stores = [progress.store.id] if progress.store is not None else []
+                tools.append(
+                    {**tool, "vector_store_ids": [*stores, *self._resources(tool["type"], "vector_store_ids")]}
+                )
             elif tool == {"type": "code_interpreter"}:
-                tools.append({**tool, "container": {"type": "auto", "file_ids": list(files["code_interpreter"])}})
+                files = self._order.materials.files_for(tool["type"], progress.uploaded)
+                given = self._resources(tool["type"], "file_ids")
+                tools.append({**tool, "container": {"type": "auto", "file_ids": [*files, *given]}})
             else:
                 tools.append(tool)
         return tools
+
+    def _resources(self, tool: str, what: str) -> list[str]:
+        """What the profile's tool works on."""
+        resources = self._order.profile and self._order.profile.tool_resources
+        of_tool = (resources or {}).get(tool)
+        ids = of_tool.get(what) if isinstance(of_tool, dict) else None
+        return [str(each) for each in ids] if isinstance(ids, list) else []
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
         if isinstance(message.content, str):
