@@ -258,7 +258,7 @@ async def test_a_job_that_names_a_tool_its_server_lacks_fails(worker, emulator):
 
 @with_server
 def test_what_no_setting_knows_is_refused_before_it_is_enqueued(client):
-    with pytest.raises(InvalidJob, match=r"there is no tool 'other' \(known: demo\)"):
+    with pytest.raises(InvalidJob, match=r"there is no tool 'other' \(known: file_search, code_interpreter, demo\)"):
         client.check({"prompt": "Well?", "tools": ["other"]})
 
 
