@@ -72,7 +72,10 @@ def test_a_batch_name_makes_no_other_content(client):
         ({"prompt": " \n"}, "`prompt`: is blank"),
         ({"prompt": "x" * 256_001}, "`prompt`"),
         ({}, "needs `prompt`, `messages` or `images`"),
-        ({"prompt": "Well?", "tools": ["weather"]}, "there is no tool 'weather' (known: file_search, code_interpreter)"),
+        (
+            {"prompt": "Well?", "tools": ["weather"]},
+            "there is no tool 'weather' (known: file_search, code_interpreter)",
+        ),
         ({"prompt": "Well?", "timeout_s": 0}, "`timeout_s`"),
         ({"prompt": "Well?", "deadline_at": datetime(2030, 1, 1)}, "`deadline_at`"),
         ({"messages": [{"role": "system", "content": "x"}]}, "`messages.0.role`"),
