@@ -10,7 +10,7 @@ import pytest
 from threadmill import JobState
 from threadmill_emulator.replies import PNG
 
-pytestmark = [pytest.mark.integration, pytest.mark.settings(concurrency=100), pytest.mark.emulated(run_s=0.6)]
+pytestmark = [pytest.mark.integration, pytest.mark.settings(concurrency=100)]
 
 JOBS = 100
 GOOD = ("plot", "citations", "code_interpreter", "parallel_tools", "tools", "emulator")
@@ -20,7 +20,9 @@ BAD = ("failed", "invalid_prompt", "expired", "incomplete", "quota", "cancelled"
 def fields_of(number: int, folder: Path) -> dict[str, Any]:
     """Every second job fails by its scenario or is cancelled by the test; every third brings files."""
     fails = number % 4 == 1
-    fields: dict[str, Any] = {"prompt": f"[[scenario={(BAD if fails else GOOD)[number % 6]}]]Question {number}"}
+    run_s = 5 if number % 8 == 3 else 0.6  # one is sure to be there still when it is cancelled
+    marker = f"[[scenario={(BAD if fails else GOOD)[number % 6]} run_s={run_s}]]"
+    fields: dict[str, Any] = {"prompt": f"{marker}Question {number}"}
     if number % 3 == 0:
         fields["files"] = [str(folder / "a.txt"), {"path": str(folder / "b.csv"), "tools": ["code_interpreter"]}]
     if number % 5 == 0:
