@@ -131,6 +131,7 @@ class Batches:
             line.answer = (200, response_object(line.response, line.response.asked.include or ()))
         elif line.response.ended is not None:
             line.answer = failure(line.response)
+            self._responses.drop(line.response)  # its id is told to nobody
 
     def _finish(self, batch: Batch, status: str, at: float) -> None:
         batch.become(status, at)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
 from threadmill.policy import Policy
 
@@ -71,6 +71,8 @@ class Endpoint(Policy):
     run_id_filter: bool = True  #: lists a run's own messages
     time_note: str | None = None  #: strftime text added to each run's additional instructions
     time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: of it; default: the worker's
+    lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are gathered for one remote batch
+    lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: that one remote batch holds at most
     connect_timeout_s: PositiveFloat = 5
     request_timeout_s: PositiveFloat = 30  #: for one reply of the server
     max_connections: PositiveInt = 100  #: per worker process

@@ -7,7 +7,7 @@ is older than the producer ignores fields it does not know (`PromptJob.read`).
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -60,6 +60,7 @@ class PromptJob(Border):
     parallel_tool_calls: bool | None = None
     include_steps: bool = False  #: bring what the run did, code and its logs for one, in the result's `steps`
     stream: bool = False  #: have text come as it is written, for `threadmill follow`
+    lane: Literal["batch"] | None = None  #: through the provider's Batch API: at half the price, within a day
     metadata: Metadata = Field(default={})
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 1800
@@ -77,6 +78,14 @@ class PromptJob(Border):
     def _has_input(self) -> Self:
         if not self.conversation:
             raise ValueError("a job needs `prompt`, `messages` or `images`")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_lane(self) -> Self:
+        if self.lane is not None:
+            for name in ("tools", "files", "thread", "keep_thread", "stream"):
+                if getattr(self, name):
+                    raise ValueError(f"the batch lane takes single questions: leave out `{name}`, or `lane`")
         return self
 
     @classmethod

@@ -1,4 +1,5 @@
-"""The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py.
+"""The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py,
+lane_scripts.py.
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
@@ -16,6 +17,10 @@ PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one no
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
 PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
 PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
+PREFIX:lanes           set     ENDPOINT/MODEL of which jobs wait for a remote batch
+PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
+PREFIX:remote_batches  hash    remote batches under way as JSON, by name
+PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, the worker that sees to it now
 PREFIX:workers         hash    what each live worker can do, as JSON
 """
 
@@ -63,6 +68,20 @@ class Keys:
     @property
     def assistants(self) -> str:
         return f"{self.prefix}:assistants"
+
+    @property
+    def lanes(self) -> str:
+        return f"{self.prefix}:lanes"
+
+    @property
+    def remote_batches(self) -> str:
+        return f"{self.prefix}:remote_batches"
+
+    def remote_batch(self, name: str) -> str:
+        return f"{self.prefix}:remote_batch:{name}"
+
+    def remote_batch_held(self, name: str) -> str:
+        return f"{self.prefix}:remote_batch:{name}:held"
 
     @property
     def leftovers(self) -> str:

@@ -24,6 +24,7 @@ class JobRecord(BaseModel):
     finished_at: datetime | None = None
     owner: str | None = None  #: the worker that holds the lease
     cancel_requested: bool = False
+    parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
     progress: str | None = None  #: the worker's saved place, its own JSON
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
@@ -90,6 +91,19 @@ class KeptThread(BaseModel):
         """What is to be deleted of it: the thread, and its things."""
         things = [("thread", self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
+
+
+class RemoteBatch(BaseModel):
+    """Jobs that the provider works through together, at a lower price: how far that is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str  #: ours
+    endpoint: str
+    made_at: datetime
+    sending: bool = False  #: a call that makes something of it was begun: look for that thing before it is repeated
+    file_id: str | None = None  #: its requests, once uploaded
+    batch_id: str | None = None  #: the provider's name of it, once it is there
 
 
 class Applied(BaseModel):

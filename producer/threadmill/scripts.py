@@ -66,10 +66,11 @@ local function first(turn)
   end
 end
 
+-- For its turn on a thread, or in the batch lane (lane_scripts.py).
 local function waits(id)
-  local turn = redis.call('HGET', key('job', id), 'turn')
+  local turn, parked = unpack(redis.call('HMGET', key('job', id), 'turn', 'parked'))
   local head = turn and first(turn)
-  return head and head ~= id
+  return parked or (head and head ~= id)
 end
 """
 
@@ -102,7 +103,7 @@ return {id, 'queued', digest, '1'}
 )
 
 #: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]; a job that waits for
-#: its turn stays queued: the end of the job before it sends it again
+#: its turn, or in the batch lane, stays queued: what it waits for sends it again
 CLAIM = (
     PRELUDE
     + """
@@ -224,7 +225,7 @@ if is_terminal(from) then return reply(from) end
 if owner == '' and from ~= 'queued' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
-redis.call('HDEL', record, 'progress', 'cancel_requested')
+redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked')
 drop_lease(id)
 move(id, from, to)
 redis.call('EXPIRE', record, ttl)
@@ -294,7 +295,7 @@ return rescued
 """
 )
 
-#: seconds -> ids queued for longer than that, but for those that wait for their turn
+#: seconds -> ids queued for longer than that, but for those that wait for something else than a worker
 LONG_QUEUED = (
     PRELUDE
     + """

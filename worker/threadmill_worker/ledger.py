@@ -97,6 +97,11 @@ class Ledger:
         self._take_leftover = self._redis.register_script(remote_scripts.TAKE_LEFTOVER)
         self._postpone_leftover = self._redis.register_script(remote_scripts.POSTPONE_LEFTOVER)
 
+    @property
+    def redis(self) -> redis.asyncio.Redis:
+        """Our connections, for other verbs on the same records."""
+        return self._redis
+
     async def create(self, job_id: str, job: PromptJob) -> None:
         """Makes the record of a job that came inside a message; does nothing if it is there."""
         await self._step(self._create, *keys.create_args(job_id, job, self._endpoint(job)))

@@ -17,8 +17,10 @@ from threadmill.record import JobRecord, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import toolset
+from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
+from threadmill_worker.parking import Parking
 from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt
 from threadmill_worker.servers import NotServed, Servers
@@ -46,10 +48,12 @@ class WorkerProcess:
         self._ledger = Ledger(settings, self.name, send)
         self._live = Live(self._ledger.publish)
         self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
+        self._parking = Parking(settings, self.name, self._ledger.redis)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
         self._sweep = Sweep(settings, self._ledger, self._servers, send)
+        self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
         log.info("worker started", worker=self.name, endpoints=self._servers.ready, concurrency=settings.concurrency)
@@ -57,6 +61,7 @@ class WorkerProcess:
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.tidy), name="tidying"),
+            asyncio.create_task(self._repeat(settings.sweep_s, self._lane.once), name="batch lane"),
             asyncio.create_task(self._repeat(WATCH_S, self._watch), name="watch"),
             asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
         ]
@@ -96,7 +101,7 @@ class WorkerProcess:
         except asyncio.CancelledError:
             await self._hand_back(job_id)
             return None
-        return result.model_dump(mode="json")
+        return result.model_dump(mode="json") if result else None
 
     async def close(self) -> None:
         """Hands every job back as it stands and lets go of all connections."""
@@ -108,7 +113,7 @@ class WorkerProcess:
         await self._servers.close()
         await self._ledger.close()
 
-    async def _see_through(self, record: JobRecord) -> JobResult:
+    async def _see_through(self, record: JobRecord) -> JobResult | None:
         task = asyncio.create_task(self._attempt(record), name=record.id)
         self._tasks[record.id] = task
         try:
@@ -117,11 +122,16 @@ class WorkerProcess:
             del self._tasks[record.id]
             self._attempts.pop(record.id, None)
 
-    async def _attempt(self, record: JobRecord) -> JobResult:
+    async def _attempt(self, record: JobRecord) -> JobResult | None:
+        """None: it waits in the batch lane now, which a job with a place of its own has behind it."""
         try:
             server = await self._servers.serve(record)
         except NotServed as error:
             return await self._ledger.fail(record, error.failure)
+        if server.lane is not None and record.progress is None:
+            await server.feed.close()
+            await self._parking.park(record.id, server.lane)
+            return None
         self._attempts[record.id] = attempt = Attempt(record, server, self._ledger)
         return await attempt.see_through()
 

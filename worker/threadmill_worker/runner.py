@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -61,6 +62,8 @@ class Server:
     wants: Wants
     materials: Materials
     feed: Feed = field(default_factory=Feed)
+    lane: str | None = None  #: where the job may wait for a remote batch; None: it runs the ordinary way
+    request: Callable[[Progress], Awaitable[dict[str, Any]]] | None = None  #: its run, as a line of that batch
 
 
 class Attempt:

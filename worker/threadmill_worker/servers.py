@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
@@ -16,6 +17,7 @@ from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
+from threadmill_worker.drivers.remote_batches import RemoteBatches
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.ledger import Ledger
@@ -87,17 +89,23 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        driver: Driver
+        wants = wants_of(job, endpoint, materials)
         if endpoint.wire == "responses":
             profile = self._profile(job)
             model = job.model or (profile and profile.model) or endpoint.model
-            driver = ResponsesDriver(client, endpoint, replace(order, model=model, profile=profile), self._exchange)
-        else:
-            order = replace(order, assistant=await self._assistant(job, name, endpoint))
-            stream = EventStream(feed, endpoint, api_key(endpoint), room if job.stream and endpoint.streaming else None)
-            driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
-        wants = wants_of(job, endpoint, materials)
+            speaker = ResponsesDriver(client, endpoint, replace(order, model=model, profile=profile), self._exchange)
+            server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
+            fits = job.lane == "batch" and not (tools or wants.uploads) and not _is_due_within_a_day(job)
+            return replace(server, lane=f"{name}/{model}", request=speaker.request) if fits else server
+        order = replace(order, assistant=await self._assistant(job, name, endpoint))
+        stream = EventStream(feed, endpoint, api_key(endpoint), room if job.stream and endpoint.streaming else None)
+        driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
+
+    def batches(self, name: str) -> RemoteBatches:
+        """The Batch API of an endpoint whose key we have."""
+        endpoint, client, *_ = self._opened(name)
+        return RemoteBatches(client, endpoint)
 
     def _tools_of(self, job: PromptJob, endpoint: Endpoint) -> Sequence[str | dict[str, Any]] | None:
         """None: the remote assistant's own."""
@@ -150,6 +158,11 @@ def _with_those_of_files(
     if tools is None:
         return None
     return [*tools, *(tool for file in job.files for tool in file.tools)]
+
+
+def _is_due_within_a_day(job: PromptJob) -> bool:
+    """A remote batch may take that long."""
+    return job.deadline_at is not None and job.deadline_at < datetime.now(UTC) + timedelta(days=1)
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:

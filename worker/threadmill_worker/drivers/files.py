@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import openai
+from openai.types.file_create_params import ExpiresAfter
 
 from threadmill.result import Artifact, Failure, FailureKind
 from threadmill_worker.artifacts import ArtifactStore, NotStored
@@ -24,6 +25,11 @@ _EXPIRES_DAYS = 2
 _LISTED = 100
 
 _UPLOADS_AT_ONCE = 4
+
+
+def expiry() -> ExpiresAfter:
+    """Of an upload."""
+    return {"anchor": "created_at", "seconds": _EXPIRES_S}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Files:
                 self._api.client.files.with_raw_response.create(
                     file=(material.name, content, material.media_type),
                     purpose=material.purpose,
-                    expires_after={"anchor": "created_at", "seconds": _EXPIRES_S} if expires else openai.omit,
+                    expires_after=expiry() if expires else openai.omit,
                 )
             )
         return Uploaded(parse_id(reply.body))

@@ -1,0 +1,64 @@
+"""Every step on the jobs of the batch lane, which wait without a worker while the provider works through many at once.
+
+A parked job stays `queued`, so that whoever enqueued it can cancel it as any other. Its field `parked` says where it
+waits: the name of its remote batch, or '-' before there is one. Atomic and repeatable as the steps of scripts.py are.
+"""
+
+from threadmill.scripts import PRELUDE
+
+#: id, owner, lane -> 1, or 0 if the lease went to another worker; like a job handed back, it spends no attempt
+PARK = (
+    PRELUDE
+    + """
+local id, lane = ARGV[2], ARGV[4]
+if not owned(id, ARGV[3]) then return 0 end
+redis.call('HINCRBY', key('job', id), 'attempts', -1)
+redis.call('HSET', key('job', id), 'parked', '-')
+redis.call('HDEL', key('job', id), 'started_at')
+drop_lease(id)
+move(id, 'running', 'queued')
+redis.call('SADD', key('lanes'), lane)
+redis.call('ZADD', key('lane', lane), stamp, id)
+return 1
+"""
+)
+
+#: lane, most, seconds, name, remote batch JSON -> how many jobs went in: all up to `most`, once there are as many or
+#: the first has waited so long
+PACK = (
+    PRELUDE
+    + """
+local lane, most, name = key('lane', ARGV[2]), tonumber(ARGV[3]), ARGV[5]
+local first = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
+if not first[1] then
+  redis.call('SREM', key('lanes'), ARGV[2])
+  return 0
+end
+if redis.call('ZCARD', lane) < most and tonumber(first[2]) + tonumber(ARGV[4]) > now then return 0 end
+local packed = 0
+for _, id in ipairs(redis.call('ZRANGE', lane, 0, most - 1)) do
+  redis.call('ZREM', lane, id)
+  if redis.call('HGET', key('job', id), 'parked') == '-' then
+    redis.call('HSET', key('job', id), 'parked', name)
+    redis.call('SADD', key('remote_batch', name), id)
+    packed = packed + 1
+  end
+end
+if packed > 0 then redis.call('HSET', key('remote_batches'), name, ARGV[6]) end
+return packed
+"""
+)
+
+#: id, name, progress JSON -> 1, or 0 if the job does not wait in that remote batch: it has ended, or goes on already
+UNPARK = (
+    PRELUDE
+    + """
+local id = ARGV[2]
+redis.call('SREM', key('remote_batch', ARGV[3]), id)
+if redis.call('HGET', key('job', id), 'parked') ~= ARGV[3] then return 0 end
+redis.call('HDEL', key('job', id), 'parked')
+redis.call('HSET', key('job', id), 'progress', ARGV[4])
+redis.call('ZADD', key('jobs', 'queued'), stamp, id)
+return 1
+"""
+)

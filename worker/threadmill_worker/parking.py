@@ -1,0 +1,98 @@
+"""The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+from threadmill import keys, lane_scripts
+from threadmill.endpoint import Endpoint
+from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.settings import Settings
+from threadmill_worker.ledger import LeaseLost
+from threadmill_worker.progress import Progress
+from threadmill_worker.retry import while_redis_is_away
+
+
+class Parking:
+    """Every step bears repetition. `owner`: the name this process claims jobs under."""
+
+    def __init__(self, settings: Settings, owner: str, redis: Redis) -> None:
+        self._settings = settings
+        self._owner = owner
+        self._redis = redis
+        self._keys = keys.Keys(settings.key_prefix)
+        self._park = redis.register_script(lane_scripts.PARK)
+        self._pack = redis.register_script(lane_scripts.PACK)
+        self._unpark = redis.register_script(lane_scripts.UNPARK)
+
+    async def park(self, job_id: str, lane: str) -> None:
+        """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
+        if not await self._step(self._park, job_id, self._owner, lane):
+            raise LeaseLost(job_id)
+
+    async def lanes(self) -> list[str]:
+        """Those in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
+        return sorted(cast(set[str], await self._redis.smembers(self._keys.lanes)))
+
+    async def pack(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
+        """Puts waiting jobs in a remote batch to be, once there are enough or one has waited long enough."""
+        entry = batch.model_dump_json()
+        return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
+
+    async def remote_batches(self) -> list[RemoteBatch]:
+        entries = cast(list[str], await self._redis.hvals(self._keys.remote_batches))
+        return [RemoteBatch.model_validate_json(entry) for entry in entries]
+
+    async def hold(self, name: str, for_s: float) -> RemoteBatch | None:
+        """The remote batch as it stands, ours to see to for so long; None if another worker does, or it is done."""
+        if not await self._redis.set(self._keys.remote_batch_held(name), self._owner, nx=True, px=int(for_s * 1000)):
+            return None
+        return await self.get(name)
+
+    async def get(self, name: str) -> RemoteBatch | None:
+        """The remote batch as it stands; None if it is over."""
+        entry = cast(str | None, await self._redis.hget(self._keys.remote_batches, name))
+        return RemoteBatch.model_validate_json(entry) if entry else None
+
+    async def let_go(self, name: str) -> None:
+        await self._redis.delete(self._keys.remote_batch_held(name))
+
+    async def save(self, batch: RemoteBatch) -> RemoteBatch:
+        await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
+        return batch
+
+    async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
+        """Its jobs that still wait."""
+        ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(self._keys.record(job_id))
+            found = zip(ids, await pipe.execute(), strict=True)
+        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked") == batch.name]
+
+    async def unpark(self, job_id: str, batch: RemoteBatch, progress: Progress) -> bool:
+        """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
+        return bool(await self._step(self._unpark, job_id, batch.name, progress.to_json()))
+
+    async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
+        """It is over; what is left of it on the server is to be deleted."""
+        async with self._redis.pipeline() as pipe:
+            for leftover in leftovers:
+                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): time.time()})
+            pipe.hdel(self._keys.remote_batches, batch.name)
+            pipe.delete(self._keys.remote_batch(batch.name))
+            await pipe.execute()
+
+    async def _step(self, script: AsyncScript, *args: Any) -> Any:
+        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
+            with attempt:
+                return await script(args=[self._settings.key_prefix, *args])
+        raise AssertionError("tenacity ends by returning or raising")
+
+
+def new_batch(name: str, endpoint: str) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=endpoint, made_at=datetime.now(UTC))
