@@ -104,6 +104,8 @@ class Client:
         endpoint = self.settings.endpoints[name]
         if endpoint.wire == "responses":
             self._check_model(name, job)
+        elif job.lane is not None:
+            raise InvalidJob(f"endpoint {name!r} has no batch lane, which is the Responses API's: leave `lane` out")
         elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):

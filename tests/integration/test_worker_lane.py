@@ -110,9 +110,7 @@ async def test_a_lost_reply_makes_no_second_batch(worker, emulator):
     assert (len(asked(emulator, "/files")), len(asked(emulator, "/batches"))) == (1, 1)
 
 
-async def test_a_successor_goes_on_with_the_batch_of_a_worker_that_died(worker, worker_of, emulator, until, monkeypatch):
-    worker, worker_of, emulator, until, monkeypatch
-):
+async def test_a_successor_goes_on_with_the_batch_of_a_dead_worker(worker, worker_of, emulator, until, monkeypatch):
     monkeypatch.setattr(lane, "HELD_S", 0.5)
     jobs = [worker.create(lane="batch") for _ in range(3)]
     for job_id in jobs:
@@ -155,6 +153,12 @@ async def test_a_cancelled_job_that_is_sent_again_waits_anew(worker):
 async def test_what_the_lane_cannot_do_is_refused(worker, field):
     with pytest.raises(InvalidJob, match="the batch lane takes single questions: leave out"):
         worker.create(lane="batch", **field)
+
+
+@pytest.mark.endpoint(wire="assistants", assistant="asst_emulator")
+async def test_an_assistants_server_has_no_lane(worker):
+    with pytest.raises(InvalidJob, match="endpoint 'emulator' has no batch lane"):
+        worker.create(lane="batch")
 
 
 async def test_its_requests_are_what_an_ordinary_job_asks(worker, emulator):

@@ -25,6 +25,7 @@ from threadmill.cli.options import (
     Files,
     Images,
     JsonSchema,
+    Lane,
     Profile,
     Tools,
     files_for,
@@ -69,6 +70,7 @@ def batch(
     instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
+    lane: Lane = None,
     timeout_s: TimeoutS = None,
     local: LocalFlag = False,
     as_json: AsJson = False,
@@ -91,6 +93,7 @@ def batch(
         instructions=instructions,
         tools=tools or None,
         response_format=schema_in(json_schema),
+        lane=lane,
         timeout_s=timeout_s,
     )
     probe = PromptJob.parse({**fields, "prompt": "probe"})

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ Tools = Annotated[
 ]
 JsonSchema = Annotated[
     Path | None, typer.Option("--json-schema", metavar="FILE", help="Have the answer fit this JSON Schema.")
+]
+Lane = Annotated[
+    Literal["batch"] | None,
+    typer.Option(help="batch: through the provider's Batch API, at half the price, within a day (kind `responses`)."),
 ]
 
 

@@ -26,6 +26,7 @@ from threadmill.cli.options import (
     Files,
     Images,
     JsonSchema,
+    Lane,
     Profile,
     Tools,
     files_for,
@@ -60,6 +61,7 @@ def submit(
     instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
+    lane: Lane = None,
     thread: Annotated[str | None, typer.Option(help="Go on with this remote thread.")] = None,
     keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Leave the thread for later jobs.")] = False,
     include_steps: Annotated[
@@ -88,6 +90,7 @@ def submit(
         instructions=instructions,
         tools=tools or None,
         response_format=schema_in(json_schema),
+        lane=lane,
         thread=thread,
         keep_thread=keep_thread or None,
         include_steps=include_steps or None,
