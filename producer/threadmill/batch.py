@@ -88,9 +88,9 @@ class Batch:
         self._awaited: dict[str, _Item] = {}
         self.tally = Tally(total=0)
 
-    def run(self, documents: Sequence[Document]) -> Tally:
-        """Enqueues and collects until every document has its line."""
-        tally = self.tally = Tally(total=len(documents))
+    def run(self, documents: Iterable[Document], total: int) -> Tally:
+        """Enqueues and collects until every document, of `total`, has its line."""
+        tally = self.tally = Tally(total=total)
         started = time.monotonic()
         self._cursor = self._client.store.batch_cursor(self._name)
         items = self._items(documents)
@@ -116,12 +116,12 @@ class Batch:
         attached = _fingerprint(PromptJob.parse({**self._fields, "prompt": "-"}).paths)
         for document in documents:
             try:
-                prompt = self._template.render(document, document.read())
+                prompt = self._template.render(document.variables())
                 job = self._client.check({**self._fields, "prompt": prompt, "batch": self._name})
             except (BadDocument, InvalidJob) as error:
                 self._refuse(document, str(error))
                 continue
-            key = hashlib.sha256(f"{document.path}\0{job.digest}{attached}".encode()).hexdigest()[:32]
+            key = hashlib.sha256(f"{document.identity}\0{job.digest}{attached}".encode()).hexdigest()[:32]
             if key in self._out.done:
                 self.tally.kept += 1
             else:
@@ -171,10 +171,10 @@ class Batch:
 
     def _count_failure(self, document: Document, failure: Failure) -> None:
         self.tally.failed += 1
-        self.tally.failures.append((str(document.path), failure))
+        self.tally.failures.append((document.label, failure))
 
     def _write(self, document: Document, key: str | None, entry: Mapping[str, Any]) -> None:
-        self._out.write({"path": str(document.path), "name": document.name, "key": key, **entry})
+        self._out.write({**document.place, "key": key, **entry})
 
 
 def _fingerprint(paths: Iterable[str]) -> str:

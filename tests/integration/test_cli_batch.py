@@ -162,3 +162,25 @@ def test_a_changed_file_that_goes_with_every_document_has_all_of_them_asked_agai
     policy.write_text("Nothing is covered.")
     again = json.loads(run_cli(*command).stdout)
     assert (again["kept"], again["succeeded"]) == (0, 5)
+
+
+def test_each_row_of_a_table_is_asked_about_and_known_again(run_cli, tmp_path):
+    table = tmp_path / "claims.csv"
+    table.write_text("what,amount\nTrain,120\nHotel,90\nbroken\n")
+    ask = ("batch", "claims.csv", "--rows", "--prompt", "[[run_s=0.1]]Is {{ amount }} too much for {{ what }}?", *LOCAL)
+
+    first = run_cli(*ask)
+
+    assert first.returncode == 1, first.stderr
+    lines = results(tmp_path)
+    assert "Is 120 too much for Train?" in lines["claims.csv:2"]["text"]
+    assert (lines["claims.csv:3"]["row"], lines["claims.csv:3"]["state"]) == (3, "succeeded")
+    assert lines["claims.csv:4"]["failure"]["message"] == "has 1 columns, the first line 2"
+    assert "failed: claims.csv:4: rejected: has 1 columns" in first.stderr
+
+    table.write_text("what,amount\nTaxi,30\nTrain,120\nHotel,95\n")
+    second = run_cli(*ask, "--json")
+
+    assert second.returncode == 0, second.stderr
+    summary = json.loads(second.stdout)
+    assert (summary["total"], summary["kept"], summary["succeeded"]) == (3, 1, 3)

@@ -39,6 +39,12 @@ def test_globs_and_files_are_found_each_once(folder, paths, found):
     assert names(*paths) == found
 
 
+def test_what_an_ignore_file_names_is_left_out(folder):
+    (folder / ".threadmillignore").write_text("# drafts\n*.md\n/deep/\n")
+    assert names("docs") == ["a.txt"]
+    assert names("docs/b.md") == ["b.md"]
+
+
 @pytest.mark.parametrize("path", ["nowhere", "docs/*.pdf", "docs/empty"])
 def test_a_path_that_leads_to_no_file_is_an_error(folder, path):
     (folder / "empty").mkdir()
@@ -84,15 +90,19 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     assert Document(path).read() == "天空"
 
 
+def _of(text: str) -> dict[str, str]:
+    return {"text": text, "name": "", "path": ""}
+
+
 def test_a_template_has_text_name_and_path(tmp_path):
     path = tmp_path / "a.txt"
-    path.touch()
-    prompt = PromptTemplate("{{ name }}|{{ path }}|{{ text }}\n").render(Document(path), "the text")
-    assert prompt == f"a.txt|{path}|the text\n"
+    path.write_text("something")
+    prompt = PromptTemplate("{{ name }}|{{ path }}|{{ text }}\n").render(Document(path).variables())
+    assert prompt == f"a.txt|{path}|something\n"
 
 
 def test_a_document_that_looks_like_a_template_is_left_alone(tmp_path):
-    assert PromptTemplate("{{ text }}").render(Document(tmp_path), "{{ 7 * 7 }}") == "{{ 7 * 7 }}"
+    assert PromptTemplate("{{ text }}").render(_of("{{ 7 * 7 }}")) == "{{ 7 * 7 }}"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +124,12 @@ def test_a_template_nobody_can_use_is_refused_at_once(source, says):
 def test_a_prompt_that_grows_too_long_is_refused(tmp_path):
     template = PromptTemplate("Summarise:\n{{ text }}")
     with pytest.raises(BadDocument, match=r"has 256,011 characters with the prompt.*Split the document"):
-        template.render(Document(tmp_path), "x" * MESSAGE_LIMIT)
-    assert len(template.render(Document(tmp_path), "x" * (MESSAGE_LIMIT - 11))) == MESSAGE_LIMIT
+        template.render(_of("x" * MESSAGE_LIMIT))
+    assert len(template.render(_of("x" * (MESSAGE_LIMIT - 11)))) == MESSAGE_LIMIT
 
 
 def test_a_template_that_fails_on_one_document_spares_the_others(tmp_path):
     template = PromptTemplate("{{ text.split(':')[1] if text != 'probe' else '' }}")
-    assert template.render(Document(tmp_path), "a:b") == "b"
+    assert template.render(_of("a:b")) == "b"
     with pytest.raises(BadDocument, match="does not go into the prompt template"):
-        template.render(Document(tmp_path), "no colon")
+        template.render(_of("no colon"))

@@ -1,5 +1,7 @@
 """`threadmill batch`: a folder of documents in, an answer per document out."""
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +35,10 @@ from threadmill.cli.options import (
 )
 from threadmill.cli.progress import Reporter, show_summary, summary
 from threadmill.client import Client
-from threadmill.documents import PromptTemplate
+from threadmill.documents import BadDocument, Document, PromptTemplate
 from threadmill.job import PromptJob
 from threadmill.results import ResultsFile
+from threadmill.rows import Rows
 from threadmill.settings import Settings
 
 
@@ -43,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: threadmill batch reports/ --prompt $'Summarise:\\n{{ text }}' --out summaries.jsonl | "
         "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
+        "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?' | "
         "threadmill batch claims/ --prompt $'Is it covered?\\n{{ text }}' --file policy.pdf | "
         "threadmill batch examples/documents --endpoint emulator --local"
     )(batch)
@@ -52,8 +56,14 @@ def batch(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Folders, globs and text files (UTF-8).", show_default=False)
     ],
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Ask about each row of .csv, .tsv and .jsonl files, not about the files.")
+    ] = False,
+    id_column: Annotated[
+        str | None, typer.Option(help="With --rows: the column that names a row. Default: all it holds.")
+    ] = None,
     prompt: Annotated[
-        str, typer.Option(help="Jinja2 template; it can use {{ text }}, {{ name }} and {{ path }}.")
+        str, typer.Option(help="Jinja2 template with {{ text }}, {{ name }}, {{ path }}; of rows: their columns too.")
     ] = "Summarise:\n{{ text }}",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
     out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
@@ -81,8 +91,11 @@ def batch(
     """
     if prompt_file is not None:
         prompt = _read(prompt_file)
-    template = PromptTemplate(prompt.replace("\\n", "\n"))
-    found = documents.find(paths)
+    found: Sequence[Document] | Rows = documents.find(paths)
+    if rows:
+        found = Rows([document.path for document in found], id_column)
+    template = _template(prompt.replace("\\n", "\n"), found if rows else ())
+    total = len(found)
     settings = Settings.load()
     fields = given(
         images=images or None,
@@ -104,11 +117,11 @@ def batch(
     with (
         ResultsFile(out, batch, force=force) as results,
         started(settings, local, fields["endpoint"]) as here,
-        Reporter(len(found)) as reporter,
+        Reporter(total) as reporter,
     ):
         run = Batch(Client(here.settings), batch, template, fields, results, reporter.update, here.check)
         try:
-            tally = run.run(found)
+            tally = run.run(found, total)
         except KeyboardInterrupt:
             reporter.stop()
             _say_how_to_go_on(run.tally, batch, out, local)
@@ -126,6 +139,14 @@ def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
     if not local:
         lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")
     err.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def _template(prompt: str, rows: Iterable[Document]) -> PromptTemplate:
+    """Of text files, or of rows: then the first good one says what they have."""
+    for row in rows:
+        with suppress(BadDocument):
+            return PromptTemplate(prompt, row.variables())
+    return PromptTemplate(prompt)
 
 
 def _read(file: Path) -> str:
