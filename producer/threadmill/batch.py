@@ -53,8 +53,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Item:
-    document: Document
-    key: str
+    """A document that is asked about, without its text."""
+
+    label: str
+    place: Mapping[str, Any]
+    key: str | None  #: None: it never becomes a job
+
+
+@dataclass(frozen=True)
+class _Question:
+    item: _Item
     job: PromptJob
 
 
@@ -93,11 +101,11 @@ class Batch:
         tally = self.tally = Tally(total=total)
         started = time.monotonic()
         self._cursor = self._client.store.batch_cursor(self._name)
-        items = self._items(documents)
+        questions = self._questions(documents)
         more, last_news = True, time.monotonic()
         while more or self._awaited:
             if more and len(self._awaited) < _MAX_OPEN:
-                chunk = list(islice(items, _CHUNK))
+                chunk = list(islice(questions, _CHUNK))
                 more = bool(chunk)
                 self._enqueue(chunk)
             if self._collect(block_s=0.0 if more else 1.0):
@@ -111,7 +119,7 @@ class Batch:
             self._check()
         return tally
 
-    def _items(self, documents: Iterable[Document]) -> Iterator[_Item]:
+    def _questions(self, documents: Iterable[Document]) -> Iterator[_Question]:
         """What is left to ask; the rest is written down or counted at once."""
         attached = _fingerprint(PromptJob.parse({**self._fields, "prompt": "-"}).paths)
         for document in documents:
@@ -119,18 +127,19 @@ class Batch:
                 prompt = self._template.render(document.variables())
                 job = self._client.check({**self._fields, "prompt": prompt, "batch": self._name})
             except (BadDocument, InvalidJob) as error:
-                self._refuse(document, str(error))
+                self._refuse(_Item(document.label, document.place, None), str(error))
                 continue
             key = hashlib.sha256(f"{document.identity}\0{job.digest}{attached}".encode()).hexdigest()[:32]
             if key in self._out.done:
                 self.tally.kept += 1
             else:
-                yield _Item(document, key, job.model_copy(update={"key": f"{self._name}/{key}"}))
+                item = _Item(document.label, document.place, key)
+                yield _Question(item, job.model_copy(update={"key": f"{self._name}/{key}"}))
 
-    def _enqueue(self, items: Sequence[_Item]) -> None:
-        handles = self._client.enqueue_many([item.job for item in items])
-        for item, handle in zip(items, handles, strict=True):
-            self._awaited[handle.id] = item
+    def _enqueue(self, questions: Sequence[_Question]) -> None:
+        handles = self._client.enqueue_many([question.job for question in questions])
+        for question, handle in zip(questions, handles, strict=True):
+            self._awaited[handle.id] = question.item
             if handle.state in TERMINAL:
                 self._meet_again(handle)
 
@@ -154,27 +163,27 @@ class Batch:
             if record.result is None:
                 continue
             item, result, tally = self._awaited.pop(record.id), record.result, self.tally
-            self._write(item.document, item.key, result.model_dump(mode="json"))
+            self._write(item, result.model_dump(mode="json"))
             tally.usage += result.usage
             tally.calls += result.calls
             if result.ok:
                 tally.succeeded += 1
             elif result.failure:
-                self._count_failure(item.document, result.failure)
+                self._count_failure(item, result.failure)
 
-    def _refuse(self, document: Document, reason: str) -> None:
+    def _refuse(self, item: _Item, reason: str) -> None:
         """A document that never becomes a job."""
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
         entry = {"state": JobState.FAILED, "text": "", "failure": failure.model_dump(mode="json")}
-        self._write(document, None, {**entry, "batch": self._name})
-        self._count_failure(document, failure)
+        self._write(item, {**entry, "batch": self._name})
+        self._count_failure(item, failure)
 
-    def _count_failure(self, document: Document, failure: Failure) -> None:
+    def _count_failure(self, item: _Item, failure: Failure) -> None:
         self.tally.failed += 1
-        self.tally.failures.append((document.label, failure))
+        self.tally.failures.append((item.label, failure))
 
-    def _write(self, document: Document, key: str | None, entry: Mapping[str, Any]) -> None:
-        self._out.write({**document.place, "key": key, **entry})
+    def _write(self, item: _Item, entry: Mapping[str, Any]) -> None:
+        self._out.write({**item.place, "key": item.key, **entry})
 
 
 def _fingerprint(paths: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -22,32 +22,33 @@ class ResultsFile:
 
     def __init__(self, path: Path, name: str, *, force: bool = False) -> None:
         self.path = path
-        self.done: dict[str, dict[str, Any]] = {}  #: succeeded earlier, by document key
+        self._name = name
+        self.done: set[str] = set()  #: keys of the documents that succeeded earlier
+        fresh = path.with_name(path.name + ".new")
         try:
-            for number, line in enumerate([] if force else _lines(path), 1):
-                self._take_in(number, line, name)
-            self._start()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with fresh.open("w", encoding="utf-8") as file:
+                file.writelines(() if force else self._kept(path))
+            os.replace(fresh, path)  # in one step
+            self._file: TextIO = path.open("a", encoding="utf-8")
         except OSError as error:
             raise ThreadmillError(f"cannot write results to {path}: {error.strerror or error}") from None
+        except ThreadmillError:
+            fresh.unlink()
+            raise
 
-    def _take_in(self, number: int, line: str, name: str) -> None:
-        entry = _parse(line)
-        if entry is None or entry.get("batch") != name:
-            raise ThreadmillError(
-                f"{self.path} holds results of something else (line {number}). "
-                "Choose another --out, or --force to overwrite it"
-            )
-        if entry["state"] == JobState.SUCCEEDED:
-            self.done[entry["key"]] = entry
-
-    def _start(self) -> None:
-        """Replaces the file in one step by what is kept, and goes on at its end."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_name(self.path.name + ".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines(_line(entry) for entry in self.done.values())
-        os.replace(fresh, self.path)
-        self._file: TextIO = self.path.open("a", encoding="utf-8")
+    def _kept(self, path: Path) -> Iterator[str]:
+        """The lines of the documents that succeeded."""
+        for number, line in enumerate(_lines(path), 1):
+            entry = _parse(line)
+            if entry is None or entry.get("batch") != self._name:
+                raise ThreadmillError(
+                    f"{path} holds results of something else (line {number}). "
+                    "Choose another --out, or --force to overwrite it"
+                )
+            if entry["state"] == JobState.SUCCEEDED and entry["key"] not in self.done:
+                self.done.add(entry["key"])
+                yield line.rstrip("\n") + "\n"
 
     def write(self, entry: Mapping[str, Any]) -> None:
         self._file.write(_line(entry))
@@ -62,13 +63,15 @@ class ResultsFile:
         self._file.close()
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[str]:
     """The file's lines, without the one that was being written when an earlier run was killed."""
     if not path.exists():
-        return []
-    *lines, last = path.read_text("utf-8", errors="replace").split("\n")
-    torn = last.startswith(_START) or _START.startswith(last)
-    return lines if torn else [*lines, last]
+        return
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            torn = not line.endswith("\n") and (line.startswith(_START) or _START.startswith(line))
+            if not torn:
+                yield line
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -55,14 +55,15 @@ def test_an_answer_may_hold_any_character(out):
     with ResultsFile(out, "b") as results:
         results.write(odd)
     with ResultsFile(out, "b") as results:
-        assert results.done == {"1": odd}
+        assert results.done == {"1"}
+    assert lines(out) == [odd]
 
 
 def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
     with ResultsFile(out, "b") as results:
         results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
     with ResultsFile(out, "b") as results:
-        assert results.done == {}
+        assert results.done == set()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,7 @@ def test_a_file_that_holds_something_else_is_left_alone(out, content):
     with pytest.raises(ThreadmillError, match=r"holds results of something else \(line \d\).*--force to overwrite"):
         ResultsFile(out, "b")
     assert out.read_text() == content
+    assert list(out.parent.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("content", ["my only note", "my only note\n", '{"a": 1}\n', "[1]"])
@@ -104,7 +106,7 @@ def test_force_starts_over(out):
     out.parent.mkdir()
     out.write_text("my notes\nand more\n")
     with ResultsFile(out, "b", force=True) as results:
-        assert results.done == {}
+        assert results.done == set()
     assert out.read_text() == ""
 
 
@@ -112,7 +114,7 @@ def test_an_empty_file_is_nobodys(out):
     out.parent.mkdir()
     out.touch()
     with ResultsFile(out, "b") as results:
-        assert results.done == {}
+        assert results.done == set()
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
