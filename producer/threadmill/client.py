@@ -20,7 +20,7 @@ from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
-from threadmill.record import JobRecord, KeptThread, Leftover
+from threadmill.record import BatchRecord, JobRecord, KeptThread, Leftover
 from threadmill.result import JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
@@ -208,6 +208,10 @@ class Client:
     def retry_leftovers(self) -> int:
         """Has workers try again to delete all of them, also those given up; gives their number."""
         return self.store.retry_leftovers()
+
+    def batches(self) -> list[BatchRecord]:
+        """The batches whose records have not lapsed, those that changed last first."""
+        return self.store.batches()
 
     def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
         """The newest jobs, of one state or of one batch."""

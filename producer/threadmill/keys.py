@@ -14,6 +14,7 @@ PREFIX:sweep           string  the worker that sweeps now
 PREFIX:batch:NAME      hash    a batch's counters, by state
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
 PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
+PREFIX:batches         zset    names of batches by the moment one of their jobs changed its state
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
 PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
 PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
@@ -51,6 +52,10 @@ class Keys:
 
     def jobs(self, state: JobState) -> str:
         return f"{self.prefix}:jobs:{state}"
+
+    @property
+    def batches(self) -> str:
+        return f"{self.prefix}:batches"
 
     def batch(self, name: str) -> str:
         return f"{self.prefix}:batch:{name}"

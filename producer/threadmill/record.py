@@ -93,6 +93,20 @@ class KeptThread(BaseModel):
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
+class BatchRecord(BaseModel):
+    """A batch: how many of its jobs are in each state."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    changed_at: datetime  #: when one of its jobs last changed its state
+    jobs: dict[JobState, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.jobs.values())
+
+
 class RemoteBatch(BaseModel):
     """Jobs that the provider works through together, at a lower price: how far that is."""
 

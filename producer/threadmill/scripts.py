@@ -23,6 +23,7 @@ local function move(id, from, to)
   redis.call('XADD', key('job', id, 'events'), 'MAXLEN', '~', 1000, '*', 'state', to)
   local batch = redis.call('HGET', key('job', id), 'batch')
   if batch then
+    redis.call('ZADD', key('batches'), stamp, batch)
     if from then redis.call('HINCRBY', key('batch', batch), from, -1) end
     redis.call('HINCRBY', key('batch', batch), to, 1)
   end
@@ -45,6 +46,7 @@ local function keep(id)
   redis.call('PERSIST', key('job', id, 'events'))
   if idempotency then redis.call('PERSIST', key('key', idempotency)) end
   if batch then
+    redis.call('PERSIST', key('batches'))
     for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('PERSIST', key('batch', batch) .. part) end
   end
 end
@@ -238,6 +240,7 @@ if not keep_thread() then
 end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
+  redis.call('EXPIRE', key('batches'), ttl)
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
   if not has_open_jobs(batch) then close_batch() end
 end

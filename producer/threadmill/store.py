@@ -17,7 +17,7 @@ from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
-from threadmill.record import Applied, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import Applied, BatchRecord, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
@@ -221,6 +221,22 @@ class Store:
                 ids = [job_id for job_id, _ in sorted(newest, key=lambda pair: pair[1], reverse=True)]
         records = self.get_many(ids[:limit] if batch is None or state is None else ids)
         return [record for record in records if state in (None, record.state)][:limit]
+
+    def batches(self) -> list[BatchRecord]:
+        """The batches whose records are still there, those that changed last first."""
+        with self._reaching():
+            named = cast(Any, self._redis.zrevrange(self._keys.batches, 0, -1, withscores=True))
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name, _ in named:
+                    pipe.hgetall(self._keys.batch(name))
+                counts = dict(zip((name for name, _ in named), pipe.execute(), strict=True))
+            if lapsed := [name for name in counts if not counts[name]]:
+                self._redis.zrem(self._keys.batches, *lapsed)
+        return [
+            BatchRecord(name=name, changed_at=datetime.fromtimestamp(moment, UTC), jobs=counts[name])
+            for name, moment in named
+            if counts[name]
+        ]
 
     def batch_counts(self, batch: str) -> dict[JobState, int]:
         """How many of a batch's jobs are in each state; bears Redis being away."""

@@ -148,3 +148,17 @@ async def test_leftovers_are_listed_and_deleted_when_the_server_is_back(worker, 
     await worker.process._sweep.tidy()
     assert worker.client.leftovers() == []
     assert emulator.threads() == 0
+
+
+def test_batches_are_listed_with_how_their_jobs_stand_until_they_lapse(client, store):
+    client.enqueue_many([{"prompt": f"{number}", "batch": "first"} for number in range(3)])
+    [job] = client.enqueue_many([{"prompt": "Well?", "batch": "second"}])
+    client.cancel(job.id)
+
+    second, first = client.batches()
+
+    assert (first.name, first.total, first.jobs[JobState.QUEUED]) == ("first", 3, 3)
+    assert (second.name, second.total, second.jobs[JobState.CANCELLED]) == ("second", 1, 1)
+    store.delete(f"{client.settings.key_prefix}:batch:second")
+    assert [batch.name for batch in client.batches()] == ["first"]
+    assert store.zrange(f"{client.settings.key_prefix}:batches", 0, -1) == ["first"]
