@@ -17,6 +17,7 @@ from threadmill_worker.drivers.connection import Client, api_key, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.responses import ResponsesDriver
+from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Feed, Live
@@ -65,9 +66,7 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, *_ = self._opened(name)
         order = Order("", PromptJob(prompt="-"))
-        if endpoint.wire == "responses":
-            return ResponsesDriver(client, endpoint, order, self._exchange)
-        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint))
+        return _driver(client, endpoint, order, self._exchange, Feed())
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
@@ -87,15 +86,13 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        driver: Driver
         if endpoint.wire == "responses":
             profile = self._profile(job)
-            model = job.model or (profile and profile.model) or endpoint.model
-            driver = ResponsesDriver(client, endpoint, replace(order, model=model, profile=profile), self._exchange)
+            order = replace(order, model=job.model or (profile and profile.model) or endpoint.model, profile=profile)
         else:
             order = replace(order, assistant=await self._assistant(job, name, endpoint))
-            stream = EventStream(feed, endpoint, api_key(endpoint), room if job.stream and endpoint.streaming else None)
-            driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
+        streams = room if job.stream and endpoint.streaming else None
+        driver = _driver(client, endpoint, order, self._exchange, feed, streams)
         wants = wants_of(job, endpoint, materials)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 
@@ -141,6 +138,14 @@ class Servers:
             await each.client.close()
             await each.toolbox.close()
         await self._toolset.close()
+
+
+def _driver(
+    client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, feed: Feed, room: Room | None = None
+) -> Driver:
+    if endpoint.wire == "responses":
+        return ResponsesDriver(client, endpoint, order, exchange, EventStream(feed, endpoint, RESPONSES, room))
+    return AssistantsDriver(client, endpoint, order, exchange, EventStream(feed, endpoint, ASSISTANTS, room))
 
 
 def _with_those_of_files(
