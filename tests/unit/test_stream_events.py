@@ -174,6 +174,11 @@ async def test_our_key_is_cut_out_wherever_the_network_cuts_it(listen, feed):
     assert feed.deltas == [("msg_1", "the key is [key]")]
 
 
+async def test_our_key_is_in_no_error_either(listen):
+    with pytest.raises(NotTheApi, match=r"\[key\]"):
+        await listen(Server(b'data: {"sk-secret\n\n'))
+
+
 @pytest.mark.parametrize("last", [told("error", message="Sorry"), told("response.output_item.done", item={})[:-3]])
 async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
     server = Server(last)

@@ -66,7 +66,9 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, *_ = self._opened(name)
         order = Order("", PromptJob(prompt="-"))
-        return _driver(client, endpoint, order, self._exchange, Feed())
+        if endpoint.wire == "responses":
+            return ResponsesDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, RESPONSES))
+        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, ASSISTANTS))
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
@@ -86,13 +88,17 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
+        streams = room if job.stream and endpoint.streaming else None
+        driver: Driver
         if endpoint.wire == "responses":
             profile = self._profile(job)
             order = replace(order, model=job.model or (profile and profile.model) or endpoint.model, profile=profile)
+            stream = EventStream(feed, endpoint, RESPONSES, streams)
+            driver = ResponsesDriver(client, endpoint, order, self._exchange, stream)
         else:
             order = replace(order, assistant=await self._assistant(job, name, endpoint))
-        streams = room if job.stream and endpoint.streaming else None
-        driver = _driver(client, endpoint, order, self._exchange, feed, streams)
+            stream = EventStream(feed, endpoint, ASSISTANTS, streams)
+            driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         wants = wants_of(job, endpoint, materials)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 
@@ -138,14 +144,6 @@ class Servers:
             await each.client.close()
             await each.toolbox.close()
         await self._toolset.close()
-
-
-def _driver(
-    client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, feed: Feed, room: Room | None = None
-) -> Driver:
-    if endpoint.wire == "responses":
-        return ResponsesDriver(client, endpoint, order, exchange, EventStream(feed, endpoint, RESPONSES, room))
-    return AssistantsDriver(client, endpoint, order, exchange, EventStream(feed, endpoint, ASSISTANTS, room))
 
 
 def _with_those_of_files(

@@ -18,7 +18,7 @@ from openai import AsyncAPIResponse
 from threadmill.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
-from threadmill_worker.drivers.sse import Frames
+from threadmill_worker.drivers.sse import Frame, Frames
 from threadmill_worker.drivers.stream_events import Events, name_of
 from threadmill_worker.live import Feed
 from threadmill_worker.views import RunView
@@ -146,7 +146,7 @@ class EventStream:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
                     for frame in frames.feed(chunk):
-                        self._take(name_of(frame), api.without_key(frame.data), begun)
+                        self._take(Frame(frame.event, api.without_key(frame.data)), begun)
                     if not self.lives:
                         break
                     await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
@@ -162,7 +162,8 @@ class EventStream:
         if not begun.done():
             raise NotTheApi("the stream ended before it told of a run")
 
-    def _take(self, event: str, data: bytes, begun: "asyncio.Future[Reply]") -> None:
+    def _take(self, frame: Frame, begun: "asyncio.Future[Reply]") -> None:
+        event, data = name_of(frame), frame.data
         if event in self._events.deltas:
             self._feed.delta(data, self._events.read_delta)
         elif event in self._events.messages:
