@@ -10,6 +10,7 @@ from tests.integration.test_both_wires import WIRES
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.keys import Keys
+from threadmill_emulator.endpoint import AZURE_V1_PATH
 from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.streaming import socket_of
 
@@ -322,3 +323,16 @@ async def test_a_server_that_refuses_to_stream_is_asked_without(wire, worker, em
     asked = [request.json.get("stream") for request in started(emulator)]
     assert asked == ([True, None] if wire == "assistants" else [True, None, None]), "its rounds are responses too"
     assert left(emulator) == 0
+
+
+@pytest.mark.parametrize("wire", ["responses"], indirect=True)
+async def test_endpoints_of_kind_responses_stream_unless_told_otherwise(wire, emulator, make_settings, worker_of):
+    fields = {"kind": "responses", "api_key_env": None, "model": "emulator"}
+    core = worker_of(make_settings(emulator.url + AZURE_V1_PATH, fields))
+    job_id = core.create(asked(deltas=20, run_s=1.5), stream=True)
+    follower = Follower(core.client, job_id)
+    await core.see_through(job_id)
+
+    assert (await follower.to_the_end()).text == TEXT
+    assert len(follower.of(EventKind.TEXT)) >= 2
+    assert [request.json["stream"] for request in started(emulator)] == [True]
