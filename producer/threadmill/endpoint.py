@@ -39,7 +39,6 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "api_key_env": "OPENAI_API_KEY",
         "data_urls": True,
         "expires_after": True,
-        "streaming": False,
     },
     EndpointKind.EMULATOR: {
         "base_url": "http://127.0.0.1:8089/api/assts/v1",

@@ -5,9 +5,12 @@ import threading
 import time
 
 import pytest
+from tests.conftest import marked
+from tests.integration.test_both_wires import WIRES
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.keys import Keys
+from threadmill_emulator.endpoint import AZURE_V1_PATH
 from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.streaming import socket_of
 
@@ -58,12 +61,41 @@ class Follower:
         return "".join(event.text for event in self.of(EventKind.TEXT))
 
 
+@pytest.fixture(params=WIRES)
+def wire(request):
+    return request.param
+
+
+@pytest.fixture
+def settings(wire, request, make_settings, base_url):
+    return make_settings(base_url, WIRES[wire] | marked(request, "endpoint"))
+
+
+only_assistants = pytest.mark.parametrize("wire", ["assistants"], indirect=True)
+
+
+def started(emulator) -> list:
+    """What asked for a run, or for a response."""
+    return emulator.sent("POST", "/runs") + emulator.sent("POST", "/responses")
+
+
+def ends(emulator) -> dict[str, int]:
+    """Runs and responses by their last status."""
+    stats = emulator.stats()
+    return stats["runs"]["by_status"] | stats["responses"]["by_status"]
+
+
+def left(emulator) -> int:
+    stats = emulator.stats()
+    return stats["threads"]["alive"] + stats["responses"]["alive"]
+
+
 @pytest.fixture
 def keys(settings):
     return Keys(settings.key_prefix)
 
 
-async def test_text_comes_as_it_is_written_and_one_look_is_enough(worker, emulator, client):
+async def test_text_comes_as_it_is_written_and_one_look_is_enough(wire, worker, emulator, client):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
@@ -75,9 +107,12 @@ async def test_text_comes_as_it_is_written_and_one_look_is_enough(worker, emulat
     assert [message.text for message in follower.of(EventKind.MESSAGE)] == [TEXT]
     assert [event.state for event in follower.of(EventKind.STATE)] == ["queued", "running", "succeeded"]
     assert [event.status for event in follower.of(EventKind.RUN)] == ["queued", "completed"]
-    assert emulator.stats()["calls"]["runs.retrieve"] == 1
+    if wire == "assistants":
+        assert emulator.stats()["calls"]["runs.retrieve"] == 1
+    else:  # the answer is read from the response
+        assert emulator.stats()["calls"]["responses.retrieve"] == 2
     assert result.calls == len(emulator.requests)
-    assert emulator.threads() == 0
+    assert left(emulator) == 0
 
 
 async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until):
@@ -134,8 +169,8 @@ async def test_a_stream_that_breaks_or_lies_is_made_up_for_by_polling(worker, em
 
     assert (result.state, result.text, result.runs) == (JobState.SUCCEEDED, TEXT, 1)
     assert (await follower.to_the_end()).text == TEXT
-    assert emulator.completed() == 1
-    assert emulator.threads() == 0
+    assert ends(emulator)["completed"] == 1
+    assert left(emulator) == 0
 
 
 @pytest.mark.parametrize("quirk", ["", " quirks=stream_late_completed", " quirks=stream_drops", " quirks=stream_json"])
@@ -150,10 +185,11 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
     calls, outputs = follower.of(EventKind.TOOL_CALL), follower.of(EventKind.TOOL_OUTPUT)
     assert [call.call_id for call in calls] == [output.call_id for output in outputs]
     assert emulator.stats()["tool_outputs"] == {"submitted": 3, "call_ids": 3, "most_for_one_call_id": 1}
-    assert all(request.json["stream"] is True for request in emulator.sent("POST", "/submit_tool_outputs"))
+    rounds = emulator.sent("POST", "/submit_tool_outputs") or emulator.sent("POST", "/responses")[1:]
+    assert [request.json["stream"] for request in rounds] == [True] * len(rounds) != []
 
 
-async def test_tool_calls_of_a_job_without_a_stream_are_told_too(worker, emulator, client):
+async def test_tool_calls_of_a_job_without_a_stream_are_told_too(wire, worker, emulator, client):
     job_id = worker.create("[[scenario=tools]]\nWell?")
     result = await worker.see_through(job_id)
     follower = await Follower(client, job_id).to_the_end()
@@ -161,11 +197,13 @@ async def test_tool_calls_of_a_job_without_a_stream_are_told_too(worker, emulato
     [call], [output] = follower.of(EventKind.TOOL_CALL), follower.of(EventKind.TOOL_OUTPUT)
     assert (call.name, output.name) == ("SEARCH", "SEARCH")
     assert "Well?" in call.arguments
-    assert output.output.startswith("Emulated search results")
+    if wire == "assistants":  # DaVinci's plugin API wants a thread's id
+        assert output.output.startswith("Emulated search results")
     assert follower.text == result.text
-    assert all("stream" not in request.json for request in emulator.sent("POST", "/runs"))
+    assert ["stream" in request.json for request in started(emulator)] == [False] * len(started(emulator)) != []
 
 
+@only_assistants
 @pytest.mark.endpoint(create_and_run=True)
 async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator, client):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
@@ -181,7 +219,7 @@ async def test_a_server_without_streams_is_asked_for_none(worker, emulator, clie
     result = await worker.run(asked(), stream=True)
 
     assert result.state is JobState.SUCCEEDED
-    [run] = emulator.sent("POST", "/runs")
+    [run] = started(emulator)
     assert "stream" not in run.json
 
 
@@ -190,7 +228,7 @@ async def test_streams_leave_connections_to_the_other_calls(worker, emulator):
     results = await asyncio.gather(*(worker.run(asked(run_s=0.5), stream=True) for _ in range(6)))
 
     assert all(result.ok for result in results)
-    assert "stream" in emulator.sent("POST", "/runs")[0].json
+    assert "stream" in started(emulator)[0].json
     assert worker.process._servers._open["emulator"].room.left == 1
 
 
@@ -206,12 +244,15 @@ async def test_a_run_that_fails_while_streaming_is_started_again(worker, emulato
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error_500", "rate_limit_429", "malformed", "html"])
-async def test_a_start_whose_stream_never_came_makes_one_run(worker, emulator, fault):
-    emulator.faults(**{fault: 1}, only="runs.create", times=2, retry_after_s=0.1)
+async def test_a_start_whose_stream_never_came_makes_one_run(wire, worker, emulator, fault):
+    route = "runs.create" if wire == "assistants" else "responses.create"
+    emulator.faults(**{fault: 1}, only=route, times=2, retry_after_s=0.1)
     result = await worker.run(asked(run_s=0.3), stream=True)
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
-    assert (result.runs, emulator.completed()) == (1, 1)
+    assert result.runs == 1
+    assert left(emulator) == ends(emulator)["completed"] - 1 <= result.lost_runs, "no server lists responses"
+    assert result.lost_runs == 0 or wire == "responses"
 
 
 async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, client):
@@ -225,7 +266,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
 
     assert time.monotonic() - asked_at < 5
     assert result.failure.kind is FailureKind.CANCELLED
-    assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
+    assert ends(emulator) == {"cancelled": 1}
     assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED
     assert worker.process._servers._open["emulator"].room.left == 50
 
@@ -234,7 +275,7 @@ async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):
     result = await worker.run(asked(deltas=1000, run_s=60), stream=True, timeout_s=1)
 
     assert result.failure.kind is FailureKind.OVERDUE
-    assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
+    assert ends(emulator) == {"cancelled": 1}
 
 
 async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, client, settings, until):
@@ -252,9 +293,9 @@ async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, cl
     assert (await follower.to_the_end()).text == TEXT
 
 
-async def test_our_key_is_not_told(worker, emulator, client, monkeypatch, make_settings, base_url):
+async def test_our_key_is_not_told(wire, worker, emulator, client, monkeypatch, make_settings, base_url):
     monkeypatch.setenv("STREAM_KEY", "sk-secret-4711")
-    core = type(worker)(make_settings(base_url, {"api_key_env": "STREAM_KEY"}))
+    core = type(worker)(make_settings(base_url, WIRES[wire] | {"api_key_env": "STREAM_KEY"}))
     job_id = core.create("[[scenario=echo deltas=1 run_s=1.5]]the key is sk-secret-4711", stream=True)
     follower = Follower(core.client, job_id)
     await core.see_through(job_id)
@@ -263,6 +304,7 @@ async def test_our_key_is_not_told(worker, emulator, client, monkeypatch, make_s
     assert (await follower.to_the_end()).text == "the key is [key]"
 
 
+@only_assistants
 async def test_the_socket_of_a_stream_can_rest(emulator, settings):
     """The SDK shows it nowhere officially: should an update hide it, following would cost a worker far more."""
     client = connect(settings.endpoints["emulator"])
@@ -274,9 +316,23 @@ async def test_the_socket_of_a_stream_can_rest(emulator, settings):
 
 
 @pytest.mark.emulated(without=frozenset({"streaming"}))
-async def test_a_server_that_refuses_to_stream_is_asked_without(worker, emulator):
+async def test_a_server_that_refuses_to_stream_is_asked_without(wire, worker, emulator):
     result = await worker.run("[[scenario=tools]]Well?", stream=True)
 
     assert result.ok, result.failure
-    assert [request.json.get("stream") for request in emulator.sent("POST", "/runs")] == [True, None]
-    assert emulator.threads() == 0
+    asked = [request.json.get("stream") for request in started(emulator)]
+    assert asked == ([True, None] if wire == "assistants" else [True, None, None]), "its rounds are responses too"
+    assert left(emulator) == 0
+
+
+@pytest.mark.parametrize("wire", ["responses"], indirect=True)
+async def test_endpoints_of_kind_responses_stream_unless_told_otherwise(wire, emulator, make_settings, worker_of):
+    fields = {"kind": "responses", "api_key_env": None, "model": "emulator"}
+    core = worker_of(make_settings(emulator.url + AZURE_V1_PATH, fields))
+    job_id = core.create(asked(deltas=20, run_s=1.5), stream=True)
+    follower = Follower(core.client, job_id)
+    await core.see_through(job_id)
+
+    assert (await follower.to_the_end()).text == TEXT
+    assert len(follower.of(EventKind.TEXT)) >= 2
+    assert [request.json["stream"] for request in started(emulator)] == [True]

@@ -19,6 +19,7 @@ from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.remote_batches import RemoteBatches
 from threadmill_worker.drivers.responses import ResponsesDriver
+from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Feed, Live
@@ -68,8 +69,8 @@ class Servers:
         endpoint, client, *_ = self._opened(name)
         order = Order("", PromptJob(prompt="-"))
         if endpoint.wire == "responses":
-            return ResponsesDriver(client, endpoint, order, self._exchange)
-        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint))
+            return ResponsesDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, RESPONSES))
+        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, ASSISTANTS))
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
@@ -90,15 +91,17 @@ class Servers:
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
         wants = wants_of(job, endpoint, materials)
+        streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
-            model = job.model or (profile and profile.model) or endpoint.model
-            speaker = ResponsesDriver(client, endpoint, replace(order, model=model, profile=profile), self._exchange)
+            order = replace(order, model=job.model or (profile and profile.model) or endpoint.model, profile=profile)
+            stream = EventStream(feed, endpoint, RESPONSES, streams)
+            speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
             fits = job.lane == "batch" and not (tools or wants.uploads) and not _is_due_within_a_day(job)
-            return replace(server, lane=f"{name}/{model}", request=speaker.request) if fits else server
+            return replace(server, lane=f"{name}/{order.model}", request=speaker.request) if fits else server
         order = replace(order, assistant=await self._assistant(job, name, endpoint))
-        stream = EventStream(feed, endpoint, api_key(endpoint), room if job.stream and endpoint.streaming else None)
+        stream = EventStream(feed, endpoint, ASSISTANTS, streams)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 

@@ -33,6 +33,9 @@ class Api:
         text = str(raw.text)
         return Reply(parse_object(text.replace(self.key, "[key]") if self.key else text), raw.headers)
 
+    def without_key(self, data: bytes) -> bytes:
+        return data.replace(self.key.encode(), b"[key]") if self.key else data
+
     async def entries(self, call: Awaitable[Any]) -> list[dict[str, Any]]:
         """The entries of a list."""
         return _data((await self.ask(call)).body)

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never
 
@@ -47,7 +46,7 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
-from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Start
+from threadmill_worker.drivers.streaming import EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Leftover, Progress
 from threadmill_worker.views import (
@@ -250,18 +249,10 @@ class AssistantsDriver:
 
     async def _begin(self, start: Start) -> Reply:
         """Starts a run, or lets it go on; its events are read if the job asked for that, and the server has them."""
-        self._api.calls += 1
-        try:
-            return await self._stream.open(start)
-        except openai.BadRequestError as error:
-            if not self._stream.is_refused(error):
-                raise
-        self._api.calls += 1
-        return await self._stream.open(start)
+        return await self._stream.open(self._api, start)
 
     async def _run(self, call: Awaitable[Any]) -> RunView:
         return self._run_of(await self._api.ask(call))
 
     def _run_of(self, reply: Reply) -> RunView:
-        run = parse_run(reply.body, reply.headers.get("openai-poll-after-ms"))
-        return replace(run, poll_after_s=RARELY_S) if self._stream.lives else run
+        return self._stream.paced(parse_run(reply.body, reply.headers.get("openai-poll-after-ms")))

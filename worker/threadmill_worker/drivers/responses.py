@@ -4,8 +4,8 @@ No server lists its responses, so that one whose creation reply was lost cannot 
 the server's own retention.
 """
 
-import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Any, assert_never
 
 import openai
@@ -48,6 +48,7 @@ from threadmill_worker.drivers.responses_wire import (
     parse_response,
     steps_of,
 )
+from threadmill_worker.drivers.streaming import EventStream
 from threadmill_worker.drivers.troubles import is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
@@ -75,23 +76,26 @@ _WITH_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 class ResponsesDriver:
     """Speaks for one job."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange) -> None:
+    def __init__(
+        self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
+    ) -> None:
         self._api = Api(client, endpoint)
         self._client = client
         self._endpoint = endpoint
         self._order = order
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
+        self._stream = stream
 
     @property
     def calls(self) -> int:
         return self._api.calls
 
     async def stirred(self) -> None:
-        await asyncio.Event().wait()
+        await self._stream.stirred()
 
     async def close(self) -> None:
-        pass
+        await self._stream.close()
 
     async def probe(self) -> View:
         view = await self.do(Look("resp_none"), Progress(deadline_at=0, messages=0))
@@ -136,7 +140,7 @@ class ResponsesDriver:
             case StartRun(ordinal):
                 return await self._create(await self._requests.first(ordinal, progress, time_note(self._endpoint)))
             case Look(run_id):
-                return parse_response(await self._retrieve(run_id))
+                return self._stream.paced(parse_response(await self._retrieve(run_id)))
             case Settle(intent):
                 return await self._settle(intent)
             case SubmitOutputs(run_id, outputs):
@@ -173,12 +177,15 @@ class ResponsesDriver:
         return ThreadCreated(parse_id((await self._api.ask(call)).body))
 
     async def _create(self, body: dict[str, Any]) -> RunView:
-        return parse_response((await self._api.ask(self._client.responses.with_raw_response.create(**body))).body)
+        """Its events are read if the job asked for that, and the server has them."""
+        create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
+        return self._stream.paced(parse_response((await self._stream.open(self._api, partial(create, **body))).body))
 
     async def _retrieve(self, run_id: str, **query: Any) -> dict[str, Any]:
         return (await self._api.ask(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _cancel(self, run_id: str) -> View:
+        await self._stream.close()
         try:
             return parse_response((await self._api.ask(self._client.responses.with_raw_response.cancel(run_id))).body)
         except openai.BadRequestError:  # it has ended

@@ -7,6 +7,7 @@ on beside it, and a look follows each of them.
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx2
@@ -15,11 +16,12 @@ import structlog
 from openai import AsyncAPIResponse
 
 from threadmill.endpoint import Endpoint
-from threadmill_worker.drivers.api import Reply
-from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_delta, parse_id, parse_object, text_in
+from threadmill_worker.drivers.api import Api, Reply
+from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
 from threadmill_worker.drivers.sse import Frame, Frames
+from threadmill_worker.drivers.stream_events import Events, name_of
 from threadmill_worker.live import Feed
-from threadmill_worker.views import ENDED
+from threadmill_worker.views import RunView
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +37,6 @@ _FULL = 8192
 #: A stream that has told how its run ended may end by itself within this time, so that its connection is kept.
 _END_S = 1.0
 
-_MOVED = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
-
-
 #: Makes a call of the SDK.
 Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
 
@@ -52,40 +51,31 @@ class Room:
 class EventStream:
     """The streams of a job's runs, one at a time. Without `room`, or when none is left, there are none."""
 
-    def __init__(self, feed: Feed, endpoint: Endpoint, secret: str | None = None, room: Room | None = None) -> None:
+    def __init__(self, feed: Feed, endpoint: Endpoint, events: Events, room: Room | None = None) -> None:
         self._feed = feed
         self._endpoint = endpoint
-        self._secret = secret.encode() if secret else None
+        self._events = events
         self._room = room
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.lives = False  #: and has told nothing that calls for a look
 
-    async def open(self, start: Start) -> Reply:
+    async def open(self, api: Api, start: Start) -> Reply:
         """The run that the call starts, or lets go on; if its events come as a stream, they are read on from there.
 
         `start`: one of the SDK's `with_streaming_response`, to be called with what asks for a stream. Raises NotTheApi,
         openai.OpenAIError.
         """
-        await self.close()
-        self._news.clear()
-        begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._listen(start, begun), name="stream")
         try:
-            async with asyncio.timeout(self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s):
-                return await begun
-        except TimeoutError:
-            raise NotTheApi("the stream told of no run in time") from None
-        finally:
-            if not begun.done() or begun.cancelled():
-                await self.close()
+            return await self._begin(api, start)
+        except openai.BadRequestError as error:
+            if not self._is_refused(error):
+                raise
+        return await self._begin(api, start)
 
-    def is_refused(self, error: openai.BadRequestError) -> bool:
-        """Whether the server would do without a stream what it refused with one; it is not asked for one again."""
-        refused = self._room is not None and (error.param == "stream" or "stream" in str(error).lower())
-        if refused:
-            self._room = None
-        return refused
+    def paced(self, run: RunView) -> RunView:
+        """With a stream that lives beside it, a run is looked at rarely."""
+        return replace(run, poll_after_s=RARELY_S) if self.lives else run
 
     async def stirred(self) -> None:
         """See Driver.stirred."""
@@ -99,6 +89,28 @@ class EventStream:
             task.cancel()
             await asyncio.wait((task,))
 
+    async def _begin(self, api: Api, start: Start) -> Reply:
+        api.calls += 1
+        await self.close()
+        self._news.clear()
+        begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._listen(api, start, begun), name="stream")
+        try:
+            async with asyncio.timeout(self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s):
+                return await begun
+        except TimeoutError:
+            raise NotTheApi("the stream told of no run in time") from None
+        finally:
+            if not begun.done() or begun.cancelled():
+                await self.close()
+
+    def _is_refused(self, error: openai.BadRequestError) -> bool:
+        """Whether the server would do without a stream what it refused with one; it is not asked for one again."""
+        refused = self._room is not None and (error.param == "stream" or "stream" in str(error).lower())
+        if refused:
+            self._room = None
+        return refused
+
     def _options(self) -> dict[str, Any]:
         if self._room is None or self._room.left < 1:
             return {}
@@ -111,14 +123,13 @@ class EventStream:
             "timeout": httpx2.Timeout(connect=connect_s, read=None, write=patience_s, pool=patience_s),
         }
 
-    async def _listen(self, start: Start, begun: "asyncio.Future[Reply]") -> None:
+    async def _listen(self, api: Api, start: Start, begun: "asyncio.Future[Reply]") -> None:
         try:
             async with start(**self._options()) as response:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    await self._read(response, begun)
+                    await self._read(api, response, begun)
                 else:
-                    text = self._without_secret(await response.read())
-                    begun.set_result(Reply(parse_object(text.decode("utf-8", "replace")), response.headers))
+                    begun.set_result(Reply(_object(api.without_key(await response.read())), response.headers))
         except Exception as error:  # whatever a stream runs into, polling goes on
             if begun.done():
                 log.info("stream broke off", reason=type(error).__name__)
@@ -127,15 +138,15 @@ class EventStream:
             else:
                 begun.set_exception(NotTheApi(f"the reply broke off: {type(error).__name__}"))
 
-    async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
+    async def _read(self, api: Api, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
         self.lives, frames = True, Frames()
         try:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
-                    for frame in frames.feed(self._without_secret(chunk)):
-                        self._take(frame, begun)
+                    for frame in frames.feed(chunk):
+                        self._take(Frame(frame.event, api.without_key(frame.data)), begun)
                     if not self.lives:
                         break
                     await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
@@ -152,22 +163,24 @@ class EventStream:
             raise NotTheApi("the stream ended before it told of a run")
 
     def _take(self, frame: Frame, begun: "asyncio.Future[Reply]") -> None:
-        event, data = frame
-        if event == "thread.message.delta":
-            self._feed.delta(data, parse_delta)
-        elif event in ("thread.message.completed", "thread.message.incomplete"):
-            message = parse_object(data.decode("utf-8", "replace"))
-            self._feed.message(parse_id(message), text_in(message))
+        event, data = name_of(frame), frame.data
+        if event in self._events.deltas:
+            self._feed.delta(data, self._events.read_delta)
+        elif event in self._events.messages:
+            message = self._events.read_message(_object(data))
+            if message is not None:
+                self._feed.message(*message)
         elif event == "error":
             raise NotTheApi(f"the stream told of an error: {data[:200].decode('utf-8', 'replace')}")
-        elif event.startswith("thread.run.") and not event.startswith("thread.run.step."):
+        elif event in self._events.runs:
             if not begun.done():
-                begun.set_result(Reply(parse_object(data.decode("utf-8", "replace")), {}))
-            if event in _MOVED:  # one that follows may be a lie
+                begun.set_result(Reply(self._events.run_in(_object(data)), {}))
+            if event in self._events.moved:  # one that follows may be a lie
                 self.lives = False
 
-    def _without_secret(self, data: bytes) -> bytes:
-        return data.replace(self._secret, b"[key]") if self._secret else data
+
+def _object(data: bytes) -> dict[str, Any]:
+    return parse_object(data.decode("utf-8", "replace"))
 
 
 async def _rest(pause_s: float, socket: asyncio.ReadTransport | None) -> None:

@@ -1,0 +1,207 @@
+"""What the events of a stream tell on each wire, and what becomes of a stream as its bytes come."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadmill.endpoint import Endpoint
+from threadmill_worker.drivers import streaming
+from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.assistants_wire import NotTheApi
+from threadmill_worker.drivers.sse import Frame
+from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES, name_of
+from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Room
+from threadmill_worker.live import Feed
+from threadmill_worker.views import RunView
+
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "content": [{"type": "output_text", "text": "All "}, {"type": "refusal", "refusal": "no"}],
+}
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["item_id", "delta"]), inner),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("name", ["response.output_text.delta", "response.refusal.delta"])
+def test_a_piece_of_a_response(name):
+    assert name in RESPONSES.deltas
+    data = {"type": name, "item_id": "msg_1", "content_index": 0, "delta": "All "}
+    assert RESPONSES.read_delta(json.dumps(data).encode()) == ("msg_1", "All ")
+
+
+@given(ANY_JSON)
+def test_any_delta_at_all_is_read(data):
+    for events in (ASSISTANTS, RESPONSES):
+        id, text = events.read_delta(json.dumps(data).encode())
+        assert isinstance(id, str)
+        assert isinstance(text, str)
+
+
+def test_a_message_of_a_response_is_all_its_text_and_other_items_are_none():
+    assert RESPONSES.read_message({"item": MESSAGE}) == ("msg_1", "All no")
+    assert RESPONSES.read_message({"item": {"id": "fc_1", "type": "function_call"}}) is None
+    assert RESPONSES.read_message({}) is None
+
+
+@pytest.mark.parametrize("events", [ASSISTANTS, RESPONSES])
+def test_no_event_tells_two_things(events):
+    assert events.moved < events.runs
+    assert not events.deltas & events.messages
+    assert not events.runs & (events.deltas | events.messages)
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        (Frame("response.created", b"not read"), "response.created"),
+        (Frame("", b'{"type":"response.created"}'), "response.created"),
+        (Frame("", b"[DONE]"), ""),
+        (Frame("", b'{"id":"msg_1"}'), "None"),
+    ],
+)
+def test_a_server_may_name_its_events_in_the_data_alone(frame, name):
+    assert name_of(frame) == name
+
+
+class Told(Feed):
+    """A feed that keeps what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.deltas, self.messages = [], []
+
+    def delta(self, data, read):
+        self.deltas.append(read(data))
+
+    def message(self, message_id, text):
+        self.messages.append((message_id, text))
+
+
+class Server:
+    """Answers a call with these bytes; `asked`: with what it was called."""
+
+    def __init__(self, *chunks: bytes, refuses: str = "") -> None:
+        self.chunks, self.refuses, self.asked = chunks, refuses, []
+        self.open = asyncio.Event()  #: lets the stream end
+
+    @asynccontextmanager
+    async def start(self, **options):
+        self.asked.append(options.get("stream"))
+        if options.get("stream") and self.refuses:
+            response = SimpleNamespace(status_code=400, headers={}, request=None)
+            raise openai.BadRequestError(self.refuses, response=response, body=None)
+        kind = "text/event-stream" if options.get("stream") else "application/json"
+        yield SimpleNamespace(
+            headers={"content-type": kind}, iter_bytes=self._bytes, read=self._whole, http_response=None
+        )
+
+    async def _bytes(self):
+        for chunk in self.chunks:
+            yield chunk
+        await self.open.wait()
+
+    async def _whole(self):
+        return b'{"id": "resp_1", "status": "queued"}'
+
+
+def told(name: str, named: bool = True, **data: object) -> bytes:
+    head = f"event: {name}\n" if named else ""
+    return f"{head}data: {json.dumps({'type': name, **data})}\n\n".encode()
+
+
+def response(status: str) -> dict[str, object]:
+    return {"response": {"id": "resp_1", "status": status}}
+
+
+@pytest.fixture
+def feed():
+    return Told()
+
+
+@pytest.fixture
+def listen(monkeypatch, feed):
+    """Opens a stream on a server, and gives it with the reply."""
+    monkeypatch.setattr(streaming, "READ_PAUSE_S", 0)
+    monkeypatch.setattr(streaming, "_END_S", 0.01)
+    monkeypatch.setenv("STREAM_KEY", "sk-secret")
+    endpoint = Endpoint(kind="responses", api_key_env="STREAM_KEY")
+
+    async def open(server: Server, room: Room | None = None):
+        stream = EventStream(feed, endpoint, RESPONSES, room or Room(1))
+        reply = await stream.open(Api(None, endpoint), server.start)
+        return stream, reply
+
+    return open
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, feed, named):
+    room = Room(1)
+    server = Server(
+        told("response.created", named, **response("queued")),
+        told("response.output_text.delta", named, item_id="msg_1", delta="All "),
+        told("response.output_item.done", named, item={"id": "fc_1", "type": "function_call"}),
+        told("response.output_item.done", named, item=MESSAGE),
+        told("response.completed", named, **response("completed")) + b"data: [DONE]\n\n",
+    )
+    stream, reply = await listen(server, room)
+    assert reply.body == {"id": "resp_1", "status": "queued"}
+    assert stream.paced(RunView("resp_1", "queued")).poll_after_s == RARELY_S
+    await stream.stirred()
+
+    assert (feed.deltas, feed.messages) == ([("msg_1", "All ")], [("msg_1", "All no")])
+    assert stream.paced(RunView("resp_1", "queued")).poll_after_s is None
+    await stream.close()
+    assert room.left == 1
+
+
+async def test_our_key_is_cut_out_wherever_the_network_cuts_it(listen, feed):
+    said = told("response.output_text.delta", item_id="msg_1", delta="the key is sk-secret")
+    server = Server(told("response.created", **response("queued")) + said[:-8], said[-8:], told("error"))
+    stream, _ = await listen(server)
+    await stream.stirred()
+
+    assert feed.deltas == [("msg_1", "the key is [key]")]
+
+
+async def test_our_key_is_in_no_error_either(listen):
+    with pytest.raises(NotTheApi, match=r"\[key\]"):
+        await listen(Server(b'data: {"sk-secret\n\n'))
+
+
+@pytest.mark.parametrize("last", [told("error", message="Sorry"), told("response.output_item.done", item={})[:-3]])
+async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
+    server = Server(last)
+    server.open.set()
+    with pytest.raises(NotTheApi):
+        await listen(server)
+
+
+async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen):
+    server = Server(refuses="stream is not supported")
+    stream, reply = await listen(server)
+    assert reply.body["id"] == "resp_1"
+    await stream.open(Api(None, Endpoint(kind="responses", api_key_env=None)), server.start)
+
+    assert server.asked == [True, None, None]
+
+
+async def test_any_other_refusal_is_one(listen):
+    with pytest.raises(openai.BadRequestError):
+        await listen(Server(refuses="no such model"))
+
+
+async def test_without_room_there_is_no_stream(listen):
+    server = Server()
+    _, reply = await listen(server, Room(0))
+    assert (reply.body["id"], server.asked) == ("resp_1", [None])
