@@ -77,6 +77,28 @@ def test_the_same_on_a_server_that_fails(site, tell):
     tell(f"faults: {site.stats()['faults']}")
 
 
+@pytest.mark.settings(
+    lease_s=3, sweep_s=0.5, endpoint={**RESPONSES, "lane_wait_s": 1, "lane_jobs": 20, "poll_first_s": 0.2}
+)
+def test_the_batch_lane_outlives_its_workers(site, tell):
+    workers = [site.start_worker() for _ in range(3)]
+    jobs: dict[str, str] = {}
+    for kill in range(3):
+        jobs |= site.enqueue([f"[[scenario=echo]]\nQuestion {kill}.{number}" for number in range(40)], lane="batch")
+        time.sleep(random.uniform(0.5, 2.5))
+        workers[kill].kill()
+        workers.append(site.start_worker())
+
+    site.await_results(jobs, patience_s=90)
+
+    records = site.records(jobs)
+    assert [record.state for record in records] == [JobState.SUCCEEDED] * len(jobs)
+    assert all(record.result.text == jobs[record.id].partition("\n")[2] for record in records)
+    assert site.completed_runs() == dict.fromkeys(jobs, 1), "no question was paid for twice"
+    until(lambda: site.alive() == 0 and site.stats()["files"]["alive"] == 0, "nothing is left on the server")
+    tell(f"{len(jobs)} jobs of the batch lane, 3 workers killed: {len(jobs)} results, one run each")
+
+
 @pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50, endpoint=RESPONSES)
 def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
     """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, InvalidJob, JobState
-from threadmill_worker import lane
 
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "poll_first_s": 0.1}
 
@@ -110,8 +109,7 @@ async def test_a_lost_reply_makes_no_second_batch(worker, emulator):
     assert (len(asked(emulator, "/files")), len(asked(emulator, "/batches"))) == (1, 1)
 
 
-async def test_a_successor_goes_on_with_the_batch_of_a_dead_worker(worker, worker_of, emulator, until, monkeypatch):
-    monkeypatch.setattr(lane, "HELD_S", 0.5)
+async def test_a_successor_goes_on_with_the_batch_of_a_dead_worker(worker, worker_of, emulator, until):
     jobs = [worker.create(lane="batch") for _ in range(3)]
     for job_id in jobs:
         await worker.process.run(job_id, None)

@@ -29,8 +29,8 @@ from threadmill_worker.servers import NotServed, Servers, wants_of
 
 log = structlog.get_logger(__name__)
 
-#: A worker sees to a remote batch for so long at most, and then lets another have it.
-HELD_S = 300.0
+#: A worker is at a remote batch for so long at a time, at most: to upload it, or to take in its answers.
+LONGEST_STEP_S = 300.0
 
 #: Between two looks at a remote batch at most: most take minutes to hours.
 LONGEST_PAUSE_S = 120.0
@@ -67,27 +67,23 @@ class Lane:
         return time.time() >= self._look_at[batch.name]
 
     async def _see_to(self, name: str) -> None:
-        batch = await self._parking.hold(name, HELD_S)
-        if batch is None:
-            return
-        remote = self._servers.batches(batch.endpoint)
-        age = time.time() - batch.made_at.timestamp()
-        policy = self._settings.endpoints[batch.endpoint]
-        self._look_at[name] = time.time() + min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
-        try:
-            async with asyncio.timeout(HELD_S):
-                await self._go_on(batch, remote)
-        except BatchesRefused as error:
-            await self._dissolve(await self._parking.get(name), str(error))
-        except (BatchesAway, TimeoutError) as error:
-            log.warning("remote batch in trouble", batch=name, reason=str(error))
-            patience_s = GIVEN_UP_S if batch.batch_id else policy.unreachable_s
-            if age > patience_s:
-                await self._dissolve(
-                    await self._parking.get(name), f"the server has not answered for {patience_s:.0f} s"
-                )
-        finally:
-            await self._parking.let_go(name)
+        async with self._parking.holding(name) as batch:
+            if batch is None:
+                return
+            age = time.time() - batch.made_at.timestamp()
+            policy = self._settings.endpoints[batch.endpoint]
+            self._look_at[name] = time.time() + min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+            try:
+                async with asyncio.timeout(LONGEST_STEP_S):
+                    await self._go_on(batch, self._servers.batches(batch.endpoint))
+            except BatchesRefused as error:
+                await self._dissolve(await self._parking.get(name), str(error))
+            except (BatchesAway, TimeoutError) as error:
+                log.warning("remote batch in trouble", batch=name, reason=str(error))
+                patience_s = GIVEN_UP_S if batch.batch_id else policy.unreachable_s
+                if age > patience_s:
+                    reason = f"the server has not answered for {patience_s:.0f} s"
+                    await self._dissolve(await self._parking.get(name), reason)
 
     async def _go_on(self, batch: RemoteBatch, remote: RemoteBatches) -> None:
         if batch.batch_id is None:

@@ -1,7 +1,9 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.progress import Progress
-from threadmill_worker.retry import while_redis_is_away
+from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
 
 
 class Parking:
@@ -47,19 +49,33 @@ class Parking:
         entries = cast(list[str], await self._redis.hvals(self._keys.remote_batches))
         return [RemoteBatch.model_validate_json(entry) for entry in entries]
 
-    async def hold(self, name: str, for_s: float) -> RemoteBatch | None:
-        """The remote batch as it stands, ours to see to for so long; None if another worker does, or it is done."""
-        if not await self._redis.set(self._keys.remote_batch_held(name), self._owner, nx=True, px=int(for_s * 1000)):
-            return None
-        return await self.get(name)
+    @asynccontextmanager
+    async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
+        """The remote batch as it stands, ours to see to; None if another worker does, or it is over.
+
+        A worker that dies lets go of it as of its jobs, after `lease_s`.
+        """
+        held, lease_ms = self._keys.remote_batch_held(name), int(self._settings.lease_s * 1000)
+        if not await self._redis.set(held, self._owner, nx=True, px=lease_ms):
+            yield None
+            return
+        renewal = asyncio.create_task(self._renew(held, lease_ms))
+        try:
+            yield await self.get(name)
+        finally:
+            renewal.cancel()
+            await self._redis.delete(held)
+
+    async def _renew(self, held: str, lease_ms: int) -> None:
+        while True:
+            await asyncio.sleep(lease_ms / 3000)
+            with suppress(*REDIS_AWAY):
+                await self._redis.pexpire(held, lease_ms)
 
     async def get(self, name: str) -> RemoteBatch | None:
         """The remote batch as it stands; None if it is over."""
         entry = cast(str | None, await self._redis.hget(self._keys.remote_batches, name))
         return RemoteBatch.model_validate_json(entry) if entry else None
-
-    async def let_go(self, name: str) -> None:
-        await self._redis.delete(self._keys.remote_batch_held(name))
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
         await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
