@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from tests.acceptance.site import Site, until
+from tests.acceptance.site import ON_RESPONSES, Site, until
 
 from threadmill import JobState
 
@@ -13,8 +13,6 @@ pytestmark = [
     # Bad luck alone must not end a job: some are killed over and over here.
     pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50),
 ]
-
-RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None}
 
 KILL_EVERY_S = 3.0
 
@@ -77,7 +75,7 @@ def test_the_same_on_a_server_that_fails(site, tell):
     tell(f"faults: {site.stats()['faults']}")
 
 
-@pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50, endpoint=RESPONSES)
+@ON_RESPONSES
 def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
     """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
