@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import redis
 from tests.conftest import environment
 
@@ -27,6 +28,14 @@ BIN = Path(sys.executable).parent
 THREADMILL = str(BIN / "threadmill")
 WORKER = (sys.executable, "-m", "threadmill_worker")
 EMULATOR = (sys.executable, "-m", "threadmill_emulator")
+
+#: A test, or a row of its parameters, whose jobs go over the Responses API.
+RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None}
+ON_RESPONSES = pytest.mark.settings(endpoint=RESPONSES)
+
+#: A test for each wire.
+BOTH_WIRES = pytest.mark.parametrize("wire", ["assistants", pytest.param("responses", marks=ON_RESPONSES)])
+
 LISTENING = re.compile(r"listening on (http://[\d.:]+)")
 
 
@@ -168,6 +177,10 @@ class Site:
     def stats(self) -> dict[str, Any]:
         return httpx.get(f"{self.emulator_url}/_stats", timeout=PATIENCE_S).raise_for_status().json()
 
+    def runs(self) -> dict[str, Any]:
+        """How many there were on the server, and how they stand; a run is a response on the Responses API."""
+        return self.stats()["responses" if self.settings.endpoints["emulator"].wire == "responses" else "runs"]
+
     def completed_runs(self) -> dict[str, int]:
         """How many runs came to a good end on the server, by job id."""
         reply = httpx.get(f"{self.emulator_url}/_stats", params={"by": "threadmill"}, timeout=PATIENCE_S)
@@ -176,10 +189,6 @@ class Site:
             job_id = mark.partition("/")[0]
             counted[job_id] = counted.get(job_id, 0) + number
         return counted
-
-    def threads(self) -> int:
-        """How many are alive on the server."""
-        return self.stats()["threads"]["alive"]
 
     def alive(self) -> int:
         """How many threads, conversations and responses are."""

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.acceptance.site import PATIENCE_S, Site, until
+from tests.acceptance.site import BOTH_WIRES, PATIENCE_S, Site, until
 
 from threadmill import FailureKind, JobState
 
@@ -33,17 +33,18 @@ def test_a_job_that_kills_its_workers_ends_as_failed(site, tmp_path, tell):
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.ATTEMPTS_EXHAUSTED)
     assert (result.attempts, result.runs) == (3, 1)
     tell(f"3 workers dead, the job failed after {time.monotonic() - began:.1f} s")
-    until(lambda: site.threads() == 0, "its thread is deleted")
+    until(lambda: site.alive() == 0, "its thread is deleted")
     harmless = site.client.enqueue("[[scenario=echo run_s=0.2]]Are you well?")
     assert harmless.wait(timeout_s=PATIENCE_S).text == "Are you well?"
     assert last.lives
 
 
 @pytest.mark.settings(concurrency=3)
-def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell):
+@BOTH_WIRES
+def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell, wire):
     workers = [site.start_worker(), site.start_worker()]
     jobs = site.enqueue(f"[[run_s=60]]Question {n}" for n in range(6))
-    until(lambda: site.stats()["runs"]["created"] == 6 and all(map(site.held_by, workers)), "both hold some")
+    until(lambda: site.runs()["created"] == 6 and all(map(site.held_by, workers)), "both hold some")
     asked = time.monotonic()
     for job_id in jobs:
         assert site.client.cancel(job_id) is JobState.RUNNING
@@ -51,10 +52,10 @@ def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell):
     took_s = time.monotonic() - asked
 
     assert {record.state for record in records} == {JobState.CANCELLED}
-    assert site.stats()["runs"]["by_status"] == {"cancelled": 6}
-    assert site.threads() == 0
+    assert site.runs()["by_status"] == {"cancelled": 6}
+    assert site.alive() == 0
     assert took_s < 10
-    tell(f"6 running jobs of two workers: cancelled, runs stopped and threads deleted in {took_s:.1f} s")
+    tell(f"{wire}: 6 running jobs of two workers: cancelled, runs stopped and nothing left in {took_s:.1f} s")
 
 
 #: What belongs to Celery: its bindings, and messages a worker has taken and not acknowledged.

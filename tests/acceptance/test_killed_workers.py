@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from tests.acceptance.site import Site, until
+from tests.acceptance.site import ON_RESPONSES, RESPONSES, Site, until
 
 from threadmill import JobState
 
@@ -14,9 +14,9 @@ pytestmark = [
     pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50),
 ]
 
-RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None}
-
 KILL_EVERY_S = 3.0
+
+LANE = {"lane_wait_s": 1, "lane_jobs": 20, "poll_first_s": 0.2}
 
 
 def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tuple[dict[str, str], list[float]]:
@@ -77,9 +77,7 @@ def test_the_same_on_a_server_that_fails(site, tell):
     tell(f"faults: {site.stats()['faults']}")
 
 
-@pytest.mark.settings(
-    lease_s=3, sweep_s=0.5, endpoint={**RESPONSES, "lane_wait_s": 1, "lane_jobs": 20, "poll_first_s": 0.2}
-)
+@pytest.mark.settings(lease_s=3, sweep_s=0.5, endpoint=RESPONSES | LANE)
 def test_the_batch_lane_outlives_its_workers(site, tell):
     workers = [site.start_worker() for _ in range(3)]
     jobs: dict[str, str] = {}
@@ -99,7 +97,7 @@ def test_the_batch_lane_outlives_its_workers(site, tell):
     tell(f"{len(jobs)} jobs of the batch lane, 3 workers killed: {len(jobs)} results, one run each")
 
 
-@pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50, endpoint=RESPONSES)
+@ON_RESPONSES
 def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
     """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from tests.acceptance.site import THREADMILL, until
+from tests.acceptance.site import BOTH_WIRES, THREADMILL, until
 
 from threadmill import JobState, StoreUnavailable
 
@@ -15,7 +15,8 @@ AWAY_S = 5.0
 
 
 @pytest.mark.settings(concurrency=120)
-def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path):
+@BOTH_WIRES
+def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path, wire):
     worker = site.start_worker()
     folder = tmp_path / "documents"
     folder.mkdir()
@@ -25,7 +26,7 @@ def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path):
     batch = site.start(
         "batch", [THREADMILL, "batch", str(folder), "--prompt", prompt, "--out", out], **site.environment
     )
-    until(lambda: site.stats()["runs"]["created"] == 100, "all jobs are in flight")
+    until(lambda: site.runs()["created"] == 100, "all jobs are in flight")
     [awaited, *_] = site.store.zrange(site.keys.jobs(JobState.RUNNING), 0, 0)
     answers = []
     waiter = threading.Thread(target=lambda: answers.append(site.client.wait(awaited, timeout_s=120)))
@@ -35,12 +36,12 @@ def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path):
     with pytest.raises(StoreUnavailable):
         site.client.enqueue("Is anybody there?")
     time.sleep(AWAY_S)
-    assert site.stats()["runs"]["by_status"] == {"completed": 100}, "the runs ended while Redis was away"
+    assert site.runs()["by_status"] == {"completed": 100}, "the runs ended while Redis was away"
     site.start_redis()
     back = time.monotonic()
 
     assert batch.exit_code(within_s=40) == 0, batch.log()
-    tell(f"100 of 100 results {time.monotonic() - back:.1f} s after Redis was back")
+    tell(f"{wire}: 100 of 100 results {time.monotonic() - back:.1f} s after Redis was back")
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert {entry["name"]: entry["text"] for entry in written} == {
         f"{number}.txt": f"Document {number}" for number in range(100)
@@ -48,8 +49,8 @@ def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path):
     waiter.join(10)
     assert answers, "who waited for a job has its result"
     assert answers[0].ok
-    assert sum(site.completed_runs().values()) == site.stats()["runs"]["created"] == 100
-    assert site.threads() == 0
+    assert sum(site.completed_runs().values()) == site.runs()["created"] == 100
+    assert site.alive() == 0
 
     fresh = site.client.enqueue("[[scenario=echo run_s=0]]And now?")
     assert fresh.wait(timeout_s=40).text == "And now?"

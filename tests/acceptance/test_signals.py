@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from tests.acceptance.site import BIN, THREADMILL, WORKER, until
+from tests.acceptance.site import BIN, ON_RESPONSES, THREADMILL, WORKER, until
 
 from threadmill import JobState
 
@@ -28,12 +28,13 @@ HEARD = "worker: Warm shutdown"
         ("threadmill worker", signal.SIGINT),
         ("celery worker", signal.SIGTERM),
         ("celery worker", signal.SIGINT),
+        pytest.param("threadmill worker", signal.SIGTERM, marks=ON_RESPONSES),
     ],
 )
 def test_jobs_are_handed_back_at_once_and_go_on_elsewhere(site, tell, command, number):
     worker = site.start_worker(COMMANDS[command])
     jobs = site.enqueue(f"[[scenario=echo run_s=3]]Question {n}" for n in range(100))
-    until(lambda: site.stats()["runs"]["created"] == 100, "all jobs are in flight")
+    until(lambda: site.runs()["created"] == 100, "all jobs are in flight")
     asked = time.monotonic()
     worker.signal(number)
 
@@ -50,8 +51,8 @@ def test_jobs_are_handed_back_at_once_and_go_on_elsewhere(site, tell, command, n
         job_id: prompt.partition("]]")[2] for job_id, prompt in jobs.items()
     }
     assert {record.attempts for record in ended} == {1}
-    assert site.stats()["runs"]["created"] == 100, "they went on with the same runs"
-    assert site.threads() == 0
+    assert site.runs()["created"] == 100, "they went on with the same runs"
+    assert site.alive() == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)

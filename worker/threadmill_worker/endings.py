@@ -11,6 +11,8 @@ from threadmill_worker.schema import check
 from threadmill_worker.views import RunView
 
 _QUOTA = re.compile(r"exceeded your current quota|insufficient_quota|credit balance", re.IGNORECASE)
+#: What a filter says where the server has no words for it.
+_FILTERED = "The response was filtered."
 #: "Please try again in 12.3s", "... in 120ms", "... in 1m26.4s".
 _TRY_AGAIN = re.compile(r"try again in (?:(\d{1,3})m)?(\d{1,5}(?:\.\d+)?)\s*(ms|s)\b", re.IGNORECASE)
 
@@ -62,6 +64,9 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
     )
     run = progress.run
     if run is not None and _is_cut(run):
+        if run.incomplete_reason == "content_filter":
+            failure = Failure(kind=FailureKind.REJECTED, message=_FILTERED, code=run.incomplete_reason)
+            return replace(outcome, state=JobState.FAILED, failure=failure)
         reason = run.incomplete_reason or "a limit"
         message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
         failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
