@@ -134,7 +134,7 @@ async def test_every_scenario_of_both(scenario, wires):
     await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"])
 
 
-@pytest.mark.parametrize("scenario", ["code_interpreter", "plot", "citations", "blocks", "reasoning"])
+@pytest.mark.parametrize("scenario", ["code_interpreter", "plot", "citations", "reasoning"])
 async def test_what_the_servers_own_tools_make(scenario, wires):
     await run(wires, f"[[scenario={scenario}]]Well?", include_steps=True)
 
@@ -163,6 +163,20 @@ async def test_a_deadline(prompt, wires):
 async def test_an_image_and_a_history(wires, tmp_path):
     history = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello, what is it?"}]
     await run(wires, "What is this?", messages=history, images=[str(tmp_path / "photo.png")])
+
+
+async def test_an_answer_in_json(wires):
+    result = await run(wires, "How many?", response_format=SCHEMA)
+    assert list(result.parsed) == ["n"]
+
+
+async def test_an_answer_that_does_not_fit_is_asked_for_once_more(wires):
+    """What comes then is the emulator's affair: an echo has nothing new to repeat on a thread."""
+    for wire, path in zip(wires, ("/runs", "/responses"), strict=True):
+        result = await wire.worker.run("[[scenario=echo]]three", response_format=SCHEMA)
+        first, second = wire.emulator.sent("POST", path)
+        assert (result.runs, b"did not fit" in first.body, b"did not fit" in second.body) == (2, False, True)
+        assert wire.left() == {}
 
 
 async def test_a_batch_uploads_its_file_once_and_deletes_it_at_the_end(wires, tmp_path):
