@@ -86,6 +86,34 @@ def test_a_transcript_is_read_from_the_server(cli, keep, http):
     assert told["messages"][-1]["files"] == [file]
 
 
+def test_a_conversation_is_read_from_the_server(run_cli, make_settings, settings_as_environment, emulator, http):
+    variables = settings_as_environment(
+        make_settings(emulator.base_url, {"wire": "responses", "model": "emulator", "assistant": None})
+    )
+    items = [{"type": "message", "role": "user", "content": f"Question {number}?"} for number in range(120)]
+    photo = {"type": "input_image", "image_url": "https://example.com/photo.png"}
+    items[-1]["content"] = [{"type": "input_text", "text": "Question 119?"}, photo]
+    name = http.post("/conversations", json={"items": items[:20]}).json()["id"]
+    for start in range(20, 120, 20):
+        http.post(f"/conversations/{name}/items", json={"items": items[start : start + 20]}).raise_for_status()
+    asked = {"model": "emulator", "conversation": name, "input": "蒼鷺?"}
+    assert http.post("/responses", json=asked).json()["status"] == "completed"
+
+    told = json.loads(run_cli("threads", "show", name, "--endpoint", "emulator", "--json", **variables).stdout)
+    assert (told["gone"], told["complete"], told["kept"]) == (False, True, None)
+    texts = [(each["role"], each["text"]) for each in told["messages"]]
+    assert texts[:121] == [("user", f"Question {number}?") for number in range(120)] + [("user", "蒼鷺?")]
+    assert [role for role, _ in texts[121:]] == ["assistant"]
+    assert told["messages"][119]["files"] == ["https://example.com/photo.png"]
+    shown = run_cli("threads", "show", name, "--endpoint", "emulator", **variables)
+    assert "user  [https://example.com/photo.png]\nQuestion 119?\n" in shown.stdout
+
+    http.delete(f"/conversations/{name}").raise_for_status()
+    gone = run_cli("threads", "show", name, "--endpoint", "emulator", **variables)
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert f"thread {name} is gone on the server" in gone.stderr
+
+
 def test_a_thread_that_is_not_kept_is_shown_when_its_endpoint_is_named(cli, http):
     thread = http.post("/threads", json={"messages": [{"role": "user", "content": "Well?"}]}).json()["id"]
 

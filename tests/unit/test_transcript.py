@@ -6,7 +6,7 @@ import pytest
 
 from threadmill.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.transcript import Transcript, _shown, read_transcript
+from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_thread
 from threadmill_worker.views import InDoubt
 
 ENDPOINT = Endpoint(kind="emulator", api_key_env="TRANSCRIPT_KEY")
@@ -51,6 +51,42 @@ def test_an_odd_message_is_shown_as_far_as_it_goes(fields):
     assert shown["text"] in ("", "Well?")
 
 
+def test_an_item_of_a_conversation_is_shown_as_a_message():
+    made = {"type": "container_file_citation", "container_id": "cntr_1", "file_id": "cfile_1"}
+    content = [
+        {"type": "input_text", "text": "See these."},
+        {"type": "input_image", "file_id": None, "image_url": "data:image/png;base64," + "A" * 1000},
+        {"type": "input_image", "file_id": "file-plot", "image_url": None},
+        {"type": "input_file", "file_id": "file-sent"},
+        {"type": "input_file", "filename": "inline.pdf"},
+        {"type": "output_text", "text": "I see.", "annotations": [made]},
+        {"type": "refusal", "refusal": "No more."},
+        {"type": "reasoning_text", "text": "Hm."},
+        {},
+    ]
+    assert _shown_item({"type": "message", "id": "msg_1", "role": "user", "content": content}) == {
+        "id": "msg_1",
+        "role": "user",
+        "created_at": None,
+        "text": "See these.\n\nI see.\n\nNo more.",
+        "files": [
+            "file-sent",
+            "inline.pdf",
+            "data:image/png;base64,AAAAAAAAAAAAAAAAAA... (1,022 characters)",
+            "file-plot",
+            "cntr_1/cfile_1",
+        ],
+    }
+    plain = _shown_item({"type": "message", "id": "msg_2", "content": "Well?"})
+    assert plain is not None
+    assert plain["text"] == "Well?"
+
+
+@pytest.mark.parametrize("kind", ["reasoning", "function_call", "function_call_output", None])
+def test_what_is_no_message_is_not_shown(kind):
+    assert _shown_item({"type": kind, "id": "x_1", "content": [{"type": "reasoning_text", "text": "Hm."}]}) is None
+
+
 class OnePage:
     """A client whose server has the same answer to every request."""
 
@@ -66,7 +102,7 @@ class OnePage:
 
 
 def read(client: OnePage) -> object:
-    return asyncio.run(read_transcript(Api(client, ENDPOINT), "thread_x"))
+    return asyncio.run(read_thread(Api(client, ENDPOINT), "thread_x"))
 
 
 def test_a_server_that_sends_the_same_page_for_ever_is_not_asked_for_ever():

@@ -10,8 +10,10 @@ from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.connection import connect
-from threadmill_worker.drivers.transcript import read_transcript
+from threadmill_worker.drivers.transcript import read_conversation, read_thread
 from threadmill_worker.views import Gone, Refused, Trouble
+
+_READERS = {"assistants": read_thread, "responses": read_conversation}
 
 
 async def transcript(settings: Settings, name: str, thread: str) -> dict[str, Any]:
@@ -20,7 +22,7 @@ async def transcript(settings: Settings, name: str, thread: str) -> dict[str, An
     settings.require_key(name)
     client = connect(endpoint)
     try:
-        found = await read_transcript(Api(client, endpoint), thread)
+        found = await _READERS[endpoint.wire](Api(client, endpoint), thread)
     finally:
         await client.close()
     if isinstance(found, Gone):

@@ -1,13 +1,17 @@
-"""Reads a thread's messages, for people to look at."""
+"""Reads a thread's messages, for people to look at. A conversation is a thread too: its items hold the messages."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import openai
+import openai.resources.conversations.items
 
+from threadmill.intake import label
 from threadmill_worker.actions import Look
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
+from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.footnotes import plain
 from threadmill_worker.views import InDoubt, Trouble
@@ -21,16 +25,29 @@ class Transcript:
     complete: bool  #: False: there is more than we read
 
 
-async def read_transcript(api: Api, thread: str) -> Transcript | Trouble:
+async def read_thread(api: Api, thread: str) -> Transcript | Trouble:
     """A Trouble in its place: `Gone` when there is no such thread."""
-    list_messages = api.client.beta.threads.messages.with_raw_response.list
+    return await _read(api, api.client.beta.threads.messages.with_raw_response.list, _shown, thread_id=thread)
+
+
+async def read_conversation(api: Api, thread: str) -> Transcript | Trouble:
+    """As `read_thread`; reasoning and tool calls are left out."""
+    return await _read(api, api.client.conversations.items.with_raw_response.list, _shown_item, conversation_id=thread)
+
+
+async def _read(
+    api: Api,
+    call: Callable[..., Awaitable[Any]],
+    shown: Callable[[dict[str, Any]], dict[str, Any] | None],
+    **query: Any,
+) -> Transcript | Trouble:
     try:
-        messages = tuple([_shown(each) async for each in api.pages(list_messages, thread_id=thread, order="asc")])
+        entries = [shown(each) async for each in api.pages(call, order="asc", **query)]
     except NotTheApi as error:
         return InDoubt(str(error))
     except (openai.OpenAIError, OSError) as error:
         return trouble_of(error, Look(""), api.key)
-    return Transcript(messages, complete=len(messages) < MOST_ENTRIES)
+    return Transcript(tuple(each for each in entries if each), complete=len(entries) < MOST_ENTRIES)
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +60,31 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
         "text": plain(blocks),
         "files": list(dict.fromkeys([*_attached(message), *_linked(blocks)])),
     }
+
+
+def _shown_item(item: dict[str, Any]) -> dict[str, Any] | None:
+    """As a message of the Assistants API; None for what is no message."""
+    if item.get("type") != "message":
+        return None
+    parts = blocks_of(item)
+    files = [
+        {"file_id": part.get("file_id") or part.get("filename")} for part in parts if part.get("type") == "input_file"
+    ]
+    return _shown({**item, "content": [block for part in parts for block in _blocks(part)], "attachments": files})
+
+
+def _blocks(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """A part of an item as content blocks of the Assistants API."""
+    match part.get("type"):
+        case "text" if isinstance(part.get("text"), dict):  # a content that was a mere string
+            return [part]
+        case "text" | "input_text":
+            return [{"type": "text", "text": {"value": str(part.get("text") or ""), "annotations": []}}]
+        case "input_image":
+            url = part.get("image_url")
+            return [{"image_file": {"file_id": part.get("file_id"), "url": url and label(str(url))}}]
+        case _:
+            return list(output_blocks({"output": [{"type": "message", "content": [part]}]}))
 
 
 def _attached(message: dict[str, Any]) -> list[str]:
