@@ -131,7 +131,7 @@ empty empty_text refusal two_messages sparse"""
 @pytest.mark.endpoint(reruns=1)
 @pytest.mark.parametrize("scenario", SCENARIOS.split())
 async def test_every_scenario_of_both(scenario, wires):
-    await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"])
+    await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
 
 
 @pytest.mark.parametrize("scenario", ["code_interpreter", "plot", "citations", "reasoning"])

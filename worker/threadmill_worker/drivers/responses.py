@@ -39,10 +39,11 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.drivers.marks import mark
+from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_requests import Requests
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
+    RESPONSE,
     blocks_of,
     containers_of,
     parse_response,
@@ -161,7 +162,7 @@ class ResponsesDriver:
             case Download(file_id):
                 return await self._files.download(file_id)
             case ReadSteps(run_id):
-                return StepsRead(steps_of(await self._retrieve(run_id, include=_WITH_DETAILS)))
+                return StepsRead(await self._steps(run_id, progress))
             case Delete(leftover):
                 await self._delete(leftover.kind, leftover.id)
                 return Deleted()
@@ -183,6 +184,17 @@ class ResponsesDriver:
 
     async def _retrieve(self, run_id: str, **query: Any) -> dict[str, Any]:
         return (await self._api.ask(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
+
+    async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
+        """Of all rounds of the run: each is a response of its own."""
+        own, steps = f"run-{progress.runs}", []
+        for leftover in progress.leftovers:
+            if leftover.kind == RESPONSE:
+                body = await self._retrieve(leftover.id, include=_WITH_DETAILS)
+                rounds = [own, *(f"{own}-{number + 1}" for number in range(progress.rounds))]
+                if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
+                    steps += steps_of(body, progress.outputs)
+        return tuple(steps)
 
     async def _cancel(self, run_id: str) -> View:
         await self._stream.close()

@@ -3,7 +3,7 @@
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from threadmill.result import Usage
@@ -40,9 +40,9 @@ def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     return tuple(block for part in parts for block in [_block(part)] if block)
 
 
-def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """What it did before it answered."""
-    return tuple(step for item in _items(body) for step in [_step(item)] if step)
+def steps_of(body: dict[str, Any], outputs: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """What it did before it answered; the outputs of its function calls are ours, by call id."""
+    return tuple(step for item in _items(body) for step in [_step(item, outputs)] if step)
 
 
 def containers_of(body: dict[str, Any]) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
             return note
 
 
-def _step(item: dict[str, Any]) -> dict[str, Any] | None:
+def _step(item: dict[str, Any], outputs: Mapping[str, str]) -> dict[str, Any] | None:
     match item.get("type"):
         case "code_interpreter_call":
             outputs = [as_dict(output) for output in item.get("outputs") or ()]
@@ -113,7 +113,8 @@ def _step(item: dict[str, Any]) -> dict[str, Any] | None:
                 ],
             }  # fmt: skip
         case "function_call":
-            return {"type": "function", "name": item.get("name"), "arguments": item.get("arguments"), "output": None}
+            output = outputs.get(str(item.get("call_id")))
+            return {"type": "function", "name": item.get("name"), "arguments": item.get("arguments"), "output": output}
         case _:
             return None
 
