@@ -1,4 +1,4 @@
-"""What an endpoint takes of the images and files a job attaches.
+"""What an endpoint takes of a job: of its fields, and of the images and files it attaches.
 
 Both sides ask: the producer for what it can see, before it enqueues; the worker for all of it, before
 anything remote is made. Every refusal is an InvalidJob that names the thing, the reason, the remedy.
@@ -49,6 +49,8 @@ class Intake:
     def check_abilities(self, job: PromptJob) -> None:
         """Raises InvalidJob for what the endpoint cannot do at all."""
         table = f"[endpoints.{self.name}]"
+        if self.endpoint.wire == "responses":
+            self._check_fields(job)
         if job.files and not self.endpoint.files:
             raise InvalidJob(
                 f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
@@ -61,6 +63,14 @@ class Intake:
                         f"{label(source)}: endpoint {self.name!r} takes images by https URL alone; "
                         f"if its server does, set data_urls = true or files = true in {table}"
                     )
+
+    def _check_fields(self, job: PromptJob) -> None:
+        """The Responses API has no word for some of what the Assistants API can be told."""
+        reason = f"endpoint {self.name!r} speaks the Responses API, which has none"
+        if job.max_prompt_tokens is not None:
+            raise InvalidJob(f"max_prompt_tokens: {reason}; leave it out, and shorten the prompt if need be")
+        if job.truncation and job.truncation.get("type") == "last_messages":
+            raise InvalidJob(f"truncation of type last_messages: {reason}; use auto, or send fewer messages")
 
     def image(self, shown: str, head: bytes, size: int) -> str:
         """The media type of an image that begins with `head` and has `size` bytes."""

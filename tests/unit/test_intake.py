@@ -168,3 +168,17 @@ def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
         assert check({"images": [image]}, files=False, data_urls=True)
         assert check({"images": [image]}, files=True, data_urls=False)
     assert check({"images": ["https://example.com/a.png"]}, files=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "job"),
+    [
+        ("max_prompt_tokens", {"max_prompt_tokens": 1000}),
+        ("truncation of type last_messages", {"truncation": {"type": "last_messages", "last_messages": 3}}),
+    ],
+)
+def test_a_field_the_responses_api_lacks_is_refused(check, field, job):
+    told = refusal(check, job, wire="responses", model="m")
+    assert told.startswith(f"{field}: endpoint 'x' speaks the Responses API")
+    check(job)
+    check({"truncation": {"type": "auto"}}, wire="responses", model="m")

@@ -32,10 +32,10 @@ def disk(tmp_path):
 def gathered(disk):
     """What the worker gathers for a job that came over the queue, on an endpoint that holds what the test says."""
 
-    async def gathered(roots=(disk,), images=(), files=(), endpoint=None):
+    async def gathered(roots=(disk,), images=(), files=(), endpoint=None, **more):
         fields = {"kind": "assistants", "base_url": "http://x", **(endpoint or {})}
         settings = Settings.model_validate({"endpoints": {"x": fields}, "file_roots": roots})
-        job = PromptJob.parse({"prompt": "Well?", "endpoint": "x", "images": images, "files": files})
+        job = PromptJob.parse({"prompt": "Well?", "endpoint": "x", "images": images, "files": files, **more})
         return await gather(job, settings.endpoints["x"], settings)
 
     return gathered
@@ -215,3 +215,8 @@ async def test_a_worker_refuses_what_a_producer_of_ours_would(gathered, disk, mo
 async def test_a_disk_the_worker_does_not_have_is_told(gathered):
     with pytest.raises(InvalidJob, match=r"this worker cannot read it \(No such file or directory\)"):
         await gathered(roots=("/no-such-mount",), files=["/no-such-mount/notes.txt"])
+
+
+async def test_a_field_the_responses_api_lacks_is_refused_by_the_worker_too(gathered):
+    with pytest.raises(InvalidJob, match="max_prompt_tokens: endpoint 'x' speaks the Responses API"):
+        await gathered(endpoint={"wire": "responses"}, max_prompt_tokens=1000)

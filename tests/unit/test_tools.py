@@ -152,3 +152,13 @@ def test_a_text_beyond_it_is_cut_with_its_length_told(length):
 @pytest.mark.parametrize("limit", [1, 5, 30])
 def test_a_limit_shorter_than_the_marker_holds_too(limit):
     assert len(cut("x" * 100, limit)) <= limit
+
+
+async def test_without_an_assistant_there_is_no_plugin_api_to_ask():
+    endpoint = Endpoint.model_validate(
+        {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "plugins": True}
+    )
+    box = Toolbox(Toolset({}), endpoint, "sk-secret")
+    ready = await box.call(ToolCall("call_1", "search", "{}"), "conv_1", "", 2)
+    await box.close()
+    assert ready.output == "The tool search failed: there is no tool of this name; there is: none"

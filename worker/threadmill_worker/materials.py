@@ -77,15 +77,15 @@ NONE = Materials()
 
 
 async def gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Materials:
-    """Looks at every image and file of the job. Raises InvalidJob for one that cannot be sent."""
-    if not job.image_sources and not job.files:
-        return NONE
-    return await asyncio.to_thread(_gather, job, endpoint, settings)
-
-
-def _gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Materials:
+    """Looks at every image and file of the job. Raises InvalidJob for what cannot be sent."""
     intake = Intake(settings.endpoint_name(job.endpoint), endpoint)
     intake.check_abilities(job)
+    if not job.image_sources and not job.files:
+        return NONE
+    return await asyncio.to_thread(_gather, job, intake, settings)
+
+
+def _gather(job: PromptJob, intake: Intake, settings: Settings) -> Materials:
     uploads = _Uploads()
     images: dict[str, str | int | _LocalImage] = {}
     for number, source in enumerate(job.image_sources, 1):

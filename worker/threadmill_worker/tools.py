@@ -46,7 +46,7 @@ class Toolbox:
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if self._endpoint.plugins and not self._toolset.owns(call.name):
+                if self._endpoint.plugins and assistant and not self._toolset.owns(call.name):  # it asks for both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
                     tool = await self._found(call.name)
