@@ -187,11 +187,12 @@ class ResponsesDriver:
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
         """Of all rounds of the run: each is a response of its own."""
-        own, steps = f"run-{progress.runs}", []
+        own = f"run-{progress.runs}"
+        rounds = [own, *(f"{own}-{number + 1}" for number in range(progress.rounds))]
+        steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:
             if leftover.kind == RESPONSE:
                 body = await self._retrieve(leftover.id, include=_WITH_DETAILS)
-                rounds = [own, *(f"{own}-{number + 1}" for number in range(progress.rounds))]
                 if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
                     steps += steps_of(body, progress.outputs)
         return tuple(steps)

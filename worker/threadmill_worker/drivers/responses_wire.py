@@ -93,9 +93,9 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
 def _step(item: dict[str, Any], outputs: Mapping[str, str]) -> dict[str, Any] | None:
     match item.get("type"):
         case "code_interpreter_call":
-            outputs = [as_dict(output) for output in item.get("outputs") or ()]
-            logs = [str(output.get("logs")) for output in outputs if output.get("type") == "logs"]
-            images = [output.get("url") for output in outputs if output.get("type") == "image"]
+            made = [as_dict(output) for output in item.get("outputs") or ()]
+            logs = [str(output.get("logs")) for output in made if output.get("type") == "logs"]
+            images = [output.get("url") for output in made if output.get("type") == "image"]
             return {
                 "type": "code_interpreter",
                 "input": str(item.get("code") or ""),
