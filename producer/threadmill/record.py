@@ -84,6 +84,7 @@ class KeptThread(BaseModel):
     used_at: datetime  #: the end of its last job
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
+    latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
     things: dict[str, str] = {}  #: what is deleted with it: id -> kind, "file" or "vector_store"
 
     @property

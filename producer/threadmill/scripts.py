@@ -207,7 +207,7 @@ local function keep_thread()
     thread.job_id = id
     thread.used_at = stamp
     for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
-    if news and news.assistant then thread.assistant = news.assistant end
+    for _, name in ipairs({'assistant', 'latest'}) do thread[name] = news and news[name] or thread[name] end
   end
   redis.call('HSET', key('threads'), field, cjson.encode(thread))
   return news ~= false

@@ -202,3 +202,24 @@ async def test_a_profile_of_the_settings_stands_for_an_assistant_where_there_are
         0.5,
     )
     assert sent.json["tools"] == [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": []}}]
+
+
+@pytest.mark.emulated(without=frozenset({"conversations"}))
+async def test_a_server_without_conversations_chains_its_responses(worker, emulator):
+    first = await worker.run("Plot a sine wave", keep_thread=True)
+    second = await worker.run("Now in dark mode", thread=first.thread_id)
+    third = await worker.run("[[scenario=tools]]And in grey", thread=first.thread_id)
+
+    assert {first.state, second.state, third.state} == {JobState.SUCCEEDED}
+    assert first.thread_id == second.thread_id == third.thread_id
+    asked = [each.json for each in emulator.requests if (each.method, each.path) == ("POST", "/responses")]
+    if asked:  # each goes on from the answer before it
+        ids = [body.get("previous_response_id") for body in asked]
+        assert ids[0] is None
+        assert ids[1] == first.thread_id
+        assert len(set(ids)) == len(asked)
+    [thread] = worker.client.threads()
+    assert (thread.id, thread.jobs) == (first.thread_id, 3)
+    worker.client.delete_thread(first.thread_id)
+    await worker.process._sweep.tidy()
+    assert left(emulator) == {}

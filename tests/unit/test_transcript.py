@@ -1,13 +1,14 @@
 """A thread as people read it: whatever servers write, a message is shown."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from threadmill.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_thread
-from threadmill_worker.views import InDoubt
+from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
+from threadmill_worker.views import InDoubt, Refused
 
 ENDPOINT = Endpoint(kind="emulator", api_key_env="TRANSCRIPT_KEY")
 
@@ -123,3 +124,9 @@ def test_a_key_the_server_repeats_is_not_shown(monkeypatch):
 @pytest.mark.parametrize("text", ["<html>", "{}", '{"data": {}}', '{"data": [{"content": "no id"}]}'])
 def test_what_is_not_the_api_is_in_doubt(text):
     assert isinstance(read(OnePage(text)), InDoubt)
+
+
+async def test_a_chain_of_responses_is_no_conversation():
+    refused = await read_conversation(cast(Any, None), "resp_1")
+    assert isinstance(refused, Refused)
+    assert "threadmill result JOB" in refused.failure.message

@@ -227,6 +227,11 @@ class Ledger:
         entry = await self._patiently(self._redis.hget, self._keys.assistants, name)
         return Applied.model_validate_json(entry).id if entry else None
 
+    async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
+        """What is known of a thread that an earlier job left."""
+        entry = await self._patiently(self._redis.hget, self._keys.threads, keys.thread_name(endpoint, thread_id))
+        return KeptThread.model_validate_json(entry) if entry else None
+
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it."""
         stored = await self._patiently(self._redis.hget, self._keys.record(job_id), "result")

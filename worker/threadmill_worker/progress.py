@@ -127,6 +127,11 @@ class Progress:
     # Fields with compare=False alone are no reason to save: a successor does well without them.
 
     @property
+    def lives_on_as(self) -> str | None:
+        """What later jobs know the thread by: where runs have none, the first answer of the chain that they are."""
+        return self.thread_id or (self.run.id if self.run else None)
+
+    @property
     def spent(self) -> dict[str, Any]:
         """What the job has cost so far, as fields of its result."""
         return {

@@ -250,7 +250,7 @@ class Attempt:
             citations=outcome.citations,
             files=outcome.files,
             steps=outcome.steps,
-            thread_id=progress.thread_id if kept or progress.wants.continues else None,
+            thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
             **progress.spent,
         )
         await self._server.feed.close()  # who sees the job end has been told everything
@@ -269,12 +269,13 @@ class Attempt:
         """The thread, with what is to go when it goes."""
         return KeptThread(
             endpoint=self._server.name,
-            id=progress.thread_id or "",
+            id=progress.lives_on_as or "",
             job_id=self._record.id,
             created_at=at,
             used_at=at,
             jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
             assistant=self._server.assistant,
+            latest=progress.run.id if progress.run and progress.run.kind else None,
             things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
         )
 

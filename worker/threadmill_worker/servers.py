@@ -95,6 +95,8 @@ class Servers:
         if endpoint.wire == "responses":
             profile = self._profile(job)
             order = replace(order, model=job.model or (profile and profile.model) or endpoint.model, profile=profile)
+            kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
+            order = replace(order, latest=kept.latest if kept else None)
             stream = EventStream(feed, endpoint, RESPONSES, streams)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)

@@ -61,6 +61,7 @@ class Order:
     model: str | None = None
     profile: Profile | None = None  #: where the server keeps none
     tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
+    latest: str | None = None  #: of the thread's responses, where it is a chain of these
     materials: Materials = NONE
     life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
 

@@ -46,6 +46,7 @@ from threadmill_worker.drivers.responses_wire import (
     RESPONSE,
     blocks_of,
     containers_of,
+    is_chain,
     parse_response,
     steps_of,
 )
@@ -170,12 +171,15 @@ class ResponsesDriver:
                 assert_never(action)
 
     async def _create_conversation(self, messages: int) -> View:
-        """Only for one that is to live on: other jobs need none."""
+        """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
         if not self._order.job.keep_thread:
             return ThreadCreated("", remote=False)
         metadata = self._order.job.metadata | mark(self._order.mark, "thread")
         call = self._client.conversations.with_raw_response.create(metadata=metadata)
-        return ThreadCreated(parse_id((await self._api.ask(call)).body))
+        try:
+            return ThreadCreated(parse_id((await self._api.ask(call)).body))
+        except openai.NotFoundError:
+            return ThreadCreated("", remote=False)
 
     async def _create(self, body: dict[str, Any]) -> RunView:
         """Its events are read if the job asked for that, and the server has them."""
@@ -220,6 +224,9 @@ class ResponsesDriver:
         with suppress(openai.NotFoundError):
             match kind:
                 case "response":
+                    self._api.calls += 1
+                    await self._client.responses.delete(thing_id)
+                case "thread" if is_chain(thing_id):
                     self._api.calls += 1
                     await self._client.responses.delete(thing_id)
                 case "thread":

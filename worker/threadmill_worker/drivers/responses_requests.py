@@ -6,6 +6,7 @@ from typing import Any
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.marks import mark
+from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
 
 
@@ -28,17 +29,22 @@ class Requests:
             {"type": "function_call_output", "call_id": call_id, "output": output}
             for call_id, output in outputs.items()
         ]
-        place = self._place(progress) if progress.wants.continues or progress.wants.keep_thread else {}
+        place = self._place(progress)
         what = f"run-{progress.runs}-{progress.rounds + 1}"
         return {
             "input": results,
             **self._settings(what, progress, time_note),
-            **(place or {"previous_response_id": previous}),
+            **(place if "conversation" in place else {"previous_response_id": previous}),
         }
 
     def _place(self, progress: Progress) -> dict[str, Any]:
-        """The conversation it belongs to, if there is one."""
-        return {"conversation": progress.thread_id} if progress.thread_id else {}
+        """What it goes on from, if there is anything: a conversation, or the last response of a chain."""
+        thread_id = self._order.job.thread or progress.thread_id
+        if not thread_id:
+            return {}
+        if not is_chain(thread_id):
+            return {"conversation": thread_id}
+        return {"previous_response_id": self._order.latest or thread_id} if self._order.job.thread else {}
 
     def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
         job, profile = self._order.job, self._order.profile

@@ -17,6 +17,11 @@ RESPONSE = "response"
 IN_CONTAINER = "/"
 
 
+def is_chain(thread_id: str) -> bool:
+    """Whether a thread is a chain of responses, by its first: so it is where a server has no conversations."""
+    return thread_id.startswith("resp")
+
+
 def parse_response(body: dict[str, Any]) -> RunView:
     """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
     error = as_dict(body.get("error"))

@@ -8,13 +8,15 @@ import openai
 import openai.resources.conversations.items
 
 from threadmill.intake import label
+from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import Look
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
 from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
+from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.footnotes import plain
-from threadmill_worker.views import InDoubt, Trouble
+from threadmill_worker.views import InDoubt, Refused, Trouble
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ async def read_thread(api: Api, thread: str) -> Transcript | Trouble:
 
 async def read_conversation(api: Api, thread: str) -> Transcript | Trouble:
     """As `read_thread`; reasoning and tool calls are left out."""
+    if is_chain(thread):
+        reason = (
+            f"{thread} is a chain of responses, whose server has no conversations: `threadmill result JOB` shows each"
+        )
+        return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
     return await _read(api, api.client.conversations.items.with_raw_response.list, _shown_item, conversation_id=thread)
 
 
