@@ -2,7 +2,9 @@
 
 import pytest
 
-from threadmill.documents import BadDocument, BadTemplate, Document, PromptTemplate, find
+from threadmill.documents.document import TextFile
+from threadmill.documents.find import find
+from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 
@@ -74,20 +76,20 @@ def test_a_bad_document_has_a_reason(tmp_path, content, reason):
     path = tmp_path / "doc"
     path.write_bytes(content)
     with pytest.raises(BadDocument, match=reason):
-        Document(path).read()
+        TextFile(path).read()
 
 
 def test_a_document_that_vanished_has_one_too(tmp_path):
     with pytest.raises(BadDocument, match="cannot be read: No such file or directory"):
-        Document(tmp_path / "gone").read()
+        TextFile(tmp_path / "gone").read()
     with pytest.raises(BadDocument, match="cannot be read: Is a directory"):
-        Document(tmp_path).read()
+        TextFile(tmp_path).read()
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     path = tmp_path / "doc"
     path.write_bytes(b"\xef\xbb\xbf" + "天空".encode())
-    assert Document(path).read() == "天空"
+    assert TextFile(path).read() == "天空"
 
 
 def _of(text: str) -> dict[str, str]:
@@ -97,7 +99,7 @@ def _of(text: str) -> dict[str, str]:
 def test_a_template_has_text_name_and_path(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("something")
-    prompt = PromptTemplate("{{ name }}|{{ path }}|{{ text }}\n").render(Document(path).variables())
+    prompt = PromptTemplate("{{ name }}|{{ path }}|{{ text }}\n").render(TextFile(path).variables())
     assert prompt == f"a.txt|{path}|something\n"
 
 

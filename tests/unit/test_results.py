@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from threadmill.batch.results import ResultsFile
 from threadmill.errors import ThreadmillError
-from threadmill.results import ResultsFile
 
 
 def entry(key: str, state: str = "succeeded", batch: str = "b") -> dict[str, str]:

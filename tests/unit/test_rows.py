@@ -2,9 +2,9 @@
 
 import pytest
 
-from threadmill.documents import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.rows import Rows
+from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.errors import ThreadmillError
-from threadmill.rows import Rows
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from threadmill import documents
-from threadmill.batch import Batch, Tally, batch_name
+from threadmill.batch.results import ResultsFile
+from threadmill.batch.run import Batch, batch_name
+from threadmill.batch.tally import Tally
 from threadmill.cli.app import (
     AsJson,
     Assistant,
@@ -35,10 +36,11 @@ from threadmill.cli.options import (
 )
 from threadmill.cli.progress import Reporter, show_summary, summary
 from threadmill.client import Client
-from threadmill.documents import BadDocument, Document, PromptTemplate
+from threadmill.documents.document import Document
+from threadmill.documents.find import find
+from threadmill.documents.rows import Rows
+from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.job import PromptJob
-from threadmill.results import ResultsFile
-from threadmill.rows import Rows
 from threadmill.settings import Settings
 
 
@@ -91,7 +93,7 @@ def batch(
     """
     if prompt_file is not None:
         prompt = _read(prompt_file)
-    found: Sequence[Document] | Rows = documents.find(paths)
+    found: Sequence[Document] | Rows = find(paths)
     if rows:
         found = Rows([document.path for document in found], id_column)
     template = _template(prompt.replace("\\n", "\n"), found if rows else ())

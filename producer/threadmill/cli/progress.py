@@ -8,7 +8,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from threadmill.batch import Tally
+from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
 
 _LINE_EVERY_S = 10.0

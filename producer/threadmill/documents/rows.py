@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from threadmill.documents import BadDocument, Document
+from threadmill.documents.document import Document
+from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 

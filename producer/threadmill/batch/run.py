@@ -9,18 +9,20 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from threadmill.batch.results import ResultsFile
+from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
-from threadmill.documents import BadDocument, Document, PromptTemplate
+from threadmill.documents.document import Document
+from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.record import JobRecord
-from threadmill.result import TERMINAL, Failure, FailureKind, JobState, Usage
-from threadmill.results import ResultsFile
+from threadmill.result import TERMINAL, Failure, FailureKind, JobState
 
 #: Documents enqueued in one round trip.
 _CHUNK = 100
@@ -30,25 +32,6 @@ _MAX_OPEN = 10_000
 
 #: Without news for so long, the records are asked: no lost wake-up can hold a batch.
 _RECONCILE_S = 30.0
-
-
-@dataclass
-class Tally:
-    """How a batch stands."""
-
-    total: int
-    kept: int = 0  #: succeeded in an earlier run of the same batch
-    succeeded: int = 0  #: in this run
-    failed: int = 0
-    running: int = 0
-    usage: Usage = field(default_factory=Usage)
-    calls: int = 0
-    failures: list[tuple[str, Failure]] = field(default_factory=list)  #: path and reason
-    seconds: float = 0.0
-
-    @property
-    def done(self) -> int:
-        return self.kept + self.succeeded + self.failed
 
 
 @dataclass(frozen=True)
@@ -124,8 +107,8 @@ class Batch:
         attached = _fingerprint(PromptJob.parse({**self._fields, "prompt": "-"}).paths)
         for document in documents:
             try:
-                prompt = self._template.render(document.variables())
-                job = self._client.check({**self._fields, "prompt": prompt, "batch": self._name})
+                own = document.job_fields(self._template)
+                job = self._client.check({**self._fields, **own, "batch": self._name})
             except (BadDocument, InvalidJob) as error:
                 self._refuse(_Item(document.label, document.place, None), str(error))
                 continue

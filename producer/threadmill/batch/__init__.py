@@ -1,0 +1,1 @@
+"""A document set through the queue: enqueued, awaited, its results written down."""

@@ -1,0 +1,48 @@
+"""Which documents paths lead to."""
+
+import glob
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from threadmill.documents.document import TextFile
+from threadmill.errors import ThreadmillError
+
+#: In a folder: patterns of what is no document, as in a .gitignore.
+IGNORE_FILE = ".threadmillignore"
+
+
+def find(paths: Iterable[str]) -> list[TextFile]:
+    """The documents of folders (recursive), globs and files, each once, in order.
+
+    Of folders: without hidden files, and those that the folder's .threadmillignore names.
+    Raises ThreadmillError for a path that leads to no file.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        expanded = list(_expand(given))
+        if not expanded:
+            raise ThreadmillError(f"{given}: no such file or folder, or no file in it")
+        found |= dict.fromkeys(expanded)
+    return [TextFile(path) for path in found]
+
+
+def _expand(given: str) -> Iterator[Path]:
+    path = Path(given)
+    if path.is_dir():
+        yield from _walk(path)
+    elif path.exists():
+        yield path
+    else:
+        yield from (Path(match) for match in sorted(glob.glob(given, recursive=True)) if Path(match).is_file())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    ignore = folder / IGNORE_FILE
+    ignored = GitIgnoreSpec.from_lines(ignore.read_text("utf-8").splitlines() if ignore.is_file() else [])
+    for path in sorted(folder.rglob("*")):
+        is_document = path.is_file() or (path.is_symlink() and not path.exists())  # that one will have its reason
+        within = path.relative_to(folder)
+        if is_document and not any(part.startswith(".") for part in within.parts) and not ignored.match_file(within):
+            yield path

@@ -1,0 +1,1 @@
+"""Nightly reports: a document set is summarised, the summaries become one report."""
