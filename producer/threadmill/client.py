@@ -213,6 +213,10 @@ class Client:
         """The batches whose records have not lapsed, those that changed last first."""
         return self.store.batches()
 
+    def batch(self, name: str) -> BatchRecord:
+        """How the batch stands: its jobs by state, tokens and calls spent, failures by kind. Raises BatchNotFound."""
+        return self.store.batch(name)
+
     def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
         """The newest jobs, of one state or of one batch."""
         return self.store.jobs(state, batch, limit)

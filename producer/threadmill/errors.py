@@ -6,6 +6,7 @@
   - InvalidProfile    a file's profile cannot be used; the text names file, line and field
   - KeyConflict       the idempotency key belongs to a job with another content
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
+  - BatchNotFound     no batch of this name is kept
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
   - StoreUnavailable  Redis does not answer
@@ -46,6 +47,13 @@ class KeyConflict(ThreadmillError):
 class JobNotFound(ThreadmillError, LookupError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id}: never enqueued on this Redis, or no longer kept")
+
+
+class BatchNotFound(ThreadmillError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no batch {name!r}, or it is no longer kept; `threadmill batches` lists those there are"
+        )
 
 
 class ThreadNotFound(ThreadmillError, LookupError):

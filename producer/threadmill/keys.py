@@ -11,7 +11,7 @@ PREFIX:leases          zset    running jobs by the moment their lease lapses
 PREFIX:leftovers       zset    remote things still to delete, by the moment to try next (inf: given up)
 PREFIX:leftovers:tries hash    how often each was tried in vain
 PREFIX:sweep           string  the worker that sweeps now
-PREFIX:batch:NAME      hash    a batch's counters, by state
+PREFIX:batch:NAME      hash    a batch's counters: record.BatchRecord
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
 PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
 PREFIX:batches         zset    names of batches by the moment one of their jobs changed its state
@@ -29,6 +29,7 @@ import json
 from dataclasses import dataclass
 
 from threadmill.job import PromptJob
+from threadmill.record import BatchRecord
 from threadmill.result import JobResult, JobState
 
 
@@ -152,5 +153,6 @@ def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str],
         celery_key(result.job_id),
         celery_meta(result),
         kept,
+        json.dumps({field: str(number) for field, number in BatchRecord.counts(result).items()}),
         *leftovers,
     ]

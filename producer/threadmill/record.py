@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from threadmill.job import PromptJob
-from threadmill.result import Failure, JobResult, JobState, Timings
+from threadmill.result import Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 
 class JobRecord(BaseModel):
@@ -95,17 +95,71 @@ class KeptThread(BaseModel):
 
 
 class BatchRecord(BaseModel):
-    """A batch: how many of its jobs are in each state."""
+    """A batch: how many of its jobs are in each state, and what those that have ended spent. Its hash holds a number
+    for each of that; it is read without looking at a job.
+
+    A job that was sent again has spent what it spent, but failed only if it failed the last time.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     changed_at: datetime  #: when one of its jobs last changed its state
     jobs: dict[JobState, int]
+    documents: int | None = None  #: of its set; None: nobody said
+    usage_by_model: tuple[ModelUsage, ...] = ()
+    calls: int = 0  #: HTTP calls made
+    failures: dict[FailureKind, int] = {}  #: of its failed jobs, the most frequent first
 
     @property
     def total(self) -> int:
         return sum(self.jobs.values())
+
+    @property
+    def usage(self) -> Usage:
+        return sum((part.usage for part in self.usage_by_model), Usage())
+
+    @classmethod
+    def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str]) -> Self:
+        """A batch from its hash; fields that are not known are passed over."""
+        spent: dict[tuple[str, str], dict[str, str]] = {}
+        for field, tokens in fields.items():
+            match field.split(":", 3):
+                case ["usage", kind, lane, model] if kind in Usage.model_fields:
+                    spent.setdefault((model, lane), {})[kind] = tokens
+        failures = {kind: int(fields.get(_failed(kind), 0)) for kind in FailureKind}
+        by_number = sorted(failures.items(), key=lambda each: -each[1])
+        return cls.model_validate(
+            {
+                "name": name,
+                "changed_at": changed_at,
+                "jobs": {state: fields[state] for state in JobState if state in fields},
+                "documents": fields.get("documents"),
+                "usage_by_model": [
+                    {"model": model or None, "lane": lane or None, "usage": usage}
+                    for (model, lane), usage in sorted(spent.items())
+                ],
+                "calls": fields.get("calls", 0),
+                "failures": {kind: number for kind, number in by_number if number > 0},
+            }
+        )
+
+    @staticmethod
+    def counts(result: JobResult) -> dict[str, int]:
+        """What the end of a job adds to the fields of its batch; no name of a model can pass for another's."""
+        counted = {
+            f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
+            for part in result.usage_by_model
+            for kind, tokens in part.usage.model_dump().items()
+        }
+        counted["calls"] = result.calls
+        if result.state is JobState.FAILED and result.failure:
+            counted[_failed(result.failure.kind)] = 1
+        return {field: number for field, number in counted.items() if number > 0}
+
+
+def _failed(kind: FailureKind) -> str:
+    return f"failed:{kind}"
 
 
 class RemoteBatch(BaseModel):

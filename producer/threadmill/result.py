@@ -1,5 +1,6 @@
 """The contract's other half: what comes back of a job."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -65,18 +66,26 @@ class Usage(Border):
         )
 
 
+class _Part(BaseModel):
+    """A part of a result: one of a newer worker is read all the same."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ModelUsage(_Part):
+    """Tokens that one model has read and written."""
+
+    model: str | None = None  #: as the server names it; None: it does not, and nobody asked for one
+    lane: str | None = None  #: "batch" where they went through the provider's Batch API
+    usage: Usage = Usage()
+
+
 class Timings(Border):
     """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
 
     created_at: datetime
     started_at: datetime | None = None  #: first claim
     finished_at: datetime
-
-
-class _Part(BaseModel):
-    """A part of a result: one of a newer worker is read all the same."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Citation(_Part):
@@ -114,6 +123,8 @@ class JobResult(_Part):
     steps: tuple[dict[str, JsonValue], ...] = ()  #: what the run did, when the job asked for `include_steps`
     thread_id: str | None = None  #: the thread, when it lives on
     usage: Usage = Usage()
+    model: str | None = None  #: that answered, as the server names it; of several runs, the last one's
+    lane: str | None = None  #: "batch" if the answer came through the provider's Batch API, at a lower price
     runs: int = 0  #: remote runs started
     attempts: int = 0
     calls: int = 0  #: HTTP calls made, retries included
@@ -128,3 +139,16 @@ class JobResult(_Part):
     @property
     def ok(self) -> bool:
         return self.state is JobState.SUCCEEDED
+
+    @property
+    def usage_by_model(self) -> tuple[ModelUsage, ...]:
+        """Its tokens, all of them under the model that answered."""
+        return (ModelUsage(model=self.model, lane=self.lane, usage=self.usage),) if self.usage != Usage() else ()
+
+
+def add_up(parts: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
+    """One entry per model and lane."""
+    sums: dict[tuple[str | None, str | None], Usage] = {}
+    for part in parts:
+        sums[part.model, part.lane] = sums.get((part.model, part.lane), Usage()) + part.usage
+    return tuple(ModelUsage(model=model, lane=lane, usage=usage) for (model, lane), usage in sums.items())

@@ -177,8 +177,8 @@ return 1
 )
 
 #: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value, kept thread
-#: as JSON or '', leftovers as JSON... -> ['finished', 'missing', 'lost', or the state that forbids it; the queued
-#: job whose turn it is now, or '': found by a repetition too]
+#: as JSON or '', what its batch is to count as JSON, leftovers as JSON... -> ['finished', 'missing', 'lost', or the
+#: state that forbids it; the queued job whose turn it is now, or '': found by a repetition too]
 FINISH = (
     PRELUDE
     + """
@@ -213,6 +213,14 @@ local function keep_thread()
   return news ~= false
 end
 
+-- What the job spent, and why it failed. A number that Redis cannot hold keeps no job from its end.
+local function count()
+  for field, number in pairs(cjson.decode(ARGV[10])) do
+    redis.pcall('HINCRBY', key('batch', batch), field, number)
+    if string.sub(field, 1, 7) == 'failed:' then redis.call('HSET', record, 'counted', field) end
+  end
+end
+
 -- The last job of a batch takes with it what its jobs shared.
 local function close_batch()
   for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
@@ -236,10 +244,11 @@ if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
-  for i = 10, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+  for i = 11, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
 end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
+  count()
   redis.call('EXPIRE', key('batches'), ttl)
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
   if not has_open_jobs(batch) then close_batch() end
@@ -265,12 +274,13 @@ REDRIVE = (
     PRELUDE
     + """
 local id = ARGV[2]
-local state, result, history, turn = unpack(
-  redis.call('HMGET', key('job', id), 'state', 'result', 'history', 'turn')
+local state, result, history, turn, batch, counted = unpack(
+  redis.call('HMGET', key('job', id), 'state', 'result', 'history', 'turn', 'batch', 'counted')
 )
 if state ~= 'failed' and state ~= 'cancelled' then return state or 'missing' end
 redis.call('HSET', key('job', id), 'history', (history and (history .. '\\n') or '') .. result)
-redis.call('HDEL', key('job', id), 'result', 'finished_at', 'started_at')
+redis.call('HDEL', key('job', id), 'result', 'finished_at', 'started_at', 'counted')
+if counted then redis.call('HINCRBY', key('batch', batch), counted, -1) end
 redis.call('HSET', key('job', id), 'attempts', 0)
 redis.call('DEL', ARGV[3], key('job', id, 'live'))
 if turn then join(id, turn) end

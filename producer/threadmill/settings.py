@@ -29,6 +29,7 @@ from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.message import BUILT_IN
+from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     profiles: dict[ProfileName, Profile] = {}
     tools: dict[ToolName, ToolSettings] = {}
     mcp: dict[ServerName, McpSettings] = {}
+    prices: Prices = Prices()
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them

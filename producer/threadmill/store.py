@@ -14,7 +14,7 @@ import redis
 from redis.commands.core import Script
 
 from threadmill import keys, remote_scripts, scripts
-from threadmill.errors import JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.errors import BatchNotFound, JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.record import Applied, BatchRecord, JobRecord, KeptThread, Leftover, Worker
@@ -233,10 +233,20 @@ class Store:
             if lapsed := [name for name in counts if not counts[name]]:
                 self._redis.zrem(self._keys.batches, *lapsed)
         return [
-            BatchRecord(name=name, changed_at=datetime.fromtimestamp(moment, UTC), jobs=counts[name])
+            BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), counts[name])
             for name, moment in named
             if counts[name]
         ]
+
+    def batch(self, name: str) -> BatchRecord:
+        """The batch as it stands, in one round trip however large it is; raises BatchNotFound."""
+        with self._reaching(), self._redis.pipeline() as pipe:
+            pipe.hgetall(self._keys.batch(name))
+            pipe.zscore(self._keys.batches, name)
+            fields, moment = pipe.execute()
+        if not fields or moment is None:
+            raise BatchNotFound(name)
+        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields)
 
     def batch_counts(self, batch: str) -> dict[JobState, int]:
         """How many of a batch's jobs are in each state; bears Redis being away."""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 WIRES: dict[str, dict[str, Any]] = {
     "assistants": {},
-    "responses": {"wire": "responses", "model": "emulator", "assistant": None},
+    "responses": {"wire": "responses", "model": "emulator-1", "assistant": None},
 }
 
 SCHEMA = {

@@ -181,7 +181,7 @@ class Lane:
         """Its place as if it had just been claimed: the time in the lane is not its own."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
         claimed = job.model_copy(update={"started_at": datetime.now(UTC)})
-        return begin(claimed, wants_of(job.job, endpoint, NONE))
+        return begin(claimed, wants_of(job.job, endpoint, self._settings, NONE))
 
 
 def answered(place: Progress, each: Answered, policy: Policy, now: float) -> Progress:

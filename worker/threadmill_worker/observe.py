@@ -153,6 +153,8 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
+    if is_new:
+        progress = replace(progress, model=run.model or progress.wants.model, lane=run.lane)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)

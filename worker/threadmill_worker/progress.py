@@ -41,6 +41,7 @@ class Wants:
     keep_thread: bool = False
     steps: bool = False
     response_format: Any = None
+    model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ class Progress:
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    model: str | None = None  #: of the last run
+    lane: str | None = None  #: the one that the last run came through
     lost_threads: int = 0
     lost_files: int = 0
     lost_runs: int = 0
@@ -136,6 +139,8 @@ class Progress:
         """What the job has cost so far, as fields of its result."""
         return {
             "usage": self.usage,
+            "model": self.model,
+            "lane": self.lane,
             "runs": self.runs,
             "calls": self.calls,
             "lost_threads": self.lost_threads,

@@ -90,11 +90,11 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        wants = wants_of(job, endpoint, materials)
+        wants = wants_of(job, endpoint, self._settings, materials)
         streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
-            order = replace(order, model=job.model or (profile and profile.model) or endpoint.model, profile=profile)
+            order = replace(order, model=wants.model, profile=profile)
             kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
             order = replace(order, latest=kept.latest if kept else None)
             stream = EventStream(feed, endpoint, RESPONSES, streams)
@@ -170,8 +170,9 @@ def _is_due_within_a_day(job: PromptJob) -> bool:
     return job.deadline_at is not None and job.deadline_at < datetime.now(UTC) + timedelta(days=1)
 
 
-def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:
+def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:
     """What the job asks for beyond an answer to its messages."""
+    profile = settings.profiles.get(job.profile or "")
     notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
     return Wants(
         uploads=len(materials.uploads),
@@ -181,4 +182,5 @@ def wants_of(job: PromptJob, endpoint: Endpoint, materials: Materials) -> Wants:
         keep_thread=job.keep_thread,
         steps=job.include_steps,
         response_format=job.response_format,
+        model=job.model or (profile and profile.model) or endpoint.model,
     )

@@ -43,6 +43,8 @@ class RunView:
     error_message: str = ""
     incomplete_reason: str | None = None
     usage: Usage | None = None
+    model: str | None = None  #: that answers; some servers do not say
+    lane: str | None = None  #: "batch" if it came through the provider's Batch API
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     kind: str | None = None  #: of leftover, where runs do not go with their thread
 

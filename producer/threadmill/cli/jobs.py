@@ -1,4 +1,4 @@
-"""Commands on single jobs that were enqueued: status, result, wait, cancel, jobs; and on batches of them."""
+"""Commands on single jobs that were enqueued: status, result, wait, cancel, jobs."""
 
 import sys
 import time
@@ -31,7 +31,6 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Examples: threadmill cancel JOB | threadmill cancel --batch NAME")(cancel)
     app.command(epilog="Examples: threadmill redrive JOB | threadmill redrive --batch NAME")(redrive)
     app.command(epilog="Example: threadmill jobs --state failed --limit 20")(jobs)
-    app.command(epilog="Then: threadmill jobs --batch NAME | threadmill redrive --batch NAME")(batches)
 
 
 def status(job: JobId, as_json: AsJson = False) -> None:
@@ -114,17 +113,6 @@ def jobs(
     for record in records:
         words = " ".join((record.job.prompt or "").split())
         put(f"{record.id}  {record.state:<9}  {record.created_at:%Y-%m-%d %H:%M:%S}  {words[:60]}")
-
-
-def batches(as_json: AsJson = False) -> None:
-    """List batches and how their jobs stand, those that changed last first."""
-    found = Client().batches()
-    if as_json:
-        put_json([{**batch.model_dump(mode="json"), "total": batch.total} for batch in found])
-        return
-    for batch in found:
-        states = ", ".join(f"{batch.jobs[state]} {state}" for state in JobState if batch.jobs.get(state))
-        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total} jobs: {states}")
 
 
 def show_result(result: JobResult, as_json: bool) -> None:

@@ -48,6 +48,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         error_message=str(error.get("message") or ""),
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
+        model=as_word(body.get("model")) or None,
         poll_after_s=_seconds(poll_after_ms),
     )
 

@@ -6,7 +6,7 @@ Source: developers.openai.com/api/docs/guides/batch; openai-python types/batch.
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import openai
@@ -148,7 +148,7 @@ def _answered(line: str) -> Answered:
     body = as_dict(response.get("body"))
     if response.get("status_code") == 200:
         try:
-            return Answered(custom_id, parse_response(body), AnswerRead(blocks_of(body)))
+            return Answered(custom_id, replace(parse_response(body), lane="batch"), AnswerRead(blocks_of(body)))
         except NotTheApi as error:
             return Answered(custom_id, None, AnswerRead(()), str(error))
     said = as_dict(entry.get("error")) or as_dict(body.get("error"))

@@ -34,6 +34,7 @@ def parse_response(body: dict[str, Any]) -> RunView:
         error_message=str(error.get("message") or ""),
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
+        model=as_word(body.get("model")) or None,
         kind=RESPONSE,
     )
 

@@ -1,0 +1,98 @@
+"""What tokens cost, by the prices in the settings. PURE; no price is built in: they change, and differ by contract.
+
+[prices]
+currency = "USD"
+
+[prices."gpt-4o-mini"]      # per million tokens
+prompt = 0.15
+completion = 0.60
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from threadmill.border import Border
+from threadmill.result import ModelUsage, Usage
+
+_MILLION = 1_000_000
+
+#: How servers date a model whose price they list without a date: -2024-07-18, -20241022, -0613.
+_DATE = re.compile(r"-\d[\d-]*")
+
+_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Price(Border):
+    """Of a million tokens."""
+
+    prompt: _Amount
+    completion: _Amount
+
+    def of(self, usage: Usage) -> float:
+        """Tokens that are told of in the total alone are taken for written ones, as reasoning is."""
+        written = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
+        return (usage.prompt_tokens * self.prompt + written * self.completion) / _MILLION
+
+
+class Prices(Border):
+    """The table [prices]; beside the fields below, it holds a Price by each model's name."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Price] = Field(init=False)
+
+    currency: Annotated[str, Field(min_length=1)] = "USD"
+    batch_lane_factor: _Amount = 0.5  #: of the ordinary price, through the provider's Batch API
+
+    def of(self, model: str) -> Price | None:
+        """By the model's exact name, else by that of the model whose dated version it is.
+
+        A mere beginning will not do: gpt-4o-mini is no gpt-4o.
+        """
+        known = self.__pydantic_extra__
+        names = [name for name in known if model == name or _is_dated(model, name)]
+        return known[max(names, key=len)] if names else None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Money spent. With `unpriced` it is more than `amount`, and nobody knows by how much."""
+
+    amount: float | None  #: for the tokens of all models that have a price; None: none of them has
+    currency: str
+    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one that the server did not name
+
+    def __str__(self) -> str:
+        missing = "; ".join(map(_remedy, self.unpriced))
+        if self.amount is None:
+            return missing
+        known = f"{self.amount:,.{2 if self.amount >= 1 else 4}f} {self.currency}"
+        return f"{known}, but {missing}" if missing else known
+
+
+def cost(usage: Iterable[ModelUsage], prices: Prices) -> Cost:
+    """What these tokens cost."""
+    amounts: list[float] = []
+    unpriced = dict[str, None]()
+    for part in usage:
+        if part.usage == Usage():
+            continue
+        price = prices.of(part.model) if part.model else None
+        if price is None:
+            unpriced[part.model or ""] = None
+        else:
+            amounts.append(price.of(part.usage) * (prices.batch_lane_factor if part.lane == "batch" else 1))
+    return Cost(sum(amounts) if amounts or not unpriced else None, prices.currency, tuple(unpriced))
+
+
+def _is_dated(model: str, name: str) -> bool:
+    return model.startswith(name) and _DATE.fullmatch(model, len(name)) is not None
+
+
+def _remedy(model: str) -> str:
+    if not model:
+        return "no price for a model that the server does not name"
+    return f'no price for {model}: add [prices."{model}"]'
