@@ -21,7 +21,7 @@ from threadmill.result import ModelUsage, Usage
 _MILLION = 1_000_000
 
 #: How servers date a model whose price they list without a date: -2024-07-18, -20241022, -0613.
-_DATE = re.compile(r"-\d[\d-]*")
+_DATE = re.compile(r"-\d{3,}[\d-]*")
 
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -63,7 +63,7 @@ class Cost:
 
     amount: float | None  #: for the tokens of all models that have a price; None: none of them has
     currency: str
-    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one that the server did not name
+    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one whose name is not known
 
     def __str__(self) -> str:
         missing = "; ".join(map(_remedy, self.unpriced))
@@ -94,5 +94,5 @@ def _is_dated(model: str, name: str) -> bool:
 
 def _remedy(model: str) -> str:
     if not model:
-        return "no price for a model that the server does not name"
+        return "no price where the model is not known"
     return f'no price for {model}: add [prices."{model}"]'

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 WIRES: dict[str, dict[str, Any]] = {
     "assistants": {},
-    "responses": {"wire": "responses", "model": "emulator", "assistant": None},
+    "responses": {"wire": "responses", "model": "emulator-1", "assistant": None},
 }
 PROMPT = "Why is the sky blue?"
 SCHEMA = {
@@ -67,6 +67,7 @@ async def test_a_job_that_succeeds(scenario, says, worker, emulator):
     assert says in result.text
     assert result.runs == (2 if scenario == "failed_once" else 1)
     assert result.usage.total_tokens > 0
+    assert (result.model, result.lane) == ("emulator-1", None)
     assert left(emulator) == {}
 
 

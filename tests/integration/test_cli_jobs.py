@@ -134,15 +134,3 @@ def test_a_job_that_does_not_exist_is_told_in_one_line(cli):
         done = cli(command, "no-such-job")
         assert (done.returncode, done.stdout) == (2, "")
         assert said_in_one_line(done, "there is no job no-such-job")
-
-
-def test_batches_lists_each_with_its_jobs(cli, settings):
-    jobs = Client(settings).enqueue_many([{"prompt": "Well?", "batch": "listed"}, {"prompt": "So?", "batch": "listed"}])
-    for job in jobs:
-        job.wait(timeout_s=20)
-
-    listed = cli("batches")
-    assert "listed  " in listed.stdout
-    assert "2 jobs: 2 succeeded" in listed.stdout
-    [batch] = [each for each in json.loads(cli("batches", "--json").stdout) if each["name"] == "listed"]
-    assert (batch["total"], batch["jobs"]["succeeded"]) == (2, 2)

@@ -47,6 +47,7 @@ def test_a_full_run_is_read():
             "last_error": {"code": "server_error", "message": "Sorry."},
             "incomplete_details": {"reason": "max_prompt_tokens"},
             "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+            "model": "gpt-4o-mini-2024-07-18",
         },
         "1500",
     )
@@ -54,11 +55,14 @@ def test_a_full_run_is_read():
     assert (run.error_code, run.error_message) == ("server_error", "Sorry.")
     assert run.incomplete_reason == "max_prompt_tokens"
     assert run.usage == Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+    assert run.model == "gpt-4o-mini-2024-07-18"
 
 
 def test_a_sparse_run_is_read_too():
     run = parse_run({"id": "run_1", "status": "queued"})
     assert (run.calls, run.expires_at, run.error_code, run.usage, run.poll_after_s) == ((), None, None, None, None)
+    assert run.model is None
+    assert parse_run({"id": "run_1", "status": "queued", "model": ""}).model is None
 
 
 def test_a_bare_error_is_a_message():
@@ -146,6 +150,7 @@ ODD_RUN = st.fixed_dictionaries(
         "last_error": ANY_JSON | st.fixed_dictionaries({"code": ANY_JSON, "message": ANY_JSON}),
         "incomplete_details": ANY_JSON | st.fixed_dictionaries({"reason": ANY_JSON}),
         "expires_at": ANY_JSON,
+        "model": ANY_JSON,
         "usage": ANY_JSON | st.fixed_dictionaries(dict.fromkeys(Usage.model_fields, ANY_JSON)),
     },
 )

@@ -25,7 +25,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import BACKOFF_LONGEST_S
 from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import HINT_RANGE_S, LOOK_SHARE, observe
-from threadmill_worker.progress import Intent, Leftover, Outcome, Progress
+from threadmill_worker.progress import Intent, Leftover, Outcome, Progress, Wants
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
@@ -188,6 +188,24 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
     progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
     assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
+
+
+def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
+    silent = under_way()
+    assert (silent.model, silent.spent["model"]) == (None, None)
+    silent = replace(silent, run=None, wants=Wants(model="asked"))
+    assert see(silent, StartRun(1), QUEUED).model == "asked", "the server does not say"
+    first = see(silent, StartRun(1), replace(QUEUED, model="m-2024-07-18"))
+    assert (first.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
+    assert see(first, StartRun(2), replace(QUEUED, id="run_2", model="n")).model == "n"
+
+
+def test_the_lane_is_that_of_the_last_run() -> None:
+    cheap = see(
+        replace(under_way(), run=None), StartRun(1), RunView("resp_1", "completed", kind="response", lane="batch")
+    )
+    assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
+    assert see(cheap, StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
 
 
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:

@@ -46,6 +46,7 @@ def test_the_batch_lane_is_cheaper_by_its_factor():
         ("gpt-4o-audio-preview", None),  # another model, at another price
         ("gpt-4o-mini-tts-2025-12-15", None),
         ("gpt-4-32k", None),
+        ("gpt-4-1", None),
         ("gpt-4o2024", None),
         ("gpt", None),
     ],
@@ -60,7 +61,7 @@ def test_what_has_no_price_is_named_and_the_rest_is_counted():
 
     assert mixed == Cost(pytest.approx(0.15), "USD", ("llama", ""))
     assert str(mixed) == (
-        '0.1500 USD, but no price for llama: add [prices."llama"]; no price for a model that the server does not name'
+        '0.1500 USD, but no price for llama: add [prices."llama"]; no price where the model is not known'
     )
     assert cost([used("llama")], MINI) == Cost(None, "USD", ("llama",))
     assert str(cost([used("llama")], MINI)) == 'no price for llama: add [prices."llama"]'

@@ -28,7 +28,7 @@ def batches(as_json: AsJson = False) -> None:
         return
     for batch, spent in found:
         tokens = f"{batch.usage.total_tokens:,} tokens" + (f", {spent}" if spent.amount is not None else "")
-        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total} jobs: {_states(batch)}  {tokens}")
+        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total:,} jobs: {_states(batch)}  {tokens}")
 
 
 def batch_status(name: BatchName, as_json: AsJson = False) -> None:
@@ -39,11 +39,11 @@ def batch_status(name: BatchName, as_json: AsJson = False) -> None:
     if as_json:
         put_json(_summary(batch, spent))
         return
-    failures = ", ".join(f"{number} {kind}" for kind, number in batch.failures.items())
+    failures = ", ".join(f"{number:,} {kind}" for kind, number in batch.failures.items())
     for label, value in (
         ("batch", batch.name),
         ("documents", batch.documents),
-        ("jobs", f"{batch.total}: {_states(batch)}"),
+        ("jobs", f"{batch.total:,}: {_states(batch)}"),
         ("failures", failures or None),
         ("tokens", _tokens(batch)),
         ("cost", spent),
@@ -55,7 +55,7 @@ def batch_status(name: BatchName, as_json: AsJson = False) -> None:
 
 
 def _states(batch: BatchRecord) -> str:
-    return ", ".join(f"{batch.jobs[state]} {state}" for state in JobState if batch.jobs.get(state))
+    return ", ".join(f"{batch.jobs[state]:,} {state}" for state in JobState if batch.jobs.get(state))
 
 
 def _tokens(batch: BatchRecord) -> str:

@@ -1,0 +1,104 @@
+"""What a batch will take, told before it is sent."""
+
+import hashlib
+import socket
+import sys
+
+import pytest
+
+from threadmill.batch import estimate as estimates
+from threadmill.batch.estimate import by_characters, counter_for, estimate, tokens_in
+from threadmill.prices import Cost, Prices
+
+MINI = Prices.model_validate({"gpt-4o-mini": {"prompt": 1, "completion": 10}})
+
+#: Texts with what o200k_base makes of them.
+COUNTED = {
+    "The insurer covers damage caused by leaking water, provided that the policyholder has met the obligations.": 19,
+    "Die Rechnungen und Belege sind im Original beizufügen, spätestens innerhalb von vierzehn Tagen.": 22,
+    "被保險人應於發現損害之日起五個工作日內以書面通知保險公司，並檢附發票及相關證明文件正本。": 42,
+    "4711,1299.50,2024-12-01,EUR\n4712,87.25,2024-12-02,EUR\n": 33,
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched(monkeypatch, tmp_path):
+    """An empty cache, and no network."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it went to the network")
+
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    counter_for.cache_clear()
+    yield
+    counter_for.cache_clear()
+
+
+@pytest.mark.parametrize(("text", "tokens"), COUNTED.items())
+def test_tokens_estimated_by_characters_are_about_right(text, tokens):
+    assert by_characters(text) == pytest.approx(tokens, rel=0.35)
+
+
+def test_every_character_counts_once():
+    assert [by_characters(text) for text in ("", "a", "é", "字", "字" * 1000, "a" * 1000, "\n" * 10)] == [
+        0, 1, 1, 1, 1000, 220, 5,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "some-llama", None])
+def test_without_its_vocabulary_nothing_is_fetched(model):
+    counter = counter_for(model)
+    assert (counter.name, counter.count("字字")) == ("estimated by characters", 2)
+
+
+def test_without_tiktoken_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    assert tokens_in("字字", "gpt-4o") == 2
+
+
+def test_a_damaged_vocabulary_is_not_fetched_anew(tmp_path):
+    pytest.importorskip("tiktoken")
+    url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+    (tmp_path / hashlib.sha1(url.encode()).hexdigest()).write_bytes(b"damaged")
+
+    assert counter_for("gpt-4o").name == "estimated by characters"
+
+
+def test_tiktoken_counts_where_it_has_its_vocabulary(monkeypatch):
+    """With a vocabulary of single bytes, in the place of the real one's reader."""
+    tiktoken = pytest.importorskip("tiktoken")
+    bytewise = tiktoken.Encoding(
+        "bytewise",
+        pat_str=r"\S+|\s+",
+        mergeable_ranks={bytes([n]): n for n in range(256)},
+        special_tokens={"<|x|>": 256},
+    )
+    monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: bytewise)
+
+    assert counter_for("m").name == "counted with bytewise"
+    assert tokens_in("é<|x|>", "m") == 7, "what looks like a special token is text"
+
+
+def test_an_estimate_counts_prompts_and_bounds_their_cost():
+    asked = (f"{number}" * 600 for number in range(10))
+    found = estimate(asked, "gpt-4o-mini-2024-07-18", MINI, instructions="字" * 91, max_completion_tokens=1000)
+
+    assert (found.documents, found.prompt_tokens) == (10, 10 * (402 + 91 + 7))
+    assert found.least == Cost(pytest.approx(0.005), "USD")
+    assert found.most == Cost(pytest.approx(0.105), "USD")
+
+
+def test_the_batch_lane_is_estimated_at_its_price():
+    ordinary, cheap = (estimate(["字" * 993], "gpt-4o-mini", MINI, lane=lane) for lane in (None, "batch"))
+    assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(0.0005))
+
+
+def test_answers_that_nothing_bounds_have_no_highest_cost():
+    assert estimate(["Why?"], "gpt-4o-mini", MINI).most is None
+
+
+def test_without_a_price_the_tokens_are_told_and_the_model_named():
+    found = estimate(["Why?"], "llama", MINI)
+    assert (found.prompt_tokens, found.least) == (estimates._FRAME + 2, Cost(None, "USD", ("llama",)))
+    assert estimate([], "llama", MINI).least == Cost(0, "USD")
