@@ -6,7 +6,7 @@ print(handle.wait(timeout_s=600).text)
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send
 from threadmill.record import BatchRecord, JobRecord, KeptThread, Leftover
-from threadmill.result import JobResult, JobState
+from threadmill.result import OPEN, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
 
@@ -178,6 +178,13 @@ class Client:
             self._send(following)
         return state
 
+    def withdraw(self, job_id: str) -> bool:
+        """Cancels a job that no worker has begun; whether it did."""
+        withdrawn, following = self.store.withdraw(job_id)
+        if following is not None:
+            self._send(following)
+        return withdrawn
+
     def redrive(self, job_id: str) -> JobState:
         """Sends a failed or cancelled job again; gives the state it is in now."""
         state = self.store.redrive(job_id)
@@ -216,6 +223,29 @@ class Client:
     def batch(self, name: str) -> BatchRecord:
         """How the batch stands: its jobs by state, tokens and calls spent, failures by kind. Raises BatchNotFound."""
         return self.store.batch(name)
+
+    def pause(self, batch: str) -> None:
+        """No worker begins another job of the batch; those in hand go on to their end. Raises BatchNotFound."""
+        self.store.set_batch(batch, paused=True)
+
+    def resume(self, batch: str) -> None:
+        """Has workers go on with a batch that was paused. Raises BatchNotFound."""
+        self.store.set_batch(batch, paused=False)
+        for job_id in self._jobs_of(batch, {JobState.QUEUED}):
+            self._send(job_id)
+
+    def cancel_batch(self, batch: str) -> dict[str, JobState]:
+        """Stops who enqueues it, and its jobs that have not ended; gives the states these are in now."""
+        self.store.set_batch(batch, cancel_requested=True)
+        return {job_id: self.cancel(job_id) for job_id in self._jobs_of(batch, OPEN)}
+
+    def redrive_batch(self, batch: str) -> dict[str, JobState]:
+        """Sends its failed jobs again; gives the states these are in now."""
+        return {job_id: self.redrive(job_id) for job_id in self._jobs_of(batch, {JobState.FAILED})}
+
+    def _jobs_of(self, batch: str, states: Container[JobState]) -> list[str]:
+        found = self.store.states(self.store.batch_jobs(batch))
+        return [job_id for job_id, state in found.items() if state in states]
 
     def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
         """The newest jobs, of one state or of one batch."""

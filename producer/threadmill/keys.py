@@ -14,6 +14,7 @@ PREFIX:sweep           string  the worker that sweeps now
 PREFIX:batch:NAME      hash    a batch's counters: record.BatchRecord
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
 PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
+PREFIX:batch:NAME:seen_to      string, some process enqueues its documents or awaits them; lapses soon unless renewed
 PREFIX:batches         zset    names of batches by the moment one of their jobs changed its state
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
 PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
@@ -66,6 +67,9 @@ class Keys:
 
     def batch_done(self, name: str) -> str:
         return f"{self.prefix}:batch:{name}:done"
+
+    def batch_seen_to(self, name: str) -> str:
+        return f"{self.prefix}:batch:{name}:seen_to"
 
     @property
     def threads(self) -> str:

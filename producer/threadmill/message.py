@@ -85,6 +85,12 @@ class Message(Border):
     content: Text | Annotated[tuple[Part, ...], Field(min_length=1)]
 
     @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
     def images(self) -> tuple[str, ...]:
         """The sources of its images."""
         parts = () if isinstance(self.content, str) else self.content

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from threadmill.job import PromptJob
-from threadmill.result import Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 
 class JobRecord(BaseModel):
@@ -107,6 +107,10 @@ class BatchRecord(BaseModel):
     changed_at: datetime  #: when one of its jobs last changed its state
     jobs: dict[JobState, int]
     documents: int | None = None  #: of its set; None: nobody said
+    paused: bool = False  #: no worker begins one of its jobs
+    cancel_requested: bool = False  #: nothing more of it is enqueued
+    generation: int = 0  #: how often all its documents were asked about anew
+    seen_to: bool = False  #: some process enqueues its documents, or awaits them
     usage_by_model: tuple[ModelUsage, ...] = ()
     calls: int = 0  #: HTTP calls made
     failures: dict[FailureKind, int] = {}  #: of its failed jobs, the most frequent first
@@ -116,11 +120,16 @@ class BatchRecord(BaseModel):
         return sum(self.jobs.values())
 
     @property
+    def open(self) -> int:
+        """How many of its jobs have not ended."""
+        return sum(self.jobs.get(state, 0) for state in OPEN)
+
+    @property
     def usage(self) -> Usage:
         return sum((part.usage for part in self.usage_by_model), Usage())
 
     @classmethod
-    def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str]) -> Self:
+    def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
         """A batch from its hash; fields that are not known are passed over."""
         spent: dict[tuple[str, str], dict[str, str]] = {}
         for field, tokens in fields.items():
@@ -135,6 +144,10 @@ class BatchRecord(BaseModel):
                 "changed_at": changed_at,
                 "jobs": {state: fields[state] for state in JobState if state in fields},
                 "documents": fields.get("documents"),
+                "paused": "paused" in fields,
+                "cancel_requested": "cancel_requested" in fields,
+                "generation": fields.get("generation", 0),
+                "seen_to": seen_to,
                 "usage_by_model": [
                     {"model": model or None, "lane": lane or None, "usage": usage}
                     for (model, lane), usage in sorted(spent.items())

@@ -68,11 +68,11 @@ local function first(turn)
   end
 end
 
--- For its turn on a thread, or in the batch lane (lane_scripts.py).
+-- For its turn on a thread, in the batch lane (lane_scripts.py), or in a batch that is paused.
 local function waits(id)
-  local turn, parked = unpack(redis.call('HMGET', key('job', id), 'turn', 'parked'))
+  local turn, parked, batch = unpack(redis.call('HMGET', key('job', id), 'turn', 'parked', 'batch'))
   local head = turn and first(turn)
-  return parked or (head and head ~= id)
+  return parked or (head and head ~= id) or (batch and redis.call('HEXISTS', key('batch', batch), 'paused') == 1)
 end
 """
 

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +30,9 @@ _PAUSE_LONGEST_S = 2.0
 
 #: Who follows a job says so for this long, and again in time.
 _FOLLOWED_S = 10
+
+#: Who enqueues a batch says so for this long, and again in time.
+_SEEN_TO_S = 15
 
 #: Entries of a stream read in one go.
 _AT_ONCE = 1000
@@ -193,14 +196,23 @@ class Store:
 
         And the queued job of the same thread whose turn it is now: it needs a message.
         """
+        outcome, following = self._end_queued(job_id)
+        state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
+        if state == "missing":
+            raise JobNotFound(job_id)
+        return JobState(state), following
+
+    def withdraw(self, job_id: str) -> tuple[bool, str | None]:
+        """Ends a queued job and leaves any other alone; whether it did, and the job whose turn it is now."""
+        outcome, following = self._end_queued(job_id)
+        return outcome == "finished", following
+
+    def _end_queued(self, job_id: str) -> tuple[str, str | None]:
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
         result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
         args = keys.finish_args("", result, self._settings.failed_ttl_s, [])
         outcome, following = self._call(self._finish, *args)
-        state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
-        if state == "missing":
-            raise JobNotFound(job_id)
-        return JobState(state), following or None
+        return outcome, following or None
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""
@@ -213,7 +225,7 @@ class Store:
         """The newest jobs, of one state or of one batch."""
         with self._reaching():
             if batch is not None:
-                ids = cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(batch), 0, -1))
+                ids = self.batch_jobs(batch)
             else:
                 newest: list[tuple[str, float]] = []
                 for each in [state] if state else list(JobState):
@@ -243,19 +255,61 @@ class Store:
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hgetall(self._keys.batch(name))
             pipe.zscore(self._keys.batches, name)
-            fields, moment = pipe.execute()
+            pipe.exists(self._keys.batch_seen_to(name))
+            fields, moment, seen_to = pipe.execute()
         if not fields or moment is None:
             raise BatchNotFound(name)
-        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields)
+        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
 
-    def batch_counts(self, batch: str) -> dict[JobState, int]:
-        """How many of a batch's jobs are in each state; bears Redis being away."""
-        counts = self._patiently(partial(self._counts, batch))
-        return {state: int(counts.get(state, 0)) for state in JobState}
+    def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
+        """Says of how many documents a batch is; gives its generation, with `anew` a new one.
 
-    def _counts(self, batch: str) -> dict[str, str]:
+        What has no jobs in the end lapses by itself.
+        """
+        with self._reaching(), self._redis.pipeline() as pipe:
+            pipe.hset(self._keys.batch(name), "documents", documents)
+            pipe.hdel(self._keys.batch(name), "cancel_requested")
+            pipe.hincrby(self._keys.batch(name), "generation", int(anew))
+            pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
+            pipe.zadd(self._keys.batches, {name: time.time()})
+            generation = pipe.execute()[2]
+        return int(generation)
+
+    def see_to_batch(self, name: str) -> BatchRecord:
+        """The same as `batch`, for who enqueues its documents; bears Redis being away."""
+        return self._patiently(partial(self._see_to_batch, name))
+
+    def _see_to_batch(self, name: str) -> BatchRecord:
         with self._reaching():
-            return cast(dict[str, str], self._redis.hgetall(self._keys.batch(batch)))
+            self._redis.set(self._keys.batch_seen_to(name), 1, ex=_SEEN_TO_S)
+        return self.batch(name)
+
+    def leave_batch(self, name: str) -> None:
+        """Nobody enqueues its documents any more."""
+        with suppress(StoreUnavailable), self._reaching():  # then it lapses
+            self._redis.delete(self._keys.batch_seen_to(name))
+
+    def set_batch(self, name: str, *, paused: bool | None = None, cancel_requested: bool | None = None) -> None:
+        """Raises BatchNotFound."""
+        self.batch(name)
+        with self._reaching():
+            for field, is_set in (("paused", paused), ("cancel_requested", cancel_requested)):
+                if is_set:
+                    self._redis.hset(self._keys.batch(name), field, 1)
+                elif is_set is False:
+                    self._redis.hdel(self._keys.batch(name), field)
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """The states of those that are still kept."""
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(self._keys.record(job_id), "state")
+            return {id: JobState(state) for id, state in zip(job_ids, pipe.execute(), strict=True) if state}
+
+    def batch_jobs(self, name: str) -> list[str]:
+        """The ids of its jobs, the newest first."""
+        with self._reaching():
+            return cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(name), 0, -1))
 
     def batch_cursor(self, batch: str) -> str:
         """Where a batch's stream ends now."""

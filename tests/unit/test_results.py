@@ -9,7 +9,7 @@ from threadmill.errors import ThreadmillError
 
 
 def entry(key: str, state: str = "succeeded", batch: str = "b") -> dict[str, str]:
-    return {"path": f"{key}.md", "key": key, "state": state, "batch": batch, "text": "天空"}
+    return {"path": f"{key}.md", "key": key, "state": state, "batch": batch, "job_id": f"job-{key}", "text": "天空"}
 
 
 def lines(path) -> list[dict[str, str]]:
@@ -28,15 +28,53 @@ def test_lines_are_readable_as_they_are_written(out):
         assert "天空" in out.read_text("utf-8")
 
 
-def test_what_succeeded_is_kept_and_what_failed_makes_room(out):
+def test_a_later_line_of_a_document_takes_the_place_of_the_earlier_in_the_end(out):
     with ResultsFile(out, "b") as results:
         for line in (entry("1"), entry("2", "failed"), entry("3")):
             results.write(line)
     with ResultsFile(out, "b") as results:
-        assert set(results.done) == {"1", "3"}
-        assert lines(out) == [entry("1"), entry("3")]
+        states = {key: earlier.state for key, earlier in results.earlier.items()}
+        assert states == {"1": "succeeded", "2": "failed", "3": "succeeded"}
         results.write(entry("2"))
+        assert lines(out)[1] == entry("2", "failed"), "nothing is dropped before there is more"
     assert lines(out) == [entry("1"), entry("3"), entry("2")]
+
+
+def test_a_kill_before_the_end_leaves_both_and_the_next_run_keeps_the_later(out):
+    with ResultsFile(out, "b") as results:
+        results.write(entry("1", "failed"))
+        results.write(entry("1"))
+        assert len(lines(out)) == 2
+        with ResultsFile(out, "b"):
+            assert lines(out) == [entry("1")]
+
+
+def test_a_changed_document_is_known_by_its_place(out):
+    with ResultsFile(out, "b") as results:
+        results.write(entry("1"))
+    with ResultsFile(out, "b") as results:
+        assert results.knows({"path": "1.md"})
+        assert not results.knows({"path": "2.md"})
+        results.write(entry("1") | {"key": "1, changed"})
+    assert [line["key"] for line in lines(out)] == ["1, changed"]
+
+
+def test_rows_of_one_file_are_told_apart(out):
+    rows = [entry("t") | {"key": str(number), "row": number, "id": str(number)} for number in range(3)]
+    for _ in range(2):
+        with ResultsFile(out, "b") as results:
+            for row in rows:
+                results.write(row)
+    assert lines(out) == rows
+
+
+def test_in_the_end_lines_may_be_in_the_order_of_the_documents(out):
+    with ResultsFile(out, "b", ordered=True) as results:
+        for number, key in enumerate(["1", "2", "3"]):
+            results.see({"path": f"{key}.md"}, number)
+        for key in ("3", "1", "2"):
+            results.write(entry(key))
+    assert [line["key"] for line in lines(out)] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("torn", [b'{"pa', b'{"path": "2.md", "sta', b'{"path": "\xe5\xa4', b""])
@@ -46,7 +84,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped(out, torn):
     with out.open("ab") as file:
         file.write(torn)
     with ResultsFile(out, "b") as results:
-        assert set(results.done) == {"1"}
+        assert set(results.earlier) == {"1"}
     assert lines(out) == [entry("1")]
 
 
@@ -55,7 +93,7 @@ def test_an_answer_may_hold_any_character(out):
     with ResultsFile(out, "b") as results:
         results.write(odd)
     with ResultsFile(out, "b") as results:
-        assert results.done == {"1"}
+        assert set(results.earlier) == {"1"}
     assert lines(out) == [odd]
 
 
@@ -63,7 +101,7 @@ def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
     with ResultsFile(out, "b") as results:
         results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
     with ResultsFile(out, "b") as results:
-        assert results.done == set()
+        assert not results.earlier
 
 
 @pytest.mark.parametrize(
@@ -106,7 +144,7 @@ def test_force_starts_over(out):
     out.parent.mkdir()
     out.write_text("my notes\nand more\n")
     with ResultsFile(out, "b", force=True) as results:
-        assert results.done == set()
+        assert not results.earlier
     assert out.read_text() == ""
 
 
@@ -114,7 +152,7 @@ def test_an_empty_file_is_nobodys(out):
     out.parent.mkdir()
     out.touch()
     with ResultsFile(out, "b") as results:
-        assert results.done == set()
+        assert not results.earlier
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

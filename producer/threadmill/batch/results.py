@@ -1,58 +1,106 @@
-"""A batch's results file: one JSON line per document, written as it ends, readable after any interruption."""
+"""A batch's results file: one JSON line per document, written as it ends, readable after any interruption.
 
+A document that is asked about again has two lines for a while, of which the later counts: no answer is dropped
+before there is another. Opening and closing the file leaves the later one alone.
+"""
+
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, BinaryIO, Self
 
 from threadmill.errors import ThreadmillError
 from threadmill.result import JobState
 
 #: How each of our lines starts.
-_START = '{"path": '
+_START = b'{"path": '
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How an earlier run of the batch left a document."""
+
+    state: JobState
+    job_id: str
 
 
 class ResultsFile:
-    """Opens `path` for the batch `name`: keeps the documents that succeeded, makes room for the others.
+    """Opens `path` for the batch `name`, to go on with it; `ordered`: in the end its lines are in the documents' order.
 
     Raises ThreadmillError if the file holds something else, unless `force` says to start over.
     """
 
-    def __init__(self, path: Path, name: str, *, force: bool = False) -> None:
+    def __init__(self, path: Path, name: str, *, force: bool = False, ordered: bool = False) -> None:
         self.path = path
+        self.earlier: dict[str, Earlier] = {}  #: by the document's key
         self._name = name
-        self.done: set[str] = set()  #: keys of the documents that succeeded earlier
-        fresh = path.with_name(path.name + ".new")
+        self._ordered = ordered
+        self._numbers: dict[bytes, int] = {}
+        self._known: set[bytes] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with fresh.open("w", encoding="utf-8") as file:
-                file.writelines(() if force else self._kept(path))
-            os.replace(fresh, path)  # in one step
-            self._file: TextIO = path.open("a", encoding="utf-8")
+            if force:
+                path.write_bytes(b"")
+            for line in self._tidy():
+                self._known.add(document_of(line))
+                if line["key"] is not None and line.get("job_id"):
+                    self.earlier[line["key"]] = Earlier(JobState(line["state"]), line["job_id"])
+            self._file: BinaryIO = path.open("ab")
         except OSError as error:
             raise ThreadmillError(f"cannot write results to {path}: {error.strerror or error}") from None
-        except ThreadmillError:
-            fresh.unlink()
-            raise
 
-    def _kept(self, path: Path) -> Iterator[str]:
-        """The lines of the documents that succeeded."""
-        for number, line in enumerate(_lines(path), 1):
-            entry = _parse(line)
-            if entry is None or entry.get("batch") != self._name:
-                raise ThreadmillError(
-                    f"{path} holds results of something else (line {number}). "
-                    "Choose another --out, or --force to overwrite it"
-                )
-            if entry["state"] == JobState.SUCCEEDED and entry["key"] not in self.done:
-                self.done.add(entry["key"])
-                yield line.rstrip("\n") + "\n"
+    def see(self, place: Mapping[str, Any], number: int) -> None:
+        """Notes where in the order of the documents one stands."""
+        if self._ordered:
+            self._numbers[document_of(place)] = number
 
-    def write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(_line(entry))
+    def knows(self, place: Mapping[str, Any]) -> bool:
+        """Whether an earlier run left a line of this document, whatever was asked about it."""
+        return document_of(place) in self._known
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What it holds."""
+        return (json.loads(text) for _, text in _lines(self.path))
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
+
+    def _tidy(self) -> Iterator[dict[str, Any]]:
+        """Leaves of each document the last line, in one step; gives these lines."""
+        last: dict[bytes, int] = {}
+        for number, (offset, text) in enumerate(_lines(self.path), 1):
+            last[document_of(self._parse(text, number))] = offset
+        in_order = sorted((self._numbers.get(document, -1), offset) for document, offset in last.items())
+        fresh = self.path.with_name(self.path.name + ".new")
+        try:
+            with fresh.open("wb") as new, (self.path if last else fresh).open("rb") as old:
+                for _, offset in in_order:
+                    old.seek(offset)
+                    text = old.readline()
+                    new.write(text.rstrip(b"\n") + b"\n")
+                    yield json.loads(text)
+                new.flush()
+                os.fsync(new.fileno())
+            os.replace(fresh, self.path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _parse(self, text: bytes, number: int) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or not {"path", "key", "state"} <= line.keys() or line.get("batch") != self._name:
+            raise ThreadmillError(
+                f"{self.path} holds results of something else (line {number}). "
+                "Choose another --out, or --force to overwrite it"
+            )
+        return line
 
     def __enter__(self) -> Self:
         return self
@@ -61,26 +109,25 @@ class ResultsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._ordered or self._known:
+            for _ in self._tidy():
+                pass
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The file's lines, without the one that was being written when an earlier run was killed."""
+def document_of(place: Mapping[str, Any]) -> bytes:
+    """What tells the documents of result lines apart, whatever was asked about them."""
+    known_by = [place["path"], place.get("id"), place.get("custom_id")]
+    return hashlib.blake2b(json.dumps(known_by).encode(), digest_size=16).digest()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The file's lines and where they begin, without the one that was being written when an earlier run was killed."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for line in file:
-            torn = not line.endswith("\n") and (line.startswith(_START) or _START.startswith(line))
+    offset = 0
+    with path.open("rb") as file:
+        for text in file:
+            torn = not text.endswith(b"\n") and (text.startswith(_START) or _START.startswith(text))
             if not torn:
-                yield line
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry, ensure_ascii=False) + "\n"
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and {"key", "state"} <= entry.keys() else None
+                yield offset, text
+            offset += len(text)

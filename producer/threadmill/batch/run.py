@@ -1,63 +1,69 @@
 """A batch: a document set is enqueued, its results are written down as they come.
 
-The same call again goes on where an earlier one stopped: what succeeded is kept, what is on its way is
-awaited, what failed is sent again.
+The same call again goes on where an earlier one stopped: what was answered is kept, what is on its way is
+awaited, what is missing, changed or was cancelled is asked.
 """
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
+from threadmill.batch.questions import Item, Question, Questions
 from threadmill.batch.results import ResultsFile
+from threadmill.batch.spending import Limits, Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.errors import InvalidJob
-from threadmill.job import PromptJob
 from threadmill.record import JobRecord
 from threadmill.result import TERMINAL, Failure, FailureKind, JobState
 
-#: Documents enqueued in one round trip.
+#: Jobs enqueued in one round trip.
 _CHUNK = 100
 
-#: No more of the batch's jobs than this stand in Redis unfinished.
-_MAX_OPEN = 10_000
+#: Jobs of the batch that stand in Redis unfinished, at most: their texts must not fill it.
+MAX_QUEUED = 10_000
 
 #: Without news for so long, the records are asked: no lost wake-up can hold a batch.
 _RECONCILE_S = 30.0
 
-
-@dataclass(frozen=True)
-class _Item:
-    """A document that is asked about, without its text."""
-
-    label: str
-    place: Mapping[str, Any]
-    key: str | None  #: None: it never becomes a job
+#: How often it says that it is there, and looks whether it is to stop.
+_BEAT_S = 1.0
 
 
 @dataclass(frozen=True)
-class _Question:
-    item: _Item
-    job: PromptJob
+class Manner:
+    """How a batch is gone about."""
+
+    limits: Limits = field(default_factory=Limits)
+    max_queued: int = MAX_QUEUED
+    retry_failed: bool = False  #: ask again what failed in an earlier run
+    anew: bool = False  #: take no answers of jobs of earlier runs
 
 
-def batch_name(out: Path, template: str, fields: Mapping[str, Any]) -> str:
-    """The same results file, prompt and job fields give the same name, and so the same batch."""
-    content = json.dumps([str(out.absolute()), template, dict(fields)], sort_keys=True, default=str)
-    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in out.stem)[:100] or "batch"
-    return f"{stem}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+_DEFAULT = Manner()
+
+
+def _quiet(tally: Tally) -> None:
+    """For a run that nobody watches."""
+
+
+@dataclass
+class Plan:
+    """What a run is going to do, in numbers of documents."""
+
+    answered: int = 0  #: in an earlier run: kept
+    failed: int = 0  #: in an earlier run: kept
+    again: int = 0  #: failed or were cancelled in an earlier run: asked again
+    changed: int = 0  #: since an earlier run: asked
+    new: int = 0  #: asked
+    bad: int = 0  #: cannot be asked about
 
 
 class Batch:
-    """One run over a document set. `report` is called after every change, `check` about once a second."""
+    """One run over a document set. `check` is called about once a second, and may raise."""
 
     def __init__(
         self,
@@ -66,71 +72,135 @@ class Batch:
         template: PromptTemplate,
         fields: Mapping[str, Any],
         out: ResultsFile,
-        report: Callable[[Tally], None],
-        check: Callable[[], None],
+        check: Callable[[], None] = lambda: None,
+        manner: Manner = _DEFAULT,
     ) -> None:
         self._client = client
         self._name = name
-        self._template = template
-        self._fields = fields
+        self._questions = Questions(client, name, template, fields)
         self._out = out
-        self._report = report
         self._check = check
-        self._awaited: dict[str, _Item] = {}
-        self.tally = Tally(total=0)
+        self._manner = manner
+        self._awaited: dict[str, tuple[Item, int]] = {}
+        self._reopened: set[str] = set()
+        self._beat_at = 0.0
+        self.tally = Tally(total=0, spending=Spending(client.settings.prices))
 
-    def run(self, documents: Iterable[Document], total: int) -> Tally:
-        """Enqueues and collects until every document, of `total`, has its line."""
-        tally = self.tally = Tally(total=total)
-        started = time.monotonic()
-        self._cursor = self._client.store.batch_cursor(self._name)
-        questions = self._questions(documents)
-        more, last_news = True, time.monotonic()
-        while more or self._awaited:
-            if more and len(self._awaited) < _MAX_OPEN:
-                chunk = list(islice(questions, _CHUNK))
-                more = bool(chunk)
-                self._enqueue(chunk)
-            if self._collect(block_s=0.0 if more else 1.0):
-                last_news = time.monotonic()
-            elif time.monotonic() - last_news > _RECONCILE_S:
-                last_news = time.monotonic()
-                self._take(record for record in self._client.store.get_many(self._awaited))
-            tally.running = self._client.store.batch_counts(self._name)[JobState.RUNNING]
-            tally.seconds = time.monotonic() - started
-            self._report(tally)
-            self._check()
-        return tally
-
-    def _questions(self, documents: Iterable[Document]) -> Iterator[_Question]:
-        """What is left to ask; the rest is written down or counted at once."""
-        attached = _fingerprint(PromptJob.parse({**self._fields, "prompt": "-"}).paths)
+    def plan(self, documents: Iterable[Document]) -> Plan:
+        """Looks through the documents; asks nothing."""
+        plan = Plan()
         for document in documents:
             try:
-                own = document.job_fields(self._template)
-                job = self._client.check({**self._fields, **own, "batch": self._name})
-            except (BadDocument, InvalidJob) as error:
-                self._refuse(_Item(document.label, document.place, None), str(error))
+                item = self._questions.about(document)[0].item
+            except BadDocument:
+                plan.bad += 1
                 continue
-            key = hashlib.sha256(f"{document.identity}\0{job.digest}{attached}".encode()).hexdigest()[:32]
-            if key in self._out.done:
+            earlier = self._out.earlier.get(item.key)
+            if earlier is None and self._out.knows(item.place):
+                plan.changed += 1
+            elif earlier is None:
+                plan.new += 1
+            elif earlier.state is JobState.SUCCEEDED:
+                plan.answered += 1
+            elif self._is_kept(item):
+                plan.failed += 1
+            else:
+                plan.again += 1
+        return plan
+
+    def run(self, documents: Iterable[Document], total: int, report: Callable[[Tally], None] = _quiet) -> Tally:
+        """Enqueues and collects until every document, of `total`, has its line, or a limit is reached.
+
+        `report` is called after every change.
+        """
+        tally, started = self.tally, time.monotonic()
+        tally.total = total
+        for line in self._out.lines():
+            tally.spending.add(line)
+        store = self._client.store
+        self._generation = store.open_batch(self._name, total, anew=self._manner.anew)
+        self._cursor = store.batch_cursor(self._name)
+        self._look_for_reopened()
+        questions = self._left(documents)
+        more, withdrawn, last_news = True, False, time.monotonic()
+        try:
+            while more or self._awaited:
+                if more and len(self._awaited) < self._manner.max_queued:
+                    chunk = list(islice(questions, _CHUNK))
+                    more = bool(chunk)
+                    self._enqueue(chunk)
+                can_feed = more and len(self._awaited) < self._manner.max_queued
+                if self._collect(block_s=0.0 if can_feed else 1.0):
+                    last_news = time.monotonic()
+                elif time.monotonic() - last_news > _RECONCILE_S:
+                    last_news = time.monotonic()
+                    self._take(record for record in store.get_many(self._awaited))
+                self._beat()
+                tally.stopped = tally.stopped or self._manner.limits.reached(tally.spending, tally.failed)
+                if tally.stopped and not withdrawn:
+                    more, withdrawn = False, True
+                    self._withdraw()
+                tally.seconds = time.monotonic() - started
+                report(tally)
+        finally:
+            store.leave_batch(self._name)
+        return tally
+
+    def _beat(self) -> None:
+        """Says that this batch is seen to, and hears whether it is to stop."""
+        if time.monotonic() < self._beat_at:
+            return
+        self._beat_at = time.monotonic() + _BEAT_S
+        record = self._client.store.see_to_batch(self._name)
+        self.tally.running, self.tally.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
+        if record.cancel_requested:
+            self.tally.stopped = self.tally.stopped or "it was cancelled"
+        self._check()
+
+    def _look_for_reopened(self) -> None:
+        """Jobs that were sent again by someone else since they failed here: their new results are wanted."""
+        failed = [each.job_id for each in self._out.earlier.values() if each.state is JobState.FAILED]
+        states = self._client.store.states(failed)
+        self._reopened = {job_id for job_id, state in states.items() if state is not JobState.FAILED}
+
+    def _is_kept(self, item: Item) -> bool:
+        """Whether the line that an earlier run left is still good."""
+        earlier = self._out.earlier.get(item.key)
+        if earlier is None or earlier.state is JobState.CANCELLED:
+            return False
+        failed = earlier.state is JobState.FAILED
+        return not (failed and (self._manner.retry_failed or earlier.job_id in self._reopened))
+
+    def _left(self, documents: Iterable[Document]) -> Iterator[Question]:
+        """What is left to ask; the rest is written down or counted at once."""
+        for number, document in enumerate(documents):
+            self._out.see(document.place, number)
+            try:
+                questions = self._questions.about(document)
+            except BadDocument as error:
+                self._refuse(document, str(error))
+                continue
+            item = questions[0].item
+            if not self._is_kept(item):
+                yield from questions
+            elif self._out.earlier[item.key].state is JobState.SUCCEEDED:
                 self.tally.kept += 1
             else:
-                item = _Item(document.label, document.place, key)
-                yield _Question(item, job.model_copy(update={"key": f"{self._name}/{key}"}))
+                self.tally.kept_failed += 1
 
-    def _enqueue(self, questions: Sequence[_Question]) -> None:
-        handles = self._client.enqueue_many([question.job for question in questions])
-        for question, handle in zip(questions, handles, strict=True):
-            self._awaited[handle.id] = question.item
+    def _enqueue(self, questions: Sequence[Question]) -> None:
+        scope = f"{self._name}/{self._generation}" if self._generation else self._name
+        jobs = [each.job.model_copy(update={"key": f"{scope}/{each.job.key}"}) for each in questions]
+        for question, handle in zip(questions, self._client.enqueue_many(jobs), strict=True):
+            self._awaited[handle.id] = (question.item, question.part)
             if handle.state in TERMINAL:
                 self._meet_again(handle)
 
     def _meet_again(self, handle: JobHandle) -> None:
         """A job of an earlier run that has ended: its result is taken, or it is sent again."""
-        if handle.state is not JobState.SUCCEEDED and self._client.redrive(handle.id) is JobState.QUEUED:
-            return
-        self._take([handle.get()])
+        again = handle.state is JobState.CANCELLED or (handle.state is JobState.FAILED and self._manner.retry_failed)
+        if not (again and self._client.redrive(handle.id) is JobState.QUEUED):
+            self._take([handle.get()])
 
     def _collect(self, block_s: float) -> bool:
         finished = self._client.store.finished(self._name, self._cursor, block_s)
@@ -143,36 +213,31 @@ class Batch:
     def _take(self, records: Iterable[JobRecord]) -> None:
         """Writes down the results of those that have ended."""
         for record in records:
-            if record.result is None:
+            if record.result is None or record.id not in self._awaited:
                 continue
-            item, result, tally = self._awaited.pop(record.id), record.result, self.tally
-            self._write(item, result.model_dump(mode="json"))
-            tally.usage += result.usage
-            tally.calls += result.calls
-            if result.ok:
-                tally.succeeded += 1
-            elif result.failure:
-                self._count_failure(item, result.failure)
+            item, part = self._awaited.pop(record.id)
+            item.results[part] = record.result
+            self.tally.spending.add(record.result.model_dump(mode="json"))
+            self.tally.calls += record.result.calls
+            if len(item.results) == item.parts:
+                self._write(item.label, item.line)
 
-    def _refuse(self, item: _Item, reason: str) -> None:
+    def _withdraw(self) -> None:
+        """Takes back what no worker has begun."""
+        for job_id in list(self._awaited):
+            if self._client.withdraw(job_id):
+                del self._awaited[job_id]
+
+    def _refuse(self, document: Document, reason: str) -> None:
         """A document that never becomes a job."""
-        failure = Failure(kind=FailureKind.REJECTED, message=reason)
-        entry = {"state": JobState.FAILED, "text": "", "failure": failure.model_dump(mode="json")}
-        self._write(item, {**entry, "batch": self._name})
-        self._count_failure(item, failure)
+        failure = Failure(kind=FailureKind.REJECTED, message=reason).model_dump(mode="json")
+        outcome = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self._name}
+        self._write(document.label, {**document.place, **outcome})
 
-    def _count_failure(self, item: _Item, failure: Failure) -> None:
-        self.tally.failed += 1
-        self.tally.failures.append((item.label, failure))
-
-    def _write(self, item: _Item, entry: Mapping[str, Any]) -> None:
-        self._out.write({**item.place, "key": item.key, **entry})
-
-
-def _fingerprint(paths: Iterable[str]) -> str:
-    """Of what the files hold that go with every document: once one has changed, all are asked about again."""
-    fingerprint = ""
-    for path in filter(os.path.isfile, paths):  # the workers' disk need not be ours
-        with open(path, "rb") as file:
-            fingerprint += hashlib.file_digest(file, "sha256").hexdigest()
-    return fingerprint
+    def _write(self, label: str, line: Mapping[str, Any]) -> None:
+        self._out.write(line)
+        if line["failure"] is None:
+            self.tally.succeeded += 1
+        else:
+            self.tally.failed += 1
+            self.tally.failures.append((label, Failure.model_validate(line["failure"])))

@@ -1,14 +1,17 @@
 """`threadmill batch`: a folder of documents in, an answer per document out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from threadmill.batch.alone import alone_with
+from threadmill.batch.questions import batch_name
 from threadmill.batch.results import ResultsFile
-from threadmill.batch.run import Batch, batch_name
+from threadmill.batch.run import MAX_QUEUED, Batch, Manner
+from threadmill.batch.spending import Limits
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import (
     AsJson,
@@ -23,6 +26,23 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
+from threadmill.cli.manner import (
+    Detach,
+    DryRun,
+    Force,
+    Limit,
+    MaxCost,
+    MaxFailures,
+    MaxQueued,
+    MaxTokens,
+    Ordered,
+    RetryFailed,
+    Sample,
+    detach_from_here,
+    say,
+    say_what_it_takes,
+    say_who_is_there,
+)
 from threadmill.cli.options import (
     CodeFiles,
     Files,
@@ -36,7 +56,8 @@ from threadmill.cli.options import (
 )
 from threadmill.cli.progress import Reporter, show_summary, summary
 from threadmill.client import Client
-from threadmill.documents.document import Document
+from threadmill.documents import choice
+from threadmill.documents.document import Document, DocumentSet
 from threadmill.documents.find import find
 from threadmill.documents.rows import Rows
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -50,6 +71,7 @@ def add_to(app: typer.Typer) -> None:
         "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
         "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?' | "
         "threadmill batch claims/ --prompt $'Is it covered?\\n{{ text }}' --file policy.pdf | "
+        "threadmill batch mails/ --max-cost 5 --dry-run | "
         "threadmill batch examples/documents --endpoint emulator --local"
     )(batch)
 
@@ -64,15 +86,12 @@ def batch(
     id_column: Annotated[
         str | None, typer.Option(help="With --rows: the column that names a row. Default: all it holds.")
     ] = None,
+    limit: Limit = None,
+    sample: Sample = None,
     prompt: Annotated[
         str, typer.Option(help="Jinja2 template with {{ text }}, {{ name }}, {{ path }}; of rows: their columns too.")
     ] = "Summarise:\n{{ text }}",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
-    out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite --out, whatever it holds.")] = False,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
-    ] = None,
     images: Images = None,
     files: Files = None,
     code_files: CodeFiles = None,
@@ -84,20 +103,33 @@ def batch(
     json_schema: JsonSchema = None,
     lane: Lane = None,
     timeout_s: TimeoutS = None,
+    out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
+    ordered: Ordered = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
+    ] = None,
+    retry_failed: RetryFailed = False,
+    force: Force = False,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_failures: MaxFailures = None,
+    max_queued: MaxQueued = MAX_QUEUED,
+    dry_run: DryRun = False,
+    detach: Detach = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a prompt about each document, and write down the answers as they come.
 
-    The same command again goes on where it stopped: it asks only about what is missing, changed or failed.
+    The same command again goes on where it stopped: it asks only about what is missing or changed.
     """
     if prompt_file is not None:
         prompt = _read(prompt_file)
-    found: Sequence[Document] | Rows = find(paths)
+    found: DocumentSet = find(paths)
     if rows:
         found = Rows([document.path for document in found], id_column)
     template = _template(prompt.replace("\\n", "\n"), found if rows else ())
-    total = len(found)
+    documents = _chosen(found, limit, sample)
     settings = Settings.load()
     fields = given(
         images=images or None,
@@ -115,28 +147,46 @@ def batch(
     if local:
         settings = with_own_files(settings, probe)
     Client(settings).check(probe)
-    batch = name or batch_name(out, prompt, fields)
+    manner = Manner(Limits(max_cost, max_tokens, max_failures), max_queued, retry_failed, anew=force)
+    manner.limits.check(settings.prices)
+    named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
+    if dry_run:
+        say_what_it_takes(Client(settings), documents, template, fields)
+        return
+    if detach:
+        detach_from_here(named, out, local)
+        return
     with (
-        ResultsFile(out, batch, force=force) as results,
+        alone_with(out, say_who_is_there(out)),
+        ResultsFile(out, named, force=force, ordered=ordered) as results,
         started(settings, local, fields["endpoint"]) as here,
-        Reporter(total) as reporter,
     ):
-        run = Batch(Client(here.settings), batch, template, fields, results, reporter.update, here.check)
+        run = Batch(Client(here.settings), named, template, fields, results, check=here.check, manner=manner)
+        if results.earlier:
+            say(run.plan(documents))
         try:
-            tally = run.run(found, total)
+            with Reporter(len(documents)) as reporter:
+                tally = run.run(documents, len(documents), reporter.update)
         except KeyboardInterrupt:
-            reporter.stop()
-            _say_how_to_go_on(run.tally, batch, out, local)
+            _say_how_to_go_on(run.tally, named, out, local)
             raise typer.Exit(Exit.INTERRUPTED) from None
     show_summary(tally, out)
     if as_json:
-        put_json(summary(tally, batch, out))
-    if tally.failed:
+        put_json(summary(tally, named, out))
+    if tally.failed or tally.kept_failed or tally.left:
         raise typer.Exit(Exit.FAILED)
 
 
+def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> DocumentSet:
+    if limit is not None and sample is not None:
+        raise typer.BadParameter("give --limit or --sample, not both")
+    if sample is not None:
+        return choice.Sample(documents, sample)
+    return documents if limit is None else choice.First(documents, limit)
+
+
 def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
-    lines = [f"Stopped: {tally.done} of {tally.total} documents are in {out}, {tally.total - tally.done} are left."]
+    lines = [f"Stopped: {tally.done} of {tally.total} documents are in {out}, {tally.left} are left."]
     lines.append("Run the same command again to go on.")
     if not local:
         lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")

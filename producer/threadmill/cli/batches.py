@@ -1,57 +1,101 @@
-"""Commands on batches that were enqueued: how they stand, what they cost."""
+"""Commands on batches that were enqueued: how they stand, what they cost, how to hold them up."""
 
+import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, put, put_json
+from threadmill.cli.app import AsJson, Exit, put, put_json
+from threadmill.cli.jobs import remark
+from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
-from threadmill.prices import Cost, cost
+from threadmill.prices import Prices, cost
 from threadmill.record import BatchRecord
 from threadmill.result import JobState
 
-BatchName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a batch.", show_default=False)]
+_LOOK_EVERY_S = 0.5
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a batch.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Then: threadmill batch-status NAME | threadmill jobs --batch NAME")(batches)
     app.command(epilog="Example: watch threadmill batch-status NAME")(batch_status)
+    app.command(epilog="Started by: threadmill batch ... --detach")(attach)
+    app.command(epilog="Then: threadmill resume NAME | threadmill cancel --batch NAME")(pause)
+    app.command(epilog="Then: threadmill attach NAME")(resume)
 
 
 def batches(as_json: AsJson = False) -> None:
     """List batches: how their jobs stand and what they cost, those that changed last first."""
     client = Client()
-    found = [(batch, cost(batch.usage_by_model, client.settings.prices)) for batch in client.batches()]
+    found, prices = client.batches(), client.settings.prices
     if as_json:
-        put_json([_summary(batch, spent) for batch, spent in found])
+        put_json([_summary(batch, prices) for batch in found])
         return
-    for batch, spent in found:
-        tokens = f"{batch.usage.total_tokens:,} tokens" + (f", {spent}" if spent.amount is not None else "")
-        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total:,} jobs: {_states(batch)}  {tokens}")
+    for batch in found:
+        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total:,} jobs: {_state(batch, prices)}")
 
 
-def batch_status(name: BatchName, as_json: AsJson = False) -> None:
+def batch_status(name: Name, as_json: AsJson = False) -> None:
     """Show how a batch stands: jobs by state, tokens, cost, why jobs failed."""
     client = Client()
-    batch = client.batch(name)
-    spent = cost(batch.usage_by_model, client.settings.prices)
+    batch, prices = client.batch(name), client.settings.prices
     if as_json:
-        put_json(_summary(batch, spent))
-        return
-    failures = ", ".join(f"{number:,} {kind}" for kind, number in batch.failures.items())
-    for label, value in (
-        ("batch", batch.name),
-        ("documents", batch.documents),
-        ("jobs", f"{batch.total:,}: {_states(batch)}"),
-        ("failures", failures or None),
-        ("tokens", _tokens(batch)),
-        ("cost", spent),
-        ("calls", f"{batch.calls:,}"),
-        ("changed at", f"{batch.changed_at:%Y-%m-%d %H:%M:%S} UTC"),
-    ):
-        if value is not None:
+        put_json(_summary(batch, prices))
+    else:
+        _show(batch, prices)
+
+
+def attach(name: Name) -> None:
+    """Show how a batch gets on until it has ended; Ctrl-C leaves it alone."""
+    client = Client()
+    batch, prices = client.batch(name), client.settings.prices
+    with Reporter(batch.documents or batch.total) as reporter:
+        while batch.seen_to or (batch.open and not batch.paused):
+            reporter.show(batch.total - batch.open, _state(batch, prices))
+            time.sleep(_LOOK_EVERY_S)
+            batch = client.batch(name)
+        reporter.show(batch.total - batch.open, _state(batch, prices))
+    _show(batch, prices)
+    if batch.paused and batch.open:
+        remark(f"{name} is paused; to go on: threadmill resume {name}")
+    elif batch.jobs.get(JobState.FAILED) or batch.jobs.get(JobState.CANCELLED):
+        raise typer.Exit(Exit.FAILED)
+
+
+def pause(name: Name) -> None:
+    """Have no more jobs of a batch begun; those that run go on to their end."""
+    Client().pause(name)
+    remark(f"{name} is paused; to go on: threadmill resume {name}")
+
+
+def resume(name: Name) -> None:
+    """Go on with a batch that was paused."""
+    Client().resume(name)
+    remark(f"{name} goes on")
+
+
+def _show(batch: BatchRecord, prices: Prices) -> None:
+    for label, value in {
+        "batch": f"{batch.name} (paused)" if batch.paused else batch.name,
+        "documents": batch.documents and f"{batch.documents:,}",
+        "jobs": f"{batch.total:,}: {_states(batch)}",
+        "failures": ", ".join(f"{number:,} {kind}" for kind, number in batch.failures.items()),
+        "tokens": _tokens(batch),
+        "cost": f"{cost(batch.usage_by_model, prices)}",
+        "calls": f"{batch.calls:,}",
+        "changed at": f"{batch.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+    }.items():
+        if value:
             put(f"{label:<12} {value}")
+
+
+def _state(batch: BatchRecord, prices: Prices) -> str:
+    """In one line."""
+    tokens = spent(batch.usage, cost(batch.usage_by_model, prices))
+    return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
 
 
 def _states(batch: BatchRecord) -> str:
@@ -63,11 +107,11 @@ def _tokens(batch: BatchRecord) -> str:
     return f"{usage.total_tokens:,}: {usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"
 
 
-def _summary(batch: BatchRecord, spent: Cost) -> dict[str, Any]:
+def _summary(batch: BatchRecord, prices: Prices) -> dict[str, Any]:
     """All of it, for programs."""
     return {
         **batch.model_dump(mode="json"),
         "total": batch.total,
         "usage": batch.usage.model_dump(),
-        "cost": asdict(spent),
+        "cost": asdict(cost(batch.usage_by_model, prices)),
     }

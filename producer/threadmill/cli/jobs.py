@@ -1,8 +1,7 @@
 """Commands on single jobs that were enqueued: status, result, wait, cancel, jobs."""
 
-import sys
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from threadmill.cli.app import (
 )
 from threadmill.client import Client
 from threadmill.record import JobRecord
-from threadmill.result import OPEN, JobResult, JobState
+from threadmill.result import JobResult, JobState
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
 SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB...]", help="Job ids.", show_default=False)]
@@ -69,23 +68,24 @@ def wait(
 def cancel(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
     """Stop jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
     client = Client()
-    states = {job: client.cancel(job) for job in _chosen(client, jobs, batch, OPEN)}
+    _check(jobs, batch)
+    states = client.cancel_batch(batch) if batch is not None else {}
+    states |= {job: client.cancel(job) for job in jobs or ()}
     _print_states(states, as_json, {JobState.RUNNING: "is being cancelled", JobState.CANCELLED: "cancelled"})
 
 
 def redrive(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
     """Send failed or cancelled jobs again; with --batch all failed ones. Earlier results stay in history."""
     client = Client()
-    states = {job: client.redrive(job) for job in _chosen(client, jobs, batch, {JobState.FAILED})}
+    _check(jobs, batch)
+    states = client.redrive_batch(batch) if batch is not None else {}
+    states |= {job: client.redrive(job) for job in jobs or ()}
     _print_states(states, as_json, {JobState.QUEUED: "queued"})
 
 
-def _chosen(client: Client, jobs: list[str] | None, batch: str | None, states: Container[JobState]) -> list[str]:
-    """The jobs named, and those of the batch in one of the states."""
+def _check(jobs: list[str] | None, batch: str | None) -> None:
     if not jobs and batch is None:
         raise typer.BadParameter("name jobs, or --batch NAME")
-    of_batch = client.jobs(batch=batch, limit=sys.maxsize) if batch is not None else []
-    return [*(jobs or ()), *(each.id for each in of_batch if each.state in states)]
 
 
 def _print_states(states: Mapping[str, JobState], as_json: bool, words: Mapping[JobState, str]) -> None:

@@ -1,6 +1,8 @@
 """How a batch shows itself on stderr: a live bar at a terminal, a line now and then elsewhere."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,15 +12,18 @@ from rich.table import Table
 
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
+from threadmill.prices import Cost
+from threadmill.result import Usage
 
 _LINE_EVERY_S = 10.0
 _FAILURES_SHOWN = 20
 
 
 class Reporter:
-    """Takes every change of the tally."""
+    """Shows how far `total` documents are."""
 
     def __init__(self, total: int) -> None:
+        self._total = total
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -32,11 +37,16 @@ class Reporter:
         self._last_line = time.monotonic()
 
     def update(self, tally: Tally) -> None:
-        state = f"{tally.failed} failed · {tally.running} running · {_rate(tally)}{_eta(tally)}"
-        self._progress.update(self._task, completed=tally.done, state=state)
+        """Takes every change of the tally."""
+        parts = [f"{tally.failed + tally.kept_failed} failed", f"{tally.running} running", _rate(tally)]
+        parts += [_eta(tally), spent(tally.spending.usage, tally.spending.cost), "paused" if tally.paused else ""]
+        self.show(tally.done, " · ".join(filter(None, parts)))
+
+    def show(self, done: int, state: str) -> None:
+        self._progress.update(self._task, completed=done, state=state)
         if not err.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
-            err.print(f"{tally.done}/{tally.total} done · {state}", soft_wrap=True)
+            err.print(f"{done}/{self._total} done · {state}", soft_wrap=True)
 
     def stop(self) -> None:
         self._progress.stop()
@@ -51,24 +61,39 @@ class Reporter:
         self.stop()
 
 
+def spent(usage: Usage, cost: Cost) -> str:
+    """Tokens, and what they cost where there is a price."""
+    tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
+    return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
+
+
 def show_summary(tally: Tally, out: Path) -> None:
     """The table at the end, and what failed."""
+    failed = tally.failed + tally.kept_failed
+    rows: Mapping[str, str] = {
+        "documents": f"{tally.total:,}",
+        "succeeded": f"{tally.answered:,}" + (f" ({tally.kept:,} earlier)" if tally.kept else ""),
+        "failed": f"{failed:,}" + (f" ({tally.kept_failed:,} earlier)" if tally.kept_failed else ""),
+        "not asked": f"{tally.left:,}" if tally.left else "",
+        "time": f"{tally.seconds:.1f} s, {_rate(tally)}",
+        "tokens": f"{tally.spending.usage.total_tokens:,}",
+        "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
+        "calls": f"{tally.calls:,}",
+        "results": f"{out}",
+    }
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in (
-        ("documents", f"{tally.total}"),
-        ("succeeded", f"{tally.succeeded + tally.kept}" + (f" ({tally.kept} earlier)" if tally.kept else "")),
-        ("failed", f"{tally.failed}"),
-        ("time", f"{tally.seconds:.1f} s, {_rate(tally)}"),
-        ("tokens", f"{tally.usage.total_tokens:,}"),
-        ("calls", f"{tally.calls:,}"),
-        ("results", f"{out}"),
-    ):
-        table.add_row(name, value)
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
     err.print(table)
-    for path, failure in tally.failures[:_FAILURES_SHOWN]:
-        err.print(f"failed: {path}: {failure.kind}: {failure.message}", soft_wrap=True, markup=False)
+    for label, failure in tally.failures[:_FAILURES_SHOWN]:
+        err.print(f"failed: {label}: {failure.kind}: {failure.message}", soft_wrap=True, markup=False)
     if len(tally.failures) > _FAILURES_SHOWN:
         err.print(f"... and {len(tally.failures) - _FAILURES_SHOWN} more; all are in {out}", soft_wrap=True)
+    if failed:
+        err.print("To ask again about what failed: the same command with --retry-failed", soft_wrap=True)
+    if tally.stopped:
+        err.print(f"Stopped: {tally.stopped}. {tally.left:,} documents have no answer.", soft_wrap=True, markup=False)
 
 
 def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
@@ -77,24 +102,30 @@ def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
         "batch": batch,
         "out": str(out),
         "total": tally.total,
-        "succeeded": tally.succeeded + tally.kept,
+        "succeeded": tally.answered,
         "kept": tally.kept,
-        "failed": tally.failed,
+        "failed": tally.failed + tally.kept_failed,
+        "kept_failed": tally.kept_failed,
+        "left": tally.left,
+        "stopped": tally.stopped,
         "seconds": round(tally.seconds, 3),
-        "usage": tally.usage.model_dump(),
+        "usage": tally.spending.usage.model_dump(),
+        "cost": asdict(tally.spending.cost),
         "calls": tally.calls,
-        "failures": [{"path": path, **failure.model_dump(mode="json")} for path, failure in tally.failures],
+        "failures": [{"path": label, **failure.model_dump(mode="json")} for label, failure in tally.failures],
     }
 
 
+def _fresh(tally: Tally) -> int:
+    return tally.succeeded + tally.failed
+
+
 def _rate(tally: Tally) -> str:
-    fresh = tally.done - tally.kept
-    return f"{fresh / tally.seconds:.1f}/s" if tally.seconds > 0 else "0.0/s"
+    return f"{_fresh(tally) / tally.seconds:.1f}/s" if tally.seconds > 0 else "0.0/s"
 
 
 def _eta(tally: Tally) -> str:
-    fresh = tally.done - tally.kept
-    if not fresh or tally.done >= tally.total:
+    if not _fresh(tally) or not tally.left:
         return ""
-    left_s = int(tally.seconds / fresh * (tally.total - tally.done))
-    return f" · {left_s // 60}:{left_s % 60:02} left"
+    left_s = int(tally.seconds / _fresh(tally) * tally.left)
+    return f"{left_s // 60}:{left_s % 60:02} left"

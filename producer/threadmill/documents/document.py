@@ -1,10 +1,10 @@
 """A document of a set, and what a job says of it. A bad document has a reason, and stops no other."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from threadmill.documents.template import BadDocument, PromptTemplate, too_long
 from threadmill.message import MESSAGE_LIMIT
@@ -49,6 +49,14 @@ class Document(ABC):
     def parts(self) -> Sequence[Self]:
         """What is asked about one by one, to be answered as one; raises BadDocument."""
         return (self,)
+
+
+class DocumentSet(Protocol):
+    """Documents that may be gone through more than once."""
+
+    def __iter__(self) -> Iterator[Document]: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)

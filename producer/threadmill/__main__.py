@@ -1,0 +1,5 @@
+"""`python -m threadmill` is `threadmill`."""
+
+from threadmill.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""What is asked about a document, by which a later run knows that it was asked."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from threadmill.client import Client
+from threadmill.documents.document import Document
+from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import InvalidJob
+from threadmill.job import PromptJob
+from threadmill.result import JobResult, JobState, Usage
+
+#: Job fields that a document adds to, where those of the batch have some already.
+_ADDED = ("images", "files")
+
+
+@dataclass
+class Item:
+    """A document that is asked about, without its text."""
+
+    label: str
+    place: Mapping[str, Any]
+    key: str  #: of the document with all that is asked about it
+    parts: int
+    results: dict[int, JobResult] = field(default_factory=dict)  #: of its parts, so far
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Its line of the results file, once all parts have their results; answers of several are joined."""
+        results = [self.results[part] for part in range(self.parts)]
+        lines = [result.model_dump(mode="json") for result in results]
+        if len(lines) > 1:
+            bad = [line for line in lines if line["state"] != JobState.SUCCEEDED]
+            lines[0] = (bad or lines)[0] | {
+                "text": "\n\n".join(line["text"] for line in lines if line["text"]),
+                "content": [],
+                "parsed": None,
+                "citations": [],
+                "usage": sum((result.usage for result in results), Usage()).model_dump(),
+                **{count: sum(line[count] for line in lines) for count in ("runs", "attempts", "calls")},
+                "parts": lines,
+            }
+        return {**self.place, "key": self.key, **lines[0]}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A job, and which part of which document it is about."""
+
+    item: Item
+    part: int
+    job: PromptJob
+
+
+class Questions:
+    """Of one batch. `fields`: those of PromptJob that all its jobs have."""
+
+    def __init__(self, client: Client, batch: str, template: PromptTemplate, fields: Mapping[str, Any]) -> None:
+        self._client = client
+        self._batch = batch
+        self._template = template
+        self._fields = fields
+
+    def about(self, document: Document) -> list[Question]:
+        """One, or one for each of its parts. Raises BadDocument."""
+        jobs, keys = [], []
+        for part in document.parts():
+            own = part.job_fields(self._template)
+            own |= {name: [*self._fields.get(name, ()), *own[name]] for name in _ADDED if name in own}
+            try:
+                jobs.append(self._client.check({**self._fields, **own, "batch": self._batch}))
+            except InvalidJob as error:
+                raise BadDocument(str(error)) from None
+            keys.append(_digest(f"{part.identity}\0{jobs[-1].digest}{self._attached}"))
+        item = Item(document.label, document.place, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys))
+        return [
+            Question(item, number, job.model_copy(update={"key": key}))
+            for number, (job, key) in enumerate(zip(jobs, keys, strict=True))
+        ]
+
+    @cached_property
+    def _attached(self) -> str:
+        """Of what the files hold that go with every document: once one has changed, all are asked about again."""
+        return fingerprint(PromptJob.parse({"prompt": "-", **self._fields}).paths)
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """Of the files' contents; '' for those that are not here: the workers' disk need not be ours."""
+    found = ""
+    for path in filter(os.path.isfile, paths):
+        with open(path, "rb") as file:
+            found += hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def batch_name(stem: str, *content: Any) -> str:
+    """The same results file, prompt and job fields give the same name, and so the same batch."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:100] or "batch"
+    return f"{safe}-{_digest(json.dumps(content, sort_keys=True, default=str))[:10]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

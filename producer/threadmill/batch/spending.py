@@ -1,0 +1,63 @@
+"""What a batch has spent, and when that is enough."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill.errors import SettingsError
+from threadmill.prices import Cost, Prices, cost
+from threadmill.result import ModelUsage, Usage
+
+
+@dataclass
+class Spending:
+    """Tokens, by the model that answered and the lane that its answer came through."""
+
+    prices: Prices
+    _tokens: defaultdict[tuple[str | None, str | None], Usage] = field(default_factory=lambda: defaultdict(Usage))
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """What a line of the results file says, or a result as JSON."""
+        usage = Usage.model_validate(line.get("usage") or {})
+        if usage != Usage():
+            self._tokens[line.get("model"), line.get("lane")] += usage
+
+    @property
+    def usage(self) -> Usage:
+        return sum(self._tokens.values(), Usage())
+
+    @property
+    def by_model(self) -> tuple[ModelUsage, ...]:
+        return tuple(ModelUsage(model=model, lane=lane, usage=usage) for (model, lane), usage in self._tokens.items())
+
+    @property
+    def cost(self) -> Cost:
+        return cost(self.by_model, self.prices)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond one of these nothing more is asked; what a worker has begun goes on to its end."""
+
+    max_cost: float | None = None  #: in the currency of the prices, of all runs of the batch
+    max_tokens: int | None = None  #: of all runs of the batch
+    max_failures: int | None = None  #: in one run
+
+    def check(self, prices: Prices) -> None:
+        """Raises SettingsError for a limit that could never be seen to be reached."""
+        if self.max_cost is not None and not prices.model_extra:
+            raise SettingsError('--max-cost needs prices: add [prices."MODEL"] with `prompt` and `completion`')
+
+    def reached(self, spending: Spending, failures: int) -> str | None:
+        """Which of them is, in words."""
+        tokens, spent = spending.usage.total_tokens, spending.cost
+        if self.max_tokens is not None and tokens >= self.max_tokens:
+            return f"{tokens:,} tokens are spent, of {self.max_tokens:,} (--max-tokens)"
+        if self.max_cost is not None and spent.amount is not None and spent.amount >= self.max_cost:
+            return f"{spent} is spent, of {self.max_cost:,.2f} (--max-cost)"
+        if self.max_cost is not None and spent.unpriced:
+            return f"what it costs cannot be told (--max-cost): {spent}"
+        if self.max_failures is not None and failures >= self.max_failures:
+            return f"{failures:,} documents failed, of {self.max_failures:,} (--max-failures)"
+        return None
