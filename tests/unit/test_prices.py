@@ -42,7 +42,7 @@ def test_the_batch_lane_is_cheaper_by_its_factor():
         ("gpt-4o-mini-2024-07-18", 1),
         ("gpt-4-0613", 4),
         ("gpt-4-2099", 5),  # priced by itself
-        ("gpt-4-2099-01-01", 5),  # and so are its versions
+        ("gpt-4-2099-0101", 5),  # and so are its versions
         ("gpt-4o-audio-preview", None),  # another model, at another price
         ("gpt-4o-mini-tts-2025-12-15", None),
         ("gpt-4-32k", None),
