@@ -2,9 +2,9 @@
 
 import pytest
 
-from threadmill.documents.document import TextFile
 from threadmill.documents.find import find
 from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.text import TextFile
 from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 
@@ -67,7 +67,7 @@ def test_a_link_that_leads_nowhere_is_a_bad_document_not_a_missing_one(folder):
         (b"", "is empty"),
         (b" \n\t", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
-        (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\); convert it"),
+        (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\).*--encoding NAME, or convert it"),
         (b"\x89PNG\r\n", "is not UTF-8 text"),
         (b"x" * 2_000_000, "has 2,000,000 bytes; a message holds 256,000 characters"),
     ],

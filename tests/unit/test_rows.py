@@ -1,7 +1,16 @@
 """Tables as document sets: what is a row, how it is known again, what is refused."""
 
-import pytest
+import datetime
+import sys
+from decimal import Decimal
+from itertools import islice
 
+import openpyxl
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from threadmill.documents import lines
 from threadmill.documents.rows import Rows
 from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.errors import ThreadmillError
@@ -102,5 +111,60 @@ def test_what_is_no_table_is_refused_whole(table, name, content, reason):
 
 def test_an_unknown_column_is_refused_at_once(table):
     [row] = Rows([table("a.csv", "what\nTrain\n")])
-    with pytest.raises(BadTemplate, match=r"'amount' is undefined\. It can use text, name, path, row, what"):
+    with pytest.raises(BadTemplate, match=r"'amount' is undefined\. It can use text, .*row, what"):
         PromptTemplate("{{ amount }}", row.variables())
+
+
+def test_a_table_is_read_whatever_its_encoding(table):
+    text = "what,where\n" + "火車票,台北車站\n旅館,高雄市\n會議室租金,新竹科學園區\n" * 3
+    for encoding in ("big5", "utf-16", "utf-16-le", "utf-8-sig"):
+        rows = list(Rows([table("a.csv", text.encode(encoding))]))
+        assert rows[0].fields == {"what": "火車票", "where": "台北車站"}, encoding
+    [row] = Rows([table("a.csv", "caf\xe9\nx\n".encode("cp1252"))], encoding="cp1252")
+    assert row.fields == {"café": "x"}
+
+
+def test_rows_of_a_parquet_file_come_batch_by_batch(tmp_path):
+    path = tmp_path / "a.parquet"
+    days = [datetime.date(2026, 1, 1), None] * 1500
+    columns = {"id": range(3000), "day": days, "price": [Decimal("1.50")] * 3000, "raw": [b"a\xff"] * 3000}
+    parquet.write_table(pyarrow.table({**columns, "tags": [["a", "b"]] * 3000}), path, row_group_size=1100)
+    rows = Rows([path], id_column="id")
+    first, second = islice(rows, 2)
+    assert (first.number, first.identity, len(rows)) == (1, f"{path}#0", 3000)
+    assert first.variables()["text"] == 'id: 0\nday: 2026-01-01\nprice: 1.50\nraw: a\\xff\ntags: ["a", "b"]'
+    assert PromptTemplate("{{ day }}", first.variables()).render(first.variables()) == "2026-01-01"
+    assert second.fields["day"] is None
+
+
+def test_rows_of_the_first_sheet_of_a_workbook(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["what", "amount", None], ["Train", 120], [], ["Hotel"], ["Taxi", 1, "beyond"]):
+        book.active.append(row)
+    book.create_sheet("Other").append(["else"])
+    book.save(tmp_path / "a.xlsx")
+    train, hotel, taxi = Rows([tmp_path / "a.xlsx"])
+    assert (train.number, train.fields) == (2, {"what": "Train", "amount": 120})
+    assert (hotel.number, hotel.fields) == (4, {"what": "Hotel", "amount": None})
+    with pytest.raises(BadDocument, match="has 3 columns, the first line 2"):
+        taxi.variables()
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.xlsx"])
+def test_a_broken_table_is_refused_whole(table, name):
+    with pytest.raises(ThreadmillError, match=rf"{name}: (cannot be read as Parquet|is broken)"):
+        list(Rows([table(name, b"PK no")]))
+
+
+def test_without_its_package_a_table_has_its_remedy(table, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ThreadmillError, match=r"needs pip install 'threadmill\[parquet\]'"):
+        list(Rows([table("a.parquet", b"")]))
+
+
+def test_a_line_without_end_is_refused_not_held(table, monkeypatch):
+    monkeypatch.setattr(lines, "LINE_LIMIT", 20)
+    long, short = Rows([table("a.jsonl", '{"a": "' + "x" * 100 + '"}\n{"a": 1}\n')])
+    with pytest.raises(BadDocument, match="has more than 20 characters"):
+        long.variables()
+    assert (short.number, short.fields) == (2, {"a": 1})

@@ -9,14 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from threadmill.client import Client
-from threadmill.documents.document import Document
+from threadmill.documents.document import Document, asked
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.result import JobResult, JobState, Usage
-
-#: Job fields that a document adds to, where those of the batch have some already.
-_ADDED = ("images", "files")
 
 
 @dataclass
@@ -70,13 +67,12 @@ class Questions:
         """One, or one for each of its parts. Raises BadDocument."""
         jobs, keys = [], []
         for part in document.parts():
-            own = part.job_fields(self._template)
-            own |= {name: [*self._fields.get(name, ()), *own[name]] for name in _ADDED if name in own}
+            fields = asked(self._fields, part.job_fields(self._template))
             try:
-                jobs.append(self._client.check({**self._fields, **own, "batch": self._batch}))
+                jobs.append(self._client.check({**fields, "batch": self._batch}))
             except InvalidJob as error:
                 raise BadDocument(str(error)) from None
-            keys.append(_digest(f"{part.identity}\0{jobs[-1].digest}{self._attached}"))
+            keys.append(_digest(f"{part.identity}\0{jobs[-1].digest}{self._attached}{part.fingerprint()}"))
         item = Item(document.label, document.place, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys))
         return [
             Question(item, number, job.model_copy(update={"key": key}))

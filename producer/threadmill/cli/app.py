@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -66,9 +66,10 @@ def given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def with_own_files(settings: Settings, job: PromptJob) -> Settings:
+def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()) -> Settings:
     """For --local: who types the command and who runs the worker are one, so the files named may be read.
 
+    `more`: others that jobs will name; one that is not there is left to its job.
     Raises InvalidJob if the job wants what a Redis of its own cannot have.
     """
     if job.profile is not None:
@@ -79,8 +80,9 @@ def with_own_files(settings: Settings, job: PromptJob) -> Settings:
     for file in files:
         if not file.exists():
             raise InvalidJob(f"{file}: there is no such file; mend the path, or put the file there")
-    folders = dict.fromkeys(file.parent for file in files)
-    return settings.model_copy(update={"file_roots": (*settings.file_roots, *folders)})
+    folders = {file.parent for file in files} | {Path(os.path.realpath(file)).parent for file in more}
+    outermost = sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
+    return settings.model_copy(update={"file_roots": (*settings.file_roots, *outermost)})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """`threadmill batch`: a folder of documents in, an answer per document out."""
 
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -55,12 +53,20 @@ from threadmill.cli.options import (
     schema_in,
 )
 from threadmill.cli.progress import Reporter, show_summary, summary
+from threadmill.cli.sources import (
+    AsRequests,
+    AsRows,
+    Attach,
+    Encoding,
+    IdColumn,
+    MaxChars,
+    Paths,
+    Split,
+    own_files,
+)
 from threadmill.client import Client
 from threadmill.documents import choice
-from threadmill.documents.document import Document, DocumentSet
-from threadmill.documents.find import find
-from threadmill.documents.rows import Rows
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.source import DocumentSet, Source
 from threadmill.job import PromptJob
 from threadmill.settings import Settings
 
@@ -77,20 +83,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def batch(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Folders, globs and text files (UTF-8).", show_default=False)
-    ],
-    rows: Annotated[
-        bool, typer.Option("--rows", help="Ask about each row of .csv, .tsv and .jsonl files, not about the files.")
-    ] = False,
-    id_column: Annotated[
-        str | None, typer.Option(help="With --rows: the column that names a row. Default: all it holds.")
-    ] = None,
+    paths: Paths,
+    rows: AsRows = False,
+    id_column: IdColumn = None,
+    requests: AsRequests = False,
+    encoding: Encoding = None,
+    attach: Attach = None,
+    max_chars: MaxChars = None,
+    split: Split = False,
     limit: Limit = None,
     sample: Sample = None,
     prompt: Annotated[
-        str, typer.Option(help="Jinja2 template with {{ text }}, {{ name }}, {{ path }}; of rows: their columns too.")
-    ] = "Summarise:\n{{ text }}",
+        str | None,
+        typer.Option(
+            help="Jinja2 template with {{ text }}, {{ name }}, {{ path }}; of rows: their columns too. "
+            "Default: summarise it."
+        ),
+    ] = None,
     prompt_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
     images: Images = None,
     files: Files = None,
@@ -125,10 +134,9 @@ def batch(
     """
     if prompt_file is not None:
         prompt = _read(prompt_file)
-    found: DocumentSet = find(paths)
-    if rows:
-        found = Rows([document.path for document in found], id_column)
-    template = _template(prompt.replace("\\n", "\n"), found if rows else ())
+    source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
+    prompt = source.prompt(prompt)
+    found, template = source.open(paths, prompt.replace("\\n", "\n"))
     documents = _chosen(found, limit, sample)
     settings = Settings.load()
     fields = given(
@@ -145,7 +153,7 @@ def batch(
     )
     probe = PromptJob.parse({**fields, "prompt": "probe"})
     if local:
-        settings = with_own_files(settings, probe)
+        settings = with_own_files(settings, probe, own_files(found))
     Client(settings).check(probe)
     manner = Manner(Limits(max_cost, max_tokens, max_failures), max_queued, retry_failed, anew=force)
     manner.limits.check(settings.prices)
@@ -191,14 +199,6 @@ def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
     if not local:
         lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")
     err.print("\n".join(lines), soft_wrap=True, markup=False)
-
-
-def _template(prompt: str, rows: Iterable[Document]) -> PromptTemplate:
-    """Of text files, or of rows: then the first good one says what they have."""
-    for row in rows:
-        with suppress(BadDocument):
-            return PromptTemplate(prompt, row.variables())
-    return PromptTemplate(prompt)
 
 
 def _read(file: Path) -> str:

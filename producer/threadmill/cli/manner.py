@@ -14,7 +14,7 @@ from threadmill.batch.questions import Questions
 from threadmill.batch.run import Plan
 from threadmill.cli.app import err, put
 from threadmill.client import Client
-from threadmill.documents.document import DocumentSet
+from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.job import PromptJob
 

@@ -5,7 +5,8 @@ import heapq
 from collections.abc import Iterator
 from itertools import islice
 
-from threadmill.documents.document import Document, DocumentSet
+from threadmill.documents.document import Document
+from threadmill.documents.source import DocumentSet
 
 
 class First:

@@ -1,16 +1,19 @@
 """A document of a set, and what a job says of it. A bad document has a reason, and stops no other."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
-from threadmill.documents.template import BadDocument, PromptTemplate, too_long
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.documents.template import BadDocument, PromptTemplate
 
-#: A character takes at most this many bytes in UTF-8.
-_BYTES_PER_CHARACTER = 4
+#: The path that stands for what comes on stdin.
+STDIN = Path("-")
+
+#: Fields of a job that what goes with all documents and what is a document's own add up in.
+_ADD_UP = ("images", "files")
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,12 @@ class Document(ABC):
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return "stdin" if self.path == STDIN else self.path.name
 
     @property
     def label(self) -> str:
         """What a person finds it by."""
-        return str(self.path)
+        return "stdin" if self.path == STDIN else str(self.path)
 
     @property
     def identity(self) -> str:
@@ -38,6 +41,11 @@ class Document(ABC):
         """Where it is, as fields of its result line."""
         return {"path": str(self.path), "name": self.name}
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those a worker reads for it."""
+        return ()
+
     @abstractmethod
     def variables(self) -> dict[str, Any]:
         """What a template can use of it; raises BadDocument."""
@@ -46,37 +54,25 @@ class Document(ABC):
         """The fields of PromptJob that are its own; raises BadDocument."""
         return {"prompt": template.render(self.variables())}
 
-    def parts(self) -> Sequence[Self]:
+    def parts(self) -> "Sequence[Document]":
         """What is asked about one by one, to be answered as one; raises BadDocument."""
         return (self,)
 
-
-class DocumentSet(Protocol):
-    """Documents that may be gone through more than once."""
-
-    def __iter__(self) -> Iterator[Document]: ...
-
-    def __len__(self) -> int: ...
+    def fingerprint(self) -> str:
+        """Of what its files hold, which its job's fields only name: '' without any. Raises BadDocument."""
+        return "".join(map(digest, self.files))
 
 
-@dataclass(frozen=True)
-class TextFile(Document):
-    def variables(self) -> dict[str, Any]:
-        return {"text": self.read(), "name": self.name, "path": str(self.path)}
+def asked(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's fields: those common to all documents, and a document's own. Images and files go along together."""
+    both = {name: [*common[name], *own[name]] for name in _ADD_UP if common.get(name) and own.get(name)}
+    return {**common, **own, **both}
 
-    def read(self) -> str:
-        """The text; raises BadDocument."""
-        try:
-            if self.path.stat().st_size > MESSAGE_LIMIT * _BYTES_PER_CHARACTER:
-                raise BadDocument(too_long(f"{self.path.stat().st_size:,} bytes"))
-            text = self.path.read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise BadDocument(
-                f"is not UTF-8 text (byte 0x{error.object[error.start]:02x} at {error.start}); "
-                "convert it, for example with: iconv -f ENCODING -t UTF-8"
-            ) from None
-        except OSError as error:
-            raise BadDocument(f"cannot be read: {error.strerror or error}") from None
-        if not text.strip():
-            raise BadDocument("is empty")
-        return text
+
+def digest(path: Path) -> str:
+    """Of what a file holds; raises BadDocument."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadDocument(f"cannot be read: {error.strerror or error}") from None

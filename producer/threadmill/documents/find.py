@@ -6,15 +6,34 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from threadmill.documents.document import TextFile
+from threadmill.documents.attached import IMAGES, Attached, Image
+from threadmill.documents.document import STDIN, Document
+from threadmill.documents.text import Reading, TextFile
 from threadmill.errors import ThreadmillError
+from threadmill.message import FileTool
 
 #: In a folder: patterns of what is no document, as in a .gitignore.
 IGNORE_FILE = ".threadmillignore"
 
 
-def find(paths: Iterable[str]) -> list[TextFile]:
-    """The documents of folders (recursive), globs and files, each once, in order.
+def find(
+    paths: Iterable[str],
+    reading: Reading | None = None,
+    *,
+    attach: FileTool | None = None,
+    stdin: Path | None = None,
+) -> list[Document]:
+    """The documents that paths lead to: images, and the others as text, or as files for the tool `attach`.
+
+    `stdin`: the file that holds what came there, for the path `-`. Raises ThreadmillError for a path
+    that leads to no file.
+    """
+    reading = reading or Reading()
+    return [_document(path, reading, attach, stdin) for path in find_files(paths)]
+
+
+def find_files(paths: Iterable[str]) -> list[Path]:
+    """The files of folders (recursive), globs and files, each once, in order.
 
     Of folders: without hidden files, and those that the folder's .threadmillignore names.
     Raises ThreadmillError for a path that leads to no file.
@@ -25,12 +44,22 @@ def find(paths: Iterable[str]) -> list[TextFile]:
         if not expanded:
             raise ThreadmillError(f"{given}: no such file or folder, or no file in it")
         found |= dict.fromkeys(expanded)
-    return [TextFile(path) for path in found]
+    return list(found)
+
+
+def _document(path: Path, reading: Reading, attach: FileTool | None, stdin: Path | None) -> Document:
+    if path == STDIN:
+        return TextFile(path, reading, stdin)
+    if path.suffix.lower() in IMAGES:
+        return Image(path)
+    return TextFile(path, reading) if attach is None else Attached(path, attach)
 
 
 def _expand(given: str) -> Iterator[Path]:
     path = Path(given)
-    if path.is_dir():
+    if path == STDIN:
+        yield path
+    elif path.is_dir():
         yield from _walk(path)
     elif path.exists():
         yield path

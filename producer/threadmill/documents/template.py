@@ -9,8 +9,12 @@ from jinja2.sandbox import SandboxedEnvironment
 from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 
-#: What a template can use of a text file.
-_PROBE = dict.fromkeys(("text", "name", "path"), "probe")
+#: What a template can use of a document whose text is in the prompt, and of one that goes along as a file.
+_PROBE: dict[str, Any] = {"text": "probe", "name": "probe", "path": "probe", "part": 1, "parts": 1}
+WITHOUT_TEXT = {name: value for name, value in _PROBE.items() if name != "text"}
+
+#: Names as long as they may be, to see how much room they leave.
+_WIDEST = {"name": "x" * 255, "path": "x" * 4096, "part": 1_000_000, "parts": 1_000_000}
 
 
 class BadDocument(Exception):
@@ -42,6 +46,18 @@ class PromptTemplate:
             raise BadDocument(too_long(f"{len(prompt):,} characters with the prompt"))
         return prompt
 
+    def room(self) -> int:
+        """Characters of `text` that a message has room for beside the rest; raises BadTemplate if there is none."""
+        try:
+            empty, filled = (len(self._template.render(_WIDEST | {"text": "x" * count})) for count in (0, 1000))
+        except TemplateError as error:
+            raise BadTemplate(f"the prompt template: {error}; give --max-chars to split by") from None
+        times = max(1, -(-(filled - empty) // 1000))  # a template may have it twice
+        room = (MESSAGE_LIMIT - empty) // times
+        if room < 1:
+            raise BadTemplate(f"the prompt template leaves no room for text in the {MESSAGE_LIMIT:,} of a message")
+        return room
+
 
 def too_long(size: str) -> str:
-    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document"
+    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document, or have it done with --split"

@@ -1,0 +1,46 @@
+"""Options of what a document set is made of."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from threadmill.documents.source import DocumentSet
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Folders, globs and files: text, HTML, PDF, Office, images. - reads stdin.",
+        show_default=False,
+    ),
+]
+AsRows = Annotated[
+    bool,
+    typer.Option(
+        "--rows", help="Ask about each row of .csv, .tsv, .jsonl, .parquet and .xlsx files, not about the files."
+    ),
+]
+IdColumn = Annotated[str | None, typer.Option(help="With --rows: the column that names a row. Default: all it holds.")]
+AsRequests = Annotated[
+    bool, typer.Option("--requests", help="Ask each request of .jsonl files made for OpenAI's Batch API.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Of text and tables: big5, cp1252, ... Default: told from the bytes.")
+]
+Attach = Annotated[
+    Literal["file_search", "code_interpreter"] | None,
+    typer.Option(help="Upload each file for this tool, in place of its text in the prompt."),
+]
+MaxChars = Annotated[
+    int | None, typer.Option("--max-chars", min=1, help="Refuse longer documents; with --split: length of a part.")
+]
+Split = Annotated[
+    bool, typer.Option("--split", help="Ask about a long document in parts. Default length: what a message holds.")
+]
+
+
+def own_files(documents: DocumentSet) -> Iterable[Path]:
+    """What goes along with single documents. Rows and requests have none, and are not read for it."""
+    return (file for document in documents for file in document.files) if isinstance(documents, list) else ()

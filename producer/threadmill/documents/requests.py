@@ -1,0 +1,109 @@
+"""Files for OpenAI's Batch API as document sets: each line is a request, with all that is asked in it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadmill.documents.bodies import fields_of
+from threadmill.documents.document import STDIN, Document
+from threadmill.documents.encoding import opened
+from threadmill.documents.lines import lines
+from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import ThreadmillError
+
+URLS = ("/v1/chat/completions", "/v1/responses")
+
+
+@dataclass(frozen=True)
+class Request(Document):
+    """Known by its `custom_id`."""
+
+    number: int  #: of its line, from 1
+    custom_id: str
+    url: str
+    body: Mapping[str, Any]
+    problem: str = ""  #: why it cannot be asked
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}:{self.number}"
+
+    @property
+    def label(self) -> str:
+        return f"{super().label}:{self.number}"
+
+    @property
+    def identity(self) -> str:
+        return self.custom_id
+
+    @property
+    def place(self) -> dict[str, Any]:
+        return {**super().place, "custom_id": self.custom_id}
+
+    def variables(self) -> dict[str, Any]:
+        raise BadDocument("is a request, which holds its own prompt; no template can use it")
+
+    def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
+        """What its body asks for; the template is not used. Raises BadDocument."""
+        if self.problem:
+            raise BadDocument(self.problem)
+        return fields_of(self.url, self.body)
+
+
+class Requests:
+    """The requests of files, read anew each time they are gone through, so that none is held in memory.
+
+    `stdin`: the file that holds what came there. Raises ThreadmillError for a file that cannot be read.
+    """
+
+    def __init__(self, paths: Iterable[Path], *, encoding: str | None = None, stdin: Path | None = None) -> None:
+        self._paths = list(paths)
+        self._encoding = encoding
+        self._stdin = stdin
+        for path in self._paths:
+            if path != STDIN and path.suffix.lower() != ".jsonl":
+                raise ThreadmillError(f"{path}: --requests takes .jsonl files, a request of the Batch API in each line")
+
+    def __iter__(self) -> Iterator[Request]:
+        seen: set[str] = set()
+        for path in self._paths:
+            where = self._stdin if path == STDIN and self._stdin else path
+            try:
+                with opened(where, self._encoding) as file:
+                    for number, line, problem in lines(file):
+                        yield _request(path, number, line, problem, seen)
+            except (BadDocument, UnicodeError) as error:
+                raise ThreadmillError(f"{path}: {error}") from None
+            except OSError as error:
+                raise ThreadmillError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _request(path: Path, number: int, line: str, problem: str, seen: set[str]) -> Request:
+    try:
+        value = {} if problem else json.loads(line)
+    except ValueError as error:
+        value, problem = {}, f"is not JSON: {error}"
+    if not isinstance(value, dict):
+        value, problem = {}, "is no request: a JSON object with custom_id, method, url and body"
+    problem = problem or _problem(value, seen)
+    custom_id = str(value.get("custom_id", ""))
+    seen.add(custom_id)
+    return Request(path, number, custom_id, str(value.get("url")), value.get("body", {}), problem)
+
+
+def _problem(value: Mapping[str, Any], seen: set[str]) -> str:
+    custom_id = value.get("custom_id")
+    if not isinstance(custom_id, str) or not custom_id:
+        return "has no custom_id (a text), by which requests are known"
+    if custom_id in seen:
+        return f"has the custom_id {custom_id!r} of an earlier request"
+    if value.get("method", "POST") != "POST" or value.get("url") not in URLS:
+        return f"is {value.get('method')} {value.get('url')}; a job is POST {' or '.join(URLS)}"
+    if not isinstance(value.get("body"), dict):
+        return "has no body, which holds what is asked"
+    return ""

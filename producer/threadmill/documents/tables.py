@@ -1,0 +1,129 @@
+"""Tables of any format, record by record: none is held in memory, however long the table is."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from threadmill.documents.encoding import opened
+from threadmill.documents.lines import LINE_LIMIT, lines
+from threadmill.documents.template import BadDocument
+from threadmill.errors import ThreadmillError
+
+#: Files with rows.
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+
+#: Between the columns of a .csv file: what spreadsheets of the world write.
+_DELIMITERS = ",;\t|"
+
+#: Rows of a Parquet file that are held at a time.
+_PARQUET_ROWS = 1_000
+
+csv.field_size_limit(LINE_LIMIT)
+
+
+@dataclass(frozen=True)
+class Record:
+    number: int  #: of the line where it ends, or of the row; from 1
+    fields: dict[str, Any]
+    problem: str = ""  #: why it cannot be asked about
+
+
+def records(path: Path, kind: str, encoding: str | None) -> Iterator[Record]:
+    """Raises ThreadmillError for a file that is no table, which no row of it survives."""
+    try:
+        if kind in _PACKED:
+            with path.open("rb") as packed:
+                yield from _PACKED[kind](packed)
+        else:
+            with opened(path, encoding) as file:
+                yield from _objects(file) if kind == ".jsonl" else _table(file, "\t" if kind == ".tsv" else None)
+    except BadDocument as error:
+        raise ThreadmillError(str(error)) from None
+    except UnicodeError as error:
+        at = f" at byte {error.start:,} of what was read last" if isinstance(error, UnicodeDecodeError) else ""
+        raise ThreadmillError(
+            f"is not {encoding or 'UTF-8'} text{at} ({getattr(error, 'reason', error)}); "
+            "name its encoding with --encoding NAME, or convert it: iconv -f ENCODING -t UTF-8"
+        ) from None
+    except OSError as error:
+        raise ThreadmillError(f"cannot be read: {error.strerror or error}") from None
+
+
+def _table(file: TextIO, delimiter: str | None) -> Iterator[Record]:
+    first = file.readline(LINE_LIMIT)
+    file.seek(0)
+    reader = csv.reader(file, delimiter=delimiter or max(_DELIMITERS, key=first.count), strict=True)
+    try:
+        header = _header(next(reader, []))
+        for values in reader:
+            if values:
+                yield _record(reader.line_num, header, values)
+    except csv.Error as error:  # where the next row begins cannot be known
+        yield Record(reader.line_num, {}, f"cannot be read as CSV ({error}), nor can what comes after it")
+
+
+def _header(names: list[Any]) -> list[str]:
+    header = [str(name) for name in names if name not in (None, "")]
+    if not header or len(header) < len(names) or len(set(header)) < len(header):
+        raise ThreadmillError("its first line must name each column, each once")
+    return header
+
+
+def _record(number: int, header: list[str], values: list[Any]) -> Record:
+    count = f"has {len(values)} columns, the first line {len(header)}"
+    return Record(number, dict(zip(header, values, strict=False)), count if len(values) != len(header) else "")
+
+
+def _objects(file: TextIO) -> Iterator[Record]:
+    for number, line, problem in lines(file):
+        try:
+            value = None if problem else json.loads(line)
+        except ValueError as error:
+            problem = f"is not JSON: {error}"
+        if not problem and not (isinstance(value, dict) and value):
+            problem = "is no JSON object with fields"
+        yield Record(number, {"line": line[:200]}, problem) if problem else Record(number, value or {})
+
+
+def _parquet(file: BinaryIO) -> Iterator[Record]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError:
+        raise ThreadmillError("is a Parquet file, which needs pip install 'threadmill[parquet]'") from None
+    try:
+        number = 0
+        for batch in ParquetFile(file).iter_batches(_PARQUET_ROWS):
+            for fields in batch.to_pylist():
+                number += 1
+                yield Record(number, fields)
+    except ArrowException as error:
+        raise ThreadmillError(f"cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _sheet(file: BinaryIO) -> Iterator[Record]:
+    """The first sheet of a workbook."""
+    try:
+        from threadmill.documents.office import workbook
+    except ModuleNotFoundError:
+        raise ThreadmillError("is an .xlsx file, which needs pip install 'threadmill[documents]'") from None
+    _, rows = next(workbook(file), ("", iter(())))
+    header = _header(_trimmed(next(rows, ())))
+    for number, row in enumerate(rows, 2):
+        values = _trimmed(row)
+        if values:
+            yield _record(number, header, values + [None] * (len(header) - len(values)))
+
+
+_PACKED = {".parquet": _parquet, ".xlsx": _sheet}
+
+
+def _trimmed(row: tuple[Any, ...]) -> list[Any]:
+    """Without the empty cells at its end."""
+    values = list(row)
+    while values and values[-1] is None:
+        values.pop()
+    return values

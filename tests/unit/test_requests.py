@@ -1,0 +1,210 @@
+"""Files for OpenAI's Batch API: what a job is made of a request, and what it has no word for."""
+
+import json
+
+import pytest
+
+from threadmill.documents.requests import Requests
+from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import ThreadmillError
+from threadmill.job import PromptJob
+
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+UNUSED = PromptTemplate("")
+
+
+@pytest.fixture
+def requests(tmp_path):
+    path = tmp_path / "requests.jsonl"
+
+    def write(*lines):
+        path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+        return Requests([path])
+
+    return write
+
+
+def request(url: str = CHAT, custom_id: str = "r-1", **body):
+    if url == CHAT and "messages" not in body:
+        body["messages"] = [{"role": "user", "content": "Well?"}]
+    if url == RESPONSES and "input" not in body:
+        body["input"] = "Well?"
+    return {"custom_id": custom_id, "method": "POST", "url": url, "body": {"model": "m", **body}}
+
+
+@pytest.fixture
+def job(requests):
+    def ask(url: str = CHAT, **body) -> PromptJob:
+        [document] = requests(request(url, **body))
+        return PromptJob.parse(document.job_fields(UNUSED))
+
+    return ask
+
+
+def test_a_chat_completion_is_a_job(job):
+    asked = job(
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "developer", "content": [{"type": "text", "text": "In French."}]},
+            {"role": "user", "content": "One"},
+            {"role": "assistant", "content": "Un", "refusal": None, "tool_calls": []},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "And this?"},
+                    {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
+                ],
+            },
+        ],
+        temperature=0.5,
+        top_p=0.9,
+        max_tokens=300,
+        response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
+        tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}],
+        tool_choice={"type": "function", "function": {"name": "f"}},
+        parallel_tool_calls=False,
+        metadata={"a": "b"},
+    )
+    assert asked.instructions == "Be brief.\n\nIn French."
+    assert [(each.role, each.content) for each in asked.messages[:2]] == [("user", "One"), ("assistant", "Un")]
+    assert asked.messages[2].model_dump()["content"] == (
+        {"type": "text", "text": "And this?"},
+        {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
+    )
+    assert (asked.model, asked.temperature, asked.top_p, asked.max_completion_tokens) == ("m", 0.5, 0.9, 300)
+    assert asked.response_format["json_schema"]["name"] == "a"
+    assert asked.tools == ({"type": "function", "function": {"name": "f", "parameters": {}}},)
+    assert asked.tool_choice["function"] == {"name": "f"}
+    assert (asked.parallel_tool_calls, asked.metadata) == (False, {"a": "b"})
+
+
+def test_a_response_is_one_as_well(job):
+    asked = job(
+        RESPONSES,
+        instructions="Be brief.",
+        input=[
+            {"role": "developer", "content": "In French."},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "One"}]},
+            {
+                "id": "msg_1",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "Un"}],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_image", "image_url": PIXEL, "detail": "auto"},
+                    {"type": "input_image", "file_id": "file-1"},
+                ],
+            },
+        ],
+        max_output_tokens=300,
+        text={"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "strict": True}},
+        tools=[{"type": "function", "name": "f", "parameters": {}}],
+        tool_choice={"type": "function", "name": "f"},
+        truncation="auto",
+    )
+    assert asked.instructions == "Be brief.\n\nIn French."
+    assert [each.role for each in asked.messages] == ["user", "assistant", "user"]
+    assert asked.messages[2].model_dump()["content"] == (
+        {"type": "image_url", "image_url": {"url": PIXEL, "detail": "auto"}},
+        {"type": "image_file", "image_file": {"file_id": "file-1", "detail": "auto"}},
+    )
+    assert asked.response_format == {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": True},
+    }
+    assert asked.tools == ({"type": "function", "function": {"name": "f", "parameters": {}}},)
+    assert asked.tool_choice == {"type": "function", "function": {"name": "f"}}
+    assert (asked.max_completion_tokens, asked.truncation) == (300, {"type": "auto"})
+
+
+def test_what_changes_nothing_is_no_trouble(job):
+    plain = job()
+    indifferent = {"n": 1, "stream": False, "store": True, "user": "u", "presence_penalty": 0.0, "frequency_penalty": 0}
+    assert job(**indifferent, seed=None, logprobs=False, service_tier="auto", tools=[], stop=None) == plain
+    assert job(RESPONSES, background=True, store=False, include=[], text=None) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "names"),
+    [
+        (CHAT, {"seed": 7}, "has the field 'seed'"),
+        (CHAT, {"n": 2, "stream": True}, "has the field 'n', 'stream'"),
+        (CHAT, {"n": True}, "has the field 'n'"),
+        (CHAT, {"reasoning_effort": "high"}, "'reasoning_effort'"),
+        (CHAT, {"service_tier": "flex"}, "'service_tier'"),
+        (CHAT, {"input": "x"}, "'input'"),
+        (CHAT, {"max_output_tokens": 300}, "'max_output_tokens'"),
+        (CHAT, {"max_tokens": 300, "max_completion_tokens": 300}, "'max_tokens'"),
+        (CHAT, {"messages": []}, "messages: no message"),
+        (CHAT, {"messages": None}, "messages: is no list but None"),
+        (CHAT, {"messages": ["x"]}, r"messages\[0\]: a job has messages alone, not 'x'"),
+        (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, r"messages\[0\]: the role 'tool'"),
+        (CHAT, {"messages": [{"role": "user", "name": "Ann", "content": "x"}]}, r"messages\[0\] has 'name'"),
+        (CHAT, {"messages": [{"role": "assistant", "tool_calls": [{}]}]}, r"messages\[0\] has 'tool_calls'"),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "y"}]},
+            r"messages\[1\]: a system message comes after others",
+        ),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+            r"messages\[0\]\.content\[0\]: .* not 'input_audio'",
+        ),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "/etc/passwd"}}]}]},
+            r"content\[0\]: an image of a request is an https URL or a data:image/... URL, not '/etc/passwd'",
+        ),
+        (CHAT, {"tools": [{"type": "custom"}]}, "tools: a job of a request has functions alone"),
+        (RESPONSES, {"tools": [{"type": "web_search"}]}, "tools: a job of a request has functions alone"),
+        (RESPONSES, {"text": {"format": {"type": "text"}, "verbosity": "low"}}, "'text' with more than a format"),
+        (RESPONSES, {"reasoning": {"effort": "high"}}, "'reasoning'"),
+        (RESPONSES, {"previous_response_id": "resp_1"}, "'previous_response_id'"),
+        (RESPONSES, {"input": [{"type": "function_call_output"}]}, r"input\[0\]: a job has messages alone"),
+    ],
+)
+def test_what_a_job_has_no_word_for_is_named(requests, url, body, names):
+    [document] = requests(request(url, **body))
+    with pytest.raises(BadDocument, match=names):
+        document.job_fields(UNUSED)
+
+
+def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
+    [first] = requests("", request(custom_id="a"))
+    assert (first.identity, first.place["custom_id"], first.name) == ("a", "a", "requests.jsonl:2")
+    [_, again] = requests(request(custom_id="b"), request(custom_id="a"))
+    assert again.identity == "a"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is no request"),
+        ({"url": CHAT, "body": {}}, "has no custom_id"),
+        ({"custom_id": 7, "url": CHAT, "body": {}}, "has no custom_id"),
+        ({"custom_id": "b", "method": "GET", "url": CHAT, "body": {}}, f"is GET {CHAT}; a job is POST"),
+        ({"custom_id": "b", "url": "/v1/embeddings", "body": {}}, "is None /v1/embeddings"),
+        ({"custom_id": "b", "url": CHAT}, "has no body"),
+        (request(custom_id="a"), "has the custom_id 'a' of an earlier request"),
+    ],
+)
+def test_a_bad_request_has_a_reason_and_stops_no_other(requests, line, reason):
+    first, bad, last = requests(request(custom_id="a"), line, request(custom_id="c"))
+    with pytest.raises(BadDocument, match=reason):
+        bad.job_fields(UNUSED)
+    assert bad.label.endswith("requests.jsonl:2")
+    assert first.job_fields(UNUSED) == last.job_fields(UNUSED)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(ThreadmillError, match=r"a\.csv: --requests takes \.jsonl files"):
+        Requests([tmp_path / "a.csv"])
+    with pytest.raises(ThreadmillError, match=r"gone\.jsonl: cannot be read: No such file"):
+        list(Requests([tmp_path / "gone.jsonl"]))

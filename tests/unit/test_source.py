@@ -1,0 +1,197 @@
+"""Document sets as they are asked for: texts in parts, files and images that go along, stdin."""
+
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadmill.cli.app import with_own_files
+from threadmill.cli.sources import own_files
+from threadmill.client import Client
+from threadmill.documents.document import asked
+from threadmill.documents.source import Source
+from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.text import Reading, TextFile
+from threadmill.errors import ThreadmillError
+from threadmill.job import PromptJob
+from threadmill.message import MESSAGE_LIMIT
+from threadmill.settings import Settings
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    return tmp_path / "docs"
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def give(content: bytes):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def opened(source: Source, *paths: str, prompt: str | None = None):
+    return source.open(paths, source.prompt(prompt))
+
+
+def test_a_text_that_is_too_long_is_refused_with_its_size(folder):
+    (folder / "a.txt").write_text("x" * 101)
+    [document], template = opened(Source(max_chars=100), "docs")
+    with pytest.raises(BadDocument, match=r"has 101 characters, the limit is 100 \(--max-chars\)"):
+        document.job_fields(template)
+    [document], template = opened(Source(max_chars=101), "docs")
+    assert document.parts() == (document,)
+    assert document.job_fields(template) == {"prompt": "Summarise:\n" + "x" * 101}
+
+
+def test_or_asked_about_in_parts_that_are_one_document_to_whoever_asks(folder):
+    (folder / "a.txt").write_text("One two.\n\nThree four.")
+    [document], template = opened(
+        Source(max_chars=12, split=True), "docs", prompt="{{ part }}/{{ parts }} {{ name }}: {{ text }}"
+    )
+    first, second = document.parts()
+    assert first.job_fields(template) == {"prompt": "1/2 a.txt: One two.\n\n"}
+    assert second.job_fields(template) == {"prompt": "2/2 a.txt: Three four."}
+    assert first.place == second.place == document.place
+    assert (first.label, first.identity, second.identity) == ("docs/a.txt", "docs/a.txt/1", "docs/a.txt/2")
+
+
+def test_a_document_that_fits_is_its_only_part_and_known_as_ever(folder):
+    (folder / "a.txt").write_text("One")
+    [document], template = opened(Source(split=True), "docs", prompt="{{ part }}/{{ parts }} {{ text }}")
+    [part] = document.parts()
+    assert part.identity == document.identity
+    assert part.job_fields(template) == document.job_fields(template) == {"prompt": "1/1 One"}
+
+
+@pytest.mark.parametrize("prompt", ["Summarise:\n{{ text }}", "{{ text }} of {{ path }}: {{ text }}", "{{ name }}"])
+def test_by_default_parts_fit_a_message_with_any_template(folder, prompt):
+    (folder / "a.txt").write_text("天 " * MESSAGE_LIMIT)
+    [document], template = opened(Source(split=True), "docs", prompt=prompt)
+    parts = document.parts()
+    assert "".join(part.text for part in parts) == "天 " * MESSAGE_LIMIT
+    for part in parts:
+        PromptJob.parse(part.job_fields(template))
+
+
+@given(st.text(min_size=1).filter(str.strip), st.integers(1, 20))
+def test_the_parts_of_a_file_are_its_text(tmp_path_factory, text, size):
+    path = tmp_path_factory.mktemp("texts") / "a.txt"
+    path.write_bytes(text.encode("utf-8", "replace"))
+    document = TextFile(path, Reading("utf-8", size, split=True))
+    assert "".join(part.text for part in document.parts()) == document.read()
+
+
+def test_a_template_without_room_is_refused():
+    with pytest.raises(BadTemplate, match="leaves no room for text"):
+        PromptTemplate("x" * MESSAGE_LIMIT + "{{ text }}").room()
+
+
+def test_attached_files_go_along_in_place_of_their_text(folder):
+    (folder / "a.pdf").write_bytes(b"%PDF-")
+    (folder / "b.png").write_bytes(PNG)
+    (file, image), template = opened(Source(attach="file_search"), "docs")
+    assert file.job_fields(template) == {
+        "prompt": "Summarise the file a.pdf.",
+        "files": [{"path": "docs/a.pdf", "tools": ["file_search"]}],
+    }
+    assert image.job_fields(template) == {"prompt": "Summarise the file b.png.", "images": ["docs/b.png"]}
+    with pytest.raises(BadTemplate, match=r"'text' is undefined\. It can use name, path, part, parts"):
+        opened(Source(attach="file_search"), "docs", prompt="{{ text }}")
+
+
+def test_images_are_seen_beside_the_prompt(folder):
+    (folder / "b.PNG").write_bytes(PNG)
+    [image], template = opened(Source(), "docs", prompt="{{ text or 'What is on ' ~ name }}")
+    assert image.job_fields(template) == {"prompt": "What is on b.PNG", "images": ["docs/b.PNG"]}
+    assert image.job_fields(PromptTemplate("{{ text }}")) == {"images": ["docs/b.PNG"]}
+
+
+def test_a_file_that_changed_is_told_by_its_fingerprint(folder):
+    for name, attach in (("a.pdf", "code_interpreter"), ("b.png", None)):
+        path = folder / name
+        path.write_bytes(b"before")
+        [document], _ = opened(Source(attach=attach), str(path))
+        before = document.fingerprint()
+        assert document.fingerprint() == before
+        path.write_bytes(b"after")
+        assert document.fingerprint() != before
+        path.unlink()
+        with pytest.raises(BadDocument, match="cannot be read: No such file"):
+            document.fingerprint()
+    (folder / "c.txt").write_text("in the prompt")
+    [text], _ = opened(Source(), "docs")
+    assert text.fingerprint() == ""
+
+
+def test_what_goes_with_all_documents_and_a_documents_own_go_along_together():
+    own = {"prompt": "b", "images": ["own.png"]}
+    assert asked({"prompt": "a", "images": ["all.png"], "files": ["all.pdf"], "model": "m"}, own) == {
+        "prompt": "b",
+        "images": ["all.png", "own.png"],
+        "files": ["all.pdf"],
+        "model": "m",
+    }
+
+
+def test_workers_of_local_may_read_what_goes_along(folder):
+    (folder / "deep").mkdir()
+    (folder / "a.png").write_bytes(PNG)
+    (folder / "deep" / "b.png").write_bytes(PNG)
+    (folder / "gone.png").symlink_to("nowhere/gone.png")
+    documents, template = opened(Source(), "docs")
+    settings = Settings(endpoints={"emulator": {"assistant": "asst_1"}}, default_endpoint="emulator")
+    settings = with_own_files(settings, PromptJob(prompt="probe"), own_files(documents))
+    assert [str(root) for root in settings.file_roots] == [str(folder)]
+    for document in documents[:2]:
+        Client(settings).check(document.job_fields(template))
+
+
+def test_a_text_on_stdin_is_known_by_what_it_holds(folder, stdin):
+    identities = []
+    for text in ("One", "One", "Two"):
+        stdin(text.encode("utf-16"))
+        [document], template = opened(Source(), "-")
+        assert document.job_fields(template) == {"prompt": f"Summarise:\n{text}"} == document.job_fields(template)
+        assert (document.name, document.label, document.place["name"]) == ("stdin", "stdin", "stdin")
+        identities.append(document.identity)
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_rows_and_requests_on_stdin_are_lines(folder, stdin):
+    stdin(b'{"id": "x", "n": 1}\n{"id": "y", "n": 2}\n')
+    rows, template = opened(Source(rows=True, id_column="id"), "-", prompt="{{ n }}")
+    for _ in range(2):
+        assert [row.job_fields(template) for row in rows] == [{"prompt": "1"}, {"prompt": "2"}]
+    assert [row.label for row in rows] == ["stdin:1", "stdin:2"]
+    stdin(json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"input": "Well?"}}).encode())
+    requests, template = opened(Source(requests=True), "-")
+    assert [request.job_fields(template)["messages"] for request in requests] == [
+        [{"role": "user", "content": "Well?"}]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "prompt", "reason"),
+    [
+        (Source(rows=True, requests=True), None, "--rows and --requests: a document is either"),
+        (Source(rows=True, attach="file_search"), None, "--rows and --attach"),
+        (Source(attach="file_search", split=True), None, "--split and --max-chars are for texts, not for --attach"),
+        (Source(rows=True, max_chars=5), None, "--split and --max-chars are for texts, not for --rows"),
+        (Source(id_column="a"), None, "--id-column names a column of --rows"),
+        (Source(requests=True), "x", "a request holds its own prompt"),
+        (Source(encoding="klingon"), None, "--encoding klingon"),
+        (Source(attach="file_search"), None, "stdin cannot be attached"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(source, prompt, reason):
+    with pytest.raises(ThreadmillError, match=reason):
+        opened(source, "-", prompt=prompt)
