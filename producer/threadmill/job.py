@@ -23,6 +23,9 @@ from threadmill.border import Border, Metadata, explain
 from threadmill.errors import InvalidJob
 from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
 
+#: Characters of a job's input by which people know it.
+_GIST = 200
+
 #: Fields by which a job is found; they say nothing of what it asks.
 _NOT_CONTENT = {"key", "batch"}
 
@@ -132,6 +135,13 @@ class PromptJob(Border):
                 "files": tuple(file.at(folder) for file in self.files),
             }
         )
+
+    @property
+    def summary(self) -> Self:
+        """The same with the beginning of its input alone: enough to know it by, when nobody will run it again."""
+        text = "\n".join(message.text for message in self.conversation)
+        gist = text if len(text) <= _GIST else f"{text[:_GIST]}..."
+        return self.model_copy(update={"prompt": gist or "-", "messages": (), "images": ()})
 
     @property
     def digest(self) -> str:

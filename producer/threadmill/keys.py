@@ -30,7 +30,7 @@ import json
 from dataclasses import dataclass
 
 from threadmill.job import PromptJob
-from threadmill.record import BatchRecord
+from threadmill.record import BatchRecord, packed
 from threadmill.result import JobResult, JobState
 
 
@@ -141,13 +141,17 @@ def applied_name(endpoint: str, profile: str) -> str:
 
 def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:
     """CREATE's arguments after the prefix. `endpoint`: where the job goes, though it may name none."""
-    body = job.model_dump_json(exclude_defaults=True)
     turn = thread_name(endpoint, job.thread) if job.thread else ""
-    return [job_id, body, job.digest, job.key or "", job.batch or "", turn]
+    return [job_id, packed(job), job.digest, job.key or "", job.batch or "", turn]
 
 
-def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str], kept: str = "") -> list[str | int]:
-    """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step."""
+def finish_args(
+    owner: str, result: JobResult, ttl_s: int, leftovers: list[str], kept: str = "", remains: PromptJob | None = None
+) -> list[str | int]:
+    """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step.
+
+    `remains`: what the record keeps of the job; default: all.
+    """
     return [
         result.job_id,
         owner,
@@ -158,5 +162,6 @@ def finish_args(owner: str, result: JobResult, ttl_s: int, leftovers: list[str],
         celery_meta(result),
         kept,
         json.dumps({field: str(number) for field, number in BatchRecord.counts(result).items()}),
+        packed(remains) if remains else "",
         *leftovers,
     ]

@@ -1,5 +1,7 @@
 """What is kept in Redis: of jobs, of workers, and of remote things still to be deleted."""
 
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
@@ -8,6 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from threadmill.job import PromptJob
 from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+
+#: Characters from which on a job is worth compressing, and how a compressed one begins.
+_PACK_FROM = 1000
+_PACKED = "zlib:"
 
 
 class JobRecord(BaseModel):
@@ -54,12 +60,25 @@ class JobRecord(BaseModel):
             {
                 **fields,
                 "id": job_id,
-                "job": PromptJob.read(fields["job"]),
+                "job": unpacked(fields["job"]),
                 "result": JobResult.model_validate_json(result) if result else None,
                 "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
                 "cancel_requested": "cancel_requested" in fields,
             }
         )
+
+
+def packed(job: PromptJob) -> str:
+    """A job as its record has it: JSON, compressed where it is long."""
+    body = job.model_dump_json(exclude_defaults=True)
+    return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
+
+
+def unpacked(field: str) -> PromptJob:
+    """The job that `packed` made this of; JSON of any length is read too."""
+    if field.startswith(_PACKED):
+        field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
+    return PromptJob.read(field)
 
 
 class LeftoverRecord(BaseModel):

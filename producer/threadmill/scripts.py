@@ -177,8 +177,9 @@ return 1
 )
 
 #: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value, kept thread
-#: as JSON or '', what its batch is to count as JSON, leftovers as JSON... -> ['finished', 'missing', 'lost', or the
-#: state that forbids it; the queued job whose turn it is now, or '': found by a repetition too]
+#: as JSON or '', what its batch is to count as JSON, what remains of the job or '' for all, leftovers as JSON...
+#: -> ['finished', 'missing', 'lost', or the state that forbids it; the queued job whose turn it is now, or '': found
+#: by a repetition too]
 FINISH = (
     PRELUDE
     + """
@@ -236,6 +237,7 @@ if owner == '' and from ~= 'queued' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
 redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked')
+if ARGV[11] ~= '' then redis.call('HSET', record, 'job', ARGV[11]) end
 drop_lease(id)
 move(id, from, to)
 redis.call('EXPIRE', record, ttl)
@@ -244,7 +246,7 @@ if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
-  for i = 11, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+  for i = 12, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
 end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then

@@ -138,14 +138,20 @@ class Ledger:
         return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
 
     async def finish(
-        self, result: JobResult, leftovers: Iterable[Leftover], endpoint: str, kept: KeptThread | None = None
+        self,
+        result: JobResult,
+        leftovers: Iterable[Leftover],
+        endpoint: str,
+        kept: KeptThread | None = None,
+        remains: PromptJob | None = None,
     ) -> None:
         """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
 
         `kept`: the thread that lives on, as of this job alone; it is merged with what is known of it, and the
         leftovers live on with it. With `jobs=0` only if it is known: a stranger's thread is not ours to list.
+        `remains`: what the record keeps of the job; default: all.
         """
-        await self._end(self.owner, result, leftovers, endpoint, kept)
+        await self._end(self.owner, result, leftovers, endpoint, kept, remains)
 
     async def fail(self, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a job of ours where it stands: what it has made is a leftover. Raises LeaseLost."""
@@ -165,16 +171,22 @@ class Ledger:
         progress = Progress.from_json(record.progress) if record.progress else None
         spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
         result = record.ended(JobState.FAILED, failure, datetime.now(UTC), **spent)
-        await self._end(owner, result, leftovers, self._endpoint(record.job), None)
+        await self._end(owner, result, leftovers, self._endpoint(record.job))
         return result
 
     async def _end(
-        self, owner: str, result: JobResult, leftovers: Iterable[Leftover], endpoint: str, kept: KeptThread | None
+        self,
+        owner: str,
+        result: JobResult,
+        leftovers: Iterable[Leftover],
+        endpoint: str,
+        kept: KeptThread | None = None,
+        remains: PromptJob | None = None,
     ) -> None:
         ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
         entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        args = keys.finish_args(owner, result, ttl_s, left, entry)
+        args = keys.finish_args(owner, result, ttl_s, left, entry, remains)
         outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)

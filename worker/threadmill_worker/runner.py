@@ -254,7 +254,9 @@ class Attempt:
             **progress.spent,
         )
         await self._server.feed.close()  # who sees the job end has been told everything
-        await self._ledger.finish(result, progress.leftovers, self._server.name, kept)
+        job = self._record.job
+        remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
+        await self._ledger.finish(result, progress.leftovers, self._server.name, kept, remains)
         self._log.info(
             "job ended",
             state=result.state.value,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,18 +31,7 @@ class Item:
         """Its line of the results file, once all parts have their results; answers of several are joined."""
         results = [self.results[part] for part in range(self.parts)]
         lines = [result.model_dump(mode="json") for result in results]
-        if len(lines) > 1:
-            bad = [line for line in lines if line["state"] != JobState.SUCCEEDED]
-            lines[0] = (bad or lines)[0] | {
-                "text": "\n\n".join(line["text"] for line in lines if line["text"]),
-                "content": [],
-                "parsed": None,
-                "citations": [],
-                "usage": sum((result.usage for result in results), Usage()).model_dump(),
-                **{count: sum(line[count] for line in lines) for count in ("runs", "attempts", "calls")},
-                "parts": lines,
-            }
-        return {**self.place, "key": self.key, **lines[0]}
+        return {**self.place, "key": self.key, **(lines[0] if len(lines) == 1 else _joined(results, lines))}
 
 
 @dataclass(frozen=True)
@@ -83,6 +72,21 @@ class Questions:
     def _attached(self) -> str:
         """Of what the files hold that go with every document: once one has changed, all are asked about again."""
         return fingerprint(PromptJob.parse({"prompt": "-", **self._fields}).paths)
+
+
+def _joined(results: Sequence[JobResult], lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The results of a document's parts as one. It has failed if one of them has; what they cite stays with them."""
+    bad = [line for line in lines if line["state"] != JobState.SUCCEEDED]
+    return {
+        **(bad or lines)[0],
+        "text": "\n\n".join(result.text for result in results if result.text),
+        "content": [],
+        "parsed": None,
+        "citations": [],
+        "usage": sum((result.usage for result in results), Usage()).model_dump(),
+        **{count: sum(line[count] for line in lines) for count in ("runs", "attempts", "calls")},
+        "parts": lines,
+    }
 
 
 def fingerprint(paths: Iterable[str]) -> str:

@@ -125,12 +125,12 @@ class Batch:
         more, withdrawn, last_news = True, False, time.monotonic()
         try:
             while more or self._awaited:
-                if more and len(self._awaited) < self._manner.max_queued:
-                    chunk = list(islice(questions, _CHUNK))
+                if more and (room := self._manner.max_queued - len(self._awaited)) > 0:
+                    chunk = list(islice(questions, min(room, _CHUNK)))
                     more = bool(chunk)
                     self._enqueue(chunk)
-                can_feed = more and len(self._awaited) < self._manner.max_queued
-                if self._collect(block_s=0.0 if can_feed else 1.0):
+                can_go_on = more and len(self._awaited) < self._manner.max_queued
+                if self._collect(block_s=0.0 if can_go_on else 1.0):
                     last_news = time.monotonic()
                 elif time.monotonic() - last_news > _RECONCILE_S:
                     last_news = time.monotonic()
