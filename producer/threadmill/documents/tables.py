@@ -18,8 +18,8 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 #: Between the columns of a .csv file: what spreadsheets of the world write.
 _DELIMITERS = ",;\t|"
 
-#: Rows of a Parquet file that are held at a time.
-_PARQUET_ROWS = 1_000
+#: Rows of a Parquet file that are held at a time, and bytes of a column that are read at a time.
+_PARQUET_ROWS, _PARQUET_BUFFER = 1_000, 1_000_000
 
 csv.field_size_limit(LINE_LIMIT)
 
@@ -96,7 +96,8 @@ def _parquet(file: BinaryIO) -> Iterator[Record]:
         raise ThreadmillError("is a Parquet file, which needs pip install 'threadmill[parquet]'") from None
     try:
         number = 0
-        for batch in ParquetFile(file).iter_batches(_PARQUET_ROWS):
+        table = ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER)  # else it holds whole row groups
+        for batch in table.iter_batches(_PARQUET_ROWS, use_threads=False):
             for fields in batch.to_pylist():
                 number += 1
                 yield Record(number, fields)
