@@ -135,3 +135,13 @@ def test_a_template_that_fails_on_one_document_spares_the_others(tmp_path):
     assert template.render(_of("a:b")) == "b"
     with pytest.raises(BadDocument, match="does not go into the prompt template"):
         template.render(_of("no colon"))
+
+
+def test_a_name_that_is_no_text_can_be_written_down(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open(b"caf\xe9.txt", "w") as file:
+        file.write("a text")
+    [document] = find(["."])
+    assert document.place == {"path": r"caf\udce9.txt", "name": r"caf\udce9.txt"}
+    assert document.identity.isascii()
+    assert document.variables()["text"] == "a text"

@@ -116,8 +116,9 @@ def test_a_workbook_sheet_by_sheet(tmp_path):
     book.active.append([])
     book.active.append(["Train\nticket", 120])
     book.create_sheet("Empty")
+    book.create_sheet("More").append([1.5, None, True])
     book.save(tmp_path / "a.xlsx")
-    assert text_of(tmp_path / "a.xlsx") == "## Costs\n\nwhat\tamount\nTrain ticket\t120\n"
+    assert text_of(tmp_path / "a.xlsx") == "## Costs\n\nwhat\tamount\nTrain ticket\t120\n\n## More\n\n1.5\t\tTrue"
 
 
 def test_a_page_without_what_nobody_sees(tmp_path):
@@ -154,10 +155,10 @@ def test_an_office_file_nobody_can_read_has_its_reason(tmp_path, name):
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = tmp_path / "a.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/sharedStrings.xml", b" " * 70_000_000)
-    assert path.stat().st_size < 100_000
+        archive.writestr("xl/sharedStrings.xml", b" " * 110_000_000)
+    assert path.stat().st_size < 200_000
     monkeypatch.setattr(zipfile.ZipFile, "open", None)
-    with pytest.raises(BadDocument, match="is too large unpacked: 70,000,000 bytes of text"):
+    with pytest.raises(BadDocument, match="is too large unpacked: 110,000,000 bytes of text"):
         text_of(path)
 
 
@@ -201,3 +202,9 @@ def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, packa
 def test_old_formats_are_named(tmp_path):
     with pytest.raises(BadDocument, match=r"is in an old Office format; save it as \.docx"):
         text_of(tmp_path / "a.doc")
+
+
+def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):
+    (tmp_path / "a.pdf").write_bytes(pdf("one"))
+    monkeypatch.setattr(pypdf.PageObject, "extract_text", lambda page: "\ud835\udc00 \udc00")
+    assert text_of(tmp_path / "a.pdf") == "\U0001d400 \ufffd\n"

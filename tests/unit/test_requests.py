@@ -186,7 +186,7 @@ def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
     ("line", "reason"),
     [
         ("{", "is not JSON"),
-        ("[1]", "is no request"),
+        ("[1]", "is no JSON object with fields"),
         ({"url": CHAT, "body": {}}, "has no custom_id"),
         ({"custom_id": 7, "url": CHAT, "body": {}}, "has no custom_id"),
         ({"custom_id": "b", "method": "GET", "url": CHAT, "body": {}}, f"is GET {CHAT}; a job is POST"),

@@ -5,6 +5,7 @@ import sys
 from decimal import Decimal
 from itertools import islice
 
+import docx
 import openpyxl
 import pyarrow
 import pytest
@@ -168,3 +169,20 @@ def test_a_line_without_end_is_refused_not_held(table, monkeypatch):
     with pytest.raises(BadDocument, match="has more than 20 characters"):
         long.variables()
     assert (short.number, short.fields) == (2, {"a": 1})
+
+
+def test_a_file_that_is_no_workbook_is_refused_whole(tmp_path):
+    docx.Document().save(tmp_path / "a.xlsx")
+    with pytest.raises(ThreadmillError, match=r"a\.xlsx: is broken, or not what its name says"):
+        list(Rows([tmp_path / "a.xlsx"]))
+
+
+def test_a_line_nested_too_deep_is_a_bad_row(table):
+    [row] = Rows([table("a.jsonl", "[" * 100_000)])
+    with pytest.raises(BadDocument, match="is not JSON"):
+        row.variables()
+
+
+def test_what_names_a_row_can_be_written_down(table):
+    [row] = Rows([table("a.jsonl", r'{"id": "\ud83d"}')], id_column="id")
+    assert row.place["id"] == r"\ud83d"

@@ -174,9 +174,8 @@ def test_rows_and_requests_on_stdin_are_lines(folder, stdin):
     assert [row.label for row in rows] == ["stdin:1", "stdin:2"]
     stdin(json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"input": "Well?"}}).encode())
     requests, template = opened(Source(requests=True), "-")
-    assert [request.job_fields(template)["messages"] for request in requests] == [
-        [{"role": "user", "content": "Well?"}]
-    ]
+    [request] = requests
+    assert request.job_fields(template) == {"messages": [{"role": "user", "content": "Well?"}]}
 
 
 @pytest.mark.parametrize(

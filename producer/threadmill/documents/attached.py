@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document
+from threadmill.documents.document import Document, shown
 from threadmill.documents.template import PromptTemplate
 from threadmill.filetypes import IMAGE_EXTENSIONS
 from threadmill.message import FileTool
@@ -24,7 +24,7 @@ class Attached(Document):
         return (self.path,)
 
     def variables(self) -> dict[str, Any]:
-        return {"name": self.name, "path": str(self.path), "part": 1, "parts": 1}
+        return {"name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         return super().job_fields(template) | {"files": [{"path": str(self.path), "tools": [self.tool]}]}
@@ -38,7 +38,7 @@ class Image(Document):
 
     def variables(self) -> dict[str, Any]:
         """`text` is empty: the model sees the image beside the prompt."""
-        return {"text": "", "name": self.name, "path": str(self.path), "part": 1, "parts": 1}
+        return {"text": "", "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         prompt = template.render(self.variables())

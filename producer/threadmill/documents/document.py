@@ -24,22 +24,22 @@ class Document(ABC):
 
     @property
     def name(self) -> str:
-        return "stdin" if self.path == STDIN else self.path.name
+        return "stdin" if self.path == STDIN else shown(self.path.name)
 
     @property
     def label(self) -> str:
         """What a person finds it by."""
-        return "stdin" if self.path == STDIN else str(self.path)
+        return "stdin" if self.path == STDIN else shown(self.path)
 
     @property
     def identity(self) -> str:
         """What a later run of the batch knows it by."""
-        return str(self.path)
+        return shown(self.path)
 
     @property
     def place(self) -> dict[str, Any]:
         """Where it is, as fields of its result line."""
-        return {"path": str(self.path), "name": self.name}
+        return {"path": shown(self.path), "name": self.name}
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -67,6 +67,11 @@ def asked(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A job's fields: those common to all documents, and a document's own. Images and files go along together."""
     both = {name: [*common[name], *own[name]] for name in _ADD_UP if common.get(name) and own.get(name)}
     return {**common, **own, **both}
+
+
+def shown(name: object) -> str:
+    """Fit to be written down, whatever bytes a file is named by."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def digest(path: Path) -> str:

@@ -31,36 +31,37 @@ _USUAL = (
     *_LATIN,
 )
 
-#: Letters beyond ASCII of the languages written in them: only one reading of a text uses those of one language.
-_ALPHABETS = tuple(
-    map(
-        frozenset,
-        (
-            *(
-                "àâæçèéêëîïôœùûüÿ",
-                "äöüßé",
-                "áéíñóúüªº",
-                "àáâãçéêíóôõúüªº",
-                "àèéìíîòóùúªº",
-                "áäèéëíïóöúü",
-            ),  # fr de es pt it nl
-            *("åäöé", "æøåéòô", "áðéíóúýþæö", "äõöüšž"),  # sv fi, da no, is, et
-            *(
-                "ąćęłńóśźż",
-                "áčďéěíňóřšťúůýž",
-                "áäčďéíĺľňóôŕšťúýž",
-                "áéíóöőúüű",
-                "ăâîşţ",
-                "čćđšž",
-            ),  # pl cs sk hu ro hr sl
-            *("çğıöşüâîûi̇", "ąčęėįšųūž", "āčēģīķļņšūž"),  # tr lt lv
-        ),
-    )
-)
+#: Letters beyond ASCII of the languages written in them: only one reading of a text has those of one language.
+_ALPHABETS = {
+    "Croatian, Slovene": "čćđšž",
+    "Czech": "áčďéěíňóřšťúůýž",
+    "Danish, Norwegian": "æøåéòô",
+    "Dutch": "áäèéëíïóöúü",
+    "Estonian": "äõöüšž",
+    "French": "àâæçèéêëîïôœùûüÿ",
+    "German": "äöüßé",
+    "Hungarian": "áéíóöőúüű",
+    "Icelandic": "áðéíóúýþæö",
+    "Italian": "àèéìíîòóùúªº",
+    "Latvian": "āčēģīķļņšūž",
+    "Lithuanian": "ąčęėįšųūž",
+    "Polish": "ąćęłńóśźż",
+    "Portuguese": "àáâãçéêíóôõúüªº",
+    "Romanian": "ăâîşţ",
+    "Slovak": "áäčďéíĺľňóôŕšťúýž",
+    "Spanish": "áéíñóúüªº",
+    "Swedish, Finnish": "åäöé",
+    "Turkish": "çğıöşüâîû\u0307",
+}
 
 #: What is written under a name may use more than the name's standard has; browsers read it so too.
-_WIDER = {"big5": "cp950", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"} | {
-    "iso8859-1": "cp1252"
+_WIDER = {
+    "big5": "cp950",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "iso8859-1": "cp1252",
 }
 
 #: A sign within a word.
@@ -74,6 +75,8 @@ _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+
 
 #: Bytes beyond ASCII below which any guess is luck, and below which one of Latin letters is.
 _LEAST_BYTES, _LEAST_LETTERS = 16, 4
+
+_BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 #: By so much less mess the right reading is told from a wrong one.
 _LEAST_GAP = 0.08
@@ -156,19 +159,27 @@ def _is_written(character: str) -> bool:
 
 
 def _guess(content: bytes, whole: bool) -> str:
-    matches = list(from_bytes(content, cp_isolation=list(_USUAL), enable_fallback=False))
+    at = _first_misfit(content)
+    matches = list(from_bytes(_sample(content, at), cp_isolation=list(_USUAL), enable_fallback=False))
     least = min(map(_mess, matches), default=0.0)
     near = {str(match): match.encoding for match in matches if _mess(match) - least < _LEAST_GAP}
     likely = [encoding for text, encoding in near.items() if encoding not in _LATIN or _is_latin(text)]
     if len(likely) == 1:
         name = _canonical(likely[0])
-        enough = sum(byte > 0x7F for byte in content) >= (_LEAST_LETTERS if name in _LATIN else _LEAST_BYTES)
-        if enough and _reads(name, content, whole):
+        least_bytes = _LEAST_LETTERS if name in _LATIN else _LEAST_BYTES
+        beyond = len(content) - len(content.translate(None, _BEYOND_ASCII))
+        if beyond >= least_bytes and _reads(name, content, whole):
             return name
-    at = _first_misfit(content)
     names = ", ".join(dict.fromkeys(_canonical(each.encoding) for each in matches[:4]))
     perhaps = f" and perhaps {names}" if names else ""
     raise BadDocument(f"is not UTF-8 text (byte 0x{content[at]:02x} at {at:,}){perhaps}; {_REMEDY}")
+
+
+def _sample(content: bytes, at: int) -> bytes:
+    """The lines from the one on that says something."""
+    start = content.rfind(b"\n", 0, at) + 1
+    sample = content[start : start + SAMPLE]
+    return sample if len(sample) < SAMPLE else sample[: sample.rfind(b"\n") + 1] or sample
 
 
 def _is_latin(text: str) -> bool:
@@ -176,7 +187,7 @@ def _is_latin(text: str) -> bool:
     letters = [letter for letter in text.lower() if letter.isalpha()]
     beyond = [letter for letter in letters if letter > "\x7f"]
     is_odd = 3 * len(beyond) > len(letters) or _TORN.search(text)
-    return not is_odd and any(alphabet.issuperset(beyond) for alphabet in _ALPHABETS)
+    return not is_odd and any(set(beyond) <= set(alphabet) for alphabet in _ALPHABETS.values())
 
 
 def _mess(match: CharsetMatch) -> float:

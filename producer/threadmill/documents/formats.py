@@ -4,8 +4,8 @@ What takes it out needs libraries that are an extra, imported once the first suc
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ FILE_LIMIT = 100_000_000
 TEXT_LIMIT = 20_000_000
 
 #: Bytes of an HTML file, whose parsing takes many times its size.
-_HTML_LIMIT = 10_000_000
+_HTML_LIMIT = 5_000_000
 
 #: A character takes at most this many bytes in any encoding of ours.
 _BYTES_PER_CHARACTER = 4
@@ -36,29 +36,33 @@ _Reader = Callable[[BinaryIO], Iterator[str]]
 def text_of(path: Path, encoding: str | None = None, *, limit: int = TEXT_LIMIT) -> str:
     """The text, of at most `limit` characters; raises BadDocument."""
     kind = path.suffix.lower()
-    if kind in _OLD:
-        raise BadDocument(f"is in an old Office format; save it as {_OLD[kind]}")
-    read = _reader(kind)
+    read = _reader(kind, encoding)
     try:
         with path.open("rb") as file:
             if read is not None:
-                return _taken_out(read, BytesIO(_bytes(file, FILE_LIMIT)), limit)
-            if kind in _HTML:
-                html = decode(_bytes(file, _HTML_LIMIT), encoding, markup=True)
-                return _taken_out(lambda _: _markdown(html), file, limit)
-            content = _bytes(file, limit * _BYTES_PER_CHARACTER, limit)
+                content = _bytes(file, _HTML_LIMIT if kind in _HTML else FILE_LIMIT)
+            else:
+                content = _bytes(file, limit * _BYTES_PER_CHARACTER, limit)
     except OSError as error:
         raise BadDocument(f"cannot be read: {error.strerror or error}") from None
+    if read is not None:
+        return _taken_out(read, BytesIO(content), limit)
     return _fitting(decode(content, encoding, markup=kind in (".xml", ".svg")), limit)
+
+
+def broken(error: Exception) -> BadDocument:
+    """For whatever a library raises that meets a broken file."""
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return BadDocument(f"is broken, or not what its name says ({reason}); open and save it again")
 
 
 def _bytes(file: BinaryIO, most: int, limit: int | None = None) -> bytes:
     """All of a file, if that is no more than `most`; it may grow meanwhile, or never end."""
-    found = os.fstat(file.fileno())
-    size = f"{found.st_size:,}" if stat.S_ISREG(found.st_mode) and found.st_size > most else f"more than {most:,}"
-    content = b"" if found.st_size > most else file.read(most + 1)
-    if found.st_size > most or len(content) > most:
-        raise BadDocument(_excess(f"{size} bytes", limit) if limit else f"has {size} bytes; the limit is {most:,}")
+    size = os.fstat(file.fileno()).st_size
+    content = b"" if size > most else file.read(most + 1)
+    if size > most or len(content) > most:
+        has = f"{size:,} bytes" if size > most else f"more than {most:,} bytes"
+        raise BadDocument(_excess(has, limit) if limit else f"has {has}; the limit is {most:,}")
     return content
 
 
@@ -72,11 +76,15 @@ def _excess(size: str, limit: int) -> str:
     return too_long(size) if limit <= MESSAGE_LIMIT else f"has {size}; a document has at most {limit:,} characters"
 
 
-def _reader(kind: str) -> _Reader | None:
-    """What takes text out of such files; None: they are text. Raises BadDocument without the extra."""
+def _reader(kind: str, encoding: str | None) -> _Reader | None:
+    """What takes text out of such files; None: they are text. Raises BadDocument where nothing here can."""
+    if kind in _OLD:
+        raise BadDocument(f"is in an old Office format; save it as {_OLD[kind]}")
     try:
         if kind in _HTML:
-            import markdownify  # noqa: F401
+            from threadmill.documents.html import page
+
+            return partial(page, encoding=encoding)
         if kind == ".pdf":
             from threadmill.documents.pdf import pages
 
@@ -103,13 +111,7 @@ def _taken_out(read: _Reader, file: BinaryIO, limit: int) -> str:
                 raise BadDocument(_excess(f"more than {limit:,} characters", limit))
     except BadDocument:
         raise
-    except Exception as error:  # a broken file can make its library raise anything
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise BadDocument(f"is broken, or not what its name says ({reason}); open and save it again") from None
-    return "\n".join(pieces)
-
-
-def _markdown(html: str) -> Iterator[str]:
-    from threadmill.documents.html import markdown
-
-    yield markdown(html)
+    except Exception as error:  # libraries raise anything
+        raise broken(error) from None
+    # PDFs have halves of characters: those that belong together are joined, the others are lost already.
+    return "\n".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

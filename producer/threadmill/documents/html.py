@@ -1,17 +1,21 @@
 """The text of a page, as Markdown. Its libraries are of the extra `documents`."""
 
 import re
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from bs4 import BeautifulSoup, Comment
 from markdownify import MarkdownConverter
+
+from threadmill.documents.encoding import decode
 
 #: What no reader of the page sees.
 _UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "head")
 
 
-def markdown(html: str) -> str:
-    """Headings, lists, tables and links; no images but by their descriptions."""
-    soup = BeautifulSoup(html, "lxml")
+def page(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
+    """Headings, lists, tables and links, without images. Raises BadDocument."""
+    soup = BeautifulSoup(decode(file.read(), encoding, markup=True), "lxml")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     for unseen in soup.find_all(_UNSEEN):
         unseen.decompose()
@@ -20,4 +24,4 @@ def markdown(html: str) -> str:
     converter = MarkdownConverter(heading_style="ATX", bullets="-", strip=["img"], escape_misc=False)
     text = re.sub(r"\n{3,}", "\n\n", converter.convert_soup(soup)).strip()
     has_title = soup.h1 is not None or not title
-    return text if has_title or not text else f"# {title}\n\n{text}"
+    yield text if has_title or not text else f"# {title}\n\n{text}"

@@ -12,8 +12,9 @@ from pptx import Presentation
 
 from threadmill.documents.template import BadDocument
 
-#: Bytes of such a file unpacked: of all in it, and of its XML, whose parsing takes many times its size.
-_UNPACKED_LIMIT, _XML_LIMIT = 300_000_000, 60_000_000
+#: Bytes of such a file unpacked: of all in it, and of its XML, which takes ten times its size
+#: once parsed; workbooks are parsed row by row.
+_UNPACKED_LIMIT, _XML_LIMIT, _SHEETS_LIMIT = 300_000_000, 30_000_000, 100_000_000
 
 #: Of files that are no ZIP: encrypted ones, and those from before 2007.
 _OLE_HEAD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -87,18 +88,17 @@ def _shapes(shapes: Iterable[Any]) -> Iterator[str]:
 
 def sheets(file: BinaryIO) -> Iterator[str]:
     """Sheet by sheet: a line per row, tabs between the values that its formulas had when it was saved."""
+    between = ""
     for name, rows in workbook(file):
         lines = ("\t".join("" if value is None else _line(str(value)) for value in row) for row in rows)
-        text = [line.rstrip() for line in lines if line.strip()]
-        if text:
-            yield f"## {name}\n"
-            yield from text
-            yield ""
+        for index, line in enumerate(filter(str.strip, lines)):
+            yield line.rstrip() if index else f"{between}## {name}\n\n{line.rstrip()}"
+            between = "\n"
 
 
 def workbook(file: BinaryIO) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
     """The sheets with their rows, read as they are needed. Raises BadDocument for a file that cannot be one."""
-    _check(file)
+    _check(file, _SHEETS_LIMIT)
     with warnings.catch_warnings():  # of what it does not keep, should one save the file
         warnings.simplefilter("ignore")
         book = load_workbook(file, read_only=True, data_only=True)
@@ -117,7 +117,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check(file: BinaryIO) -> None:
+def _check(file: BinaryIO, xml_limit: int = _XML_LIMIT) -> None:
     """Before anything is unpacked; raises BadDocument."""
     head = file.read(len(_OLE_HEAD))
     if head == _OLE_HEAD:
@@ -132,9 +132,9 @@ def _check(file: BinaryIO) -> None:
     except BadZipFile:
         raise BadDocument("is broken, or no Office file; open and save it again") from None
     xml = sum(size for name, size in entries if name.endswith((".xml", ".rels")))
-    if xml > _XML_LIMIT or sum(size for _, size in entries) > _UNPACKED_LIMIT:
+    if xml > xml_limit or sum(size for _, size in entries) > _UNPACKED_LIMIT:
         raise BadDocument(
             f"is too large unpacked: {xml:,} bytes of text, {sum(size for _, size in entries):,} in all "
-            f"(limits: {_XML_LIMIT:,} and {_UNPACKED_LIMIT:,}); split it"
+            f"(limits: {xml_limit:,} and {_UNPACKED_LIMIT:,}); split it"
         )
     file.seek(0)

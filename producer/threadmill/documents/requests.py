@@ -1,15 +1,14 @@
 """Files for OpenAI's Batch API as document sets: each line is a request, with all that is asked in it."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from threadmill.documents.bodies import fields_of
-from threadmill.documents.document import STDIN, Document
+from threadmill.documents.document import STDIN, Document, shown
 from threadmill.documents.encoding import opened
-from threadmill.documents.lines import lines
+from threadmill.documents.lines import objects
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import ThreadmillError
 
@@ -72,8 +71,8 @@ class Requests:
             where = self._stdin if path == STDIN and self._stdin else path
             try:
                 with opened(where, self._encoding) as file:
-                    for number, line, problem in lines(file):
-                        yield _request(path, number, line, problem, seen)
+                    for number, value, problem in objects(file):
+                        yield _request(path, number, value, problem or _problem(value, seen), seen)
             except (BadDocument, UnicodeError) as error:
                 raise ThreadmillError(f"{path}: {error}") from None
             except OSError as error:
@@ -83,15 +82,8 @@ class Requests:
         return sum(1 for _ in self)
 
 
-def _request(path: Path, number: int, line: str, problem: str, seen: set[str]) -> Request:
-    try:
-        value = {} if problem else json.loads(line)
-    except ValueError as error:
-        value, problem = {}, f"is not JSON: {error}"
-    if not isinstance(value, dict):
-        value, problem = {}, "is no request: a JSON object with custom_id, method, url and body"
-    problem = problem or _problem(value, seen)
-    custom_id = str(value.get("custom_id", ""))
+def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, seen: set[str]) -> Request:
+    custom_id = shown(value.get("custom_id", ""))
     seen.add(custom_id)
     return Request(path, number, custom_id, str(value.get("url")), value.get("body", {}), problem)
 

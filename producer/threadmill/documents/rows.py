@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import STDIN, Document
+from threadmill.documents.document import STDIN, Document, shown
 from threadmill.documents.tables import TABLES, Record, records
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
@@ -44,7 +44,7 @@ class Row(Document):
         if self.problem:
             raise BadDocument(self.problem)
         text = "\n".join(f"{column}: {_as_text(value)}" for column, value in self.fields.items())
-        own = {"text": text, "name": self.name, "path": str(self.path), "part": 1, "parts": 1}
+        own = {"text": text, "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
         return {**own, "row": dict(self.fields), **self.fields}
 
 
@@ -92,7 +92,7 @@ class Rows:
             content = json.dumps([fields, problem], sort_keys=True, default=str)
             row_id = hashlib.sha256(content.encode()).hexdigest()[:16]
         else:
-            row_id = _as_text(fields[column])
+            row_id = shown(_as_text(fields[column]))
         seen[row_id] += 1
         if seen[row_id] > 1:
             row_id = f"{row_id}/{seen[row_id]}"

@@ -1,14 +1,14 @@
 """Tables of any format, record by record: none is held in memory, however long the table is."""
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from threadmill.documents.encoding import opened
-from threadmill.documents.lines import LINE_LIMIT, lines
+from threadmill.documents.formats import broken
+from threadmill.documents.lines import LINE_LIMIT, objects
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
@@ -18,8 +18,8 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 #: Between the columns of a .csv file: what spreadsheets of the world write.
 _DELIMITERS = ",;\t|"
 
-#: Rows of a Parquet file that are held at a time.
-_PARQUET_ROWS = 1_000
+#: Rows of a Parquet file that are held at a time, and bytes of a column that are read at a time.
+_PARQUET_ROWS, _PARQUET_BUFFER = 1_000, 1_000_000
 
 csv.field_size_limit(LINE_LIMIT)
 
@@ -39,7 +39,7 @@ def records(path: Path, kind: str, encoding: str | None) -> Iterator[Record]:
                 yield from _PACKED[kind](packed)
         else:
             with opened(path, encoding) as file:
-                yield from _objects(file) if kind == ".jsonl" else _table(file, "\t" if kind == ".tsv" else None)
+                yield from _lines(file) if kind == ".jsonl" else _table(file, "\t" if kind == ".tsv" else None)
     except BadDocument as error:
         raise ThreadmillError(str(error)) from None
     except UnicodeError as error:
@@ -77,15 +77,9 @@ def _record(number: int, header: list[str], values: list[Any]) -> Record:
     return Record(number, dict(zip(header, values, strict=False)), count if len(values) != len(header) else "")
 
 
-def _objects(file: TextIO) -> Iterator[Record]:
-    for number, line, problem in lines(file):
-        try:
-            value = None if problem else json.loads(line)
-        except ValueError as error:
-            problem = f"is not JSON: {error}"
-        if not problem and not (isinstance(value, dict) and value):
-            problem = "is no JSON object with fields"
-        yield Record(number, {"line": line[:200]}, problem) if problem else Record(number, value or {})
+def _lines(file: TextIO) -> Iterator[Record]:
+    for number, fields, problem in objects(file):
+        yield Record(number, fields, problem)
 
 
 def _parquet(file: BinaryIO) -> Iterator[Record]:
@@ -96,7 +90,8 @@ def _parquet(file: BinaryIO) -> Iterator[Record]:
         raise ThreadmillError("is a Parquet file, which needs pip install 'threadmill[parquet]'") from None
     try:
         number = 0
-        for batch in ParquetFile(file).iter_batches(_PARQUET_ROWS):
+        table = ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER)  # else it holds whole row groups
+        for batch in table.iter_batches(_PARQUET_ROWS, use_threads=False):
             for fields in batch.to_pylist():
                 number += 1
                 yield Record(number, fields)
@@ -110,12 +105,17 @@ def _sheet(file: BinaryIO) -> Iterator[Record]:
         from threadmill.documents.office import workbook
     except ModuleNotFoundError:
         raise ThreadmillError("is an .xlsx file, which needs pip install 'threadmill[documents]'") from None
-    _, rows = next(workbook(file), ("", iter(())))
-    header = _header(_trimmed(next(rows, ())))
-    for number, row in enumerate(rows, 2):
-        values = _trimmed(row)
-        if values:
-            yield _record(number, header, values + [None] * (len(header) - len(values)))
+    try:
+        _, rows = next(workbook(file))
+        header = _header(_trimmed(next(rows, ())))
+        for number, row in enumerate(rows, 2):
+            values = _trimmed(row)
+            if values:
+                yield _record(number, header, values + [None] * (len(header) - len(values)))
+    except (BadDocument, ThreadmillError):
+        raise
+    except Exception as error:  # libraries raise anything
+        raise broken(error) from None
 
 
 _PACKED = {".parquet": _parquet, ".xlsx": _sheet}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document, digest
+from threadmill.documents.document import Document, digest, shown
 from threadmill.documents.formats import TEXT_LIMIT, text_of
 from threadmill.documents.split import split
 from threadmill.documents.template import BadDocument
@@ -34,7 +34,7 @@ class TextFile(Document):
         text, limit = self.read(), self.reading.max_chars
         if limit is not None and len(text) > limit:
             raise BadDocument(f"has {len(text):,} characters, the limit is {limit:,} (--max-chars); or add --split")
-        return {"text": text, "name": self.name, "path": str(self.path), "part": 1, "parts": 1}
+        return {"text": text, "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
 
     def parts(self) -> Sequence[Document]:
         """Itself; where long documents are split, parts that hold its text."""
@@ -78,5 +78,5 @@ class TextPart(Document):
         return self.whole.identity if self.count == 1 else f"{self.whole.identity}/{self.number}"
 
     def variables(self) -> dict[str, Any]:
-        where = {"name": self.name, "path": str(self.path)}
+        where = {"name": self.name, "path": shown(self.path)}
         return {"text": self.text, **where, "part": self.number, "parts": self.count}
