@@ -1,0 +1,36 @@
+"""PURE: a report as one page of HTML that needs nothing else: no file, no network, no script."""
+
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+
+from threadmill.reports.answers import answer_html
+from threadmill.reports.chart import charts
+from threadmill.reports.figures import line
+from threadmill.reports.report import Report
+from threadmill.reports.template import environment, fill
+
+
+def _is_web_page(path: str) -> bool:
+    try:
+        return urlsplit(path).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
+_ENVIRONMENT = environment(
+    autoescape=True,
+    filters={
+        "line": line,
+        "answer": lambda text, under: Markup(answer_html(text, under)),
+    },
+)
+_ENVIRONMENT.tests["web_page"] = _is_web_page
+
+
+def render_html(report: Report, template: str | None = None) -> str:
+    """The page; `template`: the source of one in place of ours, which may say `{% extends "report.html" %}`.
+
+    Raises BadTemplate.
+    """
+    return fill(_ENVIRONMENT, "report.html", template, report, charts=charts(report))
