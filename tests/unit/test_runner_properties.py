@@ -83,7 +83,7 @@ class World:
         asked = {call.id: call.arguments for call in progress.run.calls} if progress.run else {}
         self.journaled |= {asked[call_id] for call_id in progress.outputs if call_id in asked}
 
-    async def finish(self, result: JobResult, leftovers: Any, endpoint: str, kept: Any) -> None:
+    async def finish(self, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any) -> None:
         if self._next(CRASHES) in CRASHES:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}
