@@ -48,9 +48,8 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
     assert site.runs()["created"] == DOCUMENTS, "every run that was in flight was adopted"
     lost = sum(line["lost_threads"] for line in lines)
     until(lambda: site.alive() <= lost, "all is deleted but what was made as its worker died, which is told of")
-    tell(
-        f"{DOCUMENTS} documents, all killed twice: {site.runs()['created']} runs, {site.alive()} of {lost} lost threads alive"
-    )
+    runs, alive = site.runs()["created"], site.alive()
+    tell(f"{DOCUMENTS} documents, all killed twice: {runs} runs, {alive} of {lost} lost threads alive")
     assert [path.name for path in out.parent.iterdir()] == ["results.jsonl"]
 
 
