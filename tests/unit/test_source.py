@@ -73,9 +73,10 @@ def test_a_document_that_fits_is_its_only_part_and_known_as_ever(folder):
 
 
 @pytest.mark.parametrize("prompt", ["Summarise:\n{{ text }}", "{{ text }} of {{ path }}: {{ text }}", "{{ name }}"])
-def test_by_default_parts_fit_a_message_with_any_template(folder, prompt):
+@pytest.mark.parametrize("max_chars", [None, MESSAGE_LIMIT])
+def test_parts_fit_a_message_with_any_template(folder, prompt, max_chars):
     (folder / "a.txt").write_text("天 " * MESSAGE_LIMIT)
-    [document], template = opened(Source(split=True), "docs", prompt=prompt)
+    [document], template = opened(Source(max_chars=max_chars, split=True), "docs", prompt=prompt)
     parts = document.parts()
     assert "".join(part.text for part in parts) == "天 " * MESSAGE_LIMIT
     for part in parts:

@@ -34,7 +34,7 @@ Attach = Annotated[
     typer.Option(help="Upload each file for this tool, in place of its text in the prompt."),
 ]
 MaxChars = Annotated[
-    int | None, typer.Option("--max-chars", min=1, help="Refuse longer documents; with --split: length of a part.")
+    int | None, typer.Option("--max-chars", min=100, help="Refuse longer documents; with --split: length of a part.")
 ]
 Split = Annotated[
     bool, typer.Option("--split", help="Ask about a long document in parts. Default length: what a message holds.")

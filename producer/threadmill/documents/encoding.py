@@ -64,8 +64,12 @@ _WIDER = {
     "iso8859-1": "cp1252",
 }
 
-#: A sign within a word.
-_TORN = re.compile(r"[^\W\d_][\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7]+[^\W\d_]")
+#: What no language of these has: a sign within a word, a capital after a small letter, much beyond ASCII in a row.
+_TORN = re.compile(
+    r"[^\W\d_][\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7ˆ˜‚„“‹›†‡‰•€™]+[^\W\d_]"
+    r"|[a-z][À-ÖØ-ÞĂĄĆČĎĐĘĚĹĽŁŃŇŐŔŘŚŠŞŤŢŮŰŹŻŽ]"
+    r"|[^\x00-\x7f\xa0]{4}"
+)
 
 #: What is no text, by how it begins.
 _KINDS = {b"%PDF-": "a PDF", b"PK\x03\x04": "a ZIP or Office file", b"\x89PNG": "an image", b"\xff\xd8\xff": "an image"}
@@ -74,7 +78,7 @@ _KINDS = {b"%PDF-": "a PDF", b"PK\x03\x04": "a ZIP or Office file", b"\x89PNG": 
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
 
 #: Bytes beyond ASCII below which any guess is luck, and below which one of Latin letters is.
-_LEAST_BYTES, _LEAST_LETTERS = 16, 4
+_LEAST_BYTES, _LEAST_LETTERS = 24, 4
 
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 

@@ -40,7 +40,7 @@ class Source:
     id_column: str | None = None  #: of rows
     encoding: str | None = None  #: of text and tables; default: told from the bytes
     attach: FileTool | None = None  #: files go along for this tool, in place of their text
-    max_chars: int | None = None  #: of a document, or with `split` of its parts; default: what a message holds
+    max_chars: int | None = None  #: of a document, or with `split` of its parts; no more than a message holds
     split: bool = False  #: longer documents are asked about in parts
 
     def prompt(self, given: str | None) -> str:
@@ -72,7 +72,10 @@ class Source:
         if self.attach is not None:
             return find(paths, attach=self.attach), PromptTemplate(prompt, WITHOUT_TEXT)
         template = PromptTemplate(prompt)
-        limit = self.max_chars or (template.room() if self.split else None)
+        limit = self.max_chars
+        if self.split:
+            room = template.room()
+            limit = min(limit or room, room)
         return find(paths, Reading(encoding, limit, self.split), stdin=stdin), template
 
 

@@ -51,7 +51,9 @@ class PromptTemplate:
         try:
             empty, filled = (len(self._template.render(_WIDEST | {"text": "x" * count})) for count in (0, 1000))
         except TemplateError as error:
-            raise BadTemplate(f"the prompt template: {error}; give --max-chars to split by") from None
+            raise BadTemplate(
+                f"the prompt template: {error}, with a text of x, by which its room is measured"
+            ) from None
         times = max(1, -(-(filled - empty) // 1000))  # a template may have it twice
         room = (MESSAGE_LIMIT - empty) // times
         if room < 1:
