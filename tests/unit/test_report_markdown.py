@@ -3,6 +3,8 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 
@@ -34,6 +36,59 @@ def test_a_hostile_answer_brings_no_html_no_picture_no_definition_and_no_open_fe
     VIEWER.parse(shown, env)
     assert env.get("references", {}) == {}
     assert headings(shown + "\n\n## Next")[-1] == ("h2", "Next")
+
+
+PIECES = [
+    *(
+        "\n",
+        "\n\n",
+        " ",
+        "    ",
+        "\t",
+        "a",
+        "> ",
+        "- ",
+        "1. ",
+        "# ",
+        "=",
+        "---",
+        "|",
+        "-|-",
+        "`",
+        "```",
+        "~~~",
+        "\\",
+        "&lt;",
+    ),
+    *(
+        "<b>",
+        "<!--",
+        "-->",
+        "<br>",
+        "<script>",
+        "<a href=x",
+        ">",
+        "<https://a.example>",
+        "![",
+        "[",
+        "]",
+        "](x)",
+        "]: x",
+        "]:",
+        "<?",
+    ),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_whatever_an_answer_says_it_stays_within_its_section(answer):
+    shown = answer_markdown(answer, under=3)
+    page = f"{shown}\n\n## Next"
+    assert {each for each in html_in(page) if not each.startswith("<br")} == set()
+    assert pictures_in(page) == []
+    assert headings(page)[-1] == ("h2", "Next")
+    assert all(tag >= "h4" for tag, _ in headings(page)[:-1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
