@@ -49,7 +49,7 @@ def _chart(
         f"from {written(min(values))} to {written(max(values))}. The table of figures has them all."
     )
     if len(values) > _MOST_BARS:
-        return Chart(f"{name}: how many documents took how much", told, _histogram(values, written))
+        return Chart(f"Documents by {name.lower()}", told, _histogram(values, written))
     longest = max(values)
     bars = (
         Bar(

@@ -1,0 +1,100 @@
+"""A headless Chromium, spoken to by the DevTools protocol over a pipe: no driver, no port, no further package."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium() -> str | None:
+    """`CHROMIUM` of the environment, or the one on PATH."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+class Chromium:
+    """One tab of a browser of its own."""
+
+    def __init__(self, profile: Path) -> None:
+        command = find_chromium()
+        assert command is not None
+        reads, self._requests = os.pipe()
+        self._replies, writes = os.pipe()
+        # The protocol is on file descriptors 3 and 4; the shell puts our pipes there.
+        script = f'exec "$@" 3<&{reads} 4>&{writes}'
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        self._log = (profile.parent / "chromium.log").open("wb")
+        self._process = subprocess.Popen(
+            ["bash", "-c", script, "bash", command, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"],
+            pass_fds=(reads, writes),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+        )
+        os.close(reads)
+        os.close(writes)
+        self._buffer = b""
+        self._number = 0
+        self._session: str | None = None
+        self.events: list[dict[str, Any]] = []  #: that came since the page was opened
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The reply's result; events that come before it are kept."""
+        self._number += 1
+        request: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            request["sessionId"] = self._session
+        os.write(self._requests, json.dumps(request).encode() + b"\0")
+        while (message := self._next()).get("id") != self._number:
+            self.events.append(message)
+        assert "error" not in message, (method, message)
+        result: dict[str, Any] = message["result"]
+        return result
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            piece = os.read(self._replies, 1 << 20)
+            assert piece, "Chromium ended; chromium.log says why"
+            self._buffer += piece
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        made: dict[str, Any] = json.loads(message)
+        return made
+
+    def open(self, url: str, width: int, media: Mapping[str, str]) -> None:
+        """Returns when the page is loaded."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in media.items()])
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._next())
+
+    def evaluate(self, expression: str) -> Any:
+        """Its value in the page, whose own policy does not bind us."""
+        reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
+
+    def close(self) -> None:
+        self._session = None
+        self.call("Browser.close")
+        self._process.wait(20)
+        os.close(self._requests)
+        os.close(self._replies)
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

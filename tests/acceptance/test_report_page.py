@@ -1,0 +1,118 @@
+"""A report's page in a browser, as a phone and a desktop show it, light and dark, and printed.
+
+Collected where there is a Chromium; tests/unit/test_report_page.py checks what can be checked without one.
+"""
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+from tests.acceptance.chromium import Chromium
+from tests.reports import SHAPES
+
+from threadmill.reports.html import render_html
+
+pytestmark = pytest.mark.acceptance
+
+PHONE, DESKTOP = 390, 1280
+
+BROKEN_LINKS = """
+[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))
+  .filter(href => href.startsWith('#') ? !document.getElementById(href.slice(1)) : !/^(https?|mailto):/.test(href))
+"""
+
+#: Elements that stand out of the page at its side, unless their own box scrolls.
+STICK_OUT = """
+[...document.querySelectorAll('body *')].filter(e => !e.closest('.scrolls, svg') && e.checkVisibility()
+  && e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5).map(e => e.outerHTML.slice(0, 80))
+"""
+
+#: Texts with a contrast below WCAG AA on the nearest ground that is painted.
+FAINT = """
+(() => {
+  const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = colour => channels(colour).slice(0, 3).map(c => c / 255)
+    .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((channels(colour)[3] ?? 1) === 1) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const faint = [], seen = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let looked = 0;
+  while (seen.nextNode()) {
+    const element = seen.currentNode.parentElement;
+    if (!seen.currentNode.data.trim() || !element.checkVisibility() || element.closest('title, desc')) continue;
+    const style = getComputedStyle(element), ink = element instanceof SVGElement ? style.fill : style.color;
+    const [light, dark] = [luminance(ink), luminance(ground(element))].sort((a, b) => b - a);
+    looked += 1;
+    if ((light + 0.05) / (dark + 0.05) < 4.5) faint.push([seen.currentNode.data.slice(0, 40), ink, ground(element)]);
+  }
+  return {looked, faint};
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with Chromium(tmp_path_factory.mktemp("chromium") / "profile") as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def page(request, tmp_path_factory):
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(render_html(SHAPES[request.param]), "utf-8")
+    return file.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_page_can_be_read(page, width, scheme, browser):
+    browser.open(page, width, {"prefers-color-scheme": scheme})
+    assert browser.evaluate("innerWidth") == width
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate(STICK_OUT) == []
+    assert browser.evaluate(BROKEN_LINKS) == []
+    contrast = browser.evaluate(FAINT)
+    assert contrast["looked"] > 10
+    assert contrast["faint"] == []
+    dark = browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark is (scheme == "dark")
+
+
+def test_a_page_asks_for_nothing_and_complains_of_nothing(page, browser):
+    browser.open(page, DESKTOP, {})
+    requests = [e["params"]["request"]["url"] for e in browser.events if e["method"] == "Network.requestWillBeSent"]
+    assert requests == [page]
+    complaints = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Network.loadingFailed")
+    assert [event for event in browser.events if event["method"] in complaints] == []
+
+
+def test_a_page_can_be_printed(page, browser):
+    browser.open(page, DESKTOP, {"prefers-color-scheme": "dark"})
+    pdf = base64.b64decode(browser.call("Page.printToPDF", printBackground=True)["data"])
+    assert pdf.startswith(b"%PDF-")
+
+
+def test_the_contents_are_open_where_there_is_room(tmp_path, browser):
+    file = tmp_path / "report.html"
+    file.write_text(render_html(SHAPES["200 documents"]), "utf-8")
+    shown = "document.querySelector('.contents li:last-child a').checkVisibility({contentVisibilityAuto: true})"
+    browser.open(file.as_uri(), DESKTOP, {})
+    assert browser.evaluate(shown)
+    assert browser.evaluate("document.querySelector('.contents').getBoundingClientRect().height <= innerHeight")
+    browser.open(file.as_uri(), PHONE, {})
+    assert browser.evaluate("document.querySelector('.contents').getBoundingClientRect().height") < 100
+
+
+def test_a_link_of_the_contents_leads_to_its_document(tmp_path, browser):
+    file = tmp_path / "report.html"
+    file.write_text(render_html(SHAPES["200 documents"]), "utf-8")
+    browser.open(file.as_uri(), DESKTOP, {"prefers-reduced-motion": "reduce"})
+    browser.evaluate("document.querySelector('.contents li:last-child a').click()")
+    assert browser.evaluate("document.getElementById('document-200').getBoundingClientRect().bottom") > 0
+    assert browser.evaluate("scrollY") > 10_000

@@ -1,0 +1,148 @@
+"""A report's page as HTML: what is in it, what cannot be, and that it needs nothing else."""
+
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
+
+from threadmill.documents.template import BadTemplate
+from threadmill.reports.answers import answer_html
+from threadmill.reports.html import render_html
+
+VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
+#: All that a page may be made of; what brings script, pictures, frames or forms is not among it.
+ELEMENTS = set(
+    re.findall(
+        r"\w+",
+        "html head meta title style body header nav main section article footer h1 h2 h3 h4 h5 h6 p div span br hr a b "
+        "em strong small s q time code pre blockquote dl dt dd ol ul li details summary figure figcaption table thead "
+        "tbody tr th td svg desc text rect",
+    )
+)
+
+
+class Page(HTMLParser):
+    """The elements of a page; fails where one is not closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def values(self, attribute):
+        return [attributes[attribute] for _, attributes in self.elements if attribute in attributes]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_page_is_whole_and_needs_nothing_else(shape):
+    page = Page(render_html(SHAPES[shape]))
+    assert {tag for tag, _ in page.elements} <= ELEMENTS
+    names = {name for _, attributes in page.elements for name in attributes}
+    assert not {name for name in names if name.startswith("on") or name in ("src", "srcset", "action")}
+    assert set(page.values("style")) <= {"text-align:right"}  # of a table's column
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    for target in page.values("href"):
+        assert target.startswith(("http://", "https://", "mailto:")) or target.removeprefix("#") in ids
+    for label in page.values("aria-labelledby"):
+        assert set(label.split()) <= set(ids)
+    [policy] = [each["content"] for tag, each in page.elements if each.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline';")
+    assert not re.search(r"url\(|@import", render_html(SHAPES[shape]))
+
+
+def test_every_link_that_leaves_tells_nobody_where_from():
+    page = Page(render_html(everything()))
+    leaving = [each for tag, each in page.elements if tag == "a" and not each["href"].startswith("#")]
+    assert leaving
+    assert {each["rel"] for each in leaving} == {"noopener noreferrer"}
+
+
+def test_a_hostile_answer_is_text():
+    html = answer_html(HOSTILE, under=3)
+    page = Page(html)
+    assert {tag for tag, _ in page.elements} <= ELEMENTS
+    assert page.values("href") == ["https://evil.example/pixel.png?q=secret"]  # a link, which nothing fetches
+    for shown in ("&lt;script&gt;", "click (<code>javascript:alert(1)</code>)", "up", "never closed"):
+        assert shown in html
+
+
+def test_headings_of_an_answer_go_right_below_those_of_its_section():
+    html = answer_html("## A\n\n### B\n\n###### C\n\nD\n---", under=3)
+    assert re.findall(r"<(h\d)>(\w)", html) == [("h4", "A"), ("h5", "B"), ("h6", "C"), ("h4", "D")]
+
+
+def test_a_break_in_a_cell_is_a_break():
+    assert "b<br />" in answer_html("a | b<br>c\n--|--\n1 | 2", under=3)
+
+
+def test_names_are_shown_as_they_are_and_hide_nothing():
+    html = render_html(everything())
+    assert "&lt;b&gt;*x*_[y](http://evil.example)|`q` # h \ufffdgpj.md" in html
+    assert "\u202e" not in html
+    assert "<title>Lines &amp; &lt;plants&gt;, 2026-01-15</title>" in html
+    assert "documents/half\ufffd.md" in render_html(report(section(1, path="documents/half\udc80.md")))
+    assert render_html(report(section(1, text="half \ud800"))).encode()
+
+
+def test_what_failed_is_named_with_its_reason_before_the_documents():
+    html = render_html(report(section(1), failed(2), failed(3)))
+    assert "Not in this report: 2 documents failed" in html
+    assert html.index("is empty") < html.index('id="documents"')
+    assert "Not in this report" not in render_html(report(section(1)))
+
+
+def test_cost_is_told_or_said_to_be_unknown():
+    assert "no price is known" in render_html(report(section(1)))
+    assert "<dd>0.0312 USD</dd>" in render_html(report(section(1), cost=0.0312))
+    assert "<dd>0.00 USD</dd>" in render_html(report(section(1), cost=0.0))
+
+
+def test_a_template_of_ones_own_extends_ours_or_replaces_it():
+    source = '{% extends "report.html" %}{% block footer %}<footer>{{ report.name }} of ACME</footer>{% endblock %}'
+    assert "<footer>daily of ACME</footer>" in render_html(everything(), source)
+    assert render_html(report(title="<x>"), "{{ report.title }}") == "&lt;x&gt;"
+    with pytest.raises(BadTemplate, match=r"'nights' is undefined. It can use report, documents, cost"):
+        render_html(report(), "{{ nights }}")
+
+
+def _schemes() -> dict[str, dict[str, str]]:
+    css = files("threadmill.reports").joinpath("templates/report.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    return {name: dict(re.findall(r"--(\w+): (#\w{6})", text)) for name, text in (("light", light), ("dark", dark))}
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
+    return sum(weight * each for weight, each in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_colour_of_the_palette_can_be_read(scheme):
+    """WCAG AA: 4.5 for text, 3 for what a chart draws."""
+    palette = _schemes()[scheme]
+    for ink in ("text", "muted", "accent", "bad", "good"):
+        for ground in ("paper", "soft"):
+            assert _contrast(palette[ink], palette[ground]) >= 4.5, (ink, ground)
+    for bar in ("bar", "bad", "good"):
+        assert _contrast(palette[bar], palette["paper"]) >= 3, bar
