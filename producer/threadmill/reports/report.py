@@ -1,6 +1,6 @@
 """A report that has been made: what a page shows of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from threadmill.result import Citation, Failure, Usage
@@ -15,7 +15,7 @@ class Section:
     text: str  #: Markdown; empty if it failed
     failure: Failure | None = None
     citations: tuple[Citation, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0  #: from the first claim of its job to its end
 
 
@@ -29,7 +29,7 @@ class Report:
     made_at: datetime  #: aware, in the report's time zone
     summary: str  #: Markdown: what all answers were reduced to
     sections: tuple[Section, ...]  #: in the order of the documents
-    usage: Usage = Usage()  #: of sections and summary together
+    usage: Usage = field(default_factory=Usage)  #: of sections and summary together
     seconds: float = 0.0  #: that it took
     cost: float | None = None  #: in `currency`; None: no price is known
     currency: str = "USD"

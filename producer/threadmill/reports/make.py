@@ -1,0 +1,229 @@
+"""From a definition and a night to the report: each document is asked about, the answers are reduced to one.
+
+Every step is a batch with a name of its own and its results in the folder of the night, so that a call
+after an interruption asks only about what is missing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from threadmill.batch.results import ResultsFile
+from threadmill.batch.run import Batch
+from threadmill.batch.tally import Tally
+from threadmill.client import Client
+from threadmill.documents.document import Document
+from threadmill.documents.find import find
+from threadmill.documents.rows import Rows
+from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import ThreadmillError
+from threadmill.reports.definition import Asking, ReportDefinition
+from threadmill.reports.grouping import cut, groups
+from threadmill.reports.report import Report, Section
+from threadmill.result import Citation, Failure, JobState, Usage
+
+#: Told of each change: the step, and how its batch stands.
+Watch = Callable[[str, Tally], None]
+
+
+class ReportFailed(ThreadmillError):
+    """There is no report of this night; the text says why."""
+
+
+@dataclass(frozen=True)
+class Answers(Document):
+    """Answers that are reduced to one. `path`: where they stand among those of the report."""
+
+    pieces: tuple[str, ...]  #: each under a heading with its name
+
+    def variables(self) -> dict[str, Any]:
+        return {"text": "\n\n".join(self.pieces), "answers": list(self.pieces)}
+
+
+class DatedTemplate(PromptTemplate):
+    """One that knows the night and the title too."""
+
+    def __init__(self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        self._more = more
+        super().__init__(source, {**sample, **more})
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        return super().render({**self._more, **variables})
+
+
+class Maker:
+    """Makes one night. `folder`: for its results; `label`: names its batches; `check`: called about once a second."""
+
+    def __init__(
+        self,
+        client: Client,
+        definition: ReportDefinition,
+        night: date,
+        *,
+        folder: Path,
+        label: str,
+        watch: Watch,
+        check: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._definition = definition
+        self._night = night
+        self._folder = folder
+        self._label = label
+        self._watch = watch
+        self._check = check
+        self._spent = Usage()
+
+    def make(self, begun_at: datetime) -> Report:
+        """Raises ReportFailed; what `check` raises goes through."""
+        definition = self._definition
+        documents = documents_of(definition, self._night)
+        sections = self._sections(documents)
+        failed = [section for section in sections if section.failure]
+        if not definition.may_publish(len(failed), len(sections)):
+            named = "; ".join(f"{each.path}: {each.failure.message}" for each in failed[:3] if each.failure)
+            raise ReportFailed(
+                f"{len(failed)} of {len(sections)} documents failed, and publish_if_failed_at_most is "
+                f"{definition.publish_if_failed_at_most}: {named}"
+            )
+        summary = self._reduce([section for section in sections if not section.failure])
+        made_at = datetime.now(definition.clock.zone)
+        return Report(
+            name=definition.name,
+            title=definition.title_of(self._night),
+            night=self._night,
+            made_at=made_at,
+            summary=summary,
+            sections=tuple(sections),
+            usage=self._spent,
+            seconds=(made_at - begun_at).total_seconds(),
+        )
+
+    def _sections(self, documents: Sequence[Document] | Rows) -> list[Section]:
+        """Of all documents, in their order."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lines = self._ask("map", documents, len(documents), self._definition.map, _sample(documents))
+        by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
+        places = ((document.place["path"], document.place["name"]) for document in documents)
+        return [_section(by_place[place]) for place in places if place in by_place]
+
+    def _reduce(self, sections: Sequence[Section]) -> str:
+        limits = self._definition.reduce
+        pieces = [cut(f"## {each.name}\n\n{each.text}", limits.at_most_chars // 2) for each in sections]
+        for level in count(1):
+            made = groups(pieces, [len(piece) for piece in pieces], limits.at_most, limits.at_most_chars)
+            answers = self._reduce_level(level, made)
+            if len(made) == 1:
+                return answers[0]
+            pieces = [
+                group[0] if len(group) == 1 else cut(f"## Part {number}\n\n{answer}", limits.at_most_chars // 2)
+                for number, (group, answer) in enumerate(zip(made, answers, strict=True), 1)
+            ]
+        raise AssertionError("levels have no end")
+
+    def _reduce_level(self, level: int, made: Sequence[Sequence[str]]) -> list[str]:
+        """An answer for each group; one alone goes up as it is, unless it is the last."""
+        step = f"reduce-{level}"
+        asked = {
+            number: Answers(Path(f"{step}/{number}"), tuple(group))
+            for number, group in enumerate(made)
+            if len(group) > 1 or len(made) == 1
+        }
+        sample = {"text": "probe", "answers": ["probe"]}
+        lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, sample)
+        by_path = {line["path"]: line for line in lines}
+        for line in lines:
+            if line["state"] != JobState.SUCCEEDED:
+                raise ReportFailed(f"its answers could not be reduced ({step}): {_failure(line).message}")
+        return [by_path[str(asked[n].path)]["text"] if n in asked else group[0] for n, group in enumerate(made)]
+
+    def _ask(
+        self, step: str, documents: Iterable[Document], total: int, asking: Asking, sample: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The one place where a batch is run; gives the lines of its results."""
+        batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
+        more = {"date": self._night, "title": self._definition.title_of(self._night)}
+        template = DatedTemplate(asking.prompt, sample, more)
+        spent_before = self._spent + _usage(_lines(out))
+
+        def watch(tally: Tally) -> None:
+            self._watch(step, tally)
+            self._keep_within(spent_before + tally.usage, tally.failed if step == "map" else 0, batch)
+
+        with ResultsFile(out, batch) as results:
+            fields = self._definition.job_fields(asking)
+            Batch(self._client, batch, template, fields, results, watch, self._check).run(documents, total)
+        lines = _lines(out)
+        self._spent += _usage(lines)
+        return lines
+
+    def _keep_within(self, spent: Usage, failures: int, batch: str) -> None:
+        """Raises ReportFailed once the budget is used up; what is enqueued then is cancelled."""
+        budget = self._definition.budget
+        for name, value, most in (
+            ("max_tokens", spent.total_tokens, budget.max_tokens),
+            ("max_failures", failures, budget.max_failures),
+        ):
+            if most is not None and value > most:
+                for job in self._client.jobs(batch=batch, limit=2**31):
+                    if job.result is None:
+                        self._client.cancel(job.id)
+                raise ReportFailed(f"its budget is used up: {name} is {most:,}, and it came to {value:,}")
+
+
+def documents_of(definition: ReportDefinition, night: date) -> Sequence[Document] | Rows:
+    """The document set of a night; raises ThreadmillError if there is none."""
+    found = find(definition.paths_of(night))
+    return Rows([each.path for each in found], definition.id_column) if definition.rows else found
+
+
+def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
+    """Raises BadTemplate."""
+    more = {"date": date(2026, 1, 1), "title": "probe"}
+    DatedTemplate(definition.map.prompt, _sample(documents), more)
+    DatedTemplate(definition.reduce.prompt, {"text": "probe", "answers": ["probe"]}, more)
+
+
+def _sample(documents: Iterable[Document]) -> Mapping[str, Any]:
+    """What the first good one has for a template."""
+    for document in documents:
+        with suppress(BadDocument):
+            return document.variables()
+    return dict.fromkeys(("text", "name", "path"), "probe")
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    lines = []
+    for line in file.read_text("utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # one was being written when an earlier call was killed
+            lines.append(json.loads(line))
+    return lines
+
+
+def _usage(lines: Iterable[Mapping[str, Any]]) -> Usage:
+    return sum((Usage.model_validate(line.get("usage", {})) for line in lines), Usage())
+
+
+def _failure(line: Mapping[str, Any]) -> Failure:
+    return Failure.model_validate(line["failure"])
+
+
+def _section(line: Mapping[str, Any]) -> Section:
+    timings = {name: datetime.fromisoformat(at) for name, at in line.get("timings", {}).items() if at}
+    started, ended = timings.get("started_at"), timings.get("finished_at")
+    return Section(
+        name=line["name"],
+        path=line["path"],
+        text=line["text"] if line["state"] == JobState.SUCCEEDED else "",
+        failure=None if line["state"] == JobState.SUCCEEDED else _failure(line),
+        citations=tuple(Citation.model_validate(each) for each in line.get("citations", ())),
+        usage=Usage.model_validate(line.get("usage", {})),
+        seconds=(ended - started).total_seconds() if started and ended else 0.0,
+    )

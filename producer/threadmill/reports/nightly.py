@@ -1,0 +1,220 @@
+"""Sees nights through: claimed by one process, made, published, delivered, and removed when they are too old.
+
+What calls it, and how often, does not matter: a command, a cron job, any number of schedulers.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from threadmill.batch.tally import Tally
+from threadmill.client import Client
+from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.processes import ProcessEnded
+from threadmill.reports import publish
+from threadmill.reports.book import Book, Held, LeaseLost, Night, NightState
+from threadmill.reports.definition import ReportDefinition, load, names, written_at
+from threadmill.reports.delivery import deliver
+from threadmill.reports.make import Maker, Watch
+from threadmill.reports.report import Report
+
+#: A night whose makers died so often is failed.
+_MAX_ATTEMPTS = 5
+
+#: Between two looks at a night that another process makes.
+_LOOK_S = 0.5
+
+
+class Stopped(ThreadmillError):
+    """By the wish of who called: the night is handed back, and goes on with the next call."""
+
+
+#: What stops the making of a night, and is no fault of the night.
+_HANDS_BACK = (KeyboardInterrupt, Stopped, ProcessEnded)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A report of which no night could be begun."""
+
+    report: str
+    reason: str
+
+
+def _say_nothing(step: str, tally: Tally) -> None:
+    pass
+
+
+class Nightly:
+    """`check`: called about once a second while a night is made; what it raises ends that."""
+
+    def __init__(
+        self,
+        client: Client,
+        watch: Watch = _say_nothing,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._root = client.settings.reports
+        self._watch = watch
+        self._check = check
+        self.book = Book(client.settings)
+
+    def make_due(self, now: datetime, reports: Iterable[str] = ()) -> list[Night | Problem]:
+        """Makes what is due of these reports, or of all, and nobody else is making; gives what came of it."""
+        made: list[Night | Problem] = []
+        for name in reports or names(self._root):
+            try:
+                definition = load(self._root, name)
+                self._client.check(definition.probe)
+                for night in self.due(definition, now):
+                    if (one := self._try(definition, night)) is not None:
+                        made.append(one)
+            except (Stopped, StoreUnavailable, ProcessEnded):
+                raise
+            except ThreadmillError as error:
+                made.append(Problem(name, str(error)))
+        return made
+
+    def due(self, definition: ReportDefinition, now: datetime) -> list[date]:
+        """The nights that are owed and not over, the oldest first."""
+        since = self.book.since(definition.name, min(now, written_at(self._root, definition.name)))
+        over = {night.night for night in self.book.nights(definition.name) if night.is_over}
+        return [fire.night for fire in definition.clock.due(now, since, definition.catch_up, over)]
+
+    def make(
+        self, definition: ReportDefinition, night: date, *, again: bool = False, waiting: Callable[[str], None]
+    ) -> Night:
+        """One night, whatever came of it before, unless that was good; `again`: then too.
+
+        While another process makes it, waits for that one's end; `waiting` is told who it is.
+        """
+        self.book.since(definition.name, datetime.now(UTC))
+        told = False
+        while True:
+            held = self.book.claim(definition.name, night)
+            if held is not None:
+                with held:
+                    before = self.book.get(definition.name, night)
+                    if before is not None and before.ok and not again:
+                        return before
+                    return self._see_through(held, definition, night, before, again=again)
+            holder = self.book.holder(definition.name, night)
+            if holder and not told:
+                told = True
+                waiting(holder)
+            self._check()
+            time.sleep(_LOOK_S)
+
+    def _try(self, definition: ReportDefinition, night: date) -> Night | None:
+        """None if another process makes it, or has made it meanwhile."""
+        held = self.book.claim(definition.name, night)
+        if held is None:
+            return None
+        with held:
+            before = self.book.get(definition.name, night)
+            if before is not None and before.is_over:
+                return None
+            return self._see_through(held, definition, night, before)
+
+    def _see_through(
+        self, held: Held, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
+    ) -> Night:
+        one = self._begun(before, definition, night, again)
+        held.save(one)
+        try:
+            one = self._made(held, definition, one)
+        except _HANDS_BACK:
+            one = self.book.get(one.report, one.night) or one
+            held.save(one.model_copy(update={"attempts": one.attempts - 1}))
+            raise
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except ThreadmillError as error:
+            one = one.model_copy(update={"state": NightState.FAILED, "error": str(error)})
+        one = one.model_copy(update={"ended_at": datetime.now(UTC)})
+        held.save(one)
+        self._remove_old(definition)
+        return one
+
+    def _begun(self, before: Night | None, definition: ReportDefinition, night: date, again: bool) -> Night:
+        """The night with this attempt counted; one that is over begins anew, with what it has."""
+        now = datetime.now(UTC)
+        if before is None:
+            return Night(report=definition.name, night=night, attempts=1, begun_at=now)
+        if again and before.is_over:
+            edition = before.edition + 1
+            return Night(report=definition.name, night=night, attempts=1, begun_at=now, edition=edition)
+        arrived = {channel: why for channel, why in before.deliveries.items() if why is None}
+        fresh = {"state": NightState.MAKING, "error": None, "ended_at": None, "deliveries": arrived, "attempts": 1}
+        return before.model_copy(update=fresh if before.is_over else {"attempts": before.attempts + 1})
+
+    def _made(self, held: Held, definition: ReportDefinition, one: Night) -> Night:
+        """Published and delivered; what was done by an earlier attempt is not repeated."""
+        if one.attempts > _MAX_ATTEMPTS:
+            raise ThreadmillError(
+                f"{one.attempts - 1} processes died while they made it; the last traces are in the logs. "
+                f"To try again: threadmill report run {one.report} --date {one.night}"
+            )
+
+        def check() -> None:
+            held.check()
+            self._check()
+
+        folder = publish.state_folder(self._root, one)
+        report = publish.kept(folder)
+        if report is None:
+            maker = Maker(
+                self._client, definition, one.night, folder=folder, label=one.label, watch=self._watch, check=check
+            )
+            report = maker.make(one.begun_at)
+            publish.keep(folder, report)
+        held.ensure()
+        files, link = publish.publish(report, definition, self._root)
+        one = one.model_copy(
+            update={
+                "files": files,
+                "link": link,
+                "documents": len(report.sections),
+                "failed_documents": len(report.failed),
+                "usage": report.usage,
+                "cost": report.cost,
+                "currency": report.currency,
+            }
+        )
+        held.save(one)
+        one = self._delivered(held, check, definition, report, one)
+        return one.model_copy(update={"state": NightState.PUBLISHED})
+
+    def _delivered(
+        self, held: Held, check: Callable[[], None], definition: ReportDefinition, report: Report, one: Night
+    ) -> Night:
+        channels = {"webhook": definition.delivery.webhook, "smtp": definition.delivery.smtp}
+        for name, channel in channels.items():
+            if channel is not None and name not in one.deliveries:
+                check()
+                why = deliver(channel, publish.parcel(report, one))
+                one = one.model_copy(update={"deliveries": {**one.deliveries, name: why}})
+                held.save(one)
+        return one
+
+    def _remove_old(self, definition: ReportDefinition) -> None:
+        """Nights made too long ago, but those that would be owed if nothing were known of them."""
+        now = datetime.now(UTC)
+        before = now - timedelta(days=definition.keep_days)
+        owed = {
+            fire.night for fire in definition.clock.owed(now, datetime.min.replace(tzinfo=UTC), definition.catch_up)
+        }
+        for night in self.book.nights(definition.name):
+            if night.is_over and night.ended_at and night.ended_at < before and night.night not in owed:
+                publish.remove(night, self._root)
+                self.book.forget(definition.name, night.night)
+
+
+def latest_night(definition: ReportDefinition, now: datetime) -> date:
+    """The night of the latest fire."""
+    fire = next(definition.clock.last_fires(now), None)
+    if fire is None:
+        raise ThreadmillError(f"report {definition.name!r} has never fired yet: name a night with --date")
+    return fire.night
