@@ -27,8 +27,8 @@ def groups(answers: Sequence[_T], sizes: Sequence[int], at_most: int, at_most_si
 
 
 def cut(text: str, longest: int) -> str:
-    """The text, or its beginning with a word on how much is missing."""
+    """The text, or its beginning with a word on how long it is."""
     if len(text) <= longest:
         return text
-    note = f"\n[... {len(text) - longest:,} characters more]"
+    note = f"\n[... of {len(text):,} characters]"
     return text[: longest - len(note)] + note

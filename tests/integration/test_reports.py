@@ -1,0 +1,229 @@
+"""`threadmill report` against a real Redis, workers and the emulator: one report per night, whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+import redis
+
+pytestmark = pytest.mark.integration
+
+#: Fires at 6:00 in Taipei about the day before.
+DAILY = """
+title = "Operations of {{ date }}"
+schedule = "0 6 * * *"
+time_zone = "Asia/Taipei"
+paths = ["notes/{{ date }}"]
+[map]
+prompt = "[[run_s=RUN_S]]\\nSummarise:\\n{{ text }}"
+[reduce]
+prompt = "[[run_s=0.1]]\\nReport on {{ date }}:\\n{{ text }}"
+at_most = 5
+"""
+
+MORNING = "2026-11-21T06:00+08:00"  # about the 20th
+BEFORE = datetime(2026, 11, 19, 12, tzinfo=UTC).timestamp()  # after the fire of the 19th, before that of the 20th
+
+
+class Site:
+    """A folder with a definition and its documents, and the commands in it."""
+
+    def __init__(self, folder, command, environment, run_cli, until):
+        self.folder = folder
+        self._command = command
+        self._environment = environment
+        self._run_cli = run_cli
+        self._until = until
+
+    def define(self, more: str = "", run_s: float = 0.05, written_at: float = BEFORE) -> None:
+        file = self.folder / "reports" / "daily.toml"
+        file.parent.mkdir(exist_ok=True)
+        head, _, rest = DAILY.partition("[map]")
+        file.write_text(head + "\n".join([more, "[map]"]) + rest.replace("RUN_S", str(run_s)))
+        os.utime(file, (written_at, written_at))
+
+    def write(self, night: str, number: int) -> None:
+        folder = self.folder / "notes" / night
+        folder.mkdir(parents=True)
+        for index in range(number):
+            (folder / f"note-{index:02}.md").write_text(f"Note {index} of {night}.\n")
+
+    def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return self._run_cli(*arguments, **self._environment, **variables)
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, **self._environment}
+        pipe = subprocess.PIPE
+        command = self._command(*arguments)
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def nights(self) -> dict[str, dict[str, object]]:
+        listed = self.run("reports", "--json")
+        return {night["night"]: night for night in json.loads(listed.stdout)}
+
+    def state(self, step: str, night: str = "2026-11-20") -> list[dict[str, object]]:
+        file = self.folder / "reports" / ".state" / "daily" / night / f"{step}.jsonl"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def page(self, night: str = "2026-11-20") -> str:
+        return (self.folder / "reports" / "published" / "daily" / f"{night}.html").read_text("utf-8")
+
+    def published(self) -> list[str]:
+        return sorted(file.name for file in (self.folder / "reports" / "published").rglob("*.html"))
+
+
+@pytest.fixture
+def site(tmp_path, cli_command, settings, settings_as_environment, start_worker, run_cli, until):
+    start_worker(settings)
+    return Site(tmp_path, cli_command, settings_as_environment(settings), run_cli, until)
+
+
+def test_a_night_is_made_once_and_names_what_failed(site, emulator):
+    site.define()
+    site.write("2026-11-20", 12)
+    (site.folder / "notes" / "2026-11-20" / "note-99.md").touch()
+
+    first = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("daily 2026-11-20: published, /")
+    assert "Operations of 2026-11-20" in site.page()
+    assert "note-99.md: is empty" in site.page()
+    assert [len(site.state(step)) for step in ("map", "reduce-1", "reduce-2")] == [13, 3, 1]
+    assert emulator.completed() == 16
+
+    again = site.run("report", "run", "daily", "--date", "2026-11-20")
+    due = site.run("report", "due", "--now", MORNING)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert (due.returncode, due.stdout) == (0, "")
+    assert emulator.completed() == 16, "nothing was asked again"
+
+    anew = site.run("report", "run", "daily", "--date", "2026-11-20", "--again")
+    assert anew.returncode == 0, anew.stderr
+    assert emulator.completed() == 32
+
+
+def test_a_command_killed_in_the_middle_is_gone_on_with_by_the_next(site, emulator, until):
+    site.define(run_s=0.3)
+    site.write("2026-11-20", 40)
+
+    with site.begin("report", "due", "--now", MORNING) as killed:
+        until(lambda: len(site.state("map")) >= 5)
+        killed.send_signal(signal.SIGKILL)
+    finished = {line["job_id"] for line in site.state("map")}
+    waits = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert waits.returncode == 0, waits.stderr
+    assert "makes it now; waiting for that." in waits.stderr, "until the lease of the killed one lapses"
+    assert finished < {line["job_id"] for line in site.state("map")}
+    assert emulator.completed() == 40 + 8 + 2 + 1, "no document, and no reduction, was asked twice"
+    night = site.nights()["2026-11-20"]
+    assert (night["state"], night["attempts"], night["documents"]) == ("published", 2, 40)
+
+
+def test_two_calls_at_once_make_a_missed_night_and_the_present_one_once_each(site, emulator):
+    site.define(run_s=0.2)
+    site.write("2026-11-19", 10)
+    site.write("2026-11-20", 10)
+
+    calls = [site.begin("report", "due", "--now", MORNING, "--json") for _ in range(2)]
+    made = []
+    for call in calls:
+        out, said = call.communicate(timeout=60)
+        assert call.returncode == 0, said
+        made += json.loads(out)
+
+    assert sorted(night["night"] for night in made) == ["2026-11-19", "2026-11-20"]
+    assert site.published() == ["2026-11-19.html", "2026-11-20.html"]
+    assert {night["state"] for night in site.nights().values()} == {"published"}
+    assert emulator.completed() == 2 * (10 + 2 + 1)
+
+
+def test_nights_before_the_definition_are_not_owed(site):
+    site.define(written_at=datetime.fromisoformat(MORNING).timestamp() + 1)
+    site.write("2026-11-20", 1)
+
+    early = site.run("report", "due", "--now", "2026-11-21T07:00+08:00")
+
+    assert (early.returncode, early.stdout) == (0, "")
+
+
+def test_too_many_failures_fail_the_night_until_it_is_run_again(site):
+    site.define("publish_if_failed_at_most = 0")
+    site.write("2026-11-20", 3)
+    empty = site.folder / "notes" / "2026-11-20" / "empty.md"
+    empty.touch()
+    (site.folder / "notes" / "2026-11-19").mkdir()
+
+    due = site.run("report", "due", "--now", MORNING)
+
+    assert due.returncode == 1
+    assert "daily 2026-11-20: failed, 1 of 4 documents failed, and publish_if_failed_at_most is 0: " in due.stdout
+    assert "empty.md: is empty" in due.stdout
+    assert "daily 2026-11-19: failed, notes/2026-11-19: no such file or folder, or no file in it" in due.stdout
+    assert not (site.folder / "reports" / "published").exists()
+    assert site.run("report", "due", "--now", MORNING).returncode == 0, "what failed is not due"
+
+    empty.write_text("Not any more.")
+    mended = site.run("report", "run", "daily", "--date", "2026-11-20")
+    assert mended.returncode == 0, mended.stdout
+    assert site.nights()["2026-11-20"]["state"] == "published"
+
+
+def test_a_report_that_costs_more_than_its_budget_fails(site):
+    site.define("[budget]\nmax_tokens = 50\n")
+    site.write("2026-11-20", 10)
+
+    over = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert over.returncode == 1
+    assert "its budget is used up: max_tokens is 50, and it came to " in over.stdout
+
+
+def test_a_mistake_in_one_report_stops_no_other(site):
+    site.define()
+    site.write("2026-11-20", 1)
+    (site.folder / "notes" / "2026-11-19").mkdir()
+    (site.folder / "notes" / "2026-11-19" / "a.md").write_text("A note.")
+    (site.folder / "reports" / "broken.toml").write_text('schedule = "at six"\npaths = ["x"]\n')
+
+    due = site.run("report", "due", "--now", MORNING)
+
+    assert due.returncode == 1
+    assert "broken: reports/broken.toml: schedule 'at six': " in due.stderr
+    assert site.published() == ["2026-11-19.html", "2026-11-20.html"]
+
+
+def test_old_nights_are_removed_and_nothing_else(site, store: redis.Redis, settings):
+    site.define("keep_days = 30")
+    for night in ("2026-10-01", "2026-11-20"):
+        site.write(night, 2)
+    assert site.run("report", "run", "daily", "--date", "2026-10-01").returncode == 0
+    mine = site.folder / "reports" / "published" / "daily" / "mine.html"
+    mine.write_text("mine")
+    key = f"{settings.key_prefix}:reports:daily"
+    old = json.loads(store.hget(key, "2026-10-01")) | {"ended_at": "2026-10-02T00:00:00Z"}
+    store.hset(key, "2026-10-01", json.dumps(old))
+
+    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 0
+
+    assert site.published() == ["2026-11-20.html", "mine.html"]
+    assert list(site.nights()) == ["2026-11-20"]
+    assert not (site.folder / "reports" / ".state" / "daily" / "2026-10-01").exists()
+
+
+def test_check_asks_no_server(site, emulator):
+    site.define("rows = false")
+    site.write("2026-11-20", 3)
+
+    good = site.run("report", "check", "daily", "--date", "2026-11-20", "--json")
+    nothing = site.run("report", "check", "daily", "--date", "2026-11-01")
+
+    facts = json.loads(good.stdout)
+    assert (facts["documents"], facts["title"], len(facts["next_fires"])) == (3, "Operations of 2026-11-20", 3)
+    assert "notes/2026-11-01: no such file or folder" in nothing.stderr
+    assert emulator.stats()["runs"]["by_status"] == {}
