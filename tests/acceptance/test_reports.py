@@ -56,6 +56,8 @@ def test_two_schedulers_make_one_report_per_night_the_missed_one_too(site, night
         return {night: json.loads(entry)["state"] for night, entry in entries.items()}
 
     def map_lines():
+        for each in schedulers:
+            each.check()
         folder = tmp_path / "reports" / ".state" / "operations"
         return sum(file.read_text("utf-8").count("\n") for file in folder.glob("*/map.jsonl"))
 

@@ -5,7 +5,9 @@ import json
 import socketserver
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from email import policy
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -25,26 +27,25 @@ def pauses():
     return []
 
 
+@dataclass
+class Hook:
+    """Answers with the codes it is told, then with 200."""
+
+    url: str = ""
+    requests: list[Any] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+
+    async def take(self, request):
+        self.requests.append((request.headers, json.loads(await request.body())))
+        code = self.answers.pop(0) if self.answers else 200
+        return RedirectResponse("/elsewhere", 302) if code == 302 else Response(status_code=code)
+
+
 @pytest.fixture
 def hook(serve):
-    """A server that answers with the codes it is told, then with 200."""
-
-    class Hook:
-        requests: list = []
-        answers: list[int] = []
-
-        async def __call__(self, request):
-            self.requests.append((request.headers, json.loads(await request.body())))
-            code = self.answers.pop(0) if self.answers else 200
-            return RedirectResponse("/elsewhere", 302) if code == 302 else Response(status_code=code)
-
     made = Hook()
-    made.requests, made.answers = [], []
-
-    async def endpoint(request):
-        return await made(request)
-
-    made.url = serve(Starlette(routes=[Route("/{path:path}", endpoint, methods=["POST", "GET"])])) + "/hook?token=s3cret"
+    app = Starlette(routes=[Route("/{path:path}", made.take, methods=["POST", "GET"])])
+    made.url = serve(app) + "/hook?token=s3cret"
     return made
 
 
@@ -96,7 +97,7 @@ class Mailbox(socketserver.StreamRequestHandler):
                 self.server.mails.append(email.message_from_bytes(b"".join(lines), policy=policy.default))
                 self._say("250 taken")
             elif command == "QUIT":
-                return self._say("221 bye")
+                self._say("221 bye")
             else:
                 self._say("250 yes")
 

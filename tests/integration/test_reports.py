@@ -4,10 +4,13 @@ import json
 import os
 import signal
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 pytestmark = pytest.mark.integration
 
@@ -141,6 +144,57 @@ def test_two_calls_at_once_make_a_missed_night_and_the_present_one_once_each(sit
     assert site.published() == ["2026-11-19.html", "2026-11-20.html"]
     assert {night["state"] for night in site.nights().values()} == {"published"}
     assert emulator.completed() == 2 * (10 + 2 + 1)
+
+
+def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Redis, settings, emulator, until):
+    site.define("catch_up = 0", run_s=0.5)
+    definition = site.folder / "reports" / "daily.toml"
+    fired = datetime.now(UTC) - timedelta(hours=1)
+    definition.write_text(
+        definition.read_text().replace("0 6 * * *", f"{fired.minute} {fired.hour} * * *").replace("Asia/Taipei", "UTC")
+    )
+    os.utime(definition, (BEFORE, BEFORE))
+    night = str(fired.date() - timedelta(days=1))
+    site.write(night, 60)
+
+    with site.begin("report", "schedule") as scheduler:
+        until(lambda: site.state("map", night))
+        scheduler.send_signal(signal.SIGTERM)
+        _, said = scheduler.communicate(timeout=30)
+    handed_back = site.nights()[night]
+
+    assert scheduler.returncode == 0, said
+    assert store.get(f"{settings.key_prefix}:reports:daily:{night}:held") is None
+    assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
+    assert "interrupted; the next call goes on" in site.run("reports").stdout
+    assert site.run("report", "due").returncode == 0
+    assert site.published() == [f"{night}.html"]
+    assert emulator.completed() == 60 + 12 + 3 + 1
+
+
+def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(site, emulator, serve):
+    taken, answers = [], [404]
+
+    async def take(request):
+        taken.append((request.headers["idempotency-key"], await request.json()))
+        return Response(status_code=answers.pop() if answers else 200)
+
+    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    site.define(f'[delivery]\nurl = "https://reports.example/"\n[delivery.webhook]\nurl = "{hook}/"\n')
+    site.write("2026-11-20", 6)
+
+    first = site.run("report", "run", "daily", "--date", "2026-11-20")
+    page = site.page()
+    second = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    link = "https://reports.example/daily/2026-11-20.html"
+    assert first.returncode == 1
+    assert first.stdout == f"daily 2026-11-20: published, {link}, webhook not delivered: the webhook answers 404\n"
+    assert (second.returncode, second.stdout) == (0, f"daily 2026-11-20: published, {link}\n")
+    assert [key for key, _ in taken] == ["daily/2026-11-20"] * 2
+    assert (taken[1][1]["link"], taken[1][1]["documents"], taken[1][1]["failed"]) == (link, 6, [])
+    assert site.page() == page, "the very same"
+    assert emulator.completed() == 6 + 2 + 1
 
 
 def test_nights_before_the_definition_are_not_owed(site):

@@ -41,15 +41,18 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
 
     app = _app(settings, every_s)
     tick = _Tick(Nightly(Client(settings), check=check))
-    app.task(name=TICK)(lambda: tick())
+    app.task(name=TICK, typing=False)(tick.__call__)
     beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
     def start(**_: Any) -> None:
+        for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):  # which tell of each tick
+            logging.getLogger(name).setLevel(logging.WARNING)
         app.send_task(TICK)
         beat.start()
 
     def stop(**_: Any) -> None:
         stopping.set()
+        beat.service.stop()
 
     worker_ready.connect(start, weak=False)
     worker_shutting_down.connect(stop, weak=False)
