@@ -86,7 +86,7 @@ def site(tmp_path, cli_command, settings, settings_as_environment, start_worker,
 
 
 def test_a_night_is_made_once_and_names_what_failed(site, emulator):
-    site.define()
+    site.define("catch_up = 0")
     site.write("2026-11-20", 12)
     (site.folder / "notes" / "2026-11-20" / "note-99.md").touch()
 
@@ -195,6 +195,61 @@ def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(sit
     assert (taken[1][1]["link"], taken[1][1]["documents"], taken[1][1]["failed"]) == (link, 6, [])
     assert site.page() == page, "the very same"
     assert emulator.completed() == 6 + 2 + 1
+
+
+def test_a_failed_night_is_told_too_and_what_comes_of_it_later(site, serve):
+    taken = []
+
+    async def take(request):
+        taken.append((request.headers["idempotency-key"], await request.json()))
+        return Response()
+
+    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    site.define(f'publish_if_failed_at_most = 0\n[delivery.webhook]\nurl = "{hook}/"\n')
+    site.write("2026-11-20", 2)
+    empty = site.folder / "notes" / "2026-11-20" / "empty.md"
+    empty.touch()
+
+    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 1
+    empty.write_text("Not any more.")
+    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 0
+
+    (first, bad), (second, good) = taken
+    assert (first, bad["state"]) == ("daily/2026-11-20/failed", "failed")
+    assert (bad["title"], "1 of 3 documents failed" in bad["error"]) == ("Operations of 2026-11-20: failed", True)
+    assert (second, good["state"], good["documents"]) == ("daily/2026-11-20", "published", 3)
+
+
+def test_who_lost_the_lease_stops_and_waits(site, emulator, store: redis.Redis, settings, until):
+    site.define(run_s=0.3)
+    site.write("2026-11-20", 60)
+    held = f"{settings.key_prefix}:reports:daily:2026-11-20:held"
+
+    with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+        until(lambda: site.state("map"))
+        store.set(held, "elsewhere:7:abc", px=4000)
+        until(lambda: not store.exists(held))
+        assert "published" not in store.hget(f"{settings.key_prefix}:reports:daily", "2026-11-20")
+        out, said = call.communicate(timeout=60)
+
+    assert call.returncode == 0, said
+    assert "elsewhere:7 makes it now; waiting for that." in said
+    assert out.startswith("daily 2026-11-20: published, ")
+    assert emulator.completed() == 60 + 12 + 3 + 1
+
+
+def test_a_page_by_ones_own_template(site):
+    site.define('[templates]\nhtml = "page.html.j2"\n')
+    site.write("2026-11-20", 2)
+    template = site.folder / "page.html.j2"
+
+    missing = site.run("report", "run", "daily", "--date", "2026-11-20")
+    template.write_text("<p>{{ report.sections | length }} documents</p>")
+    there = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert "failed, template page.html.j2: cannot be read: " in missing.stdout
+    assert there.returncode == 0, there.stdout
+    assert site.page() == "<p>2 documents</p>"
 
 
 def test_nights_before_the_definition_are_not_owed(site):

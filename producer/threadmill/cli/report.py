@@ -78,12 +78,7 @@ def run(
         client = Client(here.settings)
         client.check(definition.probe)
         nightly = Nightly(client, steps.watch, here.check)
-        try:
-            made = nightly.make(definition, night, again=again, waiting=_say_who)
-        except KeyboardInterrupt:
-            steps.end()
-            err.print("Stopped. Run the same command again to go on.")
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        made = nightly.make(definition, night, again=again, waiting=_say_who)
     _show([made], as_json)
 
 
@@ -202,5 +197,8 @@ class _Steps:
     def __enter__(self) -> "_Steps":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.end()
+        if kind is KeyboardInterrupt:
+            err.print("Stopped. Run the same command again to go on.")
+            raise typer.Exit(Exit.INTERRUPTED) from None

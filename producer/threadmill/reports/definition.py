@@ -68,12 +68,19 @@ class Reduce(Asking):
 
 
 class Delivery(Border):
-    """The files are written in any case; the rest is sent after that."""
+    """The files are written in any case; the rest is sent after that, and told of a failed night too."""
 
     folder: Path | None = None  #: gets NAME/DATE.html and .md; default: `published` in the folder of the definitions
     url: str | None = None  #: under which the folder is served; makes the link
     webhook: Webhook | None = None
     smtp: Smtp | None = None
+
+
+class Templates(Border):
+    """Jinja2 files in place of ours; each may extend ours: `{% extends "report.html" %}`, `"report.md"`."""
+
+    markdown: Path | None = None
+    html: Path | None = None
 
 
 class Budget(Border):
@@ -107,6 +114,7 @@ class ReportDefinition(Border):
     keep_days: PositiveInt = 90  #: files and state of a night, from when it was made
     map: Map = Map()
     reduce: Reduce = Reduce()
+    templates: Templates = Templates()
     delivery: Delivery = Delivery()
     budget: Budget = Budget()
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
@@ -80,10 +81,12 @@ class Webhook(Border):
             error.close()
             passing = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _PASSING
             raise NotDelivered(f"the webhook answers {error.code}", passing=passing) from None
-        except (OSError, ValueError) as error:  # whose text may hold the URL
+        except (OSError, HTTPException, ValueError) as error:  # whose text may hold the URL
             reason = getattr(error, "reason", None)
             said = getattr(reason, "strerror", None) or type(reason or error).__name__
-            raise NotDelivered(f"the webhook cannot be reached: {said}", passing=isinstance(error, OSError)) from None
+            raise NotDelivered(
+                f"the webhook cannot be reached: {said}", passing=not isinstance(error, ValueError)
+            ) from None
 
 
 class Smtp(Border):

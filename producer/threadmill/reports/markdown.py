@@ -1,8 +1,16 @@
 """A report as Markdown."""
 
+from jinja2.sandbox import SandboxedEnvironment
+
 from threadmill.reports.report import Report
 
+_OURS = """# {{ report.title }}
 
-def render_markdown(report: Report) -> str:
-    failed = "".join(f"- {each.path}: {each.failure.message}\n" for each in report.failed if each.failure)
-    return f"# {report.title}\n\n{report.summary}\n\n{failed}"
+{{ report.summary }}
+
+{% for each in report.failed %}- {{ each.path }}: {{ each.failure.message }}
+{% endfor %}"""
+
+
+def render_markdown(report: Report, template: str | None = None) -> str:
+    return SandboxedEnvironment().from_string(template or _OURS).render(report=report)

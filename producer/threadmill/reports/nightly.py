@@ -5,6 +5,7 @@ What calls it, and how often, does not matter: a command, a cron job, any number
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,9 +16,8 @@ from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
 from threadmill.reports.book import Book, Held, LeaseLost, Night, NightState
 from threadmill.reports.definition import ReportDefinition, load, names, written_at
-from threadmill.reports.delivery import deliver
+from threadmill.reports.delivery import Parcel, deliver
 from threadmill.reports.make import Maker, Watch
-from threadmill.reports.report import Report
 
 #: A night whose makers died so often is failed.
 _MAX_ATTEMPTS = 5
@@ -79,9 +79,12 @@ class Nightly:
 
     def due(self, definition: ReportDefinition, now: datetime) -> list[date]:
         """The nights that are owed and not over, the oldest first."""
-        since = self.book.since(definition.name, min(now, written_at(self._root, definition.name)))
+        since = self._since(definition, now)
         over = {night.night for night in self.book.nights(definition.name) if night.is_over}
         return [fire.night for fire in definition.clock.due(now, since, definition.catch_up, over)]
+
+    def _since(self, definition: ReportDefinition, now: datetime) -> datetime:
+        return self.book.since(definition.name, min(now, written_at(self._root, definition.name)))
 
     def make(
         self, definition: ReportDefinition, night: date, *, again: bool = False, waiting: Callable[[str], None]
@@ -90,12 +93,12 @@ class Nightly:
 
         While another process makes it, waits for that one's end; `waiting` is told who it is.
         """
-        self.book.since(definition.name, datetime.now(UTC))
+        self._since(definition, datetime.now(UTC))
         told = False
         while True:
             held = self.book.claim(definition.name, night)
             if held is not None:
-                with held:
+                with held, suppress(LeaseLost):  # then another process makes it: we wait
                     before = self.book.get(definition.name, night)
                     if before is not None and before.ok and not again:
                         return before
@@ -112,11 +115,11 @@ class Nightly:
         held = self.book.claim(definition.name, night)
         if held is None:
             return None
-        with held:
+        with held, suppress(LeaseLost):
             before = self.book.get(definition.name, night)
-            if before is not None and before.is_over:
-                return None
-            return self._see_through(held, definition, night, before)
+            if before is None or not before.is_over:
+                return self._see_through(held, definition, night, before)
+        return None
 
     def _see_through(
         self, held: Held, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
@@ -126,15 +129,17 @@ class Nightly:
         try:
             one = self._made(held, definition, one)
         except _HANDS_BACK:
-            one = self.book.get(one.report, one.night) or one
-            held.save(one.model_copy(update={"attempts": one.attempts - 1}))
+            with suppress(LeaseLost, StoreUnavailable):
+                one = self.book.get(one.report, one.night) or one
+                held.save(one.model_copy(update={"attempts": one.attempts - 1}))
             raise
         except (LeaseLost, StoreUnavailable):
             raise
         except ThreadmillError as error:
-            one = one.model_copy(update={"state": NightState.FAILED, "error": str(error)})
-        one = one.model_copy(update={"ended_at": datetime.now(UTC)})
-        held.save(one)
+            ended = {"state": NightState.FAILED, "error": str(error), "ended_at": datetime.now(UTC)}
+            one = one.model_copy(update=ended)
+            held.save(one)
+            one = self._delivered(held, definition, one, publish.bad_news(definition, one))
         self._remove_old(definition)
         return one
 
@@ -146,8 +151,14 @@ class Nightly:
         if again and before.is_over:
             edition = before.edition + 1
             return Night(report=definition.name, night=night, attempts=1, begun_at=now, edition=edition)
-        arrived = {channel: why for channel, why in before.deliveries.items() if why is None}
-        fresh = {"state": NightState.MAKING, "error": None, "ended_at": None, "deliveries": arrived, "attempts": 1}
+        arrived = [channel for channel, why in before.deliveries.items() if why is None and before.link]
+        fresh = {
+            "state": NightState.MAKING,
+            "error": None,
+            "ended_at": None,
+            "attempts": 1,
+            "deliveries": dict.fromkeys(arrived),
+        }
         return before.model_copy(update=fresh if before.is_over else {"attempts": before.attempts + 1})
 
     def _made(self, held: Held, definition: ReportDefinition, one: Night) -> Night:
@@ -184,17 +195,19 @@ class Nightly:
             }
         )
         held.save(one)
-        one = self._delivered(held, check, definition, report, one)
-        return one.model_copy(update={"state": NightState.PUBLISHED})
+        check()
+        one = self._delivered(held, definition, one, publish.parcel(report, definition, one))
+        one = one.model_copy(update={"state": NightState.PUBLISHED, "ended_at": datetime.now(UTC)})
+        held.save(one)
+        return one
 
-    def _delivered(
-        self, held: Held, check: Callable[[], None], definition: ReportDefinition, report: Report, one: Night
-    ) -> Night:
+    def _delivered(self, held: Held, definition: ReportDefinition, one: Night, parcel: Parcel) -> Night:
+        """Through each channel that has not had it; saved after each, so that a crash repeats one at most."""
         channels = {"webhook": definition.delivery.webhook, "smtp": definition.delivery.smtp}
         for name, channel in channels.items():
             if channel is not None and name not in one.deliveries:
-                check()
-                why = deliver(channel, publish.parcel(report, one))
+                held.ensure()
+                why = deliver(channel, parcel)
                 one = one.model_copy(update={"deliveries": {**one.deliveries, name: why}})
                 held.save(one)
         return one

@@ -3,12 +3,14 @@
 import os
 import shutil
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from threadmill.reports.book import Night
+from threadmill.errors import ThreadmillError
+from threadmill.reports.book import Night, NightState
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel
 from threadmill.reports.html import render_html
@@ -38,22 +40,37 @@ def kept(folder: Path) -> Report | None:
 
 
 def publish(report: Report, definition: ReportDefinition, root: Path) -> tuple[tuple[str, ...], str]:
-    """Writes both forms; gives their paths, and the link to the page."""
+    """Writes both forms; gives their paths, and the link to the page. Raises ThreadmillError."""
     folder = definition.delivery.folder or root / "published"
     page = folder / report.name / f"{report.night}.html"
-    files = {page.with_suffix(".md"): render_markdown(report), page: render_html(report)}
+    markdown, html = _rendered(report, definition)
     page.parent.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
+    files = (page.with_suffix(".md"), page)
+    for file, text in zip(files, (markdown, html), strict=True):
         _write(file, text)
     url = definition.delivery.url
     link = f"{url.rstrip('/')}/{quote(report.name)}/{page.name}" if url else str(page.absolute())
     return tuple(str(file.absolute()) for file in files), link
 
 
-def parcel(report: Report, night: Night) -> Parcel:
+def _rendered(report: Report, definition: ReportDefinition) -> tuple[str, str]:
+    """As Markdown and as a page."""
+    templates = definition.templates
+    return render_markdown(report, _read(templates.markdown)), render_html(report, _read(templates.html))
+
+
+def _read(template: Path | None) -> str | None:
+    try:
+        return template.read_text("utf-8-sig") if template else None
+    except (OSError, ValueError) as error:
+        raise ThreadmillError(f"template {template}: cannot be read: {error}") from None
+
+
+def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel:
     facts = {
         "report": report.name,
         "night": str(report.night),
+        "state": NightState.PUBLISHED,
         "made_at": report.made_at.isoformat(),
         "link": night.link,
         "documents": night.documents,
@@ -63,8 +80,20 @@ def parcel(report: Report, night: Night) -> Parcel:
         "cost": report.cost,
         "currency": report.currency,
     }
-    key = f"{report.name}/{report.night}" + (f"/{night.edition}" if night.edition > 1 else "")
-    return Parcel(key, report.title, render_markdown(report), render_html(report), facts)
+    markdown, html = _rendered(report, definition)
+    return Parcel(_key(night), report.title, markdown, html, facts)
+
+
+def bad_news(definition: ReportDefinition, night: Night) -> Parcel:
+    """That there is no report of the night."""
+    title = f"{definition.title_of(night.night)}: failed"
+    facts = {"report": night.report, "night": str(night.night), "state": NightState.FAILED, "error": night.error}
+    html = f"<!doctype html><title>{escape(title)}</title><h1>{escape(title)}</h1><p>{escape(str(night.error))}</p>"
+    return Parcel(f"{_key(night)}/failed", title, f"# {title}\n\n{night.error}\n", html, facts)
+
+
+def _key(night: Night) -> str:
+    return f"{night.report}/{night.night}" + (f"/{night.edition}" if night.edition > 1 else "")
 
 
 def remove(night: Night, root: Path) -> None:

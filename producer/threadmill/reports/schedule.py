@@ -47,7 +47,7 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
     def start(**_: Any) -> None:
         for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):  # which tell of each tick
             logging.getLogger(name).setLevel(logging.WARNING)
-        app.send_task(TICK)
+        app.send_task(TICK, expires=every_s)
         beat.start()
 
     def stop(**_: Any) -> None:
