@@ -336,3 +336,20 @@ def test_check_asks_no_server(site, emulator):
     assert (facts["documents"], facts["title"], len(facts["next_fires"])) == (3, "Operations of 2026-11-20", 3)
     assert "notes/2026-11-01: no such file or folder" in nothing.stderr
     assert emulator.stats()["runs"]["by_status"] == {}
+
+
+def test_where_there_is_no_report_nothing_is_said_to_be_well(site):
+    for command in ("due", "schedule"):
+        done = site.run("report", command)
+        assert done.returncode == 2
+        assert f"there is no report in {site.folder}/reports: write " in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_fails_the_night_and_is_told(site):
+    site.define('[delivery]\nfolder = "notes/2026-11-20/note-00.md"\n')
+    site.write("2026-11-20", 2)
+
+    done = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert done.returncode == 1
+    assert "failed, [Errno 20] Not a directory: 'notes/2026-11-20/note-00.md/daily'" in done.stdout

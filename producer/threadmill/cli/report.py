@@ -86,7 +86,8 @@ def due(some: SomeNames = None, now: Now = None, as_json: AsJson = False) -> Non
     """Make what is due now, missed nights included, and end; for any cron, as often as you like."""
     settings = Settings.load()
     with _Steps() as steps:
-        made = Nightly(Client(settings), steps.watch).make_due(now or datetime.now(UTC), some or ())
+        nightly = Nightly(Client(settings), steps.watch)
+        made = nightly.make_due(now or datetime.now(UTC), some or _names(settings))
     _show(made, as_json)
 
 
@@ -95,8 +96,7 @@ def schedule(
 ) -> None:
     """Make what is due, each minute, until SIGTERM or Ctrl-C; any number of schedulers may run."""
     settings = Settings.load()
-    for name in names(settings.reports):
-        load(settings.reports, name)  # a mistake in one is told here, in one line
+    _names(settings)
     run_scheduler(settings, every_s)
 
 
@@ -137,6 +137,15 @@ def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
     for night in nights:
         holder = None if night.is_over else book.holder(night.report, night.night)
         put(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+
+
+def _names(settings: Settings) -> list[str]:
+    """Of all reports; raises ThreadmillError if there is none, as in a folder where nobody meant to be."""
+    found = names(settings.reports)
+    if not found:
+        folder = settings.reports.absolute()
+        raise ThreadmillError(f"there is no report in {folder}: write {folder}/NAME.toml, or go where it is")
+    return found
 
 
 def _rest(night: Night, holder: str | None) -> str:

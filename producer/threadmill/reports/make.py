@@ -27,7 +27,7 @@ from threadmill.reports.grouping import cut, groups
 from threadmill.reports.report import Report, Section
 from threadmill.result import Citation, Failure, JobState, Usage
 
-#: Told of each change: the step, and how its batch stands.
+#: Told of each change: which step of which night, and how its batch stands.
 Watch = Callable[[str, Tally], None]
 
 
@@ -89,7 +89,8 @@ class Maker:
             named = "; ".join(f"{each.path}: {each.failure.message}" for each in failed[:3] if each.failure)
             raise ReportFailed(
                 f"{len(failed)} of {len(sections)} documents failed, and publish_if_failed_at_most is "
-                f"{definition.publish_if_failed_at_most}: {named}"
+                f"{definition.publish_if_failed_at_most}: {named}{'; ...' if len(failed) > 3 else ''} "
+                f"(all in {self._folder / 'map.jsonl'})"
             )
         summary = self._reduce([section for section in sections if not section.failure])
         made_at = datetime.now(definition.clock.zone)
@@ -152,7 +153,7 @@ class Maker:
         spent_before = self._spent + _usage(_lines(out))
 
         def watch(tally: Tally) -> None:
-            self._watch(step, tally)
+            self._watch(f"{self._label}: {step}", tally)
             self._keep_within(spent_before + tally.usage, tally.failed if step == "map" else 0, batch)
 
         with ResultsFile(out, batch) as results:

@@ -15,7 +15,7 @@ from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
 from threadmill.reports.book import Book, Held, LeaseLost, Night, NightState
-from threadmill.reports.definition import ReportDefinition, load, names, written_at
+from threadmill.reports.definition import ReportDefinition, load, written_at
 from threadmill.reports.delivery import Parcel, deliver
 from threadmill.reports.make import Maker, Watch
 
@@ -61,10 +61,10 @@ class Nightly:
         self._check = check
         self.book = Book(client.settings)
 
-    def make_due(self, now: datetime, reports: Iterable[str] = ()) -> list[Night | Problem]:
-        """Makes what is due of these reports, or of all, and nobody else is making; gives what came of it."""
+    def make_due(self, now: datetime, reports: Iterable[str]) -> list[Night | Problem]:
+        """Makes what is due of these reports, and nobody else is making; gives what came of it."""
         made: list[Night | Problem] = []
-        for name in reports or names(self._root):
+        for name in reports:
             try:
                 definition = load(self._root, name)
                 self._client.check(definition.probe)
@@ -135,7 +135,7 @@ class Nightly:
             raise
         except (LeaseLost, StoreUnavailable):
             raise
-        except ThreadmillError as error:
+        except (ThreadmillError, OSError) as error:  # a folder that cannot be written, for one
             ended = {"state": NightState.FAILED, "error": str(error), "ended_at": datetime.now(UTC)}
             one = one.model_copy(update=ended)
             held.save(one)

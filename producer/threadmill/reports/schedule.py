@@ -11,15 +11,17 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.beat import EmbeddedService
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Night
+from threadmill.reports.definition import names
 from threadmill.reports.nightly import Nightly, Problem, Stopped
 from threadmill.settings import Settings
 
@@ -40,7 +42,7 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
             raise Stopped("the scheduler was stopped: the next call goes on")
 
     app = _app(settings, every_s)
-    tick = _Tick(Nightly(Client(settings), check=check))
+    tick = _Tick(Nightly(Client(settings), check=check), settings.reports)
     app.task(name=TICK, typing=False)(tick.__call__)
     beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
@@ -54,8 +56,13 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
         stopping.set()
         beat.service.stop()
 
+    def end(sender: Any, **_: Any) -> None:
+        if stopping.is_set():
+            sender.exitcode = 0  # Celery's is 1 after Ctrl-C
+
     worker_ready.connect(start, weak=False)
     worker_shutting_down.connect(stop, weak=False)
+    worker_shutdown.connect(end, weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -88,13 +95,14 @@ def _app(settings: Settings, every_s: float) -> Celery:
 class _Tick:
     """Makes what is due, and logs it; a problem that lasts is logged once."""
 
-    def __init__(self, nightly: Nightly) -> None:
+    def __init__(self, nightly: Nightly, folder: Path) -> None:
         self._nightly = nightly
+        self._folder = folder
         self._problems: dict[str, str] = {}
 
     def __call__(self) -> None:
         try:
-            made = self._nightly.make_due(datetime.now(UTC))
+            made = self._nightly.make_due(datetime.now(UTC), names(self._folder))
         except Stopped:
             return
         except ThreadmillError as error:
