@@ -1,5 +1,6 @@
 """`threadmill report` against a real Redis, workers and the emulator: one report per night, whatever happens."""
 
+import asyncio
 import json
 import os
 import signal
@@ -126,6 +127,39 @@ def test_a_command_killed_in_the_middle_is_gone_on_with_by_the_next(site, emulat
     assert emulator.completed() == 40 + 8 + 2 + 1, "no document, and no reduction, was asked twice"
     night = site.nights()["2026-11-20"]
     assert (night["state"], night["attempts"], night["documents"]) == ("published", 2, 40)
+
+
+@pytest.mark.settings(lease_s=1)
+def test_wherever_it_is_killed_the_next_call_finishes_the_same_report(site, emulator, serve, until):
+    taken = []
+
+    async def take(request):
+        taken.append(request.headers["idempotency-key"])
+        await asyncio.sleep(0.3)
+        return Response()
+
+    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook}/"\n', run_s=0.2)
+    site.write("2026-11-20", 30)
+    finished = site.folder / "reports" / ".state" / "daily" / "2026-11-20" / "report.json"
+
+    for reached in (
+        lambda: len(site.state("map")) > 3,
+        lambda: len(site.state("map")) > 20,
+        lambda: site.state("reduce-1"),
+        lambda: taken,
+    ):
+        with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+            until(reached)
+            call.send_signal(signal.SIGKILL)
+    made_at = finished.stat().st_mtime_ns
+    last = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert last.returncode == 0, last.stdout
+    assert finished.stat().st_mtime_ns == made_at, "a report that is made is not made again"
+    assert emulator.completed() == 30 + 6 + 2 + 1, "nothing was asked twice"
+    assert taken == ["daily/2026-11-20"] * 2, "what was on its way is sent again, under the same key"
+    assert site.nights()["2026-11-20"]["attempts"] == 5
 
 
 def test_two_calls_at_once_make_a_missed_night_and_the_present_one_once_each(site, emulator):

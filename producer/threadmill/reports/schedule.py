@@ -8,6 +8,7 @@ a file, which two schedulers would fight about, nor a lock in Redis, which could
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
             "--pool=threads",
             f"--concurrency={_AT_ONCE}",
             "--loglevel=info",
-            "--hostname=reports@%h",
+            f"--hostname=reports-{os.getpid()}@%h",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
