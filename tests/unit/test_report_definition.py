@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from threadmill.errors import InvalidReport
-from threadmill.reports.definition import load, names
+from threadmill.reports.files import load, names
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 

@@ -10,9 +10,10 @@ from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, star
 from threadmill.cli.progress import Reporter
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.book import Book, Night
-from threadmill.reports.definition import load, names
+from threadmill.reports.book import Book
+from threadmill.reports.files import load, names
 from threadmill.reports.make import check_prompts, documents_of
+from threadmill.reports.night import Night
 from threadmill.reports.nightly import Nightly, Problem, latest_night
 from threadmill.reports.schedule import describe, run_scheduler
 from threadmill.settings import Settings

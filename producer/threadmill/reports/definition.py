@@ -1,7 +1,6 @@
 """A report in a file, `reports/NAME.toml`: what is read, asked, written and sent, and when."""
 
 import re
-import tomllib
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +17,11 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from threadmill.border import Border, explain
-from threadmill.errors import InvalidReport
+from threadmill.border import Border
 from threadmill.job import PromptJob
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
@@ -91,7 +88,7 @@ class Budget(Border):
 
 
 class ReportDefinition(Border):
-    """The fields of a report's file; build it with `load`."""
+    """The fields of a report's file; files.py reads it."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -180,35 +177,6 @@ class ReportDefinition(Border):
         allowed = self.publish_if_failed_at_most
         most = allowed if isinstance(allowed, int) else documents * int(allowed[:-1]) / 100
         return failed <= most and failed < documents
-
-
-def load(folder: Path, name: str) -> ReportDefinition:
-    """The report `name` of the folder; raises InvalidReport, which names file, field and remedy."""
-    file = folder / f"{name}.toml"
-    try:
-        content = tomllib.loads(file.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        known = ", ".join(names(folder)) or "none"
-        raise InvalidReport(f"there is no report {name!r} ({folder}/ has {known}); write {file}") from None
-    except (OSError, ValueError) as error:
-        raise InvalidReport(f"{file}: cannot be read: {error}") from None
-    try:
-        return ReportDefinition.model_validate({"name": name, **content})
-    except ValidationError as error:
-        said = explain(error).replace("`job`: ", "")
-        fields = ", ".join(field for field in ReportDefinition.model_fields if field != "name")
-        remedy = f". A report has {fields}" if "unknown field" in said else ""
-        raise InvalidReport(f"{file}: {said}{remedy}") from None
-
-
-def names(folder: Path) -> list[str]:
-    """Of the reports in the folder."""
-    return sorted(file.stem for file in folder.glob("*.toml") if not file.name.startswith("."))
-
-
-def written_at(folder: Path, name: str) -> datetime:
-    """When the report's file was last written: it owes no night before that when it is first seen."""
-    return datetime.fromtimestamp((folder / f"{name}.toml").stat().st_mtime).astimezone()
 
 
 def _dated(source: str, night: date) -> str:

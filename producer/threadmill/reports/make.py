@@ -4,7 +4,6 @@ Every step is a batch with a name of its own and its results in the folder of th
 after an interruption asks only about what is missing.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import Asking, ReportDefinition
 from threadmill.reports.grouping import cut, groups
+from threadmill.reports.lines import failure_of, lines_of, missing, section_of, usage_of
 from threadmill.reports.report import Report, Section
-from threadmill.result import Citation, Failure, JobState, Usage
+from threadmill.result import JobState, Usage
 
 #: Told of each change: which step of which night, and how its batch stands.
 Watch = Callable[[str, Tally], None]
@@ -110,8 +110,11 @@ class Maker:
         self._folder.mkdir(parents=True, exist_ok=True)
         lines = self._ask("map", documents, len(documents), self._definition.map, _sample(documents))
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
-        places = ((document.place["path"], document.place["name"]) for document in documents)
-        return [_section(by_place[place]) for place in places if place in by_place]
+        sections = []
+        for place in (document.place for document in documents):
+            line = by_place.get((place["path"], place["name"]))
+            sections.append(section_of(line) if line else missing(place))
+        return sections
 
     def _reduce(self, sections: Sequence[Section]) -> str:
         limits = self._definition.reduce
@@ -138,10 +141,13 @@ class Maker:
         sample = {"text": "probe", "answers": ["probe"]}
         lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, sample)
         by_path = {line["path"]: line for line in lines}
-        for line in lines:
-            if line["state"] != JobState.SUCCEEDED:
-                raise ReportFailed(f"its answers could not be reduced ({step}): {_failure(line).message}")
-        return [by_path[str(asked[n].path)]["text"] if n in asked else group[0] for n, group in enumerate(made)]
+        answers = []
+        for number, group in enumerate(made):
+            line = by_path[str(asked[number].path)] if number in asked else None
+            if line and line["state"] != JobState.SUCCEEDED:
+                raise ReportFailed(f"its answers could not be reduced ({step}): {failure_of(line).message}")
+            answers.append(line["text"] if line else group[0])
+        return answers
 
     def _ask(
         self, step: str, documents: Iterable[Document], total: int, asking: Asking, sample: Mapping[str, Any]
@@ -150,7 +156,7 @@ class Maker:
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
         more = {"date": self._night, "title": self._definition.title_of(self._night)}
         template = DatedTemplate(asking.prompt, sample, more)
-        spent_before = self._spent + _usage(_lines(out))
+        spent_before = self._spent + usage_of(lines_of(out))
 
         def watch(tally: Tally) -> None:
             self._watch(f"{self._label}: {step}", tally)
@@ -159,8 +165,8 @@ class Maker:
         with ResultsFile(out, batch) as results:
             fields = self._definition.job_fields(asking)
             Batch(self._client, batch, template, fields, results, watch, self._check).run(documents, total)
-        lines = _lines(out)
-        self._spent += _usage(lines)
+        lines = lines_of(out)
+        self._spent += usage_of(lines)
         return lines
 
     def _keep_within(self, spent: Usage, failures: int, batch: str) -> None:
@@ -196,35 +202,3 @@ def _sample(documents: Iterable[Document]) -> Mapping[str, Any]:
         with suppress(BadDocument):
             return document.variables()
     return dict.fromkeys(("text", "name", "path"), "probe")
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    if not file.exists():
-        return []
-    lines = []
-    for line in file.read_text("utf-8", errors="replace").splitlines():
-        with suppress(ValueError):  # one was being written when an earlier call was killed
-            lines.append(json.loads(line))
-    return lines
-
-
-def _usage(lines: Iterable[Mapping[str, Any]]) -> Usage:
-    return sum((Usage.model_validate(line.get("usage", {})) for line in lines), Usage())
-
-
-def _failure(line: Mapping[str, Any]) -> Failure:
-    return Failure.model_validate(line["failure"])
-
-
-def _section(line: Mapping[str, Any]) -> Section:
-    timings = {name: datetime.fromisoformat(at) for name, at in line.get("timings", {}).items() if at}
-    started, ended = timings.get("started_at"), timings.get("finished_at")
-    return Section(
-        name=line["name"],
-        path=line["path"],
-        text=line["text"] if line["state"] == JobState.SUCCEEDED else "",
-        failure=None if line["state"] == JobState.SUCCEEDED else _failure(line),
-        citations=tuple(Citation.model_validate(each) for each in line.get("citations", ())),
-        usage=Usage.model_validate(line.get("usage", {})),
-        seconds=(ended - started).total_seconds() if started and ended else 0.0,
-    )

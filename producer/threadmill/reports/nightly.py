@@ -14,10 +14,12 @@ from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
-from threadmill.reports.book import Book, Held, LeaseLost, Night, NightState
-from threadmill.reports.definition import ReportDefinition, load, written_at
+from threadmill.reports.book import Book, Held, LeaseLost
+from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel, deliver
+from threadmill.reports.files import load, written_at
 from threadmill.reports.make import Maker, Watch
+from threadmill.reports.night import Night, NightState
 
 #: A night whose makers died so often is failed.
 _MAX_ATTEMPTS = 5
@@ -124,7 +126,8 @@ class Nightly:
     def _see_through(
         self, held: Held, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
     ) -> Night:
-        one = self._begun(before, definition, night, again)
+        now = datetime.now(UTC)
+        one = before.begun(now, again) if before else Night(report=definition.name, night=night, begun_at=now)
         held.save(one)
         try:
             one = self._made(held, definition, one)
@@ -142,24 +145,6 @@ class Nightly:
             one = self._delivered(held, definition, one, publish.bad_news(definition, one))
         self._remove_old(definition)
         return one
-
-    def _begun(self, before: Night | None, definition: ReportDefinition, night: date, again: bool) -> Night:
-        """The night with this attempt counted; one that is over begins anew, with what it has."""
-        now = datetime.now(UTC)
-        if before is None:
-            return Night(report=definition.name, night=night, attempts=1, begun_at=now)
-        if again and before.is_over:
-            edition = before.edition + 1
-            return Night(report=definition.name, night=night, attempts=1, begun_at=now, edition=edition)
-        arrived = [channel for channel, why in before.deliveries.items() if why is None and before.link]
-        fresh = {
-            "state": NightState.MAKING,
-            "error": None,
-            "ended_at": None,
-            "attempts": 1,
-            "deliveries": dict.fromkeys(arrived),
-        }
-        return before.model_copy(update=fresh if before.is_over else {"attempts": before.attempts + 1})
 
     def _made(self, held: Held, definition: ReportDefinition, one: Night) -> Night:
         """Published and delivered; what was done by an earlier attempt is not repeated."""

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from threadmill.errors import ThreadmillError
-from threadmill.reports.book import Night, NightState
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel
 from threadmill.reports.html import render_html
 from threadmill.reports.markdown import render_markdown
+from threadmill.reports.night import Night, NightState
 from threadmill.reports.report import Report
 
 _REPORT = TypeAdapter(Report)

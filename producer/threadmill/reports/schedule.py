@@ -21,8 +21,8 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.book import Night
-from threadmill.reports.definition import names
+from threadmill.reports.files import names
+from threadmill.reports.night import Night
 from threadmill.reports.nightly import Nightly, Problem, Stopped
 from threadmill.settings import Settings
 
