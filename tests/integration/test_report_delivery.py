@@ -115,7 +115,7 @@ def mail_server(refuses=()):
 
 
 def mail_to(server, **more) -> Smtp:
-    fields = {"host": "127.0.0.1", "port": server.server_address[1], "starttls": False}
+    fields = {"host": "127.0.0.1", "port": server.server_address[1], "security": "none"}
     return Smtp.model_validate({**fields, "from": "reports@shop.example", "to": ["a@b.example", "c@d.example"], **more})
 
 
@@ -149,7 +149,7 @@ def test_a_mail_that_is_refused_is_tried_again_if_that_may_help(pauses, refuses,
 def test_a_mail_server_without_tls_gets_no_password(pauses, monkeypatch):
     monkeypatch.setenv("MAIL_PASSWORD", "s3cret")
     with mail_server() as server:
-        smtp = mail_to(server, starttls=True, user="reports", password_env="MAIL_PASSWORD")
+        smtp = mail_to(server, security="starttls", user="reports", password_env="MAIL_PASSWORD")
         why = deliver(smtp, PARCEL, pauses.append)
 
     assert why is not None

@@ -12,9 +12,9 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
 from threadmill.reports.files import load, names
-from threadmill.reports.make import check_prompts, documents_of
+from threadmill.reports.material import check_prompts, documents_of
 from threadmill.reports.night import Night
-from threadmill.reports.nightly import Nightly, Problem, latest_night
+from threadmill.reports.nightly import Nightly, Problem
 from threadmill.reports.schedule import describe, run_scheduler
 from threadmill.settings import Settings
 
@@ -72,7 +72,7 @@ def run(
     """Make one night's report now; go on with it if it was begun, try again if it failed."""
     settings = Settings.load()
     definition = load(settings.reports, name)
-    night = day or latest_night(definition, datetime.now(UTC))
+    night = day or definition.latest_night(datetime.now(UTC))
     if local:
         settings = with_own_files(settings, definition.probe)
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
@@ -106,7 +106,7 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
     settings = Settings.load()
     definition = load(settings.reports, name)
     now = datetime.now(UTC)
-    night = day or latest_night(definition, now)
+    night = day or definition.latest_night(now)
     settings.endpoint_name(definition.endpoint)
     try:
         documents = documents_of(definition, night)

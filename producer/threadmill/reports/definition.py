@@ -152,6 +152,10 @@ class ReportDefinition(Border):
     def clock(self) -> Schedule:
         return Schedule(self.schedule, ZoneInfo(self.time_zone), self.about)
 
+    def latest_night(self, now: datetime) -> date:
+        """Of the latest fire."""
+        return next(self.clock.last_fires(now)).night
+
     def title_of(self, night: date) -> str:
         return _dated(self.title, night) or self.name
 

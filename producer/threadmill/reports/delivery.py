@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
@@ -94,7 +94,7 @@ class Smtp(Border):
 
     host: str
     port: PositiveInt = 587
-    starttls: bool = True
+    security: Literal["starttls", "tls", "none"] = "starttls"  #: tls: from the start, as on port 465
     user: str | None = None
     password_env: _Variable | None = None
     sender: _Address = Field(alias="from")
@@ -110,9 +110,7 @@ class Smtp(Border):
         """Raises NotDelivered."""
         password = _secret(self.password_env) if self.password_env else ""
         try:
-            with smtplib.SMTP(self.host, self.port, timeout=_TIMEOUT_S) as server:
-                if self.starttls:
-                    server.starttls(context=ssl.create_default_context())
+            with self._connected() as server:
                 if self.user:
                     server.login(self.user, password)
                 server.send_message(self._message(parcel))
@@ -124,6 +122,19 @@ class Smtp(Border):
         except OSError as error:  # smtplib's other errors among them
             said = error.strerror or str(error) or type(error).__name__
             raise NotDelivered(f"{self.host}:{self.port}: {said}", passing=True) from None
+
+    def _connected(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self.security == "tls":
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=_TIMEOUT_S, context=context)
+        server = smtplib.SMTP(self.host, self.port, timeout=_TIMEOUT_S)
+        if self.security == "starttls":
+            try:
+                server.starttls(context=context)
+            except OSError:
+                server.close()
+                raise
+        return server
 
     def _message(self, parcel: Parcel) -> EmailMessage:
         message = EmailMessage()

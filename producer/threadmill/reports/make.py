@@ -5,7 +5,6 @@ after an interruption asks only about what is missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
@@ -17,13 +16,12 @@ from threadmill.batch.run import Batch
 from threadmill.batch.tally import Tally
 from threadmill.client import Client
 from threadmill.documents.document import Document
-from threadmill.documents.find import find
 from threadmill.documents.rows import Rows
-from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import Asking, ReportDefinition
 from threadmill.reports.grouping import cut, groups
 from threadmill.reports.lines import failure_of, lines_of, missing, section_of, usage_of
+from threadmill.reports.material import DatedTemplate, documents_of, sample_of
 from threadmill.reports.report import Report, Section
 from threadmill.result import JobState, Usage
 
@@ -43,17 +41,6 @@ class Answers(Document):
 
     def variables(self) -> dict[str, Any]:
         return {"text": "\n\n".join(self.pieces), "answers": list(self.pieces)}
-
-
-class DatedTemplate(PromptTemplate):
-    """One that knows the night and the title too."""
-
-    def __init__(self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-        self._more = more
-        super().__init__(source, {**sample, **more})
-
-    def render(self, variables: Mapping[str, Any]) -> str:
-        return super().render({**self._more, **variables})
 
 
 class Maker:
@@ -108,7 +95,7 @@ class Maker:
     def _sections(self, documents: Sequence[Document] | Rows) -> list[Section]:
         """Of all documents, in their order."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines = self._ask("map", documents, len(documents), self._definition.map, _sample(documents))
+        lines = self._ask("map", documents, len(documents), self._definition.map, sample_of(documents))
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
         for place in (document.place for document in documents):
@@ -181,24 +168,3 @@ class Maker:
                     if job.result is None:
                         self._client.cancel(job.id)
                 raise ReportFailed(f"its budget is used up: {name} is {most:,}, and it came to {value:,}")
-
-
-def documents_of(definition: ReportDefinition, night: date) -> Sequence[Document] | Rows:
-    """The document set of a night; raises ThreadmillError if there is none."""
-    found = find(definition.paths_of(night))
-    return Rows([each.path for each in found], definition.id_column) if definition.rows else found
-
-
-def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
-    """Raises BadTemplate."""
-    more = {"date": date(2026, 1, 1), "title": "probe"}
-    DatedTemplate(definition.map.prompt, _sample(documents), more)
-    DatedTemplate(definition.reduce.prompt, {"text": "probe", "answers": ["probe"]}, more)
-
-
-def _sample(documents: Iterable[Document]) -> Mapping[str, Any]:
-    """What the first good one has for a template."""
-    for document in documents:
-        with suppress(BadDocument):
-            return document.variables()
-    return dict.fromkeys(("text", "name", "path"), "probe")

@@ -208,11 +208,3 @@ class Nightly:
             if night.is_over and night.ended_at and night.ended_at < before and night.night not in owed:
                 publish.remove(night, self._root)
                 self.book.forget(definition.name, night.night)
-
-
-def latest_night(definition: ReportDefinition, now: datetime) -> date:
-    """The night of the latest fire."""
-    fire = next(definition.clock.last_fires(now), None)
-    if fire is None:
-        raise ThreadmillError(f"report {definition.name!r} has never fired yet: name a night with --date")
-    return fire.night
