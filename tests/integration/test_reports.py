@@ -206,6 +206,25 @@ def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Red
     assert emulator.completed() == 60 + 12 + 3 + 1
 
 
+def test_ctrl_c_hands_the_night_back_and_says_how_to_go_on(site, emulator, until):
+    site.define(run_s=0.5)
+    site.write("2026-11-20", 40)
+
+    with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+        until(lambda: site.state("map"))
+        call.send_signal(signal.SIGINT)
+        _, said = call.communicate(timeout=30)
+    handed_back = site.nights()["2026-11-20"]
+
+    assert call.returncode == 130, said
+    assert "Stopped. Run the same command again to go on." in said
+    assert "Traceback" not in said
+    assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
+    again = site.run("report", "run", "daily", "--date", "2026-11-20")
+    assert (again.returncode, "makes it now" in again.stderr) == (0, False), "its lease was given back"
+    assert emulator.completed() == 40 + 8 + 2 + 1
+
+
 def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(site, emulator, serve):
     taken, answers = [], [404]
 
