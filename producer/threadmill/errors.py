@@ -4,6 +4,7 @@
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
   - InvalidProfile    a file's profile cannot be used; the text names file, line and field
+  - InvalidReport     a report's definition cannot be used; the text names file and field
   - KeyConflict       the idempotency key belongs to a job with another content
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
   - BatchNotFound     no batch of this name is kept
@@ -29,6 +30,10 @@ class SettingsError(ThreadmillError):
 
 
 class InvalidProfile(ThreadmillError, ValueError):
+    pass
+
+
+class InvalidReport(ThreadmillError, ValueError):
     pass
 
 

@@ -1,5 +1,5 @@
 """The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py,
-lane_scripts.py.
+lane_scripts.py, report_scripts.py.
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
@@ -24,6 +24,9 @@ PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
 PREFIX:remote_batches  hash    remote batches under way as JSON, by name
 PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, the worker that sees to it now
 PREFIX:workers         hash    what each live worker can do, as JSON
+PREFIX:reports         hash    names of reports -> since when each owes its nights
+PREFIX:reports:NAME    hash    its nights as JSON, by date
+PREFIX:reports:NAME:DATE:held  string, who makes that night now; lapses unless renewed
 """
 
 import json
@@ -108,6 +111,16 @@ class Keys:
     @property
     def workers(self) -> str:
         return f"{self.prefix}:workers"
+
+    @property
+    def reports(self) -> str:
+        return f"{self.prefix}:reports"
+
+    def report(self, name: str) -> str:
+        return f"{self.prefix}:reports:{name}"
+
+    def report_held(self, name: str, night: str) -> str:
+        return f"{self.prefix}:reports:{name}:{night}:held"
 
 
 def celery_key(job_id: str) -> str:

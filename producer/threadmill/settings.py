@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
+    reports: Path = Path("reports")  #: folder of the nightly reports' definitions, and of what is kept of their nights
     concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers

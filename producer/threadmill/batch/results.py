@@ -62,10 +62,6 @@ class ResultsFile:
         """Whether an earlier run left a line of this document, whatever was asked about it."""
         return document_of(place) in self._known
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """What it holds."""
-        return (json.loads(text) for _, text in _lines(self.path))
-
     def write(self, line: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
@@ -118,6 +114,11 @@ def document_of(place: Mapping[str, Any]) -> bytes:
     """What tells the documents of result lines apart, whatever was asked about them."""
     known_by = [place["path"], place.get("id"), place.get("custom_id")]
     return hashlib.blake2b(json.dumps(known_by).encode(), digest_size=16).digest()
+
+
+def lines_in(path: Path) -> Iterator[dict[str, Any]]:
+    """What a results file holds, in the order it was written: of each document the last line counts."""
+    return (json.loads(text) for _, text in _lines(path))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from threadmill.batch.questions import Item, Question, Questions
-from threadmill.batch.results import ResultsFile
+from threadmill.batch.results import ResultsFile, lines_in
 from threadmill.batch.spending import Limits, Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
@@ -63,7 +63,10 @@ class Plan:
 
 
 class Batch:
-    """One run over a document set. `check` is called about once a second, and may raise."""
+    """One run over a document set. `check` is called about once a second, and may raise.
+
+    `spending`: where what it spends is added to what others have spent, for the limits.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Batch:
         out: ResultsFile,
         check: Callable[[], None] = lambda: None,
         manner: Manner = _DEFAULT,
+        spending: Spending | None = None,
     ) -> None:
         self._client = client
         self._name = name
@@ -84,7 +88,7 @@ class Batch:
         self._awaited: dict[str, tuple[Item, int]] = {}
         self._reopened: set[str] = set()
         self._beat_at = 0.0
-        self.tally = Tally(total=0, spending=Spending(client.settings.prices))
+        self.tally = Tally(total=0, spending=spending or Spending(client.settings.prices))
 
     def plan(self, documents: Iterable[Document]) -> Plan:
         """Looks through the documents; asks nothing."""
@@ -115,7 +119,7 @@ class Batch:
         """
         tally, started = self.tally, time.monotonic()
         tally.total = total
-        for line in self._out.lines():
+        for line in lines_in(self._out.path):
             tally.spending.add(line)
         store = self._client.store
         self._generation = store.open_batch(self._name, total, anew=self._manner.anew)

@@ -47,17 +47,17 @@ class Limits:
     def check(self, prices: Prices) -> None:
         """Raises SettingsError for a limit that could never be seen to be reached."""
         if self.max_cost is not None and not prices.model_extra:
-            raise SettingsError('--max-cost needs prices: add [prices."MODEL"] with `prompt` and `completion`')
+            raise SettingsError('a limit of the cost needs prices: add [prices."MODEL"] with `prompt` and `completion`')
 
     def reached(self, spending: Spending, failures: int) -> str | None:
         """Which of them is, in words."""
         tokens, spent = spending.usage.total_tokens, spending.cost
         if self.max_tokens is not None and tokens >= self.max_tokens:
-            return f"{tokens:,} tokens are spent, of {self.max_tokens:,} (--max-tokens)"
+            return f"{tokens:,} tokens are spent, of at most {self.max_tokens:,}"
         if self.max_cost is not None and spent.amount is not None and spent.amount >= self.max_cost:
-            return f"{spent} is spent, of {self.max_cost:,.2f} (--max-cost)"
+            return f"{spent} is spent, of at most {self.max_cost:,.2f}"
         if self.max_cost is not None and spent.unpriced:
-            return f"what it costs cannot be told (--max-cost): {spent}"
+            return f"what it costs is limited, and cannot be told: {spent}"
         if self.max_failures is not None and failures >= self.max_failures:
-            return f"{failures:,} documents failed, of {self.max_failures:,} (--max-failures)"
+            return f"{failures:,} documents failed, of at most {self.max_failures:,}"
         return None

@@ -11,7 +11,7 @@ class Tally:
     """Numbers are of documents."""
 
     total: int
-    spending: Spending  #: of all runs of the batch, as far as the results file tells
+    spending: Spending  #: of all runs, as far as the results file tells
     kept: int = 0  #: answered in an earlier run of the same batch
     kept_failed: int = 0  #: failed in an earlier run, and not to be asked about again
     succeeded: int = 0  #: in this run

@@ -5,11 +5,24 @@ Exit codes: 0 all succeeded, 1 some job failed, 2 usage or settings, 124 not in 
 
 import sys
 
-from threadmill.cli import assistants, batch, batches, doctor, follow, jobs, leftovers, services, submit, threads, tools
+from threadmill.cli import (
+    assistants,
+    batch,
+    batches,
+    doctor,
+    follow,
+    jobs,
+    leftovers,
+    report,
+    services,
+    submit,
+    threads,
+    tools,
+)
 from threadmill.cli.app import Exit, app, err
 from threadmill.errors import ThreadmillError, WaitTimeout
 
-for commands in (submit, batch, follow, jobs, batches, threads, assistants, tools, leftovers, services, doctor):
+for commands in (submit, batch, batches, report, follow, jobs, threads, assistants, tools, leftovers, services, doctor):
     commands.add_to(app)
 
 

@@ -1,0 +1,214 @@
+"""`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and on a scheduler of our own."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.batch.tally import Tally
+from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, started, with_own_files
+from threadmill.cli.progress import Reporter
+from threadmill.client import Client
+from threadmill.errors import ThreadmillError
+from threadmill.reports.book import Book
+from threadmill.reports.files import load, names
+from threadmill.reports.material import check_prompts, documents_of
+from threadmill.reports.night import Night
+from threadmill.reports.nightly import Nightly, Problem
+from threadmill.reports.schedule import describe, run_scheduler
+from threadmill.settings import Settings
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date; write one as 2026-11-20") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no moment; write one as 2026-11-20T06:00+08:00") from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} is in no time zone; add one, as in {text}+08:00 or {text}Z")
+    return moment
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A report: NAME.toml in the folder of reports.")]
+SomeNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Reports. Default: all.", show_default=False)
+]
+OfDate = Annotated[
+    date | None,
+    typer.Option("--date", parser=_day, metavar="DAY", help="The day it is about. Default: that of the latest fire."),
+]
+Now = Annotated[
+    datetime | None,
+    typer.Option(parser=_moment, metavar="MOMENT", help="As if it were then, to rehearse. Default: now."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    report = typer.Typer(no_args_is_help=True, help="Make nightly reports: once each, whoever calls.")
+    report.command(
+        epilog="Examples: threadmill report run daily | threadmill report run daily --date 2026-11-20 --again"
+    )(run)
+    report.command(epilog="In a crontab: */10 * * * * cd /srv/reports && threadmill report due")(due)
+    report.command()(schedule)
+    report.command(epilog="Example: threadmill report check daily --date 2026-11-20")(check)
+    app.add_typer(report, name="report")
+    app.command(epilog="Example: threadmill reports daily --json")(reports)
+
+
+def run(
+    name: Name,
+    day: OfDate = None,
+    again: Annotated[bool, typer.Option("--again", help="Make it anew, even if there is a good one.")] = False,
+    local: LocalFlag = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make one night's report now; go on with it if it was begun, try again if it failed."""
+    settings = Settings.load()
+    definition = load(settings.reports, name)
+    night = day or definition.latest_night(datetime.now(UTC))
+    if local:
+        settings = with_own_files(settings, definition.probe)
+    with started(settings, local, definition.endpoint) as here, _Steps() as steps:
+        client = Client(here.settings)
+        client.check(definition.probe)
+        nightly = Nightly(client, steps.watch, here.check)
+        made = nightly.make(definition, night, again=again, waiting=_say_who)
+    _show([made], as_json)
+
+
+def due(some: SomeNames = None, now: Now = None, as_json: AsJson = False) -> None:
+    """Make what is due now, missed nights included, and end; for any cron, as often as you like."""
+    settings = Settings.load()
+    with _Steps() as steps:
+        nightly = Nightly(Client(settings), steps.watch)
+        made = nightly.make_due(now or datetime.now(UTC), some or _names(settings))
+    _show(made, as_json)
+
+
+def schedule(
+    every_s: Annotated[float, typer.Option("--every-s", min=1, help="Between two looks at what is due.")] = 60,
+) -> None:
+    """Make what is due, each minute, until SIGTERM or Ctrl-C; any number of schedulers may run."""
+    settings = Settings.load()
+    _names(settings)
+    run_scheduler(settings, every_s)
+
+
+def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
+    """Look a definition over: its fields, its prompts, its next fires, its documents. Asks no server."""
+    settings = Settings.load()
+    definition = load(settings.reports, name)
+    now = datetime.now(UTC)
+    night = day or definition.latest_night(now)
+    settings.endpoint_name(definition.endpoint)
+    try:
+        documents = documents_of(definition, night)
+        number, problem = len(documents), None
+    except ThreadmillError as error:
+        documents, number, problem = [], 0, str(error)
+    check_prompts(definition, documents)
+    fires = [fire.at.isoformat() for fire in definition.clock.next_fires(now, 3)]
+    facts = {"report": name, "title": definition.title_of(night), "night": str(night), "documents": number}
+    if as_json:
+        put_json(facts | {"problem": problem, "next_fires": fires})
+    else:
+        for field, value in facts.items():
+            put(f"{field:<12} {value}")
+        for fire in fires:
+            put(f"{'fires':<12} {fire}")
+        if problem:
+            err.print(problem, soft_wrap=True, markup=False)
+
+
+def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
+    """List the nights of reports with state, cost and link, the latest first."""
+    settings = Settings.load()
+    book = Book(settings)
+    nights = [night for name in some or book.names() for night in book.nights(name)]
+    if as_json:
+        put_json([night.model_dump(mode="json") for night in nights])
+        return
+    for night in nights:
+        holder = None if night.is_over else book.holder(night.report, night.night)
+        put(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+
+
+def _names(settings: Settings) -> list[str]:
+    """Of all reports; raises ThreadmillError if there is none, as in a folder where nobody meant to be."""
+    found = names(settings.reports)
+    if not found:
+        folder = settings.reports.absolute()
+        raise ThreadmillError(f"there is no report in {folder}: write {folder}/NAME.toml, or go where it is")
+    return found
+
+
+def _rest(night: Night, holder: str | None) -> str:
+    if night.is_over:
+        return describe(night).partition(", ")[2]
+    return f"by {holder}" if holder else "interrupted; the next call goes on"
+
+
+def _cost(night: Night) -> str:
+    if night.cost is not None:
+        return f"{night.cost:.4f} {night.currency}"
+    return f"{night.usage.total_tokens:,} tokens"
+
+
+def _show(made: list[Night | Problem], as_json: bool) -> None:
+    """What came of nights; exit 1 if not all of it is good."""
+    if as_json:
+        put_json([_as_json(each) for each in made])
+    for each in made:
+        if isinstance(each, Problem):
+            err.print(f"{each.report}: {each.reason}", soft_wrap=True, markup=False)
+        elif not as_json:
+            put(f"{each.report} {each.night}: {describe(each)}")
+    if not all(isinstance(each, Night) and each.ok for each in made):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _as_json(each: Night | Problem) -> dict[str, Any]:
+    if isinstance(each, Problem):
+        return {"report": each.report, "problem": each.reason}
+    return each.model_dump(mode="json")
+
+
+def _say_who(holder: str) -> None:
+    err.print(f"{holder} makes it now; waiting for that.", soft_wrap=True, markup=False)
+
+
+class _Steps:
+    """Shows the steps of reports, one after the other."""
+
+    def __init__(self) -> None:
+        self._step: str | None = None
+        self._reporter: Reporter | None = None
+
+    def watch(self, step: str, tally: Tally) -> None:
+        if self._reporter is None or step != self._step:
+            self.end()
+            self._step, self._reporter = step, Reporter(tally.total)
+            self._reporter.__enter__()
+            err.print(f"{step}: {tally.total} to ask", markup=False)
+        self._reporter.update(tally)
+
+    def end(self) -> None:
+        if self._reporter is not None:
+            self._reporter.stop()
+            self._reporter = None
+
+    def __enter__(self) -> "_Steps":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.end()
+        if kind is KeyboardInterrupt:
+            err.print("Stopped. Run the same command again to go on.")
+            raise typer.Exit(Exit.INTERRUPTED) from None

@@ -1,0 +1,153 @@
+"""What Redis knows of nights, and who may change it: one holder of a lease makes a night, whoever calls."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime
+from types import TracebackType
+from typing import Any, Self, cast
+
+import redis
+
+from threadmill import report_scripts
+from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.keys import Keys
+from threadmill.reports.night import Night
+from threadmill.settings import Settings
+
+
+class LeaseLost(ThreadmillError):
+    """Another process may make the night by now: this one must not."""
+
+
+class Book:
+    """The nights of all reports; each call raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.redis_url
+        self._lease_ms = int(settings.lease_s * 1000)
+        self._keys = Keys(settings.key_prefix)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url, decode_responses=True, socket_timeout=15, socket_connect_timeout=5
+        )
+        self._renew = self._redis.register_script(report_scripts.RENEW_NIGHT)
+        self._save = self._redis.register_script(report_scripts.SAVE_NIGHT)
+        self._release = self._redis.register_script(report_scripts.RELEASE_NIGHT)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreUnavailable(self._url, error) from error
+
+    def since(self, name: str, first: datetime) -> datetime:
+        """From when on the report owes its nights: `first`, if it was never seen before."""
+        with self._reaching():
+            self._redis.hsetnx(self._keys.reports, name, first.isoformat())
+            return datetime.fromisoformat(str(self._redis.hget(self._keys.reports, name)))
+
+    def names(self) -> list[str]:
+        """Of the reports with nights."""
+        with self._reaching():
+            return sorted(cast(list[str], self._redis.hkeys(self._keys.reports)))
+
+    def nights(self, name: str) -> list[Night]:
+        """The latest first."""
+        with self._reaching():
+            entries = cast(list[str], self._redis.hvals(self._keys.report(name)))
+        nights = [Night.model_validate_json(entry) for entry in entries]
+        return sorted(nights, key=lambda each: each.night, reverse=True)
+
+    def get(self, name: str, night: date) -> Night | None:
+        with self._reaching():
+            entry = cast(str | None, self._redis.hget(self._keys.report(name), str(night)))
+        return Night.model_validate_json(entry) if entry else None
+
+    def forget(self, name: str, night: date) -> None:
+        with self._reaching():
+            self._redis.hdel(self._keys.report(name), str(night))
+
+    def holder(self, name: str, night: date) -> str | None:
+        """Who makes the night now: host and process."""
+        with self._reaching():
+            owner = cast(str | None, self._redis.get(self._keys.report_held(name, str(night))))
+        return owner.rpartition(":")[0] if owner else None
+
+    def claim(self, name: str, night: date) -> "Held | None":
+        """The night to its only maker; None while somebody else is that."""
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        with self._reaching():
+            got = self._redis.set(self._keys.report_held(name, str(night)), owner, nx=True, px=self._lease_ms)
+        return Held(self, name, night, owner) if got else None
+
+    def renew(self, name: str, night: date, owner: str) -> bool:
+        return self._call(self._renew, [self._keys.report_held(name, str(night))], owner, self._lease_ms)
+
+    def save(self, night: Night, owner: str) -> bool:
+        keys = [self._keys.report_held(night.report, str(night.night)), self._keys.report(night.report)]
+        return self._call(self._save, keys, owner, str(night.night), night.model_dump_json())
+
+    def release(self, name: str, night: date, owner: str) -> None:
+        self._call(self._release, [self._keys.report_held(name, str(night))], owner)
+
+    def _call(self, script: Any, keys: list[str], *arguments: str | int) -> bool:
+        with self._reaching():
+            return bool(script(keys=keys, args=arguments))
+
+    @property
+    def lease_s(self) -> float:
+        return self._lease_ms / 1000
+
+
+class Held:
+    """A claimed night. Inside the context a thread renews the lease; at its end the night is free again."""
+
+    def __init__(self, book: Book, name: str, night: date, owner: str) -> None:
+        self._book = book
+        self._place = (name, night)
+        self._owner = owner
+        self._is_lost = False
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._keep_renewing, name=f"lease-{name}-{night}", daemon=True)
+
+    def check(self) -> None:
+        """Raises LeaseLost; takes no time."""
+        if self._is_lost:
+            raise LeaseLost("{}, night of {}: its lease lapsed, another process may make it now".format(*self._place))
+
+    def ensure(self) -> None:
+        """Raises LeaseLost if it is not ours in Redis."""
+        self._is_lost |= not self._book.renew(*self._place, self._owner)
+        self.check()
+
+    def save(self, night: Night) -> None:
+        """Raises LeaseLost, and then nothing was saved."""
+        self._is_lost |= not self._book.save(night, self._owner)
+        self.check()
+
+    def _keep_renewing(self) -> None:
+        lapses_at = time.monotonic() + self._book.lease_s
+        while not self._left.wait(self._book.lease_s / 3):
+            renewing_at = time.monotonic()
+            try:
+                self._is_lost |= not self._book.renew(*self._place, self._owner)
+                lapses_at = renewing_at + self._book.lease_s
+            except StoreUnavailable:  # it may be back before the lease lapses
+                self._is_lost |= time.monotonic() > lapses_at
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+        with suppress(StoreUnavailable):  # then it lapses
+            self._book.release(*self._place, self._owner)
+        self._thread.join(self._book.lease_s)

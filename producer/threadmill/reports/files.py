@@ -1,0 +1,40 @@
+"""The folder of reports: which there are, what their files say."""
+
+import tomllib
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from threadmill.border import explain
+from threadmill.errors import InvalidReport
+from threadmill.reports.definition import ReportDefinition
+
+
+def load(folder: Path, name: str) -> ReportDefinition:
+    """The report `name` of the folder; raises InvalidReport, which names file, field and remedy."""
+    file = folder / f"{name}.toml"
+    try:
+        content = tomllib.loads(file.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        known = ", ".join(names(folder)) or "none"
+        raise InvalidReport(f"there is no report {name!r} ({folder}/ has {known}); write {file}") from None
+    except (OSError, ValueError) as error:
+        raise InvalidReport(f"{file}: cannot be read: {error}") from None
+    try:
+        return ReportDefinition.model_validate({"name": name, **content})
+    except ValidationError as error:
+        said = explain(error).replace("`job`: ", "")
+        fields = ", ".join(field for field in ReportDefinition.model_fields if field != "name")
+        remedy = f". A report has {fields}" if "unknown field" in said else ""
+        raise InvalidReport(f"{file}: {said}{remedy}") from None
+
+
+def names(folder: Path) -> list[str]:
+    """Of the reports in the folder."""
+    return sorted(file.stem for file in folder.glob("*.toml") if not file.name.startswith("."))
+
+
+def written_at(folder: Path, name: str) -> datetime:
+    """When the report's file was last written: it owes no night before that when it is first seen."""
+    return datetime.fromtimestamp((folder / f"{name}.toml").stat().st_mtime).astimezone()

@@ -1,0 +1,32 @@
+"""What the results file of a step says of each document."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from threadmill.reports.report import Section
+from threadmill.result import Citation, Failure, FailureKind, JobState, Usage
+
+
+def failure_of(line: Mapping[str, Any]) -> Failure:
+    return Failure.model_validate(line["failure"])
+
+
+def section_of(line: Mapping[str, Any]) -> Section:
+    timings = {name: datetime.fromisoformat(at) for name, at in line.get("timings", {}).items() if at}
+    started, ended = timings.get("started_at"), timings.get("finished_at")
+    return Section(
+        name=line["name"],
+        path=line["path"],
+        text=line["text"] if line["state"] == JobState.SUCCEEDED else "",
+        failure=None if line["state"] == JobState.SUCCEEDED else failure_of(line),
+        citations=tuple(Citation.model_validate(each) for each in line.get("citations", ())),
+        usage=Usage.model_validate(line.get("usage", {})),
+        seconds=(ended - started).total_seconds() if started and ended else 0.0,
+    )
+
+
+def missing(place: Mapping[str, Any]) -> Section:
+    """Of a document without a line."""
+    failure = Failure(kind=FailureKind.REJECTED, message="came, or changed its place, while the report was made")
+    return Section(name=place["name"], path=place["path"], text="", failure=failure)

@@ -1,0 +1,45 @@
+"""What a night is about: its documents, and the templates that ask about them."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+from threadmill.documents.document import Document
+from threadmill.documents.find import find, find_files
+from threadmill.documents.rows import Rows
+from threadmill.documents.source import DocumentSet
+from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.reports.definition import ReportDefinition
+
+
+class DatedTemplate(PromptTemplate):
+    """One that knows the night and the title too."""
+
+    def __init__(self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        self._more = more
+        super().__init__(source, {**sample, **more})
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        return super().render({**self._more, **variables})
+
+
+def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
+    """The document set of a night; raises ThreadmillError if there is none."""
+    paths = definition.paths_of(night)
+    return Rows(find_files(paths), definition.id_column) if definition.rows else find(paths)
+
+
+def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
+    """Raises BadTemplate."""
+    more = {"date": date(2026, 1, 1), "title": "probe"}
+    DatedTemplate(definition.map.prompt, sample_of(documents), more)
+    DatedTemplate(definition.reduce.prompt, {"text": "probe", "answers": ["probe"]}, more)
+
+
+def sample_of(documents: Iterable[Document]) -> Mapping[str, Any]:
+    """What the first good one has for a template."""
+    for document in documents:
+        with suppress(BadDocument):
+            return document.variables()
+    return dict.fromkeys(("text", "name", "path"), "probe")

@@ -1,0 +1,61 @@
+"""One night of a report, as Redis keeps it."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from threadmill.result import Usage
+
+
+class NightState(StrEnum):
+    MAKING = "making"  #: begun; who holds it makes it, else the next call goes on
+    PUBLISHED = "published"  #: its files are in the folder, and what could be delivered is
+    FAILED = "failed"  #: the error says why; `report run` tries again
+
+
+class Night(BaseModel):
+    """One night of a report."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version's is read all the same
+
+    report: str
+    night: date
+    state: NightState = NightState.MAKING
+    edition: int = 1  #: made anew with --again
+    attempts: int = 1  #: to make this edition that did not end by a wish to stop
+    begun_at: datetime
+    ended_at: datetime | None = None
+    documents: int = 0
+    failed_documents: int = 0
+    usage: Usage = Usage()
+    cost: float | None = None
+    currency: str = "USD"
+    link: str | None = None
+    files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
+    error: str | None = None
+    deliveries: dict[str, str | None] = {}  #: what is settled: channel -> None, or why it was not delivered
+
+    @property
+    def is_over(self) -> bool:
+        return self.state is not NightState.MAKING
+
+    @property
+    def ok(self) -> bool:
+        """Published, and all of its deliveries arrived."""
+        return self.state is NightState.PUBLISHED and not any(self.deliveries.values())
+
+    @property
+    def label(self) -> str:
+        """In batches, folders and keys: NAME, the date, and which edition if it is not the first."""
+        return f"{self.report}.{self.night}" + (f".{self.edition}" if self.edition > 1 else "")
+
+    def begun(self, now: datetime, again: bool) -> "Night":
+        """The next attempt. Of a night that is over it is a new one, with what it has; `again`: with nothing."""
+        if not self.is_over:
+            return self.model_copy(update={"attempts": self.attempts + 1})
+        if again:
+            return Night(report=self.report, night=self.night, begun_at=now, edition=self.edition + 1)
+        arrived = [channel for channel, why in self.deliveries.items() if why is None and self.link]
+        fresh = {"state": NightState.MAKING, "error": None, "ended_at": None, "attempts": 1}
+        return self.model_copy(update={**fresh, "deliveries": dict.fromkeys(arrived)})

@@ -1,0 +1,113 @@
+"""A report's files: put into the folder in one step each, removed when they are too old."""
+
+import os
+import shutil
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from threadmill.errors import ThreadmillError
+from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.delivery import Parcel
+from threadmill.reports.html import render_html
+from threadmill.reports.markdown import render_markdown
+from threadmill.reports.night import Night, NightState
+from threadmill.reports.report import Report
+
+_REPORT = TypeAdapter(Report)
+_FINISHED = "report.json"
+
+
+def state_folder(root: Path, night: Night) -> Path:
+    """Where the results of a night are kept until it is too old. `root`: that of the definitions."""
+    folder = str(night.night) + (f".{night.edition}" if night.edition > 1 else "")
+    return root / ".state" / night.report / folder
+
+
+def keep(folder: Path, report: Report) -> None:
+    """The report is made: no later call makes it again."""
+    _write(folder / _FINISHED, _REPORT.dump_json(report).decode())
+
+
+def kept(folder: Path) -> Report | None:
+    """The report of the night, if it was made."""
+    with suppress(FileNotFoundError):
+        return _REPORT.validate_json((folder / _FINISHED).read_bytes())
+    return None
+
+
+def publish(report: Report, definition: ReportDefinition, root: Path) -> tuple[tuple[str, ...], str]:
+    """Writes both forms; gives their paths, and the link to the page. Raises ThreadmillError."""
+    folder = definition.delivery.folder or root / "published"
+    page = folder / report.name / f"{report.night}.html"
+    markdown, html = _rendered(report, definition)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    files = (page.with_suffix(".md"), page)
+    for file, text in zip(files, (markdown, html), strict=True):
+        _write(file, text)
+    url = definition.delivery.url
+    link = f"{url.rstrip('/')}/{quote(report.name)}/{page.name}" if url else str(page.absolute())
+    return tuple(str(file.absolute()) for file in files), link
+
+
+def _rendered(report: Report, definition: ReportDefinition) -> tuple[str, str]:
+    """As Markdown and as a page."""
+    templates = definition.templates
+    return render_markdown(report, _read(templates.markdown)), render_html(report, _read(templates.html))
+
+
+def _read(template: Path | None) -> str | None:
+    try:
+        return template.read_text("utf-8-sig") if template else None
+    except (OSError, ValueError) as error:
+        raise ThreadmillError(f"template {template}: cannot be read: {error}") from None
+
+
+def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel:
+    facts = {
+        "report": report.name,
+        "night": str(report.night),
+        "state": NightState.PUBLISHED,
+        "made_at": report.made_at.isoformat(),
+        "link": night.link,
+        "documents": night.documents,
+        "failed": [{"path": each.path, "reason": each.failure.message} for each in report.failed if each.failure],
+        "summary": report.summary,
+        "tokens": report.usage.total_tokens,
+        "cost": report.cost,
+        "currency": report.currency,
+    }
+    markdown, html = _rendered(report, definition)
+    return Parcel(_key(night), report.title, markdown, html, facts)
+
+
+def bad_news(definition: ReportDefinition, night: Night) -> Parcel:
+    """That there is no report of the night."""
+    title = f"{definition.title_of(night.night)}: failed"
+    facts = {"report": night.report, "night": str(night.night), "state": NightState.FAILED, "error": night.error}
+    html = f"<!doctype html><title>{escape(title)}</title><h1>{escape(title)}</h1><p>{escape(str(night.error))}</p>"
+    return Parcel(f"{_key(night)}/failed", title, f"# {title}\n\n{night.error}\n", html, facts)
+
+
+def _key(night: Night) -> str:
+    return f"{night.report}/{night.night}" + (f"/{night.edition}" if night.edition > 1 else "")
+
+
+def remove(night: Night, root: Path) -> None:
+    """The files of a night: those we wrote, and no folder with anything of somebody else's."""
+    for file in map(Path, night.files):
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # there are others
+            file.parent.rmdir()
+    for edition in range(1, night.edition + 1):
+        folder = state_folder(root, night.model_copy(update={"edition": edition}))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(file: Path, text: str) -> None:
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.write_text(text, "utf-8")
+    os.replace(fresh, file)

@@ -1,0 +1,107 @@
+"""A report's file: what it means, and what is said of one that is wrong."""
+
+from datetime import date
+
+import pytest
+
+from threadmill.errors import InvalidReport
+from threadmill.reports.files import load, names
+
+LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str, name: str = "daily"):
+        (tmp_path / f"{name}.toml").write_text(text)
+        return load(tmp_path, name)
+
+    return write
+
+
+def test_the_least_is_a_schedule_and_paths(written, tmp_path):
+    report = written(LEAST)
+
+    assert (report.name, report.time_zone, report.about, report.catch_up) == ("daily", "UTC", "yesterday", 3)
+    assert report.title_of(date(2026, 11, 20)) == "daily"
+    assert names(tmp_path) == ["daily"]
+
+
+def test_title_and_paths_know_the_night(written):
+    report = written(
+        'title = "News of {{ date }}"\nschedule = "0 6 * * *"\n'
+        """paths = ["notes/{{ date }}", "log/{{ date.strftime('%Y/%m') }}/*.md"]\n"""
+    )
+
+    assert report.title_of(date(2026, 11, 20)) == "News of 2026-11-20"
+    assert report.paths_of(date(2026, 11, 20)) == ["notes/2026-11-20", "log/2026/11/*.md"]
+
+
+def test_the_fields_of_jobs_are_those_of_the_report_and_of_the_step(written):
+    report = written(LEAST + 'model = "large"\n[map]\ninstructions = "Be brief."\n[reduce]\nmax_tokens = 2000\n')
+
+    assert report.job_fields(report.map) == {"model": "large", "instructions": "Be brief."}
+    assert report.job_fields(report.reduce) == {"model": "large", "max_completion_tokens": 2000}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "failed", "documents", "published"),
+    [
+        ('"10%"', 1, 10, True),
+        ('"10%"', 2, 10, False),
+        ('"10%"', 0, 3, True),
+        ("2", 2, 3, True),
+        ("2", 3, 100, False),
+        ("0", 1, 100, False),
+        ('"100%"', 9, 10, True),
+        ('"100%"', 10, 10, False),  # nothing to report
+    ],
+)
+def test_the_threshold_is_a_number_of_documents_or_a_share(written, allowed, failed, documents, published):
+    report = written(LEAST + f"publish_if_failed_at_most = {allowed}\n")
+
+    assert report.may_publish(failed, documents) is published
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LEAST + "pahts = 1", "unknown field `pahts`. A report has title, schedule, "),
+        (LEAST + '[map]\npromt = "x"', "unknown field `map.promt`"),
+        ('paths = ["notes"]', "`schedule`: Field required"),
+        ('schedule = "0 6 * * *"\npaths = []', "`paths`: "),
+        ('schedule = "61 6 * * *"\npaths = ["a"]', "schedule '61 6 * * *': Bad minute; write as in '0 6 * * *'"),
+        ('schedule = "0 6,18 * * *"\npaths = ["a"]', "fires more than once a day; a report is about a day"),
+        ('schedule = "0 6 30 2 *"\npaths = ["a"]', "schedule '0 6 30 2 *': Bad day-of-month"),
+        (LEAST + 'time_zone = "Asia/Taipeh"', "`time_zone`: 'Asia/Taipeh' is no time zone; write one as Asia/Taipei"),
+        (LEAST + 'time_zone = "../etc"', "is no time zone"),
+        ('schedule = "0 6 * * *"\npaths = ["{{ day }}"]', "'{{ day }}': 'day' is undefined; it can use date"),
+        (LEAST + 'title = "{{ date"', "`title`: "),
+        (LEAST + 'publish_if_failed_at_most = "many"', "publish_if_failed_at_most"),
+        (LEAST + "[delivery.webhook]", "give `url`, or `url_env` where the URL is a secret"),
+        (
+            LEAST + '[delivery.smtp]\nhost = "m"\nfrom = "a@b.c"\nto = ["d@e.f"]\nuser = "a"',
+            "`user` and `password_env` go together",
+        ),
+        (LEAST + '[delivery.smtp]\nhost = "m"\nfrom = "a@b.c"\nto = ["x, y"]', "delivery.smtp.to"),
+        ("schedule = ", "daily.toml: cannot be read: "),
+    ],
+)
+def test_a_mistake_is_told_with_file_field_and_remedy(written, text, says):
+    with pytest.raises(InvalidReport) as refused:
+        written(text)
+
+    assert says in str(refused.value)
+    assert "daily.toml: " in str(refused.value)
+
+
+def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
+    written(LEAST)
+
+    with pytest.raises(InvalidReport, match=r"there is no report 'nightly' \(.* has daily\); write "):
+        load(tmp_path, "nightly")
+
+
+def test_a_name_must_fit_into_keys_and_paths(written):
+    with pytest.raises(InvalidReport, match="rename the file"):
+        written(LEAST, name="my report")

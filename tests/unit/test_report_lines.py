@@ -1,0 +1,32 @@
+"""What is read of a step's results."""
+
+import json
+
+from threadmill.reports.lines import lines_of, missing, section_of
+from threadmill.result import FailureKind
+
+ENTRY = {"path": "a.md", "name": "a.md", "state": "succeeded", "text": "one\u2028two\x85three"}
+
+
+def test_an_answer_may_hold_whatever_ends_a_line_elsewhere(tmp_path):
+    file = tmp_path / "map.jsonl"
+    file.write_text(json.dumps(ENTRY, ensure_ascii=False) + '\n{"path": "b.md", "na')
+
+    assert lines_of(file) == [ENTRY], "and one that was being written is none"
+    assert lines_of(tmp_path / "nowhere.jsonl") == []
+
+
+def test_a_section_has_the_answer_or_the_reason():
+    timings = {"created_at": None, "started_at": "2026-11-20T06:00:00Z", "finished_at": "2026-11-20T06:00:07.5Z"}
+    failure = {"kind": "expired", "message": "gave up"}
+
+    good = section_of({**ENTRY, "timings": timings, "usage": {"total_tokens": 7}})
+    bad = section_of({**ENTRY, "state": "failed", "text": "half", "failure": failure})
+
+    assert (good.text, good.seconds, good.usage.total_tokens, good.failure) == (ENTRY["text"], 7.5, 7, None)
+    assert bad.failure is not None
+    assert (bad.text, bad.failure.kind) == ("", FailureKind.EXPIRED)
+
+
+def test_a_document_without_a_line_is_not_hidden():
+    assert missing({"path": "new.csv", "name": "new.csv:7"}).failure is not None
