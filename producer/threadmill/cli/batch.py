@@ -122,7 +122,8 @@ def batch(
     probe = PromptJob.parse({**fields, "prompt": "probe"})
     if local:
         settings = with_own_files(settings, probe, own_files(found))
-    Client(settings).check(probe)
+    if not requests:  # they name their own model
+        Client(settings).check(probe)
     batch = name or batch_name(out, prompt, fields)
     with (
         ResultsFile(out, batch, force=force) as results,
