@@ -119,11 +119,10 @@ def batch(
         lane=lane,
         timeout_s=timeout_s,
     )
-    probe = PromptJob.parse({**fields, "prompt": "probe"})
+    probe = PromptJob.parse({**fields, "prompt": "probe", **({"model": "its own"} if requests else {})})
     if local:
         settings = with_own_files(settings, probe, own_files(found))
-    if not requests:  # they name their own model
-        Client(settings).check(probe)
+    Client(settings).check(probe)
     batch = name or batch_name(out, prompt, fields)
     with (
         ResultsFile(out, batch, force=force) as results,
