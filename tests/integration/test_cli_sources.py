@@ -7,6 +7,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from threadmill.local import free_port
+
 pytestmark = pytest.mark.integration
 
 LOCAL = ("--endpoint", "emulator", "--local")
@@ -87,6 +89,18 @@ def test_requests_made_for_the_batch_api(run_cli, tmp_path):
     assert "First?" in by_id["one"]["text"]
     assert "Second?" in by_id["two"]["text"]
     assert "has the field 'seed', for which a job has no word" in by_id["bad"]["failure"]["message"]
+
+
+def test_requests_name_their_own_model(run_cli, tmp_path):
+    (tmp_path / "threadmill.toml").write_text(
+        '[endpoints.local]\nkind = "responses"\nbase_url = "http://127.0.0.1:1"\n'
+    )
+    (tmp_path / "a.jsonl").write_text("{}")
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    plain = run_cli("batch", "a.jsonl", "--endpoint", "local", REDIS_URL=gone)
+    assert "no model: give the job one" in plain.stderr
+    done = run_cli("batch", "a.jsonl", "--requests", "--endpoint", "local", REDIS_URL=gone)
+    assert f"Redis at {gone} does not answer" in done.stderr
 
 
 @pytest.mark.parametrize(

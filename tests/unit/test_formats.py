@@ -2,6 +2,8 @@
 
 import sys
 import zipfile
+from contextlib import suppress
+from io import BytesIO
 
 import docx
 import openpyxl
@@ -10,6 +12,8 @@ import pypdf
 import pytest
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pptx.util import Inches
 
 from threadmill.documents.formats import text_of
@@ -208,3 +212,31 @@ def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):
     (tmp_path / "a.pdf").write_bytes(pdf("one"))
     monkeypatch.setattr(pypdf.PageObject, "extract_text", lambda page: "\ud835\udc00 \udc00")
     assert text_of(tmp_path / "a.pdf") == "\U0001d400 \ufffd\n"
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.parametrize("kind", [".pdf", ".docx", ".pptx", ".xlsx", ".html", ".xhtml", ".xml", ".txt"])
+def test_whatever_a_file_holds_it_is_text_or_has_a_reason(kind, data, tmp_path, made):
+    whole = made(kind)
+    at, end = sorted((data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole)))))
+    path = tmp_path / f"a{kind}"
+    path.write_bytes(whole[:at] + data.draw(st.binary(max_size=20)) + whole[end:])
+    with suppress(BadDocument):
+        text_of(path)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A good file of each kind."""
+    files = {
+        ".pdf": pdf("one", "two"),
+        ".html": b"<p>one <b>two</b>",
+        ".xml": "<a>\xe9</a>".encode("utf-16"),
+        ".txt": b"",
+        ".xhtml": b'<?xml version="1.0"?><p>a',
+    }
+    for kind, new in ((".docx", docx.Document), (".pptx", pptx.Presentation), (".xlsx", openpyxl.Workbook)):
+        new().save(content := BytesIO())
+        files[kind] = content.getvalue()
+    return files.__getitem__

@@ -1,12 +1,16 @@
 """Files for OpenAI's Batch API: what a job is made of a request, and what it has no word for."""
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from threadmill.documents.bodies import fields_of
 from threadmill.documents.requests import Requests
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.errors import ThreadmillError
+from threadmill.errors import InvalidJob, ThreadmillError
 from threadmill.job import PromptJob
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
@@ -208,3 +212,26 @@ def test_other_files_are_refused(tmp_path):
         Requests([tmp_path / "a.csv"])
     with pytest.raises(ThreadmillError, match=r"gone\.jsonl: cannot be read: No such file"):
         list(Requests([tmp_path / "gone.jsonl"]))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+WORDS = ["role", "content", "type", "text", "image_url", "url", "input", "messages", "instructions", "tools", "format"]
+VALUES = JSON | st.sampled_from(["user", "system", "text", "input_text", "image_url", "input_image", "function"])
+BODIES = st.dictionaries(
+    st.sampled_from(WORDS),
+    st.recursive(
+        VALUES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+        max_leaves=8,
+    ),
+)
+
+
+@given(st.sampled_from([CHAT, RESPONSES]), BODIES)
+def test_whatever_a_body_holds_it_is_a_job_or_has_a_reason(url, body):
+    with suppress(BadDocument, InvalidJob):
+        PromptJob.parse(fields_of(url, body))

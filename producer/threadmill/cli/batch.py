@@ -151,7 +151,7 @@ def batch(
         lane=lane,
         timeout_s=timeout_s,
     )
-    probe = PromptJob.parse({**fields, "prompt": "probe"})
+    probe = PromptJob.parse({**fields, "prompt": "probe", **({"model": "its own"} if requests else {})})
     if local:
         settings = with_own_files(settings, probe, own_files(found))
     Client(settings).check(probe)

@@ -11,9 +11,8 @@ from threadmill.documents.template import BadDocument
 from threadmill.message import is_path
 
 #: Fields that go over as they are: theirs -> ours.
-_SAME = {name: name for name in ("model", "temperature", "top_p", "metadata", "parallel_tool_calls", "tools")} | {
-    "tool_choice": "tool_choice"
-}
+_AS_THEY_ARE = ("model", "temperature", "top_p", "metadata", "tools", "tool_choice", "parallel_tool_calls")
+_SAME = {name: name for name in _AS_THEY_ARE}
 _CHAT = _SAME | {
     "max_completion_tokens": "max_completion_tokens",
     "max_tokens": "max_completion_tokens",
@@ -68,7 +67,8 @@ def fields_of(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
     said = [{"role": "user", "content": given}] if isinstance(given, str) else _list(given, name)
     instructions, messages = _conversation(said, name)
     if instructions:
-        fields["instructions"] = "\n\n".join(filter(None, (fields.get("instructions"), *instructions)))
+        first = [_plain(fields["instructions"], "instructions")] if "instructions" in fields else []
+        fields["instructions"] = "\n\n".join([*first, *instructions])
     return fields | {"messages": messages}
 
 

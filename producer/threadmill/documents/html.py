@@ -1,6 +1,7 @@
 """The text of a page, as Markdown. Its libraries are of the extra `documents`."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -15,7 +16,9 @@ _UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object",
 
 def page(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
     """Headings, lists, tables and links, without images. Raises BadDocument."""
-    soup = BeautifulSoup(decode(file.read(), encoding, markup=True), "lxml")
+    with warnings.catch_warnings():  # of pages that look like XML, or like a file's name
+        warnings.simplefilter("ignore")
+        soup = BeautifulSoup(decode(file.read(), encoding, markup=True), "lxml")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     for unseen in soup.find_all(_UNSEEN):
         unseen.decompose()
