@@ -111,9 +111,11 @@ def test_a_page_has_our_headings_and_html_of_ours_alone(shape):
         ("```\n# code\n```", "```\n# code\n```"),
         ("````\n```", "````\n```\n````"),
         ("```", "```\n```"),
+        ("```\n\n", "```\n```"),
         ("~~~\nx", "~~~\nx\n~~~"),
         ("`<b>` and a < b", "`<b>` and a < b"),
         ("<https://example.com>", "<https://example.com>"),
+        ("![<br>](x)", "[&lt;br>](x)"),
         ("", ""),
     ],
 )

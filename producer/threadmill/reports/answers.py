@@ -52,7 +52,7 @@ def answer_markdown(text: str, under: int) -> str:
         for number in suspects:
             lines[number] = lines[number].replace("![", "[").replace("<", "&lt;")
     tokens = _VIEWER.parse("\n".join(lines))
-    return "\n".join(_demoted(lines, tokens, _shift(tokens, under))).strip("\n") + _closing_fence(tokens, lines)
+    return _closed("\n".join(_demoted(lines, tokens, _shift(tokens, under))).strip("\n"))
 
 
 def _shift(tokens: Sequence[Token], under: int) -> int:
@@ -132,10 +132,14 @@ def _suspect_lines(lines: list[str]) -> set[int]:
     """Those of blocks with raw HTML or pictures, as long as there is something in them to disarm."""
     suspects: set[int] = set()
     for token in _VIEWER.parse("\n".join(lines)):
-        kinds = {child.type for child in token.children or [] if not _BREAK.fullmatch(child.content)}
-        if token.map and (token.type == "html_block" or kinds & {"html_inline", "image"}):
+        if token.map and any(map(_is_armed, (token, *(token.children or [])))):
             suspects.update(range(*token.map))
     return {number for number in suspects if "<" in lines[number] or "![" in lines[number]}
+
+
+def _is_armed(token: Token) -> bool:
+    is_html = token.type in ("html_block", "html_inline") and not _BREAK.fullmatch(token.content)
+    return is_html or token.type == "image"
 
 
 def _demoted(lines: list[str], tokens: Sequence[Token], shift: int) -> Iterator[str]:
@@ -155,12 +159,7 @@ def _demoted(lines: list[str], tokens: Sequence[Token], shift: int) -> Iterator[
             yield shown
 
 
-def _closing_fence(tokens: Sequence[Token], lines: Sequence[str]) -> str:
-    """What closes a fence that the answer left open."""
-    last = tokens[-1] if tokens else None
-    if last is None or last.type != "fence":
-        return ""
-    closed = [line for line in lines if line.strip()][-1].strip()
-    is_closing = len(closed) >= len(last.markup) and set(closed) == {last.markup[0]}
-    has_content = last.map is not None and last.map[1] - last.map[0] > 1
-    return "" if is_closing and has_content else f"\n{last.markup}"
+def _closed(text: str) -> str:
+    """The text, and the end of a fence that it left open: one that would take in our next heading."""
+    last = _VIEWER.parse(f"{text}\n\n#")[-1]
+    return f"{text}\n{last.markup}" if last.type == "fence" else text
