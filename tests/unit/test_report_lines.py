@@ -1,19 +1,9 @@
 """What is read of a step's results."""
 
-import json
-
-from threadmill.reports.lines import lines_of, missing, section_of
+from threadmill.reports.lines import missing, section_of
 from threadmill.result import FailureKind
 
 ENTRY = {"path": "a.md", "name": "a.md", "state": "succeeded", "text": "one\u2028two\x85three"}
-
-
-def test_an_answer_may_hold_whatever_ends_a_line_elsewhere(tmp_path):
-    file = tmp_path / "map.jsonl"
-    file.write_text(json.dumps(ENTRY, ensure_ascii=False) + '\n{"path": "b.md", "na')
-
-    assert lines_of(file) == [ENTRY], "and one that was being written is none"
-    assert lines_of(tmp_path / "nowhere.jsonl") == []
 
 
 def test_a_section_has_the_answer_or_the_reason():

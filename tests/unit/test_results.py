@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from threadmill.batch.results import ResultsFile
+from threadmill.batch.results import ResultsFile, lines_in
 from threadmill.errors import ThreadmillError
 
 
@@ -83,6 +83,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped(out, torn):
         results.write(entry("1"))
     with out.open("ab") as file:
         file.write(torn)
+    assert list(lines_in(out)) == [entry("1")]
     with ResultsFile(out, "b") as results:
         assert set(results.earlier) == {"1"}
     assert lines(out) == [entry("1")]

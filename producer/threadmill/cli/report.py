@@ -66,12 +66,15 @@ def run(
     name: Name,
     day: OfDate = None,
     again: Annotated[bool, typer.Option("--again", help="Make it anew, even if there is a good one.")] = False,
+    endpoint: Annotated[str | None, typer.Option(help="In place of the definition's.")] = None,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
     """Make one night's report now; go on with it if it was begun, try again if it failed."""
     settings = Settings.load()
     definition = load(settings.reports, name)
+    if endpoint is not None:
+        definition = definition.model_copy(update={"endpoint": endpoint})
     night = day or definition.latest_night(datetime.now(UTC))
     if local:
         settings = with_own_files(settings, definition.probe)
