@@ -164,8 +164,7 @@ class Nightly:
             maker = Maker(
                 self._client, definition, one.night, folder=folder, label=one.label, watch=self._watch, check=check
             )
-            report = maker.make(one.begun_at)
-            publish.keep(folder, report)
+            report = publish.keep(folder, maker.make(one.begun_at))
         held.ensure()
         files, link = publish.publish(report, definition, self._root)
         one = one.model_copy(

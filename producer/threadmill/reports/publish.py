@@ -27,9 +27,11 @@ def state_folder(root: Path, night: Night) -> Path:
     return root / ".state" / night.report / folder
 
 
-def keep(folder: Path, report: Report) -> None:
-    """The report is made: no later call makes it again."""
-    _write(folder / _FINISHED, _REPORT.dump_json(report).decode())
+def keep(folder: Path, report: Report) -> Report:
+    """The report is made: no later call makes it again. Gives it as a later call will find it."""
+    made = _REPORT.dump_json(report)
+    _write(folder / _FINISHED, made.decode())
+    return _REPORT.validate_json(made)
 
 
 def kept(folder: Path) -> Report | None:
