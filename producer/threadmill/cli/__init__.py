@@ -5,11 +5,11 @@ Exit codes: 0 all succeeded, 1 some job failed, 2 usage or settings, 124 not in 
 
 import sys
 
-from threadmill.cli import assistants, batch, doctor, follow, jobs, leftovers, services, submit, threads, tools
+from threadmill.cli import assistants, batch, doctor, export, follow, jobs, leftovers, services, submit, threads, tools
 from threadmill.cli.app import Exit, app, err
 from threadmill.errors import ThreadmillError, WaitTimeout
 
-for commands in (submit, batch, follow, jobs, threads, assistants, tools, leftovers, services, doctor):
+for commands in (submit, batch, export, follow, jobs, threads, assistants, tools, leftovers, services, doctor):
     commands.add_to(app)
 
 
