@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ class Outcomes:
         ranks: dict[int, str] = {}
         try:
             with path.open("rb") as file:
+                self._file_is = os.fstat(file.fileno()).st_ino
                 for start, entry in _read(path, file):
                     document = digest(entry)
                     ranks.pop(starts.pop(document, -1), None)
@@ -55,6 +57,8 @@ class Outcomes:
 
     def __iter__(self) -> Iterator[Entry]:
         with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_ino != self._file_is:
+                raise ThreadmillError(f"{self.path} was written anew meanwhile: run the command again")
             for start in self._starts:
                 file.seek(start)
                 yield json.loads(file.readline())
