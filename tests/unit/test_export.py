@@ -147,6 +147,12 @@ class TestTable:
         with pytest.raises(ThreadmillError, match=r"there is no 'amount', but path, .*answer\.amount"):
             exported(path, "tsv", fields=("amount",))
 
+    def test_what_says_how_it_ran_is_there_if_named(self, results):
+        path = results(answer(content=[{"type": "text"}], steps=[], lost_runs=1, metadata={"case": "7"}))
+        assert {"content", "steps", "lost_runs"}.isdisjoint(cells(exported(path, "csv"))[0])
+        shown = exported(path, "csv", fields=("content", "lost_runs", "metadata"), force=True)
+        assert cells(shown) == [{"content": '[{"type": "text"}]', "lost_runs": "1", "metadata.case": "7"}]
+
     def test_a_night_on_which_all_failed_has_the_same_table(self, results):
         good = list(cells(exported(results(answer(parsed={"n": 1})), "csv", fields=("path", "state", "answer.n")))[0])
         path = results(refused())

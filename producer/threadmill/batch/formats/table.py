@@ -38,8 +38,8 @@ _ALWAYS = (
     "key",
 )
 
-#: Only where --fields names them: `text` says it shorter, or they say what the run did.
-_AT_WISH = ("content", "steps")
+#: Only where --fields names them: `text` says it shorter, or they say what the run did and left.
+_AT_WISH = ("content", "steps", "thread_id", "lost_threads", "lost_files", "lost_runs")
 
 #: More columns than any reader of tables bears: the answers' keys are then data themselves.
 _MOST_COLUMNS = 2_000
