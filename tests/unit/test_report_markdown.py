@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 
-from threadmill.reports.answers import answer_markdown
+from threadmill.answers import answer_markdown
 from threadmill.reports.markdown import render_markdown
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

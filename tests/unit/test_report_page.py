@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 
+from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
-from threadmill.reports.answers import answer_html
 from threadmill.reports.html import render_html
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}

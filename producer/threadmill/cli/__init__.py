@@ -10,6 +10,7 @@ from threadmill.cli import (
     batch,
     batches,
     doctor,
+    export,
     follow,
     jobs,
     leftovers,
@@ -22,7 +23,21 @@ from threadmill.cli import (
 from threadmill.cli.app import Exit, app, err
 from threadmill.errors import ThreadmillError, WaitTimeout
 
-for commands in (submit, batch, batches, report, follow, jobs, threads, assistants, tools, leftovers, services, doctor):
+for commands in (
+    submit,
+    batch,
+    batches,
+    export,
+    report,
+    follow,
+    jobs,
+    threads,
+    assistants,
+    tools,
+    leftovers,
+    services,
+    doctor,
+):
     commands.add_to(app)
 
 

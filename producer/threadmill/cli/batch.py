@@ -28,6 +28,7 @@ from threadmill.cli.manner import (
     Detach,
     DryRun,
     Force,
+    Formats,
     Limit,
     MaxCost,
     MaxFailures,
@@ -36,10 +37,12 @@ from threadmill.cli.manner import (
     Ordered,
     RetryFailed,
     Sample,
+    beside,
     detach_from_here,
     say,
     say_what_it_takes,
     say_who_is_there,
+    write,
 )
 from threadmill.cli.options import (
     CodeFiles,
@@ -114,6 +117,7 @@ def batch(
     timeout_s: TimeoutS = None,
     out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
     ordered: Ordered = False,
+    formats: Formats = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
     ] = None,
@@ -158,6 +162,7 @@ def batch(
     manner = Manner(Limits(max_cost, max_tokens, max_failures), max_queued, retry_failed, anew=force)
     manner.limits.check(settings.prices)
     named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
+    other_forms = beside(out, formats or ())
     if dry_run:
         say_what_it_takes(Client(settings), documents, template, fields)
         return
@@ -178,6 +183,7 @@ def batch(
         except KeyboardInterrupt:
             _say_how_to_go_on(run.tally, named, out, local)
             raise typer.Exit(Exit.INTERRUPTED) from None
+    write(out, other_forms)
     show_summary(tally, out)
     if as_json:
         put_json(summary(tally, named, out))

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from threadmill.batch.estimate import Estimate, estimate
+from threadmill.batch.export import Format, export
 from threadmill.batch.questions import Questions
 from threadmill.batch.run import Plan
 from threadmill.cli.app import err, put
@@ -18,10 +19,19 @@ from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.job import PromptJob
 
+#: Those that `threadmill batch` writes next to its results.
+_FORMATS = [each for each in Format if each not in (Format.JSONL, Format.TEMPLATE)]
+
 _SHOWN = 3
 _SHOWN_CHARACTERS = 600
 _SAY_EVERY_S = 10.0
 
+Formats = Annotated[
+    list[Format] | None,
+    typer.Option(
+        "--format", metavar="FORMAT", help=f"In the end, write the results in this form too: {', '.join(_FORMATS)}."
+    ),
+]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Ask again about what failed in an earlier run of this command.")
 ]
@@ -39,6 +49,21 @@ MaxFailures = Annotated[
 MaxQueued = Annotated[int, typer.Option("--max-queued", min=1, help="Jobs that stand in Redis unfinished, at most.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background; see: threadmill attach NAME.")]
 Ordered = Annotated[bool, typer.Option("--ordered", help="In the end, put the lines in the documents' order.")]
+
+
+def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
+    """Where the results in these forms go; raises BadParameter."""
+    for each in formats:
+        if each not in _FORMATS or out.with_suffix(each.suffix) == out:
+            raise typer.BadParameter(f"--format {each} is not written next to {out}; see: threadmill export --help")
+    return {each: out.with_suffix(each.suffix) for each in formats}
+
+
+def write(results: Path, files: Mapping[Format, Path]) -> None:
+    """The results in other forms, in place of those of an earlier run."""
+    for form, file in files.items():
+        export(results, form, file, force=True)
+        err.print(f"Written: {file}", soft_wrap=True, markup=False)
 
 
 def say(plan: Plan) -> None:

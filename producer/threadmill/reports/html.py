@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from threadmill.reports.answers import answer_html
+from threadmill.answers import answer_html
 from threadmill.reports.chart import charts
 from threadmill.reports.figures import line
 from threadmill.reports.report import Report

@@ -2,7 +2,7 @@
 
 import re
 
-from threadmill.reports.answers import answer_markdown
+from threadmill.answers import answer_markdown
 from threadmill.reports.figures import line
 from threadmill.reports.report import Report
 from threadmill.reports.template import environment, fill

@@ -1,0 +1,88 @@
+"""`threadmill export`: a batch's results in another form."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threadmill.batch.export import STDOUT, Format, errors_beside, export, format_of
+from threadmill.batch.formats.template import Template
+from threadmill.batch.outcomes import Only, Order
+from threadmill.cli.app import Exit, err
+
+#: What a template's file name may end with, after the suffix of what comes of it.
+_TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        "export",
+        epilog="Examples: threadmill export results.jsonl --out results.csv | "
+        "threadmill export results.jsonl --out amounts.csv --fields path,answer.amount --sort path | "
+        "threadmill export results.jsonl --format markdown --out - | "
+        "threadmill export results.jsonl --out letters/ --template-file letter.html.j2 --only succeeded",
+    )(export_results)
+
+
+def export_results(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="What `threadmill batch` wrote.")],
+    out: Annotated[str, typer.Option(help="The file to write; - for stdout; of a template also a folder/.")],
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: by the suffix of --out, or template.", show_default=False),
+    ] = None,
+    only: Annotated[Only | None, typer.Option(help="Leave out the other documents.")] = None,
+    fields: Annotated[
+        str | None, typer.Option(help="Columns, comma-separated: a name stands for all below it.")
+    ] = None,
+    sort: Annotated[Order, typer.Option(help="As the results were written, or by path, numbers as numbers.")] = (
+        Order.WRITTEN
+    ),
+    template: Annotated[str | None, typer.Option(help="Jinja2 template, filled for each document.")] = None,
+    template_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
+    for_spreadsheets: Annotated[
+        bool, typer.Option("--for-spreadsheets", help="CSV, TSV: a BOM, and no text is taken for a formula.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
+) -> None:
+    """Write a batch's results in another form. The results file stays as it is."""
+    target = Path(out)
+    folder = out.endswith(("/", os.sep)) or target.is_dir()
+    made = _template(template, template_file, "" if folder else target.suffix)
+    if format is None:
+        format = Format.TEMPLATE if made else format_of(target)
+    try:
+        count = export(
+            results,
+            format,
+            target,
+            only=only,
+            fields=tuple(name.strip() for name in fields.split(",")) if fields else (),
+            order=sort,
+            template=made,
+            folder=folder,
+            for_spreadsheets=for_spreadsheets,
+            force=force,
+        )
+    except BrokenPipeError:  # whoever read stdout has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
+    if target != STDOUT:
+        both = f" and {errors_beside(target)}" if format is Format.OPENAI_BATCH and only is None else ""
+        err.print(f"{count:,} documents are in {target}{both}", soft_wrap=True, markup=False)
+
+
+def _template(source: str | None, file: Path | None, suffix: str) -> Template | None:
+    """`suffix`: of the one file that is written, which says most surely what the template makes."""
+    if file is not None:
+        try:
+            source = file.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"{file}: {error}", param_hint="--template-file") from None
+        own = Path(file.stem) if file.suffix in _TEMPLATE_SUFFIXES else file
+        suffix = suffix or own.suffix
+    elif source is not None:
+        source = source.replace("\\n", "\n")
+    return None if source is None else Template(source, suffix or ".txt")
