@@ -8,6 +8,7 @@ import typer
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, started, with_own_files
 from threadmill.cli.progress import Reporter
+from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
@@ -77,7 +78,7 @@ def run(
         definition = definition.model_copy(update={"endpoint": endpoint})
     night = day or definition.latest_night(datetime.now(UTC))
     if local:
-        settings = with_own_files(settings, definition.probe)
+        settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
         client = Client(here.settings)
         client.check(definition.probe)

@@ -205,5 +205,6 @@ class Nightly:
         }
         for night in self.book.nights(definition.name):
             if night.is_over and night.ended_at and night.ended_at < before and night.night not in owed:
-                publish.remove(night, self._root)
-                self.book.forget(definition.name, night.night)
+                with suppress(OSError):  # the next night tries again
+                    publish.remove(night, self._root)
+                    self.book.forget(definition.name, night.night)
