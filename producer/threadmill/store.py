@@ -3,41 +3,24 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar, cast
-
-import redis
-from redis.commands.core import Script
+from typing import Any, cast
 
 from threadmill import keys, remote_scripts, scripts
-from threadmill.errors import BatchNotFound, JobNotFound, StoreUnavailable, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.batch_store import BatchStore
+from threadmill.connection import BLOCK_S
+from threadmill.errors import JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
-from threadmill.record import Applied, BatchRecord, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import Applied, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
-#: A waiter looks up at least this often, so that no lost wake-up can hold it.
-_BLOCK_S = 5.0
-
-#: Between two tries of a reader while Redis is away: doubles from the first to the longest.
-_PAUSE_FIRST_S = 0.1
-_PAUSE_LONGEST_S = 2.0
-
 #: Who follows a job says so for this long, and again in time.
 _FOLLOWED_S = 10
-
-#: Who enqueues a batch says so for this long, and again in time.
-_SEEN_TO_S = 15
-
-#: Entries of a stream read in one go.
-_AT_ONCE = 1000
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -50,44 +33,16 @@ class Created:
     is_new: bool
 
 
-@dataclass(frozen=True)
-class Finished:
-    """An entry of a batch's stream: a job came to its end. `cursor` is where to read on."""
-
-    cursor: str
-    job_id: str
-    state: JobState
-
-
-class Store:
-    """Blocking calls on one Redis; each raises StoreUnavailable when Redis does not answer.
-
-    They do so at once, but for a reader that waits for results: it bears Redis being away for `redis_patience_s`.
-    """
+class Store(BatchStore):
+    """All verbs."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._prefix = settings.key_prefix
-        self._keys = keys.Keys(settings.key_prefix)
-        self._redis = redis.Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=_BLOCK_S * 3, socket_connect_timeout=5
-        )
+        super().__init__(settings)
         self._create = self._redis.register_script(scripts.CREATE)
         self._finish = self._redis.register_script(scripts.FINISH)
         self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
         self._redrive = self._redis.register_script(scripts.REDRIVE)
         self._forget_thread = self._redis.register_script(remote_scripts.FORGET_THREAD)
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StoreUnavailable(self._settings.redis_url, error) from error
-
-    def _call(self, script: Script, *args: Any) -> Any:
-        with self._reaching():
-            return script(args=[self._prefix, *args])
 
     def ping(self) -> str:
         """The server's version."""
@@ -128,7 +83,7 @@ class Store:
         record = self.get(job_id)
         seen = "0-0"
         while record.result is None:
-            left = min(_BLOCK_S, stop_at - time.monotonic())
+            left = min(BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
             for _, entry_id, _ in self._patiently(
@@ -137,30 +92,6 @@ class Store:
                 seen = entry_id
             record = self._patiently(partial(self.get, job_id), stop_at)
         return record.result
-
-    def _patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
-        """Repeats a read while Redis is away, until `stop_at` at the latest."""
-        stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
-        pause_s = _PAUSE_FIRST_S
-        while True:
-            try:
-                return read()
-            except StoreUnavailable:
-                if time.monotonic() + pause_s > stop_at:
-                    raise
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
-
-    def _read(self, after: dict[str, str], block_s: float) -> list[tuple[str, str, dict[str, str]]]:
-        """What each of these streams has after an entry: the stream, the entry's id, its fields."""
-        block_ms = max(1, int(block_s * 1000))
-        with self._reaching():
-            replies = cast(Any, self._redis.xread(cast(Any, after), count=_AT_ONCE, block=block_ms))
-        if isinstance(replies, dict):  # RESP3
-            chunked = [(stream, entry) for stream, chunks in replies.items() for chunk in chunks for entry in chunk]
-        else:
-            chunked = [(stream, entry) for stream, entries in replies for entry in entries]
-        return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
         """What happened to the job so far, and what happens until it has ended. Raises WaitTimeout, JobNotFound."""
@@ -233,94 +164,6 @@ class Store:
                 ids = [job_id for job_id, _ in sorted(newest, key=lambda pair: pair[1], reverse=True)]
         records = self.get_many(ids[:limit] if batch is None or state is None else ids)
         return [record for record in records if state in (None, record.state)][:limit]
-
-    def batches(self) -> list[BatchRecord]:
-        """The batches whose records are still there, those that changed last first."""
-        with self._reaching():
-            named = cast(Any, self._redis.zrevrange(self._keys.batches, 0, -1, withscores=True))
-            with self._redis.pipeline(transaction=False) as pipe:
-                for name, _ in named:
-                    pipe.hgetall(self._keys.batch(name))
-                counts = dict(zip((name for name, _ in named), pipe.execute(), strict=True))
-            if lapsed := [name for name in counts if not counts[name]]:
-                self._redis.zrem(self._keys.batches, *lapsed)
-        return [
-            BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), counts[name])
-            for name, moment in named
-            if counts[name]
-        ]
-
-    def batch(self, name: str) -> BatchRecord:
-        """The batch as it stands, in one round trip however large it is; raises BatchNotFound."""
-        with self._reaching(), self._redis.pipeline() as pipe:
-            pipe.hgetall(self._keys.batch(name))
-            pipe.zscore(self._keys.batches, name)
-            pipe.exists(self._keys.batch_seen_to(name))
-            fields, moment, seen_to = pipe.execute()
-        if not fields or moment is None:
-            raise BatchNotFound(name)
-        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
-
-    def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
-        """Says of how many documents a batch is; gives its generation, with `anew` a new one.
-
-        What has no jobs in the end lapses by itself.
-        """
-        with self._reaching(), self._redis.pipeline() as pipe:
-            pipe.hset(self._keys.batch(name), "documents", documents)
-            pipe.hdel(self._keys.batch(name), "cancel_requested")
-            pipe.hincrby(self._keys.batch(name), "generation", int(anew))
-            pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
-            pipe.zadd(self._keys.batches, {name: time.time()})
-            generation = pipe.execute()[2]
-        return int(generation)
-
-    def see_to_batch(self, name: str) -> BatchRecord:
-        """The same as `batch`, for who enqueues its documents; bears Redis being away."""
-        return self._patiently(partial(self._see_to_batch, name))
-
-    def _see_to_batch(self, name: str) -> BatchRecord:
-        with self._reaching():
-            self._redis.set(self._keys.batch_seen_to(name), 1, ex=_SEEN_TO_S)
-        return self.batch(name)
-
-    def leave_batch(self, name: str) -> None:
-        """Nobody enqueues its documents any more."""
-        with suppress(StoreUnavailable), self._reaching():  # then it lapses
-            self._redis.delete(self._keys.batch_seen_to(name))
-
-    def set_batch(self, name: str, *, paused: bool | None = None, cancel_requested: bool | None = None) -> None:
-        """Raises BatchNotFound."""
-        self.batch(name)
-        with self._reaching():
-            for field, is_set in (("paused", paused), ("cancel_requested", cancel_requested)):
-                if is_set:
-                    self._redis.hset(self._keys.batch(name), field, 1)
-                elif is_set is False:
-                    self._redis.hdel(self._keys.batch(name), field)
-
-    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """The states of those that are still kept."""
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hget(self._keys.record(job_id), "state")
-            return {id: JobState(state) for id, state in zip(job_ids, pipe.execute(), strict=True) if state}
-
-    def batch_jobs(self, name: str) -> list[str]:
-        """The ids of its jobs, the newest first."""
-        with self._reaching():
-            return cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(name), 0, -1))
-
-    def batch_cursor(self, batch: str) -> str:
-        """Where a batch's stream ends now."""
-        with self._reaching():
-            last = cast(Any, self._redis.xrevrange(self._keys.batch_done(batch), count=1))
-        return str(last[0][0]) if last else "0-0"
-
-    def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
-        """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
-        entries = self._patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
-        return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]
 
     def threads(self) -> list[KeptThread]:
         """The kept threads, those used last first."""

@@ -1,0 +1,118 @@
+"""The producer's verbs on batches: list, read, open, see to, pause."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
+
+from threadmill.connection import Connection
+from threadmill.errors import BatchNotFound, StoreUnavailable
+from threadmill.record import BatchRecord
+from threadmill.result import JobState
+
+#: Who enqueues a batch says so for this long, and again in time.
+_SEEN_TO_S = 15
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An entry of a batch's stream: a job came to its end. `cursor` is where to read on."""
+
+    cursor: str
+    job_id: str
+    state: JobState
+
+
+class BatchStore(Connection):
+    """What is known of batches."""
+
+    def batches(self) -> list[BatchRecord]:
+        """The batches whose records are still there, those that changed last first."""
+        with self._reaching():
+            named = cast(Any, self._redis.zrevrange(self._keys.batches, 0, -1, withscores=True))
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name, _ in named:
+                    pipe.hgetall(self._keys.batch(name))
+                counts = dict(zip((name for name, _ in named), pipe.execute(), strict=True))
+            if lapsed := [name for name in counts if not counts[name]]:
+                self._redis.zrem(self._keys.batches, *lapsed)
+        return [
+            BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), counts[name])
+            for name, moment in named
+            if counts[name]
+        ]
+
+    def batch(self, name: str) -> BatchRecord:
+        """The batch as it stands, in one round trip however large it is; raises BatchNotFound."""
+        with self._reaching(), self._redis.pipeline() as pipe:
+            pipe.hgetall(self._keys.batch(name))
+            pipe.zscore(self._keys.batches, name)
+            pipe.exists(self._keys.batch_seen_to(name))
+            fields, moment, seen_to = pipe.execute()
+        if not fields or moment is None:
+            raise BatchNotFound(name)
+        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+
+    def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
+        """Says of how many documents a batch is; gives its generation, with `anew` a new one.
+
+        What has no jobs in the end lapses by itself.
+        """
+        with self._reaching(), self._redis.pipeline() as pipe:
+            pipe.hset(self._keys.batch(name), "documents", documents)
+            pipe.hdel(self._keys.batch(name), "cancel_requested")
+            pipe.hincrby(self._keys.batch(name), "generation", int(anew))
+            pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
+            pipe.zadd(self._keys.batches, {name: time.time()})
+            generation = pipe.execute()[2]
+        return int(generation)
+
+    def see_to_batch(self, name: str) -> BatchRecord:
+        """The same as `batch`, for who enqueues its documents; bears Redis being away."""
+        return self._patiently(partial(self._see_to_batch, name))
+
+    def _see_to_batch(self, name: str) -> BatchRecord:
+        with self._reaching():
+            self._redis.set(self._keys.batch_seen_to(name), 1, ex=_SEEN_TO_S)
+        return self.batch(name)
+
+    def leave_batch(self, name: str) -> None:
+        """Nobody enqueues its documents any more."""
+        with suppress(StoreUnavailable), self._reaching():  # then it lapses
+            self._redis.delete(self._keys.batch_seen_to(name))
+
+    def set_batch(self, name: str, *, paused: bool | None = None, cancel_requested: bool | None = None) -> None:
+        """Raises BatchNotFound."""
+        self.batch(name)
+        with self._reaching():
+            for field, is_set in (("paused", paused), ("cancel_requested", cancel_requested)):
+                if is_set:
+                    self._redis.hset(self._keys.batch(name), field, 1)
+                elif is_set is False:
+                    self._redis.hdel(self._keys.batch(name), field)
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """The states of those that are still kept."""
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(self._keys.record(job_id), "state")
+            return {id: JobState(state) for id, state in zip(job_ids, pipe.execute(), strict=True) if state}
+
+    def batch_jobs(self, name: str) -> list[str]:
+        """The ids of its jobs, the newest first."""
+        with self._reaching():
+            return cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(name), 0, -1))
+
+    def batch_cursor(self, batch: str) -> str:
+        """Where a batch's stream ends now."""
+        with self._reaching():
+            last = cast(Any, self._redis.xrevrange(self._keys.batch_done(batch), count=1))
+        return str(last[0][0]) if last else "0-0"
+
+    def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
+        """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
+        entries = self._patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
+        return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]
