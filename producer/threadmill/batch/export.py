@@ -39,6 +39,10 @@ _TABLES = frozenset({Format.CSV, Format.TSV, Format.PARQUET, Format.JSONL})  #: 
 _BY_SUFFIX = {each.suffix: each for each in (Format.CSV, Format.TSV, Format.PARQUET, Format.MARKDOWN, Format.JSONL)}
 
 
+#: Those that `threadmill batch` writes next to its results.
+BESIDE = tuple(each for each in Format if each not in (Format.JSONL, Format.TEMPLATE))
+
+
 def format_of(out: Path) -> Format:
     """What a file's suffix says; raises ThreadmillError."""
     try:

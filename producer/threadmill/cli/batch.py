@@ -24,6 +24,9 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
+from threadmill.cli.background import detach_from_here, say_who_is_there
+from threadmill.cli.dry_run import say_what_it_takes
+from threadmill.cli.export import beside, write_beside
 from threadmill.cli.manner import (
     Detach,
     DryRun,
@@ -37,12 +40,6 @@ from threadmill.cli.manner import (
     Ordered,
     RetryFailed,
     Sample,
-    beside,
-    detach_from_here,
-    say,
-    say_what_it_takes,
-    say_who_is_there,
-    write,
 )
 from threadmill.cli.options import (
     CodeFiles,
@@ -55,7 +52,7 @@ from threadmill.cli.options import (
     files_for,
     schema_in,
 )
-from threadmill.cli.progress import Reporter, show_summary, summary
+from threadmill.cli.progress import Reporter, show_plan, show_summary, summary
 from threadmill.cli.sources import (
     AsRequests,
     AsRows,
@@ -176,14 +173,14 @@ def batch(
     ):
         run = Batch(Client(here.settings), named, template, fields, results, check=here.check, manner=manner)
         if results.earlier:
-            say(run.plan(documents))
+            show_plan(run.plan(documents))
         try:
             with Reporter(len(documents)) as reporter:
                 tally = run.run(documents, len(documents), reporter.update)
         except KeyboardInterrupt:
             _say_how_to_go_on(run.tally, named, out, local)
             raise typer.Exit(Exit.INTERRUPTED) from None
-    write(out, other_forms)
+    write_beside(out, other_forms)
     show_summary(tally, out)
     if as_json:
         put_json(summary(tally, named, out))

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from threadmill.batch.export import STDOUT, Format, errors_beside, export, format_of
+from threadmill.batch.export import BESIDE, STDOUT, Format, errors_beside, export, format_of
 from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order
 from threadmill.cli.app import Exit, err
@@ -86,3 +87,18 @@ def _template(source: str | None, file: Path | None, suffix: str) -> Template | 
     elif source is not None:
         source = source.replace("\\n", "\n")
     return None if source is None else Template(source, suffix or ".txt")
+
+
+def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
+    """Where the results in these forms go; raises BadParameter."""
+    for each in formats:
+        if each not in BESIDE or out.with_suffix(each.suffix) == out:
+            raise typer.BadParameter(f"--format {each} is not written next to {out}; see: threadmill export --help")
+    return {each: out.with_suffix(each.suffix) for each in formats}
+
+
+def write_beside(results: Path, files: Mapping[Format, Path]) -> None:
+    """The results in other forms, in place of those of an earlier run."""
+    for form, file in files.items():
+        export(results, form, file, force=True)
+        err.print(f"Written: {file}", soft_wrap=True, markup=False)

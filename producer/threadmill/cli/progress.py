@@ -10,6 +10,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from threadmill.batch.run import Plan
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
 from threadmill.prices import Cost
@@ -65,6 +66,20 @@ def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
     tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
+
+
+def show_plan(plan: Plan) -> None:
+    """What a later run of a batch is going to do."""
+    parts = {
+        "answered earlier": plan.answered,
+        "failed earlier (--retry-failed asks again)": plan.failed,
+        "to ask again": plan.again,
+        "changed": plan.changed,
+        "new": plan.new,
+        "unfit to be asked about": plan.bad,
+    }
+    said = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+    err.print(f"{sum(parts.values()):,} documents: {said}", soft_wrap=True, markup=False)
 
 
 def show_summary(tally: Tally, out: Path) -> None:
