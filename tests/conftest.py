@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 from tests.emulated import Emulated, emulating, serving
@@ -45,7 +46,14 @@ HASTY = {
 IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
 
 
+#: A machine may be slow, and busy: no test is timed.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("untimed")
     config.addinivalue_line("markers", "settings(**fields): what this test's settings hold")
     config.addinivalue_line("markers", "endpoint(**fields): what this test's endpoint `emulator` holds")
     config.addinivalue_line("markers", "emulated(**options): what this test's emulator is started with")

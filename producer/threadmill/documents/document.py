@@ -63,6 +63,21 @@ class Document(ABC):
         return "".join(map(digest, self.files))
 
 
+@dataclass(frozen=True)
+class Numbered(Document):
+    """One of many in a file."""
+
+    number: int  #: of the line where it ends, or of the row; from 1
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}:{self.number}"
+
+    @property
+    def label(self) -> str:
+        return f"{super().label}:{self.number}"
+
+
 def asked(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A job's fields: those common to all documents, and a document's own. Images and files go along together."""
     both = {name: [*common[name], *own[name]] for name in _ADD_UP if common.get(name) and own.get(name)}

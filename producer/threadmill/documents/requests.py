@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.bodies import fields_of
-from threadmill.documents.document import STDIN, Document, shown
+from threadmill.documents.document import STDIN, Numbered, shown
 from threadmill.documents.encoding import opened
 from threadmill.documents.lines import objects
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -16,22 +16,13 @@ URLS = ("/v1/chat/completions", "/v1/responses")
 
 
 @dataclass(frozen=True)
-class Request(Document):
+class Request(Numbered):
     """Known by its `custom_id`."""
 
-    number: int  #: of its line, from 1
     custom_id: str
     url: str
     body: Mapping[str, Any]
     problem: str = ""  #: why it cannot be asked
-
-    @property
-    def name(self) -> str:
-        return f"{super().name}:{self.number}"
-
-    @property
-    def label(self) -> str:
-        return f"{super().label}:{self.number}"
 
     @property
     def identity(self) -> str:

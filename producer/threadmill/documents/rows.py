@@ -8,28 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import STDIN, Document, shown
+from threadmill.documents.document import STDIN, Numbered, shown
 from threadmill.documents.tables import TABLES, Record, records
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
 
 @dataclass(frozen=True)
-class Row(Document):
+class Row(Numbered):
     """`id`: by which a later run knows the row again, wherever in the file it stands then."""
 
-    number: int  #: of the line where it ends, or of the row; from 1
     id: str
     fields: Mapping[str, Any]
     problem: str = ""  #: why it cannot be asked about
-
-    @property
-    def name(self) -> str:
-        return f"{super().name}:{self.number}"
-
-    @property
-    def label(self) -> str:
-        return f"{super().label}:{self.number}"
 
     @property
     def identity(self) -> str:
