@@ -72,7 +72,7 @@ class BatchStore(Connection):
 
     def see_to_batch(self, name: str) -> BatchRecord:
         """The same as `batch`, for who enqueues its documents; bears Redis being away."""
-        return self._patiently(partial(self._see_to_batch, name))
+        return self.patiently(partial(self._see_to_batch, name))
 
     def _see_to_batch(self, name: str) -> BatchRecord:
         with self._reaching():
@@ -114,5 +114,5 @@ class BatchStore(Connection):
 
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
-        entries = self._patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
+        entries = self.patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
         return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]

@@ -51,8 +51,8 @@ class Connection:
         with self._reaching():
             return script(args=[self._prefix, *args])
 
-    def _patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
-        """Repeats a read while Redis is away, until `stop_at` at the latest."""
+    def patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
+        """Repeats a call that bears repetition while Redis is away, until `stop_at` at the latest."""
         stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
         pause_s = _PAUSE_FIRST_S
         while True:

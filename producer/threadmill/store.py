@@ -68,7 +68,7 @@ class Store(BatchStore):
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
         """The jobs of these ids that are still kept; bears Redis being away."""
         ids = list(job_ids)
-        found = zip(ids, self._patiently(partial(self._hashes, ids)), strict=True)
+        found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
         return [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
@@ -86,11 +86,9 @@ class Store(BatchStore):
             left = min(BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
-            for _, entry_id, _ in self._patiently(
-                partial(self._read, {self._keys.events(job_id): seen}, left), stop_at
-            ):
+            for _, entry_id, _ in self.patiently(partial(self._read, {self._keys.events(job_id): seen}, left), stop_at):
                 seen = entry_id
-            record = self._patiently(partial(self.get, job_id), stop_at)
+            record = self.patiently(partial(self.get, job_id), stop_at)
         return record.result
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
@@ -101,10 +99,10 @@ class Store(BatchStore):
         seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
         while True:
             if record.result is None and time.monotonic() >= renew_at:
-                self._patiently(partial(self._follow, job_id), stop_at)
+                self.patiently(partial(self._follow, job_id), stop_at)
                 renew_at = time.monotonic() + _FOLLOWED_S / 3
             left = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
-            entries = self._patiently(partial(self._read, seen, 0 if record.result else left), stop_at)
+            entries = self.patiently(partial(self._read, seen, 0 if record.result else left), stop_at)
             # By their moments, which are Redis' own; of one moment, the change of state came last.
             for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
                 seen[stream] = entry_id
@@ -113,7 +111,7 @@ class Store(BatchStore):
                 yield from story.end(record.result)
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
-                record = self._patiently(partial(self.get, job_id), stop_at)
+                record = self.patiently(partial(self.get, job_id), stop_at)
             if record.result is None and left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
 

@@ -1,6 +1,7 @@
 """A batch whose processes all die, again and again, and is run again each time."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.acceptance.site import THREADMILL, Child, Site, until
 pytestmark = pytest.mark.acceptance
 
 DOCUMENTS = 600
+AWAY_S = 5  #: Redis; the lapse of time is what is tested
 PROMPT = "[[run_s=0.3]]\nSummarise:\n{{ text }}"
 
 
@@ -85,3 +87,19 @@ def test_bad_inputs_and_failing_runs_are_counted_exactly_and_retried_where_that_
     assert site.runs()["created"] == runs + 24 + 24 + 10
     states = [line["state"] for line in lines_in(out)]
     assert (len(states), states.count("failed")) == (500, 24 + 10)
+
+
+def test_redis_goes_away_while_a_batch_is_enqueued_and_answered(site, tmp_path):
+    docs, out = tmp_path / "docs", tmp_path / "results.jsonl"
+    docs.mkdir()
+    for number in range(200):
+        (docs / f"{number}.txt").write_text(f"Document {number}.")
+    site.start_worker()
+    batch = begin(site, docs, out, "--max-queued", "20")
+    until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 40, "some lines")
+    site.redis.kill()
+    time.sleep(AWAY_S)
+    site.start_redis()
+    assert batch.exit_code(120) == 0, batch.log()
+    assert len(lines_in(out)) == 200
+    assert site.runs()["created"] == 200

@@ -195,7 +195,8 @@ class Batch:
     def _enqueue(self, questions: Sequence[Question]) -> None:
         scope = f"{self._name}/{self._generation}" if self._generation else self._name
         jobs = [each.job.model_copy(update={"key": f"{scope}/{each.job.key}"}) for each in questions]
-        for question, handle in zip(questions, self._client.enqueue_many(jobs), strict=True):
+        handles = self._client.store.patiently(lambda: self._client.enqueue_many(jobs))  # each has its key
+        for question, handle in zip(questions, handles, strict=True):
             self._awaited[handle.id] = (question.item, question.part)
             if handle.state in TERMINAL:
                 self._meet_again(handle)
@@ -203,8 +204,9 @@ class Batch:
     def _meet_again(self, handle: JobHandle) -> None:
         """A job of an earlier run that has ended: its result is taken, or it is sent again."""
         again = handle.state is JobState.CANCELLED or (handle.state is JobState.FAILED and self._manner.retry_failed)
-        if not (again and self._client.redrive(handle.id) is JobState.QUEUED):
-            self._take([handle.get()])
+        store = self._client.store
+        if not (again and store.patiently(lambda: self._client.redrive(handle.id)) is JobState.QUEUED):
+            self._take(store.get_many([handle.id]))
 
     def _collect(self, block_s: float) -> bool:
         finished = self._client.store.finished(self._name, self._cursor, block_s)
