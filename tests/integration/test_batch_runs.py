@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from threadmill import Client, JobState
+from threadmill import Client, JobState, StoreUnavailable
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch, Manner
 from threadmill.batch.spending import Limits
@@ -161,6 +161,23 @@ def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings)
     job = client.get(next(iter(desk.lines.values()))["job_id"]).job
     assert job.prompt is not None
     assert "The text of number" in job.prompt
+
+
+@pytest.mark.usefixtures("with_worker")
+def test_redis_may_be_away_just_as_jobs_are_enqueued(desk, client, emulator, monkeypatch):
+    enqueue, lost = client.enqueue_many, []
+
+    def lose_the_reply_once(jobs: Any) -> Any:
+        handles = enqueue(jobs)
+        if not lost:
+            lost.append(handles)
+            raise StoreUnavailable("redis://here", ConnectionError("reset"))
+        return handles
+
+    monkeypatch.setattr(client, "enqueue_many", lose_the_reply_once)
+    assert desk.run().succeeded == 8
+    assert lost
+    assert emulator.completed() == 8
 
 
 @pytest.mark.usefixtures("with_worker")
