@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
+README = ROOT / "examples" / "README.md"
 PATIENCE_S = 90
 
 SETTINGS = {"THREADMILL_CONFIG": "examples/threadmill.toml", "PYTHONPATH": "examples"}
@@ -63,10 +64,28 @@ def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tm
     assert "responses" not in emulator or "responses, 0 left behind" in emulator
 
 
+def test_the_report_of_a_day_is_made_by_the_command_on_their_page(tmp_path, cli_command):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    [command] = re.findall(r"^THREADMILL_REPORTS=\S+ threadmill (report run .*)$", README.read_text(), re.MULTILINE)
+    said = subprocess.run(
+        cli_command(*command.split()),
+        cwd=tmp_path,
+        env={**os.environ, "THREADMILL_REPORTS": "examples/reports"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    page = Path(said.stdout.split(", ")[-1].strip()).read_text("utf-8")
+    assert "12 documents" in page or ">12<" in page
+    assert "is not UTF-8" in page or "encoding" in page, "the scan that went wrong is named"
+
+
 def test_every_example_is_on_their_page_and_is_tried_here():
     programs = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"example_tools"}
     assert programs == SAYS.keys()
-    assert programs == set(re.findall(r"examples/run (\w+)`", (ROOT / "examples" / "README.md").read_text()))
+    assert programs == set(re.findall(r"examples/run (\w+)`", README.read_text()))
 
 
 def test_a_program_that_fails_gives_its_exit_code(run_cli):
