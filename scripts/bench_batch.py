@@ -139,6 +139,7 @@ def answer(site: Site, docs: Path, number: int, kills: int) -> tuple[float, dict
         _await(lambda: _lines(out) >= stop_at, sample)  # noqa: B023
         for process in watched.values():
             process.kill()
+        psutil.wait_procs(watched.values(), timeout=30)
         command.wait()
         site.start_redis()
         site.start_worker()

@@ -5,6 +5,7 @@ awaited, what is missing, changed or was cancelled is asked.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -62,6 +63,15 @@ class Plan:
     bad: int = 0  #: cannot be asked about
 
 
+def _chunk(questions: Iterator[Question], most: int) -> list[Question]:
+    """The next ones, fewer where documents are slow to read: the first answers need not wait for the last question."""
+    stop_at = time.monotonic() + _BEAT_S
+    chunk = list(islice(questions, 1))
+    while chunk and len(chunk) < most and time.monotonic() < stop_at and (more := list(islice(questions, 1))):
+        chunk += more
+    return chunk
+
+
 class Batch:
     """One run over a document set. `check` is called about once a second, and may raise.
 
@@ -88,6 +98,7 @@ class Batch:
         self._awaited: dict[str, tuple[Item, int]] = {}
         self._reopened: set[str] = set()
         self._beat_at = 0.0
+        self._is_cancelled = False
         self.tally = Tally(total=0, spending=spending or Spending(client.settings.prices))
 
     def plan(self, documents: Iterable[Document]) -> Plan:
@@ -120,30 +131,31 @@ class Batch:
         tally, started = self.tally, time.monotonic()
         tally.total = total
         for line in lines_in(self._out.path):
-            tally.spending.add(line)
+            tally.spending.add_line(line)
         store = self._client.store
         self._generation = store.open_batch(self._name, total, anew=self._manner.anew)
         self._cursor = store.batch_cursor(self._name)
         self._look_for_reopened()
         questions = self._left(documents)
-        more, withdrawn, last_news = True, False, time.monotonic()
+        more, last_news = True, time.monotonic()
         try:
             while more or self._awaited:
+                self._beat()
+                limit = self._manner.limits.reached(tally.spending, tally.failed)
+                if not tally.stopped and (limit or self._is_cancelled):
+                    tally.stopped, more = limit or "it was cancelled", False
+                    self._withdraw()
+                    deque(questions, maxlen=0)  # so that all are counted
                 if more and (room := self._manner.max_queued - len(self._awaited)) > 0:
-                    chunk = list(islice(questions, min(room, _CHUNK)))
+                    chunk = _chunk(questions, min(room, _CHUNK))
                     more = bool(chunk)
                     self._enqueue(chunk)
                 can_go_on = more and len(self._awaited) < self._manner.max_queued
-                if self._collect(block_s=0.0 if can_go_on else 1.0):
+                if self._collect(block_s=0.0 if can_go_on or not self._awaited else 1.0):
                     last_news = time.monotonic()
                 elif time.monotonic() - last_news > _RECONCILE_S:
                     last_news = time.monotonic()
-                    self._take(record for record in store.get_many(self._awaited))
-                self._beat()
-                tally.stopped = tally.stopped or self._manner.limits.reached(tally.spending, tally.failed)
-                if tally.stopped and not withdrawn:
-                    more, withdrawn = False, True
-                    self._withdraw()
+                    self._reconcile()
                 tally.seconds = time.monotonic() - started
                 report(tally)
         finally:
@@ -157,8 +169,7 @@ class Batch:
         self._beat_at = time.monotonic() + _BEAT_S
         record = self._client.store.see_to_batch(self._name)
         self.tally.running, self.tally.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
-        if record.cancel_requested:
-            self.tally.stopped = self.tally.stopped or "it was cancelled"
+        self._is_cancelled = record.cancel_requested
         self._check()
 
     def _look_for_reopened(self) -> None:
@@ -216,15 +227,21 @@ class Batch:
             self._take(self._client.store.get_many(mine))
         return bool(finished)
 
+    def _reconcile(self) -> None:
+        """Looks which have ended without our hearing of it."""
+        store = self._client.store
+        states = store.patiently(lambda: store.states(list(self._awaited)))
+        self._take(store.get_many([job_id for job_id, state in states.items() if state in TERMINAL]))
+
     def _take(self, records: Iterable[JobRecord]) -> None:
         """Writes down the results of those that have ended."""
         for record in records:
             if record.result is None or record.id not in self._awaited:
                 continue
             item, part = self._awaited.pop(record.id)
-            item.results[part] = record.result
-            self.tally.spending.add(record.result.model_dump(mode="json"))
-            self.tally.calls += record.result.calls
+            result = item.results[part] = record.result
+            self.tally.spending.add(result.model, result.lane, result.usage)
+            self.tally.calls += result.calls
             if len(item.results) == item.parts:
                 self._write(item.label, item.line)
 

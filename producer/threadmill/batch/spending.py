@@ -17,11 +17,13 @@ class Spending:
     prices: Prices
     _tokens: defaultdict[tuple[str | None, str | None], Usage] = field(default_factory=lambda: defaultdict(Usage))
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """What a line of the results file says, or a result as JSON."""
-        usage = Usage.model_validate(line.get("usage") or {})
+    def add(self, model: str | None, lane: str | None, usage: Usage) -> None:
         if usage != Usage():
-            self._tokens[line.get("model"), line.get("lane")] += usage
+            self._tokens[model, lane] += usage
+
+    def add_line(self, line: Mapping[str, Any]) -> None:
+        """What a line of the results file says."""
+        self.add(line.get("model"), line.get("lane"), Usage.model_validate(line.get("usage") or {}))
 
     @property
     def usage(self) -> Usage:
