@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from threadmill.cli.app import err, put
+from threadmill.documents.document import STDIN
 
 _SAY_EVERY_S = 10.0
 
@@ -27,8 +28,10 @@ def say_who_is_there(out: Path) -> Callable[[str], None]:
     return say_so
 
 
-def detach_from_here(batch: str, out: Path, local: bool) -> None:
+def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -> None:
     """Leaves the command that we are to a process of its own."""
+    if str(STDIN) in paths:
+        raise typer.BadParameter("nobody types into the background: save what comes on stdin as a file")
     if local:
         raise typer.BadParameter("--local ends with its command: leave --detach out, or use a Redis that stays")
     log = out.with_name(out.name + ".log")

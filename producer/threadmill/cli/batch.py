@@ -37,7 +37,9 @@ from threadmill.cli.manner import (
     MaxFailures,
     MaxQueued,
     MaxTokens,
+    Name,
     Ordered,
+    Out,
     RetryFailed,
     Sample,
 )
@@ -112,12 +114,10 @@ def batch(
     json_schema: JsonSchema = None,
     lane: Lane = None,
     timeout_s: TimeoutS = None,
-    out: Annotated[Path, typer.Option(help="Results, one JSON line per document.")] = Path("results.jsonl"),
+    out: Out = Path("results.jsonl"),
     ordered: Ordered = False,
     formats: Formats = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the batch. Default: made from --out and the prompt.")
-    ] = None,
+    name: Name = None,
     retry_failed: RetryFailed = False,
     force: Force = False,
     max_cost: MaxCost = None,
@@ -164,7 +164,7 @@ def batch(
         say_what_it_takes(Client(settings), documents, template, fields)
         return
     if detach:
-        detach_from_here(named, out, local)
+        detach_from_here(named, paths, out, local)
         return
     with (
         alone_with(out, say_who_is_there(out)),

@@ -1,12 +1,15 @@
 """Options of what a document set is made of."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from threadmill.documents.source import DocumentSet
+
+_option = partial(typer.Option, rich_help_panel="Documents")
 
 Paths = Annotated[
     list[str],
@@ -18,26 +21,22 @@ Paths = Annotated[
 ]
 AsRows = Annotated[
     bool,
-    typer.Option(
-        "--rows", help="Ask about each row of .csv, .tsv, .jsonl, .parquet and .xlsx files, not about the files."
-    ),
+    _option("--rows", help="Ask about each row of .csv, .tsv, .jsonl, .parquet and .xlsx files, not about the files."),
 ]
-IdColumn = Annotated[str | None, typer.Option(help="With --rows: the column that names a row. Default: all it holds.")]
+IdColumn = Annotated[str | None, _option(help="With --rows: the column that names a row. Default: all it holds.")]
 AsRequests = Annotated[
-    bool, typer.Option("--requests", help="Ask each request of .jsonl files made for OpenAI's Batch API.")
+    bool, _option("--requests", help="Ask each request of .jsonl files made for OpenAI's Batch API.")
 ]
-Encoding = Annotated[
-    str | None, typer.Option(help="Of text and tables: big5, cp1252, ... Default: told from the bytes.")
-]
+Encoding = Annotated[str | None, _option(help="Of text and tables: big5, cp1252, ... Default: told from the bytes.")]
 Attach = Annotated[
     Literal["file_search", "code_interpreter"] | None,
-    typer.Option(help="Upload each file for this tool, in place of its text in the prompt."),
+    _option(help="Upload each file for this tool, in place of its text in the prompt."),
 ]
 MaxChars = Annotated[
-    int | None, typer.Option("--max-chars", min=100, help="Refuse longer documents; with --split: length of a part.")
+    int | None, _option("--max-chars", min=100, help="Refuse longer documents; with --split: length of a part.")
 ]
 Split = Annotated[
-    bool, typer.Option("--split", help="Ask about a long document in parts. Default length: what a message holds.")
+    bool, _option("--split", help="Ask about a long document in parts. Default length: what a message holds.")
 ]
 
 
