@@ -184,7 +184,7 @@ def _documents(folder: Path, number: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--enqueue", type=int, default=100_000, metavar="N", help="documents to enqueue alone; 0: none")
-    parser.add_argument("--documents", type=int, default=10_000, metavar="N", help="to have answered")
+    parser.add_argument("--documents", type=int, default=10_000, metavar="N", help="to have answered; 0: none")
     parser.add_argument("--kills", type=int, default=2, help="of command, worker and Redis together")
     options = parser.parse_args()
     table = Table(title="A large batch")
@@ -201,19 +201,25 @@ def main() -> None:
             if options.enqueue:
                 rate, memory = enqueue(site, _documents(site.folder / "many", options.enqueue), options.enqueue)
                 row(f"enqueueing {options.enqueue:,}", memory, f"{rate:,.0f} documents/s")
-            docs = _documents(site.folder / "docs", options.documents)
-            rate, memories, lines = answer(site, docs, options.documents, options.kills)
-            for name, memory in memories.items():
-                row(f"answering {options.documents:,}, the last of {options.kills + 1} runs: {name}", memory)
-            runs = site.runs()
+            said = ""
+            if options.documents:
+                docs = _documents(site.folder / "docs", options.documents)
+                rate, memories, lines = answer(site, docs, options.documents, options.kills)
+                for name, memory in memories.items():
+                    row(f"answering {options.documents:,}, the last of {options.kills + 1} runs: {name}", memory)
+                said = _counts(lines, options.documents, site.runs(), rate)
         finally:
             site.stop()
     Console().print(table)
+    Console().print(said)
+
+
+def _counts(lines: list[dict[str, str]], documents: int, runs: int, rate: float) -> str:
     distinct = len({line["path"] for line in lines})
     good = sum(line["state"] == "succeeded" for line in lines)
-    Console().print(
+    return (
         f"{len(lines):,} lines of {distinct:,} documents, {good:,} succeeded; {runs:,} runs on the server for "
-        f"{options.documents:,} documents ({runs / options.documents:.4f}); {rate:.0f} documents/s, kills included"
+        f"{documents:,} documents ({runs / documents:.4f}); {rate:.0f} documents/s, kills included"
     )
 
 
