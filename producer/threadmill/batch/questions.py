@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,20 +16,25 @@ from threadmill.job import PromptJob
 from threadmill.result import JobResult, JobState, Usage
 
 
-@dataclass
+@dataclass(slots=True)
 class Item:
-    """A document that is asked about, without its text."""
+    """A document that is asked about, without its text: thousands of them are held."""
 
     label: str
     place: Mapping[str, Any]
     key: str  #: of the document with all that is asked about it
     parts: int
-    results: dict[int, JobResult] = field(default_factory=dict)  #: of its parts, so far
+    _results: dict[int, JobResult] | None = None  #: of its parts, so far
+
+    def add(self, part: int, result: JobResult) -> bool:
+        """Takes the result of a part; whether all are there."""
+        self._results = (self._results or {}) | {part: result}
+        return len(self._results) == self.parts
 
     @property
     def line(self) -> dict[str, Any]:
         """Its line of the results file, once all parts have their results; answers of several are joined."""
-        results = [self.results[part] for part in range(self.parts)]
+        results = [result for _, result in sorted((self._results or {}).items())]
         lines = [result.model_dump(mode="json") for result in results]
         return {**self.place, "key": self.key, **(lines[0] if len(lines) == 1 else _joined(results, lines))}
 

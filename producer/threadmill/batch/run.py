@@ -239,10 +239,10 @@ class Batch:
             if record.result is None or record.id not in self._awaited:
                 continue
             item, part = self._awaited.pop(record.id)
-            result = item.results[part] = record.result
+            result = record.result
             self.tally.spending.add(result.model, result.lane, result.usage)
             self.tally.calls += result.calls
-            if len(item.results) == item.parts:
+            if item.add(part, result):
                 self._write(item.label, item.line)
 
     def _withdraw(self) -> None:
