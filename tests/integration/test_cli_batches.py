@@ -70,8 +70,8 @@ def test_batch_status_for_programs(cli, batch, settings):
 def test_batches_lists_each_with_its_jobs_and_its_cost(cli, batch):
     listed = cli("batches").stdout
     assert listed.startswith("autumn  ")
-    assert "  3 jobs: 2 succeeded, 1 failed  " in listed
-    assert f"  {batch.usage.total_tokens:,} tokens, 0." in listed
+    assert "  3 jobs: 2 succeeded, 1 failed · " in listed
+    assert f" · {batch.usage.total_tokens:,} tokens, 0." in listed
     assert "cost" not in cli("batches", **UNPRICED).stdout
     [told] = json.loads(cli("batches", "--json").stdout)
     assert told == json.loads(cli("batch-status", "autumn", "--json").stdout)
