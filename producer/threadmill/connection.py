@@ -66,7 +66,8 @@ class Connection:
 
     def _read(self, after: dict[str, str], block_s: float) -> list[tuple[str, str, dict[str, str]]]:
         """What each of these streams has after an entry: the stream, the entry's id, its fields."""
-        block_ms = max(1, int(block_s * 1000))
+        # Redis looks at the timeouts of who waits ten times a second: even a wait of 1 ms may take 100.
+        block_ms = max(1, int(block_s * 1000)) if block_s > 0 else None
         with self._reaching():
             replies = cast(Any, self._redis.xread(cast(Any, after), count=_AT_ONCE, block=block_ms))
         if isinstance(replies, dict):  # RESP3
