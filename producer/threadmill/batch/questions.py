@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from threadmill.client import Client
-from threadmill.documents.document import Document, asked
+from threadmill.documents.document import Document, asked, digest
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
@@ -96,11 +97,7 @@ def _joined(results: Sequence[JobResult], lines: Sequence[Mapping[str, Any]]) ->
 
 def fingerprint(paths: Iterable[str]) -> str:
     """Of the files' contents; '' for those that are not here: the workers' disk need not be ours."""
-    found = ""
-    for path in filter(os.path.isfile, paths):
-        with open(path, "rb") as file:
-            found += hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return "".join(digest(Path(path)) for path in filter(os.path.isfile, paths))
 
 
 def batch_name(stem: str, *content: Any) -> str:

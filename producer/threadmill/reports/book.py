@@ -5,17 +5,16 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, datetime
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
-import redis
+from redis.commands.core import Script
 
 from threadmill import report_scripts
+from threadmill.connection import Connection
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill.keys import Keys
 from threadmill.reports.night import Night
 from threadmill.settings import Settings
 
@@ -24,26 +23,15 @@ class LeaseLost(ThreadmillError):
     """Another process may make the night by now: this one must not."""
 
 
-class Book:
-    """The nights of all reports; each call raises StoreUnavailable when Redis does not answer."""
+class Book(Connection):
+    """The nights of all reports."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.redis_url
+        super().__init__(settings)
         self._lease_ms = int(settings.lease_s * 1000)
-        self._keys = Keys(settings.key_prefix)
-        self._redis = redis.Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=15, socket_connect_timeout=5
-        )
         self._renew = self._redis.register_script(report_scripts.RENEW_NIGHT)
         self._save = self._redis.register_script(report_scripts.SAVE_NIGHT)
         self._release = self._redis.register_script(report_scripts.RELEASE_NIGHT)
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StoreUnavailable(self._url, error) from error
 
     def since(self, name: str, first: datetime) -> datetime:
         """From when on the report owes its nights: `first`, if it was never seen before."""
@@ -86,16 +74,16 @@ class Book:
         return Held(self, name, night, owner) if got else None
 
     def renew(self, name: str, night: date, owner: str) -> bool:
-        return self._call(self._renew, [self._keys.report_held(name, str(night))], owner, self._lease_ms)
+        return self._step(self._renew, [self._keys.report_held(name, str(night))], owner, self._lease_ms)
 
     def save(self, night: Night, owner: str) -> bool:
         keys = [self._keys.report_held(night.report, str(night.night)), self._keys.report(night.report)]
-        return self._call(self._save, keys, owner, str(night.night), night.model_dump_json())
+        return self._step(self._save, keys, owner, str(night.night), night.model_dump_json())
 
     def release(self, name: str, night: date, owner: str) -> None:
-        self._call(self._release, [self._keys.report_held(name, str(night))], owner)
+        self._step(self._release, [self._keys.report_held(name, str(night))], owner)
 
-    def _call(self, script: Any, keys: list[str], *arguments: str | int) -> bool:
+    def _step(self, script: Script, keys: list[str], *arguments: str | int) -> bool:
         with self._reaching():
             return bool(script(keys=keys, args=arguments))
 
