@@ -27,7 +27,7 @@ PROMPT = "[[scenario=tools]]\nWell?"
 SLOW_S = 30
 
 
-@pytest.mark.endpoint(request_timeout_s=0.3)
+@pytest.mark.endpoint(request_timeout_s=1.5)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("route", ROUTES)
 async def test_one_fault_on_any_call_costs_the_job_nothing(worker, emulator, route, fault):
