@@ -7,17 +7,14 @@ enqueued with no worker; then others are answered, while command, worker and Red
 import argparse
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from threadmill import Client, Settings
-from threadmill.local import redis_server
+from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
 
 _LISTENING = re.compile(r"listening on (http://[\d.:]+)")
@@ -55,7 +52,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._port = quiet_port()
+        self._port = free_port()
         self._number = 0
         self.processes: dict[str, Process] = {}
         self.start_redis()
@@ -146,15 +143,6 @@ def answer(site: Site, docs: Path, number: int, kills: int) -> tuple[float, dict
         command = site.start_batch(docs, "--out", out.name)
     lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     return number / (time.monotonic() - started), memories, lines
-
-
-def quiet_port() -> int:
-    """One below those of outgoing connections: while its server is away, it stays free."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _await(condition: Callable[[], bool], meanwhile: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ What Redis holds is kept in the state folder, so that an interrupted batch goes 
 import fcntl
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -156,10 +157,15 @@ def redis_server() -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    It is below those that outgoing connections are given, so that it stays free while its server is away.
+    """
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _answers(store: Store) -> bool:

@@ -1,13 +1,10 @@
 """What an acceptance test works with: Redis, an emulator and workers, each a process of its own."""
 
-import random
 import re
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from tests.conftest import environment
 
 from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.keys import Keys
-from threadmill.local import redis_server
+from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
@@ -46,15 +43,6 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
         assert time.monotonic() < give_up_at, f"not within {patience_s:.0f} s: {what}"
         time.sleep(0.02)
     return value
-
-
-def quiet_port() -> int:
-    """A free port below those that outgoing connections are given: while its server is away, it stays free."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Child(Process):
@@ -86,7 +74,7 @@ class Site:
     def __init__(self, folder: Path, fields: Mapping[str, Any]) -> None:
         self._folder = folder
         self._children: list[Child] = []
-        self._redis_port = quiet_port()
+        self._redis_port = free_port()
         self.start_redis()
         self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet"])
         self.emulator_url = until(lambda: LISTENING.search(self.emulator.log()), "the emulator listens")[1]

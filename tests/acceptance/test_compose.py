@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from tests.acceptance.site import THREADMILL, Child, quiet_port, until
+from tests.acceptance.site import THREADMILL, Child, until
 
-from threadmill.local import redis_server
+from threadmill.local import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 
@@ -23,7 +23,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 #: Where the services' ports are on this machine.
-PORTS = {6379: quiet_port(), 8089: quiet_port()}
+PORTS = {6379: free_port(), 8089: free_port()}
 
 
 def here(text: str) -> str:
