@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from threadmill.connection import Connection
 from threadmill.errors import BatchNotFound, StoreUnavailable
@@ -84,15 +84,14 @@ class BatchStore(Connection):
         with suppress(StoreUnavailable), self._reaching():  # then it lapses
             self._redis.delete(self._keys.batch_seen_to(name))
 
-    def set_batch(self, name: str, *, paused: bool | None = None, cancel_requested: bool | None = None) -> None:
+    def mark_batch(self, name: str, field: Literal["paused", "cancel_requested"], is_set: bool = True) -> None:
         """Raises BatchNotFound."""
         self.batch(name)
         with self._reaching():
-            for field, is_set in (("paused", paused), ("cancel_requested", cancel_requested)):
-                if is_set:
-                    self._redis.hset(self._keys.batch(name), field, 1)
-                elif is_set is False:
-                    self._redis.hdel(self._keys.batch(name), field)
+            if is_set:
+                self._redis.hset(self._keys.batch(name), field, 1)
+            else:
+                self._redis.hdel(self._keys.batch(name), field)
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """The states of those that are still kept."""

@@ -226,17 +226,17 @@ class Client:
 
     def pause(self, batch: str) -> None:
         """No worker begins another job of the batch; those in hand go on to their end. Raises BatchNotFound."""
-        self.store.set_batch(batch, paused=True)
+        self.store.mark_batch(batch, "paused")
 
     def resume(self, batch: str) -> None:
         """Has workers go on with a batch that was paused. Raises BatchNotFound."""
-        self.store.set_batch(batch, paused=False)
+        self.store.mark_batch(batch, "paused", False)
         for job_id in self._jobs_of(batch, {JobState.QUEUED}):
             self._send(job_id)
 
     def cancel_batch(self, batch: str) -> dict[str, JobState]:
         """Stops who enqueues it, and its jobs that have not ended; gives the states these are in now."""
-        self.store.set_batch(batch, cancel_requested=True)
+        self.store.mark_batch(batch, "cancel_requested")
         return {job_id: self.cancel(job_id) for job_id in self._jobs_of(batch, OPEN)}
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
