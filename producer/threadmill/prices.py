@@ -10,6 +10,7 @@ completion = 0.60
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -46,6 +47,11 @@ class Prices(Border):
 
     currency: Annotated[str, Field(min_length=1)] = "USD"
     batch_lane_factor: _Amount = 0.5  #: of the ordinary price, through the provider's Batch API
+
+    @property
+    def models(self) -> AbstractSet[str]:
+        """Those that have a price."""
+        return self.__pydantic_extra__.keys()
 
     def of(self, model: str) -> Price | None:
         """By the model's exact name, else by that of the model whose dated version it is.

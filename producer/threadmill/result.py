@@ -147,8 +147,9 @@ class JobResult(_Part):
 
 
 def add_up(parts: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
-    """One entry per model and lane."""
+    """One entry per model and lane that took tokens."""
     sums: dict[tuple[str | None, str | None], Usage] = {}
     for part in parts:
-        sums[part.model, part.lane] = sums.get((part.model, part.lane), Usage()) + part.usage
+        if part.usage != Usage():
+            sums[part.model, part.lane] = sums.get((part.model, part.lane), Usage()) + part.usage
     return tuple(ModelUsage(model=model, lane=lane, usage=usage) for (model, lane), usage in sums.items())

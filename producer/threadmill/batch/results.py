@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from threadmill.errors import ThreadmillError
-from threadmill.result import JobState
+from threadmill.result import JobState, ModelUsage, add_up
 
 #: How each of our lines starts.
 _START = b'{"path": '
@@ -45,13 +45,18 @@ class ResultsFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             if force:
                 path.write_bytes(b"")
-            for line in self._tidy():
-                self._known.add(document_of(line))
-                if line["key"] is not None and line.get("job_id"):
-                    self.earlier[line["key"]] = Earlier(JobState(line["state"]), line["job_id"])
+            self.spent = add_up(self._look_back())  #: by earlier runs, as far as the lines tell
             self._file: BinaryIO = path.open("ab")
         except OSError as error:
             raise ThreadmillError(f"cannot write results to {path}: {error.strerror or error}") from None
+
+    def _look_back(self) -> Iterator[ModelUsage]:
+        """Notes how earlier runs left each document, and gives what that took."""
+        for line in self._tidy():
+            self._known.add(document_of(line))
+            if line["key"] is not None and line.get("job_id"):
+                self.earlier[line["key"]] = Earlier(JobState(line["state"]), line["job_id"])
+                yield ModelUsage.model_validate(line)
 
     def see(self, place: Mapping[str, Any], number: int) -> None:
         """Notes where in the order of the documents one stands."""

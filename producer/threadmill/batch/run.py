@@ -5,15 +5,16 @@ awaited, what is missing, changed or was cancelled is asked.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
+from threadmill.batch.plan import Manner, Standing, standing
 from threadmill.batch.questions import Item, Question, Questions
-from threadmill.batch.results import ResultsFile, lines_in
-from threadmill.batch.spending import Limits, Spending
+from threadmill.batch.results import ResultsFile
+from threadmill.batch.spending import Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
@@ -24,9 +25,6 @@ from threadmill.result import TERMINAL, Failure, FailureKind, JobState
 #: Jobs enqueued in one round trip.
 _CHUNK = 100
 
-#: Jobs of the batch that stand in Redis unfinished, at most: their texts must not fill it.
-MAX_QUEUED = 10_000
-
 #: Without news for so long, the records are asked: no lost wake-up can hold a batch.
 _RECONCILE_S = 30.0
 
@@ -34,42 +32,11 @@ _RECONCILE_S = 30.0
 _BEAT_S = 1.0
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a batch is gone about."""
-
-    limits: Limits = field(default_factory=Limits)
-    max_queued: int = MAX_QUEUED
-    retry_failed: bool = False  #: ask again what failed in an earlier run
-    anew: bool = False  #: take no answers of jobs of earlier runs
-
-
 _DEFAULT = Manner()
 
 
 def _quiet(tally: Tally) -> None:
     """For a run that nobody watches."""
-
-
-@dataclass
-class Plan:
-    """What a run is going to do, in numbers of documents."""
-
-    answered: int = 0  #: in an earlier run: kept
-    failed: int = 0  #: in an earlier run: kept
-    again: int = 0  #: failed or were cancelled in an earlier run: asked again
-    changed: int = 0  #: since an earlier run: asked
-    new: int = 0  #: asked
-    bad: int = 0  #: cannot be asked about
-
-
-def _chunk(questions: Iterator[Question], most: int) -> list[Question]:
-    """The next ones, fewer where documents are slow to read: the first answers need not wait for the last question."""
-    stop_at = time.monotonic() + _BEAT_S
-    chunk = list(islice(questions, 1))
-    while chunk and len(chunk) < most and time.monotonic() < stop_at and (more := list(islice(questions, 1))):
-        chunk += more
-    return chunk
 
 
 class Batch:
@@ -96,31 +63,18 @@ class Batch:
         self._check = check
         self._manner = manner
         self._awaited: dict[str, tuple[Item, int]] = {}
-        self._reopened: set[str] = set()
         self._beat_at = 0.0
         self._is_cancelled = False
         self.tally = Tally(total=0, spending=spending or Spending(client.settings.prices))
 
-    def plan(self, documents: Iterable[Document]) -> Plan:
+    def plan(self, documents: Iterable[Document]) -> Counter[Standing]:
         """Looks through the documents; asks nothing."""
-        plan = Plan()
+        plan = Counter[Standing]()
         for document in documents:
             try:
-                item = self._questions.about(document)[0].item
+                plan[self._standing(self._questions.about(document)[0].item)] += 1
             except BadDocument:
-                plan.bad += 1
-                continue
-            earlier = self._out.earlier.get(item.key)
-            if earlier is None and self._out.knows(item.place):
-                plan.changed += 1
-            elif earlier is None:
-                plan.new += 1
-            elif earlier.state is JobState.SUCCEEDED:
-                plan.answered += 1
-            elif self._is_kept(item):
-                plan.failed += 1
-            else:
-                plan.again += 1
+                plan[Standing.BAD] += 1
         return plan
 
     def run(self, documents: Iterable[Document], total: int, report: Callable[[Tally], None] = _quiet) -> Tally:
@@ -128,14 +82,13 @@ class Batch:
 
         `report` is called after every change.
         """
-        tally, started = self.tally, time.monotonic()
+        tally = self.tally
         tally.total = total
-        for line in lines_in(self._out.path):
-            tally.spending.add_line(line)
+        tally.spending.add(self._out.spent)
+        self._started, self._report = time.monotonic(), report
         store = self._client.store
         self._generation = store.open_batch(self._name, total, anew=self._manner.anew)
         self._cursor = store.batch_cursor(self._name)
-        self._look_for_reopened()
         questions = self._left(documents)
         more, last_news = True, time.monotonic()
         try:
@@ -147,7 +100,7 @@ class Batch:
                     self._withdraw()
                     deque(questions, maxlen=0)  # so that all are counted
                 if more and (room := self._manner.max_queued - len(self._awaited)) > 0:
-                    chunk = _chunk(questions, min(room, _CHUNK))
+                    chunk = self._next_of(questions, min(room, _CHUNK))
                     more = bool(chunk)
                     self._enqueue(chunk)
                 can_go_on = more and len(self._awaited) < self._manner.max_queued
@@ -156,8 +109,7 @@ class Batch:
                 elif time.monotonic() - last_news > _RECONCILE_S:
                     last_news = time.monotonic()
                     self._reconcile()
-                tally.seconds = time.monotonic() - started
-                report(tally)
+                self._tell()
         finally:
             store.leave_batch(self._name)
         return tally
@@ -171,37 +123,50 @@ class Batch:
         self.tally.running, self.tally.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
         self._check()
+        self._tell()
 
-    def _look_for_reopened(self) -> None:
+    def _tell(self) -> None:
+        self.tally.seconds = time.monotonic() - self._started
+        self._report(self.tally)
+
+    @cached_property
+    def _reopened(self) -> AbstractSet[str]:
         """Jobs that were sent again by someone else since they failed here: their new results are wanted."""
         failed = [each.job_id for each in self._out.earlier.values() if each.state is JobState.FAILED]
         states = self._client.store.states(failed)
-        self._reopened = {job_id for job_id, state in states.items() if state is not JobState.FAILED}
+        return {job_id for job_id, state in states.items() if state is not JobState.FAILED}
 
-    def _is_kept(self, item: Item) -> bool:
-        """Whether the line that an earlier run left is still good."""
+    def _standing(self, item: Item) -> Standing:
         earlier = self._out.earlier.get(item.key)
-        if earlier is None or earlier.state is JobState.CANCELLED:
-            return False
-        failed = earlier.state is JobState.FAILED
-        return not (failed and (self._manner.retry_failed or earlier.job_id in self._reopened))
+        retry = self._manner.retry_failed or (earlier is not None and earlier.job_id in self._reopened)
+        return standing(earlier, is_known=self._out.knows(item.place), retry_failed=retry)
 
     def _left(self, documents: Iterable[Document]) -> Iterator[Question]:
         """What is left to ask; the rest is written down or counted at once."""
         for number, document in enumerate(documents):
+            self._beat()  # many may be passed over without a word
             self._out.see(document.place, number)
             try:
                 questions = self._questions.about(document)
             except BadDocument as error:
                 self._refuse(document, str(error))
                 continue
-            item = questions[0].item
-            if not self._is_kept(item):
-                yield from questions
-            elif self._out.earlier[item.key].state is JobState.SUCCEEDED:
-                self.tally.kept += 1
-            else:
-                self.tally.kept_failed += 1
+            match self._standing(questions[0].item):
+                case Standing.ANSWERED:
+                    self.tally.kept += 1
+                case Standing.FAILED:
+                    self.tally.kept_failed += 1
+                case _:
+                    yield from questions
+
+    def _next_of(self, questions: Iterator[Question], most: int) -> list[Question]:
+        """Fewer where documents are slow to read: the first answers need not wait for the last question."""
+        chunk, stop_at = [], time.monotonic() + _BEAT_S
+        for question in questions:
+            chunk.append(question)
+            if len(chunk) == most or time.monotonic() > stop_at:
+                break
+        return chunk
 
     def _enqueue(self, questions: Sequence[Question]) -> None:
         scope = f"{self._name}/{self._generation}" if self._generation else self._name
@@ -240,7 +205,7 @@ class Batch:
                 continue
             item, part = self._awaited.pop(record.id)
             result = record.result
-            self.tally.spending.add(result.model, result.lane, result.usage)
+            self.tally.spending.add(result.usage_by_model)
             self.tally.calls += result.calls
             if item.add(part, result):
                 self._write(item.label, item.line)

@@ -1,13 +1,11 @@
 """What a batch has spent, and when that is enough."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from threadmill.errors import SettingsError
 from threadmill.prices import Cost, Prices, cost
-from threadmill.result import ModelUsage, Usage
+from threadmill.result import ModelUsage, Usage, add_up
 
 
 @dataclass
@@ -15,23 +13,14 @@ class Spending:
     """Tokens, by the model that answered and the lane that its answer came through."""
 
     prices: Prices
-    _tokens: defaultdict[tuple[str | None, str | None], Usage] = field(default_factory=lambda: defaultdict(Usage))
+    by_model: tuple[ModelUsage, ...] = ()
 
-    def add(self, model: str | None, lane: str | None, usage: Usage) -> None:
-        if usage != Usage():
-            self._tokens[model, lane] += usage
-
-    def add_line(self, line: Mapping[str, Any]) -> None:
-        """What a line of the results file says."""
-        self.add(line.get("model"), line.get("lane"), Usage.model_validate(line.get("usage") or {}))
+    def add(self, parts: Iterable[ModelUsage]) -> None:
+        self.by_model = add_up((*self.by_model, *parts))
 
     @property
     def usage(self) -> Usage:
-        return sum(self._tokens.values(), Usage())
-
-    @property
-    def by_model(self) -> tuple[ModelUsage, ...]:
-        return tuple(ModelUsage(model=model, lane=lane, usage=usage) for (model, lane), usage in self._tokens.items())
+        return sum((part.usage for part in self.by_model), Usage())
 
     @property
     def cost(self) -> Cost:
@@ -48,7 +37,7 @@ class Limits:
 
     def check(self, prices: Prices) -> None:
         """Raises SettingsError for a limit that could never be seen to be reached."""
-        if self.max_cost is not None and not prices.model_extra:
+        if self.max_cost is not None and not prices.models:
             raise SettingsError('a limit of the cost needs prices: add [prices."MODEL"] with `prompt` and `completion`')
 
     def reached(self, spending: Spending, failures: int) -> str | None:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from threadmill.batch.alone import alone_with
+from threadmill.batch.plan import MAX_QUEUED, Manner
 from threadmill.batch.questions import batch_name
 from threadmill.batch.results import ResultsFile
-from threadmill.batch.run import MAX_QUEUED, Batch, Manner
+from threadmill.batch.run import Batch
 from threadmill.batch.spending import Limits
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import (
@@ -52,6 +53,7 @@ from threadmill.cli.options import (
     Profile,
     Tools,
     files_for,
+    read_template,
     schema_in,
 )
 from threadmill.cli.progress import Reporter, show_plan, show_summary, summary
@@ -134,7 +136,7 @@ def batch(
     The same command again goes on where it stopped: it asks only about what is missing or changed.
     """
     if prompt_file is not None:
-        prompt = _read(prompt_file)
+        prompt = read_template(prompt_file, "--prompt-file")
     source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
     prompt = source.prompt(prompt)
     found, template = source.open(paths, prompt.replace("\\n", "\n"))
@@ -202,10 +204,3 @@ def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
     if not local:
         lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")
     err.print("\n".join(lines), soft_wrap=True, markup=False)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file}: {error}", param_hint="--prompt-file") from None

@@ -38,7 +38,7 @@ def say_what_it_takes(
                     put(f"--- {document.label}\n{text[:_SHOWN_CHARACTERS]}{'...' * (len(text) > _SHOWN_CHARACTERS)}\n")
                 yield text
 
-    job = client.check(PromptJob.parse({"prompt": "-", **fields}))
+    job = PromptJob.parse({"prompt": "-", **fields})
     profile = client.settings.profiles.get(job.profile or "")
     model = job.model or (profile and profile.model) or client.settings.endpoints[str(job.endpoint)].model
     instructions = job.instructions or (profile and profile.instructions) or ""

@@ -12,6 +12,7 @@ from threadmill.batch.export import BESIDE, STDOUT, Format, errors_beside, expor
 from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order
 from threadmill.cli.app import Exit, err
+from threadmill.cli.options import read_template
 
 #: What a template's file name may end with, after the suffix of what comes of it.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
@@ -78,10 +79,7 @@ def export_results(
 def _template(source: str | None, file: Path | None, suffix: str) -> Template | None:
     """`suffix`: of the one file that is written, which says most surely what the template makes."""
     if file is not None:
-        try:
-            source = file.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise typer.BadParameter(f"{file}: {error}", param_hint="--template-file") from None
+        source = read_template(file, "--template-file")
         own = Path(file.stem) if file.suffix in _TEMPLATE_SUFFIXES else file
         suffix = suffix or own.suffix
     elif source is not None:

@@ -65,3 +65,11 @@ def read_json(file: Path, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidJob(f"{file}: not a JSON object with {what}")
     return value
+
+
+def read_template(file: Path, option: str) -> str:
+    """Raises BadParameter, naming the option that gave the file."""
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint=option) from None

@@ -1,6 +1,7 @@
 """How a batch shows itself on stderr: a live bar at a terminal, a line now and then elsewhere."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from threadmill.batch.run import Plan
+from threadmill.batch.plan import Standing
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
 from threadmill.prices import Cost
@@ -68,18 +69,20 @@ def spent(usage: Usage, cost: Cost) -> str:
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
 
 
-def show_plan(plan: Plan) -> None:
+_STANDING = {
+    Standing.ANSWERED: "answered earlier",
+    Standing.FAILED: "failed earlier (--retry-failed asks again)",
+    Standing.AGAIN: "to ask again",
+    Standing.CHANGED: "changed",
+    Standing.NEW: "new",
+    Standing.BAD: "unfit to be asked about",
+}
+
+
+def show_plan(plan: Counter[Standing]) -> None:
     """What a later run of a batch is going to do."""
-    parts = {
-        "answered earlier": plan.answered,
-        "failed earlier (--retry-failed asks again)": plan.failed,
-        "to ask again": plan.again,
-        "changed": plan.changed,
-        "new": plan.new,
-        "unfit to be asked about": plan.bad,
-    }
-    said = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
-    err.print(f"{sum(parts.values()):,} documents: {said}", soft_wrap=True, markup=False)
+    said = ", ".join(f"{plan[standing]:,} {what}" for standing, what in _STANDING.items() if plan[standing])
+    err.print(f"{plan.total():,} documents: {said}", soft_wrap=True, markup=False)
 
 
 def show_summary(tally: Tally, out: Path) -> None:

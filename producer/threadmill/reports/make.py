@@ -11,8 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from threadmill.batch.plan import Manner
 from threadmill.batch.results import ResultsFile, lines_in
-from threadmill.batch.run import Batch, Manner
+from threadmill.batch.run import Batch
 from threadmill.batch.spending import Limits, Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client
@@ -92,7 +93,7 @@ class Maker:
             usage=self._spending.usage,
             cost=self._spending.cost.amount,
             currency=self._spending.cost.currency,
-            models=tuple(part.model for part in self._spending.by_model if part.model),
+            models=tuple(dict.fromkeys(part.model for part in self._spending.by_model if part.model)),
             seconds=(made_at - begun_at).total_seconds(),
         )
 
