@@ -338,6 +338,20 @@ def test_too_many_failures_fail_the_night_until_it_is_run_again(site):
     assert site.nights()["2026-11-20"]["state"] == "published"
 
 
+def test_a_night_without_documents_is_skipped_where_that_is_said(site, emulator):
+    site.define('when_empty = "skip"\ncatch_up = 0')
+
+    due = site.run("report", "due", "--now", MORNING)
+    assert (due.returncode, due.stdout) == (0, "daily 2026-11-20: skipped, no documents in notes/2026-11-20\n")
+    assert site.run("report", "due", "--now", MORNING).stdout == "", "nor is it due any more"
+    assert site.nights()["2026-11-20"]["state"] == "skipped"
+
+    site.write("2026-11-20", 2)
+    late = site.run("report", "run", "daily", "--date", "2026-11-20")
+    assert late.stdout.startswith("daily 2026-11-20: published, "), late.stderr
+    assert emulator.completed() == 3
+
+
 def test_a_report_that_costs_more_than_its_budget_fails(site):
     site.define("[budget]\nmax_tokens = 50\n")
     site.write("2026-11-20", 10)
@@ -407,4 +421,4 @@ def test_a_folder_that_cannot_be_written_fails_the_night_and_is_told(site):
     done = site.run("report", "run", "daily", "--date", "2026-11-20")
 
     assert done.returncode == 1
-    assert "failed, [Errno 20] Not a directory: 'notes/2026-11-20/note-00.md/daily'" in done.stdout
+    assert "failed, notes/2026-11-20/note-00.md/daily: Not a directory" in done.stdout

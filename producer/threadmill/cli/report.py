@@ -1,5 +1,6 @@
 """`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and on a scheduler of our own."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
 from threadmill.reports.files import load, names
-from threadmill.reports.material import check_prompts, documents_of
+from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night
 from threadmill.reports.nightly import Nightly, Problem
 from threadmill.reports.schedule import describe, run_scheduler
@@ -78,7 +79,8 @@ def run(
         definition = definition.model_copy(update={"endpoint": endpoint})
     night = day or definition.latest_night(datetime.now(UTC))
     if local:
-        settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
+        with suppress(NoDocuments):  # which is the night's own affair
+            settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
         client = Client(here.settings)
         client.check(definition.probe)

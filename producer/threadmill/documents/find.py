@@ -47,6 +47,11 @@ def find_files(paths: Iterable[str]) -> list[Path]:
     return list(found)
 
 
+def leads_to_files(given: str) -> bool:
+    """Whether a path does: a folder may be empty, a glob may match none."""
+    return next(_expand(given), None) is not None
+
+
 def _document(path: Path, reading: Reading, attach: FileTool | None, stdin: Path | None) -> Document:
     if path == STDIN:
         return TextFile(path, reading, stdin)

@@ -100,6 +100,7 @@ class ReportDefinition(Border):
     about: About = "yesterday"  #: the day a fire is about
     catch_up: NonNegativeInt = 3  #: missed nights that are still made, beside the latest
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    when_empty: Literal["fail", "skip"] = "fail"  #: what a night without documents is
     rows: bool = False
     id_column: str | None = None
     endpoint: str | None = None

@@ -6,11 +6,16 @@ from datetime import date
 from typing import Any
 
 from threadmill.documents.document import Document
-from threadmill.documents.find import find, find_files
+from threadmill.documents.find import find, find_files, leads_to_files
 from threadmill.documents.rows import Rows
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
+
+
+class NoDocuments(ThreadmillError):
+    """A night is about nothing."""
 
 
 class DatedTemplate(PromptTemplate):
@@ -25,9 +30,14 @@ class DatedTemplate(PromptTemplate):
 
 
 def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
-    """The document set of a night; raises ThreadmillError if there is none."""
+    """The document set of a night. Raises NoDocuments, and ThreadmillError for one that cannot be read."""
     paths = definition.paths_of(night)
-    return Rows(find_files(paths), definition.id_column) if definition.rows else find(paths)
+    if definition.when_empty == "skip":
+        paths = [path for path in paths if leads_to_files(path)]
+    documents = Rows(find_files(paths), definition.id_column) if definition.rows else find(paths)
+    if not len(documents):
+        raise NoDocuments(f"no documents in {', '.join(definition.paths_of(night))}")
+    return documents
 
 
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:

@@ -11,6 +11,7 @@ from threadmill.result import Usage
 class NightState(StrEnum):
     MAKING = "making"  #: begun; who holds it makes it, else the next call goes on
     PUBLISHED = "published"  #: its files are in the folder, and what could be delivered is
+    SKIPPED = "skipped"  #: it has no documents, and need not have any; `report run` looks again
     FAILED = "failed"  #: the error says why; `report run` tries again
 
 
@@ -42,8 +43,9 @@ class Night(BaseModel):
 
     @property
     def ok(self) -> bool:
-        """Published, and all of its deliveries arrived."""
-        return self.state is NightState.PUBLISHED and not any(self.deliveries.values())
+        """Published, and all of its deliveries arrived; or there was nothing to make."""
+        good = self.state in (NightState.PUBLISHED, NightState.SKIPPED)
+        return good and not any(self.deliveries.values())
 
     @property
     def label(self) -> str:
@@ -55,7 +57,7 @@ class Night(BaseModel):
         if not self.is_over:
             return self.model_copy(update={"attempts": self.attempts + 1})
         if again:
-            return Night(report=self.report, night=self.night, begun_at=now, edition=self.edition + 1)
+            return Night(report=self.report, night=self.night, begun_at=now, edition=self.edition + 1, files=self.files)
         arrived = [channel for channel, why in self.deliveries.items() if why is None and self.link]
         fresh = {"state": NightState.MAKING, "error": None, "ended_at": None, "attempts": 1}
         return self.model_copy(update={**fresh, "deliveries": dict.fromkeys(arrived)})

@@ -19,6 +19,7 @@ from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel, deliver
 from threadmill.reports.files import load, written_at
 from threadmill.reports.make import Maker, Watch
+from threadmill.reports.material import NoDocuments
 from threadmill.reports.night import Night, NightState
 
 #: A night whose makers died so often is failed.
@@ -102,7 +103,7 @@ class Nightly:
             if held is not None:
                 with held, suppress(LeaseLost):  # then another process makes it: we wait
                     before = self.book.get(definition.name, night)
-                    if before is not None and before.ok and not again:
+                    if before is not None and before.state is NightState.PUBLISHED and before.ok and not again:
                         return before
                     return self._see_through(held, definition, night, before, again=again)
             holder = self.book.holder(definition.name, night)
@@ -139,10 +140,12 @@ class Nightly:
         except (LeaseLost, StoreUnavailable):
             raise
         except (ThreadmillError, OSError) as error:  # a folder that cannot be written, for one
-            ended = {"state": NightState.FAILED, "error": str(error), "ended_at": datetime.now(UTC)}
-            one = one.model_copy(update=ended)
+            is_skipped = isinstance(error, NoDocuments) and definition.when_empty == "skip"
+            state = NightState.SKIPPED if is_skipped else NightState.FAILED
+            one = one.model_copy(update={"state": state, "error": _reason(error), "ended_at": datetime.now(UTC)})
             held.save(one)
-            one = self._delivered(held, definition, one, publish.bad_news(definition, one))
+            if not is_skipped:
+                one = self._delivered(held, definition, one, publish.bad_news(definition, one))
         self._remove_old(definition)
         return one
 
@@ -208,3 +211,9 @@ class Nightly:
                 with suppress(OSError):  # the next night tries again
                     publish.remove(night, self._root)
                     self.book.forget(definition.name, night.night)
+
+
+def _reason(error: ThreadmillError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
