@@ -42,6 +42,8 @@ def app(tmp_path: Path) -> Path:
 
 def test_the_image_installs_and_starts(app, tmp_path, tell):
     [install] = [line for line in instructions("RUN") if line.startswith("pip install")]
+    for name, _, default in (line.partition("=") for line in instructions("ARG")):
+        install = install.replace(f"${{{name}}}", default)
     venv.create(tmp_path / "venv", with_pip=True)
     bin_ = tmp_path / "venv" / "bin"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "THREADMILL"))}
@@ -65,6 +67,7 @@ def test_the_image_installs_and_starts(app, tmp_path, tell):
     listed = run(str(bin_ / "python"), "-m", "pip", "list", "--format", "freeze")
     loose = names(listed) - names((ROOT / "constraints.txt").read_text())
     assert loose <= {"threadmill", "pip", "setuptools", "wheel"}, "every package is pinned"
+    assert {"pypdf", "mcp"} <= names(listed), "a report reads PDFs, a worker calls MCP servers"
     tell(f"{len(names(listed))} packages, Python {sys.version.split()[0]}")
 
 
