@@ -9,9 +9,12 @@ from threadmill.local import free_port
 
 pytestmark = pytest.mark.integration
 
+#: Where nobody listens.
+NOBODY = f"http://127.0.0.1:{free_port()}/v1"
+
 
 @pytest.mark.endpoint(unreachable_s=0.2)
-@pytest.mark.parametrize("base_url", [f"http://127.0.0.1:{free_port()}/v1", "http://no-such-host.invalid/v1"])
+@pytest.mark.parametrize("base_url", [NOBODY, "http://no-such-host.invalid/v1"], ids=["refused", "unknown"])
 async def test_a_server_that_is_not_there_makes_the_job_fail_in_the_end(worker):
     result = await worker.run()
 
@@ -22,7 +25,7 @@ async def test_a_server_that_is_not_there_makes_the_job_fail_in_the_end(worker):
 
 
 @pytest.mark.endpoint(unreachable_s=60)
-@pytest.mark.parametrize("base_url", [f"http://127.0.0.1:{free_port()}/v1"])
+@pytest.mark.parametrize("base_url", [NOBODY], ids=["refused"])
 async def test_the_deadline_comes_first(worker):
     result = await worker.run(timeout_s=0.3)
 
