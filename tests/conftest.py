@@ -230,9 +230,8 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Process]]:
-    """Starts real worker processes (Celery and all), each ready when it is given; stopped with the module."""
+def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Process]]:
+    """Starts real worker processes (Celery and all), each ready when it is given; killed in the end."""
     started: list[Process] = []
 
     def start(settings: Settings, **variables: str) -> Process:
@@ -245,7 +244,11 @@ def start_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     yield start
     for process in started:
-        process.stop()
+        process.kill()
+
+
+start_worker = pytest.fixture(_starting)
+start_worker_for_all = pytest.fixture(_starting, scope="module")  #: tests of a module
 
 
 @pytest.fixture

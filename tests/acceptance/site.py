@@ -59,11 +59,6 @@ class Child(Process):
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    def kill(self) -> None:
-        """As a machine dies: at once, with no word to anybody."""
-        self._process.kill()
-        self._process.wait()
-
 
 class Site:
     """One Redis with its append-only file on, one emulator, any number of workers.

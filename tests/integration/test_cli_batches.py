@@ -11,10 +11,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def settings(emulate, make_settings, start_worker):
+def settings(emulate, make_settings, start_worker_for_all):
     with emulate() as emulator:
         made = make_settings(emulator.base_url, {"reruns": 0}, prices={"emulator-1": {"prompt": 2, "completion": 4}})
-        start_worker(made)
+        start_worker_for_all(made)
         yield made
 
 

@@ -22,9 +22,9 @@ def base_url(emulator):
 
 
 @pytest.fixture(scope="module")
-def settings(make_settings, base_url, start_worker):
+def settings(make_settings, base_url, start_worker_for_all):
     made = make_settings(base_url)
-    start_worker(made)
+    start_worker_for_all(made)
     return made
 
 
