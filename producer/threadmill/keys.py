@@ -30,11 +30,13 @@ PREFIX:reports:NAME:DATE:held  string, who makes that night now; lapses unless r
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from threadmill.job import PromptJob
 from threadmill.record import BatchRecord, packed
 from threadmill.result import JobResult, JobState
+from threadmill.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -159,18 +161,25 @@ def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:
 
 
 def finish_args(
-    owner: str, result: JobResult, ttl_s: int, leftovers: list[str], kept: str = "", remains: PromptJob | None = None
+    settings: Settings,
+    owner: str,
+    result: JobResult,
+    leftovers: Sequence[str] = (),
+    kept: str = "",
+    remains: PromptJob | None = None,
 ) -> list[str | int]:
     """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step.
 
     `remains`: what the record keeps of the job; default: all.
     """
+    lifetimes_s = (settings.result_ttl_s, settings.failed_ttl_s)
     return [
         result.job_id,
         owner,
         result.state,
         json.dumps(result.model_dump(mode="json"), ensure_ascii=False),
-        ttl_s,
+        lifetimes_s[0 if result.ok else 1],
+        max(lifetimes_s),
         celery_key(result.job_id),
         celery_meta(result),
         kept,

@@ -176,14 +176,16 @@ return 1
 """
 )
 
-#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, Celery's key, Celery's value, kept thread
+#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, the longest ttl of any job, Celery's key,
+#: Celery's value, kept thread
 #: as JSON or '', what its batch is to count as JSON, what remains of the job or '' for all, leftovers as JSON...
 #: -> ['finished', 'missing', 'lost', or the state that forbids it; the queued job whose turn it is now, or '': found
 #: by a repetition too]
 FINISH = (
     PRELUDE
     + """
-local id, owner, to, result, ttl, kept = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[9]
+local id, owner, to, result, kept = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[10]
+local ttl, longest = tonumber(ARGV[6]), ARGV[7]
 local record = key('job', id)
 local from, idempotency, batch, turn = unpack(redis.call('HMGET', record, 'state', 'key', 'batch', 'turn'))
 
@@ -216,15 +218,15 @@ end
 
 -- What the job spent, and why it failed. A number that Redis cannot hold keeps no job from its end.
 local function count()
-  for field, number in pairs(cjson.decode(ARGV[10])) do
+  for field, number in pairs(cjson.decode(ARGV[11])) do
     redis.pcall('HINCRBY', key('batch', batch), field, number)
     if string.sub(field, 1, 7) == 'failed:' then redis.call('HSET', record, 'counted', field) end
   end
 end
 
--- The last job of a batch takes with it what its jobs shared.
+-- The last job of a batch takes with it what its jobs shared; what is known of it stays as long as any of them.
 local function close_batch()
-  for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, ttl) end
+  for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, longest) end
   for _, thing in ipairs(redis.call('HVALS', key('batch', batch, 'shared'))) do
     if cjson.decode(thing).id then redis.call('ZADD', key('leftovers'), stamp, thing) end
   end
@@ -237,7 +239,7 @@ if owner == '' and from ~= 'queued' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
 redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked')
-if ARGV[11] ~= '' then redis.call('HSET', record, 'job', ARGV[11]) end
+if ARGV[12] ~= '' then redis.call('HSET', record, 'job', ARGV[12]) end
 drop_lease(id)
 move(id, from, to)
 redis.call('EXPIRE', record, ttl)
@@ -246,17 +248,19 @@ if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
-  for i = 12, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+  for i = 13, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
 end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
   count()
-  redis.call('EXPIRE', key('batches'), ttl)
   redis.call('XADD', key('batch', batch, 'done'), '*', 'job', id, 'state', to)
   if not has_open_jobs(batch) then close_batch() end
 end
-redis.call('SET', ARGV[7], ARGV[8], 'EX', math.min(tonumber(ttl), 86400))
-redis.call('PUBLISH', ARGV[7], ARGV[8])
+if redis.call('EXISTS', key('jobs', 'queued'), key('jobs', 'running')) == 0 then
+  redis.call('EXPIRE', key('batches'), longest)  -- else one of them may be open
+end
+redis.call('SET', ARGV[8], ARGV[9], 'EX', math.min(ttl, 86400))
+redis.call('PUBLISH', ARGV[8], ARGV[9])
 return reply('finished')
 """
 )

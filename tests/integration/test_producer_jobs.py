@@ -125,6 +125,22 @@ async def test_results_and_failures_are_kept_for_as_long_as_the_settings_say(wor
             assert ttl_s - 10 < store.ttl(f"{settings.key_prefix}:job:{result.job_id}{part}") <= ttl_s
 
 
+@pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
+@pytest.mark.endpoint(reruns=0)
+async def test_a_batch_is_listed_for_as_long_as_any_of_its_jobs_is_kept(worker, store, settings):
+    names = [f"{settings.key_prefix}:{part}" for part in ("batches", "batch:b", "batch:b:jobs", "batch:b:done")]
+    await worker.run(assistant="asst_failed", batch="b")
+    await worker.run(batch="b")
+    assert all(190 < store.ttl(name) <= 200 for name in names)
+
+    paused = worker.create(batch="b")
+    worker.client.pause("b")
+    await worker.run(batch="another")
+    assert [store.ttl(name) for name in names] == [-1] * 4, "one that is open is listed, however long it waits"
+    worker.client.cancel(paused)
+    assert all(190 < store.ttl(name) <= 200 for name in names)
+
+
 @pytest.mark.endpoint(reruns=0)
 async def test_a_job_that_is_open_again_never_lapses(worker, store, settings):
     failed = await worker.run(assistant="asst_failed", key="one", batch="b")

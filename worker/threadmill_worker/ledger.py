@@ -183,10 +183,9 @@ class Ledger:
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
     ) -> None:
-        ttl_s = self._settings.result_ttl_s if result.ok else self._settings.failed_ttl_s
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
         entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        args = keys.finish_args(owner, result, ttl_s, left, entry, remains)
+        args = keys.finish_args(self._settings, owner, result, left, entry, remains)
         outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
