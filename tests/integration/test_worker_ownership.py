@@ -58,6 +58,23 @@ async def test_a_worker_that_is_stopped_hands_its_job_back_and_another_goes_on(
     assert emulator.threads() == 0
 
 
+@pytest.mark.emulated(latency_s=0.3)
+@pytest.mark.parametrize(("path", "made"), [("/threads", "threads"), ("/runs", "runs")])
+async def test_what_is_on_its_way_when_a_worker_is_stopped_lands_first(worker, another, emulator, until, path, made):
+    job_id = worker.create("Well?", messages=[{"role": "user", "content": f"{n}?"} for n in range(40)])
+    running = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", path))
+    assert emulator.stats()[made]["created"] == 0, "it is on its way"
+    await worker.process.close()
+    await running
+    assert emulator.stats()[made]["created"] == 1
+    await another.run(job_id, None)
+
+    result = worker.record(job_id).result
+    assert (result.state, result.runs, result.lost_threads, result.lost_runs) == (JobState.SUCCEEDED, 1, 0, 0)
+    assert [emulator.stats()[each]["created"] for each in ("threads", "runs")] == [1, 1]
+
+
 async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
     job_id = worker.create()
     await worker.process.close()

@@ -49,6 +49,7 @@ class Fault(StrEnum):
     CRASH_AFTER = "worker dies after the call"
     CANCEL_BEFORE = "owner cancels, request not sent"
     CANCEL_AFTER = "owner cancels, reply not awaited"
+    LEAVE = "worker is told to end during the call"
     THREAD_GONE = "someone deletes the thread"
 
 

@@ -61,6 +61,8 @@ class World:
                 return await self.attempt.see_through()
             except Crash:
                 continue
+            except asyncio.CancelledError:
+                assert self.happened & {Fault.LEAVE}
 
     def _record(self) -> JobRecord:
         began = datetime.fromtimestamp(START, UTC)
@@ -103,6 +105,8 @@ class World:
                 raise Crash
             case Fault.CANCEL_AFTER:
                 await self._cancel()
+            case Fault.LEAVE:
+                self.attempt.leave()
             case Fault.LOST_AFTER:
                 return InDoubt("timeout")
             case Fault.BUSY | Fault.BUSY_LONG:
@@ -160,6 +164,8 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
     assert (result.state is JobState.CANCELLED) <= bool(world.happened & CANCELS)
     accepted = Counter(call for run in server.runs for call in run.accepted)
     assert set(accepted.values()) <= {1}
+    if world.happened <= {Fault.LEAVE, Fault.SLOW, Fault.JUMP}:
+        assert (result.lost_threads, result.lost_runs, result.lost_files) == (0, 0, 0)
     if not world.happened & (CRASHES | CANCELS):
         assert set(world.executed.values()) <= {1}
     assert len(server.threads.keys() - world.leftovers) <= result.lost_threads

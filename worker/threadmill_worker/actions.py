@@ -156,6 +156,9 @@ Decision = Decide | AskAgain | AbandonRun
 #: What makes something that could not be found again if its reply were lost.
 Making = Upload | CreateStore | CreateThread
 
+#: What is in doubt if its reply is lost.
+Sending = Making | AddMessage | StartRun | SubmitOutputs
+
 Action = (
     Making
     | LookAtStore

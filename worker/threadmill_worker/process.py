@@ -34,6 +34,9 @@ HEARTBEAT_S = 1.0
 #: How often the process looks at itself, in seconds.
 WATCH_S = 5.0
 
+#: How long a process that ends awaits replies to what it has sent, in seconds: what they tell need not be looked for.
+LANDING_S = 3.0
+
 
 class WorkerProcess:
     """Runs the jobs whose ids it is given. Build and use it inside one event loop.
@@ -106,12 +109,19 @@ class WorkerProcess:
     async def close(self) -> None:
         """Hands every job back as it stands and lets go of all connections."""
         self._closing = True
+        landed_at = time.monotonic() + LANDING_S
         while self._runs:  # a run that has ended has handed its job back
-            await _cancel(self._tasks.values(), self._runs)
+            is_late = time.monotonic() > landed_at
+            await _cancel([task for job_id, task in self._tasks.items() if self._leaves(job_id) or is_late], self._runs)
         while beats := [beat for beat in self._beats if not beat.done()]:
             await _cancel(beats, beats)
         await self._servers.close()
         await self._ledger.close()
+
+    def _leaves(self, job_id: str) -> bool:
+        """Whether the job can be stopped now; else a call of its own is under way whose reply we await."""
+        attempt = self._attempts.get(job_id)
+        return attempt is None or attempt.leave()
 
     async def _see_through(self, record: JobRecord) -> JobResult | None:
         task = asyncio.create_task(self._attempt(record), name=record.id)

@@ -26,6 +26,7 @@ from threadmill_worker.actions import (
     Decision,
     Finish,
     Making,
+    Sending,
     Upload,
     Wait,
 )
@@ -90,6 +91,8 @@ class Attempt:
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
         self._making = False  #: what could not be found again; to stop it now would leave it behind
+        self._sending = False  #: what would be in doubt if it were stopped now
+        self._is_leaving = False
         self._task: asyncio.Task[JobResult] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
@@ -103,12 +106,15 @@ class Attempt:
 
     async def _see_through(self) -> JobResult:
         while True:
+            if self._is_leaving:
+                await self._save()
+                raise asyncio.CancelledError
             if self._cancel_wanted and self._progress.outcome is None:
                 self._conclude(Decide(_CANCELLED))
             action = next_action(self._progress, self._server.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
-            self._making = isinstance(action, Making)
+            self._making, self._sending = isinstance(action, Making), isinstance(action, Sending)
             try:
                 await self._carry_out(action)
             except asyncio.CancelledError:
@@ -125,6 +131,11 @@ class Attempt:
         if self._task is not None and self._progress.outcome is None and not self._making:
             self._interruptions += 1
             self._task.cancel()
+
+    def leave(self) -> bool:
+        """Begins nothing more: the job is handed back. Whether the task can be stopped now, with nothing in doubt."""
+        self._is_leaving = True
+        return not self._sending
 
     def _take_interruption(self) -> bool:
         """Whether the task was cancelled by `cancel` alone, and not to hand the job back as well."""
