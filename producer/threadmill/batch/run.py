@@ -31,7 +31,6 @@ _RECONCILE_S = 30.0
 #: How often it says that it is there, and looks whether it is to stop.
 _BEAT_S = 1.0
 
-
 _DEFAULT = Manner()
 
 
@@ -63,8 +62,11 @@ class Batch:
         self._check = check
         self._manner = manner
         self._awaited: dict[str, tuple[Item, int]] = {}
-        self._beat_at = 0.0
+        self._generation = 0
+        self._cursor = "0-0"
         self._is_cancelled = False
+        self._beat_at = self._started = 0.0
+        self._report: Callable[[Tally], None] = _quiet
         self.tally = Tally(total=0, spending=spending or Spending(client.settings.prices))
 
     def plan(self, documents: Iterable[Document]) -> Counter[Standing]:
