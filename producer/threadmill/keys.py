@@ -36,7 +36,6 @@ from dataclasses import dataclass
 from threadmill.job import PromptJob
 from threadmill.record import BatchRecord, packed
 from threadmill.result import JobResult, JobState
-from threadmill.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -161,18 +160,17 @@ def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:
 
 
 def finish_args(
-    settings: Settings,
     owner: str,
     result: JobResult,
+    lifetimes_s: tuple[int, int],
     leftovers: Sequence[str] = (),
     kept: str = "",
     remains: PromptJob | None = None,
 ) -> list[str | int]:
     """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step.
 
-    `remains`: what the record keeps of the job; default: all.
+    `lifetimes_s`: of a job that succeeded, and of any other. `remains`: what the record keeps of the job; default: all.
     """
-    lifetimes_s = (settings.result_ttl_s, settings.failed_ttl_s)
     return [
         result.job_id,
         owner,

@@ -124,6 +124,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"tool {name!r} could be one of the MCP server {server!r}: rename either")
         return self
 
+    @property
+    def lifetimes_s(self) -> tuple[int, int]:
+        """How long a job that succeeded is kept, and any other."""
+        return self.result_ttl_s, self.failed_ttl_s
+
     def check_tool(self, name: str) -> None:
         """Raises InvalidJob if neither [tools] nor a server of [mcp] can have it; workers can tell more."""
         if name not in (*BUILT_IN, *self.tools) and server_of(name, self.mcp) is None:

@@ -139,7 +139,7 @@ class Store(BatchStore):
     def _end_queued(self, job_id: str) -> tuple[str, str | None]:
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
         result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
-        args = keys.finish_args(self._settings, "", result)
+        args = keys.finish_args("", result, self._settings.lifetimes_s)
         outcome, following = self._call(self._finish, *args)
         return outcome, following or None
 

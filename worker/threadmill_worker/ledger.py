@@ -185,7 +185,7 @@ class Ledger:
     ) -> None:
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
         entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        args = keys.finish_args(self._settings, owner, result, left, entry, remains)
+        args = keys.finish_args(owner, result, self._settings.lifetimes_s, left, entry, remains)
         outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
