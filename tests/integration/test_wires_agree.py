@@ -218,6 +218,24 @@ async def test_a_cancel_while_its_run(prompt, wires, until):
     assert (await both(wires, cancelled)).state is JobState.CANCELLED
 
 
+@pytest.mark.emulated(latency_s=0.8)
+@pytest.mark.settings(lease_s=1.5)
+async def test_a_cancel_while_its_run_is_on_its_way(wires, until):
+    async def cancelled(wire: Wire) -> JobResult:
+        job = wire.worker.create("[[run_s=60]]Well?")
+        running = asyncio.create_task(wire.worker.see_through(job))
+        on_its_way = lambda: wire.emulator.sent("POST", "/runs") + wire.emulator.sent("POST", "/responses")  # noqa: E731
+        await asyncio.to_thread(until, on_its_way)
+        assert wire.runs() == 0
+        assert await asyncio.to_thread(wire.worker.client.cancel, job) is JobState.RUNNING
+        result = await running
+        assert wire.left() == {}
+        return result
+
+    result = await both(wires, cancelled)
+    assert (result.state, result.runs, result.lost_runs) == (JobState.CANCELLED, 1, 0)
+
+
 @pytest.mark.settings(tools=TOOLS)
 @pytest.mark.parametrize(
     ("prompt", "tools", "calls"),

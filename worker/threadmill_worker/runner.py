@@ -90,8 +90,7 @@ class Attempt:
         self._calls_before = self._progress.calls
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
-        self._making = False  #: what could not be found again; to stop it now would leave it behind
-        self._sending = False  #: what would be in doubt if it were stopped now
+        self._sending = False  #: what might be left behind if it were stopped now
         self._is_leaving = False
         self._task: asyncio.Task[JobResult] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
@@ -114,7 +113,7 @@ class Attempt:
             action = next_action(self._progress, self._server.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
-            self._making, self._sending = isinstance(action, Making), isinstance(action, Sending)
+            self._sending = isinstance(action, Sending)
             try:
                 await self._carry_out(action)
             except asyncio.CancelledError:
@@ -125,10 +124,11 @@ class Attempt:
     def cancel(self) -> None:
         """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted.
 
+        A call that makes something lands first: what it made would have to be looked for, if that can be done.
         To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
         """
         self._cancel_wanted = True
-        if self._task is not None and self._progress.outcome is None and not self._making:
+        if self._task is not None and self._progress.outcome is None and not self._sending:
             self._interruptions += 1
             self._task.cancel()
 
