@@ -28,7 +28,7 @@ from threadmill_worker import bearing
 from threadmill_worker.process import WorkerProcess
 
 #: How long a test waits for what should come at once.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 #: An endpoint in a hurry: nothing a test waits for takes long.
 HASTY = {
@@ -37,8 +37,8 @@ HASTY = {
     "rerun_delay_s": 0.05,
     "cancel_limit_s": 2,
     "unreachable_s": 5,
-    "connect_timeout_s": 2,
-    "request_timeout_s": 5,
+    "connect_timeout_s": 10,
+    "request_timeout_s": 20,
     "tool_timeout_s": 5,
 }
 
@@ -255,7 +255,7 @@ start_worker_for_all = pytest.fixture(_starting, scope="module")  #: tests of a 
 def run_cli(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The command `threadmill` in a process of its own, in an empty folder; off a terminal, and in a hurry."""
 
-    def run(*arguments: str | Path, stdin: str = "", timeout_s: float = 60, **variables: str) -> Any:
+    def run(*arguments: str | Path, stdin: str = "", timeout_s: float = 120, **variables: str) -> Any:
         return subprocess.run(
             command_line(*arguments),
             cwd=tmp_path,

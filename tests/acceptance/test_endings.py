@@ -54,7 +54,7 @@ def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell, wire):
     assert {record.state for record in records} == {JobState.CANCELLED}
     assert site.runs()["by_status"] == {"cancelled": 6}
     assert site.alive() == 0
-    assert took_s < 10
+    assert took_s < 45
     tell(f"{wire}: 6 running jobs of two workers: cancelled, runs stopped and nothing left in {took_s:.1f} s")
 
 

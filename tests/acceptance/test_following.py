@@ -63,5 +63,5 @@ def test_a_follower_of_a_dead_worker_is_told_the_rest_by_the_next(site):
     site.start_worker()
     follower.join(60)
 
-    assert follower.text == job.wait(1).text == TEXT
+    assert follower.text == job.wait(30).text == TEXT
     assert sum(site.completed_runs().values()) == 1

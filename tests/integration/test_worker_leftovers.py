@@ -59,7 +59,7 @@ async def test_a_rescue_does_not_wait_for_slow_deletions(worker, ledger, emulato
     began = time.monotonic()
     while worker.sent != [job_id]:
         await asyncio.sleep(0.05)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     assert worker.record(job_id).state is JobState.QUEUED
     assert worker.client.leftovers(), "while these are still being deleted"
 

@@ -119,6 +119,6 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
     store.hset(f"{worker.settings.key_prefix}:job:{job_id}", "owner", another.name)  # as after a long pause of ours
 
-    assert await asyncio.wait_for(running, 10) is None
+    assert await asyncio.wait_for(running, 60) is None
     assert worker.record(job_id).state is JobState.RUNNING
     assert emulator.threads() == 1, "it is the other's now"

