@@ -1,6 +1,7 @@
 """A batch from the side of who runs it: going on, stopping, holding up, joining."""
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -297,7 +298,7 @@ def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):
     assert "Summarise:\nThe text of number 0." in shown.stdout
     for line in ("documents    9", "unfit        1", "prompts      8", "docs/empty.txt: is empty"):
         assert line in shown.stdout
-    assert "USD to read" in shown.stdout
+    assert re.search(r"^cost +to read: [\d.]+ USD$", shown.stdout, re.MULTILINE)
     assert not (tmp_path / "results.jsonl").exists()
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from threadmill.batch import estimate as estimates
-from threadmill.batch.estimate import by_characters, counter_for, estimate, tokens_in
+from threadmill.batch.estimate import Asked, by_characters, counter_for, estimate
 from threadmill.prices import Cost, Prices
 
 MINI = Prices.model_validate({"gpt-4o-mini": {"prompt": 1, "completion": 10}})
@@ -54,7 +54,7 @@ def test_without_its_vocabulary_nothing_is_fetched(model):
 
 def test_without_tiktoken_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "tiktoken", None)
-    assert tokens_in("字字", "gpt-4o") == 2
+    assert counter_for("gpt-4o").count("字字") == 2
 
 
 def test_a_damaged_vocabulary_is_not_fetched_anew(tmp_path):
@@ -77,28 +77,38 @@ def test_tiktoken_counts_where_it_has_its_vocabulary(monkeypatch):
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: bytewise)
 
     assert counter_for("m").name == "counted with bytewise"
-    assert tokens_in("é<|x|>", "m") == 7, "what looks like a special token is text"
+    assert counter_for("m").count("é<|x|>") == 7, "what looks like a special token is text"
 
 
 def test_an_estimate_counts_prompts_and_bounds_their_cost():
-    asked = (f"{number}" * 600 for number in range(10))
-    found = estimate(asked, "gpt-4o-mini-2024-07-18", MINI, instructions="字" * 91, max_completion_tokens=1000)
+    asked = (Asked(f"{number}" * 600, "gpt-4o-mini-2024-07-18", "字" * 91, 1000) for number in range(10))
+    found = estimate(asked, MINI)
 
-    assert (found.documents, found.prompt_tokens) == (10, 10 * (402 + 91 + 7))
+    assert (found.prompts, found.prompt_tokens) == (10, 10 * (402 + 91 + 7))
     assert found.least == Cost(pytest.approx(0.005), "USD")
     assert found.most == Cost(pytest.approx(0.105), "USD")
 
 
+def test_prompts_for_several_models_are_each_at_the_price_of_theirs():
+    prices = Prices.model_validate({"a": {"prompt": 1, "completion": 10}, "b": {"prompt": 2, "completion": 20}})
+    found = estimate([Asked("字" * 993, "a", "", 1000), Asked("字" * 993, "b", "", 2000)], prices)
+
+    assert found.least.amount == pytest.approx(0.001 + 0.002)
+    assert found.most.amount == pytest.approx(0.001 + 0.010 + 0.002 + 0.040)
+
+
 def test_the_batch_lane_is_estimated_at_its_price():
-    ordinary, cheap = (estimate(["字" * 993], "gpt-4o-mini", MINI, lane=lane) for lane in (None, "batch"))
+    asked = [Asked("字" * 993, "gpt-4o-mini")]
+    ordinary, cheap = (estimate(asked, MINI, lane=lane) for lane in (None, "batch"))
     assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(0.0005))
 
 
-def test_answers_that_nothing_bounds_have_no_highest_cost():
-    assert estimate(["Why?"], "gpt-4o-mini", MINI).most is None
+def test_answers_of_which_one_is_not_bounded_have_no_highest_cost():
+    asked = [Asked("Why?", "gpt-4o-mini", max_completion_tokens=256), Asked("Why?", "gpt-4o-mini")]
+    assert estimate(asked, MINI).most is None
 
 
 def test_without_a_price_the_tokens_are_told_and_the_model_named():
-    found = estimate(["Why?"], "llama", MINI)
+    found = estimate([Asked("Why?", "llama")], MINI)
     assert (found.prompt_tokens, found.least) == (estimates._FRAME + 2, Cost(None, "USD", ("llama",)))
-    assert estimate([], "llama", MINI).least == Cost(0, "USD")
+    assert estimate([], MINI).least == Cost(0, "USD")

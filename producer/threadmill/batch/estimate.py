@@ -6,7 +6,8 @@ its cache (TIKTOKEN_CACHE_DIR): it is never fetched. Else they are estimated by 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter as Tokens
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,43 +38,48 @@ class Counter:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A prompt, with what else decides on its tokens and their price."""
+
+    text: str
+    model: str | None
+    instructions: str = ""
+    max_completion_tokens: int | None = None
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Of texts alone: images, files, tools, and instructions that only the server has come on top of it."""
 
-    documents: int
+    prompts: int
     prompt_tokens: int
     counted_by: str
     least: Cost  #: of the prompts, without any answer
-    most: Cost | None  #: with each answer as long as it may be; None: nothing bounds them
+    most: Cost | None  #: with each answer as long as it may be; None: not all of them are bounded
 
 
-def estimate(
-    prompts: Iterable[str],
-    model: str | None,
-    prices: Prices,
-    *,
-    instructions: str = "",
-    max_completion_tokens: int | None = None,
-    lane: str | None = None,
-) -> Estimate:
+def estimate(prompts: Iterable[Asked], prices: Prices, *, lane: str | None = None) -> Estimate:
     """What it takes to ask all of these once. They are not held in memory."""
-    counter = counter_for(model)
-    documents, read = 0, 0
-    around = _FRAME + counter.count(instructions)
-    for prompt in prompts:
-        documents += 1
-        read += around + counter.count(prompt)
+    read, written = Tokens[str | None](), Tokens[str | None]()
+    number, are_bounded, counters = 0, True, dict[str, None]()
+    for each in prompts:
+        counter = counter_for(each.model)
+        counters[counter.name] = None
+        number += 1
+        read[each.model] += _FRAME + counter.count(each.instructions) + counter.count(each.text)
+        written[each.model] += each.max_completion_tokens or 0
+        are_bounded &= each.max_completion_tokens is not None
 
-    def costs(written: int) -> Cost:
-        usage = Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
-        return cost([ModelUsage(model=model, lane=lane, usage=usage)], prices)
+    def costs(answers: Mapping[str | None, int]) -> Cost:
+        return cost((_usage(model, lane, tokens, answers[model]) for model, tokens in read.items()), prices)
 
-    most = None if max_completion_tokens is None else costs(documents * max_completion_tokens)
-    return Estimate(documents, read, counter.name, costs(0), most)
+    most = costs(written) if are_bounded else None
+    return Estimate(number, read.total(), ", ".join(counters) or "nothing to count", costs(Tokens()), most)
 
 
-def tokens_in(text: str, model: str | None) -> int:
-    return counter_for(model).count(text)
+def _usage(model: str | None, lane: str | None, read: int, written: int) -> ModelUsage:
+    usage = Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+    return ModelUsage(model=model, lane=lane, usage=usage)
 
 
 @lru_cache

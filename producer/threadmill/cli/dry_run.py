@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from threadmill.batch.estimate import Estimate, estimate
+from threadmill.batch.estimate import Asked, Estimate, estimate
 from threadmill.batch.questions import Questions
 from threadmill.cli.app import err, put
 from threadmill.client import Client
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.job import PromptJob
+from threadmill.settings import Settings
 
 _SHOWN = 3
 _SHOWN_CHARACTERS = 600
@@ -23,7 +24,7 @@ def say_what_it_takes(
     bad: list[str] = []
     prompts = 0
 
-    def texts() -> Iterator[str]:
+    def texts() -> Iterator[Asked]:
         nonlocal prompts
         for document in documents:
             try:
@@ -36,26 +37,26 @@ def say_what_it_takes(
                 text = "\n\n".join(message.text for message in job.conversation)
                 if prompts <= _SHOWN:
                     put(f"--- {document.label}\n{text[:_SHOWN_CHARACTERS]}{'...' * (len(text) > _SHOWN_CHARACTERS)}\n")
-                yield text
+                yield _asked(client.settings, job, text)
 
-    job = PromptJob.parse({"prompt": "-", **fields})
-    profile = client.settings.profiles.get(job.profile or "")
-    model = job.model or (profile and profile.model) or client.settings.endpoints[str(job.endpoint)].model
+    takes = estimate(texts(), client.settings.prices, lane=fields.get("lane"))
+    _put_estimate(len(documents), takes, bad)
+
+
+def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
+    profile = settings.profiles.get(job.profile or "")
+    model = job.model or (profile and profile.model) or settings.endpoints[str(job.endpoint)].model
     instructions = job.instructions or (profile and profile.instructions) or ""
-    _put_estimate(
-        len(documents),
-        estimate(texts(), model, client.settings.prices, instructions=instructions, lane=job.lane),
-        bad,
-    )
+    return Asked(text, model, instructions, job.max_completion_tokens)
 
 
 def _put_estimate(documents: int, takes: Estimate, bad: list[str]) -> None:
     rows = {
         "documents": f"{documents:,}",
         "unfit": f"{len(bad):,}" if bad else "",
-        "prompts": f"{takes.documents:,}",
+        "prompts": f"{takes.prompts:,}",
         "tokens": f"{takes.prompt_tokens:,} to read, {takes.counted_by}; what is written comes on top of it",
-        "cost": f"{takes.least} to read" + (f", {takes.most} at most" if takes.most else ""),
+        "cost": f"to read: {takes.least}" + (f"; with the longest answers: {takes.most}" if takes.most else ""),
     }
     for name, value in rows.items():
         if value:
