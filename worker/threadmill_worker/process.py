@@ -107,11 +107,11 @@ class WorkerProcess:
         return result.model_dump(mode="json") if result else None
 
     async def close(self) -> None:
-        """Hands every job back as it stands and lets go of all connections."""
+        """Hands every job back as it stands, replies under way included, and lets go of all connections."""
         self._closing = True
-        landed_at = time.monotonic() + LANDING_S
+        late_at = time.monotonic() + LANDING_S
         while self._runs:  # a run that has ended has handed its job back
-            is_late = time.monotonic() > landed_at
+            is_late = time.monotonic() > late_at
             await _cancel([task for job_id, task in self._tasks.items() if self._leaves(job_id) or is_late], self._runs)
         while beats := [beat for beat in self._beats if not beat.done()]:
             await _cancel(beats, beats)

@@ -6,7 +6,7 @@ its cache (TIKTOKEN_CACHE_DIR): it is never fetched. Else they are estimated by 
 
 import math
 import re
-from collections import Counter as Tokens
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,13 +60,18 @@ class Estimate:
 
 def estimate(prompts: Iterable[Asked], prices: Prices, *, lane: str | None = None) -> Estimate:
     """What it takes to ask all of these once. They are not held in memory."""
-    read, written = Tokens[str | None](), Tokens[str | None]()
+
+    @lru_cache(maxsize=16)  # most have the same instructions
+    def around(model: str | None, instructions: str) -> int:
+        return _FRAME + counter_for(model).count(instructions)
+
+    read, written = defaultdict[str | None, int](int), defaultdict[str | None, int](int)
     number, are_bounded, counters = 0, True, dict[str, None]()
     for each in prompts:
         counter = counter_for(each.model)
         counters[counter.name] = None
         number += 1
-        read[each.model] += _FRAME + counter.count(each.instructions) + counter.count(each.text)
+        read[each.model] += around(each.model, each.instructions) + counter.count(each.text)
         written[each.model] += each.max_completion_tokens or 0
         are_bounded &= each.max_completion_tokens is not None
 
@@ -74,7 +79,8 @@ def estimate(prompts: Iterable[Asked], prices: Prices, *, lane: str | None = Non
         return cost((_usage(model, lane, tokens, answers[model]) for model, tokens in read.items()), prices)
 
     most = costs(written) if are_bounded else None
-    return Estimate(number, read.total(), ", ".join(counters) or "nothing to count", costs(Tokens()), most)
+    least = costs(dict.fromkeys(read, 0))
+    return Estimate(number, sum(read.values()), ", ".join(counters) or "nothing to count", least, most)
 
 
 def _usage(model: str | None, lane: str | None, read: int, written: int) -> ModelUsage:

@@ -24,7 +24,7 @@ def say_what_it_takes(
     bad: list[str] = []
     prompts = 0
 
-    def texts() -> Iterator[Asked]:
+    def asked() -> Iterator[Asked]:
         nonlocal prompts
         for document in documents:
             try:
@@ -39,7 +39,7 @@ def say_what_it_takes(
                     put(f"--- {document.label}\n{text[:_SHOWN_CHARACTERS]}{'...' * (len(text) > _SHOWN_CHARACTERS)}\n")
                 yield _asked(client.settings, job, text)
 
-    takes = estimate(texts(), client.settings.prices, lane=fields.get("lane"))
+    takes = estimate(asked(), client.settings.prices, lane=fields.get("lane"))
     _put_estimate(len(documents), takes, bad)
 
 

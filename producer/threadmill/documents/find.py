@@ -22,34 +22,30 @@ def find(
     *,
     attach: FileTool | None = None,
     stdin: Path | None = None,
+    may_be_empty: bool = False,
 ) -> list[Document]:
     """The documents that paths lead to: images, and the others as text, or as files for the tool `attach`.
 
     `stdin`: the file that holds what came there, for the path `-`. Raises ThreadmillError for a path
-    that leads to no file.
+    that leads to no file, unless it `may_be_empty`.
     """
     reading = reading or Reading()
-    return [_document(path, reading, attach, stdin) for path in find_files(paths)]
+    return [_document(path, reading, attach, stdin) for path in find_files(paths, may_be_empty=may_be_empty)]
 
 
-def find_files(paths: Iterable[str]) -> list[Path]:
+def find_files(paths: Iterable[str], *, may_be_empty: bool = False) -> list[Path]:
     """The files of folders (recursive), globs and files, each once, in order.
 
     Of folders: without hidden files, and those that the folder's .threadmillignore names.
-    Raises ThreadmillError for a path that leads to no file.
+    Raises ThreadmillError for a path that leads to no file, unless it `may_be_empty`.
     """
     found: dict[Path, None] = {}
     for given in paths:
         expanded = list(_expand(given))
-        if not expanded:
+        if not expanded and not may_be_empty:
             raise ThreadmillError(f"{given}: no such file or folder, or no file in it")
         found |= dict.fromkeys(expanded)
     return list(found)
-
-
-def leads_to_files(given: str) -> bool:
-    """Whether a path does: a folder may be empty, a glob may match none."""
-    return next(_expand(given), None) is not None
 
 
 def _document(path: Path, reading: Reading, attach: FileTool | None, stdin: Path | None) -> Document:

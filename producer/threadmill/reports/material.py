@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from threadmill.documents.document import Document
-from threadmill.documents.find import find, find_files, leads_to_files
+from threadmill.documents.find import find, find_files
 from threadmill.documents.rows import Rows
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -31,12 +31,14 @@ class DatedTemplate(PromptTemplate):
 
 def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
     """The document set of a night. Raises NoDocuments, and ThreadmillError for one that cannot be read."""
-    paths = definition.paths_of(night)
-    if definition.when_empty == "skip":
-        paths = [path for path in paths if leads_to_files(path)]
-    documents = Rows(find_files(paths), definition.id_column) if definition.rows else find(paths)
-    if not len(documents):
-        raise NoDocuments(f"no documents in {', '.join(definition.paths_of(night))}")
+    paths, skips = definition.paths_of(night), definition.when_empty == "skip"
+    documents: DocumentSet = (
+        Rows(find_files(paths, may_be_empty=skips), definition.id_column)
+        if definition.rows
+        else find(paths, may_be_empty=skips)
+    )
+    if next(iter(documents), None) is None:  # to count rows takes all of them
+        raise NoDocuments(f"no documents in {', '.join(paths)}")
     return documents
 
 
