@@ -1,6 +1,7 @@
 """Which documents paths lead to."""
 
 import glob
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def find_files(paths: Iterable[str], *, may_be_empty: bool = False) -> list[Path
     return list(found)
 
 
+def natural_order(path: Path | str) -> list[tuple[list[str | int], str]]:
+    """Sort key that puts `memo 2` before `memo 10`, folder by folder."""
+    return [
+        ([int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", part)], part)
+        for part in Path(path).parts
+    ]
+
+
 def _document(path: Path, reading: Reading, attach: FileTool | None, stdin: Path | None) -> Document:
     if path == STDIN:
         return TextFile(path, reading, stdin)
@@ -65,13 +74,17 @@ def _expand(given: str) -> Iterator[Path]:
     elif path.exists():
         yield path
     else:
-        yield from (Path(match) for match in sorted(glob.glob(given, recursive=True)) if Path(match).is_file())
+        yield from (
+            Path(match)
+            for match in sorted(glob.glob(given, recursive=True), key=natural_order)
+            if Path(match).is_file()
+        )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     ignore = folder / IGNORE_FILE
     ignored = GitIgnoreSpec.from_lines(ignore.read_text("utf-8").splitlines() if ignore.is_file() else [])
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=natural_order):
         is_document = path.is_file() or (path.is_symlink() and not path.exists())  # that one will have its reason
         within = path.relative_to(folder)
         if is_document and not any(part.startswith(".") for part in within.parts) and not ignored.match_file(within):

@@ -1,7 +1,8 @@
 """A report in a file, `reports/NAME.toml`: what is read, asked, written and sent, and when."""
 
+import os
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -72,6 +73,17 @@ class Delivery(Border):
     webhook: Webhook | None = None
     smtp: Smtp | None = None
 
+    @property
+    def channels(self) -> dict[str, Webhook | Smtp]:
+        """What the report is sent through, by name."""
+        named = {"webhook": self.webhook, "smtp": self.smtp}
+        return {name: channel for name, channel in named.items() if channel is not None}
+
+    @property
+    def unset_variables(self) -> list[str]:
+        """The environment variables that the channels need and that are not set."""
+        return [name for each in self.channels.values() for name in each.variables if not os.environ.get(name)]
+
 
 class Templates(Border):
     """Jinja2 files in place of ours; each may extend ours: `{% extends "report.html" %}`, `"report.md"`."""
@@ -95,7 +107,7 @@ class ReportDefinition(Border):
 
     name: str
     title: str = ""  #: a template, as `paths` are; default: the name
-    schedule: str  #: cron, once a day at most
+    schedule: str | None = None  #: cron, once a day at most; without one, only `report run` produces it
     time_zone: str = "UTC"
     about: About = "yesterday"  #: the day a fire is about
     catch_up: NonNegativeInt = 3  #: missed nights that are still made, beside the latest
@@ -142,6 +154,8 @@ class ReportDefinition(Border):
 
     @model_validator(mode="after")
     def _fires(self) -> Self:
+        if self.clock is None:
+            return self
         try:
             fires = self.clock.next_fires(datetime(2026, 1, 1, tzinfo=ZoneInfo(self.time_zone)), 3)
         except CronSimError as error:
@@ -151,12 +165,19 @@ class ReportDefinition(Border):
         return self
 
     @property
-    def clock(self) -> Schedule:
-        return Schedule(self.schedule, ZoneInfo(self.time_zone), self.about)
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def clock(self) -> Schedule | None:
+        """None without a schedule."""
+        return Schedule(self.schedule, self.zone, self.about) if self.schedule is not None else None
 
     def latest_night(self, now: datetime) -> date:
-        """Of the latest fire."""
-        return next(self.clock.last_fires(now)).night
+        """The day of the latest fire; without a schedule, `about` as of `now`."""
+        if self.clock is not None:
+            return next(self.clock.last_fires(now)).night
+        return now.astimezone(self.zone).date() - timedelta(days=self.about == "yesterday")
 
     def title_of(self, night: date) -> str:
         return _dated(self.title, night) or self.name

@@ -10,8 +10,12 @@ from threadmill.reports.figures import line
 from threadmill.reports.report import Report
 from threadmill.reports.template import environment, fill
 
+#: Documents that stand open on the page; where there are more, each is folded.
+_UNFOLDED = 12
 
-def _is_web_page(path: str) -> bool:
+
+def is_web_page(path: str) -> bool:
+    """Whether it is an address that a browser opens."""
     try:
         return urlsplit(path).scheme in ("http", "https")
     except ValueError:
@@ -25,7 +29,7 @@ _ENVIRONMENT = environment(
         "answer": lambda text, under: Markup(answer_html(text, under)),
     },
 )
-_ENVIRONMENT.tests["web_page"] = _is_web_page
+_ENVIRONMENT.tests["web_page"] = is_web_page
 
 
 def render_html(report: Report, template: str | None = None) -> str:
@@ -33,4 +37,4 @@ def render_html(report: Report, template: str | None = None) -> str:
 
     Raises BadTemplate.
     """
-    return fill(_ENVIRONMENT, "report.html", template, report, charts=charts(report))
+    return fill(_ENVIRONMENT, "report.html", template, report, charts=charts(report), unfolded=_UNFOLDED)

@@ -82,7 +82,7 @@ class Maker:
                 f"(all in {self._folder / 'map.jsonl'})"
             )
         summary = self._reduce([section for section in sections if not section.failure])
-        made_at = datetime.now(definition.clock.zone)
+        made_at = datetime.now(definition.zone)
         return Report(
             name=definition.name,
             title=definition.title_of(self._night),

@@ -35,6 +35,7 @@ class Night(BaseModel):
     link: str | None = None
     files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
     error: str | None = None
+    withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
     deliveries: dict[str, str | None] = {}  #: what is settled: channel -> None, or why it was not delivered
 
     @property

@@ -123,4 +123,8 @@ class _Tick:
 def describe(night: Night) -> str:
     """How it stands, in a few words."""
     undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
-    return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered]))
+    return ", ".join(
+        filter(
+            None, [night.state, night.error or night.link, *undelivered, "not delivered" if night.withheld else None]
+        )
+    )
