@@ -6,6 +6,7 @@ import pytest
 
 from threadmill.errors import InvalidReport
 from threadmill.reports.files import load, names
+from threadmill.reports.material import check_prompts, documents_of
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 
@@ -124,3 +125,22 @@ def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
 def test_a_name_must_fit_into_keys_and_paths(written):
     with pytest.raises(InvalidReport, match="rename the file"):
         written(LEAST, name="my report")
+
+
+def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
+    (tmp_path / "a.txt").write_bytes("今日".encode("big5"))
+    paths = f'paths = ["{tmp_path}/a.txt"]\n'
+    night = date(2026, 11, 20)
+
+    [text] = documents_of(written(paths + 'encoding = "big5"\n'), night)
+    assert text.variables()["text"] == "今日"
+
+    attaching = written(paths + 'attach = "file_search"\n')
+    [attached] = documents_of(attaching, night)
+    check_prompts(attaching, [attached])
+    assert attached.files == (tmp_path / "a.txt",)
+
+    with pytest.raises(InvalidReport, match="`rows` and `attach` exclude each other"):
+        written(paths + 'rows = true\nattach = "file_search"\n')
+    with pytest.raises(InvalidReport, match="no such encoding"):
+        written(paths + 'encoding = "klingon"\n')

@@ -23,7 +23,10 @@ from pydantic import (
 )
 
 from threadmill.border import Border
+from threadmill.documents.encoding import known
+from threadmill.errors import ThreadmillError
 from threadmill.job import PromptJob
+from threadmill.message import FileTool
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
 
@@ -39,7 +42,6 @@ _Share = Annotated[str, StringConstraints(pattern=r"^\d{1,3}%$")]
 class Asking(Border):
     """How one step asks; what is not said here stands in the report."""
 
-    prompt: str
     instructions: str | None = None  #: in place of the assistant's own
     max_tokens: Annotated[int, Field(ge=256)] | None = None  #: of one answer
 
@@ -51,7 +53,7 @@ class Asking(Border):
 class Map(Asking):
     """Asked of each document."""
 
-    prompt: str = "Summarise:\n{{ text }}"
+    prompt: str | None = None  #: default: summarise it
 
 
 class Reduce(Asking):
@@ -115,6 +117,8 @@ class ReportDefinition(Border):
     when_empty: Literal["fail", "skip"] = "fail"  #: what a night without documents is
     rows: bool = False
     id_column: str | None = None
+    encoding: str | None = None  #: of text and tables; default: detected
+    attach: FileTool | None = None  #: upload each file for this tool, in place of its text in the prompt
     endpoint: str | None = None
     assistant: str | None = None
     profile: str | None = None
@@ -144,6 +148,24 @@ class ReportDefinition(Border):
         except (LookupError, OSError, ValueError):
             raise ValueError(f"{name!r} is no time zone; write one as Asia/Taipei or Europe/Berlin") from None
         return name
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str | None) -> str | None:
+        try:
+            return known(name) if name is not None else None
+        except ThreadmillError as error:
+            raise ValueError(str(error).removeprefix("--encoding ")) from None
+
+    @model_validator(mode="after")
+    def _rows_or_attach(self) -> Self:
+        if self.rows and self.attach is not None:
+            raise ValueError("`rows` and `attach` exclude each other: remove one of them")
+        return self
+
+    @property
+    def map_prompt(self) -> str:
+        return self.map.prompt or ("Summarise the file {{ name }}." if self.attach else "Summarise:\n{{ text }}")
 
     @field_validator("title", "paths")
     @classmethod

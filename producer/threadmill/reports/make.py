@@ -100,7 +100,9 @@ class Maker:
     def _sections(self, documents: DocumentSet) -> list[Section]:
         """Of all documents, in their order."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines = self._ask("map", documents, len(documents), self._definition.map, sample_of(documents))
+        lines = self._ask(
+            "map", documents, len(documents), self._definition.map, self._definition.map_prompt, sample_of(documents)
+        )
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
         for place in (document.place for document in documents):
@@ -131,7 +133,9 @@ class Maker:
             if len(group) > 1 or len(made) == 1
         }
         sample = {"text": "probe", "answers": ["probe"]}
-        lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, sample)
+        lines = self._ask(
+            step, list(asked.values()), len(asked), self._definition.reduce, self._definition.reduce.prompt, sample
+        )
         by_path = {line["path"]: line for line in lines}
         answers = []
         for number, group in enumerate(made):
@@ -142,7 +146,13 @@ class Maker:
         return answers
 
     def _ask(
-        self, step: str, documents: Iterable[Document], total: int, asking: Asking, sample: Mapping[str, Any]
+        self,
+        step: str,
+        documents: Iterable[Document],
+        total: int,
+        asking: Asking,
+        prompt: str,
+        sample: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
         """The one place where a batch is run; gives the lines of its results."""
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
@@ -154,7 +164,7 @@ class Maker:
             run = Batch(
                 self._client,
                 batch,
-                DatedTemplate(asking.prompt, sample, more),
+                DatedTemplate(prompt, sample, more),
                 self._definition.job_fields(asking),
                 results,
                 self._check,
