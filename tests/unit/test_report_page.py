@@ -110,6 +110,13 @@ def test_what_failed_is_named_with_its_reason_before_the_documents():
     assert "Not in this report" not in render_html(report(section(1)))
 
 
+def test_names_in_the_summary_link_to_their_sections():
+    summary = "See line-1.md, `line-10.md` and [line-1.md](https://a.example), not online-1.md or line-1.mdx."
+    html = render_html(report(section(1), section(10), summary=summary))
+    assert 'See <a href="#document-1">line-1.md</a>, <a href="#document-2"><code>line-10.md</code></a> and' in html
+    assert "line-1.md</a>, not online-1.md or line-1.mdx." in html
+
+
 def test_charts_come_after_the_documents():
     html = render_html(everything())
     assert html.index('id="documents"') < html.index('id="figures"')
