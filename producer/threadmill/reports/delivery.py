@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill.border import Border
+from threadmill.reports.chat import ChatFormat, chat_message
 
 _TRIES = 4
 _PAUSE_FIRST_S = 1.0  # doubles
@@ -61,6 +62,7 @@ class Webhook(Border):
     url: str | None = None
     url_env: _Variable | None = None  #: variable that holds the URL, where that is a secret
     token_env: _Variable | None = None  #: variable of a bearer token
+    format: ChatFormat | None = None  #: a chat's message in place of the report's JSON
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
@@ -81,7 +83,12 @@ class Webhook(Border):
         headers = {"Content-Type": "application/json", "Idempotency-Key": parcel.key}
         if self.token_env:
             headers["Authorization"] = f"Bearer {_secret(self.token_env)}"
-        body = json.dumps({**parcel.facts, "title": parcel.title, "markdown": parcel.markdown}).encode()
+        content = (
+            chat_message(self.format, parcel.title, parcel.facts)
+            if self.format
+            else {**parcel.facts, "title": parcel.title, "markdown": parcel.markdown}
+        )
+        body = json.dumps(content).encode()
         opener = urllib.request.build_opener(_NoRedirects)
         try:
             opener.open(urllib.request.Request(url, body, headers), timeout=_TIMEOUT_S).close()
