@@ -1,4 +1,4 @@
-"""What a caller can get wrong or must bear. A job that failed is no error: it is a JobResult.
+"""Exceptions raised to callers. A failed job does not raise: it has a JobResult with a `failure`.
 
 * ThreadmillError
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
@@ -11,6 +11,7 @@
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
   - StoreUnavailable  Redis does not answer
+    - StoreRefused    Redis answers, and refuses: password, permission, database, memory
   - WaitTimeout       the job had not ended in time; it goes on
 """
 
@@ -78,9 +79,15 @@ class ThreadInUse(ThreadmillError):
 class StoreUnavailable(ThreadmillError):
     def __init__(self, redis_url: str, reason: Exception) -> None:
         super().__init__(
-            f"Redis at {without_password(redis_url)} does not answer ({reason}). "
-            "Start it, set REDIS_URL, or use --local"
+            f"Redis at {without_password(redis_url)} does not answer ({reason}). Start it, or set REDIS_URL"
         )
+
+
+class StoreRefused(StoreUnavailable):
+    """`what` and `remedy`: what Redis refuses, and what to do about it."""
+
+    def __init__(self, redis_url: str, what: str, remedy: str) -> None:
+        ThreadmillError.__init__(self, f"Redis at {without_password(redis_url)} {what}: {remedy}")
 
 
 class WaitTimeout(ThreadmillError, TimeoutError):
@@ -94,6 +101,9 @@ def _short(value: object, limit: int = 60) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL fit to be shown."""
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    """The URL without user, password and options."""
+    scheme, separator, rest = url.rpartition("://")
+    address, _, options = rest.partition("?")
+    if "@" in options:  # a password with a bare `?`, or an option with a bare `@`: nothing tells which
+        address = "..."
+    return f"{scheme}{separator}{address.rpartition('@')[2]}"

@@ -1,15 +1,17 @@
 """Settings: `threadmill.toml` and the environment, read once and passed down.
 
 The environment wins over the file: `THREADMILL_LEASE_S=5`, `THREADMILL_ENDPOINTS__DAVINCI__ASSISTANT=asst_x`.
-No key ever stands here: an endpoint names the variable that holds it (`api_key_env`).
+Settings never hold an API key: an endpoint names the variable that holds it (`api_key_env`).
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
+    BaseModel,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -24,7 +26,9 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
+from threadmill import origins, redis_url
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, SettingsError
@@ -39,7 +43,14 @@ CONFIG_NAME = "threadmill.toml"
 class Settings(BaseSettings):
     """Everything that can be set. Build it with `Settings.load()`."""
 
-    model_config = SettingsConfigDict(env_prefix="THREADMILL_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=origins.PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # REDIS_URL may hold a password
+        loc_by_alias=False,  # an error names `redis_url`, not its variable
+    )
 
     redis_url: str = Field(
         default="redis://localhost:6379/0", validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url")
@@ -69,13 +80,22 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Self:
         """Reads file and environment; raises SettingsError, which names the setting and the remedy."""
-        source = find_config() or "the environment"
+        file = find_config()
+        tables = {name: isinstance(field.default, dict | BaseModel) for name, field in cls.model_fields.items()}
+        if mistakes := origins.unknown(os.environ, tables):
+            raise SettingsError(f"{'; '.join(mistakes)}: correct or unset it")
         try:
             return cls()
         except ValidationError as error:
-            raise SettingsError(f"{explain(error)} (settings from {source})") from None
-        except ValueError as error:  # TOML syntax, or an environment variable that is no JSON
-            raise SettingsError(f"cannot read the settings from {source}: {error}") from None
+            where = [origins.variable_of(problem["loc"], os.environ) for problem in error.errors()]
+            sources = dict.fromkeys(variable or str(file or "the environment") for variable in where)
+            raise SettingsError(f"{explain(error)} (settings from {', '.join(sources)})") from None
+        except UnreadableVariable as error:
+            raise SettingsError(_not_json(error)) from None
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise SettingsError(f"{file} is not valid TOML: {error}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -87,6 +107,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=find_config())
+
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, url: str) -> str:
+        return redis_url.check(url)
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -113,7 +138,10 @@ class Settings(BaseSettings):
     def _known_default(self) -> Self:
         if self.default_endpoint is not None and self.default_endpoint not in self.endpoints:
             known = ", ".join(self.endpoints)
-            raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}")
+            raise ValueError(
+                f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}; "
+                f"add [endpoints.{self.default_endpoint}], or name one of these"
+            )
         return self
 
     @model_validator(mode="after")
@@ -199,6 +227,13 @@ class Settings(BaseSettings):
             f"or write [endpoints.NAME] in {CONFIG_NAME}; "
             "to try things out without a server: --endpoint emulator --local"
         )
+
+
+def _not_json(error: UnreadableVariable) -> str:
+    """Names the variable: the library names the field alone."""
+    field = re.search(r'field "(\w+)"', str(error))
+    variable = origins.variable_of([field[1]], os.environ) if field else None
+    return f"{variable or 'a variable'} is not valid JSON: write " + 'a list as ["..."], a table as {"name": ...}'
 
 
 def find_config() -> Path | None:

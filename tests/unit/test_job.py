@@ -52,7 +52,7 @@ def test_a_job_within_the_limits_is_taken(job):
         ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]}, "url`: "),
         ({"prompt": 7}, "`prompt`: "),
         ({"prompt": ""}, "`prompt`: "),
-        ({}, "`job`: a job needs `prompt`, `messages` or `images`"),
+        ({}, "a job needs `prompt`, `messages` or `images`"),
     ],
 )
 def test_a_job_outside_them_is_refused_by_its_fields_name(job, says):
@@ -137,6 +137,9 @@ def test_a_result_survives_json():
         ("redis://:pass@host:6379/0", "redis://host:6379/0"),
         ("rediss://user:p@ss@host/0", "rediss://host/0"),
         ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://host/0?password=pass", "redis://host/0"),
+        ("redis://:12?p@ss@host/0", "redis://..."),
+        ("user:p@ss@host:6379", "host:6379"),
     ],
 )
 def test_a_password_is_never_shown(url, shown):
