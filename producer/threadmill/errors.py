@@ -3,6 +3,7 @@
 * ThreadmillError
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
+    - NoEndpoint      no endpoint is configured, and the job names none
   - InvalidProfile    a file's profile cannot be used; the text names file, line and field
   - InvalidReport     a report's definition cannot be used; the text names file and field
   - KeyConflict       the idempotency key belongs to a job with another content
@@ -28,6 +29,19 @@ class InvalidJob(ThreadmillError, ValueError):
 
 class SettingsError(ThreadmillError):
     pass
+
+
+class NoEndpoint(SettingsError):
+    """`reason`: the text without how to try a program on the emulator, which is no advice at a command line."""
+
+    def __init__(self, config: str) -> None:
+        self.reason = (
+            f"no endpoint is configured. Set DAVINCI_API_KEY or OPENAI_API_KEY, or write [endpoints.NAME] in {config}"
+        )
+        super().__init__(
+            f"{self.reason}. To try a program without a server: "
+            "threadmill local --endpoint emulator -- python PROGRAM.py"
+        )
 
 
 class InvalidProfile(ThreadmillError, ValueError):
@@ -79,7 +93,8 @@ class ThreadInUse(ThreadmillError):
 class StoreUnavailable(ThreadmillError):
     def __init__(self, redis_url: str, reason: Exception) -> None:
         super().__init__(
-            f"Redis at {without_password(redis_url)} does not answer ({reason}). Start it, or set REDIS_URL"
+            f"Redis at {without_password(redis_url)} does not answer ({str(reason).rstrip('.')}). "
+            "Start it, or set REDIS_URL"
         )
 
 

@@ -11,7 +11,9 @@ PREFIX = "THREADMILL_"
 _OTHERS = ("THREADMILL_CONFIG", "THREADMILL_LOG")
 
 #: What Kubernetes and Docker set for a service or a link named threadmill, threadmill-redis and the like.
-_OF_A_PLATFORM = re.compile(r".*(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_OF_A_PLATFORM = re.compile(
+    r".*(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
 
 Path = tuple[str, ...]  #: of a setting: ("endpoints", "davinci", "assistant")
 
@@ -27,7 +29,7 @@ def variables(environment: Iterable[str]) -> dict[str, Path]:
 
 
 def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[str]:
-    """A phrase for each variable with our prefix that sets none of the settings. Their values: whether it is a table."""
+    """A phrase for each variable with our prefix that sets nothing. `settings`: their names, and which are tables."""
     return [
         f"unknown variable {name}{_closest(path[0], settings)}"
         for name, path in sorted(variables(environment).items())

@@ -31,13 +31,16 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 from threadmill import origins, redis_url
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
-from threadmill.errors import InvalidJob, SettingsError
+from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
 from threadmill.message import BUILT_IN
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
+
+#: Variables of the providers' own tools that say where an endpoint is.
+BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 
 
 class Settings(BaseSettings):
@@ -116,17 +119,17 @@ class Settings(BaseSettings):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
-        """The emulator is always there, DaVinci and Azure where there is a key; none of them need name its kind."""
+        """Adds the emulator, and the providers whose keys are set; an endpoint named after its kind needs no `kind`."""
         if not isinstance(endpoints, dict):
             return endpoints
         known: dict[str, Any] = {"emulator": {}}
         if os.environ.get("DAVINCI_API_KEY"):
             known["davinci"] = {}
         if os.environ.get("OPENAI_API_KEY"):
-            base_url = os.environ.get("OPENAI_BASE_URL")
+            base_url = os.environ.get(BASE_URL_VARIABLES["openai"])
             known["openai"] = {"kind": EndpointKind.RESPONSES} | ({"base_url": base_url} if base_url else {})
-        if os.environ.get("AZURE_OPENAI_ENDPOINT") and os.environ.get("AZURE_OPENAI_API_KEY"):
-            known["azure"] = {"base_url": os.environ["AZURE_OPENAI_ENDPOINT"]}
+        if (base_url := os.environ.get(BASE_URL_VARIABLES["azure"])) and os.environ.get("AZURE_OPENAI_API_KEY"):
+            known["azure"] = {"base_url": base_url}
         return {
             name: ({"kind": name} if name in list(EndpointKind) else {}) | known.get(name, {}) | fields
             if isinstance(fields, dict)
@@ -213,20 +216,21 @@ class Settings(BaseSettings):
                     f"Add [endpoints.{asked}] to {CONFIG_NAME}"
                 )
             return asked
-        if self.default_endpoint:
-            return self.default_endpoint
-        own = [name for name in self.endpoints if name != "emulator"]
-        if len(own) == 1:
-            return own[0]
-        if own:
+        if usual := self.usual_endpoint():
+            return usual
+        if own := self._own_endpoints():
             raise SettingsError(
                 f"which endpoint? There are {', '.join(sorted(own))}: name one, or set default_endpoint"
             )
-        raise SettingsError(
-            "no endpoint is configured. Set DAVINCI_API_KEY or OPENAI_API_KEY, "
-            f"or write [endpoints.NAME] in {CONFIG_NAME}; "
-            "to try things out without a server: --endpoint emulator --local"
-        )
+        raise NoEndpoint(CONFIG_NAME)
+
+    def usual_endpoint(self) -> str | None:
+        """Where jobs go that name no endpoint: `default_endpoint`, else the only one; None if neither is there."""
+        own = self._own_endpoints()
+        return self.default_endpoint or (own[0] if len(own) == 1 else None)
+
+    def _own_endpoints(self) -> list[str]:
+        return [name for name in self.endpoints if name != "emulator"]
 
 
 def _not_json(error: UnreadableVariable) -> str:

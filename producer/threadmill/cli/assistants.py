@@ -15,13 +15,14 @@ from threadmill.border import explain
 from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
 from threadmill.cli.applying import Yes, apply, remark
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.profile import Profile
 from threadmill.profile_files import dump_profile, form_of
 
 Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or a profile applied there.")]
-Assistants = Annotated[list[str], typer.Argument(metavar="ID|PROFILE...", help="Remote ids, or profiles applied.")]
+Assistants = Annotated[list[str], typer.Argument(metavar="ID|PROFILE", help="Remote ids, or profiles applied.")]
 
 
 class AssistantNotFound(ThreadmillError, LookupError):
@@ -35,11 +36,11 @@ class AssistantNotFound(ThreadmillError, LookupError):
 def add_to(app: typer.Typer) -> None:
     assistants = typer.Typer()
     assistants.callback(invoke_without_command=True)(assistants_)
-    assistants.command("list")(list_)
-    assistants.command(epilog="Example: threadmill assistants show support")(show)
-    assistants.command(epilog="Example: threadmill assistants apply support.yaml --dry-run")(apply)
-    assistants.command(epilog="Example: threadmill assistants export asst_abc --out support.yaml")(export)
-    assistants.command(epilog="Example: threadmill assistants delete support")(delete)
+    assistants.command("list", epilog=examples("threadmill assistants list --endpoint davinci"))(list_)
+    assistants.command(epilog=examples("threadmill assistants show support"))(show)
+    assistants.command(epilog=examples("threadmill assistants apply support.yaml --dry-run"))(apply)
+    assistants.command(epilog=examples("threadmill assistants export asst_abc --out support.yaml"))(export)
+    assistants.command(epilog=examples("threadmill assistants delete support"))(delete)
     app.add_typer(assistants, name="assistants")
 
 

@@ -26,6 +26,7 @@ from threadmill.cli.app import (
     with_own_files,
 )
 from threadmill.cli.background import detach_from_here, say_who_is_there
+from threadmill.cli.command import examples
 from threadmill.cli.dry_run import say_what_it_takes
 from threadmill.cli.export import beside, write_beside
 from threadmill.cli.manner import (
@@ -77,12 +78,14 @@ from threadmill.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        epilog="Examples: threadmill batch reports/ --prompt $'Summarise:\\n{{ text }}' --out summaries.jsonl | "
-        "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
-        "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?' | "
-        "threadmill batch claims/ --prompt $'Is it covered?\\n{{ text }}' --file policy.pdf | "
-        "threadmill batch mails/ --max-cost 5 --dry-run | "
-        "threadmill batch examples/documents --endpoint emulator --local"
+        epilog=examples(
+            "threadmill batch reports/ --prompt 'Summarise: {{ text }}' --out summaries.jsonl",
+            "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci",
+            "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?'",
+            "threadmill batch claims/ --prompt 'Is it covered? {{ text }}' --file policy.pdf",
+            "threadmill batch mails/ --max-cost 5 --dry-run",
+            "threadmill batch examples/documents --endpoint emulator --local",
+        )
     )(batch)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.cli.app import AsJson, Exit, put, put_json
+from threadmill.cli.command import examples
 from threadmill.cli.jobs import remark
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
@@ -20,11 +21,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a batch.", sh
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Then: threadmill batch-status NAME | threadmill jobs --batch NAME")(batches)
-    app.command(epilog="Example: watch threadmill batch-status NAME")(batch_status)
-    app.command(epilog="Started by: threadmill batch ... --detach")(attach)
-    app.command(epilog="Then: threadmill resume NAME | threadmill cancel --batch NAME")(pause)
-    app.command(epilog="Then: threadmill attach NAME")(resume)
+    app.command(epilog=examples("threadmill batches", "threadmill batches --json"))(batches)
+    app.command(epilog=examples("threadmill batch-status notes", "watch threadmill batch-status notes"))(batch_status)
+    app.command(epilog=examples("threadmill attach notes"))(attach)
+    app.command(epilog=examples("threadmill pause notes"))(pause)
+    app.command(epilog=examples("threadmill resume notes"))(resume)
 
 
 def batches(as_json: AsJson = False) -> None:

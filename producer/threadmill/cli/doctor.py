@@ -10,6 +10,7 @@ import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.settings import Settings, find_config
@@ -35,7 +36,11 @@ class Unwell(ThreadmillError):
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill doctor | threadmill doctor --endpoint emulator --local")(doctor)
+    app.command(
+        epilog=examples(
+            "threadmill doctor", "threadmill doctor --no-prompt", "threadmill doctor --endpoint emulator --local"
+        )
+    )(doctor)
 
 
 def doctor(

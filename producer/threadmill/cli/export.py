@@ -12,6 +12,7 @@ from threadmill.batch.export import BESIDE, STDOUT, Format, errors_beside, expor
 from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order
 from threadmill.cli.app import Exit, err
+from threadmill.cli.command import examples
 from threadmill.cli.options import read_template
 
 #: What a template's file name may end with, after the suffix of what comes of it.
@@ -21,10 +22,12 @@ _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
 def add_to(app: typer.Typer) -> None:
     app.command(
         "export",
-        epilog="Examples: threadmill export results.jsonl --out results.csv | "
-        "threadmill export results.jsonl --out amounts.csv --fields path,answer.amount --sort path | "
-        "threadmill export results.jsonl --format markdown --out - | "
-        "threadmill export results.jsonl --out letters/ --template-file letter.html.j2 --only succeeded",
+        epilog=examples(
+            "threadmill export results.jsonl --out results.csv",
+            "threadmill export results.jsonl --out amounts.csv --fields path,answer.amount --sort path",
+            "threadmill export results.jsonl --format markdown --out -",
+            "threadmill export results.jsonl --out letters/ --template-file letter.html.j2 --only succeeded",
+        ),
     )(export_results)
 
 

@@ -5,13 +5,14 @@ import sys
 import typer
 
 from threadmill.cli.app import AsJson, Exit, err, put
+from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, remark, show_ending
 from threadmill.client import Client
 from threadmill.events import Event, EventKind
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill follow JOB | threadmill follow JOB --json")(follow)
+    app.command(epilog=examples("threadmill follow JOB", "threadmill follow JOB --json"))(follow)
 
 
 def follow(job: JobId, as_json: AsJson = False) -> None:

@@ -14,7 +14,7 @@ _option = partial(typer.Option, rich_help_panel="Documents")
 Paths = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help="Folders, globs and files: text, HTML, PDF, Office, images. - reads stdin.",
         show_default=False,
     ),

@@ -19,6 +19,7 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
+from threadmill.cli.command import examples
 from threadmill.cli.follow import follow_job
 from threadmill.cli.jobs import show_result
 from threadmill.cli.options import (
@@ -40,10 +41,14 @@ from threadmill.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        epilog='Examples: threadmill submit "Why is the sky blue?" --wait | '
-        "threadmill submit - < prompt.txt | threadmill submit 'What is wrong here?' --image screen.png --wait | "
-        "threadmill submit 'Who signed it?' --file contract.pdf | threadmill submit 'A story' --follow | "
-        "threadmill submit --job job.json"
+        epilog=examples(
+            'threadmill submit "Why is the sky blue?" --wait',
+            "threadmill submit - < prompt.txt",
+            "threadmill submit 'What is wrong here?' --image screen.png --wait",
+            "threadmill submit 'Who signed it?' --file contract.pdf --wait",
+            "threadmill submit 'Tell me a story' --follow",
+            "threadmill submit --job job.json",
+        )
     )(submit)
 
 

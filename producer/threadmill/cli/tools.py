@@ -7,11 +7,12 @@ import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill tools | threadmill tools --endpoint davinci --json")(tools)
+    app.command(epilog=examples("threadmill tools", "threadmill tools --endpoint davinci --json"))(tools)
 
 
 def tools(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
