@@ -73,7 +73,7 @@ class Connection:
         """Redis' own report on itself (INFO), or None if it does not permit us to read it."""
         with self._reaching():
             try:
-                return cast(dict[str, Any], self._redis.info())
+                return self._redis.info()
             except redis.exceptions.NoPermissionError:
                 return None
 

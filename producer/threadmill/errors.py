@@ -13,7 +13,7 @@
   - ThreadInUse       jobs wait or run on the thread
   - StoreUnavailable  Redis does not answer
     - StoreRefused    Redis answers, and refuses: password, permission, database, memory
-  - WaitTimeout       the job had not ended in time; it goes on
+  - WaitTimeout       the job has not finished in time; it continues
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class KeyConflict(ThreadmillError):
 
 class JobNotFound(ThreadmillError, LookupError):
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id}: never enqueued on this Redis, or no longer kept")
+        super().__init__(f"there is no job {job_id}: it was never enqueued on this Redis, or is no longer kept")
 
 
 class BatchNotFound(ThreadmillError, LookupError):
@@ -107,7 +107,7 @@ class StoreRefused(StoreUnavailable):
 
 class WaitTimeout(ThreadmillError, TimeoutError):
     def __init__(self, job_id: str, timeout_s: float) -> None:
-        super().__init__(f"job {job_id} had not ended after {timeout_s:g} s; it goes on, wait again")
+        super().__init__(f"job {job_id} has not finished after {timeout_s:g} s; it continues, so wait again")
 
 
 def _short(value: object, limit: int = 60) -> str:

@@ -35,13 +35,13 @@ class Intake:
                 content = decoded(source)
                 self.image(label(source), content[:IMAGE_HEAD], len(content))
             elif is_path(source):
-                found = settings.locate(source)
+                found = settings.locate(source, producer=True)
                 if found.exists():
                     with found.open("rb") as file:
                         self.image(source, file.read(IMAGE_HEAD), found.stat().st_size)
         for each in job.files:
             if each.path is not None:
-                found = settings.locate(each.path)
+                found = settings.locate(each.path, producer=True)
                 self.file_name(each.path, each.tools)
                 if found.exists():
                     self.file(each.path, found.stat().st_size)

@@ -169,31 +169,35 @@ class Settings(BaseSettings):
                 "or the MCP server that has it to [mcp]"
             )
 
-    def locate(self, path: str) -> Path:
-        """Where a local file that a job names really is; raises InvalidJob if that is in none of the `file_roots`.
+    def locate(self, path: str, *, producer: bool = False) -> Path:
+        """The real path of a local file that a job names, symlinks followed. Raises InvalidJob.
 
-        Symlinks are followed first. Whether the file is there is told only where its root is: a producer
-        need not have the workers' disk.
+        It must be in one of the `file_roots`, and must exist if its root does: a producer need not have the
+        workers' disk. `producer`: this machine named the path, so a file that is missing may be reported as missing;
+        a worker does not tell strangers which files it has.
         """
         try:
             found = Path(os.path.realpath(path))
             roots = [root for root in self._roots() if found.is_relative_to(root)]
-            is_missing = any(root.exists() for root in roots) and not found.is_file()
-            is_other = is_missing and found.exists()
+            is_there = found.exists()
+            is_file_expected = any(root.exists() for root in roots)
+            is_unfit = not found.is_file() if is_file_expected else producer and not roots and not is_there
         except (OSError, ValueError) as error:  # no permission, too long, a NUL in it
-            raise InvalidJob(f"{path!r}: cannot be looked for: {error}") from None
+            raise InvalidJob(f"{path!r}: cannot be looked up: {error}") from None
+        if is_unfit:
+            raise InvalidJob(
+                f"{path}: is a folder, a device or a pipe; name a file instead"
+                if is_there
+                else f"{path}: there is no such file; correct the path"
+            )
         if not roots:
-            allowed = ", ".join(map(str, self.file_roots)) or "no folder"
-            raise InvalidJob(
-                f"{path}: with its symlinks followed, it is outside of what workers may read ({allowed}); "
-                f"add its folder to file_roots in {CONFIG_NAME}, on a disk the workers share"
+            allowed = ", ".join(map(str, self.file_roots)) or "none"
+            remedy = (
+                f"add its folder to file_roots in {CONFIG_NAME}, here and where the workers run"
+                if producer
+                else f"add its folder to file_roots in the worker's {CONFIG_NAME}, then restart the worker"
             )
-        if is_missing:
-            raise InvalidJob(
-                f"{path}: is a folder, a device or a pipe; name a file in its place"
-                if is_other
-                else f"{path}: there is no such file; mend the path, or put the file there"
-            )
+            raise InvalidJob(f"{path}: outside the folders that workers may read ({allowed}); {remedy}")
         return found
 
     def _roots(self) -> list[Path]:

@@ -38,8 +38,8 @@ REFUSED = [
     (["--json-schema", "gone.json"], "gone.json: "),
 ]
 BY_PATH = [
-    (["--file", "/etc/hosts"], "/etc/hosts: with its symlinks followed, it is outside of what workers may read"),
-    (["--image", "../picture.png"], "outside of what workers may read"),
+    (["--file", "/etc/hosts"], "/etc/hosts: outside the folders that workers may read"),
+    (["--image", "../picture.png"], "outside the folders that workers may read"),
 ]
 
 

@@ -15,7 +15,7 @@ def test_a_wait_that_is_over_says_that_the_job_goes_on(client):
     handle = client.enqueue("Well?")
     began = time.monotonic()
 
-    with pytest.raises(WaitTimeout, match=f"job {handle.id} had not ended after 0.2 s; it goes on, wait again"):
+    with pytest.raises(WaitTimeout, match=f"job {handle.id} has not finished after 0.2 s; it continues, so wait again"):
         handle.wait(timeout_s=0.2)
     assert 0.2 <= time.monotonic() - began < 10
     assert handle.get().state is JobState.QUEUED

@@ -160,11 +160,11 @@ async def test_what_is_no_longer_what_it_was_is_not_sent(gathered, disk, tmp_pat
 async def test_a_worker_reads_no_path_that_its_settings_do_not_allow(gathered, disk, tmp_path):
     (disk / "link.txt").symlink_to("/etc/passwd")
     for files in (["/etc/passwd"], [str(disk / "link.txt")], [f"{disk}/../x.txt"], ["/proc/self/environ"]):
-        with pytest.raises(InvalidJob, match="outside of what workers may read"):
+        with pytest.raises(InvalidJob, match="outside the folders that workers may read"):
             await gathered(files=files)
-    with pytest.raises(InvalidJob, match="outside of what workers may read"):
+    with pytest.raises(InvalidJob, match="outside the folders that workers may read"):
         await gathered(images=["/etc/passwd"], endpoint=TAKES_DATA_URLS)
-    with pytest.raises(InvalidJob, match=r"outside of what workers may read \(no folder\)"):
+    with pytest.raises(InvalidJob, match=r"outside the folders that workers may read \(none\)"):
         await gathered(roots=(), files=[str(disk / "notes.txt")])
 
 

@@ -86,7 +86,7 @@ def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()
     files = [Path(os.path.realpath(path)) for path in job.at(Path.cwd()).paths]
     for file in files:
         if not file.exists():
-            raise InvalidJob(f"{file}: no such file; correct the path")
+            raise InvalidJob(f"{file}: there is no such file; correct the path")
     folders = {file.parent for file in files} | {Path(os.path.realpath(file)).parent for file in more}
     outermost = sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
     return settings.model_copy(update={"file_roots": (*settings.file_roots, *outermost)})

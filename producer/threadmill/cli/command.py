@@ -40,8 +40,10 @@ def finish(app: typer.Typer) -> None:
     """Gives every command of the app, groups included, the help and the error reports of this module."""
     app.info.cls = _Root
     _set_classes(app)
-    for info in (*app.registered_commands, *app.registered_groups):
-        info.rich_help_panel = _PANEL_OF.get(_name(info))
+    for command in app.registered_commands:
+        command.rich_help_panel = _PANEL_OF.get(_name(command))
+    for group in app.registered_groups:
+        group.rich_help_panel = _PANEL_OF.get(_name(group))
 
 
 def _set_classes(app: typer.Typer) -> None:

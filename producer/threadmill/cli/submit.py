@@ -1,4 +1,4 @@
-"""`threadmill submit`: one job, from options or a file."""
+"""`threadmill submit`: enqueues one job, from options or a file."""
 
 import sys
 from pathlib import Path
@@ -53,9 +53,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def submit(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from stdin.", show_default=False)] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from stdin.", show_default=False)
+    ] = None,
     job_file: Annotated[
-        Path | None, typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads stdin.")
+        Path | None,
+        typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads it from stdin."),
     ] = None,
     images: Images = None,
     files: Files = None,
@@ -63,26 +66,30 @@ def submit(
     endpoint: Endpoint = None,
     assistant: Assistant = None,
     profile: Profile = None,
-    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    instructions: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Instructions that replace the assistant's.")
+    ] = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
     lane: Lane = None,
-    thread: Annotated[str | None, typer.Option(help="Go on with this remote thread.")] = None,
-    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Leave the thread for later jobs.")] = False,
+    thread: Annotated[str | None, typer.Option(metavar="ID", help="Continue this remote thread.")] = None,
+    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Keep the thread for later jobs.")] = False,
     include_steps: Annotated[
-        bool, typer.Option("--include-steps", help="Bring what the run did in the result's `steps`.")
+        bool, typer.Option("--include-steps", help="Add what the run did to the result, as `steps`.")
     ] = False,
-    stream: Annotated[bool, typer.Option("--stream", help="Have text come as it is written.")] = False,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Let followers see the text as it is written.")] = False,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Idempotency key: a second job with this key is not enqueued.")
+    ] = None,
     timeout_s: TimeoutS = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Print the answer as it is written, and what happens meanwhile.")
+        bool, typer.Option("--follow", help="Print the answer as it is written, and what the run does.")
     ] = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enqueue one prompt; print its job id, or with --wait, --follow or --local its answer."""
+    """Enqueue one prompt and print its job id; with --wait, --follow or --local print its answer."""
     fields = read_json(job_file, "a job's fields") if job_file else {}
     if prompt is not None:
         fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
