@@ -105,7 +105,7 @@ class Client:
         if endpoint.wire == "responses":
             self._check_model(name, job)
         elif job.lane is not None:
-            raise InvalidJob(f"endpoint {name!r} has no batch lane, which is the Responses API's: leave `lane` out")
+            raise InvalidJob(f"endpoint {name!r} has no batch lane; only the Responses API has one: leave out `lane`")
         elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):

@@ -120,14 +120,22 @@ def _answers(connection):
         (["submit", "Well?"], "no endpoint is configured. Set DAVINCI_API_KEY"),
         (["submit", "Well?", "--endpoint", "azure"], "there is no endpoint 'azure'; the settings have emulator"),
         (["submit", "--endpoint", "emulator"], "a job needs `prompt`, `messages` or `images`"),
-        (["submit", " ", "--endpoint", "emulator"], "`prompt`: is blank"),
-        (["submit", "--job", "nowhere.json"], "nowhere.json: "),
+        (["submit", " ", "--endpoint", "emulator"], "PROMPT is empty"),
+        (["submit", "--job", "nowhere.json"], "nowhere.json: cannot be read: No such file or directory"),
+        (["submit", "--job", "."], ".: cannot be read: Is a directory"),
+        (["submit", "--job", "broken.json"], "broken.json: not valid JSON: "),
+        (["submit", "--job", "binary.json"], "binary.json: not UTF-8 text"),
+        (["submit", "-", "--endpoint", "emulator"], "stdin is empty"),
+        (["submit", "Well?", "--image", "gone.png", "--endpoint", "emulator"], "gone.png: there is no such file"),
+        (["submit", "Well?", "--image", "odd.json", "--endpoint", "emulator"], "add its folder to file_roots in thread"),
         (["submit", "--job", "list.json"], "not a JSON object with a job's fields"),
         (["submit", "--job", "odd.json", "--endpoint", "emulator"], "unknown field `promt`"),
     ],
 )
 def test_a_job_that_cannot_be_enqueued(run, tmp_path, command, says):
     (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "binary.json").write_bytes(b'{"prompt": "\xff\xfe"}')
     (tmp_path / "odd.json").write_text('{"prompt": "Well?", "promt": "x"}')
 
     assert in_one_line(run(*command, REDIS_URL=GONE), says)

@@ -18,7 +18,8 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
 from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
-from threadmill.errors import SettingsError
+from threadmill.connection import Connection
+from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
 from threadmill.settings import Settings
 from threadmill_worker import log
@@ -43,6 +44,17 @@ def make_worker_app(settings: Settings) -> Celery:
         return result
 
     return app
+
+
+def _end_if_redis_refuses(settings: Settings) -> None:
+    """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
+    try:
+        Connection(settings).ping()
+    except StoreRefused as error:
+        sys.stderr.write(f"threadmill: {error}\n")
+        sys.exit(2)
+    except StoreUnavailable:
+        pass
 
 
 class _Shell:
@@ -71,6 +83,7 @@ class _Shell:
     def _start(self, sender: Any, **_: Any) -> None:
         if not issubclass(sender.pool_cls, ThreadPool):
             sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        _end_if_redis_refuses(self._settings)
         if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
             self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # Tools that block run in these: no fewer than there are jobs at a time.

@@ -36,10 +36,11 @@ def apply(
     """Create or update assistants on the server from profiles, after showing what would change."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
+    profiles = _profiles(client.settings, file, profile)
     stored = client.store.assistants()
     orders = [
         {"name": each, "profile": asked.model_dump(mode="json"), "id": at and at.id, "digest": at and at.digest}
-        for each, asked in _profiles(client.settings, file, profile).items()
+        for each, asked in profiles.items()
         for at in [stored.get((name, each))]
     ]
     plan = _provision("compare", name, orders)

@@ -1,6 +1,8 @@
 """`threadmill follow`: prints a job's text as it is written, on stdout, and its other events on stderr."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -9,6 +11,7 @@ from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, remark, show_ending
 from threadmill.client import Client
 from threadmill.events import Event, EventKind
+from threadmill.local import STATE_FOLDER
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,23 +23,40 @@ def follow(job: JobId, as_json: AsJson = False) -> None:
     follow_job(Client(), job, as_json)
 
 
-def follow_job(client: Client, job_id: str, as_json: bool) -> None:
-    """Follows the job until it has finished; exits as `result` does."""
+def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str | None = None) -> None:
+    """Follows the job until it has finished; exits as `result` does. `local_endpoint`: see `interruptible`."""
     printer = _Printer()
-    try:
+    with interruptible(job_id, local_endpoint, printer.break_line):
         for event in client.follow(job_id):
             if as_json:
                 put(event.model_dump_json(exclude_none=True))
             else:
                 printer.print(event)
-    except KeyboardInterrupt:
-        printer.break_line()
-        remark(
-            f"job {job_id} continues; to watch it: threadmill follow {job_id}; to stop it: threadmill cancel {job_id}"
-        )
-        raise typer.Exit(Exit.INTERRUPTED) from None
     printer.break_line()
     show_ending(client.wait(job_id, timeout_s=0), quiet=as_json)
+
+
+@contextmanager
+def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """On Ctrl-C, calls `before`, says what becomes of the job and exits with 130.
+
+    `local_endpoint`: the endpoint of a job of --local, whose worker ends with this command.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        before()
+        if local_endpoint:
+            remark(
+                f"job {job_id} waits in {STATE_FOLDER}/; to continue it: "
+                f"threadmill local --endpoint {local_endpoint} -- threadmill follow {job_id}"
+            )
+        else:
+            remark(
+                f"job {job_id} continues; to watch it: threadmill follow {job_id}; "
+                f"to stop it: threadmill cancel {job_id}"
+            )
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 class _Printer:

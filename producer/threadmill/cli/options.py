@@ -58,12 +58,17 @@ def schema_in(file: Path | None) -> dict[str, Any] | None:
 
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """The object in a file, or on stdin for `-`; raises InvalidJob."""
+    name = "stdin" if str(file) == "-" else str(file)
     try:
-        value = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidJob(f"{file}: {error}") from None
+        value = json.loads(sys.stdin.buffer.read() if name == "stdin" else file.read_bytes())
+    except OSError as error:
+        raise InvalidJob(f"{name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidJob(f"{name}: not UTF-8 text; give {what} as JSON") from None
+    except ValueError as error:
+        raise InvalidJob(f"{name}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InvalidJob(f"{file}: not a JSON object with {what}")
+        raise InvalidJob(f"{name}: not a JSON object with {what}")
     return value
 
 

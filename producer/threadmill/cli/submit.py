@@ -20,7 +20,7 @@ from threadmill.cli.app import (
     with_own_files,
 )
 from threadmill.cli.command import examples
-from threadmill.cli.follow import follow_job
+from threadmill.cli.follow import follow_job, interruptible
 from threadmill.cli.jobs import show_result
 from threadmill.cli.options import (
     CodeFiles,
@@ -35,6 +35,7 @@ from threadmill.cli.options import (
     schema_in,
 )
 from threadmill.client import Client
+from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.settings import Settings
 
@@ -90,9 +91,11 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one prompt and print its job id; with --wait, --follow or --local print its answer."""
+    if prompt == "-" and str(job_file) == "-":
+        raise typer.BadParameter("stdin can hold the prompt or the job, not both")
     fields = read_json(job_file, "a job's fields") if job_file else {}
     if prompt is not None:
-        fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+        fields["prompt"] = _prompt(prompt)
     fields |= given(
         images=images or None,
         files=files_for(files, code_files),
@@ -118,11 +121,25 @@ def submit(
         client = Client(here.settings)
         handle = client.enqueue(job)
         if follow:
-            follow_job(client, handle.id, as_json)
+            follow_job(client, handle.id, as_json, job.endpoint if local else None)
         elif wait or local:
             err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
-            show_result(client.wait(handle.id), as_json)
+            with interruptible(handle.id, job.endpoint if local else None):
+                result = client.wait(handle.id)
+            show_result(result, as_json)
         elif as_json:
             put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
         else:
             put(handle.id)
+
+
+def _prompt(given: str) -> str:
+    """The prompt, read from stdin for `-`; raises InvalidJob."""
+    source = "stdin" if given == "-" else "PROMPT"
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if given == "-" else given
+    except UnicodeDecodeError:
+        raise InvalidJob("stdin is not UTF-8 text; convert it, with iconv for instance") from None
+    if not text.strip():
+        raise InvalidJob(f"{source} is empty: give the text of the prompt")
+    return text
