@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
     reports: Path = Path("reports")  #: folder of the nightly reports' definitions, and of what is kept of their nights
-    concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
+    concurrency: PositiveInt = 100  #: jobs one worker runs at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
     max_attempts: PositiveInt = 3  #: a job whose workers died so often is failed
@@ -78,7 +78,9 @@ class Settings(BaseSettings):
     stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
-    redis_patience_s: PositiveFloat = 600  #: how long a worker, and who waits for a result, bear Redis being away
+    redis_patience_s: PositiveFloat = (
+        600  #: how long a worker, and a producer waiting for a result, tolerate a Redis outage
+    )
 
     @classmethod
     def load(cls) -> Self:

@@ -127,7 +127,10 @@ def _answers(connection):
         (["submit", "--job", "binary.json"], "binary.json: not UTF-8 text"),
         (["submit", "-", "--endpoint", "emulator"], "stdin is empty"),
         (["submit", "Well?", "--image", "gone.png", "--endpoint", "emulator"], "gone.png: there is no such file"),
-        (["submit", "Well?", "--image", "odd.json", "--endpoint", "emulator"], "add its folder to file_roots in thread"),
+        (
+            ["submit", "Well?", "--image", "odd.json", "--endpoint", "emulator"],
+            "add its folder to file_roots in thread",
+        ),
         (["submit", "--job", "list.json"], "not a JSON object with a job's fields"),
         (["submit", "--job", "odd.json", "--endpoint", "emulator"], "unknown field `promt`"),
     ],
