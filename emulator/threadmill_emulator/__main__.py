@@ -1,6 +1,7 @@
 """The command: python -m threadmill_emulator"""
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,10 +56,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=8089, help="0 to 65535; 0 takes a free one (default: %(default)s)")
-    add("--run-s", type=float, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
-    add("--index-s", type=float, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
-    add("--batch-s", type=float, default=1.0, help="seconds a batch takes (default: %(default)s)")
-    add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")
+    add("--run-s", type=_duration, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
+    add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
+    add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
+    add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
@@ -84,6 +85,14 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
     return int(text)
+
+
+def _duration(text: str) -> float:
+    """A number from 0; argparse reports the ValueError of what is no number."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give a number from 0")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -60,7 +60,7 @@ class Intake:
             for source in job.image_sources:
                 if is_data_url(source) or is_path(source):
                     raise InvalidJob(
-                        f"{label(source)}: endpoint {self.name!r} takes images by https URL alone; "
+                        f"{label(source)}: endpoint {self.name!r} takes images only as https URLs; "
                         f"if its server does, set data_urls = true or files = true in {table}"
                     )
 
@@ -78,7 +78,7 @@ class Intake:
         media_type = image_type(head)
         if media_type is None:
             raise InvalidJob(
-                f"{shown}: is no PNG, JPEG, GIF or WebP image (it starts with {head[:8]!r}); convert it to one"
+                f"{shown}: is not a PNG, JPEG, GIF or WebP image (it starts with {head[:8]!r}); convert it to one"
             )
         return media_type
 
@@ -106,7 +106,7 @@ def decoded(data_url: str) -> bytes:
     """The content of an image's data URL; raises InvalidJob."""
     prefix = _DATA_URL.match(data_url)
     if prefix is None:
-        raise InvalidJob(f"{label(data_url)}: is no base64 data URL; write data:image/png;base64,...")
+        raise InvalidJob(f"{label(data_url)}: is not a base64 data URL; write data:image/png;base64,...")
     try:
         return base64.b64decode(data_url[prefix.end() :], validate=True)
     except binascii.Error as error:

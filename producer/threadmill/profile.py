@@ -29,7 +29,7 @@ class Profile(Border):
     @classmethod
     def _ours_left_out(cls, metadata: dict[str, str]) -> dict[str, str]:
         if "threadmill" in metadata:
-            raise ValueError("the key `threadmill` is ours, to find an applied profile again; leave it out")
+            raise ValueError("the key `threadmill` is reserved: it marks applied profiles; leave it out")
         return metadata
 
     @field_validator("tool_resources")
@@ -37,5 +37,7 @@ class Profile(Border):
     def _made_before(cls, resources: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
         search = (resources or {}).get("file_search")
         if isinstance(search, dict) and "vector_stores" in search:
-            raise ValueError("`vector_stores` would make a store each time; make one, and name it in vector_store_ids")
+            raise ValueError(
+                "`vector_stores` would create a store each time; create one, and name it in vector_store_ids"
+            )
         return resources

@@ -218,7 +218,7 @@ def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, sett
             "endpoint 'emulator' has no assistant 'asst_none', and no profile of this name was applied to it",
         ),
         (("show", "../threads"), "endpoint 'emulator' has no assistant '../threads'"),
-        (("export", "x", "--out", "x.json"), "x.json: a profile's file is called .toml, .yaml or .yml"),
+        (("export", "x", "--out", "x.json"), "x.json: the name of a profile's file must end in .toml, .yaml or .yml"),
         (("apply",), "there are no profiles in threadmill.toml: name a FILE, or add [profiles.NAME]"),
         (("apply", "support.yaml", "--profile", "x"), "no profile 'x' in support.yaml; it has support"),
         (("apply", "none.yaml"), "none.yaml: there is no such file"),

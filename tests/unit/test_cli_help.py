@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from threadmill.cli import app
 from threadmill.cli.command import PANELS, examples
+from threadmill_emulator.__main__ import arguments
 
 
 def commands(group=None, path=()):
@@ -98,8 +99,6 @@ def test_bash_completes(typed, expected):
 
 
 def test_the_emulator_goes_by_its_name_and_refuses_a_port_that_is_none(capsys):
-    from threadmill_emulator.__main__ import arguments
-
     with pytest.raises(SystemExit):
         arguments(["--help"])
     assert capsys.readouterr().out.startswith("usage: threadmill emulator ")
@@ -109,6 +108,14 @@ def test_the_emulator_goes_by_its_name_and_refuses_a_port_that_is_none(capsys):
         assert refused.value.code == 2
         assert "give a number from 0 to 65535" in capsys.readouterr().err
     assert arguments(["--port", "0"]).port == 0
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon"])
+def test_the_emulator_refuses_a_duration_that_is_none(capsys, value):
+    with pytest.raises(SystemExit) as refused:
+        arguments([f"--run-s={value}"])
+    assert refused.value.code == 2
+    assert "--run-s" in capsys.readouterr().err
 
 
 def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):

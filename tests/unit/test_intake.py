@@ -78,7 +78,7 @@ def test_a_folder_whose_name_begins_like_a_root_is_no_root(check, disk, tmp_path
     beside = tmp_path / "shared-not"
     beside.mkdir()
     (beside / "notes.txt").write_text("secret")
-    assert "outside of" in refusal(check, {"files": [str(beside / "notes.txt")]})
+    assert "outside the folders" in refusal(check, {"files": [str(beside / "notes.txt")]})
 
 
 def test_a_symlink_within_the_roots_is_followed(check, disk):
@@ -134,7 +134,7 @@ def test_sizes_are_told_with_the_limit_and_its_setting(check, disk):
 def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
     (disk / "report.png").write_bytes(b"%PDF-1.7 ...")
     told = refusal(check, {"images": ["report.png"]})
-    assert "report.png: is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
+    assert "report.png: is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
     (disk / "photo.dat").write_bytes(PNG)
     assert check({"images": ["photo.dat"]})
 
@@ -145,9 +145,9 @@ def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
         ("data:image/png;base64,iVBORw0KGgo", "is not valid base64"),
         ("data:image/png;base64,iVBOR w0KGgo=", "is not valid base64"),
         ("data:image/png;base64,", "is empty"),
-        ("data:image/png,%89PNG", "is no base64 data URL"),
-        ("data:image/png;base64,JVBERi0xLjc=", "is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')"),
-        (f"data:image/png;base64,{'A' * 5000}", "... (5,022 characters): is no PNG"),
+        ("data:image/png,%89PNG", "is not a base64 data URL"),
+        ("data:image/png;base64,JVBERi0xLjc=", "is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')"),
+        (f"data:image/png;base64,{'A' * 5000}", "... (5,022 characters): is not a PNG"),
     ],
 )
 def test_a_data_url_must_hold_an_image(check, url, says):
@@ -163,7 +163,7 @@ def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
         assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x]" in told
     for image in ("picture.png", DATA_URL):
         told = refusal(check, {"images": [image]}, files=False)
-        assert "takes images by https URL alone" in told
+        assert "takes images only as https URLs" in told
         assert "set data_urls = true or files = true in [endpoints.x]" in told
         assert check({"images": [image]}, files=False, data_urls=True)
         assert check({"images": [image]}, files=True, data_urls=False)
