@@ -88,10 +88,12 @@ def _port(text: str) -> int:
 
 
 def _duration(text: str) -> float:
-    """A number from 0; argparse reports the ValueError of what is no number."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give a number from 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give a number, 0 or more")
     return value
 
 

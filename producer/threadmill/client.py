@@ -54,8 +54,8 @@ class JobHandle:
 class Client:
     """Enqueues jobs and reads them back. Thread-safe; connects on first use.
 
-    `settings`: default `Settings.load()`. Calls raise StoreUnavailable when Redis does not answer: at once, but
-    for a `wait` that has begun, which bears it for the settings' `redis_patience_s`.
+    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer; a `wait` that
+    has begun waits for Redis too, for `redis_patience_s` of the settings. StoreRefused is raised at once by both.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:

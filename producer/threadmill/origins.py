@@ -15,10 +15,10 @@ _OF_A_PLATFORM = re.compile(
     r".*(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 
-Path = tuple[str, ...]  #: of a setting: ("endpoints", "davinci", "assistant")
+SettingPath = tuple[str, ...]  #: of a setting: ("endpoints", "davinci", "assistant")
 
 
-def variables(environment: Iterable[str]) -> dict[str, Path]:
+def variables(environment: Iterable[str]) -> dict[str, SettingPath]:
     """The variables that set something, each with the path of what it sets; case matters in neither."""
     found = {
         name: tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
@@ -55,7 +55,7 @@ def _closest(name: str, settings: Iterable[str]) -> str:
     return f" (did you mean {PREFIX}{close[0].upper()}?)" if close else ""
 
 
-def _holds(text: str, steps: Path) -> bool:
+def _holds(text: str, steps: SettingPath) -> bool:
     """Whether a variable's value, JSON if there are steps left, has something at the path."""
     if not steps:
         return True

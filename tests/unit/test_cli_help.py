@@ -115,7 +115,7 @@ def test_the_emulator_refuses_a_duration_that_is_none(capsys, value):
     with pytest.raises(SystemExit) as refused:
         arguments([f"--run-s={value}"])
     assert refused.value.code == 2
-    assert "--run-s" in capsys.readouterr().err
+    assert f"--run-s: '{value}' is not a duration" in capsys.readouterr().err
 
 
 def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):

@@ -53,7 +53,9 @@ def doctor(
     timeout_s: Annotated[
         float, typer.Option("--timeout-s", min=1, metavar="SECONDS", help="How long the round trip may take.")
     ] = 60,
-    no_prompt: Annotated[bool, typer.Option("--no-prompt", help="Send no prompt, which costs a few tokens.")] = False,
+    no_prompt: Annotated[
+        bool, typer.Option("--no-prompt", help="Skip the round trip, which costs a few tokens.")
+    ] = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:

@@ -58,9 +58,10 @@ def schema_in(file: Path | None) -> dict[str, Any] | None:
 
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """The object in a file, or on stdin for `-`; raises InvalidJob."""
-    name = "stdin" if str(file) == "-" else str(file)
+    is_stdin = str(file) == "-"
+    name = "stdin" if is_stdin else str(file)
     try:
-        value = json.loads(sys.stdin.buffer.read() if name == "stdin" else file.read_bytes())
+        value = json.loads(sys.stdin.buffer.read() if is_stdin else file.read_bytes())
     except OSError as error:
         raise InvalidJob(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
