@@ -52,7 +52,7 @@ def local(
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the settings', 100.")
+        int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the setting `concurrency`, 100.")
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least important log lines to show.")] = "info",
 ) -> None:
