@@ -192,7 +192,7 @@ def test_they_are_listed_with_the_profiles_they_came_from(cli, http, on_server):
         ours: ["support"],
         other: [],
     }
-    assert cli("show", "support").stdout.startswith(f"# {ours} of emulator, made 20")
+    assert cli("show", "support").stdout.startswith(f"# {ours} of emulator, created 20")
 
 
 def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, settings):
@@ -220,7 +220,7 @@ def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, sett
         (("show", "../threads"), "endpoint 'emulator' has no assistant '../threads'"),
         (("export", "x", "--out", "x.json"), "x.json: the name of a profile's file must end in .toml, .yaml or .yml"),
         (("apply",), "there are no profiles in threadmill.toml: name a FILE, or add [profiles.NAME]"),
-        (("apply", "support.yaml", "--profile", "x"), "no profile 'x' in support.yaml; it has support"),
+        (("apply", "support.yaml", "--profile", "x"), "there is no profile 'x' in support.yaml; it has support"),
         (("apply", "none.yaml"), "none.yaml: there is no such file"),
         (("apply", "odd.yaml"), "there is no tool 'nothing' (known: file_search, code_interpreter, weather)"),
     ],

@@ -72,11 +72,11 @@ def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mappin
     profiles = read_profiles(file) if file else settings.profiles
     source = str(file or CONFIG_NAME)
     if not profiles:
-        raise SettingsError(f"no profiles in {source}: name a FILE, or add [profiles.NAME] to {CONFIG_NAME}")
+        raise SettingsError(f"there are no profiles in {source}: name a FILE, or add [profiles.NAME] to {CONFIG_NAME}")
     if only is None:
         return profiles
     if only not in profiles:
-        raise SettingsError(f"no profile {only!r} in {source}; it has {', '.join(profiles)}")
+        raise SettingsError(f"there is no profile {only!r} in {source}; it has {', '.join(profiles)}")
     return {only: profiles[only]}
 
 
