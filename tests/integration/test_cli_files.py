@@ -39,7 +39,7 @@ REFUSED = [
 ]
 BY_PATH = [
     (["--file", "/etc/hosts"], "/etc/hosts: outside the folders that workers may read"),
-    (["--image", "../picture.png"], "outside the folders that workers may read"),
+    (["--image", "/etc/hosts"], "/etc/hosts: outside the folders that workers may read"),
 ]
 
 
