@@ -72,7 +72,7 @@ def test_follow_tells_of_tools_and_ends_as_result_does(cli):
     assert followed.returncode == 0
     assert followed.stdout == cli("result", job_id).stdout
     assert "tool SEARCH called: {" in followed.stderr
-    assert "tool SEARCH is done: Emulated search results" in followed.stderr
+    assert "tool SEARCH returned: Emulated search results" in followed.stderr
 
 
 def test_follow_of_a_job_that_fails_says_why(cli):
