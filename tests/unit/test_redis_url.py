@@ -100,13 +100,12 @@ def test_a_refusal_is_not_reported_as_an_absence_nor_repeated(error, url, says):
 )
 def test_a_redis_that_is_away_for_a_moment_is_asked_again(error):
     def read():
-        errors = iter_errors.pop() if iter_errors else None
         with connection._reaching():
             if errors:
-                raise errors
+                raise errors.pop()
             return "found"
 
-    iter_errors = [error]
+    errors = [error]
     connection = Connection(Settings())
     assert connection.patiently(read) == "found"
 
