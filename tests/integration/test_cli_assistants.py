@@ -313,4 +313,4 @@ async def test_a_job_runs_on_the_assistant_of_its_profile(worker, emulator, sett
 def test_under_local_a_profile_is_refused_before_anything_starts(run_cli):
     refused = run_cli("submit", "Well?", "--profile", "support", "--endpoint", "emulator", "--local")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "the Redis of --local is new, nothing is applied there" in refused.stderr
+    assert "profile 'support' cannot be used with --local" in refused.stderr
