@@ -203,9 +203,12 @@ def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, packa
         text_of(path)
 
 
-def test_old_formats_are_named(tmp_path):
-    with pytest.raises(BadDocument, match=r"is in an old Office format; save it as \.docx"):
-        text_of(tmp_path / "a.doc")
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.doc", ".docx"), ("a.PPT", ".pptx"), ("a.pages", ".docx"), ("a.xlsb", ".xlsx")]
+)
+def test_a_format_that_cannot_be_read_is_refused_with_the_one_to_save_it_as(tmp_path, name, remedy):
+    with pytest.raises(BadDocument, match=rf"which cannot be read; save it as \{remedy}$"):
+        text_of(tmp_path / name)
 
 
 def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):
