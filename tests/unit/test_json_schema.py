@@ -66,7 +66,7 @@ async def test_both_sides_refuse_a_job_with_an_invalid_schema(settings, job, beg
         Client(settings).check(job)
     assert str(refused.value).startswith(begins)
     # A Celery client that sends the job itself reaches the worker unchecked.
-    with pytest.raises(InvalidJob, match="is not a valid JSON Schema|are not a valid JSON Schema"):
+    with pytest.raises(InvalidJob, match=r"is not a valid JSON Schema|are not a valid JSON Schema"):
         await gather(PromptJob.parse(job), settings.endpoints["x"], settings)
 
 

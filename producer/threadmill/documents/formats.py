@@ -54,6 +54,8 @@ def text_of(path: Path, encoding: str | None = None, *, limit: int = TEXT_LIMIT)
     except OSError as error:
         raise BadDocument(f"cannot be read: {error.strerror or error}") from None
     if read is not None:
+        if not content:
+            raise BadDocument("is empty")
         return _extracted(read, kind, BytesIO(content), limit)
     return _fitting(decode(content, encoding, markup=kind in (".xml", ".svg")), limit)
 

@@ -11,6 +11,9 @@ from threadmill.documents.template import BadDocument
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
+#: Of a date in Outlook that was never set.
+_NO_YEAR = 1601
+
 _ENCRYPTED = "is encrypted or sealed (S/MIME or PGP); decrypt it in your mail program and save it again"
 
 
@@ -46,7 +49,7 @@ def msg(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
         "From": message.sender,
         "To": properties.str_prop_value(ids.PID_DISPLAY_TO),
         "Cc": properties.str_prop_value(ids.PID_DISPLAY_CC),
-        "Date": sent and f"{sent:%Y-%m-%d %H:%M} UTC",
+        "Date": f"{sent:%Y-%m-%d %H:%M} UTC" if sent and sent.year > _NO_YEAR else None,
         "Subject": message.subject,
     }
     body = (message.body or "").strip()
@@ -55,12 +58,14 @@ def msg(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
     if not body and properties.binary_prop_value(ids.PID_RTF_COMPRESSED):
         raise BadDocument("has its text as RTF alone; save it as .eml, .html or .rtf")
     names = (attachment.file_name or "unnamed" for attachment in message.attachments)
-    return _mail({name: value for name, value in headers.items() if value}, body, names)
+    # Outlook ends some texts with a NUL.
+    return _mail({name: value.strip("\0") for name, value in headers.items() if value}, body.strip("\0"), names)
 
 
 def _mail(headers: dict[str, str], body: str, attachments: Iterable[str]) -> Iterator[str]:
     yield "".join(f"{name}: {' '.join(value.split())}\n" for name, value in headers.items())
-    yield f"{body.strip()}\n"
+    if body.strip():
+        yield "\n".join(body.splitlines()).strip() + "\n"
     names = ", ".join(attachments)
     if names:
         yield f"Attachments: {names}\n"
@@ -84,7 +89,9 @@ def _body(message: EmailMessage, encoding: str | None) -> str:
             text = read(content if isinstance(content, bytes) else b"", part.get_content_charset(), encoding).strip()
             if text:
                 return text
-    return ""
+    if message.is_multipart() or message.get_content_maintype() != "multipart":
+        return ""
+    return _plain(cast(bytes, message.get_payload(decode=True)), None, encoding)  # its parts cannot be told apart
 
 
 def _plain(content: bytes, declared: str | None, encoding: str | None) -> str:

@@ -60,7 +60,7 @@ def slides(file: BinaryIO) -> Iterator[str]:
 def sheets(file: BinaryIO) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
     """The sheets of a workbook with their rows; None is an empty cell. Raises BadDocument."""
     for sheet in _body(file, "office:spreadsheet").iterfind(_TABLE):
-        yield sheet.get(_tag("table:name"), ""), _rows(sheet)
+        yield sheet.get(_tag("table:name"), ""), islice(_rows(sheet), _ROWS)
 
 
 def _body(file: BinaryIO, kind: str) -> Any:
@@ -110,8 +110,14 @@ def _cells(row: Any) -> Iterator[Any]:
 
 
 def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    rows = (repeat(_values(row), int(row.get(_tag("table:number-rows-repeated"), 1))) for row in sheet.iter(_ROW))
-    return islice(chain.from_iterable(rows), _ROWS)
+    """Without the empty rows that fill the sheet to its end."""
+    empty = 0
+    for row in sheet.iter(_ROW):
+        values, count = _values(row), int(row.get(_tag("table:number-rows-repeated"), 1))
+        if values:
+            yield from repeat((), empty)
+            yield from repeat(values, count)
+        empty = 0 if values else empty + count
 
 
 def _values(row: Any) -> tuple[Any, ...]:
