@@ -232,6 +232,12 @@ def test_a_prompt_about_rows_must_use_a_column(rows):
         rows("what,amount,Unit price\nTrain,3,1\n", prompt)
 
 
+def test_a_prompt_may_use_a_column_that_only_later_rows_have(rows):
+    content = '{"what": "Train"}\n{"what": "Bus", "note": "late"}\n'
+    documents, template = rows(content, "{{ note | default('on time') }}", name="a.jsonl")
+    assert [row.job_fields(template)["prompt"] for row in documents] == ["on time", "late"]
+
+
 def test_an_unknown_column_is_named_with_those_there_are(rows):
     with pytest.raises(
         BadTemplate, match=r"there is no column amuont; there are what, amount\. It can also use text, "

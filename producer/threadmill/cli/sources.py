@@ -21,7 +21,9 @@ Paths = Annotated[
 ]
 AsRows = Annotated[
     bool,
-    _option("--rows", help="Ask about each row of .csv, .tsv, .jsonl and .parquet files and workbooks, not about the files."),
+    _option(
+        "--rows", help="Ask about each row of .csv, .tsv, .jsonl and .parquet files and workbooks, not about the files."
+    ),
 ]
 IdColumn = Annotated[str | None, _option(help="With --rows: the column that names a row. Default: all it holds.")]
 AsRequests = Annotated[

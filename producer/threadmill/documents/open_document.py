@@ -19,7 +19,6 @@ _NAMESPACES = {
         "table": "table",
         "draw": "drawing",
         "presentation": "presentation",
-        "manifest": "manifest",
     }.items()
 }
 

@@ -39,11 +39,9 @@ class Row(Numbered):
 
     @property
     def carriers(self) -> tuple[str, ...]:
-        return (
-            ()
-            if self.problem
-            else ("text", *(name for name in self.fields if name.isidentifier()), "row", "name", "path")
-        )
+        if self.problem:
+            return ()
+        return ("text", *(name for name in self.fields if name.isidentifier()), "row", "name", "path")
 
 
 class Rows:

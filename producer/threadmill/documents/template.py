@@ -55,7 +55,8 @@ class PromptTemplate:
             raise BadTemplate(f"the prompt template: {_unknown(unknown, error, sample or (), columns)}") from None
         except TemplateError as error:
             raise BadTemplate(f"the prompt template: {error}. It can use {', '.join(sample or ())}") from None
-        if carriers and names.isdisjoint(carriers):
+        optional = names - set(sample or ()) - set(environment.globals)  # columns that only later rows may have
+        if carriers and not optional and names.isdisjoint(carriers):
             raise BadTemplate(
                 "the prompt template does not use the document, so every prompt would be the same; "
                 f"add {' or '.join(f'{{{{ {name} }}}}' for name in list(carriers)[:_SHOWN])}"
