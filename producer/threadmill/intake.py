@@ -14,6 +14,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job import PromptJob
+from threadmill.json_schema import response_format_problem, tools_problem
 from threadmill.message import is_data_url, is_path
 from threadmill.settings import Settings
 
@@ -47,10 +48,12 @@ class Intake:
                     self.file(each.path, found.stat().st_size)
 
     def check_abilities(self, job: PromptJob) -> None:
-        """Raises InvalidJob for what the endpoint cannot do at all."""
+        """Raises InvalidJob for what the endpoint cannot do at all, and for an invalid schema."""
+        _check_schemas(job)
         table = f"[endpoints.{self.name}]"
         if self.endpoint.wire == "responses":
             self._check_fields(job)
+        self._check_token_limits(job)
         if job.files and not self.endpoint.files:
             raise InvalidJob(
                 f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
@@ -71,6 +74,16 @@ class Intake:
             raise InvalidJob(f"max_prompt_tokens: {reason}; leave it out, and shorten the prompt if need be")
         if job.truncation and job.truncation.get("type") == "last_messages":
             raise InvalidJob(f"truncation of type last_messages: {reason}; use auto, or send fewer messages")
+
+    def _check_token_limits(self, job: PromptJob) -> None:
+        least = self.endpoint.min_token_limit
+        for field in ("max_prompt_tokens", "max_completion_tokens"):
+            limit = getattr(job, field)
+            if limit is not None and limit < least:
+                raise InvalidJob(
+                    f"`{field}`: endpoint {self.name!r} accepts {least} and more, not {limit}; raise it, "
+                    f"or lower min_token_limit in [endpoints.{self.name}] if its server accepts less"
+                )
 
     def image(self, shown: str, head: bytes, size: int) -> str:
         """The media type of an image that begins with `head` and has `size` bytes."""
@@ -100,6 +113,13 @@ class Intake:
                 f"{shown}: has {size:,} bytes, and endpoint {self.name!r} takes up to {limit:,}; "
                 f"make it smaller, or raise {setting} in [endpoints.{self.name}] if its server takes more"
             )
+
+
+def _check_schemas(job: PromptJob) -> None:
+    if problem := response_format_problem(job.response_format):
+        raise InvalidJob(f"`response_format`: {problem}")
+    if problem := tools_problem(job.tools or ()):
+        raise InvalidJob(f"`tools`: {problem}")
 
 
 def decoded(data_url: str) -> bytes:

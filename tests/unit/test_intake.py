@@ -170,6 +170,14 @@ def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
     assert check({"images": ["https://example.com/a.png"]}, files=False)
 
 
+@pytest.mark.parametrize("field", ["max_prompt_tokens", "max_completion_tokens"])
+def test_a_limit_of_tokens_below_what_the_endpoint_accepts_is_refused(check, field):
+    told = refusal(check, {field: 255})
+    assert told.startswith(f"`{field}`: endpoint 'x' accepts 256 and more, not 255; raise it, or lower min_token_limit")
+    check({field: 256})
+    check({field: 1}, min_token_limit=1)
+
+
 @pytest.mark.parametrize(
     ("field", "job"),
     [

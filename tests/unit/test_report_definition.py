@@ -1,11 +1,15 @@
 """A report's file: what it means, and what is said of one that is wrong."""
 
+from contextlib import nullcontext
 from datetime import date
 
 import pytest
 
+from threadmill.documents.find import find
+from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.reports.files import load, names
+from threadmill.reports.material import check_prompts
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 
@@ -105,3 +109,24 @@ def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
 def test_a_name_must_fit_into_keys_and_paths(written):
     with pytest.raises(InvalidReport, match="rename the file"):
         written(LEAST, name="my report")
+
+
+@pytest.mark.parametrize(
+    ("prompts", "refused"),
+    [
+        ('[map]\nprompt = "Summarise this of {{ date }}"', True),
+        ('[reduce]\nprompt = "Write a report of {{ date }}"', True),
+        ('[map]\nprompt = "What is new in {{ name }}?"\n[reduce]\nprompt = "{{ answers | join }}"', False),
+    ],
+)
+def test_prompts_that_do_not_use_what_they_are_about_are_refused(written, tmp_path, prompts, refused):
+    (tmp_path / "a.md").write_text("One")
+    definition = written(f"{LEAST}{prompts}\n")
+    documents = find([str(tmp_path / "a.md")])
+    with pytest.raises(BadTemplate, match="does not use the document") if refused else nullcontext():
+        check_prompts(definition, documents)
+
+
+def test_a_low_limit_of_tokens_is_left_to_the_endpoint_for_both_steps(written):
+    report = written(LEAST + "[map]\nmax_tokens = 300\n[reduce]\nmax_tokens = 50\n")
+    assert report.probe.max_completion_tokens == 50

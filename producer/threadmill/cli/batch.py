@@ -139,6 +139,8 @@ def batch(
     The same command again goes on where it stopped: it asks only about what is missing or changed.
     """
     if prompt_file is not None:
+        if prompt is not None:
+            raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
         prompt = read_template(prompt_file, "--prompt-file")
     source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
     prompt = source.prompt(prompt)

@@ -15,13 +15,15 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH",
-        help="Folders, globs and files: text, HTML, PDF, Office, images. - reads stdin.",
+        help="Folders, globs and files: text, HTML, PDF, Office, emails, images. - reads stdin.",
         show_default=False,
     ),
 ]
 AsRows = Annotated[
     bool,
-    _option("--rows", help="Ask about each row of .csv, .tsv, .jsonl, .parquet and .xlsx files, not about the files."),
+    _option(
+        "--rows", help="Ask about each row of .csv, .tsv, .jsonl and .parquet files and workbooks, not about the files."
+    ),
 ]
 IdColumn = Annotated[str | None, _option(help="With --rows: the column that names a row. Default: all it holds.")]
 AsRequests = Annotated[

@@ -40,7 +40,7 @@ class Asking(Border):
 
     prompt: str
     instructions: str | None = None  #: in place of the assistant's own
-    max_tokens: Annotated[int, Field(ge=256)] | None = None  #: of one answer
+    max_tokens: PositiveInt | None = None  #: of one answer
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -175,8 +175,10 @@ class ReportDefinition(Border):
 
     @property
     def probe(self) -> PromptJob:
-        """A job as all of them will be; raises InvalidJob."""
-        return PromptJob.parse({**self.job_fields(self.map), "prompt": "probe"})
+        """A job as those of both steps will be; raises InvalidJob."""
+        limits = [step.max_tokens for step in (self.map, self.reduce) if step.max_tokens is not None]
+        fields = self.job_fields(self.map) | ({"max_completion_tokens": min(limits)} if limits else {})
+        return PromptJob.parse({**fields, "prompt": "probe"})
 
     def may_publish(self, failed: int, documents: int) -> bool:
         """Whether so few failed that there is a report; never if all did."""
