@@ -297,6 +297,10 @@ def test_a_detached_batch_goes_on_by_itself_and_can_be_watched(
     command = ("batch", "docs", "--prompt", PROMPT.replace("0.05", "2"), "--name", "night")
     left = run_cli(*command, "--detach", **environment)
     assert (left.returncode, left.stdout) == (0, "night\n"), left.stderr
+    second = run_cli(*command, "--detach", **environment)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "already works on results.jsonl; nothing was started" in second.stderr
+    assert "threadmill attach night" in second.stderr
 
     while (watched := run_cli("attach", "night", **environment)).returncode == 2:
         assert "night" in watched.stderr, watched.stderr  # it has not begun

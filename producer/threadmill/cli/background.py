@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -16,7 +17,7 @@ from threadmill.errors import ThreadmillError
 _SAY_EVERY_S = 10.0
 
 #: So long the command waits for its background process to start, to report an error that ends it at once.
-_START_S, _LOOK_EVERY_S = 30.0, 0.1
+_START_S, _LOOK_EVERY_S, _FIRST_STEPS_S = 30.0, 0.1, 0.5
 
 
 def say_who_is_there(out: Path) -> Callable[[str], None]:
@@ -73,17 +74,17 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
 
 
 def _await_start(process: "subprocess.Popen[bytes]", out: Path, log: Path, begins_at: int) -> None:
-    """Until the process has begun its work; one that fails before has its exit code and its words passed on."""
+    """Until the process works on `out`; the words and the exit code of one that fails at once are passed on."""
     stop_at, lock = time.monotonic() + _START_S, lock_of(out)
-    while time.monotonic() < stop_at and not _holds(process.pid, lock):
-        if code := process.poll():
-            with log.open("rb") as file:
-                file.seek(begins_at)
-                err.print(file.read().decode("utf-8", "replace").strip(), soft_wrap=True, markup=False)
-            raise typer.Exit(code)
-        if code == 0:
-            return
+    while process.poll() is None and time.monotonic() < stop_at and not _holds(process.pid, lock):
         time.sleep(_LOOK_EVERY_S)
+    with suppress(subprocess.TimeoutExpired):  # it may still refuse what `out` holds
+        process.wait(_FIRST_STEPS_S)
+    if process.returncode:
+        with log.open("rb") as file:
+            file.seek(begins_at)
+            err.print(file.read().decode("utf-8", "replace").strip(), soft_wrap=True, markup=False)
+        raise typer.Exit(process.returncode)
 
 
 def _holds(process: int, lock: Path) -> bool:

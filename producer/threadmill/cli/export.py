@@ -85,7 +85,11 @@ def export_results(
         raise typer.Exit(Exit.OK) from None
     if target != STDOUT:
         both = f" and {errors_beside(target)}" if format is Format.OPENAI_BATCH and only is None else ""
-        err.print(f"{count:,} documents are in {target}{both}", soft_wrap=True, markup=False)
+        err.print(
+            f"{count:,} {'document' if count == 1 else 'documents'} written to {target}{both}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _template(source: str | None, file: Path | None, suffix: str) -> Template | None:

@@ -23,8 +23,8 @@ _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
 
-#: Terminals with at least so many columns show a bar, and all figures.
-_MEDIUM, _WIDE = 70, 110
+#: Terminals with at least so many columns show a bar, the number that failed, and all figures.
+_NARROW, _MEDIUM, _WIDE = 40, 70, 110
 
 
 class Reporter:
@@ -95,9 +95,11 @@ def _columns(width: int) -> tuple[ProgressColumn, ...]:
         _text("{task.percentage:>3.0f}%"),
         _text("{task.fields[left]}"),
     )
-    if width < _MEDIUM:
+    if width < _NARROW:
         return count, percentage, left
-    bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=10))
+    bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=6))
+    if width < _MEDIUM:
+        return bar, count, percentage, left
     figures = "state" if width >= _WIDE else "failed"
     return bar, count, percentage, _text(f"{{task.fields[{figures}]}}"), left
 
