@@ -105,3 +105,8 @@ def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
 def test_a_name_must_fit_into_keys_and_paths(written):
     with pytest.raises(InvalidReport, match="rename the file"):
         written(LEAST, name="my report")
+
+
+def test_a_report_gives_up_after_a_few_endpoint_failures_in_a_row(written):
+    assert written(LEAST).budget.max_endpoint_failures == 5
+    assert written(LEAST + "[budget]\nmax_endpoint_failures = 2\n").budget.max_endpoint_failures == 2
