@@ -297,10 +297,6 @@ def test_a_detached_batch_goes_on_by_itself_and_can_be_watched(
     command = ("batch", "docs", "--prompt", PROMPT.replace("0.05", "2"), "--name", "night")
     left = run_cli(*command, "--detach", **environment)
     assert (left.returncode, left.stdout) == (0, "night\n"), left.stderr
-    second = run_cli(*command, "--detach", **environment)
-    assert (second.returncode, second.stdout) == (2, "")
-    assert "already works on results.jsonl; nothing was started" in second.stderr
-    assert "threadmill attach night" in second.stderr
 
     while (watched := run_cli("attach", "night", **environment)).returncode == 2:
         assert "night" in watched.stderr, watched.stderr  # it has not begun
@@ -308,6 +304,13 @@ def test_a_detached_batch_goes_on_by_itself_and_can_be_watched(
     assert "8 succeeded" in watched.stdout
     done = run_cli(*command, **environment)  # waits for the other to have ended
     assert (done.returncode, len((tmp_path / "results.jsonl").read_text().splitlines())) == (0, 8)
+
+
+def test_a_background_process_that_fails_at_once_is_reported(docs, run_cli, tmp_path):
+    (tmp_path / "results.jsonl").write_text("my notes\n")
+    failed = run_cli("batch", "docs", "--endpoint", "emulator", "--detach")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "holds results of something else" in failed.stderr
 
 
 def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):

@@ -8,7 +8,6 @@ import typer
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.batch.alone import alone_with, holder_of
 from threadmill.batch.export import Format, export
 from threadmill.batch.ownership import is_own
 from threadmill.batch.results import ResultsFile
@@ -150,13 +149,3 @@ def test_results_in_the_folder_of_the_documents_are_no_documents(results):
     Path("a.md").write_text("A text.")
     documents = without(find(["."]), [results])
     assert [document.name for document in documents] == ["a.md"]
-
-
-def test_who_works_on_a_results_file_is_known_while_it_does(folder):
-    out = Path("results.jsonl")
-    assert holder_of(out) is None
-    with alone_with(out, lambda process: None):
-        assert holder_of(out) is not None
-    assert holder_of(out) is None
-    Path("results.jsonl.lock").write_text("1")  # left by a killed process
-    assert holder_of(out) is None

@@ -41,21 +41,27 @@ MaxCost = Annotated[
     _limits("--max-cost", min=0, help="Stop enqueuing once this much has been spent, by the prices in the settings."),
 ]
 MaxTotalTokens = Annotated[
-    int | None, _limits("--max-total-tokens", min=1, help="Stop enqueuing once this many tokens have been used.")
+    int | None,
+    _limits("--max-total-tokens", min=1, metavar="N", help="Stop enqueuing once this many tokens have been used."),
 ]
 MaxFailures = Annotated[
     int | None,
-    _limits("--max-failures", min=1, help="Stop enqueuing once this many documents have failed in this run."),
+    _limits(
+        "--max-failures", min=1, metavar="N", help="Stop enqueuing once this many documents have failed in this run."
+    ),
 ]
 MaxEndpointFailures = Annotated[
     int,
     _limits(
         "--max-endpoint-failures",
         min=1,
+        metavar="N",
         help="Stop after this many jobs in a row failed because of the endpoint (unauthorised, unsupported, quota).",
     ),
 ]
-MaxQueued = Annotated[int, _limits("--max-queued", min=1, help="Keep at most this many unfinished jobs in Redis.")]
+MaxQueued = Annotated[
+    int, _limits("--max-queued", min=1, metavar="N", help="Keep at most this many unfinished jobs in Redis.")
+]
 Detach = Annotated[
     bool, _limits("--detach", help="Run in the background; `threadmill attach NAME` shows the progress.")
 ]

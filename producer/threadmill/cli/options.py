@@ -25,15 +25,21 @@ CodeFiles = Annotated[
 Profile = Annotated[
     str | None, typer.Option(help="Use the assistant of this profile, which must have been applied to the endpoint.")
 ]
-Model = Annotated[str | None, typer.Option(help="Use this model. Default: the assistant's or the endpoint's.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Use this model. Default: the assistant's or the endpoint's.")
+]
 MaxTokens = Annotated[
     int | None,
-    typer.Option("--max-tokens", min=1, help="Limit each answer to this many tokens; a longer one is cut and fails."),
+    typer.Option(
+        "--max-tokens", min=1, metavar="N", help="Limit each answer to this many tokens; a longer one is cut and fails."
+    ),
 ]
 Temperature = Annotated[
     float | None, typer.Option(min=0, max=2, help="Sampling temperature. Default: the assistant's or the model's.")
 ]
-Instructions = Annotated[str | None, typer.Option(help="Use these instructions, not the assistant's own.")]
+Instructions = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Use these instructions, not the assistant's own.")
+]
 Tools = Annotated[
     list[str] | None,
     typer.Option(
