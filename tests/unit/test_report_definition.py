@@ -130,3 +130,8 @@ def test_prompts_that_do_not_use_what_they_are_about_are_refused(written, tmp_pa
 def test_a_low_limit_of_tokens_is_left_to_the_endpoint_for_both_steps(written):
     report = written(LEAST + "[map]\nmax_tokens = 300\n[reduce]\nmax_tokens = 50\n")
     assert report.probe.max_completion_tokens == 50
+
+
+def test_a_report_gives_up_after_a_few_endpoint_failures_in_a_row(written):
+    assert written(LEAST).budget.max_endpoint_failures == 5
+    assert written(LEAST + "[budget]\nmax_endpoint_failures = 2\n").budget.max_endpoint_failures == 2

@@ -55,10 +55,10 @@ def attach(name: Name) -> None:
     batch, prices = client.batch(name), client.settings.prices
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
-            reporter.show(batch.total - batch.open, _state(batch, prices))
+            _report(reporter, batch, prices)
             time.sleep(_LOOK_EVERY_S)
             batch = client.batch(name)
-        reporter.show(batch.total - batch.open, _state(batch, prices))
+        _report(reporter, batch, prices)
     _show(batch, prices)
     if batch.paused and batch.open:
         remark(f"{name} is paused; to go on: threadmill resume {name}")
@@ -97,6 +97,12 @@ def _state(batch: BatchRecord, prices: Prices) -> str:
     """In one line."""
     tokens = spent(batch.usage, cost(batch.usage_by_model, prices))
     return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
+
+
+def _report(reporter: Reporter, batch: BatchRecord, prices: Prices) -> None:
+    figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
+    failed = f"{batch.jobs.get(JobState.FAILED, 0):,} failed"
+    reporter.show(batch.total - batch.open, " · ".join(filter(None, figures)), failed=failed, paused=batch.paused)
 
 
 def _states(batch: BatchRecord) -> str:

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
 from threadmill.border import Border
 from threadmill.job import PromptJob
 from threadmill.reports.delivery import Smtp, Webhook
@@ -86,6 +87,7 @@ class Budget(Border):
     max_cost: Annotated[float, Field(gt=0)] | None = None  #: by the settings' [prices]
     max_tokens: PositiveInt | None = None
     max_failures: PositiveInt | None = None
+    max_endpoint_failures: PositiveInt = MAX_ENDPOINT_FAILURES  #: jobs in a row that fail because of the endpoint
 
 
 class ReportDefinition(Border):

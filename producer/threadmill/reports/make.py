@@ -154,7 +154,8 @@ class Maker:
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
         more = {"date": self._night, "title": self._definition.title_of(self._night)}
         budget = self._definition.budget
-        limits = Limits(budget.max_cost, budget.max_tokens, budget.max_failures if step == "map" else None)
+        max_failures = budget.max_failures if step == "map" else None
+        limits = Limits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
         limits.check(self._client.settings.prices)
         with ResultsFile(out, batch) as results:
             run = Batch(
@@ -169,5 +170,5 @@ class Maker:
             )
             tally = run.run(documents, total, lambda tally: self._watch(f"{self._label}: {step}", tally))
         if tally.stopped:
-            raise ReportFailed(f"{step}: {tally.stopped}")
+            raise ReportFailed(f"{step}: {tally.why_stopped}")
         return list(lines_in(out))
