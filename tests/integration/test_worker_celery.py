@@ -1,5 +1,6 @@
 """A real worker process, and clients that know Celery and nothing of us."""
 
+import threading
 import uuid
 
 import pytest
@@ -60,8 +61,9 @@ def test_a_plain_celery_client_sends_a_job_and_gets_its_result(shop, settings, e
         ({"prompt": "Well?", "temperature": 7}, "`temperature`"),
         ({}, "a job needs `prompt`, `messages` or `images`"),
         ({"prompt": "Well?", "key": "mine"}, "`key`: in a plain Celery message the task id"),
-        (42, "job"),
-        ([], "job"),
+        (42, 'send_task("threadmill.run_job", args=[{"prompt": "..."}])'),
+        ([], 'send_task("threadmill.run_job", args=[{"prompt": "..."}])'),
+        (None, 'send_task("threadmill.run_job", args=[{"prompt": "..."}])'),
         ("Well?", "send the fields of a job"),
     ],
 )
@@ -70,6 +72,36 @@ def test_an_invalid_job_gets_a_result_that_names_the_field(shop, settings, emula
 
     assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
     assert says in result["failure"]["message"]
+    assert emulator.stats()["threads"]["created"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ({}, "was given nothing"),
+        ({"kwargs": {"prompt": "Well?"}}, "was given prompt="),
+        ({"args": [{"prompt": "Well?"}, 2]}, "was given dict, int"),
+        ({"args": [{"prompt": "Well?"}], "kwargs": {"job": {"prompt": "Well?"}}}, "was given dict, job="),
+    ],
+)
+def test_a_call_with_wrong_arguments_gets_a_result_that_shows_the_right_call(shop, settings, call, given):
+    result = shop.send_task(TASK, queue=settings.queue, **call).get(timeout=20)
+
+    assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
+    assert given in result["failure"]["message"]
+    assert 'kwargs={"job": {"prompt": "..."}}' in result["failure"]["message"]
+
+
+def test_a_job_may_be_given_by_name(shop, settings):
+    sent = shop.send_task(TASK, kwargs={"job": {"prompt": "Why is the sky blue?"}}, queue=settings.queue)
+
+    assert sent.get(timeout=20)["state"] == "succeeded"
+
+
+def test_a_job_whose_message_has_expired_fails_and_is_never_asked(shop, settings, emulator):
+    sent = shop.send_task(TASK, args=[{"prompt": "Well?"}], queue=settings.queue, expires=-1)
+
+    assert sent.get(timeout=20)["failure"]["kind"] == "overdue"
     assert emulator.stats()["threads"]["created"] == 0
 
 
@@ -86,6 +118,52 @@ def test_a_failed_job_is_a_result_to_celery_too(shop, settings):
 
     assert sent.get(timeout=20)["failure"]["kind"] == "invalid_prompt"
     assert sent.successful()
+
+
+@pytest.mark.parametrize(("prompt", "ttl"), [("Well?", "result_ttl_s"), ("[[scenario=incomplete]]", "failed_ttl_s")])
+def test_celerys_copy_of_a_result_lives_as_long_as_the_record(shop, settings, store, prompt, ttl):
+    sent = shop.send_task(TASK, args=[{"prompt": prompt}], queue=settings.queue)
+    sent.get(timeout=20)
+
+    kept = [store.ttl(f"celery-task-meta-{sent.id}"), store.ttl(f"{settings.key_prefix}:job:{sent.id}")]
+    assert kept == pytest.approx([getattr(settings, ttl)] * 2, abs=60)
+
+
+def test_revoking_a_running_job_with_terminate_cancels_it(shop, settings, emulator, until):
+    sent = shop.send_task(TASK, args=[{"prompt": "[[scenario=stuck]]"}], queue=settings.queue)
+    until(lambda: emulator.stats()["runs"]["created"])
+    sent.revoke()  # as with any Celery task, that leaves a running one alone
+    sent.revoke(terminate=True)
+
+    assert sent.get(timeout=20)["failure"]["message"] == "cancelled while it was running"
+    assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
+    assert Client(settings).get(sent.id).state is JobState.CANCELLED
+
+
+@pytest.fixture
+def seen(shop):
+    """The events that monitors receive, from now on."""
+    events, ready, done = [], threading.Event(), threading.Event()
+
+    def receive():
+        with shop.connection() as connection:
+            receiver = shop.events.Receiver(connection, handlers={"*": events.append})
+            for _ in receiver.consume(limit=None, timeout=0.2, safety_interval=0, on_ready=None) if False else ():
+                pass
+            with receiver:
+                ready.set()
+                while not done.is_set():
+                    try:
+                        connection.drain_events(timeout=0.2)
+                    except TimeoutError:
+                        pass
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    assert ready.wait(20)
+    yield events
+    done.set()
+    thread.join()
 
 
 def test_a_job_of_our_own_client_is_readable_through_celery(shop, client, settings):

@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,8 @@ from threadmill.cli.app import Endpoint, started
 from threadmill.errors import ThreadmillError
 from threadmill.local import module
 from threadmill.settings import Settings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,12 +46,20 @@ def local(
 
 
 def worker(
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at a time. Default: the settings', 100.")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the setting `concurrency`, 100.")
+    ] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="The least important log lines to show.")] = "info",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Node name in Flower and `celery inspect`. Default: a unique one."),
+    ] = None,
 ) -> None:
-    """See enqueued jobs through, until SIGTERM or Ctrl-C."""
-    Settings.load()  # a mistake in them is told here, in one line
+    """Run a worker until SIGTERM or Ctrl-C."""
+    Settings.load()  # reports a mistake in one line
     options = ["--log-level", log_level]
+    if name is not None:
+        options += ["--name", name]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
     _become([*module("threadmill_worker"), *options])
