@@ -1,10 +1,11 @@
 """A real worker process, and clients that know Celery and nothing of us."""
 
+import re
 import threading
 import uuid
 
 import pytest
-from celery import Celery
+from celery import Celery, chain
 
 from threadmill import Client, JobState
 
@@ -140,30 +141,74 @@ def test_revoking_a_running_job_with_terminate_cancels_it(shop, settings, emulat
     assert Client(settings).get(sent.id).state is JobState.CANCELLED
 
 
-@pytest.fixture
-def seen(shop):
-    """The events that monitors receive, from now on."""
-    events, ready, done = [], threading.Event(), threading.Event()
+@pytest.fixture(scope="module")
+def events(settings, until):
+    """What monitors such as Flower receive, from the first heartbeat on."""
+    received = []
+    with Celery("monitor", broker=settings.redis_url) as app, app.connection() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": received.append})
+        thread = threading.Thread(target=lambda: list(receiver.consume(safety_interval=0.1)))
+        thread.start()
+        until(lambda: received)
+        yield received
+        receiver.should_stop = True
+        thread.join()
 
-    def receive():
-        with shop.connection() as connection:
-            receiver = shop.events.Receiver(connection, handlers={"*": events.append})
-            for _ in receiver.consume(limit=None, timeout=0.2, safety_interval=0, on_ready=None) if False else ():
-                pass
-            with receiver:
-                ready.set()
-                while not done.is_set():
-                    try:
-                        connection.drain_events(timeout=0.2)
-                    except TimeoutError:
-                        pass
 
-    thread = threading.Thread(target=receive)
-    thread.start()
-    assert ready.wait(20)
-    yield events
-    done.set()
-    thread.join()
+@pytest.mark.parametrize(
+    ("prompt", "types"),
+    [
+        ("Well?", ["task-received", "task-started", "task-succeeded"]),
+        ("[[scenario=invalid_prompt]]", ["task-received", "task-started", "task-failed"]),
+    ],
+)
+def test_monitors_see_the_life_of_a_job(shop, settings, events, until, prompt, types):
+    sent = shop.send_task(TASK, args=[{"prompt": prompt}], queue=settings.queue)
+    result = sent.get(timeout=20)
+
+    def seen():
+        return [event for event in events if event.get("uuid") == sent.id]
+
+    until(lambda: len(seen()) >= len(types))
+    assert [event["type"] for event in seen()] == types
+    if result["failure"]:
+        assert seen()[-1]["exception"] == f"JobFailed('invalid_prompt: {result['failure']['message']}')"
+        assert not seen()[-1]["traceback"]
+
+
+def test_monitors_see_a_cancelled_job_as_revoked(shop, settings, events, client, emulator, until):
+    handle = client.enqueue("[[scenario=stuck]]")
+    until(lambda: emulator.stats()["runs"]["created"])
+    handle.cancel()
+    handle.wait(20)
+
+    until(lambda: any(event["type"] == "task-revoked" and event["uuid"] == handle.id for event in events))
+
+
+def test_a_worker_is_listed_once_under_a_name_of_its_own_and_says_that_it_lives(shop, settings, events, until):
+    [[node]] = shop.control.ping(timeout=5)
+
+    assert re.fullmatch(r"threadmill-[0-9a-f]{8}@.+", node)
+    until(lambda: any(event["type"] == "worker-heartbeat" and event["hostname"] == node for event in events))
+
+
+def test_inspect_shows_the_jobs_a_worker_runs(shop, settings, client, emulator, until):
+    handle = client.enqueue("[[scenario=stuck]]")
+    until(lambda: emulator.stats()["runs"]["created"])
+    active = shop.control.inspect(timeout=5).active()
+
+    assert [task["id"] for tasks in active.values() for task in tasks] == [handle.id]
+    handle.cancel()
+    assert handle.wait(20).state is JobState.CANCELLED
+
+
+def test_a_task_chained_after_a_failed_job_fails_too(shop, settings):
+    asked = shop.signature(TASK, args=[{"prompt": "[[scenario=invalid_prompt]]"}], queue=settings.queue)
+    after = chain(asked, shop.signature(TASK, immutable=True, queue=settings.queue)).apply_async()
+
+    with pytest.raises(Exception, match="invalid_prompt: "):
+        after.get(timeout=20)
+    assert after.parent.get(timeout=20, propagate=False)["failure"]["kind"] == "invalid_prompt"
 
 
 def test_a_job_of_our_own_client_is_readable_through_celery(shop, client, settings):

@@ -55,7 +55,14 @@ def make_worker_app(settings: Settings) -> Celery:
     shell = _Shell(app, settings)
     control.cancel_by(shell.cancel)
 
-    @app.task(name=TASK, bind=True, typing=False, throws=(JobFailed,), Request="threadmill_worker.request:Request")  # type: ignore[untyped-decorator]
+    @app.task(  # type: ignore[untyped-decorator]
+        name=TASK,
+        bind=True,
+        typing=False,
+        throws=(JobFailed,),
+        store_errors_even_if_ignored=True,  # for the tasks chained after a job; a job's own are ResultBackend's affair
+        Request="threadmill_worker.request:Request",
+    )
     def run_job(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """One argument, also by the name `job`: an id from our own client; a job's fields from any other.
 
