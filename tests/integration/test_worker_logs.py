@@ -29,7 +29,7 @@ async def test_the_end_of_a_failed_job_carries_the_message(worker):
 @pytest.mark.endpoint(reruns=1)
 async def test_a_rerun_is_logged_with_its_reason(worker):
     with capture_logs() as lines:
-        result = await worker.run("[[scenario=server_error]]")
+        result = await worker.run("[[scenario=expired run_s=0]]")
 
     [rerun] = [line for line in lines if line["event"] == "rerun"]
     assert (rerun["reruns"], rerun["reason"]) == (1, result.failure.message)
