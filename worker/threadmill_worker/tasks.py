@@ -38,7 +38,6 @@ log = structlog.get_logger(__name__)
 #: How long a worker that has handed its jobs back waits for its child processes to end, in seconds.
 CLOSE_S = 5.0
 
-
 #: What a message must look like, for whoever sent another one.
 _RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), or kwargs={{"job": {{"prompt": "..."}}}}'
 
