@@ -18,6 +18,7 @@ REPEAT_S = 5.0
 #: Libraries that tell of each request, or of what our own lines tell, and from which level on they are heard.
 _LIBRARIES = {
     "celery": logging.WARNING,
+    "celery.beat": logging.CRITICAL,  # it adds tracebacks to what Celery's consumer says of Redis anyway
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "kombu": logging.ERROR,  # it warns of each message that a worker gives back when it stops
