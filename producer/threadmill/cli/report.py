@@ -16,9 +16,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
-from threadmill.reports.night import Night
+from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import Nightly, Problem
-from threadmill.reports.schedule import describe, run_scheduler
 from threadmill.settings import Settings
 
 
@@ -105,6 +104,8 @@ def schedule(
     every_s: Annotated[float, typer.Option("--every-s", min=1, help="Between two looks at what is due.")] = 60,
 ) -> None:
     """Make what is due, each minute, until SIGTERM or Ctrl-C; any number of schedulers may run."""
+    from threadmill.reports.schedule import run_scheduler  # which brings what only processes that log need
+
     settings = Settings.load()
     _names(settings)
     run_scheduler(settings, every_s)

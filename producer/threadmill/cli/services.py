@@ -55,10 +55,16 @@ def worker(
         int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the setting `concurrency`, 100.")
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least important log lines to show.")] = "info",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Node name in Flower and `celery inspect`. Default: a unique one."),
+    ] = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     Settings.load()  # reports a mistake in one line
     options = ["--log-level", log_level]
+    if name is not None:
+        options += ["--name", name]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
     _become([*module("threadmill_worker"), *options])
