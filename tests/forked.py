@@ -31,8 +31,11 @@ _EXEC = subprocess._fork_exec
 
 
 def forkable(command: Sequence[str]) -> bool:
-    """Whether a command runs `threadmill`, or a module or a file in this Python."""
-    return command[0] == THREADMILL or (command[0] == sys.executable and (command[1] == "-m" or command[1][0] != "-"))
+    """Whether a command runs `threadmill`, or a module, a file or a string in this Python."""
+    program, *arguments = command
+    if program != sys.executable:
+        return program == THREADMILL
+    return bool(arguments) and (arguments[0] in ("-m", "-c") or not arguments[0].startswith("-"))
 
 
 class Forked:
@@ -207,6 +210,10 @@ def _run(command: list[str]) -> int:
             _search(Path.cwd(), folders)
             sys.argv = ["-m", *arguments[2:]]
             runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        elif arguments[0] == "-c":
+            _search(Path.cwd(), folders)
+            sys.argv = ["-c", *arguments[2:]]
+            exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
         else:
             _search(Path(arguments[0]).absolute().parent, folders)
             sys.argv = arguments
