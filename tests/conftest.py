@@ -7,19 +7,20 @@ Every test owns its namespace (key prefix, queue, emulator), so that none depend
 import gc
 import json
 import os
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import hypothesis
 import pytest
 import redis
 from tests.emulated import Emulated, emulating, serving
+from tests.forked import THREADMILL, ForkedProcess, run
 
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local import free_port, redis_server
@@ -237,7 +238,7 @@ def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     def start(settings: Settings, **variables: str) -> Process:
         command = [sys.executable, "-m", "threadmill_worker", "--concurrency", str(settings.concurrency)]
         log = tmp_path_factory.mktemp("worker") / "worker.log"
-        process = Process("worker", command, log, environment(settings) | variables)
+        process = ForkedProcess("worker", command, log, environment(settings) | variables)
         started.append(process)
         process.wait_until(lambda: any(f":{process.pid}:" in each.name for each in Client(settings).store.workers()))
         return process
@@ -252,31 +253,23 @@ start_worker_for_all = pytest.fixture(_starting, scope="module")  #: tests of a 
 
 
 @pytest.fixture
-def run_cli(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """The command `threadmill` in a process of its own, in an empty folder; off a terminal, and in a hurry."""
+def run_cli(tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
+    """Runs the command `threadmill` in a process of its own (a forked one), in an empty folder and off a terminal."""
 
-    def run(*arguments: str | Path, stdin: str = "", timeout_s: float = 120, **variables: str) -> Any:
-        return subprocess.run(
-            command_line(*arguments),
-            cwd=tmp_path,
-            env={**os.environ, **IN_A_HURRY, **variables},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+    def run_threadmill(*arguments: str | Path, stdin: str = "", timeout_s: float = 120, **variables: str) -> Any:
+        environment = {**os.environ, **IN_A_HURRY, **variables}
+        return run(command_line(*arguments), cwd=tmp_path, env=environment, input=stdin, timeout=timeout_s)
 
-    return run
+    return run_threadmill
 
 
 def command_line(*arguments: str | Path) -> list[str]:
-    return [str(Path(sys.executable).with_name("threadmill")), *map(str, arguments)]
+    return [THREADMILL, *map(str, arguments)]
 
 
 @pytest.fixture(scope="session")
 def cli_command() -> Callable[..., list[str]]:
-    """The same as a command line, for tests that send signals to it."""
+    """The same as a command line, for `subprocess`: for tests that send signals, or have a terminal."""
     return command_line
 
 

@@ -1,6 +1,7 @@
 """The command: python -m threadmill_emulator"""
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,10 +33,10 @@ quirks (scenarios too, or added to another with quirks=a,b):
 capabilities (--without): {", ".join(CAPABILITIES)}
 
 examples:
-  python -m threadmill_emulator
-  python -m threadmill_emulator --port 0 --run-s 0.2
-  python -m threadmill_emulator --fault error_503=0.1 --fault rate_limit_429=0.05 --seed 7
-  python -m threadmill_emulator --without vector_stores,streaming
+  threadmill emulator
+  threadmill emulator --port 0 --run-s 0.2
+  threadmill emulator --fault error_503=0.1 --fault rate_limit_429=0.05 --seed 7
+  threadmill emulator --without vector_stores,streaming
   curl -N localhost:8089/v1/threads/runs -H 'Authorization: Bearer x' -H 'OpenAI-Beta: assistants=v2' \\
     -d '{{"assistant_id": "asst_plot", "stream": true}}'
   curl localhost:8089/v1/responses -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
@@ -47,18 +48,18 @@ examples:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m threadmill_emulator",
+        prog="threadmill emulator",
         description="An emulated server of Assistants and Responses: the wire format, scripted runs, faults on demand.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8089, help="0 takes a free one (default: %(default)s)")
-    add("--run-s", type=float, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
-    add("--index-s", type=float, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
-    add("--batch-s", type=float, default=1.0, help="seconds a batch takes (default: %(default)s)")
-    add("--latency-ms", type=float, default=0.0, help="added to every answer (default: %(default)s)")
+    add("--port", type=_port, default=8089, help="0 to 65535; 0 takes a free one (default: %(default)s)")
+    add("--run-s", type=_duration, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
+    add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
+    add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
+    add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
@@ -78,6 +79,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     except ApiError as error:
         parser.error(f"--fault: {error.message}")
     return given
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give a number, 0 or more")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

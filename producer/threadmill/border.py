@@ -23,12 +23,13 @@ class Border(BaseModel):
 
 
 def explain(error: ValidationError) -> str:
-    """A validation error as one readable line per field."""
-    lines = []
-    for problem in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(step) for step in problem["loc"]) or "job"
+    """A validation error as one readable line; what concerns no single field stands alone."""
+    phrases = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(step) for step in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown field `{where}`")
+            phrases.append(f"unknown field `{where}`")
         else:
-            lines.append(f"`{where}`: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)
+            phrases.append(f"`{where}`: {reason}" if where else reason)
+    return "; ".join(phrases)

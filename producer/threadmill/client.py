@@ -54,8 +54,8 @@ class JobHandle:
 class Client:
     """Enqueues jobs and reads them back. Thread-safe; connects on first use.
 
-    `settings`: default `Settings.load()`. Calls raise StoreUnavailable when Redis does not answer: at once, but
-    for a `wait` that has begun, which bears it for the settings' `redis_patience_s`.
+    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer; a `wait` that
+    has begun waits for Redis too, for `redis_patience_s` of the settings. StoreRefused is raised at once by both.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -105,7 +105,7 @@ class Client:
         if endpoint.wire == "responses":
             self._check_model(name, job)
         elif job.lane is not None:
-            raise InvalidJob(f"endpoint {name!r} has no batch lane, which is the Responses API's: leave `lane` out")
+            raise InvalidJob(f"endpoint {name!r} has no batch lane; only the Responses API has one: leave out `lane`")
         elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):

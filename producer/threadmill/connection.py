@@ -1,15 +1,17 @@
-"""A connection to Redis, and how its absence is borne."""
+"""A connection to Redis: what its errors mean, and waiting while it is away."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import redis
+import redis.exceptions
 from redis.commands.core import Script
 
-from threadmill.errors import StoreUnavailable
+from threadmill.errors import StoreRefused, StoreUnavailable
 from threadmill.keys import Keys
 from threadmill.settings import Settings
 
@@ -23,13 +25,23 @@ _PAUSE_LONGEST_S = 2.0
 #: Entries of a stream read in one go.
 _AT_ONCE = 1000
 
+#: Redis is away, loads its data, or fails over to a replica.
+_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.MasterDownError,
+)
+
 _T = TypeVar("_T")
 
 
 class Connection:
-    """Blocking calls on one Redis; each raises StoreUnavailable when Redis does not answer.
+    """Blocking calls on one Redis.
 
-    They do so at once, but for a reader that waits for results: it bears Redis being away for `redis_patience_s`.
+    Each raises StoreUnavailable at once if Redis does not answer, and StoreRefused if it refuses. Only a call that
+    waits for results repeats itself while Redis is away, for `redis_patience_s` at most.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,20 +56,40 @@ class Connection:
     def _reaching(self) -> Iterator[None]:
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StoreUnavailable(self._settings.redis_url, error) from error
+        except redis.RedisError as error:
+            url = self._settings.redis_url
+            if refusal := _refusal(error, url):
+                raise StoreRefused(url, *refusal) from error
+            if isinstance(error, _AWAY):
+                raise StoreUnavailable(url, error) from error
+            raise
+
+    def ping(self) -> bool:
+        """True. Raises StoreUnavailable or StoreRefused if Redis cannot be used now."""
+        with self._reaching():
+            return bool(self._redis.ping())
+
+    def info(self) -> Mapping[str, Any] | None:
+        """Redis' own report on itself (INFO), or None if it does not permit us to read it."""
+        with self._reaching():
+            try:
+                return self._redis.info()
+            except redis.exceptions.NoPermissionError:
+                return None
 
     def _call(self, script: Script, *args: Any) -> Any:
         with self._reaching():
             return script(args=[self._prefix, *args])
 
     def patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
-        """Repeats a call that bears repetition while Redis is away, until `stop_at` at the latest."""
+        """Repeats a call that is safe to repeat while Redis is away, until `stop_at` at the latest."""
         stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
         pause_s = _PAUSE_FIRST_S
         while True:
             try:
                 return read()
+            except StoreRefused:  # no repetition changes that
+                raise
             except StoreUnavailable:
                 if time.monotonic() + pause_s > stop_at:
                     raise
@@ -75,3 +107,25 @@ class Connection:
         else:
             chunked = [(stream, entry) for stream, entries in replies for entry in entries]
         return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
+
+
+def _refusal(error: redis.RedisError, url: str) -> tuple[str, str] | None:
+    """What Redis refuses, and the remedy; None if the error is no refusal."""
+    said = str(error).rpartition("caused error: ")[2]  # before it, a pipeline quotes the command with its arguments
+    if isinstance(error, redis.AuthenticationError):
+        if "without any password" in said:
+            return "has no password, but REDIS_URL gives one", "remove it from REDIS_URL"
+        if urlsplit(url).password is None:
+            return "needs a password", "set REDIS_URL=redis://:PASSWORD@HOST:6379/0"
+        return "refused the password", "correct it in REDIS_URL; percent-encode special characters"
+    if isinstance(error, redis.exceptions.NoPermissionError) or "user executing the script" in said:
+        return f"does not permit a command ({said})", "permit it in the ACL of the user in REDIS_URL"
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "is out of memory", "raise its `maxmemory`, or let it run on a larger machine"
+    if isinstance(error, redis.exceptions.MovedError | redis.exceptions.ClusterCrossSlotError):
+        return "is a Redis Cluster, which threadmill does not support", "use a Redis without cluster mode"
+    if "DB index" in said:
+        return "has no database of this number", "use a lower one in REDIS_URL; Redis has 0 to 15 by default"
+    if said.startswith("MISCONF"):
+        return "accepts no writes because it cannot save to its disk", "free disk space there, and see Redis' log"
+    return None

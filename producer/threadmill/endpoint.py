@@ -50,6 +50,10 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
 }
 
 
+#: What each wire format takes for granted, whatever the kind.
+_WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}}
+
+
 class Endpoint(Policy):
     """A named server: where it is, which variable holds its key, what it can, and how patient we are with it."""
 
@@ -75,6 +79,7 @@ class Endpoint(Policy):
     connect_timeout_s: PositiveFloat = 5
     request_timeout_s: PositiveFloat = 30  #: for one reply of the server
     max_connections: PositiveInt = 100  #: per worker process
+    min_token_limit: PositiveInt = 256  #: the lowest max_prompt_tokens and max_completion_tokens that it accepts
     image_limit: PositiveInt = 10_000_000  #: bytes of one image
     file_limit: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
     tool_timeout_s: PositiveFloat = 120  #: for one tool call
@@ -84,7 +89,8 @@ class Endpoint(Policy):
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
-            return _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
+            filled = _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
+            return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
         return data
 
     @field_validator("time_zone")

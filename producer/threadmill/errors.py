@@ -1,8 +1,9 @@
-"""What a caller can get wrong or must bear. A job that failed is no error: it is a JobResult.
+"""Exceptions raised to callers. A failed job does not raise: it has a JobResult with a `failure`.
 
 * ThreadmillError
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
+    - NoEndpoint      no endpoint is configured, and the job names none
   - InvalidProfile    a file's profile cannot be used; the text names file, line and field
   - InvalidReport     a report's definition cannot be used; the text names file and field
   - KeyConflict       the idempotency key belongs to a job with another content
@@ -11,7 +12,8 @@
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
   - StoreUnavailable  Redis does not answer
-  - WaitTimeout       the job had not ended in time; it goes on
+    - StoreRefused    Redis answers, and refuses: password, permission, database, memory
+  - WaitTimeout       the job has not finished in time; it continues
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,19 @@ class InvalidJob(ThreadmillError, ValueError):
 
 class SettingsError(ThreadmillError):
     pass
+
+
+class NoEndpoint(SettingsError):
+    """`reason`: the text without how to try a program on the emulator, which is no advice at a command line."""
+
+    def __init__(self, config: str) -> None:
+        self.reason = (
+            f"no endpoint is configured. Set DAVINCI_API_KEY or OPENAI_API_KEY, or write [endpoints.NAME] in {config}"
+        )
+        super().__init__(
+            f"{self.reason}. To try a program without a server: "
+            "threadmill local --endpoint emulator -- python PROGRAM.py"
+        )
 
 
 class InvalidProfile(ThreadmillError, ValueError):
@@ -51,7 +66,7 @@ class KeyConflict(ThreadmillError):
 
 class JobNotFound(ThreadmillError, LookupError):
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id}: never enqueued on this Redis, or no longer kept")
+        super().__init__(f"there is no job {job_id}: it was never enqueued on this Redis, or is no longer kept")
 
 
 class BatchNotFound(ThreadmillError, LookupError):
@@ -78,14 +93,21 @@ class ThreadInUse(ThreadmillError):
 class StoreUnavailable(ThreadmillError):
     def __init__(self, redis_url: str, reason: Exception) -> None:
         super().__init__(
-            f"Redis at {without_password(redis_url)} does not answer ({reason}). "
-            "Start it, set REDIS_URL, or use --local"
+            f"Redis at {without_password(redis_url)} does not answer ({str(reason).rstrip('.')}). "
+            "Start it, or set REDIS_URL"
         )
+
+
+class StoreRefused(StoreUnavailable):
+    """`what` and `remedy`: what Redis refuses, and what to do about it."""
+
+    def __init__(self, redis_url: str, what: str, remedy: str) -> None:
+        ThreadmillError.__init__(self, f"Redis at {without_password(redis_url)} {what}: {remedy}")
 
 
 class WaitTimeout(ThreadmillError, TimeoutError):
     def __init__(self, job_id: str, timeout_s: float) -> None:
-        super().__init__(f"job {job_id} had not ended after {timeout_s:g} s; it goes on, wait again")
+        super().__init__(f"job {job_id} has not finished after {timeout_s:g} s; it continues, so wait again")
 
 
 def _short(value: object, limit: int = 60) -> str:
@@ -94,6 +116,9 @@ def _short(value: object, limit: int = 60) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL fit to be shown."""
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    """The URL without user, password and options."""
+    scheme, separator, rest = url.rpartition("://")
+    address, _, options = rest.partition("?")
+    if "@" in options:  # a password with a bare `?`, or an option with a bare `@`: nothing tells which
+        address = "..."
+    return f"{scheme}{separator}{address.rpartition('@')[2]}"

@@ -14,6 +14,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job import PromptJob
+from threadmill.json_schema import response_format_problem, tools_problem
 from threadmill.message import is_data_url, is_path
 from threadmill.settings import Settings
 
@@ -35,22 +36,24 @@ class Intake:
                 content = decoded(source)
                 self.image(label(source), content[:IMAGE_HEAD], len(content))
             elif is_path(source):
-                found = settings.locate(source)
+                found = settings.locate(source, producer=True)
                 if found.exists():
                     with found.open("rb") as file:
                         self.image(source, file.read(IMAGE_HEAD), found.stat().st_size)
         for each in job.files:
             if each.path is not None:
-                found = settings.locate(each.path)
+                found = settings.locate(each.path, producer=True)
                 self.file_name(each.path, each.tools)
                 if found.exists():
                     self.file(each.path, found.stat().st_size)
 
     def check_abilities(self, job: PromptJob) -> None:
-        """Raises InvalidJob for what the endpoint cannot do at all."""
+        """Raises InvalidJob for what the endpoint cannot do at all, and for an invalid schema."""
+        _check_schemas(job)
         table = f"[endpoints.{self.name}]"
         if self.endpoint.wire == "responses":
             self._check_fields(job)
+        self._check_token_limits(job)
         if job.files and not self.endpoint.files:
             raise InvalidJob(
                 f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
@@ -60,7 +63,7 @@ class Intake:
             for source in job.image_sources:
                 if is_data_url(source) or is_path(source):
                     raise InvalidJob(
-                        f"{label(source)}: endpoint {self.name!r} takes images by https URL alone; "
+                        f"{label(source)}: endpoint {self.name!r} takes images only as https URLs; "
                         f"if its server does, set data_urls = true or files = true in {table}"
                     )
 
@@ -72,13 +75,23 @@ class Intake:
         if job.truncation and job.truncation.get("type") == "last_messages":
             raise InvalidJob(f"truncation of type last_messages: {reason}; use auto, or send fewer messages")
 
+    def _check_token_limits(self, job: PromptJob) -> None:
+        least = self.endpoint.min_token_limit
+        for field in ("max_prompt_tokens", "max_completion_tokens"):
+            limit = getattr(job, field)
+            if limit is not None and limit < least:
+                raise InvalidJob(
+                    f"`{field}`: endpoint {self.name!r} accepts {least} and more, not {limit}; raise it, "
+                    f"or lower min_token_limit in [endpoints.{self.name}] if its server accepts less"
+                )
+
     def image(self, shown: str, head: bytes, size: int) -> str:
         """The media type of an image that begins with `head` and has `size` bytes."""
         self._check_size(shown, size, "image_limit", self.endpoint.image_limit)
         media_type = image_type(head)
         if media_type is None:
             raise InvalidJob(
-                f"{shown}: is no PNG, JPEG, GIF or WebP image (it starts with {head[:8]!r}); convert it to one"
+                f"{shown}: is not a PNG, JPEG, GIF or WebP image (it starts with {head[:8]!r}); convert it to one"
             )
         return media_type
 
@@ -102,11 +115,18 @@ class Intake:
             )
 
 
+def _check_schemas(job: PromptJob) -> None:
+    if problem := response_format_problem(job.response_format):
+        raise InvalidJob(f"`response_format`: {problem}")
+    if problem := tools_problem(job.tools or ()):
+        raise InvalidJob(f"`tools`: {problem}")
+
+
 def decoded(data_url: str) -> bytes:
     """The content of an image's data URL; raises InvalidJob."""
     prefix = _DATA_URL.match(data_url)
     if prefix is None:
-        raise InvalidJob(f"{label(data_url)}: is no base64 data URL; write data:image/png;base64,...")
+        raise InvalidJob(f"{label(data_url)}: is not a base64 data URL; write data:image/png;base64,...")
     try:
         return base64.b64decode(data_url[prefix.end() :], validate=True)
     except binascii.Error as error:

@@ -13,6 +13,7 @@ from pydantic import (
     AwareDatetime,
     Field,
     JsonValue,
+    PositiveInt,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -57,8 +58,8 @@ class PromptJob(Border):
     response_format: str | dict[str, JsonValue] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_prompt_tokens: Annotated[int, Field(ge=256)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=256)] | None = None
+    max_prompt_tokens: PositiveInt | None = None  #: an endpoint has a `min_token_limit` for both
+    max_completion_tokens: PositiveInt | None = None
     truncation: dict[str, JsonValue] | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
     include_steps: bool = False  #: bring what the run did, code and its logs for one, in the result's `steps`

@@ -5,6 +5,7 @@ PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
 PREFIX:job:ID:live     stream  what happens while it runs, for its followers: events.py
 PREFIX:job:ID:followed string  somebody follows it; lapses soon unless renewed
+PREFIX:revoked:ID      string  a Celery client revoked this task before it became a job; lapses
 PREFIX:jobs:STATE      zset    job ids by the moment they came into that state
 PREFIX:key:KEY         string  idempotency key -> job id
 PREFIX:leases          zset    running jobs by the moment their lease lapses
@@ -55,6 +56,9 @@ class Keys:
 
     def followed(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}:followed"
+
+    def revoked(self, task_id: str) -> str:
+        return f"{self.prefix}:revoked:{task_id}"
 
     def jobs(self, state: JobState) -> str:
         return f"{self.prefix}:jobs:{state}"

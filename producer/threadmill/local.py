@@ -170,6 +170,6 @@ def free_port() -> int:
 
 def _answers(store: Store) -> bool:
     try:
-        return bool(store.ping())
+        return store.ping()
     except StoreUnavailable:
         return False

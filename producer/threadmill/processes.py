@@ -60,8 +60,8 @@ class Process:
         """Raises ProcessEnded if it has."""
         if self._process.poll() is not None:
             raise ProcessEnded(
-                f"the {self.name} ended by itself (exit {self._process.returncode}): "
-                f"{self.log()[-_TAIL:].strip() or 'it said nothing'}"
+                f"the {self.name} stopped unexpectedly (exit {self._process.returncode}): "
+                f"{self.log()[-_TAIL:].strip() or 'it printed nothing'}"
             )
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
@@ -70,7 +70,7 @@ class Process:
         while not ready():
             self.check()
             if time.monotonic() > give_up_at:
-                raise ProcessEnded(f"the {self.name} did not get ready in {_START_S:.0f} s: {self.log()[-_TAIL:]}")
+                raise ProcessEnded(f"the {self.name} was not ready after {_START_S:.0f} s: {self.log()[-_TAIL:]}")
             time.sleep(0.02)
 
     def stop(self) -> None:

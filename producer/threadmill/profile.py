@@ -1,10 +1,11 @@
 """A profile: a named assistant that lives in our settings or in a file of its own, not on a server."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from threadmill.border import Border, Metadata
+from threadmill.json_schema import response_format_problem, tools_problem
 
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[\w.@+-]{1,200}$")]
 
@@ -29,13 +30,29 @@ class Profile(Border):
     @classmethod
     def _ours_left_out(cls, metadata: dict[str, str]) -> dict[str, str]:
         if "threadmill" in metadata:
-            raise ValueError("the key `threadmill` is ours, to find an applied profile again; leave it out")
+            raise ValueError("the key `threadmill` is reserved: it marks applied profiles; leave it out")
         return metadata
+
+    @field_validator("response_format")
+    @classmethod
+    def _valid_response_format(cls, response_format: str | dict[str, JsonValue] | None) -> Any:
+        if problem := response_format_problem(response_format):
+            raise ValueError(problem)
+        return response_format
+
+    @field_validator("tools")
+    @classmethod
+    def _valid_tools(cls, tools: tuple[str | dict[str, JsonValue], ...]) -> Any:
+        if problem := tools_problem(tools):
+            raise ValueError(problem)
+        return tools
 
     @field_validator("tool_resources")
     @classmethod
     def _made_before(cls, resources: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
         search = (resources or {}).get("file_search")
         if isinstance(search, dict) and "vector_stores" in search:
-            raise ValueError("`vector_stores` would make a store each time; make one, and name it in vector_store_ids")
+            raise ValueError(
+                "`vector_stores` would create a store each time; create one, and name it in vector_store_ids"
+            )
         return resources

@@ -34,7 +34,7 @@ class _Twice(ValueError):
 def form_of(file: Path) -> Form:
     """Raises InvalidProfile."""
     if file.suffix not in _FORMS:
-        raise InvalidProfile(f"{file}: a profile's file is called .toml, .yaml or .yml")
+        raise InvalidProfile(f"{file}: the name of a profile's file must end in .toml, .yaml or .yml")
     return _FORMS[file.suffix]
 
 
@@ -42,13 +42,15 @@ def read_profiles(file: Path) -> dict[str, Profile]:
     """The profiles of a file, by name; one at the top level is called as the file is. Raises InvalidProfile."""
     data, lines = _load(file)
     if not isinstance(data, dict) or not data:
-        raise InvalidProfile(f"{file}: there is no profile in it; the least is a `model`")
+        raise InvalidProfile(f"{file}: it holds no profile; a profile needs at least `model`")
     if "profiles" not in data:
         entries, above = {file.stem: data}, None
     else:
         entries, above = data["profiles"], "profiles"
         if others := ", ".join(f"`{name}`" for name in data if name != "profiles"):
-            raise InvalidProfile(f"{file}: beside `profiles` stands {others}; give the profiles a file of their own")
+            raise InvalidProfile(
+                f"{file}: it holds {others} besides `profiles`; move the profiles to a file of their own"
+            )
     try:
         return _PROFILES.validate_python(entries)
     except ValidationError as error:
@@ -63,7 +65,7 @@ def dump_profile(profile: Profile, form: Form) -> str:
         readable = yaml.dump(fields, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
         return readable if yaml.safe_load(readable) == fields else yaml.safe_dump(fields, sort_keys=False)
     if name := next((name for name, value in fields.items() if _has_null(value)), None):
-        raise InvalidProfile(f"`{name}` holds a null, which TOML cannot say: write it as YAML")
+        raise InvalidProfile(f"`{name}` is null, which TOML cannot express: use YAML")
     readable = tomli_w.dumps(fields, multiline_strings=True)
     return readable if tomllib.loads(readable) == fields else tomli_w.dumps(fields)
 
@@ -86,7 +88,7 @@ def _load(file: Path) -> _Content:
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InvalidProfile(f"{file}: there is no such file; mend the path") from None
+        raise InvalidProfile(f"{file}: there is no such file; correct the path") from None
     except (OSError, ValueError) as error:
         raise InvalidProfile(f"{file}: cannot be read: {error}") from None
     try:
@@ -121,7 +123,7 @@ def _lines(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iter
             line = key.start_mark.line + 1
             if isinstance(key, yaml.ScalarNode):
                 if key.value in names:
-                    raise _Twice(f"line {line}: `{key.value}` stands there a second time; leave one of them out")
+                    raise _Twice(f"line {line}: `{key.value}` appears twice; remove one")
                 names.add(key.value)
                 yield (*path, key.value), line
                 yield from _lines(value, (*path, key.value), seen)
@@ -135,7 +137,7 @@ def _explain(problem: ErrorDetails, above: str | None, lines: _Lines) -> str:
     line = f", line {lines[near]}" if near else ""
     where = ".".join(map(str, steps))
     if loc[-1:] == ("[key]",):
-        said = f"{loc[0]!r} is no name for a profile: letters, digits and . _ - @ + make one"
+        said = f"{loc[0]!r} is not a profile name: use letters, digits and . _ - @ +"
     elif problem["type"] == "extra_forbidden":
         said = f"unknown field `{where}`; a profile has {', '.join(Profile.model_fields)}"
     elif problem["type"] == "missing":

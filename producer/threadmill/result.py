@@ -42,6 +42,11 @@ class FailureKind(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: its workers died or gave up on it too often
 
 
+#: The endpoint fails, not the document: every job fails the same way until somebody fixes the key, the account or
+#: the URL. A batch stops after a few of these in a row, and a later run counts their documents as not asked.
+ENDPOINT_FAILURES = frozenset({FailureKind.UNAUTHORISED, FailureKind.UNSUPPORTED, FailureKind.QUOTA})
+
+
 class Failure(Border):
     """Why a job did not succeed: part of the result, not an exception."""
 

@@ -259,7 +259,7 @@ end
 if redis.call('EXISTS', key('jobs', 'queued'), key('jobs', 'running')) == 0 then
   redis.call('EXPIRE', key('batches'), longest)  -- else one of them may be open
 end
-redis.call('SET', ARGV[8], ARGV[9], 'EX', math.min(ttl, 86400))
+redis.call('SET', ARGV[8], ARGV[9], 'EX', ttl)
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return reply('finished')
 """

@@ -1,15 +1,17 @@
 """Settings: `threadmill.toml` and the environment, read once and passed down.
 
 The environment wins over the file: `THREADMILL_LEASE_S=5`, `THREADMILL_ENDPOINTS__DAVINCI__ASSISTANT=asst_x`.
-No key ever stands here: an endpoint names the variable that holds it (`api_key_env`).
+Settings never hold an API key: an endpoint names the variable that holds it (`api_key_env`).
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
+    BaseModel,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -24,10 +26,12 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
+from threadmill import origins, redis_url
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
-from threadmill.errors import InvalidJob, SettingsError
+from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
 from threadmill.message import BUILT_IN
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
@@ -35,11 +39,21 @@ from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSett
 
 CONFIG_NAME = "threadmill.toml"
 
+#: Variables of the providers' own tools that say where an endpoint is.
+BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
+
 
 class Settings(BaseSettings):
     """Everything that can be set. Build it with `Settings.load()`."""
 
-    model_config = SettingsConfigDict(env_prefix="THREADMILL_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=origins.PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # REDIS_URL may hold a password
+        loc_by_alias=False,  # an error names `redis_url`, not its variable
+    )
 
     redis_url: str = Field(
         default="redis://localhost:6379/0", validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url")
@@ -56,7 +70,7 @@ class Settings(BaseSettings):
     artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
     reports: Path = Path("reports")  #: folder of the nightly reports' definitions, and of what is kept of their nights
-    concurrency: PositiveInt = 100  #: jobs one worker sees through at a time
+    concurrency: PositiveInt = 100  #: jobs one worker runs at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
     max_attempts: PositiveInt = 3  #: a job whose workers died so often is failed
@@ -64,18 +78,29 @@ class Settings(BaseSettings):
     stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
-    redis_patience_s: PositiveFloat = 600  #: how long a worker, and who waits for a result, bear Redis being away
+    redis_patience_s: PositiveFloat = (
+        600  #: how long a worker, and a producer waiting for a result, tolerate a Redis outage
+    )
 
     @classmethod
     def load(cls) -> Self:
         """Reads file and environment; raises SettingsError, which names the setting and the remedy."""
-        source = find_config() or "the environment"
+        file = find_config()
+        tables = {name: isinstance(field.default, dict | BaseModel) for name, field in cls.model_fields.items()}
+        if mistakes := origins.unknown(os.environ, tables):
+            raise SettingsError(f"{'; '.join(mistakes)}: correct or unset it")
         try:
             return cls()
         except ValidationError as error:
-            raise SettingsError(f"{explain(error)} (settings from {source})") from None
-        except ValueError as error:  # TOML syntax, or an environment variable that is no JSON
-            raise SettingsError(f"cannot read the settings from {source}: {error}") from None
+            where = [origins.variable_of(problem["loc"], os.environ) for problem in error.errors()]
+            sources = dict.fromkeys(variable or str(file or "the environment") for variable in where)
+            raise SettingsError(f"{explain(error)} (settings from {', '.join(sources)})") from None
+        except UnreadableVariable as error:
+            raise SettingsError(_not_json(error)) from None
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise SettingsError(f"{file} is not valid TOML: {error}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -88,20 +113,25 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=find_config())
 
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, url: str) -> str:
+        return redis_url.check(url)
+
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
-        """The emulator is always there, DaVinci and Azure where there is a key; none of them need name its kind."""
+        """Adds the emulator, and the providers whose keys are set; an endpoint named after its kind needs no `kind`."""
         if not isinstance(endpoints, dict):
             return endpoints
         known: dict[str, Any] = {"emulator": {}}
         if os.environ.get("DAVINCI_API_KEY"):
             known["davinci"] = {}
         if os.environ.get("OPENAI_API_KEY"):
-            base_url = os.environ.get("OPENAI_BASE_URL")
+            base_url = os.environ.get(BASE_URL_VARIABLES["openai"])
             known["openai"] = {"kind": EndpointKind.RESPONSES} | ({"base_url": base_url} if base_url else {})
-        if os.environ.get("AZURE_OPENAI_ENDPOINT") and os.environ.get("AZURE_OPENAI_API_KEY"):
-            known["azure"] = {"base_url": os.environ["AZURE_OPENAI_ENDPOINT"]}
+        if (base_url := os.environ.get(BASE_URL_VARIABLES["azure"])) and os.environ.get("AZURE_OPENAI_API_KEY"):
+            known["azure"] = {"base_url": base_url}
         return {
             name: ({"kind": name} if name in list(EndpointKind) else {}) | known.get(name, {}) | fields
             if isinstance(fields, dict)
@@ -113,7 +143,10 @@ class Settings(BaseSettings):
     def _known_default(self) -> Self:
         if self.default_endpoint is not None and self.default_endpoint not in self.endpoints:
             known = ", ".join(self.endpoints)
-            raise ValueError(f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}")
+            raise ValueError(
+                f"default_endpoint is {self.default_endpoint!r}, but the endpoints are {known}; "
+                f"add [endpoints.{self.default_endpoint}], or name one of these"
+            )
         return self
 
     @model_validator(mode="after")
@@ -138,31 +171,35 @@ class Settings(BaseSettings):
                 "or the MCP server that has it to [mcp]"
             )
 
-    def locate(self, path: str) -> Path:
-        """Where a local file that a job names really is; raises InvalidJob if that is in none of the `file_roots`.
+    def locate(self, path: str, *, producer: bool = False) -> Path:
+        """The real path of a local file that a job names, symlinks followed. Raises InvalidJob.
 
-        Symlinks are followed first. Whether the file is there is told only where its root is: a producer
-        need not have the workers' disk.
+        It must be in one of the `file_roots`, and must exist if its root does: a producer need not have the
+        workers' disk. `producer`: this machine named the path, so a file that is missing may be reported as missing;
+        a worker does not tell strangers which files it has.
         """
         try:
             found = Path(os.path.realpath(path))
             roots = [root for root in self._roots() if found.is_relative_to(root)]
-            is_missing = any(root.exists() for root in roots) and not found.is_file()
-            is_other = is_missing and found.exists()
+            is_there = found.exists()
+            is_file_expected = any(root.exists() for root in roots)
+            is_unfit = not found.is_file() if is_file_expected else producer and not roots and not is_there
         except (OSError, ValueError) as error:  # no permission, too long, a NUL in it
-            raise InvalidJob(f"{path!r}: cannot be looked for: {error}") from None
+            raise InvalidJob(f"{path!r}: cannot be looked up: {error}") from None
+        if is_unfit:
+            raise InvalidJob(
+                f"{path}: is a folder, a device or a pipe; name a file instead"
+                if is_there
+                else f"{path}: there is no such file; correct the path"
+            )
         if not roots:
-            allowed = ", ".join(map(str, self.file_roots)) or "no folder"
-            raise InvalidJob(
-                f"{path}: with its symlinks followed, it is outside of what workers may read ({allowed}); "
-                f"add its folder to file_roots in {CONFIG_NAME}, on a disk the workers share"
+            allowed = ", ".join(map(str, self.file_roots)) or "none"
+            remedy = (
+                f"add its folder to file_roots in {CONFIG_NAME}, here and where the workers run"
+                if producer
+                else f"add its folder to file_roots in the worker's {CONFIG_NAME}, then restart the worker"
             )
-        if is_missing:
-            raise InvalidJob(
-                f"{path}: is a folder, a device or a pipe; name a file in its place"
-                if is_other
-                else f"{path}: there is no such file; mend the path, or put the file there"
-            )
+            raise InvalidJob(f"{path}: outside the folders that workers may read ({allowed}); {remedy}")
         return found
 
     def _roots(self) -> list[Path]:
@@ -185,20 +222,28 @@ class Settings(BaseSettings):
                     f"Add [endpoints.{asked}] to {CONFIG_NAME}"
                 )
             return asked
-        if self.default_endpoint:
-            return self.default_endpoint
-        own = [name for name in self.endpoints if name != "emulator"]
-        if len(own) == 1:
-            return own[0]
-        if own:
+        if usual := self.usual_endpoint():
+            return usual
+        if own := self._own_endpoints():
             raise SettingsError(
                 f"which endpoint? There are {', '.join(sorted(own))}: name one, or set default_endpoint"
             )
-        raise SettingsError(
-            "no endpoint is configured. Set DAVINCI_API_KEY or OPENAI_API_KEY, "
-            f"or write [endpoints.NAME] in {CONFIG_NAME}; "
-            "to try things out without a server: --endpoint emulator --local"
-        )
+        raise NoEndpoint(CONFIG_NAME)
+
+    def usual_endpoint(self) -> str | None:
+        """Where jobs go that name no endpoint: `default_endpoint`, else the only one; None if neither is there."""
+        own = self._own_endpoints()
+        return self.default_endpoint or (own[0] if len(own) == 1 else None)
+
+    def _own_endpoints(self) -> list[str]:
+        return [name for name in self.endpoints if name != "emulator"]
+
+
+def _not_json(error: UnreadableVariable) -> str:
+    """Names the variable: the library names the field alone."""
+    field = re.search(r'field "(\w+)"', str(error))
+    variable = origins.variable_of([field[1]], os.environ) if field else None
+    return f"{variable or 'a variable'} is not valid JSON: write " + 'a list as ["..."], a table as {"name": ...}'
 
 
 def find_config() -> Path | None:

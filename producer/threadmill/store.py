@@ -44,11 +44,6 @@ class Store(BatchStore):
         self._redrive = self._redis.register_script(scripts.REDRIVE)
         self._forget_thread = self._redis.register_script(remote_scripts.FORGET_THREAD)
 
-    def ping(self) -> str:
-        """The server's version."""
-        with self._reaching():
-            return str(self._redis.info("server")["redis_version"])
-
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created]:
         """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has."""
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:

@@ -12,11 +12,11 @@ import httpx
 import pytest
 import redis
 from tests.conftest import environment
+from tests.forked import ForkedProcess
 
 from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.keys import Keys
 from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
 PATIENCE_S = 60.0
@@ -45,7 +45,7 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
     return value
 
 
-class Child(Process):
+class Child(ForkedProcess):
     """A process that a test ends in its own ways."""
 
     def signal(self, number: int) -> None:

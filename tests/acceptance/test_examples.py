@@ -1,9 +1,7 @@
 """The examples, each run by a command as their page says, on the emulator."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,6 @@ pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "examples" / "README.md"
-PATIENCE_S = 90
 
 SETTINGS = {"THREADMILL_CONFIG": "examples/threadmill.toml", "PYTHONPATH": "examples"}
 
@@ -45,17 +42,10 @@ RESPONSES = {
         if (name, wire) != ("search_plugin", "responses")
     ],
 )
-def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tmp_path, cli_command):
+def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tmp_path, run_cli):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    said = subprocess.run(
-        cli_command("local", "--endpoint", "emulator", "--", sys.executable, f"examples/{name}.py"),
-        cwd=tmp_path,
-        env={**os.environ, **SETTINGS, **(RESPONSES if wire == "responses" else {})},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    variables = SETTINGS | (RESPONSES if wire == "responses" else {})
+    said = run_cli("local", "--endpoint", "emulator", "--", sys.executable, f"examples/{name}.py", **variables)
     assert said.returncode == 0, said.stderr
     for words in SAYS[name]:
         assert words in said.stdout
@@ -64,18 +54,10 @@ def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tm
     assert "responses" not in emulator or "responses, 0 left behind" in emulator
 
 
-def test_the_report_of_a_day_is_made_by_the_command_on_their_page(tmp_path, cli_command):
+def test_the_report_of_a_day_is_made_by_the_command_on_their_page(tmp_path, run_cli):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     [command] = re.findall(r"^THREADMILL_REPORTS=\S+ threadmill (report run .*)$", README.read_text(), re.MULTILINE)
-    said = subprocess.run(
-        cli_command(*command.split()),
-        cwd=tmp_path,
-        env={**os.environ, "THREADMILL_REPORTS": "examples/reports"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    said = run_cli(*command.split(), THREADMILL_REPORTS="examples/reports")
     assert said.returncode == 0, said.stderr
     page = Path(said.stdout.split(", ")[-1].strip()).read_text("utf-8")
     assert "12 documents" in page or ">12<" in page

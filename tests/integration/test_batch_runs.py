@@ -151,6 +151,26 @@ def test_a_limit_takes_back_what_no_worker_has_begun(desk, emulator):
     assert emulator.completed() == 8
 
 
+@pytest.mark.settings(concurrency=2)
+@pytest.mark.usefixtures("with_worker")
+def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everything(desk, docs, emulator):
+    for number in range(8, 200):
+        (docs / f"{number}.txt").write_text(f"The text of number {number}.")
+    emulator.faults(unauthorised=1)
+    tally = desk.run()
+    assert tally.stopped == "5 jobs in a row failed because of the endpoint"
+    assert "unauthorised: 401" in tally.why_stopped
+    assert 5 <= tally.failed < 100, "the rest was withdrawn"
+    assert (tally.retryable, tally.hopeless) == (0, {"unauthorised"})
+    assert tally.calls == tally.failed, "a job is not retried"
+    assert tally.left == 200 - tally.failed
+
+    emulator.faults(unauthorised=0)
+    again = desk.run()
+    assert (again.succeeded, again.failed, again.kept_failed, again.left) == (200, 0, 0, 0)
+    assert emulator.completed() == 200
+
+
 @pytest.mark.usefixtures("with_worker")
 def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings):
     seen: list[int] = []
@@ -286,6 +306,13 @@ def test_a_detached_batch_goes_on_by_itself_and_can_be_watched(
     assert (done.returncode, len((tmp_path / "results.jsonl").read_text().splitlines())) == (0, 8)
 
 
+def test_a_background_process_that_fails_at_once_is_reported(docs, run_cli, tmp_path):
+    (tmp_path / "results.jsonl").write_text("my notes\n")
+    failed = run_cli("batch", "docs", "--endpoint", "emulator", "--detach")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "holds results of something else" in failed.stderr
+
+
 def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):
     (docs / "empty.txt").touch()
     variables = {
@@ -296,9 +323,9 @@ def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):
     shown = run_cli("batch", "docs", "--endpoint", "emulator", "--dry-run", **variables)
     assert shown.returncode == 0, shown.stderr
     assert "Summarise:\nThe text of number 0." in shown.stdout
-    for line in ("documents    9", "unfit        1", "prompts      8", "docs/empty.txt: is empty"):
+    for line in ("documents    9", "unreadable   1", "prompts      8", "docs/empty.txt: is empty"):
         assert line in shown.stdout
-    assert re.search(r"^cost +to read: [\d.]+ USD$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^cost +prompts: [\d.]+ USD$", shown.stdout, re.MULTILINE)
     assert not (tmp_path / "results.jsonl").exists()
 
 

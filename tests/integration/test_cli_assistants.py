@@ -90,7 +90,7 @@ def test_applying_creates_then_leaves_alone_then_updates_the_same(cli, settings,
     assert (dry.returncode, dry.stdout) == (0, f"support  emulator  {id}  would be updated\n")
     refused = cli("apply", "support.yaml")
     assert (refused.returncode, refused.stdout) == (2, dry.stdout)
-    assert "nothing was changed: off a terminal, --yes" in refused.stderr
+    assert "nothing changed: pass --yes to apply" in refused.stderr
     assert on_server()[id]["temperature"] == 0.5
     for line in ("    -客服: be brief.", "    +客服: be kind.", "     Never promise refunds.", "    -0.5", "    +1.0"):
         assert line in refused.stderr.splitlines()
@@ -124,11 +124,11 @@ def test_one_that_is_gone_is_made_anew(cli, on_server, http):
     cli("apply", "support.yaml", "--yes")
     [old] = on_server()
     http.delete(f"/assistants/{old}")
-    assert f"support was applied to {old}, which is not listed" in cli("list").stderr
+    assert f"support was applied to {old}, which the server does not list" in cli("list").stderr
 
     anew = cli("apply", "support.yaml", "--yes")
     [new] = on_server()
-    assert f"profile support was applied to {old}, which is gone on the server" in anew.stderr
+    assert f"profile support was applied to {old}, which no longer exists on the server" in anew.stderr
     assert (anew.stdout, new != old) == (f"support  emulator  {new}  created\n", True)
 
 
@@ -192,7 +192,7 @@ def test_they_are_listed_with_the_profiles_they_came_from(cli, http, on_server):
         ours: ["support"],
         other: [],
     }
-    assert cli("show", "support").stdout.startswith(f"# {ours} of emulator, made 20")
+    assert cli("show", "support").stdout.startswith(f"# {ours} of emulator, created 20")
 
 
 def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, settings):
@@ -213,11 +213,14 @@ def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, sett
     [
         (("list", "--endpoint", "nowhere"), "there is no endpoint 'nowhere'; the settings have emulator, keyed, twin"),
         (("list", "--endpoint", "keyed"), "endpoint 'keyed' needs its key in TEST_KEY, which is not set"),
-        (("show", "asst_none"), "'asst_none' is no assistant of endpoint 'emulator', and no profile applied to it"),
-        (("show", "../threads"), "'../threads' is no assistant of endpoint 'emulator'"),
-        (("export", "x", "--out", "x.json"), "x.json: a profile's file is called .toml, .yaml or .yml"),
+        (
+            ("show", "asst_none"),
+            "endpoint 'emulator' has no assistant 'asst_none', and no profile of this name was applied to it",
+        ),
+        (("show", "../threads"), "endpoint 'emulator' has no assistant '../threads'"),
+        (("export", "x", "--out", "x.json"), "x.json: the name of a profile's file must end in .toml, .yaml or .yml"),
         (("apply",), "there are no profiles in threadmill.toml: name a FILE, or add [profiles.NAME]"),
-        (("apply", "support.yaml", "--profile", "x"), "there is no profile 'x' in support.yaml; there is: support"),
+        (("apply", "support.yaml", "--profile", "x"), "there is no profile 'x' in support.yaml; it has support"),
         (("apply", "none.yaml"), "none.yaml: there is no such file"),
         (("apply", "odd.yaml"), "there is no tool 'nothing' (known: file_search, code_interpreter, weather)"),
     ],
@@ -310,4 +313,4 @@ async def test_a_job_runs_on_the_assistant_of_its_profile(worker, emulator, sett
 def test_under_local_a_profile_is_refused_before_anything_starts(run_cli):
     refused = run_cli("submit", "Well?", "--profile", "support", "--endpoint", "emulator", "--local")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "the Redis of --local is new, nothing is applied there" in refused.stderr
+    assert "profile 'support' cannot be used with --local" in refused.stderr

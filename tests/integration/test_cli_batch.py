@@ -97,7 +97,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(cli_command, run_cli
 
     assert process.returncode == 130, said
     assert f"Stopped: {len(first)} of 20 documents are in results.jsonl, {20 - len(first)} are left." in said
-    assert "Run the same command again to go on." in said
+    assert "Run the same command again to resume." in said
     assert "Traceback" not in said
 
     done = run_cli(*command, "--json")
@@ -121,7 +121,7 @@ def test_results_of_another_batch_are_not_overwritten(run_cli, docs, tmp_path):
     assert out.read_text() == "my own notes\n"
     assert not (tmp_path / ".threadmill").exists(), "nothing was started"
 
-    forced = run_cli("batch", "docs", "--prompt", QUICK, *LOCAL, "--force")
+    forced = run_cli("batch", "docs", "--prompt", QUICK, *LOCAL, "--force", "--yes")
     assert forced.returncode == 0, forced.stderr
     assert len(results(tmp_path)) == 5
 

@@ -29,7 +29,7 @@ def disk(tmp_path):
 
 REFUSED = [
     (["--image", "huge.png"], "huge.png: has 20,000,000 bytes, and endpoint 'emulator' takes up to 10,000,000"),
-    (["--image", "not.png"], "not.png: is no PNG, JPEG, GIF or WebP image (it starts with b'not a pi'); convert it"),
+    (["--image", "not.png"], "not.png: is not a PNG, JPEG, GIF or WebP image (it starts with b'not a pi'); convert it"),
     (["--code-file", "setup.exe"], "setup.exe: code_interpreter does not take .exe files; convert it: code_inter"),
     (["--file", "gone.pdf"], "gone.pdf: there is no such file"),
     (["--image", "gone.png"], "gone.png: there is no such file"),
@@ -38,8 +38,8 @@ REFUSED = [
     (["--json-schema", "gone.json"], "gone.json: "),
 ]
 BY_PATH = [
-    (["--file", "/etc/hosts"], "/etc/hosts: with its symlinks followed, it is outside of what workers may read"),
-    (["--image", "../picture.png"], "outside of what workers may read"),
+    (["--file", "/etc/hosts"], "/etc/hosts: outside the folders that workers may read"),
+    (["--image", "/etc/hosts"], "/etc/hosts: outside the folders that workers may read"),
 ]
 
 

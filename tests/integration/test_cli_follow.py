@@ -71,8 +71,8 @@ def test_follow_tells_of_tools_and_ends_as_result_does(cli):
 
     assert followed.returncode == 0
     assert followed.stdout == cli("result", job_id).stdout
-    assert "tool SEARCH is called: {" in followed.stderr
-    assert "tool SEARCH is done: Emulated search results" in followed.stderr
+    assert "tool SEARCH called: {" in followed.stderr
+    assert "tool SEARCH returned: Emulated search results" in followed.stderr
 
 
 def test_follow_of_a_job_that_fails_says_why(cli):
@@ -109,7 +109,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_so(started, settings):
     _, remarks = command.communicate(timeout=20)
 
     assert command.returncode == 130
-    assert f"job {job.id} goes on: threadmill follow {job.id}" in remarks.decode()
+    assert f"job {job.id} continues; to watch it: threadmill follow {job.id}" in remarks.decode()
     assert job.wait(20).state is JobState.SUCCEEDED
 
 

@@ -87,7 +87,7 @@ def test_wait_is_over_in_time_with_124(cli, settings):
     stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
     over = cli("wait", stuck.id, "--timeout-s", "0.3")
     assert (over.returncode, over.stdout) == (124, "")
-    assert said_in_one_line(over, stuck.id, "had not ended after", "it goes on, wait again")
+    assert said_in_one_line(over, stuck.id, "has not finished after", "it continues, so wait again")
     assert cli("result", stuck.id).returncode == 124
 
     cancelled = cli("cancel", stuck.id)

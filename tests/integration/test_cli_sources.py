@@ -88,7 +88,7 @@ def test_requests_made_for_the_batch_api(run_cli, tmp_path):
     by_id = {entry["custom_id"]: entry for entry in results(tmp_path).values()}
     assert "First?" in by_id["one"]["text"]
     assert "Second?" in by_id["two"]["text"]
-    assert "has the field 'seed', for which a job has no word" in by_id["bad"]["failure"]["message"]
+    assert "has the unsupported field 'seed'" in by_id["bad"]["failure"]["message"]
 
 
 def test_requests_name_their_own_model(run_cli, tmp_path):

@@ -199,6 +199,10 @@ def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Red
     handed_back = site.nights()[night]
 
     assert scheduler.returncode == 0, said
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line["event"] for line in lines] == ["scheduler started", "scheduler stopping", "scheduler stopped"]
+    assert (lines[0]["files"], lines[0]["next_report"]) == ([str(definition)], "daily")
+    assert datetime.fromisoformat(lines[0]["next_at"]) == fired.replace(second=0, microsecond=0) + timedelta(days=1)
     assert store.get(f"{settings.key_prefix}:reports:daily:{night}:held") is None
     assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
     assert "interrupted; the next call goes on" in site.run("reports").stdout

@@ -19,7 +19,8 @@ AWAKE = threading.Event()
 
 
 @pytest.fixture(autouse=True)
-def _all_awake_in_the_end():
+async def _all_awake_in_the_end():
+    """Asynchronous, so that it ends before the test's event loop, which waits for its threads."""
     AWAKE.clear()
     yield
     AWAKE.set()

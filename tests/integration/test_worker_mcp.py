@@ -125,7 +125,7 @@ async def test_a_server_killed_in_the_middle_is_told_and_started_again(child, tm
     await asyncio.to_thread(until, (tmp_path / "mark").exists)
     os.kill(first, signal.SIGKILL)
 
-    with pytest.raises(ToolFailed, match="its server 'demo' went away while it was at work"):
+    with pytest.raises(ToolFailed, match="its server 'demo' stopped during the call"):
         await hanging
     assert int(await child.call("pid", {})) != first
 

@@ -54,6 +54,22 @@ def test_a_path_that_leads_to_no_file_is_an_error(folder, path):
         find(["docs", path])
 
 
+def test_a_glob_follows_no_loop_of_symlinks_and_takes_no_hidden_file(folder):
+    (folder.parent / "outside.txt").write_text("not asked for")
+    (folder / "deep" / "up").symlink_to("../..")
+    (folder / "deep" / "loop").symlink_to(".")
+    for pattern in ("docs/**/*", "docs/**", "./docs/**/*.*", str(folder / "**" / "*")):
+        assert sorted(names(pattern)) == ["a.txt", "b.md", "c.txt"], pattern
+    assert names("docs/.h*", "docs/deep/.*") == [".hidden", ".swp"]
+
+
+@pytest.mark.parametrize("path", ["docs", "docs/*", "docs/**/*"])
+def test_a_file_is_found_once_under_its_own_name_whatever_symlinks_lead_to_it(folder, path):
+    (folder / "a-link.md").symlink_to("b.md")
+    (folder / "z-link.txt").symlink_to("a.txt")
+    assert [name for name in names(path) if name != "c.txt"] == ["a.txt", "b.md"]
+
+
 def test_a_link_that_leads_nowhere_is_a_bad_document_not_a_missing_one(folder):
     (folder / "link.txt").symlink_to("gone.txt")
     [link] = [document for document in find(["docs"]) if document.name == "link.txt"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.documents.encoding import SAMPLE, decode, known, opened
+from threadmill.documents.encoding import SAMPLE, decode, known, opened, tell
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
@@ -90,15 +90,30 @@ def test_a_page_may_declare_its_own():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (bytes(range(256)) * 10, "is no text: it has a NUL at byte 0; leave it out"),
-        (b"%PDF-1.7\n\0\1\2", "it looks like a PDF: give it the name of one"),
-        (b"\x7fELF\2\1\1\0" + bytes(64), "is no text: it has a NUL at byte 7"),
-        (b"text\0", "is no text: it has a NUL at byte 4"),
+        (
+            bytes(range(256)) * 10,
+            r"is not text but binary data \(byte 0x00 at 0\); leave it out \(\.threadmillignore\)$",
+        ),
+        (b"%PDF-1.7\n\0\1\2", "it looks like a PDF: name it so, or leave it out"),
+        (b"PK\x03\x04\x14" + bytes(26), "it looks like a ZIP or Office file"),
+        (b"\x7fELF\2\1\1\0" + bytes(64), "is not text but binary data"),
+        (b"text\0", r"is not text but binary data \(byte 0x00 at 4\)"),
+        (b"\xff\x01\xfe\x02" * 20, r"is not text but binary data \(byte 0x01 at 1\)"),
     ],
 )
 def test_what_is_no_text_is_refused(content, reason):
-    with pytest.raises(BadDocument, match=reason):
+    with pytest.raises(BadDocument, match=reason) as refused:
         decode(content)
+    assert "encoding" not in str(refused.value)
+
+
+def test_a_text_of_western_europe_that_is_unsure_is_refused_with_several_encodings_to_try():
+    with pytest.raises(BadDocument, match=r"its encoding may be cp1252, cp1250, cp1254 or cp1257; say which it is"):
+        decode("Les employés sont priés d'apporter leur déjeuner.".encode("cp1252"))
+
+
+def test_a_reading_that_encodings_agree_on_is_taken_as_western_european():
+    assert tell("Am Café: schöne Grüße aus Köln.".encode("cp1252")) == "cp1252"
 
 
 @pytest.mark.parametrize("name", ["klingon", "base64"])

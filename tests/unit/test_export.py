@@ -403,7 +403,7 @@ class TestCommand:
         path = results(answer(parsed={"n": 1}), refused())
         shown = self.run(path, "--out", tmp_path / "x.csv", "--fields", "path, answer.n", "--only", "succeeded")
         assert (shown.exit_code, shown.stdout) == (0, "")
-        assert f"1 documents are in {tmp_path}/x.csv" in shown.stderr
+        assert f"1 document written to {tmp_path}/x.csv" in shown.stderr
         assert cells(tmp_path / "x.csv") == [{"path": "a.md", "answer.n": "1"}]
 
     def test_to_stdout(self, results):

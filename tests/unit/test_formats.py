@@ -70,7 +70,7 @@ def test_a_pdf_nobody_can_read_has_its_reason(tmp_path, capfd):
     path.write_bytes(pdf("", ""))
     with pytest.raises(BadDocument, match="has no text on its 2 pages, only images perhaps; run OCR"):
         text_of(path)
-    for broken in (b"", b"no PDF at all", pdf("torn")[:100]):
+    for broken in (b"no PDF at all", pdf("torn")[:100]):
         path.write_bytes(broken)
         with pytest.raises(BadDocument, match="is broken, or not what its name says"):
             text_of(path)
@@ -145,7 +145,7 @@ def test_an_office_file_nobody_can_read_has_its_reason(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
         archive.writestr("else.txt", "something else")
     for content, reason in (
-        (b"", "is broken, or no Office file"),
+        (b"", "is empty"),
         (b"PK\x03\x04 torn", "is broken, or no Office file"),
         ((tmp_path / "zip").read_bytes(), "is broken, or not what its name says"),
         (ole + bytes(500) + "EncryptedPackage".encode("utf-16-le"), "is encrypted; save it without its password"),
@@ -203,9 +203,32 @@ def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, packa
         text_of(path)
 
 
-def test_old_formats_are_named(tmp_path):
-    with pytest.raises(BadDocument, match=r"is in an old Office format; save it as \.docx"):
-        text_of(tmp_path / "a.doc")
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (rb"{\rtf1\ansi{\fonttbl\f0 Arial;}\f0 Caf\'e9 {\b bold}\par Next \u22825?\par}", "Café bold\nNext 天"),
+        ("{\\rtf1\\ansi Café crème brûlée déjà}".encode("cp1252"), "Café crème brûlée déjà"),
+        (rb"{\rtf1 a {\pict\bin3 " + b"\xff}{" + b"}b}", "a b"),
+    ],
+)
+def test_rich_text_is_read_without_its_formatting(tmp_path, content, text):
+    (tmp_path / "a.rtf").write_bytes(content)
+    assert text_of(tmp_path / "a.rtf") == text
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"a text", "is broken, or no RTF file"), (b"", "is empty")])
+def test_what_is_no_rich_text_is_refused(tmp_path, content, reason):
+    (tmp_path / "a.rtf").write_bytes(content)
+    with pytest.raises(BadDocument, match=reason):
+        text_of(tmp_path / "a.rtf")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.doc", ".docx"), ("a.PPT", ".pptx"), ("a.pages", ".docx"), ("a.xlsb", ".xlsx")]
+)
+def test_a_format_that_cannot_be_read_is_refused_with_the_one_to_save_it_as(tmp_path, name, remedy):
+    with pytest.raises(BadDocument, match=rf"which cannot be read; save it as \{remedy}$"):
+        text_of(tmp_path / name)
 
 
 def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):

@@ -75,7 +75,7 @@ async def test_what_could_leave_the_path_is_refused(city):
 async def test_dots_that_only_together_leave_the_path_are_refused():
     both = {"type": "object", "required": ["a", "b"]}
 
-    with pytest.raises(ToolFailed, match=r"no steps of a path"):
+    with pytest.raises(ToolFailed, match=r"not allowed in a path"):
         await Server().tool("https://api.example.com/{a}{b}/x", parameters=both).call({"a": ".", "b": "."})
 
 
@@ -104,7 +104,7 @@ async def test_a_host_that_is_an_argument_must_be_on_the_list(hosts, place, is_a
         await tool.call({"place": place})
         assert server.asked[0].url.host == "eu.example.com"
     else:
-        with pytest.raises(ToolFailed, match=r"not allowed, only to eu\.example\.com|they make no URL"):
+        with pytest.raises(ToolFailed, match=r"not allowed, only to eu\.example\.com|they do not make a valid URL"):
             await tool.call({"place": place})
         assert server.asked == []
 
@@ -218,7 +218,7 @@ async def test_no_more_of_a_reply_is_read_than_allowed():
 
 
 async def test_a_reply_that_is_no_text_is_told_as_such():
-    with pytest.raises(ToolFailed, match=r"the reply is no text, but image/png"):
+    with pytest.raises(ToolFailed, match=r"the reply is not text but image/png"):
         await Server(text="\x89PNG\0\0", **{"content-type": "image/png"}).tool().call({"city": "x"})
 
 
@@ -255,5 +255,5 @@ def test_a_secret_that_is_not_there_is_told_at_the_start(monkeypatch, value, say
 
 
 def test_parameters_that_are_no_schema_are_told_at_the_start():
-    with pytest.raises(SettingsError, match=r"tool 'weather': parameters is no JSON Schema, at \$"):
+    with pytest.raises(SettingsError, match=r"tool 'weather': parameters is not a JSON Schema, at \$"):
         Server().tool(parameters={"type": "object", "properties": {"city": 7}, "required": ["city"]})

@@ -58,7 +58,7 @@ def test_paths_become_absolute_and_the_rest_stays_as_it_is(check, disk):
 
 def test_no_folder_is_open_unless_the_settings_say_so(check):
     told = refusal(check, {"images": ["picture.png"]}, roots=())
-    assert "picture.png: with its symlinks followed, it is outside of what workers may read (no folder)" in told
+    assert "picture.png: outside the folders that workers may read (none)" in told
     assert "add its folder to file_roots" in told
 
 
@@ -71,14 +71,14 @@ def test_what_lies_outside_of_the_roots_is_refused(check, disk, tmp_path, path):
     (disk / "link.txt").symlink_to(tmp_path / "outside.txt")
     (disk / "way").symlink_to(tmp_path / "beside")
 
-    assert "outside of what workers may read" in refusal(check, {"files": [path]})
+    assert "outside the folders that workers may read" in refusal(check, {"files": [path]})
 
 
 def test_a_folder_whose_name_begins_like_a_root_is_no_root(check, disk, tmp_path):
     beside = tmp_path / "shared-not"
     beside.mkdir()
     (beside / "notes.txt").write_text("secret")
-    assert "outside of" in refusal(check, {"files": [str(beside / "notes.txt")]})
+    assert "outside the folders" in refusal(check, {"files": [str(beside / "notes.txt")]})
 
 
 def test_a_symlink_within_the_roots_is_followed(check, disk):
@@ -94,7 +94,7 @@ def test_a_root_that_is_itself_a_symlink_is_one(check, disk, tmp_path):
 def test_a_producer_without_the_workers_disk_checks_the_name_alone(check):
     assert check({"files": ["/mnt/far/notes.txt"], "images": ["/mnt/far/a.png"]}, roots=("/mnt/far",))
     assert "does not take .exe" in refusal(check, {"files": ["/mnt/far/a.exe"]}, roots=("/mnt/far",))
-    assert "outside of" in refusal(check, {"files": ["/mnt/far/../near/a.txt"]}, roots=("/mnt/far",))
+    assert "no such file" in refusal(check, {"files": ["/mnt/far/../near/a.txt"]}, roots=("/mnt/far",))
 
 
 def test_what_is_no_file_is_refused(check, disk):
@@ -104,7 +104,7 @@ def test_what_is_no_file_is_refused(check, disk):
     assert "gone.png: there is no such file" in refusal(check, {"images": ["gone.png"]})
     assert "pipe.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["pipe.txt"]})
     assert "loop.txt: " in refusal(check, {"files": ["loop.txt"]})
-    assert "cannot be looked for" in refusal(check, {"files": ["a\0.txt"]})
+    assert "cannot be looked up" in refusal(check, {"files": ["a\0.txt"]})
     assert f"{'x' * 300}.txt" in refusal(check, {"files": [f"{'x' * 300}.txt"]})
     (disk / "folder.txt").mkdir()
     assert "folder.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["folder.txt"]})
@@ -134,7 +134,7 @@ def test_sizes_are_told_with_the_limit_and_its_setting(check, disk):
 def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
     (disk / "report.png").write_bytes(b"%PDF-1.7 ...")
     told = refusal(check, {"images": ["report.png"]})
-    assert "report.png: is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
+    assert "report.png: is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
     (disk / "photo.dat").write_bytes(PNG)
     assert check({"images": ["photo.dat"]})
 
@@ -145,9 +145,9 @@ def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
         ("data:image/png;base64,iVBORw0KGgo", "is not valid base64"),
         ("data:image/png;base64,iVBOR w0KGgo=", "is not valid base64"),
         ("data:image/png;base64,", "is empty"),
-        ("data:image/png,%89PNG", "is no base64 data URL"),
-        ("data:image/png;base64,JVBERi0xLjc=", "is no PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')"),
-        (f"data:image/png;base64,{'A' * 5000}", "... (5,022 characters): is no PNG"),
+        ("data:image/png,%89PNG", "is not a base64 data URL"),
+        ("data:image/png;base64,JVBERi0xLjc=", "is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')"),
+        (f"data:image/png;base64,{'A' * 5000}", "... (5,022 characters): is not a PNG"),
     ],
 )
 def test_a_data_url_must_hold_an_image(check, url, says):
@@ -163,11 +163,19 @@ def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
         assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x]" in told
     for image in ("picture.png", DATA_URL):
         told = refusal(check, {"images": [image]}, files=False)
-        assert "takes images by https URL alone" in told
+        assert "takes images only as https URLs" in told
         assert "set data_urls = true or files = true in [endpoints.x]" in told
         assert check({"images": [image]}, files=False, data_urls=True)
         assert check({"images": [image]}, files=True, data_urls=False)
     assert check({"images": ["https://example.com/a.png"]}, files=False)
+
+
+@pytest.mark.parametrize("field", ["max_prompt_tokens", "max_completion_tokens"])
+def test_a_limit_of_tokens_below_what_the_endpoint_accepts_is_refused(check, field):
+    told = refusal(check, {field: 255})
+    assert told.startswith(f"`{field}`: endpoint 'x' accepts 256 and more, not 255; raise it, or lower min_token_limit")
+    check({field: 256})
+    check({field: 1}, min_token_limit=1)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """What --local and the commands that start processes say when something is not installed."""
 
 import shutil
+import sys
+from contextlib import contextmanager
 
 import pytest
 
 from threadmill import local
-from threadmill.errors import ThreadmillError
+from threadmill.cli.app import started
+from threadmill.errors import SettingsError, ThreadmillError
+from threadmill.settings import Settings
 
 
 @pytest.mark.parametrize(("module", "extra"), [("threadmill_worker", "worker"), ("threadmill_emulator", "emulator")])
@@ -20,3 +24,25 @@ def test_without_any_redis_server_the_remedy_is_named(monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ThreadmillError, match=r"no redis-server on PATH.*threadmill\[local\]"):
         local.redis_server()
+
+
+@pytest.mark.parametrize(("endpoint", "emulator"), [(None, False), ("emulator", True)])
+def test_local_starts_without_an_endpoint_and_then_without_the_emulator(monkeypatch, endpoint, emulator) -> None:
+    begun = []
+
+    @contextmanager
+    def begin(settings, *, emulator):
+        begun.append(emulator)
+        yield Local()
+
+    class Local:
+        settings, environment, check = Settings(), {}, None
+
+    monkeypatch.setattr(sys.modules["threadmill.cli.app"], "Local", begin)
+    with started(Settings(), True, endpoint):
+        assert begun == [emulator]
+
+
+def test_local_refuses_an_endpoint_that_does_not_exist() -> None:
+    with pytest.raises(SettingsError, match="there is no endpoint 'nope'"), started(Settings(), True, "nope"):
+        pass

@@ -160,12 +160,19 @@ async def test_what_is_no_longer_what_it_was_is_not_sent(gathered, disk, tmp_pat
 async def test_a_worker_reads_no_path_that_its_settings_do_not_allow(gathered, disk, tmp_path):
     (disk / "link.txt").symlink_to("/etc/passwd")
     for files in (["/etc/passwd"], [str(disk / "link.txt")], [f"{disk}/../x.txt"], ["/proc/self/environ"]):
-        with pytest.raises(InvalidJob, match="outside of what workers may read"):
+        with pytest.raises(InvalidJob, match="outside the folders that workers may read"):
             await gathered(files=files)
-    with pytest.raises(InvalidJob, match="outside of what workers may read"):
+    with pytest.raises(InvalidJob, match="outside the folders that workers may read"):
         await gathered(images=["/etc/passwd"], endpoint=TAKES_DATA_URLS)
-    with pytest.raises(InvalidJob, match=r"outside of what workers may read \(no folder\)"):
+    with pytest.raises(
+        InvalidJob, match=r"workers may read \(none\); add .* in the worker's threadmill.toml, then restart"
+    ):
         await gathered(roots=(), files=[str(disk / "notes.txt")])
+
+
+async def test_a_worker_does_not_say_whether_a_file_outside_its_roots_exists(gathered):
+    with pytest.raises(InvalidJob, match="outside the folders"):
+        await gathered(files=["/no/such/file.txt"])
 
 
 async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(gathered, disk, tmp_path, monkeypatch):
@@ -195,7 +202,7 @@ async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(ga
         ({"files": [{"path": "a.exe", "tools": ["code_interpreter"]}]}, {}, "does not take .exe files"),
         ({"files": ["notes.txt"]}, {"file_limit": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
         ({"files": ["notes.txt"]}, {"files": False}, "set files = true in [endpoints.x]"),
-        ({"images": ["notes.txt"]}, {}, "notes.txt: is no PNG, JPEG, GIF or WebP image (it starts with b'a text')"),
+        ({"images": ["notes.txt"]}, {}, "notes.txt: is not a PNG, JPEG, GIF or WebP image (it starts with b'a text')"),
         ({"images": ["picture.png"]}, {"image_limit": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
         ({"images": ["picture.png"]}, {"files": False}, "set data_urls = true or files = true"),
         ({"images": ["data:image/png;base64,x"]}, {}, "is not valid base64"),

@@ -61,7 +61,7 @@ def test_any_profile_without_nulls_reads_from_toml_as_it_was_written(tmp_path_fa
 
 def test_a_null_that_toml_cannot_say_is_refused():
     profile = Profile(model="m", tools=({"type": "function", "function": {"name": "f", "strict": None}},))
-    with pytest.raises(InvalidProfile, match="`tools` holds a null, which TOML cannot say: write it as YAML"):
+    with pytest.raises(InvalidProfile, match="`tools` is null, which TOML cannot express: use YAML"):
         dump_profile(profile, "toml")
 
 
@@ -113,9 +113,9 @@ def test_profiles_may_share_what_they_have_in_common(tmp_path):
         (
             "p.yaml",
             "model: m\ninstructions: a\ninstructions: b\n",
-            ", line 3: `instructions` stands there a second time",
+            ", line 3: `instructions` appears twice",
         ),
-        ("p.yaml", "model: m\nmetadata: {threadmill: x}\n", ", line 2: `metadata`: the key `threadmill` is ours"),
+        ("p.yaml", "model: m\nmetadata: {threadmill: x}\n", ", line 2: `metadata`: the key `threadmill` is reserved"),
         ("p.yaml", "model: m\ntool_resources:\n  file_search: {vector_stores: []}\n", "name it in vector_store_ids"),
         ("p.yaml", "model: [\n", ", line 2: this is not YAML: "),
         ("p.yaml", "model: \x01\n", ": this is not YAML: "),
@@ -124,17 +124,21 @@ def test_profiles_may_share_what_they_have_in_common(tmp_path):
             "model: !!python/object/apply:os.getcwd []\n",
             ", line 1: this is not YAML: could not determine a co",
         ),
-        ("p.yaml", "- m\n", ": there is no profile in it; the least is a `model`"),
-        ("p.yaml", "", ": there is no profile in it"),
+        ("p.yaml", "- m\n", ": it holds no profile; a profile needs at least `model`"),
+        ("p.yaml", "", ": it holds no profile"),
         ("p.yaml", "a: &a [*a]\n", "a profile has model"),
         ("p.yaml", "[" * 9000, ": this is not YAML: "),
-        ("p.yaml", "profiles: {a: {model: m}}\nredis_url: x\n", ": beside `profiles` stands `redis_url`; give the pro"),
-        ("p.yaml", "profiles: {a/b: {model: m}}\n", ": 'a/b' is no name for a profile: letters, digits"),
-        ("a b.yaml", "model: m\n", ": 'a b' is no name for a profile"),
+        (
+            "p.yaml",
+            "profiles: {a: {model: m}}\nredis_url: x\n",
+            ": it holds `redis_url` besides `profiles`; move the pro",
+        ),
+        ("p.yaml", "profiles: {a/b: {model: m}}\n", ": 'a/b' is not a profile name: use letters, digits"),
+        ("a b.yaml", "model: m\n", ": 'a b' is not a profile name"),
         ("p.toml", "model = \n", ": this is not TOML: Invalid value (at line 1, column 9)"),
         ("p.toml", 'model = "m"\ntemperature = "hot"\n', ": `temperature`: Input should be a valid number"),
-        ("p.json", "{}", ": a profile's file is called .toml, .yaml or .yml"),
-        ("p.toml", None, ": there is no such file; mend the path"),
+        ("p.json", "{}", ": the name of a profile's file must end in .toml, .yaml or .yml"),
+        ("p.toml", None, ": there is no such file; correct the path"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path, name, text, said):

@@ -1,9 +1,12 @@
 """A report's file: what it means, and what is said of one that is wrong."""
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 
 import pytest
 
+from threadmill.documents.find import find
+from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.reports.files import load, names
 from threadmill.reports.material import check_prompts, documents_of
@@ -144,3 +147,29 @@ def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
         written(paths + 'rows = true\nattach = "file_search"\n')
     with pytest.raises(InvalidReport, match="no such encoding"):
         written(paths + 'encoding = "klingon"\n')
+
+
+@pytest.mark.parametrize(
+    ("prompts", "refused"),
+    [
+        ('[map]\nprompt = "Summarise this of {{ date }}"', True),
+        ('[reduce]\nprompt = "Write a report of {{ date }}"', True),
+        ('[map]\nprompt = "What is new in {{ name }}?"\n[reduce]\nprompt = "{{ answers | join }}"', False),
+    ],
+)
+def test_prompts_that_do_not_use_what_they_are_about_are_refused(written, tmp_path, prompts, refused):
+    (tmp_path / "a.md").write_text("One")
+    definition = written(f"{LEAST}{prompts}\n")
+    documents = find([str(tmp_path / "a.md")])
+    with pytest.raises(BadTemplate, match="does not use the document") if refused else nullcontext():
+        check_prompts(definition, documents)
+
+
+def test_a_low_limit_of_tokens_is_left_to_the_endpoint_for_both_steps(written):
+    report = written(LEAST + "[map]\nmax_tokens = 300\n[reduce]\nmax_tokens = 50\n")
+    assert report.probe.max_completion_tokens == 50
+
+
+def test_a_report_gives_up_after_a_few_endpoint_failures_in_a_row(written):
+    assert written(LEAST).budget.max_endpoint_failures == 5
+    assert written(LEAST + "[budget]\nmax_endpoint_failures = 2\n").budget.max_endpoint_failures == 2

@@ -7,6 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadmill import Client, Settings
+from threadmill.batch.export import Format, export
+from threadmill.batch.questions import Questions
+from threadmill.batch.results import ResultsFile, lines_in
 from threadmill.documents.bodies import fields_of
 from threadmill.documents.requests import Requests
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -136,9 +140,9 @@ def test_what_changes_nothing_is_no_trouble(job):
 @pytest.mark.parametrize(
     ("url", "body", "names"),
     [
-        (CHAT, {"seed": 7}, "has the field 'seed'"),
-        (CHAT, {"n": 2, "stream": True}, "has the field 'n', 'stream'"),
-        (CHAT, {"n": True}, "has the field 'n'"),
+        (CHAT, {"seed": 7}, "has the unsupported field 'seed'; remove it"),
+        (CHAT, {"n": 2, "stream": True}, "has the unsupported fields 'n', 'stream'; remove them"),
+        (CHAT, {"n": True}, "has the unsupported field 'n'"),
         (CHAT, {"reasoning_effort": "high"}, "'reasoning_effort'"),
         (CHAT, {"service_tier": "flex"}, "'service_tier'"),
         (CHAT, {"input": "x"}, "'input'"),
@@ -193,7 +197,7 @@ def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
         ("[1]", "is no JSON object with fields"),
         ({"url": CHAT, "body": {}}, "has no custom_id"),
         ({"custom_id": 7, "url": CHAT, "body": {}}, "has no custom_id"),
-        ({"custom_id": "b", "method": "GET", "url": CHAT, "body": {}}, f"is GET {CHAT}; a job is POST"),
+        ({"custom_id": "b", "method": "GET", "url": CHAT, "body": {}}, f"is GET {CHAT}; supported are POST {CHAT}"),
         ({"custom_id": "b", "url": "/v1/embeddings", "body": {}}, "is None /v1/embeddings"),
         ({"custom_id": "b", "url": CHAT}, "has no body"),
         (request(custom_id="a"), "has the custom_id 'a' of an earlier request"),
@@ -205,6 +209,75 @@ def test_a_bad_request_has_a_reason_and_stops_no_other(requests, line, reason):
         bad.job_fields(UNUSED)
     assert bad.label.endswith("requests.jsonl:2")
     assert first.job_fields(UNUSED) == last.job_fields(UNUSED)
+
+
+def test_repeated_custom_ids_are_refused_and_keep_result_lines_of_their_own(requests):
+    documents = list(requests(*(request(custom_id=name) for name in ("a", "a/2", "a", "a", "a/3"))))
+    assert [each.place["custom_id"] for each in documents] == ["a", "a/2", "a/3", "a/4", "a/3/2"]
+    assert [bool(each.problem) for each in documents] == [False, False, True, True, True]
+
+
+def test_a_repeated_custom_id_deletes_no_answer_of_an_earlier_run(requests, tmp_path):
+    out = tmp_path / "results.jsonl"
+    answered, refused = requests(request(custom_id="a"), request(custom_id="a"))
+    common = {"batch": "b", "job_id": None, "text": "", "failure": {"kind": "rejected", "message": "twice"}}
+    with ResultsFile(out, "b") as results:
+        results.write({**answered.place, **common, "key": "k", "state": "succeeded", "job_id": "j", "failure": None})
+        results.write({**refused.place, **common, "key": None, "state": "failed"})
+    for _ in range(2):
+        with ResultsFile(out, "b") as results:
+            assert list(results.earlier) == ["k"]
+            results.write({**refused.place, **common, "key": None, "state": "failed"})
+    assert [line["state"] for line in lines_in(out)] == ["succeeded", "failed"]
+    export(out, Format.OPENAI_BATCH, tmp_path / "openai.jsonl")
+    assert '"custom_id":"a"' in (tmp_path / "openai.jsonl").read_text().replace(": ", ":")
+    assert '"custom_id":"a/2"' in (tmp_path / "openai.errors.jsonl").read_text().replace(": ", ":")
+
+
+RESPONSES_ENDPOINT = {"kind": "responses", "base_url": "http://x"}
+ASSISTANTS_ENDPOINT = {"kind": "assistants", "base_url": "http://x", "assistant": "asst_x"}
+
+
+@pytest.fixture
+def refusal(requests):
+    """Why the endpoint refuses a request, in the words of its file; "" if it is taken."""
+
+    def refused(endpoint: dict, url: str = CHAT, **body) -> str:
+        [document] = requests(request(url, **body))
+        questions = Questions(Client(Settings(endpoints={"x": endpoint})), "b", UNUSED, {"endpoint": "x"})
+        try:
+            return questions.about(document) and ""
+        except BadDocument as error:
+            return str(error)
+
+    return refused
+
+
+def test_a_low_limit_of_tokens_is_left_to_endpoints_that_have_one(refusal):
+    assert refusal(RESPONSES_ENDPOINT, max_tokens=50) == ""
+    assert refusal(RESPONSES_ENDPOINT, max_tokens=16) == ""
+    assert "accepts 16 and more, not 15" in refusal(RESPONSES_ENDPOINT, max_tokens=15)
+    assert refusal({**ASSISTANTS_ENDPOINT, "min_token_limit": 1}, max_tokens=50) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "begins"),
+    [
+        (CHAT, {"max_tokens": 50}, "`max_tokens`: endpoint 'x' accepts 256 and more, not 50; raise it, or lower"),
+        (CHAT, {"max_completion_tokens": 50}, "`max_completion_tokens`: endpoint 'x' accepts 256"),
+        (RESPONSES, {"max_output_tokens": 50}, "`max_output_tokens`: endpoint 'x' accepts 256"),
+        (RESPONSES, {"max_output_tokens": "many"}, "`max_output_tokens`: "),
+        (RESPONSES, {"input": [{"role": "user", "content": ""}]}, "`input.0.content"),
+        (CHAT, {"messages": [{"role": "user", "content": ""}]}, "`messages.0.content"),
+        (
+            RESPONSES,
+            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "objct"}}}},
+            "`text.format`: its schema is not a valid JSON Schema: at $.type: 'objct' is not one of",
+        ),
+    ],
+)
+def test_a_refusal_names_the_field_of_the_file(refusal, url, body, begins):
+    assert refusal(ASSISTANTS_ENDPOINT, url, **body).startswith(begins)
 
 
 def test_other_files_are_refused(tmp_path):

@@ -40,6 +40,14 @@ def test_a_later_line_of_a_document_takes_the_place_of_the_earlier_in_the_end(ou
     assert lines(out) == [entry("1"), entry("3"), entry("2")]
 
 
+def test_a_later_run_knows_why_a_document_failed(out):
+    failure = {"kind": "stuck", "message": "it hangs", "code": None, "retryable": True}
+    with ResultsFile(out, "b") as results:
+        results.write(entry("1", "failed") | {"failure": failure})
+    with ResultsFile(out, "b") as results:
+        assert (results.earlier["1"].failure, results.earlier["1"].retryable) == ("stuck", True)
+
+
 def test_a_kill_before_the_end_leaves_both_and_the_next_run_keeps_the_later(out):
     with ResultsFile(out, "b") as results:
         results.write(entry("1", "failed"))

@@ -116,6 +116,12 @@ def test_an_unknown_column_is_refused_at_once(table):
         PromptTemplate("{{ amount }}", row.variables())
 
 
+def test_a_numbered_id_is_not_shared_with_a_row_that_has_it_as_its_own(table):
+    rows = list(Rows([table("a.csv", "id\nx\nx/2\nx\n")], id_column="id"))
+    assert [row.id for row in rows] == ["x", "x/2", "x/3"]
+    assert [bool(row.problem) for row in rows] == [False, False, True]
+
+
 def test_a_table_is_read_whatever_its_encoding(table):
     text = "what,where\n" + "火車票,台北車站\n旅館,高雄市\n會議室租金,新竹科學園區\n" * 3
     for encoding in ("big5", "utf-16", "utf-16-le", "utf-8-sig"):

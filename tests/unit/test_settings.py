@@ -111,7 +111,7 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
         ('[endpoints.x]\nkind = "assistants"\nbase_url = "ftp://x"', "`endpoints.x.base_url`: "),
         ('[endpoints.x]\nkind = "assistants"\nbase_url = "http://x"\napi_key = "sk-1"', "`endpoints.x.api_key`"),
         ('[tools]\nweather = "no colon"', "`tools.weather.function`: "),
-        ("lease_s = ", "cannot read the settings"),
+        ("lease_s = ", "threadmill.toml is not valid TOML: "),
     ],
 )
 def test_a_mistake_is_told_with_its_place(here, text, says):
@@ -122,9 +122,78 @@ def test_a_mistake_is_told_with_its_place(here, text, says):
     assert "sk-1" not in str(told.value), "a key that should not be there is not shown either"
 
 
-def test_a_variable_that_is_no_json_is_told(monkeypatch):
+def test_a_default_endpoint_that_does_not_exist_is_not_reported_as_a_job(here):
+    with pytest.raises(SettingsError) as raised:
+        written(here, 'default_endpoint = "davinci"')
+    assert str(raised.value).startswith("default_endpoint is 'davinci', but the endpoints are emulator; add [endpoints")
+
+
+def test_a_variable_that_is_not_json_is_named(here, monkeypatch):
+    (here / "threadmill.toml").write_text("lease_s = 5\n")
     monkeypatch.setenv("THREADMILL_ENDPOINTS", "{")
-    with pytest.raises(SettingsError, match=r"cannot read the settings from the environment: .*endpoints"):
+    with pytest.raises(SettingsError, match=r"^THREADMILL_ENDPOINTS is not valid JSON: write a list as "):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("THREADMILL_LEASE_S", "0", "`lease_s`: Input should be greater than 0"),
+        ("THREADMILL_ENDPOINTS__DAVINCI__ASISTANT", "x", "unknown field `endpoints.davinci.asistant`"),
+        ("REDIS_URL", "localhost", "`redis_url`: is not a URL"),
+    ],
+)
+def test_an_error_names_the_variable_with_the_value_and_not_the_file(here, monkeypatch, variable, value, says):
+    (here / "threadmill.toml").write_text("concurrency = 5\n")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert says in str(raised.value)
+    assert str(raised.value).endswith(f"(settings from {variable})")
+
+
+@pytest.mark.parametrize(
+    ("variable", "closest"),
+    [
+        ("THREADMILL_LEESE_S", " (did you mean THREADMILL_LEASE_S?)"),
+        ("threadmill_leese_s", " (did you mean THREADMILL_LEASE_S?)"),
+        ("THREADMILL_ENDPOINT__DAVINCI__ASSISTANT", " (did you mean THREADMILL_ENDPOINTS?)"),
+        ("THREADMILL_LEASE_S__MAX", " (did you mean THREADMILL_LEASE_S?)"),
+        ("THREADMILL_XYZZY", ""),
+    ],
+)
+def test_an_unknown_variable_is_an_error_that_names_the_closest_setting(monkeypatch, variable, closest):
+    monkeypatch.setenv(variable, "5")
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert str(raised.value) == f"unknown variable {variable}{closest}: correct or unset it"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "THREADMILL_LOG",
+        "THREADMILL_SERVICE_HOST",
+        "THREADMILL_PORT",
+        "THREADMILL_REDIS_SERVICE_PORT_TCP_REDIS",
+        "THREADMILL_REDIS_PORT_6379_TCP_ADDR",
+    ],
+)
+def test_variables_that_are_no_settings_are_ignored(monkeypatch, variable):
+    """Kubernetes sets those of a service named `threadmill`, `threadmill-redis` and the like."""
+    monkeypatch.setenv(variable, "tcp://10.0.0.1:6379")
+    assert Settings.load() == Settings()
+
+
+def test_an_unreadable_file_is_reported_in_one_line(here, monkeypatch):
+    (here / "threadmill.toml").write_text("")
+
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(SettingsError, match=r"threadmill.toml cannot be read: Permission denied$"):
         Settings.load()
 
 

@@ -7,8 +7,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from threadmill.cli.app import with_own_files
+from threadmill.cli.app import app, with_own_files
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.documents.document import asked
@@ -211,3 +212,84 @@ def test_files_are_in_natural_order(tmp_path):
     ]
     globbed = find_files([str(tmp_path / "memo *.md")])
     assert [path.name for path in globbed] == ["memo 02.md", "memo 2.md", "memo 10.md"]
+
+
+@pytest.mark.parametrize("prompt", ["Summarise this", "Part {{ part }} of {{ parts }}", "{% set text = 1 %}{{ text }}"])
+def test_a_prompt_without_the_document_is_refused_before_anything_is_asked(folder, prompt):
+    (folder / "a.txt").write_text("One")
+    (folder / "b.png").write_bytes(PNG)
+    with pytest.raises(BadTemplate, match=r"does not use the document.* add \{\{ text \}\} or \{\{ name \}\}"):
+        opened(Source(), "docs", prompt=prompt)
+    with pytest.raises(BadTemplate, match="does not use the document"):
+        opened(Source(split=True), "docs", prompt=prompt)
+
+
+def test_a_prompt_may_leave_out_the_text_of_what_is_sent_beside_it(folder):
+    (folder / "b.png").write_bytes(PNG)
+    opened(Source(), "docs", prompt="Describe it")
+    (folder / "a.txt").write_text("One")
+    opened(Source(attach="file_search"), "docs", prompt="Describe it")
+    opened(Source(), "docs", prompt="What do you know of {{ path }}?")
+
+
+@pytest.fixture
+def rows(folder):
+    def open_rows(content: str, prompt: str, id_column: str | None = None, name: str = "a.csv"):
+        (folder / name).write_text(content)
+        return opened(Source(rows=True, id_column=id_column), f"docs/{name}", prompt=prompt)
+
+    return open_rows
+
+
+def test_a_prompt_about_rows_must_use_a_column(rows):
+    with pytest.raises(BadTemplate, match=r"add \{\{ text \}\} or \{\{ what \}\} or \{\{ amount \}\}"):
+        rows("what,amount,Unit price\nTrain,3,1\n", "Is it too much?")
+    for prompt in ("{{ amount }}", '{{ row["Unit price"] }}', "{{ text }}"):
+        rows("what,amount,Unit price\nTrain,3,1\n", prompt)
+
+
+def test_a_prompt_may_use_a_column_that_only_later_rows_have(rows):
+    content = '{"what": "Train"}\n{"what": "Bus", "note": "late"}\n'
+    documents, template = rows(content, "{{ note | default('on time') }}", name="a.jsonl")
+    assert [row.job_fields(template)["prompt"] for row in documents] == ["on time", "late"]
+
+
+def test_an_unknown_column_is_named_with_those_there_are(rows):
+    with pytest.raises(
+        BadTemplate, match=r"there is no column amuont; there are what, amount\. It can also use text, "
+    ):
+        rows("what,amount\nTrain,3\n", "{{ amuont }}")
+    with pytest.raises(BadTemplate, match=r"no attribute 'Unit prise'; there are Unit price\. It can also"):
+        rows("Unit price\n3\n", '{{ row["Unit prise"] }}')
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "what,amount\nTrain,3\n"), ("a.jsonl", '{"what": "Train"}\n{"amount": 3}\n')]
+)
+def test_an_unknown_id_column_is_named_with_the_columns_there_are(rows, name, content):
+    with pytest.raises(ThreadmillError, match=rf"{name}: there is no column nope; there are what, amount$"):
+        rows(content, "{{ amount }}", "nope", name)
+
+
+def test_rows_that_all_have_a_problem_keep_their_reasons(rows):
+    documents, _ = rows("what,amount\nTrain\n", "{{ amount }}")
+    assert [row.problem for row in documents] == ["has 1 columns, the first line 2"]
+    documents, _ = rows('{"id": "", "what": "Train"}\n', "{{ what }}", "id", "a.jsonl")
+    assert [row.problem for row in documents] == ["has no 'id', by which rows are known (--id-column)"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--prompt", "Summarise this"], "does not use the document"),
+        (["--prompt", "Summarise this", "--dry-run"], "does not use the document"),
+        (["--prompt", "{{ text }}", "--prompt-file", "prompt.txt"], "--prompt and --prompt-file both give the prompt"),
+    ],
+)
+def test_the_command_line_refuses_a_prompt_before_anything_is_asked(folder, options, reason):
+    (folder / "a.txt").write_text("One")
+    (folder.parent / "prompt.txt").write_text("{{ text }}")
+    done = CliRunner().invoke(app, ["batch", "docs", "--endpoint", "emulator", *options])
+    assert done.exit_code != 0
+    assert reason in f"{done.exception} {' '.join(done.output.replace('│', '').split())}"
+    assert not (folder.parent / "results.jsonl").exists()

@@ -7,8 +7,15 @@ def __getattr__(name: str) -> Any:
     """`app` is the worker's Celery app, made when Celery asks for it: importing the package reads no settings."""
     if name != "app":
         raise AttributeError(f"module 'threadmill_worker' has no attribute {name!r}")
+    import sys
+
+    from threadmill.errors import SettingsError
     from threadmill.settings import Settings
     from threadmill_worker.tasks import make_worker_app
 
-    globals()["app"] = make_worker_app(Settings.load())
+    try:
+        globals()["app"] = make_worker_app(Settings.load())
+    except SettingsError as error:  # a line is enough; Celery would show where it asked
+        sys.stderr.write(f"threadmill: {error}\n")
+        raise SystemExit(2) from None
     return globals()["app"]

@@ -9,29 +9,22 @@ from threadmill_worker.tasks import make_worker_app
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="threadmill worker", description="See enqueued jobs through.")
-    parser.add_argument("--concurrency", type=int, help="jobs at a time (default: the settings', 100)")
+    parser = argparse.ArgumentParser(prog="threadmill worker", description="Run a worker until SIGTERM or Ctrl-C.")
+    parser.add_argument("--concurrency", type=int, help="jobs at a time (default: the setting `concurrency`)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("-n", "--name", help="node name in Celery's monitors (default: a unique one)")
     options = parser.parse_args()
     try:
         settings = Settings.load()
     except SettingsError as error:
         sys.stderr.write(f"threadmill: {error}\n")
         return 2
+    arguments = ["worker", "--loglevel", options.log_level]
     if options.concurrency:
-        settings = settings.model_copy(update={"concurrency": options.concurrency})
-    app = make_worker_app(settings)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--loglevel",
-            options.log_level,
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ]
-    )
+        arguments += ["--concurrency", str(options.concurrency)]
+    if options.name:
+        arguments += ["--hostname", options.name]
+    make_worker_app(settings).worker_main(arguments)
     return 0
 
 

@@ -59,7 +59,7 @@ class HttpTool:
             Draft202012Validator.check_schema(settings.parameters)
         except SchemaError as error:
             raise SettingsError(
-                f"{owner}: parameters is no JSON Schema, at {error.json_path}: {error.message}"
+                f"{owner}: parameters is not a JSON Schema, at {error.json_path}: {error.message}"
             ) from None
         self._validator = Draft202012Validator(settings.parameters, registry=Registry())
 
@@ -104,11 +104,11 @@ class HttpTool:
         filled = PLACEHOLDER.sub(lambda found: _in_url(found[1], arguments[found[1]]), self._settings.url)
         steps = re.split(r"[/\\]", unquote(urlsplit(filled).path))
         if "." in steps or ".." in steps:
-            raise ToolFailed("the arguments do not fit: . and .. are no steps of a path here")
+            raise ToolFailed("the arguments do not fit: . and .. are not allowed in a path")
         try:
             url = httpx.URL(filled)
         except httpx.InvalidURL as error:
-            raise ToolFailed(f"the arguments do not fit: they make no URL ({error})") from None
+            raise ToolFailed(f"the arguments do not fit: they do not make a valid URL ({error})") from None
         place = url.raw_host.decode(), url.port
         if place not in {_place(host, url.scheme) for host in self._settings.allowed}:
             shown = url.netloc.decode()
@@ -144,6 +144,6 @@ async def _read(reply: httpx.Response, limit: int) -> str:
         if len(body) > limit:
             break
     if b"\0" in body:
-        raise ToolFailed(f"the reply is no text, but {reply.headers.get('content-type', 'of an unknown type')}")
+        raise ToolFailed(f"the reply is not text but {reply.headers.get('content-type', 'of an unknown type')}")
     text = body[:limit].decode(reply.encoding or "utf-8", "replace")
     return text if len(body) <= limit else f"{text}\n[cut: only the first {limit} bytes of the reply were read]"

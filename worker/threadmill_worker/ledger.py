@@ -31,9 +31,6 @@ log = structlog.get_logger(__name__)
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
 
-#: A refusal waits so long for its sender, as Celery's results do by default.
-_REFUSAL_KEPT = timedelta(days=1)
-
 #: Entries read from Redis in one go.
 _AT_ONCE = 500
 
@@ -89,6 +86,7 @@ class Ledger:
         self._save = self._redis.register_script(scripts.SAVE)
         self._hand_back = self._redis.register_script(scripts.HAND_BACK)
         self._finish = self._redis.register_script(scripts.FINISH)
+        self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
         self._rescue = self._redis.register_script(scripts.RESCUE)
         self._long_queued = self._redis.register_script(scripts.LONG_QUEUED)
         self._borrow = self._redis.register_script(remote_scripts.BORROW)
@@ -161,16 +159,33 @@ class Ledger:
         """The same for a job that nobody holds. Raises LeaseLost if someone has claimed it."""
         return await self._fail("", record, failure)
 
+    async def cancel_queued(self, record: JobRecord, failure: Failure) -> JobResult:
+        """Ends a job that nobody holds as cancelled. Raises LeaseLost if someone has claimed it."""
+        return await self._fail("", record, failure, JobState.CANCELLED)
+
+    async def request_cancel(self, job_id: str) -> None:
+        """Has the worker that runs the job cancel it; does nothing if none does."""
+        await self._step(self._request_cancel, job_id)
+
+    async def revoke(self, job_id: str) -> None:
+        """Has a job that is not there yet cancelled when it is delivered."""
+        await self._patiently(self._redis.set, self._keys.revoked(job_id), 1, ex=self._settings.failed_ttl_s)
+
+    async def was_revoked(self, job_id: str) -> bool:
+        return bool(await self._patiently(self._redis.exists, self._keys.revoked(job_id)))
+
     async def refuse(self, result: JobResult) -> None:
         """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
         key, meta = keys.celery_key(result.job_id), keys.celery_meta(result)
-        if await self._patiently(self._redis.set, key, meta, nx=True, ex=_REFUSAL_KEPT):
+        if await self._patiently(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
             await self._patiently(self._redis.publish, key, meta)
 
-    async def _fail(self, owner: str, record: JobRecord, failure: Failure) -> JobResult:
+    async def _fail(
+        self, owner: str, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
+    ) -> JobResult:
         progress = Progress.from_json(record.progress) if record.progress else None
         spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
-        result = record.ended(JobState.FAILED, failure, datetime.now(UTC), **spent)
+        result = record.ended(state, failure, datetime.now(UTC), **spent)
         await self._end(owner, result, leftovers, self._endpoint(record.job))
         return result
 

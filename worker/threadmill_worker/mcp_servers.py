@@ -93,7 +93,7 @@ class McpServer:
             try:
                 return await self._asked(lambda connection: connection.call(tool, arguments))
             except ConnectionLost as lost:
-                raise ToolFailed(f"its server {self.name!r} went away while it was at work ({lost})") from None
+                raise ToolFailed(f"its server {self.name!r} stopped during the call ({lost})") from None
             except ToolsAway as error:
                 raise ToolFailed(str(error)) from None
 

@@ -34,9 +34,9 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
         case Deleted():
             return True, f"{base_url} takes the key and speaks the {settings.endpoints[name].wire} API"
         case Refused(failure):
-            return False, f"{base_url} said {failure.message}; {_REMEDIES.get(failure.kind, 'see the server')}"
+            return False, f"{base_url} answered: {failure.message}; {_REMEDIES.get(failure.kind, 'see the server')}"
         case _:
-            return False, f"{base_url} gives no usable reply: {getattr(view, 'reason', view)}"
+            return False, f"{base_url} gave no usable reply: {getattr(view, 'reason', view)}"
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
 from threadmill_worker.parking import Parking
 from threadmill_worker.retry import REDIS_AWAY
-from threadmill_worker.runner import Attempt
+from threadmill_worker.runner import Attempt, end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.sweep import Sweep
 
@@ -41,10 +41,11 @@ LANDING_S = 3.0
 class WorkerProcess:
     """Runs the jobs whose ids it is given. Build and use it inside one event loop.
 
-    `send(job_id)` puts a message for a job on the queue; it is called in a thread.
+    `send(job_id)` puts a message for a job on the queue; it is called in a thread. `node`: the name that Celery's
+    monitors know it by.
     """
 
-    def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, send: Callable[[str], None], node: str = "") -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
@@ -59,7 +60,14 @@ class WorkerProcess:
         self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
-        log.info("worker started", worker=self.name, endpoints=self._servers.ready, concurrency=settings.concurrency)
+        log.info(
+            "worker started",
+            worker=self.name,
+            node=node,
+            queue=settings.queue,
+            endpoints=self._servers.ready,
+            concurrency=settings.concurrency,
+        )
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -69,35 +77,38 @@ class WorkerProcess:
             asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
         ]
 
-    async def run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """Claims the job and sees it through. `job`: its fields, when a foreign client sent them along.
+    async def run(self, job_id: str, job: Mapping[str, Any] | None, *, is_late: bool = False) -> dict[str, Any] | None:
+        """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.
 
-        Gives the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
+        Returns the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
+        `is_late`: its sender did not want it to begin after a moment that has passed.
         """
-        running = asyncio.ensure_future(self._run(job_id, job))
+        running = asyncio.ensure_future(self._run(job_id, job, is_late))
         self._runs.add(running)
         running.add_done_callback(self._runs.discard)
         return await running
 
-    async def _run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    async def _run(self, job_id: str, job: Mapping[str, Any] | None, is_late: bool) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
         if job is not None:
             try:
                 await self._ledger.create(job_id, _foreign(job))
             except InvalidJob as error:
-                return await self._refuse(job_id, str(error))
+                return await self.refuse(job_id, str(error))
+            if await self._ledger.was_revoked(job_id):
+                await self._cancel(job_id, running=False)
         if self._closing:
             self.handed_back.append(job_id)
             return None
         try:
             record = await self._ledger.claim(job_id)
         except NoSuchJob:
-            return await self._refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
+            return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
         if record is None:
-            log.info("stepped back", job_id=job_id, reason="it has ended, waits for its turn, or is held elsewhere")
+            log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._ledger.result(job_id)
         try:
-            result = await self._see_through(record)
+            result = await (self._fail_late(record) if is_late else self._see_through(record))
         except LeaseLost:
             log.warning("lease lost", job_id=job_id)
             return None
@@ -106,8 +117,63 @@ class WorkerProcess:
             return None
         return result.model_dump(mode="json") if result else None
 
-    async def close(self) -> None:
+    async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
+        """Gives a message that never became a job a failed result, for whoever waits for it in Celery's backend."""
+        log.warning("job refused", job_id=job_id, reason=reason)
+        result = _without_record(job_id, JobState.FAILED, Failure(kind=FailureKind.REJECTED, message=reason))
+        await self._ledger.refuse(result)
+        return result.model_dump(mode="json")
+
+    async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
+        """Cancels those that are queued, and with `running` those that run; those unknown when they are delivered.
+
+        Celery's remote control calls it, in every worker: repetition does no harm. An unknown id may be a task of
+        somebody else's.
+        """
+        try:
+            unknown = [job_id for job_id in job_ids if not await self._cancel(job_id, running)]
+            if unknown:
+                on_queue = {job_id async for job_id in self._ledger.messages()}
+                for job_id in unknown:
+                    await self._ledger.revoke(job_id)
+                    if job_id in on_queue:
+                        await self._ledger.refuse(_without_record(job_id, JobState.CANCELLED, _CANCELLED))
+                    await self._cancel(job_id, running)  # if it was delivered in between
+        except REDIS_AWAY as error:
+            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=str(error))
+
+    async def _cancel(self, job_id: str, running: bool) -> bool:
+        """Whether there is such a job."""
+        record = await self._ledger.get(job_id)
+        if record is None:
+            return False
+        if record.state is JobState.QUEUED:
+            try:
+                result = await self._ledger.cancel_queued(record, _CANCELLED)
+            except LeaseLost:
+                pass  # it runs now, or has ended
+            else:
+                log.info("job finished", job_id=job_id, **end_of(result))
+                return True
+        if running:
+            await self._ledger.request_cancel(job_id)
+        return True
+
+    async def _fail_late(self, record: JobRecord) -> JobResult | None:
+        """Of a job that was begun before, the sender's wish is fulfilled."""
+        if record.attempts > 1 or record.progress is not None:
+            return await self._see_through(record)
+        message = "its message expired before a worker took it; raise `expires`, or start more workers"
+        return await self._fail(record, Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+
+    async def _fail(self, record: JobRecord, failure: Failure) -> JobResult:
+        result = await self._ledger.fail(record, failure)
+        log.info("job finished", job_id=record.id, attempt=record.attempts, **end_of(result))
+        return result
+
+    async def close(self, reason: str = "") -> None:
         """Hands every job back as it stands, replies under way included, and lets go of all connections."""
+        log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
         self._closing = True
         late_at = time.monotonic() + LANDING_S
         while self._runs:  # a run that has ended has handed its job back
@@ -117,6 +183,7 @@ class WorkerProcess:
             await _cancel(beats, beats)
         await self._servers.close()
         await self._ledger.close()
+        log.info("worker stopped", worker=self.name, handed_back=len(self.handed_back))
 
     def _leaves(self, job_id: str) -> bool:
         """Whether the job can be stopped now; else a call of its own is under way whose reply we await."""
@@ -137,26 +204,14 @@ class WorkerProcess:
         try:
             server = await self._servers.serve(record)
         except NotServed as error:
-            return await self._ledger.fail(record, error.failure)
+            return await self._fail(record, error.failure)
         if server.lane is not None and record.progress is None:
             await server.feed.close()
             await self._parking.park(record.id, server.lane)
             return None
+        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
         self._attempts[record.id] = attempt = Attempt(record, server, self._ledger)
         return await attempt.see_through()
-
-    async def _refuse(self, job_id: str, reason: str) -> dict[str, Any]:
-        """The result of a message that never became a job, for whoever waits for it in Celery's backend."""
-        log.warning("job refused", job_id=job_id, reason=reason)
-        now = datetime.now(UTC)
-        result = JobResult(
-            job_id=job_id,
-            state=JobState.FAILED,
-            failure=Failure(kind=FailureKind.REJECTED, message=reason),
-            timings=Timings(created_at=now, finished_at=now),
-        )
-        await self._ledger.refuse(result)
-        return result.model_dump(mode="json")
 
     async def _hand_back(self, job_id: str) -> None:
         try:
@@ -220,6 +275,14 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asynci
     for task in tasks:
         task.cancel()
     await asyncio.wait(awaited, timeout=0.1)
+
+
+_CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
+
+
+def _without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
+    now = datetime.now(UTC)
+    return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
 
 
 def _foreign(job: Mapping[str, Any]) -> PromptJob:

@@ -105,6 +105,7 @@ class Progress:
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
     runs: int = 0
     reruns: int = 0
+    rerun_reason: str | None = None  #: why the last one was necessary
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call

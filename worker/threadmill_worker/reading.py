@@ -21,7 +21,9 @@ def opened(path: str, settings: Settings) -> Iterator[BufferedReader]:
             yield file
     except OSError as error:
         reason = error.strerror or error
-        raise InvalidJob(f"{path}: this worker cannot read it ({reason}); put it where every worker can") from None
+        raise InvalidJob(
+            f"{path}: this worker cannot read it ({reason}); put it where every worker can read it"
+        ) from None
 
 
 def size_of(file: BufferedReader) -> int:
@@ -40,7 +42,9 @@ def read_again(path: str, settings: Settings, size: int, sha256: str) -> bytes:
     with opened(path, settings) as file:
         content = file.read(size + 1) if size_of(file) == size else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise InvalidJob(f"{path}: has changed since the job began; enqueue it again, and leave its files be meanwhile")
+        raise InvalidJob(
+            f"{path}: has changed since the job began; enqueue the job again, and do not change its files while it runs"
+        )
     return content
 
 

@@ -47,4 +47,7 @@ def rerun(
         delay_s = policy.rerun_delay_s * 2**progress.reruns
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
-    return replace(progress, run=None, intent=None, reruns=progress.reruns + 1, wait_until=now + delay_s)
+    reruns = progress.reruns + 1
+    return replace(
+        progress, run=None, intent=None, reruns=reruns, rerun_reason=failure.message, wait_until=now + delay_s
+    )

@@ -268,14 +268,7 @@ class Attempt:
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
         await self._ledger.finish(result, progress.leftovers, self._server.name, kept, remains)
-        self._log.info(
-            "job ended",
-            state=result.state.value,
-            failure=result.failure.kind.value if result.failure else None,
-            runs=result.runs,
-            calls=result.calls,
-            leftovers=len(progress.leftovers),
-        )
+        self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 
     def _kept(self, progress: Progress, at: datetime) -> KeptThread:
@@ -297,12 +290,28 @@ class Attempt:
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
         if after.troubles > before.troubles:
-            self._log.warning("call in trouble", action=type(action).__name__, trouble=repr(view), **place)
+            reason = getattr(view, "reason", None) or repr(view)
+            self._log.warning(
+                "call failed", action=type(action).__name__, reason=reason, in_a_row=after.troubles, **place
+            )
         if after.run and (before.run is None or before.run.status != after.run.status):
-            self._log.info("run seen", status=after.run.status, **place)
+            self._log.info("run status", status=after.run.status, **place)
             self._server.feed.tell(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.reruns > before.reruns:
-            self._log.warning("rerun", reruns=after.reruns, **place)
+            self._log.warning("rerun", reruns=after.reruns, reason=after.rerun_reason, thread_id=after.thread_id)
+
+
+def end_of(result: JobResult) -> dict[str, Any]:
+    """What a log line says of the end of a job; `duration_s` counts from its first claim."""
+    began = result.timings.started_at or result.timings.finished_at
+    return {
+        "state": result.state.value,
+        "failure": result.failure.kind.value if result.failure else None,
+        "message": result.failure.message if result.failure else None,
+        "duration_s": round((result.timings.finished_at - began).total_seconds(), 3),
+        "runs": result.runs,
+        "calls": result.calls,
+    }
 
 
 def begin(record: JobRecord, wants: Wants) -> Progress:

@@ -3,15 +3,16 @@
 import json
 import math
 import re
-from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import ValidationError, best_match
 from pydantic import JsonValue
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+
+from threadmill.json_schema import schema_problem
 
 #: Levels of arrays and objects; a reader of results refuses to read more than 200.
 DEPTH_LIMIT = 100
@@ -29,9 +30,9 @@ def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
     schema = _schema_of(response_format)
     if schema is None:
         return None, None
-    problem = _broken(schema)
+    problem = schema_problem(schema)
     if problem:
-        return None, problem
+        return None, _short(f"{_BROKEN}: {problem}")
     try:
         answer = _parsed(text)
     except ValueError as error:
@@ -40,12 +41,6 @@ def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
         return None, f"the answer nests more than {DEPTH_LIMIT} levels deep"
     problem = _misfit(answer, schema)
     return (None, problem) if problem else (answer, None)
-
-
-def broken_schema(response_format: object) -> str | None:
-    """Why no answer could ever be checked: the schema itself is none. None if it is fine, or there is none."""
-    schema = _schema_of(response_format)
-    return None if schema is None else _broken(schema)
 
 
 def _schema_of(response_format: object) -> object:
@@ -59,18 +54,6 @@ def _schema_of(response_format: object) -> object:
             return {}
         case _:
             return None
-
-
-def _broken(schema: object) -> str | None:
-    if not isinstance(schema, Mapping):
-        return f"{_BROKEN}: it is not an object"
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return _short(f"{_BROKEN}: {_told(error)}")
-    except Exception as error:
-        return _short(f"{_BROKEN}: {type(error).__name__}: {error}")
-    return None
 
 
 def _parsed(text: str) -> JsonValue:
@@ -103,7 +86,7 @@ def _misfit(answer: JsonValue, schema: Any) -> str | None:
     return _short(f"the answer does not fit the schema: {told}") if errors else None
 
 
-def _told(error: ValidationError | SchemaError) -> str:
+def _told(error: ValidationError) -> str:
     return f"at {error.json_path}: {error.message}"
 
 

@@ -143,7 +143,10 @@ class Servers:
             endpoint = self._settings.endpoints[name]
             variable = endpoint.missing_key()
             if variable:
-                message = f"endpoint {name!r} needs its key in {variable}, which this worker's environment lacks"
+                message = (
+                    f"endpoint {name!r} needs its key in {variable}: "
+                    "set it in the worker's environment, then restart the worker"
+                )
                 raise NotServed(FailureKind.UNAUTHORISED, message)
             toolbox = Toolbox(self._toolset, endpoint, api_key(endpoint))
             self._open[name] = _Open(endpoint, connect(endpoint), toolbox, Room(endpoint.max_connections // 2))

@@ -14,6 +14,7 @@ from threadmill.settings import Settings
 from threadmill_worker.actions import Delete
 from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.runner import end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.views import Deleted
 
@@ -77,10 +78,10 @@ class Sweep:
         message = f"{record.attempts} workers died or lost their lease over it; see their logs"
         failure = Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
         try:
-            await self._ledger.fail_queued(record, failure)
+            result = await self._ledger.fail_queued(record, failure)
         except LeaseLost:
             return  # claimed after all
-        log.error("job failed", job_id=job_id, failure=FailureKind.ATTEMPTS_EXHAUSTED, attempts=record.attempts)
+        log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
     async def _send_lost(self) -> None:
         """Queued jobs without a message get a new one. A message too many does no harm."""

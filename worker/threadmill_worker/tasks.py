@@ -6,43 +6,112 @@ One thread waits for each job in flight; the jobs themselves live together in on
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
 from celery import Celery, Task
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
-from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.utils.nodenames import nodename
+from kombu.exceptions import OperationalError
 
-from threadmill.errors import SettingsError
+from threadmill.celery_worker import Worker
+from threadmill.connection import Connection
+from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
+from threadmill.result import JobState
 from threadmill.settings import Settings
-from threadmill_worker import log
+from threadmill_worker import control
 from threadmill_worker.process import WorkerProcess
+from threadmill_worker.request import JobCancelled, JobFailed
+
+log = structlog.get_logger(__name__)
 
 #: How long a worker that has handed its jobs back waits for its child processes to end, in seconds.
 CLOSE_S = 5.0
+
+#: What a message must look like, for whoever sent another one.
+_RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), or kwargs={{"job": {{"prompt": "..."}}}}'
 
 
 def make_worker_app(settings: Settings) -> Celery:
     """The Celery app of a worker, with the task and its process behind it. At most one per Python process."""
     app = make_app(settings)
-    app.conf.worker_consumer = "threadmill_worker.consumer:Consumer"
+    app.conf.update(
+        result_backend=f"threadmill_worker.request:ResultBackend+{settings.redis_url}",
+        worker_consumer="threadmill_worker.consumer:Consumer",
+        worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
+    )
+    app.Worker = app.subclass_with_self(_Worker, name="Worker")
     shell = _Shell(app, settings)
+    control.cancel_by(shell.cancel)
 
-    @app.task(name=TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
-    def run_job(task: Task, job: str | Mapping[str, Any]) -> dict[str, Any]:
-        """`job`: an id from our own client; a job's fields from any other, whose task id becomes the job's."""
-        result = shell.run(task.request.id, None if isinstance(job, str) else job)
-        if result is None:  # Celery must store nothing: another delivery of the job will bring its result
+    @app.task(  # type: ignore[untyped-decorator]
+        name=TASK,
+        bind=True,
+        typing=False,
+        throws=(JobFailed,),
+        store_errors_even_if_ignored=True,  # for the tasks chained after a job; a job's own are ResultBackend's affair
+        Request="threadmill_worker.request:Request",
+    )
+    def run_job(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """One argument, also by the name `job`: an id from our own client; a job's fields from any other.
+
+        The task id is the job's id. Raises what Celery is to know of the end of a job that did not succeed.
+        """
+        result = shell.run(task.request, args, kwargs)
+        if result is None:  # it is elsewhere, or was handed back: another delivery brings its result
             raise Ignore()
+        if result["state"] == JobState.CANCELLED:
+            raise JobCancelled(result["failure"]["message"])
+        if result["state"] == JobState.FAILED:
+            raise JobFailed("{kind}: {message}".format_map(result["failure"]))
         return result
 
     return app
+
+
+def _end_if_redis_refuses(settings: Settings) -> None:
+    """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
+    try:
+        Connection(settings).ping()
+    except StoreRefused as error:
+        sys.stderr.write(f"threadmill: {error}\n")
+        sys.exit(2)
+    except StoreUnavailable:
+        pass
+
+
+def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """The one argument of a call; raises InvalidJob, which shows the right call."""
+    match [*args, *kwargs.values()]:
+        case [str() | Mapping() as job] if kwargs.keys() <= {"job"}:
+            return job
+    given = ", ".join([*(type(each).__name__ for each in args), *(f"{name}=" for name in kwargs)]) or "nothing"
+    raise InvalidJob(f"the task takes one argument, a job's fields, and was given {given}; {_RIGHT_CALL}")
+
+
+def _has_passed(expires: str | None) -> bool:
+    """Whether the sender wanted the job to begin before now."""
+    if expires is None:
+        return False
+    moment = datetime.fromisoformat(expires)
+    return datetime.now(UTC) > (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+class _Worker(Worker):
+    def default_hostname(self) -> str:
+        """One of its own, or monitors would take two workers of a machine for one."""
+        return str(nodename(f"threadmill-{uuid.uuid4().hex[:8]}", socket.gethostname()))
 
 
 class _Shell:
@@ -54,50 +123,64 @@ class _Shell:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._process: WorkerProcess | None = None
-        self._closing = False
         self._closed: Future[None] | None = None
-        setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._start, weak=False)
         worker_shutting_down.connect(self._hand_back, weak=False)
         worker_shutdown.connect(self._stop, weak=False)
 
-    def run(self, job_id: str, job: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        assert self._process is not None
-        return asyncio.run_coroutine_threadsafe(self._process.run(job_id, job), self._loop).result()
+    @property
+    def process(self) -> WorkerProcess:
+        assert self._process is not None, "worker_init makes it"
+        return self._process
 
-    def _set_up_logging(self, loglevel: int | str | None = None, **_: Any) -> None:
-        log.configure(loglevel or "INFO")
+    def run(self, request: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Waits for the end of the job in a pool thread. `request`: of Celery's task."""
+        work: Coroutine[Any, Any, dict[str, Any] | None]
+        try:
+            job = _argument(args, kwargs)
+        except InvalidJob as error:
+            work = self.process.refuse(request.id, str(error))
+        else:
+            fields = None if isinstance(job, str) else job
+            work = self.process.run(request.id, fields, is_late=_has_passed(request.expires))
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def cancel(self, job_ids: Collection[str], running: bool) -> None:
+        """Does not wait: Celery's own thread calls it."""
+        asyncio.run_coroutine_threadsafe(self.process.cancel(job_ids, running=running), self._loop)
 
     def _start(self, sender: Any, **_: Any) -> None:
         if not issubclass(sender.pool_cls, ThreadPool):
             sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        _end_if_redis_refuses(self._settings)
         if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
             self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # Tools that block run in these: no fewer than there are jobs at a time.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
-            self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+            self._process = asyncio.run_coroutine_threadsafe(self._open(sender.hostname), self._loop).result()
         except SettingsError as error:
             sys.exit(f"threadmill: {error}")
 
-    async def _open(self) -> WorkerProcess:
-        return WorkerProcess(self._settings, send=partial(send, self._app))
+    async def _open(self, node: str) -> WorkerProcess:
+        return WorkerProcess(self._settings, send=partial(send, self._app), node=node)
 
-    def _hand_back(self, **_: Any) -> None:
+    def _hand_back(self, sig: str, **_: Any) -> None:
         """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""
-        self._closing = True
         for number in (signal.SIGTERM, signal.SIGINT):  # asked twice: at once, in place of Celery's own handlers
             signal.signal(number, lambda asked, _: os._exit(128 + asked))
         if self._process is not None:
-            self._closed = asyncio.run_coroutine_threadsafe(self._process.close(), self._loop)
+            self._closed = asyncio.run_coroutine_threadsafe(self._process.close(sig), self._loop)
 
-    def _stop(self, sender: Any, **_: Any) -> None:
+    def _stop(self, **_: Any) -> None:
         """Celery consumes no more: what is sent now does not come back to us."""
-        if self._closing:
-            sender.exitcode = 0  # Celery's is 1 after Ctrl-C
         for job_id in self._process.handed_back if self._process else ():
-            send(self._app, job_id)
+            try:
+                send(self._app, job_id)
+            except OperationalError as error:
+                log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
+                break
         if self._closed is not None:  # servers of tools that are child processes are to end with us
             wait([self._closed], CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -19,7 +19,7 @@ def alone_with(path: Path, wait: Callable[[str], None]) -> Iterator[None]:
 
     The lock is a file next to it, and goes with its holder, however that ends.
     """
-    lock = path.with_name(path.name + ".lock")
+    lock = lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _taken(lock, wait)
@@ -30,6 +30,24 @@ def alone_with(path: Path, wait: Callable[[str], None]) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)  # before it is let go: who waits for it looks whether it is still the one
         file.close()
+
+
+def lock_of(path: Path) -> Path:
+    """The lock of a results file: holds the id of the process that works on it."""
+    return path.with_name(path.name + ".lock")
+
+
+def holder_of(path: Path) -> str | None:
+    """The id of the process that works on the file; None if none does."""
+    try:
+        with lock_of(path).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "?"
+    except FileNotFoundError:
+        pass
+    return None
 
 
 def _taken(lock: Path, wait: Callable[[str], None]) -> TextIO:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from threadmill.batch.results import Earlier
 from threadmill.batch.spending import Limits
-from threadmill.result import JobState
+from threadmill.result import ENDPOINT_FAILURES, JobState
 
 #: Jobs of the batch that stand in Redis unfinished, at most: their texts must not fill it.
 MAX_QUEUED = 10_000
@@ -26,16 +26,20 @@ class Standing(StrEnum):
 
     ANSWERED = "answered"  #: in an earlier run: kept
     FAILED = "failed"  #: in an earlier run: kept
-    AGAIN = "again"  #: failed or was cancelled in an earlier run: asked again
+    AGAIN = "again"  #: cancelled in an earlier run, or failed and to be retried: asked again
     CHANGED = "changed"  #: since an earlier run: asked
     NEW = "new"  #: asked
     BAD = "bad"  #: cannot be asked about
 
 
 def standing(earlier: Earlier | None, *, is_known: bool, retry_failed: bool) -> Standing:
-    """By what an earlier run left of what is asked; `is_known`: it left something of the document."""
+    """By what an earlier run left of what is asked; `is_known`: it left something of the document.
+
+    A failure of the endpoint says nothing about the document, so it is asked again without `retry_failed`.
+    """
     if earlier is None:
         return Standing.CHANGED if is_known else Standing.NEW
     if earlier.state is JobState.SUCCEEDED:
         return Standing.ANSWERED
-    return Standing.FAILED if earlier.state is JobState.FAILED and not retry_failed else Standing.AGAIN
+    stays_failed = earlier.state is JobState.FAILED and earlier.failure not in ENDPOINT_FAILURES and not retry_failed
+    return Standing.FAILED if stays_failed else Standing.AGAIN

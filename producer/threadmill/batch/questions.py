@@ -66,7 +66,7 @@ class Questions:
             try:
                 jobs.append(self._client.check({**fields, "batch": self._batch}))
             except InvalidJob as error:
-                raise BadDocument(str(error)) from None
+                raise BadDocument(part.explain(error)) from None
             keys.append(_digest(f"{part.identity}\0{jobs[-1].digest}{self._attached}{part.fingerprint()}"))
         item = Item(document.label, document.place, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys))
         return [

@@ -26,6 +26,8 @@ class Earlier:
 
     state: JobState
     job_id: str
+    failure: str | None = None  #: its kind
+    retryable: bool = False  #: whether that failure may pass when the job is sent again
 
 
 class ResultsFile:
@@ -55,7 +57,10 @@ class ResultsFile:
         for line in self._tidy():
             self._known.add(document_of(line))
             if line["key"] is not None and line.get("job_id"):
-                self.earlier[line["key"]] = Earlier(JobState(line["state"]), line["job_id"])
+                failure = line.get("failure") or {}
+                self.earlier[line["key"]] = Earlier(
+                    JobState(line["state"]), line["job_id"], failure.get("kind"), failure.get("retryable", False)
+                )
                 yield ModelUsage.model_validate(line)
 
     def see(self, place: Mapping[str, Any], number: int) -> None:

@@ -20,7 +20,7 @@ from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.record import JobRecord
-from threadmill.result import TERMINAL, Failure, FailureKind, JobState
+from threadmill.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 
 #: Jobs enqueued in one round trip.
 _CHUNK = 100
@@ -96,7 +96,7 @@ class Batch:
         try:
             while more or self._awaited:
                 self._beat()
-                limit = self._manner.limits.reached(tally.spending, tally.failed)
+                limit = self._manner.limits.reached(tally.spending, tally.failed, tally.endpoint_failures)
                 if not tally.stopped and (limit or self._is_cancelled):
                     tally.stopped, more = limit or "it was cancelled", False
                     self._withdraw()
@@ -157,9 +157,15 @@ class Batch:
                 case Standing.ANSWERED:
                     self.tally.kept += 1
                 case Standing.FAILED:
-                    self.tally.kept_failed += 1
+                    self._keep_failed(questions[0].item)
                 case _:
                     yield from questions
+
+    def _keep_failed(self, item: Item) -> None:
+        earlier = self._out.earlier[item.key]
+        self.tally.kept_failed += 1
+        if earlier.failure is not None:
+            self.tally.count_failure(earlier.failure, retryable=earlier.retryable)
 
     def _next_of(self, questions: Iterator[Question], most: int) -> list[Question]:
         """Fewer where documents are slow to read: the first answers need not wait for the last question."""
@@ -181,10 +187,14 @@ class Batch:
 
     def _meet_again(self, handle: JobHandle) -> None:
         """A job of an earlier run that has ended: its result is taken, or it is sent again."""
-        again = handle.state is JobState.CANCELLED or (handle.state is JobState.FAILED and self._manner.retry_failed)
         store = self._client.store
+        records = store.get_many([handle.id])
+        again = handle.state is JobState.CANCELLED or (
+            handle.state is JobState.FAILED
+            and (self._manner.retry_failed or any(_is_endpoint_failure(record.result) for record in records))
+        )
         if not (again and store.patiently(lambda: self._client.redrive(handle.id)) is JobState.QUEUED):
-            self._take(store.get_many([handle.id]))
+            self._take(records)
 
     def _collect(self, block_s: float) -> bool:
         finished = self._client.store.finished(self._name, self._cursor, block_s)
@@ -209,12 +219,22 @@ class Batch:
             result = record.result
             self.tally.spending.add(result.usage_by_model)
             self.tally.calls += result.calls
+            self._watch_endpoint(result)
             if item.add(part, result):
                 self._write(item.label, item.line)
 
+    def _watch_endpoint(self, result: JobResult) -> None:
+        """Counts the endpoint's failures in a row; once stopped, the reason stays."""
+        if self.tally.stopped is not None:
+            return
+        if result.failure is not None and _is_endpoint_failure(result):
+            self.tally.endpoint_failures.append(result.failure)
+        elif result.state is not JobState.CANCELLED:
+            self.tally.endpoint_failures.clear()
+
     def _withdraw(self) -> None:
-        """Takes back what no worker has begun."""
-        for job_id in list(self._awaited):
+        """Takes back what no worker has begun, the last ones first: workers begin at the other end."""
+        for job_id in reversed(list(self._awaited)):
             if self._client.withdraw(job_id):
                 del self._awaited[job_id]
 
@@ -229,5 +249,11 @@ class Batch:
         if line["failure"] is None:
             self.tally.succeeded += 1
         else:
+            failure = Failure.model_validate(line["failure"])
             self.tally.failed += 1
-            self.tally.failures.append((label, Failure.model_validate(line["failure"])))
+            self.tally.failures.append((label, failure))
+            self.tally.count_failure(failure.kind, retryable=failure.retryable)
+
+
+def _is_endpoint_failure(result: JobResult | None) -> bool:
+    return result is not None and result.failure is not None and result.failure.kind in ENDPOINT_FAILURES

@@ -1,11 +1,14 @@
 """What a batch has spent, and when that is enough."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from threadmill.errors import SettingsError
 from threadmill.prices import Cost, Prices, cost
-from threadmill.result import ModelUsage, Usage, add_up
+from threadmill.result import Failure, ModelUsage, Usage, add_up
+
+#: Jobs in a row that the endpoint may fail before a batch stops.
+MAX_ENDPOINT_FAILURES = 5
 
 
 @dataclass
@@ -34,14 +37,17 @@ class Limits:
     max_cost: float | None = None  #: in the currency of the prices, of all runs of the batch
     max_tokens: int | None = None  #: of all runs of the batch
     max_failures: int | None = None  #: in one run
+    max_endpoint_failures: int = MAX_ENDPOINT_FAILURES  #: jobs in a row that fail because of the endpoint
 
     def check(self, prices: Prices) -> None:
         """Raises SettingsError for a limit that could never be seen to be reached."""
         if self.max_cost is not None and not prices.models:
             raise SettingsError('a limit of the cost needs prices: add [prices."MODEL"] with `prompt` and `completion`')
 
-    def reached(self, spending: Spending, failures: int) -> str | None:
-        """Which of them is, in words."""
+    def reached(self, spending: Spending, failures: int, endpoint_failures: Sequence[Failure] = ()) -> str | None:
+        """The limit that is reached, in words. `endpoint_failures`: those of the last jobs, in a row."""
+        if len(endpoint_failures) >= self.max_endpoint_failures:
+            return f"{len(endpoint_failures):,} jobs in a row failed because of the endpoint"
         tokens, spent = spending.usage.total_tokens, spending.cost
         if self.max_tokens is not None and tokens >= self.max_tokens:
             return f"{tokens:,} tokens are spent, of at most {self.max_tokens:,}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from threadmill.batch.spending import Spending
-from threadmill.result import Failure
+from threadmill.result import ENDPOINT_FAILURES, Failure
 
 
 @dataclass
@@ -20,8 +20,26 @@ class Tally:
     paused: bool = False
     calls: int = 0  #: HTTP calls, in this run
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this run: document and reason
+    endpoint_failures: list[Failure] = field(default_factory=list)  #: of the last jobs, in a row
+    retryable: int = 0  #: failed documents, earlier runs included, that may succeed when asked again as they are
+    hopeless: set[str] = field(default_factory=set)  #: kinds of the other failures: asking again cannot help
     seconds: float = 0.0
     stopped: str | None = None  #: why it ended before all documents were asked about
+
+    @property
+    def why_stopped(self) -> str | None:
+        """`stopped`, with the endpoint's failure where that is the reason."""
+        if self.stopped is None or not self.endpoint_failures:
+            return self.stopped
+        last = self.endpoint_failures[-1]
+        return f"{self.stopped}: {last.kind}: {last.message}"
+
+    def count_failure(self, kind: str, *, retryable: bool) -> None:
+        """Notes whether asking again can help."""
+        if retryable and kind not in ENDPOINT_FAILURES:
+            self.retryable += 1
+        else:
+            self.hopeless.add(kind)
 
     @property
     def answered(self) -> int:

@@ -1,14 +1,13 @@
 """The command line. Data goes to stdout, everything else to stderr.
 
-Exit codes: 0 all succeeded, 1 some job failed, 2 usage or settings, 124 not in time, 130 interrupted.
+Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 timeout, 130 interrupted.
 """
-
-import sys
 
 from threadmill.cli import (
     assistants,
     batch,
     batches,
+    config,
     doctor,
     export,
     follow,
@@ -20,8 +19,8 @@ from threadmill.cli import (
     threads,
     tools,
 )
-from threadmill.cli.app import Exit, app, err
-from threadmill.errors import ThreadmillError, WaitTimeout
+from threadmill.cli.app import app
+from threadmill.cli.command import finish
 
 for commands in (
     submit,
@@ -36,18 +35,13 @@ for commands in (
     tools,
     leftovers,
     services,
+    config,
     doctor,
 ):
     commands.add_to(app)
+finish(app)
 
 
 def main() -> None:
     """The entry point of `threadmill`."""
-    try:
-        app()
-    except WaitTimeout as error:
-        err.print(f"threadmill: {error}", soft_wrap=True, markup=False)
-        sys.exit(Exit.NOT_IN_TIME)
-    except ThreadmillError as error:
-        err.print(f"threadmill: {error}", soft_wrap=True, markup=False)
-        sys.exit(Exit.USAGE)
+    app()

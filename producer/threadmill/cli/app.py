@@ -1,4 +1,4 @@
-"""What all commands share: the app, the options they have in common, how they speak and end."""
+"""What all commands share: the app, common options, output and exit codes."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from threadmill.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Enqueue prompt jobs, see them through, read their results.",
-    epilog="Settings come from threadmill.toml and the environment. To try it without a server: "
-    'threadmill submit "Hello" --endpoint emulator --local',
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Enqueue prompt jobs, run them in workers, read their results.",
+    epilog="Settings come from threadmill.toml and the environment.\n"
+    'To try threadmill without a server:\n  threadmill submit "Hello" --endpoint emulator --local',
 )
 
 
@@ -38,21 +38,27 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-#: Progress and remarks; plain off a terminal, and where NO_COLOR asks for it.
+#: Progress and remarks; without colour when not at a terminal, or when NO_COLOR is set.
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Endpoint = Annotated[str | None, typer.Option(help="Endpoint in the settings. Default: default_endpoint.")]
-Assistant = Annotated[str | None, typer.Option(help="Remote assistant id. Default: the endpoint's.")]
-TimeoutS = Annotated[float | None, typer.Option("--timeout-s", min=0.001, help="One job's execution, in seconds.")]
+Endpoint = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Endpoint in the settings. Default: default_endpoint.")
+]
+Assistant = Annotated[str | None, typer.Option(metavar="ID", help="Remote assistant id. Default: the endpoint's.")]
+TimeoutS = Annotated[
+    float | None, typer.Option("--timeout-s", min=0.001, metavar="SECONDS", help="How long one job may take.")
+]
 LocalFlag = Annotated[
     bool,
-    typer.Option("--local", help="Start Redis, a worker and, for endpoint `emulator`, the emulator, for this command."),
+    typer.Option(
+        "--local", help="Start Redis and a worker for this command; for endpoint `emulator`, also the emulator."
+    ),
 ]
 
 
 def put(text: str) -> None:
-    """Data: on stdout."""
+    """Writes data to stdout."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -67,19 +73,20 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()) -> Settings:
-    """For --local: who types the command and who runs the worker are one, so the files named may be read.
+    """For --local: lets its worker read the files that the command names.
 
-    `more`: others that jobs will name; one that is not there is left to its job.
-    Raises InvalidJob if the job wants what a Redis of its own cannot have.
+    `more`: other files that jobs will name; a missing one fails only its own job.
+    Raises InvalidJob if a file is missing, or if the job names a profile, which only a lasting Redis knows.
     """
     if job.profile is not None:
         raise InvalidJob(
-            f"profile {job.profile!r}: the Redis of --local is new, nothing is applied there; give the assistant's id"
+            f"profile {job.profile!r} cannot be used with --local, whose Redis does not know the profiles you applied; "
+            "give the assistant's id with --assistant"
         )
     files = [Path(os.path.realpath(path)) for path in job.at(Path.cwd()).paths]
     for file in files:
         if not file.exists():
-            raise InvalidJob(f"{file}: there is no such file; mend the path, or put the file there")
+            raise InvalidJob(f"{file}: there is no such file; correct the path")
     folders = {file.parent for file in files} | {Path(os.path.realpath(file)).parent for file in more}
     outermost = sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
     return settings.model_copy(update={"file_roots": (*settings.file_roots, *outermost)})
@@ -87,20 +94,22 @@ def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()
 
 @dataclass(frozen=True)
 class Here:
-    """Where a command works."""
+    """The settings a command works with."""
 
     settings: Settings
-    environment: Mapping[str, str]  #: leads a child process there too
-    check: Callable[[], None]  #: raises ProcessEnded once a process of --local has ended by itself
+    environment: Mapping[str, str]  #: variables that give a child process the same settings
+    check: Callable[[], None]  #: raises ProcessEnded if a process of --local has ended by itself
 
 
 @contextmanager
 def started(settings: Settings, local: bool, endpoint: str | None) -> Iterator[Here]:
-    """Under --local, with the processes the command needs."""
+    """With `local`, starts the processes the command needs. `endpoint` None: the usual one."""
     if not local:
         yield Here(settings, {}, lambda: None)
         return
-    name = settings.endpoint_name(endpoint)
-    settings.require_key(name)  # the worker inherits it from us
-    with Local(settings, emulator=settings.endpoints[name].kind is EndpointKind.EMULATOR) as processes:
+    name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
+    if name is not None:
+        settings.require_key(name)  # the worker inherits it from us
+    emulated = name is not None and settings.endpoints[name].kind is EndpointKind.EMULATOR
+    with Local(settings, emulator=emulated) as processes:
         yield Here(processes.settings, processes.environment, processes.check)

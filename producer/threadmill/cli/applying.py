@@ -1,4 +1,4 @@
-"""`threadmill assistants apply`: makes assistants on a server what their profiles say."""
+"""`threadmill assistants apply`: creates or updates a server's assistants from profiles."""
 
 import json
 import sys
@@ -22,24 +22,25 @@ from threadmill.settings import CONFIG_NAME, Settings
 ProfileFile = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="TOML or YAML. Default: the settings' [profiles].")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation; required when not at a terminal.")]
 
 
 def apply(
     file: ProfileFile = None,
     endpoint: Endpoint = None,
-    profile: Annotated[str | None, typer.Option(help="Only this one of them.")] = None,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="Apply only this profile.")] = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make assistants on the server what their profiles say: create or update them, after showing what changes."""
+    """Create or update assistants on the server from profiles, after showing what would change."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
+    profiles = _profiles(client.settings, file, profile)
     stored = client.store.assistants()
     orders = [
         {"name": each, "profile": asked.model_dump(mode="json"), "id": at and at.id, "digest": at and at.digest}
-        for each, asked in _profiles(client.settings, file, profile).items()
+        for each, asked in profiles.items()
         for at in [stored.get((name, each))]
     ]
     plan = _provision("compare", name, orders)
@@ -49,7 +50,7 @@ def apply(
     if dry_run or (pending and not yes and not sys.stdin.isatty()):
         _report(plan, name, as_json, planned=True)
         if not dry_run:
-            remark("nothing was changed: off a terminal, --yes says that it shall be")
+            remark("nothing changed: pass --yes to apply when not at a terminal")
         raise typer.Exit(Exit.OK if dry_run else Exit.USAGE)
     if pending and not yes:
         typer.confirm(f"Apply to {name}?", abort=True, err=True)
@@ -75,7 +76,7 @@ def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mappin
     if only is None:
         return profiles
     if only not in profiles:
-        raise SettingsError(f"there is no profile {only!r} in {source}; there is: {', '.join(profiles)}")
+        raise SettingsError(f"there is no profile {only!r} in {source}; it has {', '.join(profiles)}")
     return {only: profiles[only]}
 
 
@@ -86,9 +87,9 @@ def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) ->
 
 def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
     if each["lost"]:
-        remark(f"profile {each['name']} was applied to {each['lost']}, which is gone on the server")
+        remark(f"profile {each['name']} was applied to {each['lost']}, which no longer exists on the server")
     if each["found"]:
-        remark(f"{each['id']} carries the mark of profile {each['name']}: taken for its assistant")
+        remark(f"{each['id']} has the mark of profile {each['name']}: it is used as its assistant")
     if each["outcome"] != "unchanged":
         what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
         remark(f"{each['name']}: {what} on {endpoint}")
@@ -108,5 +109,5 @@ def _report(plan: Sequence[Mapping[str, Any]], endpoint: str, as_json: bool, *, 
 
 
 def remark(text: str) -> None:
-    """A line on stderr, as it is."""
+    """Prints a line on stderr, unwrapped."""
     err.print(text, soft_wrap=True, markup=False)

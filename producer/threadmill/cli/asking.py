@@ -1,4 +1,4 @@
-"""Questions that only a worker can answer: the producer speaks to no server, so a process of the worker does."""
+"""Questions that only the worker's code can answer: it alone calls servers, so it runs in a process of its own."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from threadmill.errors import ThreadmillError
 from threadmill.local import module
 
 
-class Unanswered(ThreadmillError):
-    """The question came to nothing; the text says why and what to do."""
+class WorkerCommandFailed(ThreadmillError):
+    """The text says why, and what to do."""
 
 
 def ask_worker(question: str, *args: str, environment: Mapping[str, str], stdin: str = "") -> Any:
-    """What `python -m threadmill_worker.QUESTION ARGS` prints as JSON; raises Unanswered.
+    """What `python -m threadmill_worker.QUESTION ARGS` prints as JSON; raises WorkerCommandFailed.
 
-    `environment`: added to our own. A question answers with {"error": text} for what its asker must know.
+    `environment`: added to our own. An answer {"error": text} is raised as an error.
     """
     asked = subprocess.run(
         [*module("threadmill_worker")[:-1], f"threadmill_worker.{question}", *args],
@@ -30,9 +30,10 @@ def ask_worker(question: str, *args: str, environment: Mapping[str, str], stdin:
     try:
         answer = json.loads(asked.stdout)
     except ValueError:
-        raise Unanswered(
-            asked.stderr.strip() or f"the worker's {question} ended with exit {asked.returncode}"
+        raise WorkerCommandFailed(
+            asked.stderr.strip()
+            or f"threadmill_worker.{question} failed without a message (exit code {asked.returncode})"
         ) from None
     if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-        raise Unanswered(answer["error"])
+        raise WorkerCommandFailed(answer["error"])
     return answer

@@ -1,4 +1,4 @@
-"""`threadmill assistants`: those a server has, exported as profiles, deleted. How they get there: applying.py."""
+"""`threadmill assistants`: lists, shows, exports and deletes a server's assistants; applying.py creates them."""
 
 import json
 import re
@@ -15,42 +15,45 @@ from threadmill.border import explain
 from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
 from threadmill.cli.applying import Yes, apply, remark
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.profile import Profile
 from threadmill.profile_files import dump_profile, form_of
 
-Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or a profile applied there.")]
-Assistants = Annotated[list[str], typer.Argument(metavar="ID|PROFILE...", help="Remote ids, or profiles applied.")]
+Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or the name of an applied profile.")]
+Assistants = Annotated[
+    list[str], typer.Argument(metavar="ID|PROFILE", help="Remote ids, or names of applied profiles.")
+]
 
 
 class AssistantNotFound(ThreadmillError, LookupError):
     def __init__(self, asked: str, endpoint: str) -> None:
         super().__init__(
-            f"{asked!r} is no assistant of endpoint {endpoint!r}, and no profile applied to it; "
-            f"for those there are: threadmill assistants list --endpoint {endpoint}"
+            f"endpoint {endpoint!r} has no assistant {asked!r}, and no profile of this name was applied to it; "
+            f"to list what it has: threadmill assistants list --endpoint {endpoint}"
         )
 
 
 def add_to(app: typer.Typer) -> None:
     assistants = typer.Typer()
     assistants.callback(invoke_without_command=True)(assistants_)
-    assistants.command("list")(list_)
-    assistants.command(epilog="Example: threadmill assistants show support")(show)
-    assistants.command(epilog="Example: threadmill assistants apply support.yaml --dry-run")(apply)
-    assistants.command(epilog="Example: threadmill assistants export asst_abc --out support.yaml")(export)
-    assistants.command(epilog="Example: threadmill assistants delete support")(delete)
+    assistants.command("list", epilog=examples("threadmill assistants list --endpoint davinci"))(list_)
+    assistants.command(epilog=examples("threadmill assistants show support"))(show)
+    assistants.command(epilog=examples("threadmill assistants apply support.yaml --dry-run"))(apply)
+    assistants.command(epilog=examples("threadmill assistants export asst_abc --out support.yaml"))(export)
+    assistants.command(epilog=examples("threadmill assistants delete support"))(delete)
     app.add_typer(assistants, name="assistants")
 
 
 def assistants_(context: typer.Context) -> None:
-    """Keep assistants in files: apply profiles to a server, compare them, export what is there."""
+    """Manage a server's assistants: apply profiles, list, show, export, delete."""
     if context.invoked_subcommand is None:
         list_()
 
 
 def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """List the assistants of a server, with the profiles they came from."""
+    """List the assistants of a server and the profiles they were made from."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
     found = ask_worker("provision", "list", name, environment={})
@@ -64,7 +67,7 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
             put(_line(each))
     for profile, id in profiles.items():
         if id not in {each["id"] for each in found}:
-            remark(f"profile {profile} was applied to {id}, which is not listed by the server: apply it again")
+            remark(f"profile {profile} was applied to {id}, which the server does not list: apply it again")
 
 
 def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
@@ -76,7 +79,7 @@ def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = Fals
         put_json({"endpoint": name, **found})
         return
     moment = found["created_at"]
-    made = f", made {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+    made = f", created {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
     put(f"# {found['id']} of {name}{made}")
     put(dump_profile(_profile(found), "yaml").rstrip("\n"))
 
@@ -88,25 +91,25 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write an assistant down as a profile."""
+    """Write an assistant as a profile."""
     form = form_of(out) if out else "yaml"
     if out and out.exists() and not force:
-        raise InvalidProfile(f"{out} is there already: name another file, or give --force")
+        raise InvalidProfile(f"{out} already exists: name another file, or pass --force")
     client = Client()
     name = client.settings.endpoint_name(endpoint)
     found = _look(client, name, assistant)
     profile = _profile(found)
     text = dump_profile(profile, form)
     if profile.tool_resources:
-        remark(f"tool_resources name files or vector stores of {name}: on another server, put its own in their place")
+        remark(f"tool_resources name files or vector stores of {name}: replace them before you apply it elsewhere")
     for field, value in found["unknown"].items():
-        remark(f"left out, since a profile has no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
+        remark(f"left out, because profiles have no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
     if out:
         try:
             out.write_bytes(text.encode())
         except OSError as error:
             raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
-        remark(f"{found['id']} of {name} is written to {out}")
+        remark(f"{found['id']} of {name} was written to {out}")
     if as_json:
         put_json(profile.model_dump(mode="json", exclude_defaults=True))
     elif not out:
@@ -121,7 +124,7 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     for id, asked in ids.items():
         remark(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
     if not yes and not sys.stdin.isatty():
-        remark("nothing was deleted: off a terminal, --yes says that it shall be")
+        remark("nothing deleted: pass --yes to delete when not at a terminal")
         raise typer.Exit(Exit.USAGE)
     if not yes:
         typer.confirm(f"Delete {len(ids)}?", abort=True, err=True)
@@ -140,7 +143,7 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
 
 def _id_of(client: Client, endpoint: str, asked: str) -> str:
     id = client.store.assistant_of(endpoint, asked) or asked
-    if not re.fullmatch(r"[\w-]+", id):  # it becomes part of a path
+    if not re.fullmatch(r"[\w-]+", id):  # the id becomes part of a URL
         raise AssistantNotFound(asked, endpoint)
     return id
 
@@ -158,7 +161,9 @@ def _profile(found: Mapping[str, Any]) -> Profile:
     try:
         return Profile.model_validate(found["profile"])
     except ValidationError as error:
-        raise InvalidProfile(f"assistant {found['id']} fits no profile: {explain(error)}; see it with --json") from None
+        raise InvalidProfile(
+            f"assistant {found['id']} cannot be written as a profile: {explain(error)}; to see it: --json"
+        ) from None
 
 
 def _line(each: Mapping[str, Any]) -> str:

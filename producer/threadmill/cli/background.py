@@ -4,14 +4,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 
+from threadmill.batch.alone import holder_of, lock_of
 from threadmill.cli.app import err, put
 from threadmill.documents.document import STDIN
+from threadmill.errors import ThreadmillError
 
 _SAY_EVERY_S = 10.0
+
+#: So long the command waits for its background process to start, to report an error that ends it at once.
+_START_S, _LOOK_EVERY_S, _FIRST_STEPS_S = 30.0, 0.1, 0.5
 
 
 def say_who_is_there(out: Path) -> Callable[[str], None]:
@@ -28,21 +34,61 @@ def say_who_is_there(out: Path) -> Callable[[str], None]:
     return say_so
 
 
+def log_of(out: Path) -> Path:
+    """Where a batch in the background writes what it says."""
+    return out.with_name(out.name + ".log")
+
+
 def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -> None:
-    """Leaves the command that we are to a process of its own."""
+    """Runs this command in a background process, unless one works on `out` already. What had to be confirmed is.
+
+    Raises BadParameter, ThreadmillError, and Exit if the process fails at once.
+    """
     if str(STDIN) in paths:
-        raise typer.BadParameter("nobody types into the background: save what comes on stdin as a file")
+        raise typer.BadParameter("--detach cannot read stdin; save the input to a file")
     if local:
-        raise typer.BadParameter("--local ends with its command: leave --detach out, or use a Redis that stays")
-    log = out.with_name(out.name + ".log")
+        raise typer.BadParameter("--local ends with its command: leave out --detach, or use a Redis that keeps running")
+    watch = f"To watch it: threadmill attach {batch}"
+    if (holder := holder_of(out)) is not None:
+        raise ThreadmillError(f"process {holder} already works on {out}; nothing was started. {watch}")
+    log = log_of(out)
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "threadmill", *(each for each in sys.argv[1:] if each != "--detach")]
+    options = [each for each in sys.argv[1:] if each not in ("--detach", "--yes")]
     with log.open("ab") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+        begins_at = file.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "threadmill", *options[:1], "--yes", *options[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    _await_start(process, out, log, begins_at)
     put(batch)
     err.print(
-        f"Process {process.pid} goes on in the background and writes {out}, its log is {log}.\n"
-        f"To see how far it is: threadmill attach {batch} | to stop it: threadmill cancel --batch {batch}",
+        f"Process {process.pid} runs in the background and writes {out}; its log is {log}.\n"
+        f"{watch} | to stop it: threadmill cancel --batch {batch}",
         soft_wrap=True,
         markup=False,
     )
+
+
+def _await_start(process: "subprocess.Popen[bytes]", out: Path, log: Path, begins_at: int) -> None:
+    """Until the process works on `out`; the words and the exit code of one that fails at once are passed on."""
+    stop_at, lock = time.monotonic() + _START_S, lock_of(out)
+    while process.poll() is None and time.monotonic() < stop_at and not _holds(process.pid, lock):
+        time.sleep(_LOOK_EVERY_S)
+    with suppress(subprocess.TimeoutExpired):  # it may still refuse what `out` holds
+        process.wait(_FIRST_STEPS_S)
+    if process.returncode:
+        with log.open("rb") as file:
+            file.seek(begins_at)
+            err.print(file.read().decode("utf-8", "replace").strip(), soft_wrap=True, markup=False)
+        raise typer.Exit(process.returncode)
+
+
+def _holds(process: int, lock: Path) -> bool:
+    try:
+        return lock.read_text() == str(process)
+    except FileNotFoundError:
+        return False

@@ -1,16 +1,17 @@
 """`threadmill batch`: a folder of documents in, an answer per document out."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from threadmill.batch.alone import alone_with
+from threadmill.batch.alone import alone_with, lock_of
 from threadmill.batch.plan import MAX_QUEUED, Manner
 from threadmill.batch.questions import batch_name
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch
-from threadmill.batch.spending import Limits
+from threadmill.batch.spending import MAX_ENDPOINT_FAILURES, Limits
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import (
     AsJson,
@@ -25,9 +26,10 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
-from threadmill.cli.background import detach_from_here, say_who_is_there
+from threadmill.cli.background import detach_from_here, log_of, say_who_is_there
+from threadmill.cli.command import examples
 from threadmill.cli.dry_run import say_what_it_takes
-from threadmill.cli.export import beside, write_beside
+from threadmill.cli.export import beside, targets, write_beside
 from threadmill.cli.manner import (
     Detach,
     DryRun,
@@ -35,9 +37,10 @@ from threadmill.cli.manner import (
     Formats,
     Limit,
     MaxCost,
+    MaxEndpointFailures,
     MaxFailures,
     MaxQueued,
-    MaxTokens,
+    MaxTotalTokens,
     Name,
     Ordered,
     Out,
@@ -48,14 +51,19 @@ from threadmill.cli.options import (
     CodeFiles,
     Files,
     Images,
+    Instructions,
     JsonSchema,
     Lane,
+    MaxTokens,
+    Model,
     Profile,
+    Temperature,
     Tools,
     files_for,
     read_template,
     schema_in,
 )
+from threadmill.cli.overwriting import Yes, confirm_overwriting, own, refuse_inputs
 from threadmill.cli.progress import Reporter, show_plan, show_summary, summary
 from threadmill.cli.sources import (
     AsRequests,
@@ -66,10 +74,13 @@ from threadmill.cli.sources import (
     MaxChars,
     Paths,
     Split,
+    local_files,
     own_files,
+    without,
 )
 from threadmill.client import Client
 from threadmill.documents import choice
+from threadmill.documents.find import find_files
 from threadmill.documents.source import DocumentSet, Source
 from threadmill.job import PromptJob
 from threadmill.settings import Settings
@@ -77,12 +88,14 @@ from threadmill.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        epilog="Examples: threadmill batch reports/ --prompt $'Summarise:\\n{{ text }}' --out summaries.jsonl | "
-        "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci | "
-        "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?' | "
-        "threadmill batch claims/ --prompt $'Is it covered?\\n{{ text }}' --file policy.pdf | "
-        "threadmill batch mails/ --max-cost 5 --dry-run | "
-        "threadmill batch examples/documents --endpoint emulator --local"
+        epilog=examples(
+            "threadmill batch reports/ --prompt 'Summarise: {{ text }}' --out summaries.jsonl",
+            "threadmill batch 'notes/**/*.md' --prompt-file prompt.txt --endpoint davinci",
+            "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?'",
+            "threadmill batch claims/ --prompt 'Is it covered? {{ text }}' --file policy.pdf",
+            "threadmill batch mails/ --max-cost 5 --dry-run",
+            "threadmill batch examples/documents --endpoint emulator --local",
+        )
     )(batch)
 
 
@@ -100,18 +113,21 @@ def batch(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="Jinja2 template with {{ text }}, {{ name }}, {{ path }}; of rows: their columns too. "
-            "Default: summarise it."
+            help="Jinja2 template with {{ text }}, {{ name }}, {{ path }} and, of rows, their columns. "
+            "Default: Summarise: {{ text }}"
         ),
     ] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="Read the template from this file.")] = None,
     images: Images = None,
     files: Files = None,
     code_files: CodeFiles = None,
     endpoint: Endpoint = None,
     assistant: Assistant = None,
     profile: Profile = None,
-    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    instructions: Instructions = None,
+    model: Model = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
     lane: Lane = None,
@@ -122,24 +138,35 @@ def batch(
     name: Name = None,
     retry_failed: RetryFailed = False,
     force: Force = False,
+    yes: Yes = False,
     max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
+    max_total_tokens: MaxTotalTokens = None,
     max_failures: MaxFailures = None,
+    max_endpoint_failures: MaxEndpointFailures = MAX_ENDPOINT_FAILURES,
     max_queued: MaxQueued = MAX_QUEUED,
     dry_run: DryRun = False,
     detach: Detach = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a prompt about each document, and write down the answers as they come.
+    """Ask a prompt about each document, and write each answer to a file as it arrives.
 
-    The same command again goes on where it stopped: it asks only about what is missing or changed.
+    Run the same command again to resume: only documents that are missing or have changed are asked about.
     """
     if prompt_file is not None:
+        if prompt is not None:
+            raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
         prompt = read_template(prompt_file, "--prompt-file")
     source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
     prompt = source.prompt(prompt)
     found, template = source.open(paths, prompt.replace("\\n", "\n"))
+    other_forms = beside(out, formats or ())
+    outputs = [out, *targets(other_forms)]
+    found = without(found, [file for file in (*own(outputs, out), log_of(out), lock_of(out)) if str(file) not in paths])
+    texts = (document.path for document in found) if isinstance(found, list) else find_files(paths)
+    refuse_inputs(
+        outputs, chain(texts, local_files(prompt_file, json_schema, *images or (), *files or (), *code_files or ()))
+    )
     documents = _chosen(found, limit, sample)
     settings = Settings.load()
     fields = given(
@@ -149,6 +176,9 @@ def batch(
         assistant=assistant,
         profile=profile,
         instructions=instructions,
+        model=model,
+        max_completion_tokens=max_tokens,
+        temperature=temperature,
         tools=tools or None,
         response_format=schema_in(json_schema),
         lane=lane,
@@ -158,13 +188,14 @@ def batch(
     if local:
         settings = with_own_files(settings, probe, own_files(found))
     Client(settings).check(probe)
-    manner = Manner(Limits(max_cost, max_tokens, max_failures), max_queued, retry_failed, anew=force)
+    limits = Limits(max_cost, max_total_tokens, max_failures, max_endpoint_failures)
+    manner = Manner(limits, max_queued, retry_failed, anew=force)
     manner.limits.check(settings.prices)
     named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
-    other_forms = beside(out, formats or ())
     if dry_run:
         say_what_it_takes(Client(settings), documents, template, fields)
         return
+    confirm_overwriting(outputs if force else outputs[1:], out, yes=yes)
     if detach:
         detach_from_here(named, paths, out, local)
         return
@@ -199,8 +230,8 @@ def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> Do
 
 
 def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
-    lines = [f"Stopped: {tally.done} of {tally.total} documents are in {out}, {tally.left} are left."]
-    lines.append("Run the same command again to go on.")
+    lines = [f"Stopped: {tally.done:,} of {tally.total:,} documents are in {out}, {tally.left:,} are left."]
+    lines.append("Run the same command again to resume.")
     if not local:
-        lines.append(f"Workers go on with what is enqueued; to give it up: threadmill cancel --batch {batch}")
+        lines.append(f"Workers continue with the jobs in the queue; to cancel these: threadmill cancel --batch {batch}")
     err.print("\n".join(lines), soft_wrap=True, markup=False)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.cli.app import AsJson, Exit, put, put_json
+from threadmill.cli.command import examples
 from threadmill.cli.jobs import remark
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
@@ -20,11 +21,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a batch.", sh
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Then: threadmill batch-status NAME | threadmill jobs --batch NAME")(batches)
-    app.command(epilog="Example: watch threadmill batch-status NAME")(batch_status)
-    app.command(epilog="Started by: threadmill batch ... --detach")(attach)
-    app.command(epilog="Then: threadmill resume NAME | threadmill cancel --batch NAME")(pause)
-    app.command(epilog="Then: threadmill attach NAME")(resume)
+    app.command(epilog=examples("threadmill batches", "threadmill batches --json"))(batches)
+    app.command(epilog=examples("threadmill batch-status notes", "watch threadmill batch-status notes"))(batch_status)
+    app.command(epilog=examples("threadmill attach notes"))(attach)
+    app.command(epilog=examples("threadmill pause notes"))(pause)
+    app.command(epilog=examples("threadmill resume notes"))(resume)
 
 
 def batches(as_json: AsJson = False) -> None:
@@ -54,10 +55,10 @@ def attach(name: Name) -> None:
     batch, prices = client.batch(name), client.settings.prices
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
-            reporter.show(batch.total - batch.open, _state(batch, prices))
+            _report(reporter, batch, prices)
             time.sleep(_LOOK_EVERY_S)
             batch = client.batch(name)
-        reporter.show(batch.total - batch.open, _state(batch, prices))
+        _report(reporter, batch, prices)
     _show(batch, prices)
     if batch.paused and batch.open:
         remark(f"{name} is paused; to go on: threadmill resume {name}")
@@ -96,6 +97,12 @@ def _state(batch: BatchRecord, prices: Prices) -> str:
     """In one line."""
     tokens = spent(batch.usage, cost(batch.usage_by_model, prices))
     return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
+
+
+def _report(reporter: Reporter, batch: BatchRecord, prices: Prices) -> None:
+    figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
+    failed = f"{batch.jobs.get(JobState.FAILED, 0):,} failed"
+    reporter.show(batch.total - batch.open, " · ".join(filter(None, figures)), failed=failed, paused=batch.paused)
 
 
 def _states(batch: BatchRecord) -> str:

@@ -1,64 +1,83 @@
-"""`threadmill doctor`: is all there that a job needs? Says what to fix."""
+"""`threadmill doctor`: checks what a job needs, and says what to fix."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples, message
 from threadmill.client import Client
-from threadmill.errors import ThreadmillError
+from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings import Settings, find_config
 
-#: A worker announces itself every second; one not heard of for so long is gone.
+#: A worker announces itself every second; one not heard from for this long is gone.
 _ALIVE = timedelta(seconds=15)
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0
 
+_SETTINGS = "settings"
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The outcome of one check. `warning`: nothing failed, but jobs may be lost one day."""
 
     check: str
     ok: bool
     detail: str
+    warning: bool = False
 
 
-class Unwell(ThreadmillError):
-    """A check failed; the text says what to fix."""
+class CheckFailed(ThreadmillError):
+    """The text says what to fix."""
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill doctor | threadmill doctor --endpoint emulator --local")(doctor)
+    app.command(
+        epilog=examples(
+            "threadmill doctor",
+            "threadmill doctor --no-prompt",
+            "threadmill doctor --endpoint emulator --local",
+        )
+    )(doctor)
 
 
 def doctor(
     endpoint: Endpoint = None,
-    timeout_s: Annotated[float, typer.Option("--timeout-s", min=1, help="For the round trip, in seconds.")] = 60,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout-s", min=1, metavar="SECONDS", help="How long the round trip may take.")
+    ] = 60,
+    no_prompt: Annotated[
+        bool, typer.Option("--no-prompt", help="Skip the round trip, which costs a few tokens.")
+    ] = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, Redis, endpoint and workers, then send one prompt on a round trip."""
+    """Check settings, Redis, endpoint and workers, then send one prompt and wait for its answer.
+
+    Exit code 2: the settings cannot be used; 1: another check failed.
+    """
     findings = []
-    for finding in _examine(endpoint, timeout_s, local):
+    for finding in _examine(endpoint, None if no_prompt else timeout_s, local):
         findings.append(finding)
         if not as_json:
-            put(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check:<10}  {finding.detail}")
+            label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
+            put(f"{label}  {finding.check:<11}  {finding.detail}")
     if as_json:
         put_json([asdict(finding) for finding in findings])
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(Exit.FAILED)
+    if not findings[-1].ok:
+        raise typer.Exit(Exit.USAGE if findings[-1].check == _SETTINGS else Exit.FAILED)
 
 
-def _examine(endpoint: str | None, timeout_s: float, local: bool) -> Iterator[Finding]:
-    """Each check stands on the ones before it, so the first that fails is the last."""
-    checking = "settings"
+def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> Iterator[Finding]:
+    """Each check needs the ones before it, so the first that fails is the last."""
+    checking = _SETTINGS
     try:
         settings = Settings.load()
         name = settings.endpoint_name(endpoint)
@@ -66,22 +85,47 @@ def _examine(endpoint: str | None, timeout_s: float, local: bool) -> Iterator[Fi
         checking = "redis"
         with started(settings, local, name) as here:
             client = Client(here.settings)
-            yield Finding(checking, True, f"version {client.store.ping()}")
+            client.store.ping()
+            yield from _redis(client.store.info())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, here))
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
             checking = "round trip"
-            yield Finding(checking, True, _round_trip(client, name, timeout_s))
+            if round_trip_s is not None:
+                yield Finding(checking, True, _round_trip(client, name, round_trip_s))
     except ThreadmillError as error:
-        yield Finding(checking, False, str(error))
+        checking = _SETTINGS if isinstance(error, SettingsError) else checking
+        yield Finding(checking, False, message(error, "threadmill doctor", has_local=True))
+
+
+def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What Redis says of itself; `info` None: it does not permit us to ask."""
+    if info is None:
+        yield Finding("redis", True, "answers")
+        forbidden = "cannot be checked: the user in REDIS_URL may not call INFO. Make sure that Redis runs with"
+        yield Finding("eviction", True, f"{forbidden} `maxmemory-policy noeviction`", warning=True)
+        yield Finding("persistence", True, f"{forbidden} `appendonly yes`", warning=True)
+        return
+    yield Finding("redis", True, f"version {info.get('redis_version', 'unknown')}")
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        yield Finding("eviction", True, "noeviction")
+    else:
+        problem = f"maxmemory-policy is {policy}: Redis may delete jobs when its memory is full"
+        yield Finding("eviction", True, f"{problem}; set `maxmemory-policy noeviction`", warning=True)
+    if info.get("aof_enabled") == 1:
+        yield Finding("persistence", True, "appendonly")
+    else:
+        problem = "appendonly is off: if Redis crashes, jobs since its last snapshot are lost"
+        yield Finding("persistence", True, f"{problem}; set `appendonly yes`", warning=True)
 
 
 def _endpoint(name: str, here: Here) -> str:
-    """Asks the worker's own driver."""
+    """Calls the endpoint with the worker's own driver."""
     report = ask_worker("probe", name, environment=here.environment)
     if not report["ok"]:
-        raise Unwell(report["detail"])
+        raise CheckFailed(report["detail"])
     return str(report["detail"])
 
 
@@ -96,14 +140,15 @@ def _workers(client: Client, name: str, patience_s: float) -> str:
         time.sleep(0.1)
     if alive:
         variable = client.settings.endpoints[name].api_key_env
-        raise Unwell(f"{len(alive)} alive, but none has the key of {name!r}: set {variable} where the worker runs")
-    raise Unwell("none is alive: start one with `threadmill worker`")
+        missing = f"{variable} in its environment" if variable else f"[endpoints.{name}] in its threadmill.toml"
+        raise CheckFailed(f"{len(alive)} running, but none serves {name!r}: set {missing}, then restart it")
+    raise CheckFailed("no worker is running: start one with `threadmill worker`")
 
 
 def _round_trip(client: Client, name: str, timeout_s: float) -> str:
     handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": name, "timeout_s": timeout_s})
     result = handle.wait(timeout_s + 15)
     if not result.ok and result.failure:
-        raise Unwell(f"{result.failure.kind}: {result.failure.message}")
+        raise CheckFailed(f"{result.failure.kind}: {result.failure.message}")
     seconds = (result.timings.finished_at - result.timings.created_at).total_seconds()
     return f"{seconds:.1f} s, {result.calls} calls: {' '.join(result.text.split())[:60]!r}"

@@ -53,14 +53,14 @@ def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
 def _put_estimate(documents: int, takes: Estimate, bad: list[str]) -> None:
     rows = {
         "documents": f"{documents:,}",
-        "unfit": f"{len(bad):,}" if bad else "",
+        "unreadable": f"{len(bad):,}" if bad else "",
         "prompts": f"{takes.prompts:,}",
-        "tokens": f"{takes.prompt_tokens:,} to read, {takes.counted_by}; what is written comes on top of it",
-        "cost": f"to read: {takes.least}" + (f"; with the longest answers: {takes.most}" if takes.most else ""),
+        "tokens": f"{takes.prompt_tokens:,} of prompts, {takes.counted_by}; answers come on top",
+        "cost": f"prompts: {takes.least}" + (f"; with the longest answers: {takes.most}" if takes.most else ""),
     }
     for name, value in rows.items():
         if value:
             put(f"{name:<12} {value}")
     for reason in bad[:_SHOWN]:
-        put(f"unfit: {reason}")
+        put(f"unreadable: {reason}")
     err.print("Nothing was asked (--dry-run).")

@@ -12,7 +12,9 @@ from threadmill.batch.export import BESIDE, STDOUT, Format, errors_beside, expor
 from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order
 from threadmill.cli.app import Exit, err
+from threadmill.cli.command import examples
 from threadmill.cli.options import read_template
+from threadmill.cli.overwriting import Yes, confirm_overwriting
 
 #: What a template's file name may end with, after the suffix of what comes of it.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
@@ -21,40 +23,53 @@ _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
 def add_to(app: typer.Typer) -> None:
     app.command(
         "export",
-        epilog="Examples: threadmill export results.jsonl --out results.csv | "
-        "threadmill export results.jsonl --out amounts.csv --fields path,answer.amount --sort path | "
-        "threadmill export results.jsonl --format markdown --out - | "
-        "threadmill export results.jsonl --out letters/ --template-file letter.html.j2 --only succeeded",
+        epilog=examples(
+            "threadmill export results.jsonl --out results.csv",
+            "threadmill export results.jsonl --out amounts.csv --fields path,answer.amount --sort path",
+            "threadmill export results.jsonl --format markdown --out -",
+            "threadmill export results.jsonl --out letters/ --template-file letter.html.j2 --only succeeded",
+        ),
     )(export_results)
 
 
 def export_results(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="What `threadmill batch` wrote.")],
-    out: Annotated[str, typer.Option(help="The file to write; - for stdout; of a template also a folder/.")],
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results file of `threadmill batch`.")],
+    out: Annotated[str, typer.Option(help="The file to write; - is stdout. With a template, also a folder/.")],
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="Default: by the suffix of --out, or template.", show_default=False),
+        typer.Option(
+            "--format",
+            help="Format to write. Default: template if there is one, else by the suffix of --out.",
+            show_default=False,
+        ),
     ] = None,
-    only: Annotated[Only | None, typer.Option(help="Leave out the other documents.")] = None,
+    only: Annotated[Only | None, typer.Option(help="Export these documents only.")] = None,
     fields: Annotated[
-        str | None, typer.Option(help="Columns, comma-separated: a name stands for all below it.")
+        str | None, typer.Option(help="Columns, separated by commas. A name includes all fields below it.")
     ] = None,
-    sort: Annotated[Order, typer.Option(help="As the results were written, or by path, numbers as numbers.")] = (
-        Order.WRITTEN
-    ),
-    template: Annotated[str | None, typer.Option(help="Jinja2 template, filled for each document.")] = None,
-    template_file: Annotated[Path | None, typer.Option(help="Read the template from a file instead.")] = None,
+    sort: Annotated[
+        Order, typer.Option(help="Order of the documents: as written, or by path with numbers in numeric order.")
+    ] = (Order.WRITTEN),
+    template: Annotated[str | None, typer.Option(help="Jinja2 template to fill in for each document.")] = None,
+    template_file: Annotated[Path | None, typer.Option(help="Read the template from this file.")] = None,
     for_spreadsheets: Annotated[
-        bool, typer.Option("--for-spreadsheets", help="CSV, TSV: a BOM, and no text is taken for a formula.")
+        bool,
+        typer.Option(
+            "--for-spreadsheets", help="For CSV and TSV: write a BOM, and keep texts from being run as formulas."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Write a batch's results in another form. The results file stays as it is."""
+    """Convert a batch's results to another format. The results file is not changed."""
     target = Path(out)
     folder = out.endswith(("/", os.sep)) or target.is_dir()
     made = _template(template, template_file, "" if folder else target.suffix)
     if format is None:
         format = Format.TEMPLATE if made else format_of(target)
+    if force and target != STDOUT:
+        beside_it = [errors_beside(target)] if format is Format.OPENAI_BATCH and only is None else []
+        confirm_overwriting([target, *beside_it], results, yes=yes)
     try:
         count = export(
             results,
@@ -73,7 +88,11 @@ def export_results(
         raise typer.Exit(Exit.OK) from None
     if target != STDOUT:
         both = f" and {errors_beside(target)}" if format is Format.OPENAI_BATCH and only is None else ""
-        err.print(f"{count:,} documents are in {target}{both}", soft_wrap=True, markup=False)
+        err.print(
+            f"{count:,} {'document' if count == 1 else 'documents'} written to {target}{both}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _template(source: str | None, file: Path | None, suffix: str) -> Template | None:
@@ -91,12 +110,18 @@ def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
     """Where the results in these forms go; raises BadParameter."""
     for each in formats:
         if each not in BESIDE or out.with_suffix(each.suffix) == out:
-            raise typer.BadParameter(f"--format {each} is not written next to {out}; see: threadmill export --help")
+            raise typer.BadParameter(f"--format {each} cannot be written next to {out}; see: threadmill export --help")
     return {each: out.with_suffix(each.suffix) for each in formats}
 
 
+def targets(files: Mapping[Format, Path]) -> list[Path]:
+    """All files that writing these forms replaces."""
+    errors = [errors_beside(file) for form, file in files.items() if form is Format.OPENAI_BATCH]
+    return [*files.values(), *errors]
+
+
 def write_beside(results: Path, files: Mapping[Format, Path]) -> None:
-    """The results in other forms, in place of those of an earlier run."""
+    """Writes the results in other formats, and replaces those of an earlier run."""
     for form, file in files.items():
         export(results, form, file, force=True)
         err.print(f"Written: {file}", soft_wrap=True, markup=False)

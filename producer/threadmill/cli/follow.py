@@ -1,48 +1,71 @@
-"""`threadmill follow`: a job's text as it is written, on stdout; what else happens to it, on stderr."""
+"""`threadmill follow`: prints a job's text as it is written, on stdout, and its other events on stderr."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
 from threadmill.cli.app import AsJson, Exit, err, put
+from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, remark, show_ending
 from threadmill.client import Client
 from threadmill.events import Event, EventKind
+from threadmill.local import STATE_FOLDER
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill follow JOB | threadmill follow JOB --json")(follow)
+    app.command(epilog=examples("threadmill follow JOB", "threadmill follow JOB --json"))(follow)
 
 
 def follow(job: JobId, as_json: AsJson = False) -> None:
-    """Show a job's text as it is written, and what else happens; join at any time. --json gives a line per event."""
+    """Print a job's text as it is written, and what its run does. With --json, print one line per event."""
     follow_job(Client(), job, as_json)
 
 
-def follow_job(client: Client, job_id: str, as_json: bool) -> None:
-    """Follows it to its end, and ends the command as `result` does."""
-    teller = _Teller()
-    try:
+def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str | None = None) -> None:
+    """Follows the job until it has finished; exits as `result` does. `local_endpoint`: see `interruptible`."""
+    printer = _Printer()
+    with interruptible(job_id, local_endpoint, printer.break_line):
         for event in client.follow(job_id):
             if as_json:
                 put(event.model_dump_json(exclude_none=True))
             else:
-                teller.tell(event)
-    except KeyboardInterrupt:
-        teller.break_line()
-        remark(f"job {job_id} goes on: threadmill follow {job_id}; to give it up: threadmill cancel {job_id}")
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    teller.break_line()
+                printer.print(event)
+    printer.break_line()
     show_ending(client.wait(job_id, timeout_s=0), quiet=as_json)
 
 
-class _Teller:
-    """Says events to a human."""
+@contextmanager
+def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """On Ctrl-C, calls `before`, says what becomes of the job and exits with 130.
+
+    `local_endpoint`: the endpoint of a job of --local, whose worker ends with this command.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        before()
+        if local_endpoint:
+            remark(
+                f"job {job_id} waits in {STATE_FOLDER}/; to continue it: "
+                f"threadmill local --endpoint {local_endpoint} -- threadmill follow {job_id}"
+            )
+        else:
+            remark(
+                f"job {job_id} continues; to watch it: threadmill follow {job_id}; "
+                f"to stop it: threadmill cancel {job_id}"
+            )
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+class _Printer:
+    """Prints events for people."""
 
     def __init__(self) -> None:
         self._in_line = False
 
-    def tell(self, event: Event) -> None:
+    def print(self, event: Event) -> None:
         match event.kind:
             case EventKind.TEXT:
                 self._write(event.text or "")
@@ -53,9 +76,9 @@ class _Teller:
             case EventKind.RUN:
                 self._remark(f"run {event.run} is {event.status}")
             case EventKind.TOOL_CALL:
-                self._remark(f"tool {event.name} is called: {event.arguments}")
+                self._remark(f"tool {event.name} called: {event.arguments}")
             case EventKind.TOOL_OUTPUT:
-                self._remark(f"tool {event.name} is done: {event.output}")
+                self._remark(f"tool {event.name} returned: {event.output}")
 
     def break_line(self) -> None:
         if self._in_line:
@@ -67,6 +90,6 @@ class _Teller:
         self._in_line = not text.endswith("\n")
 
     def _remark(self, text: str) -> None:
-        if sys.stdout.isatty() and err.is_terminal:  # else the text is in a place of its own
+        if sys.stdout.isatty() and err.is_terminal:  # otherwise text and remarks go to different places
             self.break_line()
         remark(text)

@@ -13,23 +13,24 @@ from threadmill.cli.app import (
     put,
     put_json,
 )
+from threadmill.cli.command import examples
 from threadmill.client import Client
 from threadmill.record import JobRecord
 from threadmill.result import JobResult, JobState
 
-JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids.", show_default=False)]
-SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB...]", help="Job ids.", show_default=False)]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
+SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
 OfBatch = Annotated[str | None, typer.Option("--batch", help="Those of this batch.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(status)
-    app.command()(result)
-    app.command(epilog="Example: threadmill wait $(cat ids.txt) --timeout-s 600")(wait)
-    app.command(epilog="Examples: threadmill cancel JOB | threadmill cancel --batch NAME")(cancel)
-    app.command(epilog="Examples: threadmill redrive JOB | threadmill redrive --batch NAME")(redrive)
-    app.command(epilog="Example: threadmill jobs --state failed --limit 20")(jobs)
+    app.command(epilog=examples("threadmill status JOB"))(status)
+    app.command(epilog=examples("threadmill result JOB", "threadmill result JOB --json"))(result)
+    app.command(epilog=examples("threadmill wait $(cat ids.txt) --timeout-s 600"))(wait)
+    app.command(epilog=examples("threadmill cancel JOB", "threadmill cancel --batch notes"))(cancel)
+    app.command(epilog=examples("threadmill redrive JOB", "threadmill redrive --batch notes"))(redrive)
+    app.command(epilog=examples("threadmill jobs", "threadmill jobs --state failed --limit 20"))(jobs)
 
 
 def status(job: JobId, as_json: AsJson = False) -> None:

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from threadmill.cli.app import AsJson, err, put, put_json
+from threadmill.cli.command import examples
 from threadmill.client import Client
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill leftovers | threadmill leftovers --retry")(leftovers)
+    app.command(epilog=examples("threadmill leftovers", "threadmill leftovers --retry"))(leftovers)
 
 
 def leftovers(

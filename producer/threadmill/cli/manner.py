@@ -1,4 +1,4 @@
-"""Options of how `threadmill batch` goes about its documents."""
+"""Options of `threadmill batch`: which documents, where the results go, when it stops."""
 
 from functools import partial
 from pathlib import Path
@@ -10,31 +10,61 @@ from threadmill.batch.export import BESIDE, Format
 
 _documents = partial(typer.Option, rich_help_panel="Documents")
 _results = partial(typer.Option, rich_help_panel="Results")
-_going = partial(typer.Option, rich_help_panel="Going on, and how far")
+_limits = partial(typer.Option, rich_help_panel="Resume and limits")
 
-Out = Annotated[Path, _results(help="One JSON line per document.")]
-Name = Annotated[str | None, _going(help="Name of the batch. Default: made from --out and the prompt.")]
+Out = Annotated[Path, _results(help="Write the results to this file, one JSON line per document.")]
+Name = Annotated[
+    str | None, _limits(help="Name of the batch. Default: derived from --out, the prompt and the job options.")
+]
 Formats = Annotated[
     list[Format] | None,
     _results(
-        "--format", metavar="FORMAT", help=f"In the end, write the results in this form too: {', '.join(BESIDE)}."
+        "--format",
+        metavar="FORMAT",
+        help=f"When the batch ends, also write the results in this format, next to --out: {', '.join(BESIDE)}. "
+        "Repeatable.",
     ),
 ]
 RetryFailed = Annotated[
-    bool, _going("--retry-failed", help="Ask again about what failed in an earlier run of this command.")
+    bool, _limits("--retry-failed", help="Ask again about documents that failed in an earlier run of this command.")
 ]
-Force = Annotated[bool, _going("--force", help="Ask about all anew, and overwrite --out, whatever it holds.")]
-Limit = Annotated[int | None, _documents(min=1, metavar="N", help="Only the first N documents.")]
-Sample = Annotated[int | None, _documents(min=1, metavar="N", help="Only N documents, the same ones every time.")]
-DryRun = Annotated[bool, _going("--dry-run", help="Show what would be asked and what it may cost; ask nothing.")]
+Force = Annotated[bool, _limits("--force", help="Ask about all documents again and overwrite --out.")]
+Limit = Annotated[int | None, _documents(min=1, metavar="N", help="Ask about the first N documents only.")]
+Sample = Annotated[
+    int | None, _documents(min=1, metavar="N", help="Ask about N documents only; every run picks the same ones.")
+]
+DryRun = Annotated[
+    bool, _limits("--dry-run", help="Show the first prompts, the number of tokens and the cost; ask nothing.")
+]
 MaxCost = Annotated[
     float | None,
-    _going("--max-cost", min=0, help="Begin nothing more once so much is spent (settings: prices)."),
+    _limits("--max-cost", min=0, help="Stop enqueuing once this much has been spent, by the prices in the settings."),
 ]
-MaxTokens = Annotated[int | None, _going("--max-tokens", min=1, help="The same, of tokens.")]
+MaxTotalTokens = Annotated[
+    int | None,
+    _limits("--max-total-tokens", min=1, metavar="N", help="Stop enqueuing once this many tokens have been used."),
+]
 MaxFailures = Annotated[
-    int | None, _going("--max-failures", min=1, help="The same, of documents that failed in this run.")
+    int | None,
+    _limits(
+        "--max-failures", min=1, metavar="N", help="Stop enqueuing once this many documents have failed in this run."
+    ),
 ]
-MaxQueued = Annotated[int, _going("--max-queued", min=1, help="Jobs that stand in Redis unfinished, at most.")]
-Detach = Annotated[bool, _going("--detach", help="Go on in the background; see: threadmill attach NAME.")]
-Ordered = Annotated[bool, _results("--ordered", help="In the end, put the lines in the documents' order.")]
+MaxEndpointFailures = Annotated[
+    int,
+    _limits(
+        "--max-endpoint-failures",
+        min=1,
+        metavar="N",
+        help="Stop after this many jobs in a row failed because of the endpoint (unauthorised, unsupported, quota).",
+    ),
+]
+MaxQueued = Annotated[
+    int, _limits("--max-queued", min=1, metavar="N", help="Keep at most this many unfinished jobs in Redis.")
+]
+Detach = Annotated[
+    bool, _limits("--detach", help="Run in the background; `threadmill attach NAME` shows the progress.")
+]
+Ordered = Annotated[
+    bool, _results("--ordered", help="When the batch ends, sort the lines of --out by the order of the documents.")
+]

@@ -13,29 +13,49 @@ from threadmill.errors import InvalidJob
 from threadmill.message import is_file_id
 
 Images = Annotated[
-    list[str] | None, typer.Option("--image", metavar="PATH|URL", help="An image for the model to see; repeatable.")
+    list[str] | None, typer.Option("--image", metavar="PATH|URL", help="Show this image to the model. Repeatable.")
 ]
 Files = Annotated[
-    list[str] | None, typer.Option("--file", metavar="PATH|ID", help="A file for file_search; repeatable.")
+    list[str] | None, typer.Option("--file", metavar="PATH|ID", help="Give this file to file_search. Repeatable.")
 ]
 CodeFiles = Annotated[
-    list[str] | None, typer.Option("--code-file", metavar="PATH|ID", help="A file for code_interpreter; repeatable.")
+    list[str] | None,
+    typer.Option("--code-file", metavar="PATH|ID", help="Give this file to code_interpreter. Repeatable."),
 ]
-Profile = Annotated[str | None, typer.Option(help="Profile applied to the endpoint, in place of an assistant.")]
+Profile = Annotated[
+    str | None, typer.Option(help="Use the assistant of this profile, which must have been applied to the endpoint.")
+]
+Model = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Use this model. Default: the assistant's or the endpoint's.")
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", min=1, metavar="N", help="Limit each answer to this many tokens; a longer one is cut and fails."
+    ),
+]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, max=2, help="Sampling temperature. Default: the assistant's or the model's.")
+]
+Instructions = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Use these instructions, not the assistant's own.")
+]
 Tools = Annotated[
     list[str] | None,
     typer.Option(
         "--tool",
         metavar="NAME",
-        help="A tool of the settings, file_search or code_interpreter, in place of the assistant's; repeatable.",
+        help="Use this tool of the settings, file_search or code_interpreter, not the assistant's own. Repeatable.",
     ),
 ]
 JsonSchema = Annotated[
-    Path | None, typer.Option("--json-schema", metavar="FILE", help="Have the answer fit this JSON Schema.")
+    Path | None, typer.Option("--json-schema", metavar="FILE", help="Require answers that match this JSON Schema.")
 ]
 Lane = Annotated[
     Literal["batch"] | None,
-    typer.Option(help="batch: through the provider's Batch API, at half the price, within a day (kind `responses`)."),
+    typer.Option(
+        help="batch: use the provider's Batch API, at half the price, within a day (endpoints of kind `responses`)."
+    ),
 ]
 
 
@@ -58,12 +78,18 @@ def schema_in(file: Path | None) -> dict[str, Any] | None:
 
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """The object in a file, or on stdin for `-`; raises InvalidJob."""
+    is_stdin = str(file) == "-"
+    name = "stdin" if is_stdin else str(file)
     try:
-        value = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidJob(f"{file}: {error}") from None
+        value = json.loads(sys.stdin.buffer.read() if is_stdin else file.read_bytes())
+    except OSError as error:
+        raise InvalidJob(f"{name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidJob(f"{name}: not UTF-8 text; give {what} as JSON") from None
+    except ValueError as error:
+        raise InvalidJob(f"{name}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InvalidJob(f"{file}: not a JSON object with {what}")
+        raise InvalidJob(f"{name}: not a JSON object with {what}")
     return value
 
 

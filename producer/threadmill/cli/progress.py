@@ -2,15 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.table import Column, Table
 
+from threadmill.batch.failures import Group, advice, grouped
 from threadmill.batch.plan import Standing
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
@@ -18,37 +20,53 @@ from threadmill.prices import Cost
 from threadmill.result import Usage
 
 _LINE_EVERY_S = 10.0
-_FAILURES_SHOWN = 20
+_GROUPS_SHOWN = 20
+_DOCUMENTS_SHOWN = 3
+
+#: Terminals with at least so many columns show a bar, the number that failed, and all figures.
+_NARROW, _MEDIUM, _WIDE = 40, 70, 110
 
 
 class Reporter:
-    """Shows how far `total` documents are."""
+    """Shows how many of `total` documents are done."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            console=err,
-            disable=not err.is_terminal,
-        )
-        self._task = self._progress.add_task("documents", total=total, state="")
+        self._progress = _FittingProgress(console=err, disable=not err.is_terminal, expand=True)
+        self._task = self._progress.add_task("", total=total, of=f"0/{total:,}", failed="", state="", left="")
         self._last_line = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when, and how many were done
 
     def update(self, tally: Tally) -> None:
         """Takes every change of the tally."""
-        parts = [f"{tally.failed + tally.kept_failed} failed", f"{tally.running} running", _rate(tally)]
-        parts += [_eta(tally), spent(tally.spending.usage, tally.spending.cost), "paused" if tally.paused else ""]
-        self.show(tally.done, " · ".join(filter(None, parts)))
+        failed = f"{tally.failed + tally.kept_failed:,} failed"
+        figures = [failed, f"{tally.running:,} running", _rate(tally)]
+        figures.append(spent(tally.spending.usage, tally.spending.cost))
+        self.show(
+            tally.done,
+            _joined(figures),
+            failed=failed,
+            left=_time_left(tally.seconds, _fresh(tally), tally.left),
+            paused=tally.paused,
+        )
 
-    def show(self, done: int, state: str) -> None:
-        self._progress.update(self._task, completed=done, state=state)
-        if not err.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_S:
-            self._last_line = time.monotonic()
-            err.print(f"{done}/{self._total} done · {state}", soft_wrap=True)
+    def show(self, done: int, state: str, *, failed: str = "", left: str | None = None, paused: bool = False) -> None:
+        """`state`: all figures, for a wide terminal; `failed`: what a narrower one shows of them.
+
+        `left`: the time left; None: it is estimated from what was done since the first call.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+        if left is None:
+            began_at, done_before = self._first
+            left = _time_left(now - began_at, done - done_before, self._total - done)
+        left = "paused" if paused else left
+        of = f"{done:,}/{self._total:,}"
+        self._progress.update(self._task, completed=done, of=of, failed=failed, state=state, left=left)
+        if not err.is_terminal and now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            err.print(_joined([f"{of} done", state, left]), soft_wrap=True)
 
     def stop(self) -> None:
         self._progress.stop()
@@ -63,6 +81,37 @@ class Reporter:
         self.stop()
 
 
+class _FittingProgress(Progress):
+    """Has the columns that fit the terminal, also after it was resized."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        self.columns = _columns(err.width)
+        return super().get_renderables()
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    count, percentage, left = (
+        _text("{task.fields[of]}"),
+        _text("{task.percentage:>3.0f}%"),
+        _text("{task.fields[left]}"),
+    )
+    if width < _NARROW:
+        return count, percentage, left
+    bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=6))
+    if width < _MEDIUM:
+        return bar, count, percentage, left
+    figures = "state" if width >= _WIDE else "failed"
+    return bar, count, percentage, _text(f"{{task.fields[{figures}]}}"), left
+
+
+def _text(text: str) -> TextColumn:
+    return TextColumn(text, markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+
+
+def _joined(figures: Sequence[str]) -> str:
+    return " · ".join(filter(None, figures))
+
+
 def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
     tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
@@ -71,11 +120,11 @@ def spent(usage: Usage, cost: Cost) -> str:
 
 _STANDING = {
     Standing.ANSWERED: "answered earlier",
-    Standing.FAILED: "failed earlier (--retry-failed asks again)",
+    Standing.FAILED: "failed earlier",
     Standing.AGAIN: "to ask again",
     Standing.CHANGED: "changed",
     Standing.NEW: "new",
-    Standing.BAD: "unfit to be asked about",
+    Standing.BAD: "unreadable",
 }
 
 
@@ -86,14 +135,14 @@ def show_plan(plan: Counter[Standing]) -> None:
 
 
 def show_summary(tally: Tally, out: Path) -> None:
-    """The table at the end, and what failed."""
+    """The table at the end, what failed, and what would help."""
     failed = tally.failed + tally.kept_failed
     rows: Mapping[str, str] = {
         "documents": f"{tally.total:,}",
         "succeeded": f"{tally.answered:,}" + (f" ({tally.kept:,} earlier)" if tally.kept else ""),
         "failed": f"{failed:,}" + (f" ({tally.kept_failed:,} earlier)" if tally.kept_failed else ""),
         "not asked": f"{tally.left:,}" if tally.left else "",
-        "time": f"{tally.seconds:.1f} s, {_rate(tally)}",
+        "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
         "tokens": f"{tally.spending.usage.total_tokens:,}",
         "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
         "calls": f"{tally.calls:,}",
@@ -104,14 +153,23 @@ def show_summary(tally: Tally, out: Path) -> None:
         if value:
             table.add_row(name, value)
     err.print(table)
-    for label, failure in tally.failures[:_FAILURES_SHOWN]:
-        err.print(f"failed: {label}: {failure.kind}: {failure.message}", soft_wrap=True, markup=False)
-    if len(tally.failures) > _FAILURES_SHOWN:
-        err.print(f"... and {len(tally.failures) - _FAILURES_SHOWN} more; all are in {out}", soft_wrap=True)
-    if failed:
-        err.print("To ask again about what failed: the same command with --retry-failed", soft_wrap=True)
+    groups = grouped(tally.failures)
+    lines = [_group(group) for group in groups[:_GROUPS_SHOWN]]
+    if len(groups) > _GROUPS_SHOWN:
+        lines.append(f"... and {len(groups) - _GROUPS_SHOWN:,} more reasons; all are in {out}")
     if tally.stopped:
-        err.print(f"Stopped: {tally.stopped}. {tally.left:,} documents have no answer.", soft_wrap=True, markup=False)
+        lines.append(f"Stopped: {tally.stopped}. {tally.left:,} documents were not asked.")
+    for line in (*lines, *advice(tally.hopeless, tally.retryable)):
+        err.print(line, soft_wrap=True, markup=False)
+
+
+def _group(group: Group) -> str:
+    first = ", ".join(group.documents[:_DOCUMENTS_SHOWN])
+    number = len(group.documents)
+    if number == 1:
+        return f"failed: {first}: {group.kind}: {group.message}"
+    more = ", ..." if number > _DOCUMENTS_SHOWN else ""
+    return f"failed: {number:,} documents: {group.kind}: {group.message} ({first}{more})"
 
 
 def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
@@ -131,6 +189,10 @@ def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
         "cost": asdict(tally.spending.cost),
         "calls": tally.calls,
         "failures": [{"path": label, **failure.model_dump(mode="json")} for label, failure in tally.failures],
+        "failure_groups": [
+            {"kind": group.kind, "message": group.message, "retryable": group.retryable, "count": len(group.documents)}
+            for group in grouped(tally.failures)
+        ],
     }
 
 
@@ -139,11 +201,18 @@ def _fresh(tally: Tally) -> int:
 
 
 def _rate(tally: Tally) -> str:
-    return f"{_fresh(tally) / tally.seconds:.1f}/s" if tally.seconds > 0 else "0.0/s"
-
-
-def _eta(tally: Tally) -> str:
-    if not _fresh(tally) or not tally.left:
+    """Documents of this run by time, in the smallest unit that has one of them; nothing before the first."""
+    if not _fresh(tally) or tally.seconds <= 0:
         return ""
-    left_s = int(tally.seconds / _fresh(tally) * tally.left)
-    return f"{left_s // 60}:{left_s % 60:02} left"
+    per_s = _fresh(tally) / tally.seconds
+    factor, unit = next(((f, unit) for f, unit in ((1, "s"), (60, "min")) if per_s * f >= 1), (3600, "h"))
+    return f"{per_s * factor:,.1f}/{unit}"
+
+
+def _time_left(seconds: float, done: int, left: int) -> str:
+    """By what was done in so many seconds; nothing before the first."""
+    if done <= 0 or not left:
+        return ""
+    minutes, rest = divmod(int(seconds / done * left), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"

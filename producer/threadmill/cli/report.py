@@ -8,6 +8,7 @@ import typer
 
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, started, with_own_files
+from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
@@ -15,9 +16,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
-from threadmill.reports.night import Night
+from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import Nightly, Problem
-from threadmill.reports.schedule import describe, run_scheduler
 from threadmill.settings import Settings
 
 
@@ -40,7 +40,7 @@ def _moment(text: str) -> datetime:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A report: NAME.toml in the folder of reports.")]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Reports. Default: all.", show_default=False)
+    list[str] | None, typer.Argument(metavar="NAME", help="Reports. Default: all.", show_default=False)
 ]
 OfDate = Annotated[
     date | None,
@@ -59,13 +59,15 @@ Now = Annotated[
 def add_to(app: typer.Typer) -> None:
     report = typer.Typer(no_args_is_help=True, help="Produce nightly reports, each exactly once.")
     report.command(
-        epilog="Examples: threadmill report run daily | threadmill report run daily --date 2026-11-20 --again"
+        epilog=examples("threadmill report run daily", "threadmill report run daily --date 2026-11-20 --again")
     )(run)
-    report.command(epilog="In a crontab: */10 * * * * cd /srv/reports && threadmill report due")(due)
-    report.command()(schedule)
-    report.command(epilog="Example: threadmill report check daily --date 2026-11-20")(check)
+    report.command(epilog=examples("threadmill report due", "*/10 * * * * cd /srv/reports && threadmill report due"))(
+        due
+    )
+    report.command(epilog=examples("threadmill report schedule"))(schedule)
+    report.command(epilog=examples("threadmill report check daily --date 2026-11-20"))(check)
     app.add_typer(report, name="report")
-    app.command(epilog="Example: threadmill reports daily --json")(reports)
+    app.command(epilog=examples("threadmill reports", "threadmill reports daily --json"))(reports)
 
 
 def run(
@@ -109,6 +111,8 @@ def schedule(
     every_s: Annotated[float, typer.Option("--every-s", min=1, help="Between two looks at what is due.")] = 60,
 ) -> None:
     """Make what is due, each minute, until SIGTERM or Ctrl-C; any number of schedulers may run."""
+    from threadmill.reports.schedule import run_scheduler  # which brings what only processes that log need
+
     settings = Settings.load()
     _names(settings)
     run_scheduler(settings, every_s)

@@ -1,6 +1,7 @@
 """Options of what a document set is made of."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,30 +15,50 @@ _option = partial(typer.Option, rich_help_panel="Documents")
 Paths = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH...",
-        help="Folders, globs and files: text, HTML, PDF, Office, images. - reads stdin.",
+        metavar="PATH",
+        help="Files, folders and globs: text, HTML, PDF, Office, emails, images. - reads stdin.",
         show_default=False,
     ),
 ]
 AsRows = Annotated[
     bool,
-    _option("--rows", help="Ask about each row of .csv, .tsv, .jsonl, .parquet and .xlsx files, not about the files."),
+    _option("--rows", help="Each row of the .csv, .tsv, .jsonl and .parquet files and workbooks is a document."),
 ]
-IdColumn = Annotated[str | None, _option(help="With --rows: the column that names a row. Default: all it holds.")]
+IdColumn = Annotated[
+    str | None, _option(help="With --rows: the column that identifies a row. Default: the content of the row.")
+]
 AsRequests = Annotated[
-    bool, _option("--requests", help="Ask each request of .jsonl files made for OpenAI's Batch API.")
+    bool, _option("--requests", help="Each line of the .jsonl files is a request for OpenAI's Batch API.")
 ]
-Encoding = Annotated[str | None, _option(help="Of text and tables: big5, cp1252, ... Default: told from the bytes.")]
+Encoding = Annotated[
+    str | None, _option(help="Encoding of text files and tables, such as big5 or cp1252. Default: detected.")
+]
 Attach = Annotated[
     Literal["file_search", "code_interpreter"] | None,
-    _option(help="Upload each file for this tool, in place of its text in the prompt."),
+    _option(help="Upload each file for this tool instead of putting its text into the prompt."),
 ]
 MaxChars = Annotated[
-    int | None, _option("--max-chars", min=100, help="Refuse longer documents; with --split: length of a part.")
+    int | None,
+    _option("--max-chars", min=100, help="Refuse documents longer than this; with --split, the length of a part."),
 ]
 Split = Annotated[
-    bool, _option("--split", help="Ask about a long document in parts. Default length: what a message holds.")
+    bool,
+    _option("--split", help="Ask about long documents in parts. Default length of a part: what fits into a message."),
 ]
+
+
+def without(documents: DocumentSet, files: Iterable[Path]) -> DocumentSet:
+    """A set of files without those that are one of `files`. Rows and requests stay as they are."""
+    others = {os.path.realpath(file) for file in files}
+    if not isinstance(documents, list):
+        return documents
+    names = {os.path.basename(path) for path in others}  # the others need no look at the disk
+    return [each for each in documents if each.path.name not in names or os.path.realpath(each.path) not in others]
+
+
+def local_files(*names: str | Path | None) -> Iterator[Path]:
+    """Those that are files on this machine, not URLs or ids."""
+    return (Path(name) for name in names if name is not None and os.path.isfile(name))
 
 
 def own_files(documents: DocumentSet) -> Iterable[Path]:

@@ -1,4 +1,4 @@
-"""`threadmill submit`: one job, from options or a file."""
+"""`threadmill submit`: enqueues one job, from options or a file."""
 
 import sys
 from pathlib import Path
@@ -19,38 +19,51 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
-from threadmill.cli.follow import follow_job
+from threadmill.cli.command import examples
+from threadmill.cli.follow import follow_job, interruptible
 from threadmill.cli.jobs import show_result
 from threadmill.cli.options import (
     CodeFiles,
     Files,
     Images,
+    Instructions,
     JsonSchema,
     Lane,
+    MaxTokens,
+    Model,
     Profile,
+    Temperature,
     Tools,
     files_for,
     read_json,
     schema_in,
 )
 from threadmill.client import Client
+from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        epilog='Examples: threadmill submit "Why is the sky blue?" --wait | '
-        "threadmill submit - < prompt.txt | threadmill submit 'What is wrong here?' --image screen.png --wait | "
-        "threadmill submit 'Who signed it?' --file contract.pdf | threadmill submit 'A story' --follow | "
-        "threadmill submit --job job.json"
+        epilog=examples(
+            'threadmill submit "Why is the sky blue?" --wait',
+            "threadmill submit - < prompt.txt",
+            "threadmill submit 'What is wrong here?' --image screen.png --wait",
+            "threadmill submit 'Who signed it?' --file contract.pdf --wait",
+            "threadmill submit 'Tell me a story' --follow",
+            "threadmill submit --job job.json",
+        )
     )(submit)
 
 
 def submit(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from stdin.", show_default=False)] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from stdin.", show_default=False)
+    ] = None,
     job_file: Annotated[
-        Path | None, typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads stdin.")
+        Path | None,
+        typer.Option("--job", metavar="FILE", help="A JSON file with the job's fields; - reads it from stdin."),
     ] = None,
     images: Images = None,
     files: Files = None,
@@ -58,29 +71,36 @@ def submit(
     endpoint: Endpoint = None,
     assistant: Assistant = None,
     profile: Profile = None,
-    instructions: Annotated[str | None, typer.Option(help="In place of the assistant's own.")] = None,
+    instructions: Instructions = None,
+    model: Model = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
     lane: Lane = None,
-    thread: Annotated[str | None, typer.Option(help="Go on with this remote thread.")] = None,
-    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Leave the thread for later jobs.")] = False,
+    thread: Annotated[str | None, typer.Option(metavar="ID", help="Continue this remote thread.")] = None,
+    keep_thread: Annotated[bool, typer.Option("--keep-thread", help="Keep the thread for later jobs.")] = False,
     include_steps: Annotated[
-        bool, typer.Option("--include-steps", help="Bring what the run did in the result's `steps`.")
+        bool, typer.Option("--include-steps", help="Add what the run did to the result, as `steps`.")
     ] = False,
-    stream: Annotated[bool, typer.Option("--stream", help="Have text come as it is written.")] = False,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Let followers see the text as it is written.")] = False,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Idempotency key: a second job with this key is not enqueued.")
+    ] = None,
     timeout_s: TimeoutS = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Print the answer as it is written, and what happens meanwhile.")
+        bool, typer.Option("--follow", help="Print the answer as it is written, and what the run does.")
     ] = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enqueue one prompt; print its job id, or with --wait, --follow or --local its answer."""
+    """Enqueue one prompt and print its job id; with --wait, --follow or --local print its answer."""
+    if prompt == "-" and str(job_file) == "-":
+        raise typer.BadParameter("stdin can hold the prompt or the job, not both")
     fields = read_json(job_file, "a job's fields") if job_file else {}
     if prompt is not None:
-        fields["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+        fields["prompt"] = _prompt(prompt)
     fields |= given(
         images=images or None,
         files=files_for(files, code_files),
@@ -88,6 +108,9 @@ def submit(
         assistant=assistant,
         profile=profile,
         instructions=instructions,
+        model=model,
+        max_completion_tokens=max_tokens,
+        temperature=temperature,
         tools=tools or None,
         response_format=schema_in(json_schema),
         lane=lane,
@@ -106,11 +129,25 @@ def submit(
         client = Client(here.settings)
         handle = client.enqueue(job)
         if follow:
-            follow_job(client, handle.id, as_json)
+            follow_job(client, handle.id, as_json, job.endpoint if local else None)
         elif wait or local:
             err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
-            show_result(client.wait(handle.id), as_json)
+            with interruptible(handle.id, job.endpoint if local else None):
+                result = client.wait(handle.id)
+            show_result(result, as_json)
         elif as_json:
             put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
         else:
             put(handle.id)
+
+
+def _prompt(given: str) -> str:
+    """The prompt, read from stdin for `-`; raises InvalidJob."""
+    source = "stdin" if given == "-" else "PROMPT"
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if given == "-" else given
+    except UnicodeDecodeError:
+        raise InvalidJob("stdin is not UTF-8 text; convert it, with iconv for instance") from None
+    if not text.strip():
+        raise InvalidJob(f"{source} is empty: give the text of the prompt")
+    return text

@@ -10,6 +10,7 @@ import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.record import KeptThread
@@ -24,7 +25,7 @@ def _duration(text: str) -> timedelta:
     return float(parts[1]) * _UNITS[parts[2]]
 
 
-ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD...", help="Thread ids.", show_default=False)]
+ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
 OlderThan = Annotated[
     timedelta | None,
@@ -35,10 +36,10 @@ OlderThan = Annotated[
 def add_to(app: typer.Typer) -> None:
     threads = typer.Typer()
     threads.callback(invoke_without_command=True)(threads_)
-    threads.command("list")(list_)
-    threads.command(epilog="Example: threadmill threads show thread_abc")(show)
+    threads.command("list", epilog=examples("threadmill threads list --json"))(list_)
+    threads.command(epilog=examples("threadmill threads show thread_abc"))(show)
     threads.command(
-        epilog="Examples: threadmill threads delete thread_abc | threadmill threads delete --older-than 30d"
+        epilog=examples("threadmill threads delete thread_abc", "threadmill threads delete --older-than 30d")
     )(delete)
     app.add_typer(threads, name="threads")
 

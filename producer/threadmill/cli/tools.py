@@ -1,4 +1,4 @@
-"""`threadmill tools`: what a run may call."""
+"""`threadmill tools`: lists the tools that runs may call."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,16 @@ import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.command import examples
 from threadmill.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Examples: threadmill tools | threadmill tools --endpoint davinci --json")(tools)
+    app.command(epilog=examples("threadmill tools", "threadmill tools --endpoint davinci --json"))(tools)
 
 
 def tools(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """List the tools that a worker with these settings offers at each endpoint; exit 1 if one is broken."""
+    """List the tools that a worker with these settings offers at each endpoint; exit 1 if one cannot be used."""
     settings = Settings.load()
     named = [] if endpoint is None else [settings.endpoint_name(endpoint)]
     found = ask_worker("catalogue", *named, environment={})
@@ -39,8 +40,8 @@ def _line(tool: Mapping[str, Any]) -> str:
         limits.append(f"{tool['concurrency']} at a time")
     if tool["repeatable"]:
         limits.append("repeatable")
-    said = tool["description"].strip().splitlines()
-    return f"{head}{_signature(tool['parameters'])}  {', '.join(limits)}{'  ' + said[0] if said else ''}"
+    description = tool["description"].strip().splitlines()
+    return f"{head}{_signature(tool['parameters'])}  {', '.join(limits)}{'  ' + description[0] if description else ''}"
 
 
 def _signature(parameters: Mapping[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ Field by field as in openai/openai-openapi (createChatCompletion, createResponse
 refused by its name, unless it is null or has a value that changes nothing.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,13 +64,25 @@ def fields_of(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
     name = "messages" if is_chat else "input"
     given = left.pop(name, None)
     if left:
-        raise BadDocument(f"has the field {', '.join(map(repr, left))}, for which a job has no word; leave it out")
+        fields_left = f"field{'s' * (len(left) > 1)} {', '.join(map(repr, left))}"
+        raise BadDocument(f"has the unsupported {fields_left}; remove {'them' if len(left) > 1 else 'it'}")
     said = [{"role": "user", "content": given}] if isinstance(given, str) else _list(given, name)
     instructions, messages = _conversation(said, name)
     if instructions:
         first = [_plain(fields["instructions"], "instructions")] if "instructions" in fields else []
         fields["instructions"] = "\n\n".join([*first, *instructions])
     return fields | {"messages": messages}
+
+
+def in_terms_of(url: str, body: Mapping[str, Any], message: str) -> str:
+    """A message about a job's fields, with each field under the name that the body has for it."""
+    is_chat = url == "/v1/chat/completions"
+    names = {ours: theirs for theirs, ours in (_CHAT if is_chat else _RESPONSES).items() if theirs in body}
+    if not is_chat:
+        names |= {"messages": "input", "response_format": "text.format", "truncation.type": "truncation"}
+    for ours, theirs in names.items():
+        message = re.sub(rf"`{re.escape(ours)}(?=[`.])", f"`{theirs}", message)
+    return message
 
 
 def _changes_nothing(name: str, value: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.errors import InvalidJob
 
 #: The path that stands for what comes on stdin.
 STDIN = Path("-")
@@ -46,6 +47,11 @@ class Document(ABC):
         """Those a worker reads for it."""
         return ()
 
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """The variables that stand for it: a prompt must use one, unless its files are sent beside the prompt."""
+        return () if self.files else ("text", "name", "path")
+
     @abstractmethod
     def variables(self) -> dict[str, Any]:
         """What a template can use of it; raises BadDocument."""
@@ -53,6 +59,10 @@ class Document(ABC):
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         """The fields of PromptJob that are its own; raises BadDocument."""
         return {"prompt": template.render(self.variables())}
+
+    def explain(self, error: InvalidJob) -> str:
+        """Why its job was refused, in terms of what the user wrote."""
+        return str(error)
 
     def parts(self) -> "Sequence[Document]":
         """What is asked about one by one, to be answered as one; raises BadDocument."""
@@ -76,6 +86,23 @@ class Numbered(Document):
     @property
     def label(self) -> str:
         return f"{super().label}:{self.number}"
+
+
+class UniqueIds:
+    """Ids of the documents of one set: a repeated one gets a number, so that no two documents share a result line."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def take(self, wanted: str) -> tuple[str, bool]:
+        """An id that no earlier document has, and whether `wanted` was taken."""
+        unique, count = wanted, self._counts.get(wanted, 0)
+        while unique in self._counts:
+            count += 1
+            unique = f"{wanted}/{count}"
+        self._counts[wanted] = max(count, 1)
+        self._counts.setdefault(unique, 1)
+        return unique, unique != wanted
 
 
 def asked(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
 _ISO_2022_JP = (b"\x1b$B", b"\x1b$@")
 
 #: What is guessed among: encodings that texts are met in, not all there are. Those of Latin letters differ in few.
-_LATIN = ("cp1250", "cp1252", "cp1254", "cp1257")
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")  # Western Europe first
 _USUAL = (
     *("cp950", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949", "utf_16_le", "utf_16_be"),
     *("cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp874"),
@@ -72,7 +72,17 @@ _TORN = re.compile(
 )
 
 #: What is no text, by how it begins.
-_KINDS = {b"%PDF-": "a PDF", b"PK\x03\x04": "a ZIP or Office file", b"\x89PNG": "an image", b"\xff\xd8\xff": "an image"}
+_KINDS = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a ZIP or Office file",
+    b"\xd0\xcf\x11\xe0": "an Office file from before 2007 or an Outlook email",
+    b"\x1f\x8b": "a gzip file",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+}
+
+#: What no text in an old encoding has; \x1a ended files under DOS.
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 
 #: In the first bytes of an HTML or XML file.
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
@@ -91,8 +101,13 @@ SAMPLE = 1_000_000
 _REMEDY = "say which it is with --encoding NAME, or convert it, for example with: iconv -f ENCODING -t UTF-8"
 
 
-def decode(content: bytes, encoding: str | None = None, *, markup: bool = False) -> str:
-    """The text, without a byte order mark. `markup`: it may declare its own encoding. Raises BadDocument."""
+def decode(content: bytes, encoding: str | None = None, *, markup: bool = False, declared: str | None = None) -> str:
+    """The text, without a byte order mark. Raises BadDocument.
+
+    `declared`: the encoding that its sender names, used where it fits. `markup`: it may declare its own encoding.
+    """
+    if declared and _reads(_canonical(declared), content, whole=True):
+        encoding = _canonical(declared)
     name = encoding or tell(content, markup=markup)
     try:
         return content.decode(name).removeprefix("\ufeff")
@@ -149,13 +164,16 @@ def _wide(content: bytes, whole: bool) -> str:
                 plain[name] = sum(character < "\x80" for character in text)
     best = max(plain, key=plain.__getitem__, default="")
     if not plain.get(best) or content.startswith(tuple(_KINDS)):
-        what = next((kind for head, kind in _KINDS.items() if content.startswith(head)), None)
-        remedy = f"it looks like {what}: give it the name of one, or leave it out" if what else "leave it out"
-        raise BadDocument(
-            f"is no text: it has a NUL at byte {content.index(0):,}; {remedy} (.threadmillignore), "
-            "or name its encoding with --encoding"
-        )
+        raise _no_text(content)
     return best
+
+
+def _no_text(content: bytes) -> BadDocument:
+    kind = next((kind for head, kind in _KINDS.items() if content.startswith(head)), None)
+    found = _CONTROL.search(content)
+    where = f" (byte 0x{content[found.start()]:02x} at {found.start():,})" if found else ""
+    remedy = f"it looks like {kind}: name it so, or leave it out" if kind else "leave it out"
+    return BadDocument(f"is not text but binary data{where}; {remedy} (.threadmillignore)")
 
 
 def _is_written(character: str) -> bool:
@@ -164,9 +182,11 @@ def _is_written(character: str) -> bool:
 
 def _guess(content: bytes, whole: bool) -> str:
     at = _first_misfit(content)
+    if _CONTROL.search(content):
+        raise _no_text(content)
     matches = list(from_bytes(_sample(content, at), cp_isolation=list(_USUAL), enable_fallback=False))
     least = min(map(_mess, matches), default=0.0)
-    near = {str(match): match.encoding for match in matches if _mess(match) - least < _LEAST_GAP}
+    near = {str(match): _encoding(match) for match in matches if _mess(match) - least < _LEAST_GAP}
     likely = [encoding for text, encoding in near.items() if encoding not in _LATIN or _is_latin(text)]
     if len(likely) == 1:
         name = _canonical(likely[0])
@@ -174,9 +194,14 @@ def _guess(content: bytes, whole: bool) -> str:
         beyond = len(content) - len(content.translate(None, _BEYOND_ASCII))
         if beyond >= least_bytes and _reads(name, content, whole):
             return name
-    names = ", ".join(dict.fromkeys(_canonical(each.encoding) for each in matches[:4]))
-    perhaps = f" and perhaps {names}" if names else ""
-    raise BadDocument(f"is not UTF-8 text (byte 0x{content[at]:02x} at {at:,}){perhaps}; {_REMEDY}")
+    names = [name for each in matches[:4] if not (name := _canonical(_encoding(each))).startswith("utf")]
+    if not names or not set(names).isdisjoint(_LATIN):
+        names = [*(name for name in _LATIN if _reads(name, content, whole)), *names]
+    *others, last = dict.fromkeys(names) or ("unknown",)
+    perhaps = f"{', '.join(others)} or {last}" if others else last
+    raise BadDocument(
+        f"is not UTF-8 text (byte 0x{content[at]:02x} at {at:,}); its encoding may be {perhaps}; {_REMEDY}"
+    )
 
 
 def _sample(content: bytes, at: int) -> bytes:
@@ -192,6 +217,11 @@ def _is_latin(text: str) -> bool:
     beyond = [letter for letter in letters if letter > "\x7f"]
     is_odd = 3 * len(beyond) > len(letters) or _TORN.search(text)
     return not is_odd and any(set(beyond) <= set(alphabet) for alphabet in _ALPHABETS.values())
+
+
+def _encoding(match: CharsetMatch) -> str:
+    """Of those that read the sample alike; the rest of the file may show a difference."""
+    return next((name for name in _LATIN if name in match.could_be_from_charset), match.encoding)
 
 
 def _mess(match: CharsetMatch) -> float:

@@ -1,8 +1,10 @@
 """Which documents paths lead to."""
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -35,25 +37,29 @@ def find(
 
 
 def find_files(paths: Iterable[str], *, may_be_empty: bool = False) -> list[Path]:
-    """The files of folders (recursive), globs and files, each once, in order.
+    """The files of folders (recursive), globs and files, each file once however many symlinks lead to it, in order.
 
-    Of folders: without hidden files, and those that the folder's .threadmillignore names.
+    Folders: without hidden files, and those that the folder's .threadmillignore names.
     Raises ThreadmillError for a path that leads to no file, unless it `may_be_empty`.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for given in paths:
         expanded = list(_expand(given))
         if not expanded and not may_be_empty:
             raise ThreadmillError(f"{given}: no such file or folder, or no file in it")
-        found |= dict.fromkeys(expanded)
-    return list(found)
+        for path in expanded:
+            real = os.path.realpath(path)
+            if real in found and found[real].is_symlink() and not path.is_symlink():
+                del found[real]  # its own name is better than that of a symlink
+            found.setdefault(real, path)
+    return list(found.values())
 
 
-def natural_order(path: Path | str) -> list[tuple[list[str | int], str]]:
+def natural_order(path: Path) -> list[tuple[list[str | int], str]]:
     """Sort key that puts `memo 2` before `memo 10`, folder by folder."""
     return [
         ([int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", part)], part)
-        for part in Path(path).parts
+        for part in path.parts
     ]
 
 
@@ -74,11 +80,31 @@ def _expand(given: str) -> Iterator[Path]:
     elif path.exists():
         yield path
     else:
-        yield from (
-            Path(match)
-            for match in sorted(glob.glob(given, recursive=True), key=natural_order)
-            if Path(match).is_file()
-        )
+        yield from _matches(path)
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """The files that a glob matches, in natural order. As in folders, `**` follows no symlink to another folder."""
+    parts = pattern.parts
+    plain = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    wild = [part if part == "**" else re.sub(r"\*{2,}", "*", part) for part in parts[plain:]]
+    if not wild:
+        return []
+    if wild[-1] == "**":
+        wild.append("*")
+    hidden = [part for part in wild if part.startswith(".")]
+    folder = Path(*parts[:plain])
+    found = (
+        path
+        for path in folder.glob("/".join(wild))
+        if path.is_file() and not _hides(path.relative_to(folder).parts, hidden)
+    )
+    return sorted(found, key=natural_order)
+
+
+def _hides(parts: Iterable[str], named: Sequence[str]) -> bool:
+    """Whether one of the parts is hidden, and the pattern does not name it with its dot, as shells have it."""
+    return any(part.startswith(".") and not any(fnmatch(part, each) for each in named) for part in parts)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

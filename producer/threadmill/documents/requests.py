@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.bodies import fields_of
-from threadmill.documents.document import STDIN, Numbered, shown
+from threadmill.documents.bodies import fields_of, in_terms_of
+from threadmill.documents.document import STDIN, Numbered, UniqueIds, shown
 from threadmill.documents.encoding import opened
 from threadmill.documents.lines import objects
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.errors import ThreadmillError
+from threadmill.errors import InvalidJob, ThreadmillError
 
 URLS = ("/v1/chat/completions", "/v1/responses")
 
 
 @dataclass(frozen=True)
 class Request(Numbered):
-    """Known by its `custom_id`."""
+    """A line of a request file. `custom_id`: its own; a number is added to one that an earlier request has."""
 
     custom_id: str
     url: str
@@ -41,6 +41,9 @@ class Request(Numbered):
             raise BadDocument(self.problem)
         return fields_of(self.url, self.body)
 
+    def explain(self, error: InvalidJob) -> str:
+        return in_terms_of(self.url, self.body, str(error))
+
 
 class Requests:
     """The requests of files, read anew each time they are gone through, so that none is held in memory.
@@ -57,13 +60,13 @@ class Requests:
                 raise ThreadmillError(f"{path}: --requests takes .jsonl files, a request of the Batch API in each line")
 
     def __iter__(self) -> Iterator[Request]:
-        seen: set[str] = set()
+        ids = UniqueIds()
         for path in self._paths:
             where = self._stdin if path == STDIN and self._stdin else path
             try:
                 with opened(where, self._encoding) as file:
                     for number, value, problem in objects(file):
-                        yield _request(path, number, value, problem or _problem(value, seen), seen)
+                        yield _request(path, number, value, problem, ids)
             except (BadDocument, UnicodeError) as error:
                 raise ThreadmillError(f"{path}: {error}") from None
             except OSError as error:
@@ -73,20 +76,21 @@ class Requests:
         return sum(1 for _ in self)
 
 
-def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, seen: set[str]) -> Request:
-    custom_id = shown(value.get("custom_id", ""))
-    seen.add(custom_id)
+def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, ids: UniqueIds) -> Request:
+    wanted = shown(value.get("custom_id", ""))
+    custom_id, is_repeated = ids.take(wanted)
+    problem = problem or _problem(value)
+    if is_repeated and not problem:
+        problem = f"has the custom_id {wanted!r} of an earlier request; give each request its own"
     return Request(path, number, custom_id, str(value.get("url")), value.get("body", {}), problem)
 
 
-def _problem(value: Mapping[str, Any], seen: set[str]) -> str:
+def _problem(value: Mapping[str, Any]) -> str:
     custom_id = value.get("custom_id")
     if not isinstance(custom_id, str) or not custom_id:
-        return "has no custom_id (a text), by which requests are known"
-    if custom_id in seen:
-        return f"has the custom_id {custom_id!r} of an earlier request"
+        return "has no custom_id (a non-empty string), which identifies the request"
     if value.get("method", "POST") != "POST" or value.get("url") not in URLS:
-        return f"is {value.get('method')} {value.get('url')}; a job is POST {' or '.join(URLS)}"
+        return f"is {value.get('method')} {value.get('url')}; supported are POST {' and POST '.join(URLS)}"
     if not isinstance(value.get("body"), dict):
-        return "has no body, which holds what is asked"
+        return "has no body, which holds the request's parameters"
     return ""

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import STDIN, Numbered, shown
+from threadmill.documents.document import STDIN, Numbered, UniqueIds, shown
 from threadmill.documents.tables import TABLES, Record, records
-from threadmill.documents.template import BadDocument
+from threadmill.documents.template import BadDocument, listed
 from threadmill.errors import ThreadmillError
 
 
@@ -38,6 +37,12 @@ class Row(Numbered):
         own = {"text": text, "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
         return {**own, "row": dict(self.fields), **self.fields}
 
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        if self.problem:
+            return ()
+        return ("text", *(name for name in self.fields if name.isidentifier()), "row", "name", "path")
+
 
 class Rows:
     """The rows of files, read anew each time they are gone through, so that none is held in memory.
@@ -64,18 +69,22 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         for path in self._paths:
-            seen: Counter[str] = Counter()
+            ids, columns = UniqueIds(), dict[str, None]()
             where, kind = (self._stdin, ".jsonl") if path == STDIN and self._stdin else (path, path.suffix.lower())
             try:
                 for record in records(where, kind, self._encoding):
-                    yield self._row(path, record, seen)
+                    if self._id_column is not None and self._id_column not in columns and not record.problem:
+                        columns |= dict.fromkeys(record.fields)
+                    yield self._row(path, record, ids)
+                if columns and self._id_column not in columns:
+                    raise ThreadmillError(f"there is no column {self._id_column}; there are {listed(columns)}")
             except ThreadmillError as error:
                 raise ThreadmillError(f"{path}: {error}") from None
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _row(self, path: Path, record: Record, seen: Counter[str]) -> Row:
+    def _row(self, path: Path, record: Record, ids: UniqueIds) -> Row:
         column, fields, problem = self._id_column, record.fields, record.problem
         if column is not None and not problem and fields.get(column) in (None, ""):
             problem = f"has no {column!r}, by which rows are known (--id-column)"
@@ -84,11 +93,9 @@ class Rows:
             row_id = hashlib.sha256(content.encode()).hexdigest()[:16]
         else:
             row_id = shown(_as_text(fields[column]))
-        seen[row_id] += 1
-        if seen[row_id] > 1:
-            row_id = f"{row_id}/{seen[row_id]}"
-            if column is not None and not problem:
-                problem = f"has the {column!r} of an earlier row"
+        row_id, is_repeated = ids.take(row_id)
+        if is_repeated and column is not None and not problem:
+            problem = f"has the {column!r} of an earlier row"
         return Row(path, record.number, row_id, fields, problem)
 
 

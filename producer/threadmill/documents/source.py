@@ -4,8 +4,7 @@ import atexit
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +14,7 @@ from threadmill.documents.encoding import known
 from threadmill.documents.find import find, find_files
 from threadmill.documents.requests import Requests
 from threadmill.documents.rows import Rows
-from threadmill.documents.template import WITHOUT_TEXT, BadDocument, PromptTemplate
+from threadmill.documents.template import WITHOUT_TEXT, PromptTemplate
 from threadmill.documents.text import Reading
 from threadmill.errors import ThreadmillError
 from threadmill.message import FileTool
@@ -71,20 +70,25 @@ class Source:
             return rows, _of_rows(prompt, rows)
         if self.attach is not None:
             return find(paths, attach=self.attach), PromptTemplate(prompt, WITHOUT_TEXT)
-        template = PromptTemplate(prompt)
         limit = self.max_chars
         if self.split:
-            room = template.room()
+            room = PromptTemplate(prompt).room()
             limit = min(limit or room, room)
-        return find(paths, Reading(encoding, limit, self.split), stdin=stdin), template
+        documents = find(paths, Reading(encoding, limit, self.split), stdin=stdin)
+        return documents, PromptTemplate(prompt, carriers=carriers_of(documents))
+
+
+def carriers_of(documents: Iterable[Document]) -> Collection[str]:
+    """The variables of which a prompt must use one; empty if all documents are sent beside the prompt."""
+    return next((document.carriers for document in documents if document.carriers), ())
 
 
 def _of_rows(prompt: str, rows: Rows) -> PromptTemplate:
-    """The first good row says what all have."""
+    """Checked with the first row that has no problem."""
     for row in rows:
-        with suppress(BadDocument):
-            return PromptTemplate(prompt, row.variables())
-    return PromptTemplate(prompt)
+        if not row.problem:
+            return PromptTemplate(prompt, row.variables(), carriers=row.carriers, columns=row.fields)
+    return PromptTemplate(prompt, None)
 
 
 def _kept() -> Path:

@@ -1,19 +1,21 @@
 """Tables of any format, record by record: none is held in memory, however long the table is."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from threadmill.documents.encoding import opened
-from threadmill.documents.formats import broken
+from threadmill.documents.formats import broken, needs_extra
 from threadmill.documents.lines import LINE_LIMIT, objects
 from threadmill.documents.template import BadDocument
+from threadmill.documents.workbooks import WORKBOOKS, sheets
 from threadmill.errors import ThreadmillError
 
 #: Files with rows.
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet", *WORKBOOKS)
 
 #: Between the columns of a .csv file: what spreadsheets of the world write.
 _DELIMITERS = ",;\t|"
@@ -99,26 +101,26 @@ def _parquet(file: BinaryIO) -> Iterator[Record]:
         raise ThreadmillError(f"cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _sheet(file: BinaryIO) -> Iterator[Record]:
-    """The first sheet of a workbook."""
+def _first_sheet(file: BinaryIO, kind: str) -> Iterator[Record]:
     try:
-        from threadmill.documents.office import workbook
-    except ModuleNotFoundError:
-        raise ThreadmillError("is an .xlsx file, which needs pip install 'threadmill[documents]'") from None
-    try:
-        _, rows = next(workbook(file))
+        _, rows = next(sheets(file, kind))
         header = _header(_trimmed(next(rows, ())))
         for number, row in enumerate(rows, 2):
             values = _trimmed(row)
             if values:
                 yield _record(number, header, values + [None] * (len(header) - len(values)))
+    except ModuleNotFoundError as error:
+        raise needs_extra(kind, error) from None
     except (BadDocument, ThreadmillError):
         raise
     except Exception as error:  # libraries raise anything
         raise broken(error) from None
 
 
-_PACKED = {".parquet": _parquet, ".xlsx": _sheet}
+_PACKED: dict[str, Callable[[BinaryIO], Iterator[Record]]] = {
+    ".parquet": _parquet,
+    **{kind: partial(_first_sheet, kind=kind) for kind in WORKBOOKS},
+}
 
 
 def _trimmed(row: tuple[Any, ...]) -> list[Any]:

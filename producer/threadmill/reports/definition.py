@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
 from threadmill.border import Border
 from threadmill.documents.encoding import known
 from threadmill.errors import ThreadmillError
@@ -43,7 +44,7 @@ class Asking(Border):
     """How one step asks; what is not said here stands in the report."""
 
     instructions: str | None = None  #: in place of the assistant's own
-    max_tokens: Annotated[int, Field(ge=256)] | None = None  #: of one answer
+    max_tokens: PositiveInt | None = None  #: of one answer
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -100,6 +101,7 @@ class Budget(Border):
     max_cost: Annotated[float, Field(gt=0)] | None = None  #: by the settings' [prices]
     max_tokens: PositiveInt | None = None
     max_failures: PositiveInt | None = None
+    max_endpoint_failures: PositiveInt = MAX_ENDPOINT_FAILURES  #: jobs in a row that fail because of the endpoint
 
 
 class ReportDefinition(Border):
@@ -218,8 +220,10 @@ class ReportDefinition(Border):
 
     @property
     def probe(self) -> PromptJob:
-        """A job as all of them will be; raises InvalidJob."""
-        return PromptJob.parse({**self.job_fields(self.map), "prompt": "probe"})
+        """A job as those of both steps will be; raises InvalidJob."""
+        limits = [step.max_tokens for step in (self.map, self.reduce) if step.max_tokens is not None]
+        fields = self.job_fields(self.map) | ({"max_completion_tokens": min(limits)} if limits else {})
+        return PromptJob.parse({**fields, "prompt": "probe"})
 
     def may_publish(self, failed: int, documents: int) -> bool:
         """Whether so few failed that there is a report; never if all did."""

@@ -4,7 +4,7 @@ Every step is a batch with a name of its own and its results in the folder of th
 after an interruption asks only about what is missing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
@@ -18,12 +18,12 @@ from threadmill.batch.spending import Limits, Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client
 from threadmill.documents.document import Document
-from threadmill.documents.source import DocumentSet
+from threadmill.documents.source import DocumentSet, carriers_of
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import Asking, ReportDefinition
 from threadmill.reports.grouping import cut, groups
 from threadmill.reports.lines import failure_of, missing, section_of
-from threadmill.reports.material import DatedTemplate, documents_of, sample_of
+from threadmill.reports.material import ANSWERS, DatedTemplate, documents_of, sample_of
 from threadmill.reports.report import Report, Section
 from threadmill.result import JobState
 
@@ -100,8 +100,9 @@ class Maker:
     def _sections(self, documents: DocumentSet) -> list[Section]:
         """Of all documents, in their order."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        sample, carriers = sample_of(documents), carriers_of(documents)
         lines = self._ask(
-            "map", documents, len(documents), self._definition.map, self._definition.map_prompt, sample_of(documents)
+            "map", documents, len(documents), self._definition.map, self._definition.map_prompt, sample, carriers
         )
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
@@ -132,10 +133,8 @@ class Maker:
             for number, group in enumerate(made)
             if len(group) > 1 or len(made) == 1
         }
-        sample = {"text": "probe", "answers": ["probe"]}
-        lines = self._ask(
-            step, list(asked.values()), len(asked), self._definition.reduce, self._definition.reduce.prompt, sample
-        )
+        reduce = self._definition.reduce
+        lines = self._ask(step, list(asked.values()), len(asked), reduce, reduce.prompt, ANSWERS, tuple(ANSWERS))
         by_path = {line["path"]: line for line in lines}
         answers = []
         for number, group in enumerate(made):
@@ -153,18 +152,20 @@ class Maker:
         asking: Asking,
         prompt: str,
         sample: Mapping[str, Any],
+        carriers: Collection[str],
     ) -> list[dict[str, Any]]:
         """The one place where a batch is run; gives the lines of its results."""
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
         more = {"date": self._night, "title": self._definition.title_of(self._night)}
         budget = self._definition.budget
-        limits = Limits(budget.max_cost, budget.max_tokens, budget.max_failures if step == "map" else None)
+        max_failures = budget.max_failures if step == "map" else None
+        limits = Limits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
         limits.check(self._client.settings.prices)
         with ResultsFile(out, batch) as results:
             run = Batch(
                 self._client,
                 batch,
-                DatedTemplate(prompt, sample, more),
+                DatedTemplate(prompt, sample, more, carriers),
                 self._definition.job_fields(asking),
                 results,
                 self._check,
@@ -173,5 +174,5 @@ class Maker:
             )
             tally = run.run(documents, total, lambda tally: self._watch(f"{self._label}: {step}", tally))
         if tally.stopped:
-            raise ReportFailed(f"{step}: {tally.stopped}")
+            raise ReportFailed(f"{step}: {tally.why_stopped}")
         return list(lines_in(out))

@@ -1,6 +1,6 @@
 """What a night is about: its documents, and the templates that ask about them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -8,11 +8,14 @@ from typing import Any
 from threadmill.documents.document import Document
 from threadmill.documents.find import find, find_files
 from threadmill.documents.rows import Rows
-from threadmill.documents.source import DocumentSet
+from threadmill.documents.source import DocumentSet, carriers_of
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.documents.text import Reading
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
+
+#: The variables of a reduction.
+ANSWERS: Mapping[str, Any] = {"text": "probe", "answers": ["probe"]}
 
 
 class NoDocuments(ThreadmillError):
@@ -22,9 +25,11 @@ class NoDocuments(ThreadmillError):
 class DatedTemplate(PromptTemplate):
     """One that knows the night and the title too."""
 
-    def __init__(self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    def __init__(
+        self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any], carriers: Collection[str]
+    ) -> None:
         self._more = more
-        super().__init__(source, {**sample, **more})
+        super().__init__(source, {**sample, **more}, carriers=carriers)
 
     def render(self, variables: Mapping[str, Any]) -> str:
         return super().render({**self._more, **variables})
@@ -46,8 +51,8 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
     """Raises BadTemplate."""
     more = {"date": date(2026, 1, 1), "title": "probe"}
-    DatedTemplate(definition.map_prompt, sample_of(documents), more)
-    DatedTemplate(definition.reduce.prompt, {"text": "probe", "answers": ["probe"]}, more)
+    DatedTemplate(definition.map_prompt, sample_of(documents), more, carriers_of(documents))
+    DatedTemplate(definition.reduce.prompt, ANSWERS, more, tuple(ANSWERS))
 
 
 def sample_of(documents: Iterable[Document]) -> Mapping[str, Any]:

@@ -62,3 +62,10 @@ class Night(BaseModel):
         arrived = [channel for channel, why in self.deliveries.items() if why is None and self.link]
         fresh = {"state": NightState.MAKING, "error": None, "ended_at": None, "attempts": 1}
         return self.model_copy(update={**fresh, "deliveries": dict.fromkeys(arrived)})
+
+
+def describe(night: Night) -> str:
+    """How it stands, in a few words."""
+    undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
+    withheld = ["not delivered"] if night.withheld else []
+    return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered, *withheld]))

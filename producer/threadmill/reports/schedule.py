@@ -7,22 +7,24 @@ a tick during an overlong report finds its night held. That is why beat keeps no
 a file, which two schedulers would fight about, nor a lock in Redis, which could not know of `report due`.
 """
 
-import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.beat import EmbeddedService
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
+from threadmill.celery_worker import Worker
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.files import names
-from threadmill.reports.night import Night
+from threadmill.reports.files import load, names
+from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import Nightly, Problem, Stopped
 from threadmill.settings import Settings
 
@@ -31,7 +33,7 @@ TICK = "threadmill.report_due"
 #: Reports that one scheduler makes at a time.
 _AT_ONCE = 4
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def run_scheduler(settings: Settings, every_s: float) -> None:
@@ -48,39 +50,48 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
     beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
     def start(**_: Any) -> None:
-        for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):  # which tell of each tick
-            logging.getLogger(name).setLevel(logging.WARNING)
+        log.info("scheduler started", every_s=every_s, **watched(settings.reports, datetime.now(UTC)))
         app.send_task(TICK, expires=every_s)
         beat.start()
 
-    def stop(**_: Any) -> None:
+    def stop(sig: str, **_: Any) -> None:
+        log.info("scheduler stopping", reason=sig)
         stopping.set()
         beat.service.stop()
 
-    def end(sender: Any, **_: Any) -> None:
-        if stopping.is_set():
-            sender.exitcode = 0  # Celery's is 1 after Ctrl-C
-
     worker_ready.connect(start, weak=False)
     worker_shutting_down.connect(stop, weak=False)
-    worker_shutdown.connect(end, weak=False)
+    worker_shutdown.connect(lambda **_: log.info("scheduler stopped"), weak=False)
     app.worker_main(
         [
-            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={_AT_ONCE}",
-            "--loglevel=info",
             f"--hostname=reports-{os.getpid()}@%h",
-            "--without-gossip",
-            "--without-mingle",
             "--without-heartbeat",
         ]
     )
 
 
+def watched(folder: Path, now: datetime) -> dict[str, Any]:
+    """The definition files, and the name and moment of the next report. Broken and unscheduled ones have none."""
+    fires = {}
+    for name in names(folder):
+        with suppress(ThreadmillError):
+            if clock := load(folder, name).clock:
+                [fire] = clock.next_fires(now, 1)
+                fires[name] = fire.at
+    following = min(fires, key=fires.__getitem__, default=None)
+    return {
+        "files": [str(folder.absolute() / f"{name}.toml") for name in names(folder)],
+        "next_report": following,
+        "next_at": fires[following].isoformat() if following else None,
+    }
+
+
 def _app(settings: Settings, every_s: float) -> Celery:
     app = Celery("threadmill-reports", broker=settings.redis_url)
+    app.Worker = app.subclass_with_self(Worker)
     app.conf.update(
         task_default_queue=f"{settings.queue}-reports",
         worker_prefetch_multiplier=1,
@@ -89,12 +100,14 @@ def _app(settings: Settings, every_s: float) -> Celery:
         beat_schedule={"due": {"task": TICK, "schedule": every_s, "options": {"expires": every_s}}},
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # Monitors are to list the workers of jobs, and what they send them is not for us.
+        worker_enable_remote_control=False,
     )
     return app
 
 
 class _Tick:
-    """Makes what is due, and logs it; a problem that lasts is logged once."""
+    """Makes what is due, and logs it, with what is next. A problem that lasts is logged once."""
 
     def __init__(self, nightly: Nightly, folder: Path) -> None:
         self._nightly = nightly
@@ -102,29 +115,29 @@ class _Tick:
         self._problems: dict[str, str] = {}
 
     def __call__(self) -> None:
+        now = datetime.now(UTC)
         try:
-            made = self._nightly.make_due(datetime.now(UTC), names(self._folder))
+            made = self._nightly.make_due(now, names(self._folder))
         except Stopped:
             return
         except ThreadmillError as error:
-            _log.error("%s", error)
+            log.error("reports not made", reason=str(error))
             return
         problems = {each.report: each.reason for each in made if isinstance(each, Problem)}
         for report, reason in problems.items():
             if self._problems.get(report) != reason:
-                _log.error("report %s: %s", report, reason)
+                log.error("report not started", report=report, reason=reason)
         self._problems = problems
+        following = watched(self._folder, now)
         for night in made:
             if isinstance(night, Night):
-                said: Callable[..., None] = _log.info if night.ok else _log.error
-                said("report %s, night of %s: %s", night.report, night.night, describe(night))
-
-
-def describe(night: Night) -> str:
-    """How it stands, in a few words."""
-    undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
-    return ", ".join(
-        filter(
-            None, [night.state, night.error or night.link, *undelivered, "not delivered" if night.withheld else None]
-        )
-    )
+                say: Callable[..., None] = log.info if night.ok else log.error
+                say(
+                    "report finished",
+                    report=night.report,
+                    night=str(night.night),
+                    state=night.state.value,
+                    summary=describe(night),
+                    next_report=following["next_report"],
+                    next_at=following["next_at"],
+                )

@@ -7,6 +7,7 @@ it left open is closed, so that nothing reaches over into the next section.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from threadmill.answers import answer_markdown
@@ -17,7 +18,7 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
 
 
 def write(outcomes: Outcomes, file: TextIO) -> None:
-    file.write(f"# {_words(outcomes.path.stem)}\n")
+    file.write(f"{title(outcomes.path)}\n")
     failed = False
     for entry in outcomes:
         if succeeded(entry):
@@ -28,6 +29,11 @@ def write(outcomes: Outcomes, file: TextIO) -> None:
     if failed:
         file.write("\n## Failed\n\n")
         file.writelines(_reason(entry) for entry in outcomes if not succeeded(entry))
+
+
+def title(results: Path) -> str:
+    """The first line of the file."""
+    return f"# {_words(results.stem)}"
 
 
 def _answer(entry: Entry) -> str:

@@ -1,0 +1,55 @@
+"""Why documents failed, for people: failures grouped by reason, and what would help. PURE."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
+
+#: Words with a digit (ids, sizes, times) differ between failures of the same reason.
+_VARYING = re.compile(r"\S*\d\S*")
+
+#: What helps against failures that asking again does not cure.
+_REMEDIES = {
+    FailureKind.REJECTED: "fix what the message names; documents that changed are asked again by the same command",
+    FailureKind.UNAUTHORISED: "set a valid key where the worker runs (threadmill doctor checks it)",
+    FailureKind.UNSUPPORTED: "check `base_url` and `kind` of the endpoint (threadmill doctor checks them)",
+    FailureKind.QUOTA: "add credit to the account, or raise its limit",
+    FailureKind.INVALID_PROMPT: "change the documents or the prompt; the server does not answer them as they are",
+    FailureKind.INCOMPLETE: "raise --max-tokens, or shorten the documents (--split asks about them in parts)",
+    FailureKind.TOOL_FAILED: "raise `tool_rounds` of the endpoint if so many rounds of tools are intended",
+}
+
+
+@dataclass
+class Group:
+    """Failures of one kind whose messages differ in ids and numbers at most."""
+
+    kind: FailureKind
+    message: str  #: of the first of them
+    retryable: bool = False  #: whether any of them may pass when asked again
+    documents: list[str] = field(default_factory=list)
+
+
+def grouped(failures: Iterable[tuple[str, Failure]]) -> list[Group]:
+    """The groups of (document, failure), the largest first."""
+    groups: dict[tuple[str, str], Group] = {}
+    for document, failure in failures:
+        reason = failure.kind, _VARYING.sub("#", failure.message)
+        group = groups.setdefault(reason, Group(failure.kind, failure.message))
+        group.documents.append(document)
+        group.retryable |= failure.retryable
+    return sorted(groups.values(), key=lambda group: -len(group.documents))
+
+
+def advice(hopeless: Iterable[str], retryable: int) -> list[str]:
+    """What to do about failed documents: a remedy for each kind that asking again cannot help, then how to ask."""
+    kinds = sorted(hopeless)
+    lines = [f"{kind}: {_REMEDIES[FailureKind(kind)]}" for kind in kinds if kind in _REMEDIES]
+    if ENDPOINT_FAILURES.intersection(kinds):
+        lines.append("Then run the same command again: it asks about every document without an answer.")
+    if retryable:
+        lines.append(
+            f"{retryable:,} failed for a reason that may pass: to ask again, run the same command with --retry-failed"
+        )
+    return lines

@@ -1,0 +1,55 @@
+"""Celery's worker program, which logs as all of our processes do and stops at the first signal.
+
+Celery's own prints a banner and shutdown notices on stdout, and after Ctrl-C it waits for running tasks.
+"""
+
+import signal
+import warnings
+from typing import Any
+
+import click
+from celery.apps.worker import Worker as CeleryWorker
+from celery.apps.worker import install_cry_handler, install_worker_term_handler
+from celery.exceptions import SecurityWarning
+from click.core import ParameterSource
+
+from threadmill import log
+
+
+class Worker(CeleryWorker):  # type: ignore[misc]
+    """In place of `Celery.Worker`, so that `celery worker` starts it too.
+
+    Gossip and mingle are off: they synchronise clocks and revoked tasks, which no decision of ours rests on, and cost
+    a second at the start and messages between all pairs of workers. Heartbeats are on: monitors need them.
+    """
+
+    def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
+        if not _was_given("loglevel"):
+            options["loglevel"] = "INFO"
+        log.configure(options["loglevel"])
+        warnings.simplefilter("ignore", SecurityWarning)  # of root: it is about pickled messages, ours are JSON
+        options |= {"quiet": True, "without_gossip": True, "without_mingle": True}
+        super().__init__(app, hostname if _was_given("hostname") else self.default_hostname(), **options)
+
+    def default_hostname(self) -> str | None:
+        """The node name of a worker that was given none; None: Celery's default."""
+        return None
+
+    def setup_logging(self, colorize: bool | None = None) -> bool:
+        """It is set up already; True keeps Celery from redirecting stdout into it."""
+        return True
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Every signal to stop means the same, in place of Celery's warm and cold shutdowns."""
+        signals = ["SIGTERM", "SIGINT", "SIGQUIT"]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signals.append("SIGHUP")
+        for name in signals:
+            install_worker_term_handler(worker, sig=name, verbose=False)
+        install_cry_handler()
+
+
+def _was_given(option: str) -> bool:
+    """Whether somebody chose its value: what Celery hands over may be its default."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(option) not in (None, ParameterSource.DEFAULT)

@@ -1,0 +1,49 @@
+"""Which files a command may replace: never an input, and one that threadmill did not write only when confirmed."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from threadmill.batch.ownership import is_own
+from threadmill.cli.applying import Yes as Yes
+from threadmill.errors import ThreadmillError
+
+
+def own(files: Iterable[Path], results: Path) -> list[Path]:
+    """Those that exist and are recognised as written by threadmill: as `results`, or as made from it."""
+    return [file for file in files if file.exists() and _is_own(file, results)]
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raises ThreadmillError if an output is one of the inputs."""
+    existing = {os.path.realpath(file): file for file in outputs if file.exists()}
+    for file in inputs:
+        if output := existing.get(os.path.realpath(file)):
+            raise ThreadmillError(
+                f"{output} is an input of this command and is never overwritten. Choose another --out"
+            )
+
+
+def confirm_overwriting(files: Iterable[Path], results: Path, *, yes: bool) -> None:
+    """Asks at a terminal before files that threadmill did not write are replaced.
+
+    `results`: the results file that they are, or are made from. `yes`: replace them without asking.
+    Raises ThreadmillError where nobody can be asked.
+    """
+    foreign = [str(file) for file in files if file.exists() and not _is_own(file, results)]
+    if yes or not foreign:
+        return
+    names = ", ".join(foreign)
+    if not sys.stdin.isatty():
+        raise ThreadmillError(f"{names}: not recognised as written by threadmill. Pass --yes to overwrite it")
+    typer.confirm(f"{names}: not recognised as written by threadmill. Overwrite it?", abort=True, err=True)
+
+
+def _is_own(file: Path, results: Path) -> bool:
+    try:
+        return is_own(file, results)
+    except OSError as error:
+        raise ThreadmillError(f"{file}: cannot be read: {error.strerror or error}") from None

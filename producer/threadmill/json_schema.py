@@ -1,0 +1,53 @@
+"""Whether a JSON Schema is valid (draft 2020-12), told before a job is enqueued. PURE."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+
+def schema_problem(schema: object) -> str | None:
+    """Why `schema` is not a valid JSON Schema, and where; None if it is valid."""
+    if not isinstance(schema, Mapping):
+        return "it is not an object"
+    return _problem(json.dumps(schema))
+
+
+def response_format_problem(response_format: object) -> str | None:
+    """What is wrong with the schema in a `response_format`; None if it is valid, or there is none."""
+    match response_format:
+        case {"type": "json_schema", "json_schema": {"schema": schema}} if schema is not None:
+            problem = schema_problem(schema)
+            return problem and f"its schema is not a valid JSON Schema: {problem}"
+    return None
+
+
+def tools_problem(tools: Iterable[object]) -> str | None:
+    """What is wrong with the parameters of the first tool that has an invalid schema; None if all are valid."""
+    for tool in tools:
+        match tool:
+            case {"function": {"parameters": schema, **function}} if schema is not None:
+                pass
+            case {"type": "function", "parameters": schema, **function} if schema is not None:
+                pass
+            case _:
+                continue
+        if problem := schema_problem(schema):
+            return f"the parameters of {function.get('name')!r} are not a valid JSON Schema: {problem}"
+    return None
+
+
+@lru_cache(maxsize=64)  # the jobs of a batch share theirs
+def _problem(text: str) -> str | None:
+    from jsonschema import Draft202012Validator  # slow to import, and few jobs have a schema
+    from jsonschema.exceptions import SchemaError
+
+    schema: dict[str, Any] = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        reason = error.context[0] if error.validator == "anyOf" and error.context else error  # its first alternative
+        return f"at {error.json_path}: {reason.message}"
+    except Exception as error:  # a schema nested too deeply, a pattern that takes too long to compile
+        return f"{type(error).__name__}: {error}"
+    return None

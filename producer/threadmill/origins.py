@@ -1,0 +1,70 @@
+"""Where settings come from: which variable of the environment sets which of them."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+PREFIX = "THREADMILL_"
+
+#: Variables of ours that are no settings.
+_OTHERS = ("THREADMILL_CONFIG", "THREADMILL_LOG")
+
+#: What Kubernetes and Docker set for a service or a link named threadmill, threadmill-redis and the like.
+_OF_A_PLATFORM = re.compile(
+    r".*(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+
+SettingPath = tuple[str, ...]  #: of a setting: ("endpoints", "davinci", "assistant")
+
+
+def variables(environment: Iterable[str]) -> dict[str, SettingPath]:
+    """The variables that set something, each with the path of what it sets; case matters in neither."""
+    found = {
+        name: tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
+        for name in environment
+        if name.upper().startswith(PREFIX) and name.upper() not in _OTHERS
+    }
+    return found | {name: ("redis_url",) for name in environment if name.upper() == "REDIS_URL"}
+
+
+def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[str]:
+    """A phrase for each variable with our prefix that sets nothing. `settings`: their names, and which are tables."""
+    return [
+        f"unknown variable {name}{_closest(path[0], settings)}"
+        for name, path in sorted(variables(environment).items())
+        if (path[0] not in settings or (len(path) > 1 and not settings[path[0]]))
+        and not _OF_A_PLATFORM.fullmatch(name.upper())
+    ]
+
+
+def variable_of(path: Sequence[object], environment: Mapping[str, str]) -> str | None:
+    """The variable that sets what is at the path, or None. The most specific one wins, and ours over REDIS_URL."""
+    steps = tuple(map(str, path))
+    found = [
+        (name, its)
+        for name, its in variables(environment).items()
+        if steps[: len(its)] == its and _holds(environment[name], steps[len(its) :])
+    ]
+    found.sort(key=lambda each: (-len(each[1]), not each[0].upper().startswith(PREFIX)))
+    return found[0][0] if found else None
+
+
+def _closest(name: str, settings: Iterable[str]) -> str:
+    close = get_close_matches(name, list(settings), 1)
+    return f" (did you mean {PREFIX}{close[0].upper()}?)" if close else ""
+
+
+def _holds(text: str, steps: SettingPath) -> bool:
+    """Whether a variable's value, JSON if there are steps left, has something at the path."""
+    if not steps:
+        return True
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    for step in steps:
+        if not isinstance(value, dict) or step not in value:
+            return False
+        value = value[step]
+    return True

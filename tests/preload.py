@@ -1,0 +1,50 @@
+"""The modules that a process of `tests.forked` finds imported.
+
+`threadmill.cli` is not among them: it has a console, and rich reads NO_COLOR and COLUMNS when it makes one.
+"""
+
+import gc
+import importlib
+
+for module in (
+    "anyio._backends._asyncio",
+    "celery.app.events",
+    "celery.apps.worker",
+    "celery.backends.redis",
+    "celery.bin.celery",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "httpcore",
+    "httpcore2",
+    "kombu.transport.redis",
+    "mcp.client.stdio",
+    "openai.resources.batches",
+    "openai.resources.beta.beta",
+    "openai.resources.chat.chat",
+    "openai.resources.conversations.conversations",
+    "openai.resources.files",
+    "openai.resources.responses.responses",
+    "openai.resources.vector_stores.vector_stores",
+    "rich.live",
+    "rich.markdown",
+    "typer.main",
+    "threadmill.batch.export",
+    "threadmill.client",
+    "threadmill.local",
+    "threadmill.reports.schedule",
+    "threadmill_emulator.app",
+    "threadmill_emulator.server",
+    "threadmill_worker.consumer",
+    "threadmill_worker.probe",
+    "threadmill_worker.provision",
+    "threadmill_worker.catalogue",
+    "threadmill_worker.tasks",
+    "threadmill_worker.transcript",
+    "truststore",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.asyncio",
+):
+    importlib.import_module(module)
+
+gc.collect()
+gc.freeze()  # a collection in a fork would copy the memory that it shares with the others

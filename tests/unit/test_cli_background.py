@@ -1,0 +1,43 @@
+"""One process works on a results file; a second `--detach` says so."""
+
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import threadmill.cli  # noqa: F401  # adds the commands to the app
+from threadmill.batch.alone import alone_with, holder_of
+from threadmill.cli import background
+from threadmill.cli.app import app
+from threadmill.errors import ThreadmillError
+
+OUT = Path("results.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("A text.")
+
+
+def test_who_works_on_a_results_file_is_known_while_it_does():
+    assert holder_of(OUT) is None
+    with alone_with(OUT, lambda process: None):
+        assert holder_of(OUT) == str(os.getpid())
+    assert holder_of(OUT) is None
+
+
+def test_a_lock_that_a_killed_process_left_holds_nothing():
+    Path("results.jsonl.lock").write_text("1")
+    assert holder_of(OUT) is None
+
+
+def test_a_second_detach_is_refused_and_starts_nothing(monkeypatch):
+    monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    with alone_with(OUT, lambda process: None):
+        refused = CliRunner().invoke(app, ["batch", "a.txt", "--endpoint", "emulator", "--name", "night", "--detach"])
+    assert isinstance(refused.exception, ThreadmillError)
+    said = str(refused.exception)
+    assert f"process {os.getpid()} already works on results.jsonl; nothing was started" in said
+    assert "threadmill attach night" in said

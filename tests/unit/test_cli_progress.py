@@ -1,0 +1,101 @@
+"""The progress of a batch on terminals of any width, and its summary."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from threadmill.batch.spending import Spending
+from threadmill.batch.tally import Tally
+from threadmill.cli import progress
+from threadmill.prices import Prices
+from threadmill.result import Failure, ModelUsage, Usage
+
+
+def tally(**fields):
+    spending = Spending(Prices())
+    spending.add([ModelUsage(usage=Usage(total_tokens=1_234_567))])
+    return Tally(
+        **{"total": 12_000, "spending": spending, "succeeded": 3_000, "running": 20, "seconds": 600.0} | fields
+    )
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    def show(width, act):
+        file = io.StringIO()
+        monkeypatch.setattr(
+            progress, "err", Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)
+        )
+        act()
+        return file.getvalue()
+
+    return show
+
+
+def bar(shown, width, **fields):
+    def act():
+        with progress.Reporter(12_000) as reporter:
+            reporter.update(tally(**fields))
+
+    return [line for line in shown(width, act).splitlines() if "/12,000" in line][-1]
+
+
+def test_a_narrow_terminal_has_bar_count_percentage_and_time_left(shown):
+    for width in (50, 80, 120):
+        line = bar(shown, width, failed=1_000)
+        assert "━━━" in line
+        for part in ("4,000/12,000", "33%", "20:00 left"):
+            assert part in line, (width, line)
+    assert bar(shown, 30).removeprefix("\x1b[2K").split() == ["3,000/12,000", "25%", "30:00", "left"]
+
+
+def test_a_wide_terminal_has_all_figures(shown):
+    assert "1,000 failed" in bar(shown, 80, failed=1_000)
+    line = bar(shown, 120, failed=1_000)
+    assert "1,000 failed · 20 running · 6.7/s · 1,234,567 tokens" in line
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_a_paused_batch_says_so_and_no_time_left(shown, width):
+    line = bar(shown, width, paused=True)
+    assert "paused" in line
+    assert "left" not in line
+
+
+def test_before_the_first_answer_nothing_is_said_per_second(shown):
+    line = bar(shown, 120, succeeded=0, kept=100)
+    assert "100/12,000" in line
+    assert "/s" not in line
+    assert "left" not in line
+
+
+def test_a_slow_rate_is_not_rounded_to_nothing(shown):
+    assert "3.0/min" in bar(shown, 120, succeeded=3, seconds=60.0)
+
+
+def summarise(shown, **fields):
+    return shown(200, lambda: progress.show_summary(tally(**fields), Path("out.jsonl")))
+
+
+def test_the_summary_groups_failures_and_says_each_reason_once(shown):
+    failures = [(f"{n}.md", Failure(kind="quota", message="429 no credit")) for n in range(1_200)]
+    said = summarise(
+        shown, failed=1_200, failures=failures, hopeless={"quota"}, stopped="5 jobs in a row failed", succeeded=0
+    )
+    assert said.count("429 no credit") == 1
+    assert "failed: 1,200 documents: quota: 429 no credit (0.md, 1.md, 2.md, ...)" in said
+    assert "--retry-failed" not in said
+    assert "run the same command again" in said
+
+
+def test_the_summary_of_a_run_that_asked_nothing_has_no_rate(shown):
+    assert "/s" not in summarise(shown, succeeded=0, kept=12_000)
+
+
+def test_json_has_every_failure_and_the_groups():
+    failures = [(f"{n}.md", Failure(kind="stuck", message="it hangs", retryable=True)) for n in range(30)]
+    found = progress.summary(tally(failed=30, failures=failures), "b", Path("out.jsonl"))
+    assert len(found["failures"]) == 30
+    assert found["failure_groups"] == [{"kind": "stuck", "message": "it hangs", "retryable": True, "count": 30}]

@@ -1,0 +1,110 @@
+"""One format for all log lines, and each warning once in a while."""
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+import structlog
+
+from threadmill import log
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(message, *args, level=logging.WARNING, **fields):
+    event = {"event": message, **fields} if fields else message
+    return logging.LogRecord("threadmill_worker", level, "file.py", 1, event, args, None)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def repeats(clock):
+    return log.RepeatFilter(interval_s=5, clock=clock)
+
+
+def test_a_repeated_warning_passes_once_in_the_interval_and_then_carries_the_number_dropped(repeats, clock):
+    passed = []
+    for second in range(12):
+        clock.now = second
+        line = record("Redis is away", reason=f"attempt {second}")
+        if repeats.filter(line):
+            passed.append((second, line.msg.get("suppressed")))
+
+    assert passed == [(0, None), (5, 4), (10, 4)]
+
+
+def test_warnings_of_two_endpoints_are_two_warnings(repeats):
+    assert repeats.filter(record("call failed", endpoint="azure", job_id="1"))
+    assert repeats.filter(record("call failed", endpoint="openai", job_id="2"))
+    assert not repeats.filter(record("call failed", endpoint="azure", job_id="3"))
+
+
+def test_a_librarys_warning_is_the_same_whatever_its_arguments(repeats, clock):
+    assert repeats.filter(record("cannot connect, attempt %s", 1))
+    assert not repeats.filter(record("cannot connect, attempt %s", 2))
+    clock.now = 5
+    third = record("cannot connect, attempt %s", 3)
+    assert repeats.filter(third)
+    assert (third.getMessage(), third.suppressed) == ("cannot connect, attempt 3", 1)
+
+
+def test_lines_that_are_no_warnings_always_pass(repeats):
+    assert all(repeats.filter(record("run status", level=logging.INFO, job_id="1")) for _ in range(3))
+
+
+def test_warnings_of_long_ago_are_forgotten(repeats, clock):
+    for number in range(2000):
+        clock.now = number
+        repeats.filter(record(f"warning {number}"))
+
+    assert len(repeats._seen) <= log._REMEMBERED
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """Logs as a process does, and returns what was written so far, line by line."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    log.configure("info")
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    for library in log._LIBRARIES:
+        logging.getLogger(library).setLevel(logging.NOTSET)
+
+
+def test_our_own_lines_and_those_of_libraries_have_one_format(lines):
+    structlog.get_logger("threadmill_worker").info("job finished", job_id="1")
+    logging.getLogger("celery.worker").error("cannot\nconnect:  %s", "refused")
+    logging.getLogger("celery.worker").info("Connected")
+
+    ours, theirs = lines()
+    assert (ours["event"], ours["job_id"], ours["level"]) == ("job finished", "1", "info")
+    assert (theirs["event"], theirs["level"]) == ("cannot connect: refused", "error")
+    assert ours.keys() >= {"timestamp"} <= theirs.keys()
+
+
+def test_the_number_of_suppressed_warnings_is_in_the_line_of_a_library_too(lines):
+    [repeats] = [each for handler in logging.getLogger().handlers for each in handler.filters]
+    repeats._clock = clock = Clock()
+    for _ in range(3):
+        logging.getLogger("celery").warning("Redis is away")
+    clock.now = log.REPEAT_S
+    logging.getLogger("celery").warning("Redis is away")
+
+    assert [line.get("suppressed") for line in lines()] == [None, 2]

@@ -1,0 +1,38 @@
+"""Celery's remote control: `revoke` cancels jobs, as `threadmill cancel` does.
+
+Celery's own would store its result of a job without ending it, and can terminate nothing in a pool of threads.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from celery.utils.functional import maybe_list
+from celery.worker.control import Panel
+
+#: Takes the ids of jobs, and whether those that run are cancelled too. Returns at once.
+Cancel = Callable[[Collection[str], bool], None]
+
+
+def cancel_by(cancel: Cancel) -> None:
+    """Has this process' `revoke` and `terminate` call `cancel`."""
+
+    def reply(task_id: Any, running: bool) -> dict[str, str]:
+        job_ids = set(maybe_list(task_id) or [])
+        cancel(job_ids, running)
+        return {"ok": f"cancelling {', '.join(sorted(job_ids))}"}
+
+    @Panel.register(name="revoke", type="control", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")  # type: ignore[untyped-decorator]
+    def revoke(state: Any, task_id: Any, terminate: bool = False, **_: Any) -> dict[str, str]:
+        """Cancel jobs that are queued; with `terminate` also those that run."""
+        return reply(task_id, terminate)
+
+    @Panel.register(
+        name="terminate",
+        type="control",
+        variadic="task_id",
+        args=[("signal", str)],
+        signature="<signal> [id1 [id2 [... [idN]]]]",
+    )  # type: ignore[untyped-decorator]
+    def terminate(state: Any, task_id: Any, **_: Any) -> dict[str, str]:
+        """Cancel jobs, queued or running; the signal makes no difference."""
+        return reply(task_id, True)

@@ -1,0 +1,46 @@
+"""How Celery, and whatever monitors it, learns how a job ended. Its result is stored by FINISH, never by Celery."""
+
+from typing import Any
+
+from celery.backends.redis import RedisBackend
+from celery.exceptions import Ignore
+from celery.worker.request import Request as CeleryRequest
+
+from threadmill.queue import TASK
+
+
+class JobFailed(Exception):
+    """The job failed; the text is the kind of the failure and its message."""
+
+
+class JobCancelled(Ignore):  # type: ignore[misc]
+    """The job was cancelled: a revoked task to Celery."""
+
+
+class Request(CeleryRequest):  # type: ignore[misc]
+    """A delivery of a job, with the events that tell of its end. Named in the task's `Request`."""
+
+    def revoked(self) -> bool:
+        """Never: a revoked job has ended, and an expired one is to fail. Both need their results, so both run."""
+        return False
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Announces a failed or a cancelled job. Our own frames explain neither, so no traceback goes along."""
+        error = getattr(exc_info.exception, "exc", exc_info.exception)  # billiard wraps it
+        if isinstance(error, JobCancelled):
+            return self._announce_revoked("cancelled", terminated=True, signum=None, expired=False)
+        if isinstance(error, JobFailed):
+            exc_info.traceback = ""
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+
+class ResultBackend(RedisBackend):  # type: ignore[misc]
+    """Celery's Redis backend, for chords and for the tasks chained after a job. A job's own result it leaves alone."""
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **options: Any
+    ) -> Any:
+        # Only a task that was delivered has delivery_info; one that is chained after it may have the same name.
+        if request is not None and request.task == TASK and request.delivery_info:
+            return result
+        return super().store_result(task_id, result, state, traceback=traceback, request=request, **options)
