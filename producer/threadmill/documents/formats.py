@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from threadmill.documents.encoding import decode
 from threadmill.documents.template import BadDocument, too_long
+from threadmill.installation import install_command
 from threadmill.message import MESSAGE_LIMIT
 
 #: Bytes of a file, and characters of its text: one that is larger would eat the memory.
@@ -96,7 +97,7 @@ def _reader(kind: str, encoding: str | None) -> _Reader | None:
     except ModuleNotFoundError as error:
         raise BadDocument(
             f"is a {kind} file, and the package {error.name!r} to read it is not installed: "
-            "pip install 'threadmill[documents]'"
+            f"{install_command('documents')}"
         ) from None
     return None
 

@@ -11,6 +11,7 @@ from threadmill.documents.formats import broken
 from threadmill.documents.lines import LINE_LIMIT, objects
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
+from threadmill.installation import install_command
 
 #: Files with rows.
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
@@ -87,7 +88,9 @@ def _parquet(file: BinaryIO) -> Iterator[Record]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError:
-        raise ThreadmillError("is a Parquet file, which needs pip install 'threadmill[parquet]'") from None
+        raise ThreadmillError(
+            f"is a Parquet file, and pyarrow is not installed: {install_command('parquet')}"
+        ) from None
     try:
         number = 0
         table = ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER)  # else it holds whole row groups
@@ -104,7 +107,9 @@ def _sheet(file: BinaryIO) -> Iterator[Record]:
     try:
         from threadmill.documents.office import workbook
     except ModuleNotFoundError:
-        raise ThreadmillError("is an .xlsx file, which needs pip install 'threadmill[documents]'") from None
+        raise ThreadmillError(
+            f"is an .xlsx file, and openpyxl is not installed: {install_command('documents')}"
+        ) from None
     try:
         _, rows = next(workbook(file))
         header = _header(_trimmed(next(rows, ())))
