@@ -116,6 +116,9 @@ class Local:
         config = (
             f'port {port}\nbind 127.0.0.1\nrequirepass {password}\ndir "{data.absolute()}"\n'
             'appendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
+            # Written as commands, the data can be read by another server that is found on PATH another day:
+            # Redis 7 and Valkey 9 cannot read each other's snapshots.
+            "aof-use-rdb-preamble no\n"
         )
         redis = self._start("redis", [redis_server(), "-"], config)
         url = f"redis://:{password}@127.0.0.1:{port}/0"
