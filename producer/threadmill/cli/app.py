@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +56,21 @@ LocalFlag = Annotated[
         "--local", help="Start Redis and a worker for this command; for endpoint `emulator`, also the emulator."
     ),
 ]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        put(f"threadmill {version('threadmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options of `threadmill` itself."""
 
 
 def put(text: str) -> None:
