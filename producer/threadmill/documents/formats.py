@@ -70,8 +70,7 @@ def broken(error: Exception) -> BadDocument:
 def needs_extra(kind: str, error: ModuleNotFoundError) -> BadDocument:
     """For a file whose library is not installed."""
     return BadDocument(
-        f"is a {kind} file, and the package {error.name!r} to read it is not installed: "
-        f"{install_command('documents')}"
+        f"is a {kind} file, and the package {error.name!r} to read it is not installed: {install_command('documents')}"
     )
 
 
