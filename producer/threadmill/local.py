@@ -60,7 +60,7 @@ class Local:
             self._start_redis()
             if self._emulator:
                 self._start_emulator()
-            self._start("worker", module("threadmill_worker"))
+            self._start_worker()
             self._closing = closing.pop_all()
         return self
 
@@ -126,6 +126,11 @@ class Local:
         # A Redis of this command's own that has ended does not come back: no use waiting for it.
         self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})
         redis.wait_until(lambda: _answers(Store(self.settings)))
+
+    def _start_worker(self) -> None:
+        """Waits until it runs: a mistake in the settings of a tool, for one, ends it at its start."""
+        worker, store = self._start("worker", module("threadmill_worker")), Store(self.settings)
+        worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in store.workers()))
 
     def _start_emulator(self) -> None:
         emulator = self._start("emulator", [*module("threadmill_emulator"), "--port", "0"])

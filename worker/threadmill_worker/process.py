@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import structlog
 
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, Worker
+from threadmill.record import JobRecord, Outage, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import toolset
@@ -49,6 +50,7 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
+        self._started_at = datetime.now(UTC)
         self._ledger = Ledger(settings, self.name, send)
         self._live = Live(self._ledger.publish)
         self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
@@ -228,7 +230,16 @@ class WorkerProcess:
             concurrency=self._settings.concurrency,
             jobs=len(self._tasks),
             endpoints=tuple(self._servers.ready),
+            started_at=self._started_at,
+            version=version("threadmill"),
+            unreachable=self._outages(),
         )
+
+    def _outages(self) -> tuple[Outage, ...]:
+        """The endpoints that cannot be reached, each with the outage that began first."""
+        found = [attempt.outage for attempt in self._attempts.values() if attempt.outage is not None]
+        first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
+        return tuple(first.values())
 
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled and followed jobs and lost leases, and tells producers that we live."""

@@ -79,6 +79,11 @@ def put(text: str) -> None:
     sys.stdout.flush()
 
 
+def note(text: str) -> None:
+    """Writes something to know besides the data to stderr."""
+    err.print(text, soft_wrap=True, markup=False)
+
+
 def put_json(value: Any) -> None:
     put(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
