@@ -5,6 +5,7 @@ from pathlib import Path
 
 _LETTER = "Monsieur le directeur, après réception de votre réponse, nous procédons à la clôture du dossier. " * 5
 _CLAIMS = "id,what,amount,when\n1,a broken window,120,2026-11-01\n2,a lost parcel,45,2026-11-02\n"
+_TOOLS = 'def weather(city: str) -> str:\n    """The weather in a city."""\n    return city\n'
 _PDF = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
     b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\ntrailer<</Root 1 0 R>>\n"
@@ -22,7 +23,7 @@ def write_files(folder: Path) -> None:
     texts |= {"minutes/long.txt": "We decided to replace the pump. " * 4000, "contracts/a.md": "Signed by Li.\n"}
     texts |= {"claims.csv": _CLAIMS, "sales.csv": "month,sales\n1,20\n2,30\n", "prompt.txt": "Summarise:\n{{ text }}"}
     texts |= {"job.json": json.dumps({"prompt": "Hello"}), "letter.html.j2": "<p>{{ name }}: {{ text }}</p>\n"}
-    texts |= {"shop/tools.py": "def weather(city: str) -> str:\n    \"\"\"The weather in a city.\"\"\"\n    return city\n"}
+    texts |= {"shop/tools.py": _TOOLS}
     texts |= {"requests.jsonl": "".join(f"{json.dumps(_request(number))}\n" for number in range(3))}
     texts |= {"results.jsonl": "".join(f"{json.dumps(_result(number))}\n" for number in range(3))}
     for name, text in texts.items():

@@ -9,9 +9,9 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
-import shutil
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -173,7 +173,9 @@ class Reader:
         if any(re.search(pattern, command.strip()) for pattern in ELSEWHERE):
             return
         if command.startswith("export "):
-            self.environment |= dict(word.split("=", 1) for word in shlex.split(self._meant(command), comments=True)[1:])
+            self.environment |= dict(
+                word.split("=", 1) for word in shlex.split(self._meant(command), comments=True)[1:]
+            )
             return
         command = self._meant(command)
         if command.startswith("redis-cli "):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import typer.main
 
-import threadmill.cli  # adds the commands to the app
 from threadmill.cli.app import app
 
 ROOT = Path(__file__).parents[2]
