@@ -207,9 +207,11 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     emulator.faults(drop_before=1, only="threads.create")
     job = worker.create()
     running = asyncio.create_task(worker.see_through(job))
-    [outage] = await asyncio.to_thread(
-        until, lambda: [each for found in worker.client.workers() for each in found.unreachable]
-    )
+
+    def outages():
+        return [each for announced in worker.client.workers() for each in announced.unreachable]
+
+    [outage] = await asyncio.to_thread(until, outages)
     assert (outage.endpoint, outage.until > outage.since) == ("emulator", True)
     place = worker.record(job).place
     assert place is not None
