@@ -6,6 +6,7 @@ Names are imported on first use, so that `import threadmill` costs a service nex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from threadmill.client import Client, JobHandle
     from threadmill.errors import (
         InvalidJob,
@@ -76,14 +77,21 @@ __all__ = [
     "ThreadNotFound",
     "ThreadmillError",
     "WaitTimeout",
+    "__version__",
 ]
 
+if not TYPE_CHECKING:  # a type checker must report a name that does not exist
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'threadmill' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
 
-    value = getattr(import_module(_MODULE_OF[name]), name)
-    globals()[name] = value
-    return value
+            value: Any = version("threadmill")
+        elif name in _MODULE_OF:
+            from importlib import import_module
+
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        else:
+            raise AttributeError(f"module 'threadmill' has no attribute {name!r}")
+        globals()[name] = value
+        return value

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, cast
 
-from threadmill.connection import Connection
+from threadmill.connection import Connection, chunks
 from threadmill.errors import BatchNotFound, StoreUnavailable
 from threadmill.record import BatchRecord
 from threadmill.result import JobState
@@ -53,8 +53,12 @@ class BatchStore(Connection):
             pipe.exists(self._keys.batch_seen_to(name))
             fields, moment, seen_to = pipe.execute()
         if not fields or moment is None:
-            raise BatchNotFound(name)
+            raise BatchNotFound(name, self._batch_names())
         return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+
+    def _batch_names(self) -> list[str]:
+        with self._reaching():
+            return cast(list[str], self._redis.zrevrange(self._keys.batches, 0, -1))
 
     def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
         """Says of how many documents a batch is; gives its generation, with `anew` a new one.
@@ -94,11 +98,14 @@ class BatchStore(Connection):
                 self._redis.hdel(self._keys.batch(name), field)
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """The states of those that are still kept."""
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hget(self._keys.record(job_id), "state")
-            return {id: JobState(state) for id, state in zip(job_ids, pipe.execute(), strict=True) if state}
+        """The states of those that are still kept, in the order of their ids."""
+        found: dict[str, JobState] = {}
+        for ids in chunks(job_ids):
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.hget(self._keys.record(job_id), "state")
+                found |= {id: JobState(state) for id, state in zip(ids, pipe.execute(), strict=True) if state}
+        return found
 
     def batch_jobs(self, name: str) -> list[str]:
         """The ids of its jobs, the newest first."""

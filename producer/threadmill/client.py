@@ -8,20 +8,21 @@ print(handle.wait(timeout_s=600).text)
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
 from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
-from threadmill.queue import make_app, send
-from threadmill.record import BatchRecord, JobRecord, KeptThread, Leftover
-from threadmill.result import OPEN, JobResult, JobState
+from threadmill.queue import make_app, send_all
+from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, Worker
+from threadmill.result import OPEN, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
 
@@ -85,9 +86,8 @@ class Client:
         for name in {job.endpoint for job in checked}:
             self._check_key(str(name))
         created = self.store.create([(str(uuid.uuid4()), job) for job in checked])
-        for found in created:
-            if found.state is JobState.QUEUED:  # also one met again: its message may be lost, two do no harm
-                self._send(found.job_id)
+        # Also one that was enqueued before: its message may be lost, and two do no harm.
+        self._send(*(found.job_id for found in created if found.state is JobState.QUEUED))
         for job, found in zip(checked, created, strict=True):
             if found.digest != job.digest:
                 there = self.get(found.job_id).job
@@ -229,30 +229,57 @@ class Client:
         self.store.mark_batch(batch, "paused")
 
     def resume(self, batch: str) -> None:
-        """Has workers go on with a batch that was paused. Raises BatchNotFound."""
+        """Lets workers start jobs of a paused batch again. Raises BatchNotFound."""
         self.store.mark_batch(batch, "paused", False)
-        for job_id in self._jobs_of(batch, {JobState.QUEUED}):
-            self._send(job_id)
+        self._send(*self._jobs_of(batch, {JobState.QUEUED}))
 
     def cancel_batch(self, batch: str) -> dict[str, JobState]:
-        """Stops who enqueues it, and its jobs that have not ended; gives the states these are in now."""
+        """Stops the command that enqueues it, and its unfinished jobs; gives the states these are in now.
+
+        Raises BatchNotFound.
+        """
         self.store.mark_batch(batch, "cancel_requested")
-        return {job_id: self.cancel(job_id) for job_id in self._jobs_of(batch, OPEN)}
+        states, following = self.store.cancel_many(self._jobs_of(batch, OPEN))
+        self._send(*following)
+        return states
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
-        """Sends its failed jobs again; gives the states these are in now."""
-        return {job_id: self.redrive(job_id) for job_id in self._jobs_of(batch, {JobState.FAILED})}
+        """Sends its failed jobs again; gives the states these are in now. Raises BatchNotFound."""
+        self.batch(batch)
+        states = self.store.redrive_many(self._jobs_of(batch, {JobState.FAILED}))
+        self._send(*(job_id for job_id, state in states.items() if state is JobState.QUEUED))
+        return states
 
     def _jobs_of(self, batch: str, states: Container[JobState]) -> list[str]:
         found = self.store.states(self.store.batch_jobs(batch))
         return [job_id for job_id, state in found.items() if state in states]
 
-    def jobs(self, *, state: JobState | None = None, batch: str | None = None, limit: int = 50) -> list[JobRecord]:
-        """The newest jobs, of one state or of one batch."""
-        return self.store.jobs(state, batch, limit)
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        batch: str | None = None,
+        endpoint: str | None = None,
+        failure: FailureKind | None = None,
+        since: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        """The jobs that fit all that is given, those that changed their state last first.
 
-    def _send(self, job_id: str) -> None:
+        `since`: they changed it then or later. `metadata`: pairs that they have. Raises BatchNotFound.
+        """
+        chosen = JobFilter(state, batch, endpoint, failure, since, metadata)
+        return self.store.jobs(chosen, limit)
+
+    def workers(self) -> list[Worker]:
+        """The workers that are alive."""
+        return self.store.live_workers()
+
+    def _send(self, *job_ids: str) -> None:
+        if not job_ids:
+            return
         try:
-            send(self._celery, job_id)
-        except OperationalError as error:
+            send_all(self._celery, job_ids)
+        except KombuError as error:
             raise StoreUnavailable(self.settings.redis_url, error) from error

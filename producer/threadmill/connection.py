@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -22,6 +22,9 @@ BLOCK_S = 5.0
 _PAUSE_FIRST_S = 0.1
 _PAUSE_LONGEST_S = 2.0
 
+#: Commands sent in one round trip, so that none of them blocks Redis for long.
+CHUNK = 300
+
 #: Entries of a stream read in one go.
 _AT_ONCE = 1000
 
@@ -35,6 +38,11 @@ _AWAY = (
 )
 
 _T = TypeVar("_T")
+
+
+def chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """The values in groups that one round trip carries."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 class Connection:

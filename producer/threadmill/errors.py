@@ -16,7 +16,8 @@
   - WaitTimeout       the job has not finished in time; it continues
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 
 class ThreadmillError(Exception):
@@ -70,9 +71,13 @@ class JobNotFound(ThreadmillError, LookupError):
 
 
 class BatchNotFound(ThreadmillError, LookupError):
-    def __init__(self, name: str) -> None:
+    """`known`: the names of the batches that are kept."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        close = " or ".join(map(repr, get_close_matches(name, list(known))))
         super().__init__(
-            f"there is no batch {name!r}, or it is no longer kept; `threadmill batches` lists those there are"
+            f"there is no batch {name!r}, or it is no longer kept; "
+            f"{f'did you mean {close}? ' if close else ''}`threadmill batches` lists those there are"
         )
 
 

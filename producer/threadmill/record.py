@@ -3,6 +3,7 @@
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -52,6 +53,16 @@ class JobRecord(BaseModel):
             **more,
         )
 
+    @property
+    def changed_at(self) -> datetime:
+        """When it came into its state, as far as the record tells."""
+        return self.finished_at or self.started_at or self.created_at
+
+    @property
+    def place(self) -> "Place | None":
+        """Where its worker is with it; None before the first step and after the last."""
+        return Place.model_validate_json(self.progress) if self.progress else None
+
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
         """A record from its hash."""
@@ -66,6 +77,70 @@ class JobRecord(BaseModel):
                 "cancel_requested": "cancel_requested" in fields,
             }
         )
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are listed: those that fit all that is given."""
+
+    state: JobState | None = None
+    batch: str | None = None
+    endpoint: str | None = None
+    failure: FailureKind | None = None
+    since: datetime | None = None  #: they came into their state then or later
+    metadata: Mapping[str, str] | None = None  #: pairs that they have
+
+    def lets_through(self, record: JobRecord) -> bool:
+        failure = record.result.failure if record.result else None
+        return (
+            self.state in (None, record.state)
+            and self.batch in (None, record.job.batch)
+            and self.endpoint in (None, record.job.endpoint)
+            and (self.failure is None or (failure is not None and failure.kind == self.failure))
+            and (self.since is None or record.changed_at >= self.since)
+            and (self.metadata or {}).items() <= record.job.metadata.items()
+        )
+
+
+class RemoteCall(BaseModel):
+    """A tool call that a run waits for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str
+
+
+class RemoteRun(BaseModel):
+    """A run as its server showed it last."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    status: str
+    calls: tuple[RemoteCall, ...] = ()
+
+
+class Place(BaseModel):
+    """What a producer can read of a worker's saved progress. Moments are seconds since 1970."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deadline_at: float
+    thread_id: str | None = None
+    run: RemoteRun | None = None
+    run_since: float = 0.0  #: when the run was started
+    runs: int = 0
+    reruns: int = 0
+    rerun_reason: str | None = None  #: of the latest rerun
+    outputs: dict[str, str] = {}  #: of the run's tool calls that are done, by call id
+    trouble: str | None = None  #: why the latest call had no usable reply; None once one had
+    trouble_since: float | None = None
+
+    @property
+    def pending_tools(self) -> list[str]:
+        """The names of the tools whose outputs the run waits for."""
+        return [call.name for call in self.run.calls if call.id not in self.outputs] if self.run else []
 
 
 def packed(job: PromptJob) -> str:
@@ -224,6 +299,17 @@ class Leftover(LeftoverRecord):
     due_at: datetime | None  #: None: given up, until someone asks for a retry
 
 
+class Outage(BaseModel):
+    """An endpoint that a worker cannot reach."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    reason: str
+    since: datetime
+    until: datetime  #: when the first job that waits for it will fail
+
+
 class Worker(BaseModel):
     """What a worker process announces of itself."""
 
@@ -234,3 +320,6 @@ class Worker(BaseModel):
     concurrency: int
     jobs: int  #: in hand
     endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
+    started_at: datetime | None = None
+    version: str | None = None
+    unreachable: tuple[Outage, ...] = ()

@@ -1,23 +1,28 @@
 """The producer's verbs on the records in Redis: create once, get, wait, cancel, redrive, list."""
 
+import heapq
 import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
-from threadmill.connection import BLOCK_S
+from threadmill.connection import BLOCK_S, CHUNK, chunks
 from threadmill.errors import JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
-from threadmill.record import Applied, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
+
+#: A worker announces itself every second; one that has been silent for this long is gone.
+ALIVE = timedelta(seconds=15)
 
 #: Who follows a job says so for this long, and again in time.
 _FOLLOWED_S = 10
@@ -61,10 +66,12 @@ class Store(BatchStore):
         return JobRecord.read(job_id, fields)
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """The jobs of these ids that are still kept; bears Redis being away."""
-        ids = list(job_ids)
-        found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
-        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
+        """The jobs of these ids that are still kept; waits while Redis is away."""
+        records = []
+        for ids in chunks(list(job_ids)):
+            found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
+            records += [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
+        return records
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
@@ -126,17 +133,43 @@ class Store(BatchStore):
             raise JobNotFound(job_id)
         return JobState(state), following
 
+    def cancel_many(self, job_ids: Sequence[str]) -> tuple[dict[str, JobState], list[str]]:
+        """Cancels the jobs that are still kept, a few hundred in one round trip; gives the states they are in now.
+
+        And the queued jobs of their threads whose turn it is now: they need a message.
+        """
+        states: dict[str, JobState] = {}
+        following: list[str] = []
+        for ids in chunks(job_ids):
+            records = self.get_many(ids)
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for record in records:
+                    self._finish(args=[self._prefix, *self._cancelled_args(record)], client=pipe)
+                replies = dict(zip((record.id for record in records), pipe.execute(), strict=True))
+            following += [turn for _, turn in replies.values() if turn]
+            states |= {job_id: JobState.CANCELLED for job_id, (outcome, _) in replies.items() if outcome == "finished"}
+            left = [job_id for job_id in replies if job_id not in states]
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for job_id in left:
+                    self._request_cancel(args=[self._prefix, job_id], client=pipe)
+                found = zip(left, pipe.execute(), strict=True)
+            states |= {job_id: JobState(state) for job_id, state in found if state != "missing"}
+        return states, following
+
     def withdraw(self, job_id: str) -> tuple[bool, str | None]:
         """Ends a queued job and leaves any other alone; whether it did, and the job whose turn it is now."""
         outcome, following = self._end_queued(job_id)
         return outcome == "finished", following
 
     def _end_queued(self, job_id: str) -> tuple[str, str | None]:
-        failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        result = self.get(job_id).ended(JobState.CANCELLED, failure, datetime.now(UTC))
-        args = keys.finish_args("", result, self._settings.lifetimes_s)
-        outcome, following = self._call(self._finish, *args)
+        outcome, following = self._call(self._finish, *self._cancelled_args(self.get(job_id)))
         return outcome, following or None
+
+    def _cancelled_args(self, record: JobRecord) -> list[str | int]:
+        """FINISH's arguments after the prefix, for a queued job that is cancelled."""
+        failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
+        result = record.ended(JobState.CANCELLED, failure, datetime.now(UTC))
+        return keys.finish_args("", result, self._settings.lifetimes_s)
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""
@@ -145,18 +178,47 @@ class Store(BatchStore):
             raise JobNotFound(job_id)
         return JobState(state)
 
-    def jobs(self, state: JobState | None, batch: str | None, limit: int) -> list[JobRecord]:
-        """The newest jobs, of one state or of one batch."""
-        with self._reaching():
-            if batch is not None:
-                ids = self.batch_jobs(batch)
-            else:
-                newest: list[tuple[str, float]] = []
-                for each in [state] if state else list(JobState):
-                    newest += cast(Any, self._redis.zrevrange(self._keys.jobs(each), 0, limit - 1, withscores=True))
-                ids = [job_id for job_id, _ in sorted(newest, key=lambda pair: pair[1], reverse=True)]
-        records = self.get_many(ids[:limit] if batch is None or state is None else ids)
-        return [record for record in records if state in (None, record.state)][:limit]
+    def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Opens failed or cancelled jobs again, a few hundred in one round trip; gives the states they are in now."""
+        states: dict[str, JobState] = {}
+        for ids in chunks(job_ids):
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    self._redrive(args=[self._prefix, job_id, keys.celery_key(job_id)], client=pipe)
+                replies = pipe.execute()
+            states |= {id: JobState(state) for id, state in zip(ids, replies, strict=True) if state != "missing"}
+        return states
+
+    def jobs(self, chosen: JobFilter, limit: int) -> list[JobRecord]:
+        """The jobs that a filter lets through, those that changed their state last first.
+
+        They are read a few hundred at a time until there are `limit`. Raises BatchNotFound.
+        """
+        if chosen.batch is not None:
+            self.batch(chosen.batch)
+            ids: Iterator[str] = iter(self.batch_jobs(chosen.batch))
+        else:
+            ids = self._newest([chosen.state] if chosen.state else list(JobState), chosen.since)
+        found: dict[str, JobRecord] = {}  # a job that changes its state meanwhile may come up twice
+        while len(found) < limit and (some := list(islice(ids, min(limit, CHUNK)))):
+            found |= {record.id: record for record in self.get_many(some) if chosen.lets_through(record)}
+        return list(found.values())[:limit]
+
+    def _newest(self, states: Sequence[JobState], since: datetime | None) -> Iterator[str]:
+        """Ids of the jobs in these states, those that came into them last first."""
+        oldest = since.timestamp() if since else "-inf"
+        listed = [self._by_moment(self._keys.jobs(state), oldest) for state in states]
+        return (job_id for _, job_id in heapq.merge(*listed, reverse=True))
+
+    def _by_moment(self, key: str, oldest: float | str) -> Iterator[tuple[float, str]]:
+        start = 0
+        while True:
+            with self._reaching():
+                found = cast(Any, self._redis.zrevrangebyscore(key, "+inf", oldest, start, CHUNK, withscores=True))
+            yield from ((moment, job_id) for job_id, moment in found)
+            if len(found) < CHUNK:
+                return
+            start += CHUNK
 
     def threads(self) -> list[KeptThread]:
         """The kept threads, those used last first."""
@@ -229,10 +291,15 @@ class Store(BatchStore):
         return len(members)
 
     def workers(self) -> list[Worker]:
-        """The workers that were alive within the last day."""
+        """The workers that were alive within the last day, by name."""
         with self._reaching():
             announced = cast(dict[str, str], self._redis.hgetall(self._keys.workers))
-        return [Worker.model_validate_json(worker) for worker in announced.values()]
+        return [Worker.model_validate_json(announced[name]) for name in sorted(announced)]
+
+    def live_workers(self) -> list[Worker]:
+        """The workers that announced themselves within the last seconds."""
+        oldest = datetime.now(UTC) - ALIVE
+        return [worker for worker in self.workers() if worker.seen_at > oldest]
 
 
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,21 @@ def is_healthy(service: str) -> bool:
     """Whether the service's own health check says so."""
     kind, program, *arguments = map(here, SERVICES[service]["healthcheck"]["test"])
     assert kind == "CMD"
-    if program == "redis-cli":
-        arguments = ["-p", str(PORTS[6379]), *arguments]
+    if program == "redis-cli":  # which this machine may not have
+        assert arguments == ["ping"]
+        with redis.Redis(port=PORTS[6379]) as connection, suppress(redis.ConnectionError):
+            return bool(connection.ping())
+        return False
     program = {"python": sys.executable}.get(program, program)
     return subprocess.run([program, *arguments], capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(autouse=True)
-def _redis_on_path(monkeypatch):
-    """As in the image: here the programs may be inside a wheel."""
-    monkeypatch.setenv("PATH", f"{Path(redis_server()).parent}{os.pathsep}{os.environ['PATH']}")
+def _redis_on_path(monkeypatch, tmp_path_factory):
+    """As in the image: here the program may be inside a wheel, and another than Redis."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "redis-server").symlink_to(redis_server())
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

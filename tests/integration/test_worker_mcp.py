@@ -178,7 +178,7 @@ def test_a_variable_that_is_missing_is_told_at_the_start(make_settings):
 def test_without_the_package_there_is_one_clear_line(make_settings, monkeypatch):
     monkeypatch.setattr(toolset, "find_spec", lambda name: None)
     settings = make_settings("http://127.0.0.1:9", mcp={"demo": {"command": COMMAND}})
-    with pytest.raises(SettingsError, match=r"\[mcp.demo\] needs a package .* pip install 'threadmill\[mcp\]'"):
+    with pytest.raises(SettingsError, match=r"\[mcp.demo\] needs a package .* pip install .*\[mcp\]'"):
         toolset.load(settings)
 
 

@@ -165,7 +165,7 @@ def test_a_broken_table_is_refused_whole(table, name):
 
 def test_without_its_package_a_table_has_its_remedy(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ThreadmillError, match=r"needs pip install 'threadmill\[parquet\]'"):
+    with pytest.raises(ThreadmillError, match=r"pyarrow is not installed: .*pip install .*\[parquet\]'"):
         list(Rows([table("a.parquet", b"")]))
 
 

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 import fsspec
 
+from threadmill.installation import install_command
 from threadmill.result import Artifact
 from threadmill_worker.filenames import media_type, numbered, safe_name
 
@@ -133,7 +134,7 @@ class ArtifactStore:
             reason = reason.replace(secret, "...")
         match error:
             case ImportError() if self._scheme in ("s3", "s3a"):
-                remedy = "pip install 'threadmill[s3]'"
+                remedy = install_command("s3")
             case ImportError():
                 remedy = "install that package beside threadmill"
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):

@@ -8,7 +8,7 @@ from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.actions import Action, Delete, Settle, Unlock
 from threadmill_worker.completion import Completing, do_without
 from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.reruns import rerun
+from threadmill_worker.reruns import REASON_CHARACTERS, rerun
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
 
 #: The wait after it: doubles from the first to the longest, unless the server says.
@@ -33,7 +33,8 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
         wait_s = min(wait_s, TIDY_WAIT_S)
     if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle):
         progress = replace(progress, intent=None)  # it did not land
-    progress = replace(progress, troubles=troubles, trouble_since=since, wait_until=now + wait_s)
+    reason = _reason_of(trouble)[:REASON_CHARACTERS]
+    progress = replace(progress, troubles=troubles, trouble_since=since, trouble=reason, wait_until=now + wait_s)
     if isinstance(action, Delete):
         tried = (
             replace(leftover, tries=leftover.tries + 1) if action == Delete(leftover) else leftover
@@ -83,5 +84,5 @@ def lose(progress: Progress) -> Progress:
     )
 
 
-def _reason_of(trouble: Refused | Gone) -> str:
+def _reason_of(trouble: Trouble) -> str:
     return trouble.failure.message if isinstance(trouble, Refused) else trouble.reason

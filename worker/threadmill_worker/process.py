@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import structlog
 
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
-from threadmill.record import JobRecord, Worker
+from threadmill.record import JobRecord, Outage, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import toolset
@@ -41,14 +42,14 @@ LANDING_S = 3.0
 class WorkerProcess:
     """Runs the jobs whose ids it is given. Build and use it inside one event loop.
 
-    `send(job_id)` puts a message for a job on the queue; it is called in a thread. `node`: the name that Celery's
-    monitors know it by.
+    `send(job_id)` puts a message for a job on the queue; it is called in a thread.
     """
 
-    def __init__(self, settings: Settings, send: Callable[[str], None], node: str = "") -> None:
+    def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
+        self._started_at = datetime.now(UTC)
         self._ledger = Ledger(settings, self.name, send)
         self._live = Live(self._ledger.publish)
         self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
@@ -60,14 +61,6 @@ class WorkerProcess:
         self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
-        log.info(
-            "worker started",
-            worker=self.name,
-            node=node,
-            queue=settings.queue,
-            endpoints=self._servers.ready,
-            concurrency=settings.concurrency,
-        )
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -76,6 +69,17 @@ class WorkerProcess:
             asyncio.create_task(self._repeat(WATCH_S, self._watch), name="watch"),
             asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
         ]
+
+    def log_start(self, node: str) -> None:
+        """`node`: the name by which Celery's monitors know it."""
+        log.info(
+            "worker started",
+            worker=self.name,
+            node=node,
+            queue=self._settings.queue,
+            endpoints=self._servers.ready,
+            concurrency=self._settings.concurrency,
+        )
 
     async def run(self, job_id: str, job: Mapping[str, Any] | None, *, is_late: bool = False) -> dict[str, Any] | None:
         """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.
@@ -228,7 +232,16 @@ class WorkerProcess:
             concurrency=self._settings.concurrency,
             jobs=len(self._tasks),
             endpoints=tuple(self._servers.ready),
+            started_at=self._started_at,
+            version=version("threadmill"),
+            unreachable=self._outages(),
         )
+
+    def _outages(self) -> tuple[Outage, ...]:
+        """The endpoints that cannot be reached, each with the outage that began first."""
+        found = [attempt.outage for attempt in self._attempts.values() if attempt.outage is not None]
+        first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
+        return tuple(first.values())
 
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled and followed jobs and lost leases, and tells producers that we live."""

@@ -105,7 +105,7 @@ class Progress:
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
     runs: int = 0
     reruns: int = 0
-    rerun_reason: str | None = None  #: why the last one was necessary
+    rerun_reason: str | None = None  #: of the latest one
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
@@ -124,6 +124,7 @@ class Progress:
     lost_runs: int = 0
     troubles: int = field(default=0, compare=False)  #: calls in a row without a usable reply
     trouble_since: float | None = field(default=None, compare=False)
+    trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
     look_at: float = field(default=0.0, compare=False)  #: before the next look at the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made

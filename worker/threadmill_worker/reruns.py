@@ -8,6 +8,9 @@ from threadmill_worker.endings import reason_of
 from threadmill_worker.progress import Outcome, Progress
 from threadmill_worker.views import RunView
 
+#: Characters of a reason that are kept.
+REASON_CHARACTERS = 300
+
 
 def judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Progress:
     """What a status means for the job; the open ones and those with an answer mean nothing yet."""
@@ -47,7 +50,5 @@ def rerun(
         delay_s = policy.rerun_delay_s * 2**progress.reruns
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
-    reruns = progress.reruns + 1
-    return replace(
-        progress, run=None, intent=None, reruns=reruns, rerun_reason=failure.message, wait_until=now + delay_s
-    )
+    reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
+    return replace(progress, run=None, intent=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from threadmill.errors import SettingsError
+from threadmill.installation import install_command
 from threadmill.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
@@ -104,7 +105,7 @@ def make(name: str, settings: FunctionSettings | HttpSettings, http: httpx.Async
 def serve(name: str, settings: McpSettings) -> "McpServer":
     """One of [mcp]; raises SettingsError."""
     if find_spec("mcp") is None:
-        raise SettingsError(f"[mcp.{name}] needs a package that is not installed here: pip install 'threadmill[mcp]'")
+        raise SettingsError(f"[mcp.{name}] needs a package that is not installed here: {install_command('mcp')}")
     from threadmill_worker.mcp_servers import McpServer
 
     return McpServer(name, settings)

@@ -1,6 +1,6 @@
 """What a batch will take, before anything is sent: tokens of its prompts, and between what and what it costs.
 
-Tokens are counted with tiktoken where it is installed (`pip install 'threadmill[tiktoken]'`) and its vocabulary lies in
+Tokens are counted with tiktoken where it is installed (extra `tiktoken`) and its vocabulary lies in
 its cache (TIKTOKEN_CACHE_DIR): it is never fetched. Else they are estimated by characters.
 """
 

@@ -15,6 +15,7 @@ from threadmill.batch.formats.table import table
 from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order, Outcomes
 from threadmill.errors import ThreadmillError
+from threadmill.installation import install_command
 
 #: As `out`: on stdout.
 STDOUT = Path("-")
@@ -93,9 +94,7 @@ def export(
         try:
             from threadmill.batch.formats import parquet  # the extra, and slow to import
         except ImportError:
-            raise ThreadmillError(
-                "Parquet needs pyarrow: pip install 'threadmill[parquet]', or take --format csv"
-            ) from None
+            raise ThreadmillError(f"Parquet needs pyarrow: {install_command('parquet')}, or use --format csv") from None
         with _written(out, results, force) as file:
             parquet.write(table(outcomes, fields), file)
     elif format is Format.OPENAI_BATCH and only is None:

@@ -7,6 +7,7 @@ from threadmill.cli import (
     assistants,
     batch,
     batches,
+    cancel,
     config,
     doctor,
     export,
@@ -18,6 +19,7 @@ from threadmill.cli import (
     submit,
     threads,
     tools,
+    workers,
 )
 from threadmill.cli.app import app
 from threadmill.cli.command import finish
@@ -30,6 +32,8 @@ for commands in (
     report,
     follow,
     jobs,
+    cancel,
+    workers,
     threads,
     assistants,
     tools,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,10 +58,30 @@ LocalFlag = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        put(f"threadmill {version('threadmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options of `threadmill` itself."""
+
+
 def put(text: str) -> None:
     """Writes data to stdout."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Writes something to know besides the data to stderr."""
+    err.print(text, soft_wrap=True, markup=False)
 
 
 def put_json(value: Any) -> None:

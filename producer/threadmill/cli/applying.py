@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, note, put, put_json
 from threadmill.cli.asking import ask_worker
+from threadmill.cli.confirm import Yes
 from threadmill.cli.differences import differences
 from threadmill.client import Client
 from threadmill.errors import SettingsError
@@ -22,7 +23,6 @@ from threadmill.settings import CONFIG_NAME, Settings
 ProfileFile = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="TOML or YAML. Default: the settings' [profiles].")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation; required when not at a terminal.")]
 
 
 def apply(
@@ -50,7 +50,7 @@ def apply(
     if dry_run or (pending and not yes and not sys.stdin.isatty()):
         _report(plan, name, as_json, planned=True)
         if not dry_run:
-            remark("nothing changed: pass --yes to apply when not at a terminal")
+            note("nothing changed: pass --yes to apply when not at a terminal")
         raise typer.Exit(Exit.OK if dry_run else Exit.USAGE)
     if pending and not yes:
         typer.confirm(f"Apply to {name}?", abort=True, err=True)
@@ -65,7 +65,7 @@ def apply(
     where = f" --endpoint {endpoint}" if endpoint else ""
     if any("failure" in each for each in plan):
         raise typer.Exit(Exit.FAILED)
-    remark(f"to use it: threadmill submit --profile {plan[0]['name']}{where} ...")
+    note(f"to use it: threadmill submit --profile {plan[0]['name']}{where} ...")
 
 
 def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mapping[str, Profile]:
@@ -87,12 +87,12 @@ def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) ->
 
 def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
     if each["lost"]:
-        remark(f"profile {each['name']} was applied to {each['lost']}, which no longer exists on the server")
+        note(f"profile {each['name']} was applied to {each['lost']}, which no longer exists on the server")
     if each["found"]:
-        remark(f"{each['id']} has the mark of profile {each['name']}: it is used as its assistant")
+        note(f"{each['id']} has the mark of profile {each['name']}: it is used as its assistant")
     if each["outcome"] != "unchanged":
         what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
-        remark(f"{each['name']}: {what} on {endpoint}")
+        note(f"{each['name']}: {what} on {endpoint}")
         for line in differences(each["changes"]):
             err.print(line, soft_wrap=True)
 
@@ -106,8 +106,3 @@ def _report(plan: Sequence[Mapping[str, Any]], endpoint: str, as_json: bool, *, 
         if planned and outcome != "unchanged":
             outcome = f"would be {outcome}"
         put(f"{each['name']}  {endpoint}  {each['id'] or '-'}  {outcome}")
-
-
-def remark(text: str) -> None:
-    """Prints a line on stderr, unwrapped."""
-    err.print(text, soft_wrap=True, markup=False)

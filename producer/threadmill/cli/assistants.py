@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +11,11 @@ import typer
 from pydantic import ValidationError
 
 from threadmill.border import explain
-from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
-from threadmill.cli.applying import Yes, apply, remark
+from threadmill.cli.app import AsJson, Endpoint, Exit, note, put, put_json
+from threadmill.cli.applying import apply
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples
+from threadmill.cli.confirm import Yes, confirm
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.profile import Profile
@@ -67,7 +67,7 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
             put(_line(each))
     for profile, id in profiles.items():
         if id not in {each["id"] for each in found}:
-            remark(f"profile {profile} was applied to {id}, which the server does not list: apply it again")
+            note(f"profile {profile} was applied to {id}, which the server does not list: apply it again")
 
 
 def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
@@ -101,15 +101,15 @@ def export(
     profile = _profile(found)
     text = dump_profile(profile, form)
     if profile.tool_resources:
-        remark(f"tool_resources name files or vector stores of {name}: replace them before you apply it elsewhere")
+        note(f"tool_resources name files or vector stores of {name}: replace them before you apply it elsewhere")
     for field, value in found["unknown"].items():
-        remark(f"left out, because profiles have no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
+        note(f"left out, because profiles have no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
     if out:
         try:
             out.write_bytes(text.encode())
         except OSError as error:
             raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
-        remark(f"{found['id']} of {name} was written to {out}")
+        note(f"{found['id']} of {name} was written to {out}")
     if as_json:
         put_json(profile.model_dump(mode="json", exclude_defaults=True))
     elif not out:
@@ -122,12 +122,8 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     name = client.settings.endpoint_name(endpoint)
     ids = {_id_of(client, name, each): each for each in assistants}
     for id, asked in ids.items():
-        remark(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
-    if not yes and not sys.stdin.isatty():
-        remark("nothing deleted: pass --yes to delete when not at a terminal")
-        raise typer.Exit(Exit.USAGE)
-    if not yes:
-        typer.confirm(f"Delete {len(ids)}?", abort=True, err=True)
+        note(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
+    confirm(f"Delete {len(ids)}?", yes=yes)
     outcomes = ask_worker("provision", "delete", name, *ids, environment={})
     for (where, profile), at in client.store.assistants().items():
         if where == name and "outcome" in outcomes.get(at.id, {}):

@@ -28,6 +28,7 @@ from threadmill.cli.app import (
 )
 from threadmill.cli.background import detach_from_here, log_of, say_who_is_there
 from threadmill.cli.command import examples
+from threadmill.cli.confirm import Yes
 from threadmill.cli.dry_run import say_what_it_takes
 from threadmill.cli.export import beside, targets, write_beside
 from threadmill.cli.manner import (
@@ -63,7 +64,7 @@ from threadmill.cli.options import (
     read_template,
     schema_in,
 )
-from threadmill.cli.overwriting import Yes, confirm_overwriting, own, refuse_inputs
+from threadmill.cli.overwriting import confirm_overwriting, own, refuse_inputs
 from threadmill.cli.progress import Reporter, show_plan, show_summary, summary
 from threadmill.cli.sources import (
     AsRequests,

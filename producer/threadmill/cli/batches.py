@@ -1,4 +1,4 @@
-"""Commands on batches that were enqueued: how they stand, what they cost, how to hold them up."""
+"""Commands on enqueued batches: list, show, watch, pause, resume."""
 
 import time
 from dataclasses import asdict
@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, put, put_json
+from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.jobs import remark
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.prices import Prices, cost
@@ -29,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def batches(as_json: AsJson = False) -> None:
-    """List batches: how their jobs stand and what they cost, those that changed last first."""
+    """List batches with their jobs by state, tokens and cost, the latest change first."""
     client = Client()
     found, prices = client.batches(), client.settings.prices
     if as_json:
@@ -40,7 +39,7 @@ def batches(as_json: AsJson = False) -> None:
 
 
 def batch_status(name: Name, as_json: AsJson = False) -> None:
-    """Show how a batch stands: jobs by state, tokens, cost, why jobs failed."""
+    """Show a batch: jobs by state, tokens, cost, failures by kind."""
     client = Client()
     batch, prices = client.batch(name), client.settings.prices
     if as_json:
@@ -50,7 +49,7 @@ def batch_status(name: Name, as_json: AsJson = False) -> None:
 
 
 def attach(name: Name) -> None:
-    """Show how a batch gets on until it has ended; Ctrl-C leaves it alone."""
+    """Watch a batch until it finishes; Ctrl-C stops watching, not the batch."""
     client = Client()
     batch, prices = client.batch(name), client.settings.prices
     with Reporter(batch.documents or batch.total) as reporter:
@@ -61,21 +60,21 @@ def attach(name: Name) -> None:
         _report(reporter, batch, prices)
     _show(batch, prices)
     if batch.paused and batch.open:
-        remark(f"{name} is paused; to go on: threadmill resume {name}")
+        note(f"{name} is paused; to resume it: threadmill resume {name}")
     elif batch.jobs.get(JobState.FAILED) or batch.jobs.get(JobState.CANCELLED):
         raise typer.Exit(Exit.FAILED)
 
 
 def pause(name: Name) -> None:
-    """Have no more jobs of a batch begun; those that run go on to their end."""
+    """Stop starting jobs of a batch; running jobs finish."""
     Client().pause(name)
-    remark(f"{name} is paused; to go on: threadmill resume {name}")
+    note(f"{name} is paused; to resume it: threadmill resume {name}")
 
 
 def resume(name: Name) -> None:
-    """Go on with a batch that was paused."""
+    """Start jobs of a paused batch again."""
     Client().resume(name)
-    remark(f"{name} goes on")
+    note(f"{name} is resumed")
 
 
 def _show(batch: BatchRecord, prices: Prices) -> None:

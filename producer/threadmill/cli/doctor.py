@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +13,6 @@ from threadmill.cli.command import examples, message
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings import Settings, find_config
-
-#: A worker announces itself every second; one not heard from for this long is gone.
-_ALIVE = timedelta(seconds=15)
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0
@@ -132,7 +128,7 @@ def _endpoint(name: str, here: Here) -> str:
 def _workers(client: Client, name: str, patience_s: float) -> str:
     give_up_at = time.monotonic() + patience_s
     while True:
-        alive = [worker for worker in client.store.workers() if datetime.now(UTC) - worker.seen_at < _ALIVE]
+        alive = client.workers()
         if any(name in worker.endpoints for worker in alive):
             return ", ".join(f"{worker.name} ({worker.jobs}/{worker.concurrency} jobs)" for worker in alive)
         if time.monotonic() >= give_up_at:

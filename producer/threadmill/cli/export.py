@@ -13,8 +13,9 @@ from threadmill.batch.formats.template import Template
 from threadmill.batch.outcomes import Only, Order
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
+from threadmill.cli.confirm import Yes
 from threadmill.cli.options import read_template
-from threadmill.cli.overwriting import Yes, confirm_overwriting
+from threadmill.cli.overwriting import confirm_overwriting
 
 #: What a template's file name may end with, after the suffix of what comes of it.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")

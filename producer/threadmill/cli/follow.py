@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, err, put
+from threadmill.cli.app import AsJson, Exit, err, note, put
 from threadmill.cli.command import examples
-from threadmill.cli.jobs import JobId, remark, show_ending
+from threadmill.cli.jobs import JobId, show_ending
 from threadmill.client import Client
 from threadmill.events import Event, EventKind
 from threadmill.local import STATE_FOLDER
@@ -47,12 +47,12 @@ def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], 
     except KeyboardInterrupt:
         before()
         if local_endpoint:
-            remark(
+            note(
                 f"job {job_id} waits in {STATE_FOLDER}/; to continue it: "
                 f"threadmill local --endpoint {local_endpoint} -- threadmill follow {job_id}"
             )
         else:
-            remark(
+            note(
                 f"job {job_id} continues; to watch it: threadmill follow {job_id}; "
                 f"to stop it: threadmill cancel {job_id}"
             )
@@ -92,4 +92,4 @@ class _Printer:
     def _remark(self, text: str) -> None:
         if sys.stdout.isatty() and err.is_terminal:  # otherwise text and remarks go to different places
             self.break_line()
-        remark(text)
+        note(text)

@@ -1,26 +1,21 @@
-"""Commands on single jobs that were enqueued: status, result, wait, cancel, jobs."""
+"""Commands that show jobs: list, status, result, wait."""
 
 import time
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import (
-    AsJson,
-    Exit,
-    err,
-    put,
-    put_json,
-)
+from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
+from threadmill.cli.table import put_table
+from threadmill.cli.times import parse_since, show_moment
+from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
-from threadmill.record import JobRecord
-from threadmill.result import JobResult, JobState
+from threadmill.record import JobRecord, Place
+from threadmill.result import FailureKind, JobResult, JobState
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
-SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
-OfBatch = Annotated[str | None, typer.Option("--batch", help="Those of this batch.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]
 
 
@@ -28,20 +23,19 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("threadmill status JOB"))(status)
     app.command(epilog=examples("threadmill result JOB", "threadmill result JOB --json"))(result)
     app.command(epilog=examples("threadmill wait $(cat ids.txt) --timeout-s 600"))(wait)
-    app.command(epilog=examples("threadmill cancel JOB", "threadmill cancel --batch notes"))(cancel)
-    app.command(epilog=examples("threadmill redrive JOB", "threadmill redrive --batch notes"))(redrive)
     app.command(epilog=examples("threadmill jobs", "threadmill jobs --state failed --limit 20"))(jobs)
 
 
 def status(job: JobId, as_json: AsJson = False) -> None:
-    """Show where a job is."""
+    """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
     record = Client().get(job)
+    summary = _summary(record)
     if as_json:
-        put_json(_summary(record) | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
-    for name, value in _summary(record).items():
-        if value is not None:
-            put(f"{name:<12} {value}")
+    for name, value in summary.items():
+        if value not in (None, []):
+            put(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
 
 
 def result(job: JobId, as_json: AsJson = False) -> None:
@@ -60,60 +54,75 @@ def wait(
     results = []
     for job in jobs:
         left_s = None if stop_at is None else max(0.0, stop_at - time.monotonic())
-        results.append(client.wait(job, left_s))
+        results.append(wait_for(client, job, left_s, lambda: None))
         _print_result(results[-1], as_json)
     if not all(each.ok for each in results):
         raise typer.Exit(Exit.FAILED)
 
 
-def cancel(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
-    """Stop jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
-    client = Client()
-    _check(jobs, batch)
-    states = client.cancel_batch(batch) if batch is not None else {}
-    states |= {job: client.cancel(job) for job in jobs or ()}
-    _print_states(states, as_json, {JobState.RUNNING: "is being cancelled", JobState.CANCELLED: "cancelled"})
-
-
-def redrive(jobs: SomeJobIds = None, batch: OfBatch = None, as_json: AsJson = False) -> None:
-    """Send failed or cancelled jobs again; with --batch all failed ones. Earlier results stay in history."""
-    client = Client()
-    _check(jobs, batch)
-    states = client.redrive_batch(batch) if batch is not None else {}
-    states |= {job: client.redrive(job) for job in jobs or ()}
-    _print_states(states, as_json, {JobState.QUEUED: "queued"})
-
-
-def _check(jobs: list[str] | None, batch: str | None) -> None:
-    if not jobs and batch is None:
-        raise typer.BadParameter("name jobs, or --batch NAME")
-
-
-def _print_states(states: Mapping[str, JobState], as_json: bool, words: Mapping[JobState, str]) -> None:
-    """`words`: what to call the states that mean it was done; in another one a job was left alone."""
-    if as_json:
-        put_json(states)
-    else:
-        for job, state in states.items():
-            put(f"{job}  {words.get(state, f'left alone: it is {state}')}")
-    if not all(state in words for state in states.values()):
-        raise typer.Exit(Exit.FAILED)
-
-
 def jobs(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    batch: Annotated[str | None, typer.Option(help="Only jobs of this batch.")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    batch: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")] = None,
+    endpoint: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs for this endpoint.")] = None,
+    failure: Annotated[
+        FailureKind | None, typer.Option(metavar="KIND", help="Only jobs that failed with this kind.")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(parser=parse_since, metavar="TIME", help="Only jobs that changed state since: 90m, 3d, ISO time."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this metadata; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N jobs.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, newest first."""
-    records = Client().jobs(state=state, batch=batch, limit=limit)
+    """List jobs, those that changed their state last first."""
+    records = Client().jobs(
+        state=state,
+        batch=batch,
+        endpoint=endpoint,
+        failure=failure,
+        since=since,
+        metadata=dict(map(_pair, metadata or ())),
+        limit=limit,
+    )
     if as_json:
         put_json([_summary(record) for record in records])
-        return
-    for record in records:
-        words = " ".join((record.job.prompt or "").split())
-        put(f"{record.id}  {record.state:<9}  {record.created_at:%Y-%m-%d %H:%M:%S}  {words[:60]}")
+    else:
+        put_table(_COLUMNS, [_row(record) for record in records])
+
+
+_COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoint", "prompt")
+
+
+def _row(record: JobRecord) -> list[str]:
+    result = record.result
+    took_s, tokens = _took_s(record), result.usage.total_tokens if result else 0
+    return [
+        record.id,
+        record.state,
+        result.failure.kind if result and result.failure else "",
+        "" if took_s is None else f"{took_s:,.1f} s",
+        f"{tokens:,}" if tokens else "",
+        show_moment(record.created_at),
+        record.job.endpoint or "",
+        " ".join((record.job.prompt or "").split())[:60],
+    ]
+
+
+def _took_s(record: JobRecord) -> float | None:
+    """From the first claim of a job to its end, or until now. None: no worker has claimed it."""
+    if record.started_at is None:
+        return None
+    return ((record.finished_at or datetime.now(UTC)) - record.started_at).total_seconds()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--metadata")
+    return key, value
 
 
 def show_result(result: JobResult, as_json: bool) -> None:
@@ -127,8 +136,8 @@ def show_ending(result: JobResult, *, quiet: bool) -> None:
     """The same for one whose text was shown; `quiet`: all else too."""
     if not quiet:
         if result.citations:
-            remark(f"the answer has footnotes: threadmill result {result.job_id} prints it with them")
-        _print_remarks(result)
+            note(f"the answer has footnotes: threadmill result {result.job_id} prints it with them")
+        _print_notes(result)
     if not result.ok:
         raise typer.Exit(Exit.FAILED)
 
@@ -139,25 +148,20 @@ def _print_result(result: JobResult, as_json: bool) -> None:
         return
     if result.text:
         put(result.text)
-    _print_remarks(result)
+    _print_notes(result)
 
 
-def _print_remarks(result: JobResult) -> None:
+def _print_notes(result: JobResult) -> None:
     for file in result.files:
-        remark(f"file {file.name}: {file.uri or f'could not be had: {file.error}'}")
-    if result.thread_id:
-        remark(f"thread {result.thread_id} lives on: --thread {result.thread_id} goes on with it")
+        note(f"file {file.name}: {file.uri or f'could not be downloaded: {file.error}'}")
+    if result.thread_id and result.ok:
+        note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
     if result.failure:
-        remark(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
-
-
-def remark(text: str) -> None:
-    """Something to know besides the data."""
-    err.print(text, soft_wrap=True, markup=False)
+        note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
 
 def _summary(record: JobRecord) -> dict[str, Any]:
-    failure = record.result.failure if record.result else None
+    failure, took_s = record.result.failure if record.result else None, _took_s(record)
     return {
         "id": record.id,
         "state": record.state,
@@ -169,5 +173,28 @@ def _summary(record: JobRecord) -> dict[str, Any]:
         "finished_at": record.finished_at and record.finished_at.isoformat(),
         "worker": record.owner,
         "redriven": len(record.history) or None,
+        "took_s": None if took_s is None else round(took_s, 3),
+        "tokens": record.result.usage.total_tokens if record.result else None,
         "failure": failure and f"{failure.kind}: {failure.message}",
+        **(_place(record.place) if record.place else {}),
     }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    """Where the worker of an unfinished job is."""
+    reason = f" (last: {place.rerun_reason})" if place.rerun_reason else ""
+    return {
+        "thread": place.thread_id,
+        "run": place.run and place.run.id,
+        "run_status": place.run and place.run.status,
+        "run_since": _iso(place.run_since),
+        "reruns": f"{place.reruns}{reason}" if place.reruns else None,
+        "tools": place.pending_tools,
+        "trouble": place.trouble,
+        "trouble_since": place.trouble and _iso(place.trouble_since),
+        "deadline": _iso(place.deadline_at),
+    }
+
+
+def _iso(moment: float | None) -> str | None:
+    return datetime.fromtimestamp(moment, UTC).isoformat() if moment else None

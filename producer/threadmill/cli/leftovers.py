@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from threadmill.cli.app import AsJson, err, put, put_json
+from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
+from threadmill.cli.table import put_table
+from threadmill.cli.times import show_moment
 from threadmill.client import Client
 
 
@@ -14,17 +16,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 def leftovers(
-    retry: Annotated[bool, typer.Option("--retry", help="Try all again now, those given up too.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry all of them now, including those given up.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List remote threads that could not be deleted yet. Workers go on trying, a bounded number of times."""
+    """List remote threads and files that could not be deleted yet. Workers retry a bounded number of times."""
     client = Client()
     if retry:
-        err.print(f"{client.retry_leftovers()} to be tried again by the next sweep of a worker")
+        note(f"workers will retry {client.retry_leftovers():,} leftovers at their next sweep")
     left = client.leftovers()
     if as_json:
         put_json([each.model_dump(mode="json") for each in left])
         return
-    for each in left:
-        when = f"next try {each.due_at:%Y-%m-%d %H:%M:%S}" if each.due_at else "given up"
-        put(f"{each.endpoint}  {each.kind}  {each.id}  {each.tries} tries  {when}")
+    rows = [
+        (each.endpoint, each.kind, each.id, f"{each.tries}", show_moment(each.due_at) if each.due_at else "given up")
+        for each in left
+    ]
+    put_table(("endpoint", "kind", "id", "tries", "next try (UTC)"), rows)

@@ -1,14 +1,11 @@
 """Which files a command may replace: never an input, and one that threadmill did not write only when confirmed."""
 
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import typer
-
 from threadmill.batch.ownership import is_own
-from threadmill.cli.applying import Yes as Yes
+from threadmill.cli.confirm import confirm
 from threadmill.errors import ThreadmillError
 
 
@@ -31,15 +28,12 @@ def confirm_overwriting(files: Iterable[Path], results: Path, *, yes: bool) -> N
     """Asks at a terminal before files that threadmill did not write are replaced.
 
     `results`: the results file that they are, or are made from. `yes`: replace them without asking.
-    Raises ThreadmillError where nobody can be asked.
+    Raises NotConfirmed where nobody can be asked.
     """
     foreign = [str(file) for file in files if file.exists() and not _is_own(file, results)]
     if yes or not foreign:
         return
-    names = ", ".join(foreign)
-    if not sys.stdin.isatty():
-        raise ThreadmillError(f"{names}: not recognised as written by threadmill. Pass --yes to overwrite it")
-    typer.confirm(f"{names}: not recognised as written by threadmill. Overwrite it?", abort=True, err=True)
+    confirm(f"{', '.join(foreign)}: not recognised as written by threadmill. Overwrite?", yes=False)
 
 
 def _is_own(file: Path, results: Path) -> bool:

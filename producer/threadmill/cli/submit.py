@@ -38,6 +38,7 @@ from threadmill.cli.options import (
     read_json,
     schema_in,
 )
+from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
@@ -133,7 +134,7 @@ def submit(
         elif wait or local:
             err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
             with interruptible(handle.id, job.endpoint if local else None):
-                result = client.wait(handle.id)
+                result = wait_for(client, handle.id, None, here.check)
             show_result(result, as_json)
         elif as_json:
             put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})

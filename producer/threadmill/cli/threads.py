@@ -1,6 +1,5 @@
 """`threadmill threads`: remote threads that were kept for later questions."""
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,25 +10,17 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples
+from threadmill.cli.table import put_table
+from threadmill.cli.times import parse_span, show_span
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.record import KeptThread
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-def _duration(text: str) -> timedelta:
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
-    if parts is None:
-        raise typer.BadParameter(f"{text!r} is no time span; write 90m, 12h, 30d or 4w")
-    return float(parts[1]) * _UNITS[parts[2]]
-
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
 OlderThan = Annotated[
     timedelta | None,
-    typer.Option(parser=_duration, metavar="SPAN", help="Those last used longer ago: 90m, 12h, 30d, 4w."),
+    typer.Option(parser=parse_span, metavar="SPAN", help="Those last used longer ago: 90m, 12h, 30d, 4w."),
 ]
 
 
@@ -56,10 +47,18 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         put_json([thread.model_dump(mode="json") for thread in kept])
         return
-    for thread in kept:
-        age, idle = _span(now - thread.created_at), _span(now - thread.used_at)
-        jobs = f"{thread.jobs} job{'s' if thread.jobs > 1 else ''}"
-        put(f"{thread.id}  {thread.endpoint}  {age} old  used {idle} ago  {jobs}  last {thread.job_id}")
+    rows = [
+        (
+            thread.id,
+            thread.endpoint,
+            show_span(now - thread.created_at),
+            f"{show_span(now - thread.used_at)} ago",
+            f"{thread.jobs:,}",
+            thread.job_id,
+        )
+        for thread in kept
+    ]
+    put_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
@@ -146,11 +145,3 @@ def _print(transcript: Mapping[str, Any]) -> None:
         put(f"{message['role']}{when}{files}\n{message['text']}\n")
     if not transcript["complete"]:
         err.print("the thread is longer than this: only its beginning is shown")
-
-
-def _span(span: timedelta) -> str:
-    """A time span in its largest unit."""
-    for unit in ("d", "h", "m"):
-        if span >= _UNITS[unit]:
-            return f"{span // _UNITS[unit]}{unit}"
-    return f"{max(0, int(span.total_seconds()))}s"

@@ -14,6 +14,7 @@ from threadmill.documents import mail, workbooks
 from threadmill.documents.encoding import decode
 from threadmill.documents.template import BadDocument, too_long
 from threadmill.documents.workbooks import WORKBOOKS
+from threadmill.installation import install_command
 from threadmill.message import MESSAGE_LIMIT
 
 #: Bytes of a file, and characters of its text: one that is larger would eat the memory.
@@ -69,8 +70,7 @@ def broken(error: Exception) -> BadDocument:
 def needs_extra(kind: str, error: ModuleNotFoundError) -> BadDocument:
     """For a file whose library is not installed."""
     return BadDocument(
-        f"is a {kind} file, and the package {error.name!r} to read it is not installed: "
-        "pip install 'threadmill[documents]'"
+        f"is a {kind} file, and the package {error.name!r} to read it is not installed: {install_command('documents')}"
     )
 
 

@@ -13,6 +13,7 @@ from threadmill.documents.lines import LINE_LIMIT, objects
 from threadmill.documents.template import BadDocument
 from threadmill.documents.workbooks import WORKBOOKS, sheets
 from threadmill.errors import ThreadmillError
+from threadmill.installation import install_command
 
 #: Files with rows.
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", *WORKBOOKS)
@@ -89,7 +90,9 @@ def _parquet(file: BinaryIO) -> Iterator[Record]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError:
-        raise ThreadmillError("is a Parquet file, which needs pip install 'threadmill[parquet]'") from None
+        raise ThreadmillError(
+            f"is a Parquet file, and pyarrow is not installed: {install_command('parquet')}"
+        ) from None
     try:
         number = 0
         table = ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER)  # else it holds whole row groups

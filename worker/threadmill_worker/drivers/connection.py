@@ -10,6 +10,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
+from threadmill.installation import install_command
 
 Client: TypeAlias = AsyncOpenAI
 
@@ -58,7 +59,7 @@ def _ad_tokens() -> Callable[[], Awaitable[str]]:
     try:
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
     except ImportError:
-        raise SettingsError("ad_token needs azure-identity: pip install 'threadmill[azure]'") from None
+        raise SettingsError(f"ad_token needs azure-identity: {install_command('azure')}") from None
     provider: Callable[[], Awaitable[str]] = get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)
     return provider
 

@@ -1,0 +1,86 @@
+"""`threadmill cancel` and `threadmill redrive`: of single jobs, or of a batch."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from threadmill.cli.app import AsJson, Exit, note, put, put_json
+from threadmill.cli.command import examples
+from threadmill.cli.confirm import Yes, confirm
+from threadmill.client import Client
+from threadmill.result import JobState
+
+SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
+
+_CANCELLED = {JobState.CANCELLED: "cancelled", JobState.RUNNING: "being cancelled"}
+_REDRIVEN = {JobState.QUEUED: "queued"}
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=examples("threadmill cancel JOB", "threadmill cancel --batch notes --yes"))(cancel)
+    app.command(epilog=examples("threadmill redrive JOB", "threadmill redrive --batch notes"))(redrive)
+
+
+def cancel(
+    jobs: SomeJobIds = None,
+    batch: Annotated[str | None, typer.Option(metavar="NAME", help="Cancel all unfinished jobs of a batch.")] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
+    client = Client()
+    _check(jobs, batch)
+    if batch is not None:
+        unfinished = client.batch(batch).open
+        confirm(f"Cancel batch {batch} with {unfinished:,} unfinished jobs?", yes=yes)
+        _show_batch(client.cancel_batch(batch), _CANCELLED, as_json, none="has no unfinished jobs", batch=batch)
+    if jobs:
+        _show_jobs({job: client.cancel(job) for job in jobs}, _CANCELLED, as_json)
+
+
+def redrive(
+    jobs: SomeJobIds = None,
+    batch: Annotated[str | None, typer.Option(metavar="NAME", help="Redrive all failed jobs of a batch.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send failed or cancelled jobs again; with --batch, the failed ones. Earlier results stay in the job's history."""
+    client = Client()
+    _check(jobs, batch)
+    if batch is not None:
+        _show_batch(client.redrive_batch(batch), _REDRIVEN, as_json, none="has no failed jobs", batch=batch)
+    if jobs:
+        _show_jobs({job: client.redrive(job) for job in jobs}, _REDRIVEN, as_json)
+
+
+def _check(jobs: list[str] | None, batch: str | None) -> None:
+    if bool(jobs) == (batch is not None):
+        raise typer.BadParameter("name either jobs or --batch NAME")
+
+
+def _show_batch(
+    states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool, *, none: str, batch: str
+) -> None:
+    """One line for all. A job that ended meanwhile needed nothing."""
+    if as_json:
+        put_json(states)
+        return
+    counts = Counter(states.values())
+    shown = [f"{counts.pop(state):,} {word}" for state, word in words.items() if counts[state]]
+    shown += [f"{number:,} had {state} before" for state, number in counts.items() if number]
+    if shown:
+        put(f"{batch}: {', '.join(shown)}")
+    else:
+        note(f"{batch} {none}")
+
+
+def _show_jobs(states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool) -> None:
+    """A line per job; exit code 1 if one was left alone."""
+    if as_json:
+        put_json(states)
+    else:
+        for job, state in states.items():
+            put(f"{job}  {words.get(state, f'left alone: it is {state}')}")
+    if not all(state in words for state in states.values()):
+        raise typer.Exit(Exit.FAILED)

@@ -1,0 +1,48 @@
+"""Time spans and moments on the command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+
+
+def parse_span(text: str) -> timedelta:
+    """`90m`, `12h`, `30d`, `4w`. Raises BadParameter."""
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if parts is None:
+        raise typer.BadParameter(f"{text!r} is not a time span; write 90m, 12h, 30d or 4w")
+    return float(parts[1]) * _UNITS[parts[2]]
+
+
+def parse_since(text: str) -> datetime:
+    """A time span before now, or a moment (ISO 8601; without an offset, UTC). Raises BadParameter."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return datetime.now(UTC) - parse_span(text)
+        except (typer.BadParameter, OverflowError):
+            raise typer.BadParameter(
+                f"{text!r} is not a time; write a span as 90m, 12h or 3d, or a moment as 2026-11-28T06:00"
+            ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def show_span(span: timedelta) -> str:
+    """In its largest unit: `3d`, `2h`, `45s`."""
+    for unit in ("d", "h", "m"):
+        if span >= _UNITS[unit]:
+            return f"{span // _UNITS[unit]}{unit}"
+    return f"{max(0, int(span.total_seconds()))}s"
+
+
+def show_moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

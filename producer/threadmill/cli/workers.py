@@ -1,0 +1,44 @@
+"""`threadmill workers`: the worker processes that are alive."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from threadmill.cli.app import AsJson, note, put_json
+from threadmill.cli.command import examples
+from threadmill.cli.table import put_table
+from threadmill.cli.times import show_span
+from threadmill.cli.waiting import show_outage
+from threadmill.client import Client
+from threadmill.record import Worker
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=examples("threadmill workers", "threadmill workers --json"))(workers)
+
+
+def workers(as_json: AsJson = False) -> None:
+    """List the workers that are alive: jobs in hand, endpoints they can call, endpoints they cannot reach."""
+    client = Client()
+    alive = client.workers()
+    if as_json:
+        put_json([worker.model_dump(mode="json") for worker in alive])
+        return
+    put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker) for worker in alive])
+    if not alive:
+        note("no worker is alive; start one: threadmill worker")
+    for worker in alive:
+        for outage in worker.unreachable:
+            note(f"{worker.name} {show_outage(outage)}")
+
+
+def _row(worker: Worker) -> list[str]:
+    now = datetime.now(UTC)
+    return [
+        worker.name,
+        f"{worker.jobs}/{worker.concurrency}",
+        show_span(now - worker.started_at) if worker.started_at else "-",
+        f"{show_span(now - worker.seen_at)} ago",
+        worker.version or "-",
+        ", ".join(worker.endpoints) or "none",
+    ]

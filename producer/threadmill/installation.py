@@ -1,0 +1,44 @@
+"""How threadmill was installed here, and the command that adds one of its extras."""
+
+import json
+import shlex
+import shutil
+import sys
+from importlib.metadata import Distribution, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def install_command(extra: str) -> str:
+    """The command that adds `extra` to this installation, quoted for a shell.
+
+    It names the Python environment that runs now, and the folder, archive or repository that threadmill was installed
+    from (PEP 610): an index may not have it.
+    """
+    return f"{_installer()} {_requirement(distribution('threadmill'), extra)}"
+
+
+def _installer() -> str:
+    if find_spec("pip") is None:
+        return f"uv pip install --python {shlex.quote(sys.executable)}"
+    on_path = shutil.which("pip")
+    if on_path and Path(on_path).parent == Path(sys.executable).parent:
+        return "pip install"
+    return f"{shlex.quote(sys.executable)} -m pip install"
+
+
+def _requirement(installed: Distribution, extra: str) -> str:
+    origin: dict[str, Any] = json.loads(installed.read_text("direct_url.json") or "{}")
+    name = f"{installed.metadata['Name']}[{extra}]"
+    url = origin.get("url")
+    if url is None:
+        return shlex.quote(name)
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return shlex.quote(f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+    if not url.startswith("file:"):
+        return shlex.quote(f"{name} @ {url}")
+    editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
+    return editable + shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
