@@ -6,7 +6,7 @@ print(handle.wait(timeout_s=600).text)
 """
 
 import uuid
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -178,11 +178,10 @@ class Client:
             self._send(following)
         return state
 
-    def withdraw(self, job_id: str) -> bool:
-        """Cancels a job that no worker has begun; whether it did."""
-        withdrawn, following = self.store.withdraw(job_id)
-        if following is not None:
-            self._send(following)
+    def withdraw(self, job_ids: Sequence[str]) -> list[str]:
+        """Cancels those of the jobs that no worker has started; gives their ids."""
+        withdrawn, following = self.store.withdraw_many(job_ids)
+        self._send(*following)
         return withdrawn
 
     def redrive(self, job_id: str) -> JobState:

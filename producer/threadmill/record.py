@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from threadmill.job import PromptJob
+from threadmill.place import Place
 from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
@@ -59,7 +60,7 @@ class JobRecord(BaseModel):
         return self.finished_at or self.started_at or self.created_at
 
     @property
-    def place(self) -> "Place | None":
+    def place(self) -> Place | None:
         """Where its worker is with it; None before the first step and after the last."""
         return Place.model_validate_json(self.progress) if self.progress else None
 
@@ -100,47 +101,6 @@ class JobFilter:
             and (self.since is None or record.changed_at >= self.since)
             and (self.metadata or {}).items() <= record.job.metadata.items()
         )
-
-
-class RemoteCall(BaseModel):
-    """A tool call that a run waits for."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    name: str
-
-
-class RemoteRun(BaseModel):
-    """A run as its server showed it last."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    status: str
-    calls: tuple[RemoteCall, ...] = ()
-
-
-class Place(BaseModel):
-    """What a producer can read of a worker's saved progress. Moments are seconds since 1970."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    deadline_at: float
-    thread_id: str | None = None
-    run: RemoteRun | None = None
-    run_since: float = 0.0  #: when the run was started
-    runs: int = 0
-    reruns: int = 0
-    rerun_reason: str | None = None  #: of the latest rerun
-    outputs: dict[str, str] = {}  #: of the run's tool calls that are done, by call id
-    trouble: str | None = None  #: why the latest call had no usable reply; None once one had
-    trouble_since: float | None = None
-
-    @property
-    def pending_tools(self) -> list[str]:
-        """The names of the tools whose outputs the run waits for."""
-        return [call.name for call in self.run.calls if call.id not in self.outputs] if self.run else []
 
 
 def packed(job: PromptJob) -> str:

@@ -233,10 +233,9 @@ class Batch:
             self.tally.endpoint_failures.clear()
 
     def _withdraw(self) -> None:
-        """Takes back what no worker has begun, the last ones first: workers begin at the other end."""
-        for job_id in reversed(list(self._awaited)):
-            if self._client.withdraw(job_id):
-                del self._awaited[job_id]
+        """Takes back what no worker has started, the last ones first: workers start at the other end."""
+        for job_id in self._client.withdraw(list(reversed(self._awaited))):
+            del self._awaited[job_id]
 
     def _refuse(self, document: Document, reason: str) -> None:
         """A document that never becomes a job."""

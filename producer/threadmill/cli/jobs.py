@@ -12,7 +12,8 @@ from threadmill.cli.table import put_table
 from threadmill.cli.times import parse_since, show_moment
 from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
-from threadmill.record import JobRecord, Place
+from threadmill.place import Place
+from threadmill.record import JobRecord
 from threadmill.result import FailureKind, JobResult, JobState
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
