@@ -7,6 +7,7 @@ leaves the path the settings give.
 import json
 import re
 from collections.abc import Mapping
+from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import islice
 from typing import Any
@@ -69,10 +70,7 @@ class HttpTool:
         request = self._request(arguments)
         async with self._slots:
             reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
-            try:
-                text = await _read(reply, self._settings.reply_limit)
-            finally:
-                await reply.aclose()
+            text = await read_text(reply, self._settings.reply_limit)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:
             raise ToolFailed(f"{status}: it leads to {reply.headers['location']}, and redirects are not followed")
@@ -136,13 +134,14 @@ def _in_query(value: Any) -> list[str]:
     return [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in values]
 
 
-async def _read(reply: httpx.Response, limit: int) -> str:
-    """The reply's text, of which no more than `limit` bytes are read; raises ToolFailed if it is none."""
+async def read_text(reply: httpx.Response, limit: int) -> str:
+    """The text of a reply, at most `limit` bytes of it, and closes it; raises ToolFailed if it is not text."""
     body = bytearray()
-    async for chunk in reply.aiter_bytes():
-        body += chunk
-        if len(body) > limit:
-            break
+    async with aclosing(reply):
+        async for chunk in reply.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                break
     if b"\0" in body:
         raise ToolFailed(f"the reply is not text but {reply.headers.get('content-type', 'of an unknown type')}")
     text = body[:limit].decode(reply.encoding or "utf-8", "replace")
