@@ -9,19 +9,17 @@ import re
 from collections.abc import Mapping
 from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import httpx
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
 
 from threadmill.errors import SettingsError
+from threadmill.json_schema import schema_problem
 from threadmill.tool_settings import PLACEHOLDER, HttpSettings
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tool import ToolFailed, secret, secret_words, slots
+from threadmill_worker.validation import TooMuchWork, first_errors
 
 #: To find a connection, in seconds; how long the reply may take is the call's own limit.
 CONNECT_S = 5.0
@@ -56,13 +54,8 @@ class HttpTool:
         self._http = http
         self._slots = slots(settings.concurrency)
         self._fixed = {key for key, _ in parse_qsl(urlsplit(settings.url).query, keep_blank_values=True)}
-        try:
-            Draft202012Validator.check_schema(settings.parameters)
-        except SchemaError as error:
-            raise SettingsError(
-                f"{owner}: parameters is not a JSON Schema, at {error.json_path}: {error.message}"
-            ) from None
-        self._validator = Draft202012Validator(settings.parameters, registry=Registry())
+        if problem := schema_problem(settings.parameters):
+            raise SettingsError(f"{owner}: parameters is not a JSON Schema, {problem}")
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The reply's text; raises ToolFailed for arguments that do not fit, and for any status but 2xx."""
@@ -79,7 +72,10 @@ class HttpTool:
         return text
 
     def _check(self, arguments: Mapping[str, Any]) -> None:
-        errors = list(islice(self._validator.iter_errors(dict(arguments)), _SHOWN_ERRORS))
+        try:
+            errors = first_errors(self.parameters, dict(arguments), _SHOWN_ERRORS)
+        except TooMuchWork as error:
+            raise ToolFailed(f"the arguments cannot be checked: {error}") from None
         if errors:
             told = "; ".join(f"at {error.json_path}: {error.message}" for error in errors)
             raise ToolFailed(f"the arguments do not fit: {told}")

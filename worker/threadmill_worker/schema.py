@@ -3,17 +3,15 @@
 import json
 import math
 import re
-from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from pydantic import JsonValue
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from threadmill.json_schema import schema_problem
 from threadmill_worker.json_text import DEPTH_LIMIT, TooDeep, parse
+from threadmill_worker.validation import TooMuchWork, first_errors
 
 #: Characters of a problem: it is shown to the model too.
 PROBLEM_LIMIT = 500
@@ -67,10 +65,11 @@ def _parsed(text: str) -> JsonValue:
 
 
 def _misfit(answer: JsonValue, schema: Any) -> str | None:
-    validator = Draft202012Validator(schema, registry=Registry())
     room = (PROBLEM_LIMIT - 80) // _SHOWN_ERRORS
     try:
-        errors = list(islice(validator.iter_errors(answer), _SHOWN_ERRORS))
+        errors = first_errors(schema, answer, _SHOWN_ERRORS)
+    except TooMuchWork as error:
+        return f"the answer cannot be checked: {error}"
     except Unresolvable as error:
         reason = f"it refers to {error.ref!r}, which it does not hold; put that under $defs, nothing is fetched"
         return _short(f"{_BROKEN}: {reason}")
