@@ -21,6 +21,8 @@ from threadmill_worker.views import ToolCall
 #: Python's engine takes 2**40 steps for the one on the other.
 EVIL, FATAL = "^(a+)+$", "a" * 40 + "!"
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
 
 def doubling(levels: int) -> dict[str, Any]:
     """Each definition refers twice to the next."""
@@ -34,6 +36,8 @@ def doubling(levels: int) -> dict[str, Any]:
         ({"pattern": EVIL}, FATAL),
         ({"patternProperties": {EVIL: False}, "additionalProperties": False}, {FATAL: 1}),
         ({"additionalProperties": False, "patternProperties": {EVIL: {}}}, {FATAL: 1}),
+        ({"properties": {"a": {"$schema": DIALECT, "pattern": EVIL}}}, {"a": FATAL}),
+        ({"$schema": DIALECT, "pattern": EVIL, "properties": {"a": {"$ref": "#"}}}, {"a": FATAL}),
     ],
 )
 def test_a_pattern_that_backtracks_takes_no_time(schema, value):
@@ -47,8 +51,12 @@ def test_unique_items_are_not_compared_each_with_each():
 
 @pytest.mark.parametrize(
     ("schema", "value"),
-    [(doubling(40), {}), ({"pattern": "(.{1,30}a){30}b"}, "a" * 10_000_000)],
-    ids=["references", "pattern"],
+    [
+        (doubling(40), {}),
+        ({"pattern": "(.{1,30}a){30}b"}, "a" * 10_000_000),
+        ({"allOf": [{"items": True}] * 1000}, [1] * 10_000),
+    ],
+    ids=["references", "pattern", "items"],
 )
 def test_what_takes_too_many_steps_is_given_up(schema, value):
     with pytest.raises(TooMuchWork, match="more than 200000 steps"):

@@ -16,7 +16,8 @@ from referencing import Registry
 
 from threadmill.patterns import cost, matches
 
-#: Keywords that one validation may evaluate, of about 10 µs each. Long texts for large patterns count as more.
+#: Keywords that one validation may evaluate, of about 10 µs each. Long lists, and long texts for large patterns,
+#: count as more.
 STEPS = 200_000
 
 #: Of `patterns.cost`, as long as one step.
@@ -44,15 +45,27 @@ _budget = _Budget()
 def first_errors(schema: Any, value: Any, count: int) -> list[ValidationError]:
     """The first errors of the value. Raises TooMuchWork, BadPattern, and what a reference that leads nowhere raises."""
     _budget.left = STEPS
-    return list(islice(_Validator(schema, registry=Registry()).iter_errors(value), count))
+    return list(islice(_Validator(_in_one_dialect(schema), registry=Registry()).iter_errors(value), count))
+
+
+def _in_one_dialect(schema: Any) -> Any:
+    """Without `$schema`: jsonschema would go on with an unbounded validator wherever it stands."""
+    if isinstance(schema, dict):
+        named = schema.items()
+        return {key: _in_one_dialect(each) for key, each in named if key != "$schema" or not isinstance(each, str)}
+    return [_in_one_dialect(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _counted(keyword: Keyword) -> Keyword:
     def run(validator: Any, value: Any, instance: Any, schema: Any) -> Iterable[ValidationError] | None:
-        _budget.spend(1)
+        _budget.spend(1 + (_breadth(value) + _breadth(instance)) // 10)
         return keyword(validator, value, instance, schema)
 
     return run
+
+
+def _breadth(value: Any) -> int:
+    return len(value) if isinstance(value, dict | list) else 0
 
 
 def _is_match(pattern: str, text: str) -> bool:
@@ -95,7 +108,9 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
 
 def _canonical(value: Any) -> str:
     """The same text for equal values: 1 equals 1.0, and does not equal true."""
-    return json.dumps(_integral(value), sort_keys=True)
+    text = json.dumps(_integral(value), sort_keys=True)
+    _budget.spend(len(text) // 100)
+    return text
 
 
 def _integral(value: Any) -> Any:
