@@ -77,7 +77,7 @@ class Endpoint(Policy):
     lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are gathered for one remote batch
     lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: that one remote batch holds at most
     connect_timeout_s: PositiveFloat = 5
-    request_timeout_s: PositiveFloat = 30  #: for one reply of the server
+    reply_limit_bytes: PositiveInt = 32_000_000  #: of one reply, decompressed; files have limits of their own
     max_connections: PositiveInt = 100  #: per worker process
     min_token_limit: PositiveInt = 256  #: the lowest max_prompt_tokens and max_completion_tokens that it accepts
     image_limit: PositiveInt = 10_000_000  #: bytes of one image

@@ -1,7 +1,7 @@
 """Whether a JSON Schema is valid (draft 2020-12), told before a job is enqueued. PURE."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -39,15 +39,31 @@ def tools_problem(tools: Iterable[object]) -> str | None:
 
 @lru_cache(maxsize=64)  # the jobs of a batch share theirs
 def _problem(text: str) -> str | None:
-    from jsonschema import Draft202012Validator  # slow to import, and few jobs have a schema
+    from jsonschema import Draft202012Validator, FormatChecker  # slow to import, and few jobs have a schema
     from jsonschema.exceptions import SchemaError
 
+    from threadmill.patterns import BadPattern, compiled
+
+    formats = FormatChecker(formats=())
+    formats.checks("regex", raises=BadPattern)(lambda value: not isinstance(value, str) or bool(compiled(value)))
     schema: dict[str, Any] = json.loads(text)
     try:
-        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema, format_checker=formats)
     except SchemaError as error:
         reason = error.context[0] if error.validator == "anyOf" and error.context else error  # its first alternative
-        return f"at {error.json_path}: {reason.message}"
-    except Exception as error:  # a schema nested too deeply, a pattern that takes too long to compile
+        return f"at {error.json_path}: {reason.cause or reason.message}"
+    except Exception as error:  # a schema nested too deeply
         return f"{type(error).__name__}: {error}"
+    if {"unevaluatedProperties", "patternProperties"} <= set(_keys(schema)):
+        return "unevaluatedProperties beside patternProperties is not supported; use additionalProperties"
     return None
+
+
+def _keys(value: object) -> Iterator[str]:
+    """The keys of all objects in a value."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _keys(each)

@@ -10,6 +10,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    request_timeout_s: PositiveFloat = 30  #: for one reply of the server
     poll_first_s: PositiveFloat = 1.1  #: from a run's start to the first look at it
     poll_longest_s: PositiveFloat = 10  #: between two looks, however long the run takes
     reruns: Annotated[int, Field(ge=0)] = 2  #: new runs after expired, server_error, rate limits, stuck

@@ -175,22 +175,22 @@ class TestCsv:
 
         for delimiter in ",\t":
             file = io.StringIO(newline="")
-            write_csv(Given(None, ["a", "b"]), file, delimiter=delimiter)
+            write_csv(Given(None, ["a", "b"]), file, delimiter=delimiter, raw_cells=True)
             file.seek(0)
             assert list(csv.reader(file, delimiter=delimiter)) == [["a", "b"], *rows]
 
-    def test_for_spreadsheets_no_text_is_a_formula_and_no_number_is_damaged(self, results):
+    def test_no_text_is_a_formula_and_no_number_is_damaged(self, results):
         texts = ["=1+1", "+cmd", "-x", "@SUM(1)", "\tx", "\r=x", "＝1", "-5", "+3,5", "-1.5e3", "plain", "a=b"]
         path = results(*(answer(f"{n}", text, parsed={"n": -5}) for n, text in enumerate(texts)))
-        raw = exported(path, "csv", for_spreadsheets=True).read_bytes()
+        raw = exported(path, "csv", bom=True).read_bytes()
         assert raw.startswith(b"\xef\xbb\xbf")
         shown = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
         assert [row["text"] for row in shown] == [f"'{text}" for text in texts[:7]] + texts[7:]
         assert {row["answer.n"] for row in shown} == {"-5"}
 
-    def test_otherwise_texts_are_as_they_were(self, results):
+    def test_raw_cells_hold_texts_unchanged(self, results):
         path = results(answer(text="=1+1\nzwei\r\n天空"))
-        assert cells(exported(path, "tsv"), "\t")[0]["text"] == "=1+1\nzwei\r\n天空"
+        assert cells(exported(path, "tsv", raw_cells=True), "\t")[0]["text"] == "=1+1\nzwei\r\n天空"
         assert not exported(path, "csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
@@ -385,7 +385,8 @@ class TestOut:
         [
             ("markdown", {"fields": ("path",)}, "markdown has none"),
             ("csv", {"folder": True}, "is a folder"),
-            ("jsonl", {"for_spreadsheets": True}, "for csv and tsv"),
+            ("jsonl", {"raw_cells": True}, "for csv and tsv"),
+            ("markdown", {"bom": True}, "for csv and tsv"),
             ("template", {}, "give --template"),
             ("csv", {"template": Template("x")}, "go together"),
         ],

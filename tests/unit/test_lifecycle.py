@@ -24,6 +24,7 @@ from tests.unit.story import (
 from threadmill.policy import Policy
 from threadmill.result import FailureKind, JobState
 from threadmill_worker.actions import (
+    LANDING_S,
     Action,
     AddMessage,
     CallTools,
@@ -38,6 +39,8 @@ from threadmill_worker.actions import (
     Wait,
 )
 from threadmill_worker.bearing import TIDY_TRIES
+from threadmill_worker.lifecycle import time_limit
+from threadmill_worker.progress import Leftover, Outcome, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Lost,
@@ -234,3 +237,17 @@ def test_waits_end_at_the_deadline() -> None:
     story = play({StartRun: [NotDone("slow down", retry_after_s=5000)]})
     assert story.kind is FailureKind.OVERDUE
     assert story.moments[-1] == TIMEOUT_S
+
+
+def test_a_call_ends_at_the_deadline_but_one_that_makes_something_may_land() -> None:
+    progress = Progress(deadline_at=100, messages=1)
+    assert time_limit(progress, Look("run"), POLICY, now=40) == 60
+    assert time_limit(progress, Look("run"), POLICY, now=99) == 1
+    assert time_limit(progress, StartRun(1), POLICY, now=99) == LANDING_S
+    assert time_limit(progress, StartRun(1), POLICY, now=40) == 60
+
+
+def test_a_call_for_a_job_that_is_over_has_the_time_of_one_reply() -> None:
+    late, over = Progress(deadline_at=100, messages=1), Progress(9e9, 1, outcome=Outcome(JobState.SUCCEEDED))
+    assert time_limit(late, ReadAnswer("run"), POLICY, now=101) == POLICY.request_timeout_s
+    assert time_limit(over, Delete(Leftover("thread", "t")), POLICY, now=0) == POLICY.request_timeout_s

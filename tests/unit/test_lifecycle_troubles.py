@@ -10,6 +10,7 @@ from tests.unit.story import (
     QUEUED,
     REFUSED,
     RUNNING,
+    STOPPED,
     asks,
     play,
 )
@@ -25,11 +26,13 @@ from threadmill_worker.actions import (
     Delete,
     Look,
     ReadAnswer,
+    ReadSteps,
     Settle,
     StartRun,
     SubmitOutputs,
 )
 from threadmill_worker.bearing import TIDY_TRIES
+from threadmill_worker.progress import Wants
 from threadmill_worker.views import (
     Deleted,
     Lost,
@@ -37,6 +40,7 @@ from threadmill_worker.views import (
     NotDone,
     NothingFound,
     ThreadCreated,
+    Unusable,
     View,
 )
 
@@ -133,3 +137,18 @@ def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list
     story = play({CreateThread: created, Look: [GONE, COMPLETED], Delete: [LOST] * TIDY_TRIES + second})
     assert [(leftover.id, leftover.tries) for leftover in story.progress.leftovers] == [(id, TIDY_TRIES) for id in left]
     assert len(set(story.times(Delete))) == len(story.times(Delete)), "each after a wait"
+
+
+UNUSABLE = Unusable("the reply has too many bytes")
+
+
+def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and_stopped() -> None:
+    story = play({StartRun: [UNUSABLE], Settle: [QUEUED], CancelRun: [STOPPED]})
+    assert story.told.startswith("CreateThread StartRun Settle CancelRun Delete")
+    assert story.outcome.failure.kind is FailureKind.SERVER_ERROR
+    assert len(story.times(StartRun)) == 1
+
+
+def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
+    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    assert story.outcome.state is JobState.SUCCEEDED

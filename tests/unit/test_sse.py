@@ -10,7 +10,7 @@ from threadmill_worker.drivers.sse import Frame, Frames, TooLong
 
 
 def frames_of(*chunks: bytes) -> list[Frame]:
-    frames = Frames()
+    frames = Frames(limit=1000)
     return [frame for chunk in chunks for frame in frames.feed(chunk)]
 
 

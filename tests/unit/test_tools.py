@@ -162,3 +162,10 @@ async def test_without_an_assistant_there_is_no_plugin_api_to_ask():
     ready = await box.call(ToolCall("call_1", "search", "{}"), "conv_1", "", 2)
     await box.close()
     assert ready.output == "The tool search failed: there is no tool of this name; there is: none"
+
+
+@pytest.mark.parametrize("arguments", ["[" * 100_000, '{"a":' * 500 + "1" + "}" * 500])
+async def test_arguments_that_nest_too_deeply_are_told_to_the_model(toolbox, arguments):
+    call = ToolCall("c", "find", arguments)
+    assert call.signature == f"find {arguments}"
+    assert "nests more than 100 levels deep" in await output(toolbox, "find", arguments)

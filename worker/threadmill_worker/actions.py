@@ -159,6 +159,9 @@ Making = Upload | CreateStore | CreateThread
 #: What is in doubt if its reply is lost.
 Sending = Making | AddMessage | StartRun | SubmitOutputs
 
+#: Seconds that such a call may still take when its job ends or is handed back: its reply saves a search.
+LANDING_S = 3.0
+
 Action = (
     Making
     | LookAtStore

@@ -9,7 +9,7 @@ from threadmill_worker.actions import Action, Delete, Settle, Unlock
 from threadmill_worker.completion import Completing, do_without
 from threadmill_worker.progress import Intent, Outcome, Progress
 from threadmill_worker.reruns import REASON_CHARACTERS, rerun
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
+from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
 
 #: The wait after it: doubles from the first to the longest, unless the server says.
 BACKOFF_FIRST_S = 0.5
@@ -46,7 +46,7 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
     if progress.outcome is not None and troubles >= TIDY_TRIES:  # nobody comes to settle it any more
         progress = lose(progress)
     match trouble:
-        case Refused() | Gone() if isinstance(action, Completing):
+        case Refused() | Unusable() | Gone() if isinstance(action, Completing):
             return do_without(progress, action, _reason_of(trouble))
         case Gone(reason) if progress.wants.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
@@ -57,6 +57,9 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
         case _ if progress.outcome is not None:
             return progress
         case Refused(failure):
+            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+        case Unusable(reason):  # an intent stands: what the call may have made is looked for, and deleted
+            failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotDone(reason) | InDoubt(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= TIDY_TRIES

@@ -7,20 +7,19 @@ leaves the path the settings give.
 import json
 import re
 from collections.abc import Mapping
+from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import httpx
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
 
 from threadmill.errors import SettingsError
+from threadmill.json_schema import schema_problem
 from threadmill.tool_settings import PLACEHOLDER, HttpSettings
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tool import ToolFailed, secret, secret_words, slots
+from threadmill_worker.validation import TooMuchWork, first_errors
 
 #: To find a connection, in seconds; how long the reply may take is the call's own limit.
 CONNECT_S = 5.0
@@ -55,13 +54,8 @@ class HttpTool:
         self._http = http
         self._slots = slots(settings.concurrency)
         self._fixed = {key for key, _ in parse_qsl(urlsplit(settings.url).query, keep_blank_values=True)}
-        try:
-            Draft202012Validator.check_schema(settings.parameters)
-        except SchemaError as error:
-            raise SettingsError(
-                f"{owner}: parameters is not a JSON Schema, at {error.json_path}: {error.message}"
-            ) from None
-        self._validator = Draft202012Validator(settings.parameters, registry=Registry())
+        if problem := schema_problem(settings.parameters):
+            raise SettingsError(f"{owner}: parameters is not a JSON Schema, {problem}")
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The reply's text; raises ToolFailed for arguments that do not fit, and for any status but 2xx."""
@@ -69,10 +63,7 @@ class HttpTool:
         request = self._request(arguments)
         async with self._slots:
             reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
-            try:
-                text = await _read(reply, self._settings.reply_limit)
-            finally:
-                await reply.aclose()
+            text = await read_text(reply, self._settings.reply_limit)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:
             raise ToolFailed(f"{status}: it leads to {reply.headers['location']}, and redirects are not followed")
@@ -81,7 +72,10 @@ class HttpTool:
         return text
 
     def _check(self, arguments: Mapping[str, Any]) -> None:
-        errors = list(islice(self._validator.iter_errors(dict(arguments)), _SHOWN_ERRORS))
+        try:
+            errors = first_errors(self.parameters, dict(arguments), _SHOWN_ERRORS)
+        except TooMuchWork as error:
+            raise ToolFailed(f"the arguments cannot be checked: {error}") from None
         if errors:
             told = "; ".join(f"at {error.json_path}: {error.message}" for error in errors)
             raise ToolFailed(f"the arguments do not fit: {told}")
@@ -136,13 +130,14 @@ def _in_query(value: Any) -> list[str]:
     return [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in values]
 
 
-async def _read(reply: httpx.Response, limit: int) -> str:
-    """The reply's text, of which no more than `limit` bytes are read; raises ToolFailed if it is none."""
+async def read_text(reply: httpx.Response, limit: int) -> str:
+    """The text of a reply, at most `limit` bytes of it, and closes it; raises ToolFailed if it is not text."""
     body = bytearray()
-    async for chunk in reply.aiter_bytes():
-        body += chunk
-        if len(body) > limit:
-            break
+    async with aclosing(reply):
+        async for chunk in reply.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                break
     if b"\0" in body:
         raise ToolFailed(f"the reply is not text but {reply.headers.get('content-type', 'of an unknown type')}")
     text = body[:limit].decode(reply.encoding or "utf-8", "replace")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.actions import (
+    LANDING_S,
     AbandonRun,
     Action,
     AddMessage,
@@ -21,6 +22,7 @@ from threadmill_worker.actions import (
     Finish,
     Look,
     ReadAnswer,
+    Sending,
     Settle,
     StartRun,
     SubmitOutputs,
@@ -87,6 +89,18 @@ def intend(progress: Progress, action: Action) -> Progress:
             return replace(progress, intent=Intent.SUBMIT_OUTPUTS)
         case _:
             return progress
+
+
+def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -> float:
+    """Seconds that a call of the driver may take, whatever the server does.
+
+    It ends at the job's deadline; a call that makes something has at least LANDING_S. After the deadline, and once
+    the outcome is known, each call has `request_timeout_s`.
+    """
+    left = progress.deadline_at - now
+    if progress.outcome is not None or left <= 0:
+        return policy.request_timeout_s
+    return max(left, LANDING_S) if isinstance(action, Sending) else left
 
 
 def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:

@@ -196,7 +196,7 @@ def _repeats(said: str, structured: Any) -> bool:
         return True
     try:
         return bool(json.loads(said) == structured)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -44,6 +44,7 @@ from threadmill_worker.views import (
     ThreadSeen,
     ToolCall,
     Unlocked,
+    Unusable,
     Uploaded,
     View,
 )
@@ -57,7 +58,7 @@ HINT_RANGE_S = (0.25, 10.0)
 
 def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
     """The progress after `action` showed `view`."""
-    if isinstance(view, Refused | NotDone | InDoubt | Gone):
+    if isinstance(view, Refused | NotDone | InDoubt | Unusable | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
     if not isinstance(view, NothingFound | Lost | Unlocked | Stirred):  # which are no sign of better times
         progress = replace(progress, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)

@@ -18,6 +18,7 @@ from threadmill.record import JobRecord, Outage, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import toolset
+from threadmill_worker.actions import LANDING_S
 from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
@@ -34,9 +35,6 @@ HEARTBEAT_S = 1.0
 
 #: How often the process looks at itself, in seconds.
 WATCH_S = 5.0
-
-#: How long a process that ends awaits replies to what it has sent, in seconds: what they tell need not be looked for.
-LANDING_S = 3.0
 
 
 class WorkerProcess:

@@ -30,9 +30,9 @@ from threadmill_worker.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.drivers.driver import Driver
+from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
 from threadmill_worker.ledger import Busy, Ledger
-from threadmill_worker.lifecycle import intend, keeps_thread, next_action
+from threadmill_worker.lifecycle import intend, keeps_thread, next_action, time_limit
 from threadmill_worker.live import Feed
 from threadmill_worker.materials import Materials
 from threadmill_worker.observe import conclude, observe
@@ -160,7 +160,12 @@ class Attempt:
             case Finish():
                 raise AssertionError("see_through ends before it")
             case _:
-                self._observe(action, await self._server.driver.do(action, self._progress))
+                self._observe(action, await self._do(action))
+
+    async def _do(self, action: RemoteAction) -> View:
+        """Carries out a call of the driver, bounded by the job's deadline."""
+        limit_s = time_limit(self._progress, action, self._server.policy, self._clock())
+        return await do_within(limit_s, self._server.driver, action, self._progress)
 
     async def _wait(self, action: Wait, until: float) -> None:
         left = max(0.0, until - self._clock())
@@ -179,14 +184,14 @@ class Attempt:
         """What jobs of a batch have in common is made once, by the first of them that needs it."""
         batch, name = self._record.job.batch, self._shared_name(action)
         if batch is None or name is None:
-            return await self._server.driver.do(action, self._progress)
+            return await self._do(action)
         while isinstance(found := await self._ledger.borrow(batch, name, self._record.id, SHARED_HOLD_S), Busy):
-            if self._cancel_wanted:
-                return NotDone("the job is being cancelled")
+            if self._cancel_wanted or self._clock() >= self._progress.deadline_at:
+                return NotDone("the job ends before another job of its batch has made what they share")
             await self._sleep(SHARED_PAUSE_S)
         if isinstance(found, str):
             return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
-        view = await self._server.driver.do(action, self._progress)
+        view = await self._do(action)
         if isinstance(view, Uploaded | StoreSeen):
             kind = "file" if isinstance(view, Uploaded) else "vector_store"
             thing = LeftoverRecord(endpoint=self._server.name, kind=kind, id=view.id)

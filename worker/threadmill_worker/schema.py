@@ -3,19 +3,15 @@
 import json
 import math
 import re
-from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from pydantic import JsonValue
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from threadmill.json_schema import schema_problem
-
-#: Levels of arrays and objects; a reader of results refuses to read more than 200.
-DEPTH_LIMIT = 100
+from threadmill_worker.json_text import DEPTH_LIMIT, TooDeep, parse
+from threadmill_worker.validation import TooMuchWork, first_errors
 
 #: Characters of a problem: it is shown to the model too.
 PROBLEM_LIMIT = 500
@@ -35,10 +31,10 @@ def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
         return None, _short(f"{_BROKEN}: {problem}")
     try:
         answer = _parsed(text)
+    except TooDeep:
+        return None, f"the answer nests more than {DEPTH_LIMIT} levels deep"
     except ValueError as error:
         return None, _short(f"the answer is not JSON: {error}")
-    except RecursionError:
-        return None, f"the answer nests more than {DEPTH_LIMIT} levels deep"
     problem = _misfit(answer, schema)
     return (None, problem) if problem else (answer, None)
 
@@ -60,9 +56,7 @@ def _parsed(text: str) -> JsonValue:
     """Raises ValueError for what is no JSON, or JSON that no result can hold."""
     text = text.strip()
     fenced = _FENCED.fullmatch(text)
-    answer: JsonValue = json.loads(fenced[1] if fenced else text, parse_constant=_no_number, parse_float=_finite)
-    if _deeper(answer, DEPTH_LIMIT):
-        raise RecursionError
+    answer: JsonValue = parse(fenced[1] if fenced else text, parse_constant=_no_number, parse_float=_finite)
     try:
         json.dumps(answer, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -71,10 +65,11 @@ def _parsed(text: str) -> JsonValue:
 
 
 def _misfit(answer: JsonValue, schema: Any) -> str | None:
-    validator = Draft202012Validator(schema, registry=Registry())
     room = (PROBLEM_LIMIT - 80) // _SHOWN_ERRORS
     try:
-        errors = list(islice(validator.iter_errors(answer), _SHOWN_ERRORS))
+        errors = first_errors(schema, answer, _SHOWN_ERRORS)
+    except TooMuchWork as error:
+        return f"the answer cannot be checked: {error}"
     except Unresolvable as error:
         reason = f"it refers to {error.ref!r}, which it does not hold; put that under $defs, nothing is fetched"
         return _short(f"{_BROKEN}: {reason}")
@@ -88,11 +83,6 @@ def _misfit(answer: JsonValue, schema: Any) -> str | None:
 
 def _told(error: ValidationError) -> str:
     return f"at {error.json_path}: {error.message}"
-
-
-def _deeper(value: JsonValue, limit: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inner is not None and (limit == 0 or any(_deeper(item, limit - 1) for item in inner))
 
 
 def _finite(digits: str) -> float:

@@ -12,6 +12,7 @@ from threadmill.record import LeftoverRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import Delete
+from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.runner import end_of
@@ -97,7 +98,9 @@ class Sweep:
     async def _delete(self, leftover: LeftoverRecord) -> None:
         try:
             driver = self._servers.janitor(leftover.endpoint)
-            view = await driver.do(Delete(Leftover(leftover.kind, leftover.id)), Progress(deadline_at=0, messages=0))
+            action = Delete(Leftover(leftover.kind, leftover.id))
+            limit_s = self._settings.endpoints[leftover.endpoint].request_timeout_s
+            view = await do_within(limit_s, driver, action, Progress(deadline_at=0, messages=0))
             reason = repr(view)
         except NotServed as error:
             view, reason = None, str(error)

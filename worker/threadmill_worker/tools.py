@@ -4,7 +4,6 @@ A tool never breaks its job: whatever goes wrong becomes the call's output, for 
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,8 @@ from pydantic import ValidationError
 
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint
+from threadmill_worker.http_tools import read_text
+from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, hidden
 from threadmill_worker.toolset import Toolset
@@ -72,16 +73,18 @@ class Toolbox:
     async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
         """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""
         _arguments(call)
-        reply: httpx.Response = await before_it_left()(
-            self._http.post,
+        request = self._http.build_request(
+            "POST",
             "pluginapi",
             params={"tid": thread_id, "aid": assistant, "pid": call.name},
             content=call.arguments.encode(),
             headers={"Content-Type": "application/json"},
         )
+        reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
+        text = await read_text(reply, self._endpoint.reply_limit_bytes)
         if not reply.is_success:
-            raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {reply.text.strip()}")
-        return reply.text
+            raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {text.strip()}")
+        return text
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -103,7 +106,9 @@ def _sendable(text: str) -> str:
 def _arguments(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; raises ToolFailed, since models do write other things."""
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = parse(call.arguments or "{}")
+    except TooDeep as error:
+        raise ToolFailed(f"the arguments cannot be used: {error}") from None
     except ValueError as error:
         raise ToolFailed(f"the arguments are not JSON ({error})") from None
     if not isinstance(arguments, dict):

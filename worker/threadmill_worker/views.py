@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from threadmill.result import Artifact, Failure, FailureKind, Usage
+from threadmill_worker.json_text import parse
 
 #: Statuses after which a run never changes again.
 ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})
@@ -26,7 +27,7 @@ class ToolCall:
     def signature(self) -> str:
         """The same for calls of the same tool with the same arguments, however these are written."""
         try:
-            return f"{self.name} {json.dumps(json.loads(self.arguments), sort_keys=True)}"
+            return f"{self.name} {json.dumps(parse(self.arguments), sort_keys=True)}"
         except ValueError:
             return f"{self.name} {self.arguments}"
 
@@ -173,13 +174,20 @@ class InDoubt:
 
 
 @dataclass(frozen=True)
+class Unusable:
+    """The reply cannot be read, however often the call is made; whether the call landed is not known."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Gone:
     """The thread or run we knew is not there any more."""
 
     reason: str
 
 
-Trouble = Refused | NotDone | InDoubt | Gone
+Trouble = Refused | NotDone | InDoubt | Unusable | Gone
 View = (
     RunView
     | Uploaded

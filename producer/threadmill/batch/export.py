@@ -69,13 +69,14 @@ def export(
     order: Order = Order.WRITTEN,
     template: Template | None = None,
     folder: bool = False,
-    for_spreadsheets: bool = False,
+    raw_cells: bool = False,
+    bom: bool = False,
     force: bool = False,
 ) -> int:
     """Writes what `results` holds to `out`; returns of how many documents. Raises ThreadmillError.
 
     `fields`: columns of tables. `template`: for that format; with `folder`, a file per document in the folder `out`.
-    `force`: overwrite `out`.
+    `raw_cells`, `bom`: see `formats.csv.write`. `force`: overwrite `out`.
     """
     if (format is Format.TEMPLATE) is (template is None):
         raise ThreadmillError("a template and --format template go together: give --template or --template-file")
@@ -83,8 +84,8 @@ def export(
         raise ThreadmillError(f"--fields chooses columns, and {format} has none: use {', '.join(sorted(_TABLES))}")
     if folder and format is not Format.TEMPLATE:
         raise ThreadmillError(f"{out} is a folder: only --format template writes a file per document")
-    if for_spreadsheets and format not in (Format.CSV, Format.TSV):
-        raise ThreadmillError("--for-spreadsheets is for csv and tsv")
+    if (raw_cells or bom) and format not in (Format.CSV, Format.TSV):
+        raise ThreadmillError("--raw-cells and --bom are for csv and tsv")
     outcomes = Outcomes(results, only, order)
     if template is not None and folder:
         _fill(out, template, outcomes, force)
@@ -104,7 +105,7 @@ def export(
             openai_batch.write(outcomes, output, errors)
     else:
         with _text(out, results, force) as file:
-            _write(outcomes, format, file, fields, template, for_spreadsheets)
+            _write(outcomes, format, file, fields, template, raw_cells, bom)
     return len(outcomes)
 
 
@@ -114,11 +115,12 @@ def _write(
     file: TextIO,
     fields: Sequence[str],
     template: Template | None,
-    for_spreadsheets: bool,
+    raw_cells: bool,
+    bom: bool,
 ) -> None:
     if format in (Format.CSV, Format.TSV):
         delimiter = "," if format is Format.CSV else "\t"
-        csv.write(table(outcomes, fields), file, delimiter=delimiter, for_spreadsheets=for_spreadsheets)
+        csv.write(table(outcomes, fields), file, delimiter=delimiter, raw_cells=raw_cells, bom=bom)
     elif format is Format.JSONL and fields:
         jsonl.write_columns(table(outcomes, fields), file)
     elif format is Format.JSONL:

@@ -53,11 +53,17 @@ def export_results(
     ] = (Order.WRITTEN),
     template: Annotated[str | None, typer.Option(help="Jinja2 template to fill in for each document.")] = None,
     template_file: Annotated[Path | None, typer.Option(help="Read the template from this file.")] = None,
-    for_spreadsheets: Annotated[
+    raw_cells: Annotated[
         bool,
         typer.Option(
-            "--for-spreadsheets", help="For CSV and TSV: write a BOM, and keep texts from being run as formulas."
+            "--raw-cells",
+            help="For CSV and TSV: write texts unchanged. By default an apostrophe keeps a spreadsheet from running "
+            "one as a formula.",
         ),
+    ] = False,
+    bom: Annotated[
+        bool,
+        typer.Option("--bom", help="For CSV and TSV: begin with a byte order mark, by which Excel recognises UTF-8."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
     yes: Yes = False,
@@ -81,7 +87,8 @@ def export_results(
             order=sort,
             template=made,
             folder=folder,
-            for_spreadsheets=for_spreadsheets,
+            raw_cells=raw_cells,
+            bom=bom,
             force=force,
         )
     except BrokenPipeError:  # whoever read stdout has enough

@@ -53,7 +53,6 @@ from threadmill_worker.views import (
     AnswerRead,
     Deleted,
     FileNamed,
-    InDoubt,
     Lost,
     MessageAdded,
     NothingFound,
@@ -106,9 +105,7 @@ class AssistantsDriver:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
-        except NotTheApi as error:
-            return InDoubt(str(error))
-        except (openai.OpenAIError, OSError) as error:
+        except (openai.OpenAIError, NotTheApi, OSError) as error:
             return trouble_of(error, action, self._api.key)
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:

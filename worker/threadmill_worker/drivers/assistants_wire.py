@@ -6,6 +6,7 @@ from typing import Any
 
 from threadmill.result import Usage
 from threadmill_worker.annotations import text_of
+from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.views import RunView, ToolCall
 
 
@@ -13,12 +14,18 @@ class NotTheApi(Exception):
     """A reply with a good status that is none of the API's: a gateway's page, a cut body, a missing id."""
 
 
+class UnusableReply(NotTheApi):
+    """A reply that is too large or nested too deeply to be read, however often the server is asked."""
+
+
 def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object; raises NotTheApi. Lone surrogates, which no UTF-8 text of ours could hold, become '?'."""
+    """A JSON object; raises NotTheApi, UnusableReply. Lone surrogates, which no UTF-8 text could hold, become '?'."""
     try:
-        body = json.loads(text)
+        body = parse(text)
         if "\\ud" in text.lower():
             body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+    except TooDeep as error:
+        raise UnusableReply(f"the server's reply cannot be read: {error}") from None
     except ValueError:
         body = None
     if not isinstance(body, dict):
@@ -108,7 +115,7 @@ def parse_delta(data: bytes) -> tuple[str, str]:
     try:
         body = json.loads(data)
         return str(body.get("id")), "".join(map(text_of, body["delta"]["content"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return "", ""
 
 

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import httpx2
-from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
+from threadmill_worker.drivers.bodies import BoundedClient
 
 Client: TypeAlias = AsyncOpenAI
 
@@ -39,7 +40,9 @@ def connect(endpoint: Endpoint) -> Client:
         "max_retries": 0,
         "timeout": timeout,
         # A redirected POST turns into a GET without its body.
-        "http_client": DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False),
+        "http_client": BoundedClient(
+            endpoint.reply_limit_bytes, timeout=timeout, limits=limits, follow_redirects=False
+        ),
     }
     key = api_key(endpoint) or "none"  # the SDK insists on a key; a server without keys ignores it
     if endpoint.kind is EndpointKind.AZURE:

@@ -1,5 +1,6 @@
 """What the runner asks of a driver: carry an action out, and say what came of it."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.materials import NONE, Materials
 from threadmill_worker.progress import Progress
-from threadmill_worker.views import View
+from threadmill_worker.views import InDoubt, View
 
 #: The actions that need the server.
 RemoteAction = (
@@ -122,3 +123,16 @@ class Driver(Protocol):
     async def close(self) -> None:
         """Ends an event stream at once. What is done afterwards may open another."""
         ...
+
+
+async def do_within(limit_s: float, driver: Driver, action: RemoteAction, progress: Progress) -> View:
+    """Carries the action out once, in at most `limit_s` seconds.
+
+    The timeouts of a connection bound the wait for the next byte only: a slow server can hold a call for ever. A call
+    that is cut off is in doubt, like one whose reply was lost.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            return await driver.do(action, progress)
+    except TimeoutError:
+        return InDoubt(f"the reply was not complete within {limit_s:.3g} s")

@@ -12,7 +12,7 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
+from threadmill_worker.views import Gone, NotDone, Refused, Trouble, Unusable
 
 #: Between the tries of a call.
 _PAUSES_S = (0.5, 2.0)
@@ -99,11 +99,9 @@ class Provisioning:
             trouble: Trouble
             try:
                 return await once()
-            except NotTheApi as error:
-                trouble = InDoubt(str(error))
-            except (openai.OpenAIError, OSError) as error:
+            except (openai.OpenAIError, NotTheApi, OSError) as error:
                 trouble = trouble_of(error, action, self._api.key)
-            if pause_s is None or isinstance(trouble, Refused | Gone):
+            if pause_s is None or isinstance(trouble, Refused | Gone | Unusable):
                 raise Troubled(trouble)
             asked_s = trouble.retry_after_s if isinstance(trouble, NotDone) else None
             await asyncio.sleep(min(asked_s or pause_s, _LONGEST_PAUSE_S))

@@ -15,12 +15,14 @@ from threadmill.endpoint import Endpoint
 from threadmill_worker.actions import CreateStore
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import blocks_of, parse_response
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import AnswerRead, Refused, RunView
+from threadmill_worker.json_text import parse
+from threadmill_worker.views import AnswerRead, Refused, RunView, Unusable
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -116,20 +118,20 @@ class RemoteBatches:
         """The lines of a file of answers or errors; it is not held in memory."""
         with self._told():
             async with self._client.files.with_streaming_response.content(file_id) as content:
-                async for line in content.iter_lines():
+                async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
-                        yield _answered(line.replace(self._api.key, "[key]") if self._api.key else line)
+                        yield _answered(self._api.without_key(line).decode("utf-8", "replace"))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except NotTheApi as error:
-            raise BatchesAway(str(error)) from None
-        except (openai.OpenAIError, OSError) as error:
+        except (openai.OpenAIError, NotTheApi, OSError) as error:
             trouble = trouble_of(error, CreateStore(), self._api.key)
             if isinstance(trouble, Refused):
                 raise BatchesRefused(trouble.failure.message) from None
+            if isinstance(trouble, Unusable):
+                raise BatchesRefused(trouble.reason) from None
             raise BatchesAway(trouble.reason) from None
 
 
@@ -141,7 +143,7 @@ def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
 
 def _answered(line: str) -> Answered:
     try:
-        entry = as_dict(json.loads(line))
+        entry = as_dict(parse(line))
     except ValueError:
         entry = {}
     custom_id, response = str(entry.get("custom_id")), as_dict(entry.get("response"))

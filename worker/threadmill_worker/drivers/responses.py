@@ -58,7 +58,6 @@ from threadmill_worker.views import (
     Deleted,
     FileNamed,
     Gone,
-    InDoubt,
     Lost,
     MessageAdded,
     NothingFound,
@@ -117,9 +116,7 @@ class ResponsesDriver:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
-        except NotTheApi as error:
-            return InDoubt(str(error))
-        except (openai.OpenAIError, OSError) as error:
+        except (openai.OpenAIError, NotTheApi, OSError) as error:
             return trouble_of(error, action, self._api.key)
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:

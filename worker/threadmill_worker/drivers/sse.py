@@ -19,9 +19,9 @@ class TooLong(Exception):
 class Frames:
     """Takes the bytes of one stream. A frame that has not ended when the stream does is dropped."""
 
-    def __init__(self, limit: int = 16_000_000) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit  # bytes of a frame
-        self._rest = b""
+        self._rest = bytearray()
         self._after_cr = False
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
@@ -32,10 +32,15 @@ class Frames:
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *blocks, self._rest = (self._rest + chunk).split(b"\n\n")
+        known = max(0, len(self._rest) - 1)  # what was searched before is not searched again
+        self._rest += chunk
+        if self._rest.find(b"\n\n", known) < 0:
+            blocks: list[bytearray] = []
+        else:
+            *blocks, self._rest = self._rest.split(b"\n\n")
         if len(self._rest) > self._limit:
             raise TooLong(f"a frame of more than {self._limit} bytes")
-        for block in blocks:
+        for block in map(bytes, blocks):
             frame = _usual(block) or _any(block)
             if frame is not None:
                 yield frame

@@ -42,7 +42,7 @@ def _response_delta(data: bytes) -> tuple[str, str]:
     try:
         body = json.loads(data)
         return str(body["item_id"]), str(body["delta"] or "")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return "", ""
 
 

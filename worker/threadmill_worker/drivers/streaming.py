@@ -141,7 +141,7 @@ class EventStream:
     async def _read(self, api: Api, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
-        self.lives, frames = True, Frames()
+        self.lives, frames = True, Frames(self._endpoint.reply_limit_bytes)
         try:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:

@@ -16,7 +16,7 @@ from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
 from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.footnotes import plain
-from threadmill_worker.views import InDoubt, Refused, Trouble
+from threadmill_worker.views import Refused, Trouble
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ async def _read(
 ) -> Transcript | Trouble:
     try:
         entries = [shown(each) async for each in api.pages(call, order="asc", **query)]
-    except NotTheApi as error:
-        return InDoubt(str(error))
-    except (openai.OpenAIError, OSError) as error:
+    except (openai.OpenAIError, NotTheApi, OSError) as error:
         return trouble_of(error, Look(""), api.key)
     return Transcript(tuple(each for each in entries if each), complete=len(entries) < MOST_ENTRIES)
 

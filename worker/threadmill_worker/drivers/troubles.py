@@ -20,8 +20,9 @@ from threadmill_worker.actions import (
     ReadSteps,
     StartRun,
 )
+from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble
+from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
 
 #: A 429 that waits for a human, by error type or code.
 _QUOTA_CODES = frozenset(
@@ -56,9 +57,13 @@ _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Con
 
 def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Trouble:
     """The error of a call as a Trouble; `secret` never shows in it."""
+    causes = list(_causes(error))
+    if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
+        return Unusable(str(unusable))
+    if isinstance(error, NotTheApi):
+        return InDoubt(str(error))
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, action, secret)
-    causes = list(_causes(error))
     reason = f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": ")[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.

@@ -13,11 +13,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  #
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?")
 
 
-def write(table: Table, file: TextIO, *, delimiter: str = ",", for_spreadsheets: bool = False) -> None:
-    """`for_spreadsheets`: with a BOM, and texts that would be formulas begin with an apostrophe."""
-    clean = _harmless if for_spreadsheets else str
+def write(table: Table, file: TextIO, *, delimiter: str = ",", raw_cells: bool = False, bom: bool = False) -> None:
+    """Texts that a spreadsheet would run as formulas begin with an apostrophe, unless `raw_cells`.
+
+    `bom`: begin with a byte order mark, by which Excel recognises UTF-8.
+    """
+    clean = str if raw_cells else _harmless
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
-    if for_spreadsheets:
+    if bom:
         file.write("\ufeff")
     writer.writerow([clean(column) for column in table.columns])
     for row in table.rows():
