@@ -156,7 +156,7 @@ class _Shell:
         _end_if_redis_refuses(self._settings)
         if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
             self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
-        # Tools that block run in these: no fewer than there are jobs at a time.
+        # For files and for sending to the queue; tools have threads of their own.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
