@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -29,7 +30,16 @@ def hangs() -> None:
     time.sleep(3600)
 
 
-TOOLS = {name: f"{__name__}:{name}" for name in ("exits", "exits_later", "hangs")}
+async def blocks() -> None:
+    time.sleep(3600)  # noqa: ASYNC251
+
+
+async def matches() -> None:
+    """Holds the interpreter lock for good."""
+    re.match("(a+)+$", "a" * 100 + "b")
+
+
+TOOLS = {name: f"{__name__}:{name}" for name in ("exits", "exits_later", "hangs", "blocks", "matches")}
 
 with_tools = pytest.mark.settings(tools=TOOLS)
 
@@ -64,3 +74,15 @@ def test_a_worker_with_a_tool_that_hangs_ends_when_it_is_asked_to(settings, clie
 
     assert exit_code(worker) == 0, worker.log()
     assert client.get(job.id).state is JobState.QUEUED, "it was handed back"
+
+
+@pytest.mark.settings(tools=TOOLS, blocked_limit_s=3)
+@pytest.mark.parametrize(
+    ("tool", "says"), [("blocks", "the event loop has been blocked for 3 s"), ("matches", "in matches")]
+)
+def test_a_tool_that_blocks_the_event_loop_ends_its_worker(settings, client, start_worker, tool, says):
+    worker = start_worker(settings)
+    client.enqueue(PromptJob(prompt="[[scenario=tools]]\nWell?", tools=[tool]))
+
+    assert exit_code(worker) == 1, worker.log()
+    assert says in worker.log()
