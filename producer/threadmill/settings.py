@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
     reports: Path = Path("reports")  #: folder of the nightly reports' definitions, and of what is kept of their nights
     concurrency: PositiveInt = 100  #: jobs one worker runs at a time
+    tool_threads: PositiveInt = 100  #: calls of sync function tools one worker runs at a time
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
+    blocked_limit_s: PositiveFloat = 60  #: a worker whose event loop is blocked for so long ends itself
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
     max_attempts: PositiveInt = 3  #: a job whose workers died so often is failed
     leftover_tries: PositiveInt = 10  #: to delete a remote thing; then it is only listed

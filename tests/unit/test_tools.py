@@ -1,12 +1,18 @@
 """The toolbox and its functions, without a server."""
 
+import asyncio
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
 from threadmill.endpoint import Endpoint
+from threadmill.errors import SettingsError
 from threadmill.tool_settings import FunctionSettings
+from threadmill_worker.daemon_threads import DaemonThreads
 from threadmill_worker.functions import load
 from threadmill_worker.tool import definition
 from threadmill_worker.tools import Toolbox, cut
@@ -45,7 +51,74 @@ def fails(message: str) -> str:
     raise ValueError(message)
 
 
-NAMES = ("find", "nothing", "later", "anything", "fails")
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+class Unserializable:
+    pass
+
+
+ERRORS: dict[str, BaseException] = {
+    "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
+    "generator": GeneratorExit(),
+    "iteration": StopIteration("at its end"),
+    "cancelled": asyncio.CancelledError(),
+    "timeout": TimeoutError("of its own"),
+    "base": BaseException("bare"),
+    "unspeakable": Unspeakable(),
+}
+
+
+def throws(error: str) -> str:
+    raise ERRORS[error]
+
+
+async def throws_later(error: str) -> str:
+    await asyncio.sleep(0)
+    raise ERRORS[error]
+
+
+def throws_wrapped(error: str) -> object:
+    """As a decorator of an async function makes them: sync, and returns a coroutine."""
+    return throws_later(error)
+
+
+async def cancels_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def stubborn() -> str:
+    while True:
+        try:
+            await AWAKE_LATER.wait()
+            return "awake"
+        except asyncio.CancelledError:
+            CANCELLED.append("stubborn")
+
+
+def unserializable() -> object:
+    return Unserializable()
+
+
+def sleepy() -> str:
+    STARTED.release()
+    AWAKE.wait(60)
+    return "awake"
+
+
+CANCELLED: list[str] = []
+AWAKE, AWAKE_LATER, STARTED = threading.Event(), asyncio.Event(), threading.Semaphore(0)
+
+NAMES = (
+    *("find", "nothing", "later", "anything", "fails"),
+    *("throws", "throws_later", "throws_wrapped", "cancels_itself", "stubborn", "unserializable", "sleepy"),
+)
 FUNCTIONS = {name: load(name, FunctionSettings(function=f"{__name__}:{name}")) for name in NAMES}
 
 
@@ -92,7 +165,11 @@ async def test_a_function_is_called_with_its_arguments(toolbox, name, arguments,
         ("later", '{"name": "x"', "the arguments are not JSON"),
         ("fails", '{"message": "no luck"}', "ValueError: no luck"),
         ("fails", '{"message": "with sk-secret"}', "ValueError: with [key]"),
-        ("absent", "{}", "there is no tool of this name; there is: anything, fails, find, later, nothing"),
+        (
+            "absent",
+            "{}",
+            "there is no tool of this name; there is: anything, cancels_itself, fails, find, later, nothing",
+        ),
     ],
 )
 async def test_whatever_goes_wrong_is_told_to_the_model(toolbox, name, arguments, says):
@@ -100,6 +177,90 @@ async def test_whatever_goes_wrong_is_told_to_the_model(toolbox, name, arguments
     assert told.startswith(f"The tool {name} failed: ")
     assert says in told
     assert "pydantic" not in told
+
+
+@pytest.mark.parametrize("tool", ["throws", "throws_later", "throws_wrapped"])
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("exit", "SystemExit: 3"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("generator", "GeneratorExit"),
+        ("iteration", "StopIteration"),
+        ("cancelled", "CancelledError"),
+        ("timeout", "TimeoutError: of its own"),
+        ("base", "BaseException: bare"),
+        ("unspeakable", "Unspeakable"),
+    ],
+)
+async def test_no_exception_of_a_tool_reaches_the_event_loop(toolbox, tool, error, says):
+    told = await output(toolbox, tool, f'{{"error": "{error}"}}', time_left_s=60)
+
+    assert told.startswith(f"The tool {tool} failed: ")
+    assert says in told
+
+
+async def test_a_tool_that_cancels_its_own_task_cancels_nothing_else(toolbox):
+    assert await output(toolbox, "cancels_itself", "{}") == "The tool cancels_itself failed: CancelledError"
+
+
+async def test_an_output_that_cannot_be_written_as_json_is_a_failure(toolbox):
+    assert "Unserializable" in await output(toolbox, "unserializable", "{}")
+
+
+async def test_an_async_tool_that_ignores_its_cancellation_is_not_waited_for(toolbox):
+    assert await output(toolbox, "stubborn", "{}", time_left_s=0.05) == (
+        "The tool stubborn failed: it did not answer within 0.05 s"
+    )
+    await asyncio.sleep(0)
+    assert CANCELLED == ["stubborn"]
+    AWAKE_LATER.set()
+
+
+async def test_a_call_cancelled_by_its_job_ends_as_cancelled(toolbox):
+    calling = asyncio.create_task(output(toolbox, "sleepy", "{}"))
+    await asyncio.to_thread(STARTED.acquire)
+    calling.cancel()
+    await asyncio.wait({calling})
+    assert calling.cancelled()
+    AWAKE.set()
+
+
+async def test_tools_that_hang_take_no_thread_from_files(toolbox):
+    AWAKE.clear()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    calls = [asyncio.create_task(output(toolbox, "sleepy", "{}", time_left_s=60)) for _ in range(4)]
+    for _ in calls:
+        await asyncio.to_thread(STARTED.acquire)  # would wait behind the first of them
+
+    assert not any(call.done() for call in calls)
+    AWAKE.set()
+    assert await asyncio.gather(*calls) == ["awake"] * 4
+
+
+async def test_a_call_waits_for_a_free_thread_within_its_time():
+    AWAKE.clear()
+    threads = DaemonThreads(1)
+    target = FunctionSettings(function=f"{__name__}:sleepy")
+    first, second = load("first", target, threads), load("second", target, threads)
+    calling = asyncio.create_task(first.call({}))
+    await asyncio.to_thread(STARTED.acquire)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await second.call({})
+    assert not STARTED.acquire(blocking=False), "the second was not started"
+
+    AWAKE.set()
+    assert (await calling, await second.call({})) == ("awake", "awake")
+
+
+@pytest.mark.parametrize("statement", ["raise SystemExit(1)", "1 / 0"])
+def test_a_module_that_fails_when_it_is_imported_is_named(tmp_path, monkeypatch, statement):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_module", raising=False)
+    (tmp_path / "broken_module.py").write_text(statement)
+    with pytest.raises(SettingsError, match=r"tool 'x': importing broken_module failed \((SystemExit|ZeroDivision)"):
+        load("x", FunctionSettings(function="broken_module:f"))
 
 
 @pytest.mark.parametrize("time_left_s", [0, -3])

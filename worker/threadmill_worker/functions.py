@@ -2,18 +2,19 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, cast
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs
 
 from threadmill.errors import SettingsError
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker.tool import slots
+from threadmill_worker.daemon_threads import DaemonThreads
+from threadmill_worker.tool import ToolFailed, described, slots
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class FunctionTool:
     name: str
     function: Callable[..., Any]
     slots: asyncio.Semaphore
+    threads: DaemonThreads
     timeout_s: float | None = None
     repeatable: bool = False
     secrets: frozenset[str] = frozenset()
@@ -43,32 +45,87 @@ class FunctionTool:
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The output as text: a str as it is, anything else as JSON.
 
-        Arguments are validated against the annotations (pydantic.ValidationError). A sync function runs in a
-        thread, off the event loop; one that does not come back in time is left to end by itself, and holds its
-        slot until then.
+        Arguments are validated against the annotations (pydantic.ValidationError). Whatever else the function raises,
+        SystemExit and CancelledError included, becomes a ToolFailed. A sync function runs in a daemon thread, an async
+        one in a task of its own. A call that is cancelled is not waited for, but keeps its slot until it ends.
         """
+        run = partial(_run, partial(self._adapter.validate_python, ArgsKwargs((), dict(arguments))))
         await self.slots.acquire()
-        in_thread = asyncio.ensure_future(
-            asyncio.to_thread(self._adapter.validate_python, ArgsKwargs((), dict(arguments)))
-        )
         try:
-            result = await asyncio.shield(in_thread)
-            if inspect.isawaitable(result):
-                result = await result
+            in_thread = None if self._is_async else await self.threads.start(run, f"tool {self.name}")
+        except BaseException:
+            self.slots.release()
+            raise
+        running = asyncio.create_task(_awaited(run, in_thread), name=f"tool {self.name}")
+        _RUNNING.add(running)
+        running.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({running})
         finally:
-            in_thread.add_done_callback(self._free)
-        return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode()
+            if in_thread is None:
+                running.cancel()
+            else:  # the thread cannot be stopped; what it returns is not awaited any more
+                in_thread.add_done_callback(lambda _: running.cancel())
+        output = running.result()
+        if isinstance(output, str):
+            return output
+        raise output
 
-    def _free(self, ended: asyncio.Future[Any]) -> None:
-        if not ended.cancelled():
-            ended.exception()  # of an overdue call: nobody is left to be told
+    @property
+    def _is_async(self) -> bool:
+        return any(map(inspect.iscoroutinefunction, (self.function, type(self.function).__call__)))
+
+    def _ended(self, running: asyncio.Task[Any]) -> None:
+        _RUNNING.discard(running)
         self.slots.release()
 
 
-def load(name: str, settings: FunctionSettings) -> FunctionTool:
-    """Imports the function; raises SettingsError, which names it if it is not there."""
+#: Calls that have not ended: the event loop itself keeps only weak references to its tasks.
+_RUNNING: set[asyncio.Task[Any]] = set()
+
+
+#: What a function returns at first: the output, something to await, or why there is no output.
+_Returned = str | Awaitable[Any] | Exception
+
+
+def _run(function: Callable[[], Any]) -> _Returned:
+    """Calls the function. Never raises."""
+    try:
+        result = function()
+        return result if inspect.isawaitable(result) else _text(result)
+    except BaseException as error:
+        return _failure(error)
+
+
+async def _awaited(run: Callable[[], _Returned], in_thread: asyncio.Future[_Returned] | None) -> str | Exception:
+    """The output, or why there is none. Never raises: a SystemExit in a task would stop the event loop."""
+    try:
+        if in_thread is None:
+            result = run()
+        else:
+            await asyncio.wait({in_thread})
+            result = in_thread.result()
+        return result if isinstance(result, str | Exception) else _text(await result)
+    except BaseException as error:
+        return _failure(error)
+
+
+def _text(result: Any) -> str:
+    return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode()
+
+
+def _failure(error: BaseException) -> Exception:
+    return error if isinstance(error, ValidationError) else ToolFailed(described(error))
+
+
+def load(name: str, settings: FunctionSettings, threads: DaemonThreads | None = None) -> FunctionTool:
+    """Imports the function; raises SettingsError, which names it if it cannot be loaded.
+
+    `threads`: for its calls, if it is sync; default: any number of them.
+    """
     function = _import(name, settings.function)
-    return FunctionTool(name, function, slots(settings.concurrency), settings.timeout_s, settings.repeatable)
+    free = slots(settings.concurrency)
+    return FunctionTool(name, function, free, threads or DaemonThreads(), settings.timeout_s, settings.repeatable)
 
 
 def _import(name: str, target: str) -> Callable[..., Any]:
@@ -79,6 +136,8 @@ def _import(name: str, target: str) -> Callable[..., Any]:
             found = getattr(found, step)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"tool {name!r}: cannot load {target} ({error}). Is its module on PYTHONPATH?") from error
+    except (Exception, SystemExit) as error:
+        raise SettingsError(f"tool {name!r}: importing {module} failed ({described(error)}); correct it") from error
     if not callable(found):
         raise SettingsError(f"tool {name!r}: {target} is not a function")
     return cast(Callable[..., Any], found)

@@ -27,6 +27,7 @@ from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt, end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.sweep import Sweep
+from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
 
@@ -259,15 +260,11 @@ class WorkerProcess:
         """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
         now = time.monotonic()
         if now - self._last_beat > self._settings.redis_patience_s:
-            self._give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
+            give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
         if len(self._tasks) >= self._settings.concurrency or not await self._ledger.waiting():
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
         elif now - self._last_job > self._settings.stall_s:
-            self._give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
-
-    def _give_up(self, reason: str) -> None:
-        log.critical("worker gives up", reason=reason)
-        os._exit(1)  # not sys.exit: Celery's threads may never end; our leases lapse, the sweep rescues the jobs
+            give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
 
     async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
         """For as long as the process lives, whatever a step runs into."""

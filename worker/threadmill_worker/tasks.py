@@ -33,6 +33,7 @@ from threadmill.settings import Settings
 from threadmill_worker import control
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.request import JobCancelled, JobFailed
+from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +123,7 @@ class _Shell:
         self._settings = settings
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
+        self._watchdog = Watchdog(self._loop, self._thread, settings.blocked_limit_s)
         self._process: WorkerProcess | None = None
         self._closed: Future[None] | None = None
         worker_init.connect(self._start, weak=False)
@@ -156,13 +158,14 @@ class _Shell:
         _end_if_redis_refuses(self._settings)
         if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
             self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
-        # Tools that block run in these: no fewer than there are jobs at a time.
+        # For files and for sending to the queue; tools have threads of their own.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
             self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         except SettingsError as error:
             sys.exit(f"threadmill: {error}")
+        self._watchdog.start()  # not before: the modules of tools are imported in the event loop
 
     async def _open(self) -> WorkerProcess:
         return WorkerProcess(self._settings, send=partial(send, self._app))
@@ -188,4 +191,5 @@ class _Shell:
                 break
         if self._closed is not None:  # servers of tools that are child processes are to end with us
             wait([self._closed], CLOSE_S)
+        self._watchdog.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)

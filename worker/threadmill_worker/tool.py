@@ -54,6 +54,15 @@ def definition(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
+def described(error: BaseException) -> str:
+    """An exception in words for the model, whatever user code makes of its text."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}" if str(error) else name
+    except BaseException:
+        return name
+
+
 def slots(concurrency: int | None) -> asyncio.Semaphore:
     """What calls of a tool wait for when as many as allowed are under way in this process."""
     return asyncio.Semaphore(concurrency or sys.maxsize)

@@ -15,7 +15,7 @@ from threadmill.endpoint import Endpoint
 from threadmill_worker.http_tools import read_text
 from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, hidden
+from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, described, hidden
 from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import OutputReady, ToolCall
 
@@ -59,7 +59,7 @@ class Toolbox:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
             is_told = isinstance(error, ToolFailed | ToolsAway)
-            output = _failed(call, str(error) if is_told else f"{type(error).__name__}: {error}")
+            output = _failed(call, str(error) if is_told else described(error))
         output = _sendable(hidden(output, self._secrets))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit), reusable)
 

@@ -13,6 +13,7 @@ from threadmill.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
 from threadmill_worker import functions, http_tools
+from threadmill_worker.daemon_threads import DaemonThreads
 from threadmill_worker.tool import Tool, definition
 
 if TYPE_CHECKING:  # its package is an extra
@@ -90,14 +91,20 @@ def load(settings: Settings) -> Toolset:
     """Imports functions, looks for variables; connects to nothing yet. Raises SettingsError, which names the tool."""
     is_http = any(isinstance(each, HttpSettings) for each in settings.tools.values())
     http = http_tools.connect() if is_http else None
-    tools = {name: make(name, each, http) for name, each in settings.tools.items()}
+    threads = DaemonThreads(settings.tool_threads)
+    tools = {name: make(name, each, http, threads) for name, each in settings.tools.items()}
     return Toolset(tools, {name: serve(name, each) for name, each in settings.mcp.items()}, http)
 
 
-def make(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient | None) -> Tool:
+def make(
+    name: str,
+    settings: FunctionSettings | HttpSettings,
+    http: httpx.AsyncClient | None,
+    threads: DaemonThreads | None = None,
+) -> Tool:
     """One of [tools]; raises SettingsError."""
     if isinstance(settings, FunctionSettings):
-        return functions.load(name, settings)
+        return functions.load(name, settings, threads)
     assert http is not None
     return http_tools.HttpTool(name, settings, http)
 

@@ -1,0 +1,45 @@
+"""Daemon threads for sync user code: apart from the event loop's own executor, and never joined at exit."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class DaemonThreads:
+    """Starts each call in a thread of its own, at most `limit` at a time; None: any number."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._free = asyncio.Semaphore(limit or sys.maxsize)
+
+    async def start(self, function: Callable[[], T], name: str) -> asyncio.Future[T]:
+        """Waits for a free thread, and starts `function` in it, which must not raise. Returns its future result.
+
+        Cancelling the future does not stop the thread, which counts until it ends.
+        """
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[T] = loop.create_future()
+        context = copy_context()
+
+        def end(value: T) -> None:
+            self._free.release()
+            if not result.done():
+                result.set_result(value)
+
+        def run() -> None:
+            value = context.run(function)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits for it
+                loop.call_soon_threadsafe(end, value)
+
+        try:
+            Thread(target=run, name=name, daemon=True).start()
+        except RuntimeError:  # the system has no thread left
+            self._free.release()
+            raise
+        return result
