@@ -48,11 +48,25 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
     return documents
 
 
+def map_template(definition: ReportDefinition, night: date, documents: Iterable[Document]) -> DatedTemplate:
+    """The prompt about each document. Raises BadTemplate."""
+    return DatedTemplate(definition.map_prompt, sample_of(documents), dated(definition, night), carriers_of(documents))
+
+
+def reduce_template(definition: ReportDefinition, night: date) -> DatedTemplate:
+    """The prompt about the answers. Raises BadTemplate."""
+    return DatedTemplate(definition.reduce.prompt, ANSWERS, dated(definition, night), tuple(ANSWERS))
+
+
+def dated(definition: ReportDefinition, night: date) -> dict[str, Any]:
+    """The variables that every prompt of a night has."""
+    return {"date": night, "title": definition.title_of(night)}
+
+
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
     """Raises BadTemplate."""
-    more = {"date": date(2026, 1, 1), "title": "probe"}
-    DatedTemplate(definition.map_prompt, sample_of(documents), more, carriers_of(documents))
-    DatedTemplate(definition.reduce.prompt, ANSWERS, more, tuple(ANSWERS))
+    map_template(definition, date(2026, 1, 1), documents)
+    reduce_template(definition, date(2026, 1, 1))
 
 
 def sample_of(documents: Iterable[Document]) -> Mapping[str, Any]:
