@@ -1,11 +1,12 @@
-"""`threadmill batch --dry-run`: what would be asked, and what that takes."""
+"""`--dry-run` of batches and reports: what would be asked, and what that takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from threadmill.batch.estimate import Asked, Estimate, estimate
 from threadmill.batch.questions import Questions
-from threadmill.cli.app import err, put
+from threadmill.cli.app import note, put
 from threadmill.client import Client
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -16,10 +17,55 @@ _SHOWN = 3
 _SHOWN_CHARACTERS = 600
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What asking about a document set would take."""
+
+    documents: int
+    unreadable: tuple[str, ...]  #: which document, and why
+    takes: Estimate
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """For people, by name."""
+        takes = self.takes
+        rows = {
+            "documents": f"{self.documents:,}",
+            "unreadable": f"{len(self.unreadable):,}" if self.unreadable else "",
+            "prompts": f"{takes.prompts:,}",
+            "tokens": f"{takes.prompt_tokens:,} of prompts, {takes.counted_by}; answers come on top",
+            "cost": f"prompts: {takes.least}" + (f"; with the longest answers: {takes.most}" if takes.most else ""),
+        }
+        return {name: value for name, value in rows.items() if value}
+
+
 def say_what_it_takes(
     client: Client, documents: DocumentSet, template: PromptTemplate, fields: Mapping[str, Any]
 ) -> None:
     """A batch before it is asked: its first prompts, tokens, cost."""
+    put_forecast(forecast(client, documents, template, fields, put_prompt))
+    note("Nothing was asked (--dry-run).")
+
+
+def put_prompt(label: str, text: str) -> None:
+    put(f"--- {label}\n{text}\n")
+
+
+def put_forecast(made: Forecast) -> None:
+    for name, value in made.rows.items():
+        put(f"{name:<12} {value}")
+    for reason in made.unreadable[:_SHOWN]:
+        put(f"unreadable: {reason}")
+
+
+def forecast(
+    client: Client,
+    documents: DocumentSet,
+    template: PromptTemplate,
+    fields: Mapping[str, Any],
+    show: Callable[[str, str], None],
+) -> Forecast:
+    """Reads all documents and asks nothing. `show` gets the label and the beginning of each of the first prompts."""
     questions = Questions(client, "dry-run", template, fields)
     bad: list[str] = []
     prompts = 0
@@ -36,11 +82,11 @@ def say_what_it_takes(
                 prompts += 1
                 text = "\n\n".join(message.text for message in job.conversation)
                 if prompts <= _SHOWN:
-                    put(f"--- {document.label}\n{text[:_SHOWN_CHARACTERS]}{'...' * (len(text) > _SHOWN_CHARACTERS)}\n")
+                    show(document.label, text[:_SHOWN_CHARACTERS] + "..." * (len(text) > _SHOWN_CHARACTERS))
                 yield _asked(client.settings, job, text)
 
     takes = estimate(asked(), client.settings.prices, lane=fields.get("lane"))
-    _put_estimate(len(documents), takes, bad)
+    return Forecast(len(documents), tuple(bad), takes)
 
 
 def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
@@ -48,19 +94,3 @@ def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
     model = job.model or (profile and profile.model) or settings.endpoints[str(job.endpoint)].model
     instructions = job.instructions or (profile and profile.instructions) or ""
     return Asked(text, model, instructions, job.max_completion_tokens)
-
-
-def _put_estimate(documents: int, takes: Estimate, bad: list[str]) -> None:
-    rows = {
-        "documents": f"{documents:,}",
-        "unreadable": f"{len(bad):,}" if bad else "",
-        "prompts": f"{takes.prompts:,}",
-        "tokens": f"{takes.prompt_tokens:,} of prompts, {takes.counted_by}; answers come on top",
-        "cost": f"prompts: {takes.least}" + (f"; with the longest answers: {takes.most}" if takes.most else ""),
-    }
-    for name, value in rows.items():
-        if value:
-            put(f"{name:<12} {value}")
-    for reason in bad[:_SHOWN]:
-        put(f"unreadable: {reason}")
-    err.print("Nothing was asked (--dry-run).")

@@ -10,6 +10,7 @@ from threadmill.batch.tally import Tally
 from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
+from threadmill.cli.report_dry_run import Rehearsal, rehearse, rehearse_due, show_rehearsals
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
@@ -50,6 +51,12 @@ NoDeliver = Annotated[
     bool,
     typer.Option("--no-deliver", help="Publish the files; send no mail and call no webhook."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show what would be asked and delivered, with tokens and cost; ask and write nothing."
+    ),
+]
 Now = Annotated[
     datetime | None,
     typer.Option(parser=_moment, metavar="MOMENT", help="As if it were then, to rehearse. Default: now."),
@@ -59,11 +66,19 @@ Now = Annotated[
 def add_to(app: typer.Typer) -> None:
     report = typer.Typer(no_args_is_help=True, help="Produce nightly reports, each exactly once.")
     report.command(
-        epilog=examples("threadmill report run daily", "threadmill report run daily --date 2026-11-20 --again")
+        epilog=examples(
+            "threadmill report run daily",
+            "threadmill report run daily --date 2026-11-20 --dry-run",
+            "threadmill report run daily --date 2026-11-20 --again",
+        )
     )(run)
-    report.command(epilog=examples("threadmill report due", "*/10 * * * * cd /srv/reports && threadmill report due"))(
-        due
-    )
+    report.command(
+        epilog=examples(
+            "threadmill report due",
+            "threadmill report due --dry-run",
+            "*/10 * * * * cd /srv/reports && threadmill report due",
+        )
+    )(due)
     report.command(epilog=examples("threadmill report schedule"))(schedule)
     report.command(epilog=examples("threadmill report check daily --date 2026-11-20"))(check)
     app.add_typer(report, name="report")
@@ -78,6 +93,7 @@ def run(
     ] = False,
     endpoint: Annotated[str | None, typer.Option(help="In place of the definition's.")] = None,
     no_deliver: NoDeliver = False,
+    dry_run: DryRun = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
@@ -90,6 +106,11 @@ def run(
     if local:
         with suppress(NoDocuments):  # which is the night's own affair
             settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
+    if dry_run:
+        client = Client(settings)
+        client.check(definition.probe)
+        _rehearsed([rehearse(client, definition, night, delivers=not no_deliver)], as_json)
+        return
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
         client = Client(here.settings)
         client.check(definition.probe)
@@ -98,12 +119,21 @@ def run(
     _show([made], as_json)
 
 
-def due(some: SomeNames = None, now: Now = None, no_deliver: NoDeliver = False, as_json: AsJson = False) -> None:
+def due(
+    some: SomeNames = None,
+    now: Now = None,
+    no_deliver: NoDeliver = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Produce every report that is due, missed nights included, then exit. Safe to call from cron at any interval."""
     settings = Settings.load()
+    client, moment, reports = Client(settings), now or datetime.now(UTC), some or _names(settings)
+    if dry_run:
+        _rehearsed(rehearse_due(client, moment, reports, delivers=not no_deliver), as_json)
+        return
     with _Steps() as steps:
-        nightly = Nightly(Client(settings), steps.watch, delivers=not no_deliver)
-        made = nightly.make_due(now or datetime.now(UTC), some or _names(settings))
+        made = Nightly(client, steps.watch, delivers=not no_deliver).make_due(moment, reports)
     _show(made, as_json)
 
 
@@ -160,6 +190,11 @@ def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
     for night in nights:
         holder = None if night.is_over else book.holder(night.report, night.night)
         put(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+
+
+def _rehearsed(made: list[Rehearsal | Problem], as_json: bool) -> None:
+    if not show_rehearsals(made, as_json):
+        raise typer.Exit(Exit.FAILED)
 
 
 def _names(settings: Settings) -> list[str]:

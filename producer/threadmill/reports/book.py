@@ -39,6 +39,12 @@ class Book(Connection):
             self._redis.hsetnx(self._keys.reports, name, first.isoformat())
             return datetime.fromisoformat(str(self._redis.hget(self._keys.reports, name)))
 
+    def first_seen(self, name: str) -> datetime | None:
+        """What `since` has stored for the report; None before its first call. Writes nothing."""
+        with self._reaching():
+            stored = cast(str | None, self._redis.hget(self._keys.reports, name))
+        return datetime.fromisoformat(stored) if stored else None
+
     def names(self) -> list[str]:
         """Of the reports with nights."""
         with self._reaching():

@@ -19,6 +19,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
@@ -75,6 +76,16 @@ class Webhook(Border):
         """The environment variables it reads."""
         return tuple(filter(None, (self.url_env, self.token_env)))
 
+    @property
+    def target(self) -> str:
+        """Where it sends, for people: never the whole URL, which may hold a secret."""
+        if self.url is None:
+            return f"the URL in {self.url_env}"
+        try:
+            return f"{urlsplit(self.url).scheme}://{urlsplit(self.url).hostname}"
+        except ValueError:
+            return "an invalid URL"
+
     def send(self, parcel: Parcel) -> None:
         """Raises NotDelivered."""
         url = self.url or _secret(str(self.url_env))
@@ -125,6 +136,11 @@ class Smtp(Border):
     def variables(self) -> tuple[str, ...]:
         """The environment variables it reads."""
         return (self.password_env,) if self.password_env else ()
+
+    @property
+    def target(self) -> str:
+        """Where it sends, for people."""
+        return f"{', '.join(self.to)} through {self.host}:{self.port}"
 
     def send(self, parcel: Parcel) -> None:
         """Raises NotDelivered."""

@@ -4,7 +4,7 @@ Every step is a batch with a name of its own and its results in the folder of th
 after an interruption asks only about what is missing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
@@ -18,12 +18,12 @@ from threadmill.batch.spending import Limits, Spending
 from threadmill.batch.tally import Tally
 from threadmill.client import Client
 from threadmill.documents.document import Document
-from threadmill.documents.source import DocumentSet, carriers_of
+from threadmill.documents.source import DocumentSet
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import Asking, ReportDefinition
 from threadmill.reports.grouping import cut, groups
 from threadmill.reports.lines import failure_of, missing, section_of
-from threadmill.reports.material import ANSWERS, DatedTemplate, documents_of, sample_of
+from threadmill.reports.material import DatedTemplate, documents_of, map_template, reduce_template
 from threadmill.reports.report import Report, Section
 from threadmill.result import JobState
 
@@ -100,10 +100,8 @@ class Maker:
     def _sections(self, documents: DocumentSet) -> list[Section]:
         """Of all documents, in their order."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        sample, carriers = sample_of(documents), carriers_of(documents)
-        lines = self._ask(
-            "map", documents, len(documents), self._definition.map, self._definition.map_prompt, sample, carriers
-        )
+        template = map_template(self._definition, self._night, documents)
+        lines = self._ask("map", documents, len(documents), self._definition.map, template)
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
         for place in (document.place for document in documents):
@@ -133,8 +131,8 @@ class Maker:
             for number, group in enumerate(made)
             if len(group) > 1 or len(made) == 1
         }
-        reduce = self._definition.reduce
-        lines = self._ask(step, list(asked.values()), len(asked), reduce, reduce.prompt, ANSWERS, tuple(ANSWERS))
+        template = reduce_template(self._definition, self._night)
+        lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, template)
         by_path = {line["path"]: line for line in lines}
         answers = []
         for number, group in enumerate(made):
@@ -145,18 +143,10 @@ class Maker:
         return answers
 
     def _ask(
-        self,
-        step: str,
-        documents: Iterable[Document],
-        total: int,
-        asking: Asking,
-        prompt: str,
-        sample: Mapping[str, Any],
-        carriers: Collection[str],
+        self, step: str, documents: Iterable[Document], total: int, asking: Asking, template: DatedTemplate
     ) -> list[dict[str, Any]]:
         """The one place where a batch is run; gives the lines of its results."""
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
-        more = {"date": self._night, "title": self._definition.title_of(self._night)}
         budget = self._definition.budget
         max_failures = budget.max_failures if step == "map" else None
         limits = Limits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
@@ -165,7 +155,7 @@ class Maker:
             run = Batch(
                 self._client,
                 batch,
-                DatedTemplate(prompt, sample, more, carriers),
+                template,
                 self._definition.job_fields(asking),
                 results,
                 self._check,

@@ -86,16 +86,23 @@ class Nightly:
                 made.append(Problem(name, str(error)))
         return made
 
-    def due(self, definition: ReportDefinition, now: datetime) -> list[date]:
-        """The nights that are owed and not over, the oldest first."""
+    def due(self, definition: ReportDefinition, now: datetime, *, dry_run: bool = False) -> list[date]:
+        """The nights that are due and not finished, oldest first. `dry_run`: writes nothing to Redis."""
         if definition.clock is None:
             return []
-        since = self._since(definition, now)
+        since = self._first_due(definition, now) if dry_run else self._since(definition, now)
         over = {night.night for night in self.book.nights(definition.name) if night.is_over}
         return [fire.night for fire in definition.clock.due(now, since, definition.catch_up, over)]
 
     def _since(self, definition: ReportDefinition, now: datetime) -> datetime:
-        return self.book.since(definition.name, min(now, written_at(self._root, definition.name)))
+        return self.book.since(definition.name, self._first(definition, now))
+
+    def _first_due(self, definition: ReportDefinition, now: datetime) -> datetime:
+        """What `_since` would return, without storing it."""
+        return self.book.first_seen(definition.name) or self._first(definition, now)
+
+    def _first(self, definition: ReportDefinition, now: datetime) -> datetime:
+        return min(now, written_at(self._root, definition.name))
 
     def make(
         self, definition: ReportDefinition, night: date, *, again: bool = False, waiting: Callable[[str], None]

@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import suppress
+from datetime import date
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -42,10 +43,14 @@ def kept(folder: Path) -> Report | None:
     return None
 
 
+def page_of(definition: ReportDefinition, root: Path, night: date) -> Path:
+    """Where the HTML page of a night is published; the Markdown file is beside it."""
+    return (definition.delivery.folder or root / "published") / definition.name / f"{night}.html"
+
+
 def publish(report: Report, definition: ReportDefinition, root: Path) -> tuple[tuple[str, ...], str]:
     """Writes both forms; gives their paths, and the link to the page. Raises ThreadmillError."""
-    folder = definition.delivery.folder or root / "published"
-    page = folder / report.name / f"{report.night}.html"
+    page = page_of(definition, root, report.night)
     markdown, html = _rendered(report, definition)
     page.parent.mkdir(parents=True, exist_ok=True)
     files = (page.with_suffix(".md"), page)

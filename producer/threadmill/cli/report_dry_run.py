@@ -1,0 +1,137 @@
+"""`threadmill report run --dry-run` and `due --dry-run`: which reports would be produced, and what that takes.
+
+Asks nothing, delivers nothing, and writes neither to Redis nor to a file.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from threadmill.cli.app import note, put, put_json
+from threadmill.cli.dry_run import Forecast, forecast, put_forecast
+from threadmill.client import Client
+from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.files import load
+from threadmill.reports.material import NoDocuments, documents_of, map_template, reduce_template
+from threadmill.reports.nightly import Nightly, Problem
+from threadmill.reports.publish import page_of
+
+
+@dataclass
+class Rehearsal:
+    """One report of one night that would be produced."""
+
+    definition: ReportDefinition
+    night: date
+    page: str
+    deliveries: dict[str, str]  #: what each channel would send to; empty with --no-deliver
+    forecast: Forecast | None = None  #: None: there is no document
+    problem: str | None = None  #: why it would fail, or be skipped
+    prompts: list[tuple[str, str]] = field(default_factory=list)  #: the first ones, after the document's label
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None or (self.forecast is None and self.definition.when_empty == "skip")
+
+
+def rehearse(client: Client, definition: ReportDefinition, night: date, *, delivers: bool) -> Rehearsal:
+    """Reads the documents of the night; raises ThreadmillError for what stops the report before its first question."""
+    channels = definition.delivery.channels if delivers else {}
+    made = Rehearsal(
+        definition,
+        night,
+        str(page_of(definition, client.settings.reports, night).absolute()),
+        {name: channel.target for name, channel in channels.items()},
+    )
+    reduce_template(definition, night)
+    try:
+        documents = documents_of(definition, night)
+    except NoDocuments as error:
+        made.problem = str(error)
+        return made
+    template, fields = map_template(definition, night, documents), definition.job_fields(definition.map)
+    made.forecast = forecast(client, documents, template, fields, lambda *prompt: made.prompts.append(prompt))
+    unreadable, total = len(made.forecast.unreadable), made.forecast.documents
+    if not definition.may_publish(unreadable, total):
+        made.problem = (
+            f"{unreadable} of {total} documents are unreadable, and publish_if_failed_at_most is "
+            f"{definition.publish_if_failed_at_most}"
+        )
+    return made
+
+
+def rehearse_due(client: Client, now: datetime, reports: Iterable[str], *, delivers: bool) -> list[Rehearsal | Problem]:
+    """Every report that is due at `now`."""
+    nightly = Nightly(client)
+    made: list[Rehearsal | Problem] = []
+    for name in reports:
+        try:
+            definition = load(client.settings.reports, name)
+            client.check(definition.probe)
+            made += [
+                rehearse(client, definition, night, delivers=delivers)
+                for night in nightly.due(definition, now, dry_run=True)
+            ]
+        except StoreUnavailable:
+            raise
+        except ThreadmillError as error:
+            made.append(Problem(name, str(error)))
+    return made
+
+
+def show_rehearsals(made: list[Rehearsal | Problem], as_json: bool) -> bool:
+    """Prints what would be produced; returns whether all of it can be."""
+    if as_json:
+        put_json([_as_json(each) for each in made])
+    for each in made:
+        if isinstance(each, Problem):
+            note(f"{each.report}: {each.reason}")
+        elif not as_json:
+            _put(each)
+    if not made:
+        note("No report is due.")
+    note("Nothing was asked, delivered or written (--dry-run).")
+    return all(isinstance(each, Rehearsal) and each.ok for each in made)
+
+
+def _put(made: Rehearsal) -> None:
+    put(f"{made.definition.name} {made.night}: {made.definition.title_of(made.night)}\n")
+    for label, text in made.prompts:
+        put(f"--- {label}\n{text}\n")
+    if made.forecast:
+        put_forecast(made.forecast)
+        put(f"{'reductions':<12} of the answers come on top, {made.definition.reduce.at_most} answers at most in each")
+    if made.problem:
+        put(f"{'would be skipped' if made.ok else 'would fail'}: {made.problem}\n")
+        return
+    put(f"{'page':<12} {made.page}")
+    for name, target in made.deliveries.items():
+        put(f"{name:<12} {target}")
+    if not made.deliveries:
+        put(f"{'delivery':<12} none: the files only")
+    for variable in made.definition.delivery.unset_variables if made.deliveries else ():
+        note(f"the variable {variable} is not set: export {variable}=...")
+    put("")
+
+
+def _as_json(made: Rehearsal | Problem) -> dict[str, Any]:
+    if isinstance(made, Problem):
+        return {"report": made.report, "problem": made.reason}
+    takes = made.forecast.takes if made.forecast else None
+    return {
+        "report": made.definition.name,
+        "night": str(made.night),
+        "title": made.definition.title_of(made.night),
+        "documents": made.forecast.documents if made.forecast else 0,
+        "unreadable": made.forecast.unreadable if made.forecast else [],
+        "prompts": takes.prompts if takes else 0,
+        "prompt_tokens": takes.prompt_tokens if takes else 0,
+        "cost_of_prompts": takes.least.amount if takes else None,
+        "cost_at_most": takes.most.amount if takes and takes.most else None,
+        "first_prompts": [{"document": label, "text": text} for label, text in made.prompts],
+        "page": made.page,
+        "deliveries": made.deliveries,
+        "problem": made.problem,
+    }
