@@ -153,6 +153,8 @@ async def test_the_text_of_an_error_is_cut(hostile):
 async def test_the_output_of_a_plugin_is_cut(hostile):
     worker, _ = hostile("POST", "/pluginapi", flood, run_s=0.05)
     async with asyncio.timeout(PATIENCE_S):
-        result = await worker.run("[[scenario=tools]]Well?")
+        result = await worker.run("[[scenario=tools]]Well?", include_steps=True)
 
     assert result.ok
+    [step] = result.steps
+    assert "[cut: the output has 1000" in step["output"]
