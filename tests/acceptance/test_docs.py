@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 from tests.acceptance.markdown import Block, blocks, commands
@@ -133,6 +134,7 @@ class Reader:
             "THREADMILL_TOOLS__WEATHER": "readers_tools:weather",
             "THREADMILL_FILE_ROOTS": f'["{self.folder}"]',
             "THREADMILL_SWEEP_S": "1",
+            "THREADMILL_PRICES": '{"emulator": {"prompt": 1, "completion": 2}}',
             "WEATHER_AUTH": "Bearer weather",
             "CRM_AUTH": "Bearer crm",
             "FILES_TOKEN": "files",
@@ -240,11 +242,11 @@ class Reader:
             r"\.venv/bin/": "",
             r"/srv/": f"{self.folder}/srv/",
             r"asst_(abc|\.\.\.)": "asst_emulator",
-            r"tool_resources\.file_search.*\n": "",  # an id that a server must know
             r"(?<=API_KEY=)\.\.\.": "key",
         }.items():
             text = re.sub(shown, real, text)
         for shown, make in {
+            r"\bvs_\.\.\.": self._vector_store,
             r"(?<=cancel )JOB(\.\.\.|\b)": lambda: self._job("[[scenario=stuck]]"),
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]", reruns=0).job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
@@ -260,6 +262,11 @@ class Reader:
 
     def _result(self, prompt: str, *, reruns: int = 0, **fields: object) -> JobResult:
         return self._client.wait(self._job(prompt, **fields), COMMAND_S)
+
+    def _vector_store(self) -> str:
+        headers = {"Authorization": "Bearer key-of-the-reader"}
+        made = httpx.post(f"{self._emulator_url}/v1/vector_stores", headers=headers, json={"name": "documents"})
+        return str(made.raise_for_status().json()["id"])
 
     def _batch(self, name: str) -> str:
         self._result("Hello", batch=name)
