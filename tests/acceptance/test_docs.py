@@ -264,7 +264,7 @@ class Reader:
         return self._client.wait(self._job(prompt, **fields), COMMAND_S)
 
     def _vector_store(self) -> str:
-        headers = {"Authorization": "Bearer key-of-the-reader"}
+        headers = {"Authorization": "Bearer key-of-the-reader", "OpenAI-Beta": "assistants=v2"}
         made = httpx.post(f"{self._emulator_url}/v1/vector_stores", headers=headers, json={"name": "documents"})
         return str(made.raise_for_status().json()["id"])
 
