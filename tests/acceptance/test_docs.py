@@ -39,6 +39,7 @@ INSTALL_S = 600
 ELSEWHERE = {
     r"\bpip install": "scripts/check_installs runs each",
     r"^celery .* flower": "needs Flower, which is no part of threadmill",
+    r"--install-completion": "writes into the shell's start-up file, and asks which shell that is",
     r"^docker\b": "needs a Docker engine; test_compose.py and test_dockerfile.py run what they start",
     r"^(git clone|cd )": "how a reader gets to where the commands run",
     r"^\./scripts/test": "runs this test",
@@ -239,6 +240,7 @@ class Reader:
             r"\.venv/bin/": "",
             r"/srv/": f"{self.folder}/srv/",
             r"asst_(abc|\.\.\.)": "asst_emulator",
+            r"tool_resources\.file_search.*\n": "",  # an id that a server must know
             r"(?<=API_KEY=)\.\.\.": "key",
         }.items():
             text = re.sub(shown, real, text)
