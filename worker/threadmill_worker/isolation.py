@@ -27,7 +27,7 @@ _REPLY_LIMIT = 10_000_000
 #: How long importing the function's module may take, in seconds.
 _IMPORT_S = 60
 
-#: -P: the modules of the working directory are importable only if they are in the worker.
+#: -P: modules are looked for where the worker looks (PYTHONPATH), not in the working directory as well.
 _COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.isolated_call")
 
 
@@ -65,7 +65,9 @@ def load(name: str, settings: FunctionSettings) -> IsolatedTool:
         done = subprocess.run(
             _COMMAND, input=_line(request), stdout=subprocess.PIPE, env=_environment(), timeout=_IMPORT_S
         )
-        reply = json.loads(done.stdout) if done.stdout else {"failure": f"tool {name!r}: {_end(done.returncode)}"}
+        reply = _parsed(done.stdout) if done.stdout else {"failure": f"tool {name!r}: {_end(done.returncode)}"}
+    except ToolFailed as error:
+        reply = {"failure": f"tool {name!r}: {error}"}
     except subprocess.TimeoutExpired:
         reply = {"failure": f"tool {name!r}: importing {settings.function} took more than {_IMPORT_S} s"}
     if "failure" in reply:
