@@ -39,6 +39,14 @@ class FunctionSettings(_Called):
     """A Python function the model may call: `weather = "package.module:function"`."""
 
     function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    isolate: bool = False  #: run each call in a child process, which is killed when its time is up
+    memory_limit_mb: PositiveInt | None = None  #: of that process; default: 1024
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.memory_limit_mb is not None and not self.isolate:
+            raise ValueError("`memory_limit_mb` needs a process of the tool's own: set isolate = true")
+        return self
 
 
 class HttpSettings(_Called):

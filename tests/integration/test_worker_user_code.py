@@ -39,7 +39,15 @@ async def matches() -> None:
     re.match("(a+)+$", "a" * 100 + "b")
 
 
-TOOLS = {name: f"{__name__}:{name}" for name in ("exits", "exits_later", "hangs", "blocks", "matches")}
+def dies() -> None:
+    os._exit(9)
+
+
+TOOLS: dict[str, object] = {
+    name: f"{__name__}:{name}" for name in ("exits", "exits_later", "hangs", "blocks", "matches")
+}
+
+TOOLS["dies"] = {"function": f"{__name__}:dies", "isolate": True}
 
 with_tools = pytest.mark.settings(tools=TOOLS)
 
@@ -49,15 +57,22 @@ def exit_code(worker: Process) -> int:
 
 
 @with_tools
-@pytest.mark.parametrize("tool", ["exits", "exits_later"])
-def test_a_worker_survives_a_tool_that_exits(settings, client, start_worker, emulator, tool):
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [
+        ("exits", "SystemExit: out of here"),
+        ("exits_later", "SystemExit: out of here"),
+        ("dies", "its process ended with code 9 before it had an output"),
+    ],
+)
+def test_a_worker_survives_a_tool_that_exits(settings, client, start_worker, emulator, tool, says):
     worker = start_worker(settings)
     result = client.enqueue(PromptJob(prompt="[[scenario=tools]]\nWell?", tools=[tool])).wait(timeout_s=60)
 
     assert result.state is JobState.SUCCEEDED
     [submitted] = emulator.sent("POST", "/submit_tool_outputs")
     [output] = submitted.json["tool_outputs"]
-    assert output["output"] == f"The tool {tool} failed: SystemExit: out of here"
+    assert output["output"] == f"The tool {tool} failed: {says}"
     assert client.enqueue("Well?").wait(timeout_s=60).state is JobState.SUCCEEDED, "it still works"
     os.kill(worker.pid, signal.SIGTERM)
     assert exit_code(worker) == 0, worker.log()

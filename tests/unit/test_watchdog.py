@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import sys
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
@@ -18,10 +19,6 @@ RELEASED = threading.Event()
 
 async def blocks() -> None:
     RELEASED.wait(60)
-
-
-async def exits() -> None:
-    raise SystemExit(3)
 
 
 class Watched:
@@ -76,7 +73,7 @@ def test_a_blocked_loop_is_ended_and_what_blocks_it_is_named(watched):
 
 def test_a_loop_that_has_ended_is_found(watched):
     subject = watched(limit_s=600)
-    subject.do(exits, "tool exits")
+    subject.loop.call_soon_threadsafe(sys.exit, 3)
 
     assert subject.ended.get(timeout=60) == ("the event loop has ended", {})
 

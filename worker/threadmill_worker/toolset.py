@@ -12,7 +12,7 @@ from threadmill.installation import install_command
 from threadmill.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
-from threadmill_worker import functions, http_tools
+from threadmill_worker import functions, http_tools, isolation
 from threadmill_worker.daemon_threads import DaemonThreads
 from threadmill_worker.tool import Tool, definition
 
@@ -104,7 +104,7 @@ def make(
 ) -> Tool:
     """One of [tools]; raises SettingsError."""
     if isinstance(settings, FunctionSettings):
-        return functions.load(name, settings, threads)
+        return isolation.load(name, settings) if settings.isolate else functions.load(name, settings, threads)
     assert http is not None
     return http_tools.HttpTool(name, settings, http)
 

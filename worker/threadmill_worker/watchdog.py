@@ -56,7 +56,8 @@ class Watchdog:
     def stop(self) -> None:
         """Call it before the loop is stopped. The timer stays armed: the rest of the shutdown must not hang either."""
         self._stopped.set()
-        self._watcher.join()
+        if self._watcher.is_alive():  # a worker whose settings are wrong stops before it is started
+            self._watcher.join()
 
     def _watch(self) -> None:
         answered, missed = self._ask(), 0  # ticks, not time by the clock: a process that was stopped was not blocked

@@ -1,0 +1,59 @@
+"""`python -m threadmill_worker.isolated_call`: runs one function in a process of its own, for isolation.py.
+
+Reads a line of JSON from stdin, `{"name", "function", "memory_bytes", "arguments"}`, and writes one to stdout:
+`{"output"}` or `{"failure"}`. Without `arguments` it writes `{"description", "parameters"}`. What the function prints
+is dropped.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import threading
+from typing import Any, TextIO
+
+from pydantic import ValidationError
+
+from threadmill.border import explain
+from threadmill.tool_settings import FunctionSettings
+from threadmill_worker import functions
+
+
+def main() -> None:
+    reply = os.dup(sys.stdout.fileno())
+    requests = os.fdopen(os.dup(sys.stdin.fileno()))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        os.dup2(nothing, stream.fileno())
+    request = json.loads(requests.readline())
+    if "arguments" in request:
+        threading.Thread(target=_end_with, args=(requests,), daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (request["memory_bytes"],) * 2)
+    line = json.dumps(_answer(request)) + "\n"
+    with os.fdopen(reply, "w") as stdout:
+        stdout.write(line)
+    os._exit(0)  # threads of the function must not keep the process alive
+
+
+def _end_with(requests: TextIO) -> None:
+    """The worker keeps stdin open: its end is the end of the worker, or of the call."""
+    requests.read()
+    os._exit(1)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        tool = functions.load(request["name"], FunctionSettings(function=request["function"]))
+        if "arguments" not in request:
+            return {"description": tool.description, "parameters": tool.parameters}
+        return {"output": asyncio.run(tool.call(request["arguments"]))}
+    except ValidationError as error:
+        return {"failure": f"the arguments do not fit: {explain(error)}"}
+    except Exception as error:
+        return {"failure": str(error)}
+
+
+if __name__ == "__main__":
+    main()
