@@ -14,9 +14,10 @@ from typing import Any, cast
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
 from threadmill.connection import BLOCK_S, CHUNK, chunks
-from threadmill.errors import JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
+from threadmill.names import is_job_id
 from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -58,7 +59,8 @@ class Store(BatchStore):
         return [Created(job_id, JobState(state), digest, new == "1") for job_id, state, digest, new in replies]
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound."""
+        """The job as it stands; raises JobNotFound, InvalidJobId."""
+        _check_id(job_id)
         with self._reaching():
             fields = cast(dict[str, str], self._redis.hgetall(self._keys.record(job_id)))
         if not fields:
@@ -173,6 +175,7 @@ class Store(BatchStore):
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""
+        _check_id(job_id)
         state = self._call(self._redrive, job_id, keys.celery_key(job_id))
         if state == "missing":
             raise JobNotFound(job_id)
@@ -305,3 +308,8 @@ class Store(BatchStore):
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), is_state, int(number)
+
+
+def _check_id(job_id: str) -> None:
+    if not is_job_id(job_id):
+        raise InvalidJobId(job_id)

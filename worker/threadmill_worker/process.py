@@ -14,6 +14,7 @@ import structlog
 
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
+from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Outage, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
@@ -92,6 +93,8 @@ class WorkerProcess:
 
     async def _run(self, job_id: str, job: Mapping[str, Any] | None, is_late: bool) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
+        if not is_job_id(job_id):
+            return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
         if job is not None:
             try:
                 await self._ledger.create(job_id, _foreign(job))
@@ -132,8 +135,9 @@ class WorkerProcess:
         Celery's remote control calls it, in every worker: repetition does no harm. An unknown id may be a task of
         somebody else's.
         """
+        ids = [job_id for job_id in job_ids if is_job_id(job_id)]  # no job of ours has another
         try:
-            unknown = [job_id for job_id in job_ids if not await self._cancel(job_id, running)]
+            unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
             if unknown:
                 on_queue = {job_id async for job_id in self._ledger.messages()}
                 for job_id in unknown:
