@@ -4,13 +4,16 @@ import asyncio
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
@@ -120,6 +123,11 @@ class WorkerProcess:
         except asyncio.CancelledError:
             await self._hand_back(job_id)
             return None
+        except (*REDIS_AWAY, RedisError):
+            raise  # not the job's fault: its lease lapses, and the sweep sends it again
+        except Exception as error:
+            log.exception("attempt failed unexpectedly", job_id=job_id, attempt=record.attempts)
+            result = await self._fail_unexpected(job_id, error)
         return result.model_dump(mode="json") if result else None
 
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
@@ -171,6 +179,17 @@ class WorkerProcess:
             return await self._see_through(record)
         message = "its message expired before a worker took it; raise `expires`, or start more workers"
         return await self._fail(record, Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+
+    async def _fail_unexpected(self, job_id: str, error: Exception) -> JobResult | None:
+        """Ends a job of ours at once: a repetition would most likely run into the same. None: it has ended."""
+        record = await self._ledger.get(job_id)  # with what the attempt has saved
+        if record is None:
+            return None
+        try:
+            return await self._fail(record, Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error)))
+        except LeaseLost:
+            log.warning("lease lost", job_id=job_id)
+            return None
 
     async def _fail(self, record: JobRecord, failure: Failure) -> JobResult:
         result = await self._ledger.fail(record, failure)
@@ -298,6 +317,13 @@ _CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was
 def _without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
     now = datetime.now(UTC)
     return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
+
+
+def _where(error: Exception) -> str:
+    """The kind of an exception and the line that raised it. Its text may hold a secret, and is left out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"unexpected {type(error).__name__} at {place} in the worker; its log has the traceback"
 
 
 def _foreign(job: Mapping[str, Any]) -> PromptJob:
