@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, cast
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
 from threadmill.connection import BLOCK_S, CHUNK, chunks
-from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, UnreadableRecord, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.names import is_job_id
@@ -68,11 +69,13 @@ class Store(BatchStore):
         return JobRecord.read(job_id, fields)
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """The jobs of these ids that are still kept; waits while Redis is away."""
-        records = []
+        """The jobs of these ids that are still kept and can be read; waits while Redis is away."""
+        records: list[JobRecord] = []
         for ids in chunks(list(job_ids)):
             found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
-            records += [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
+            for job_id, fields in found:
+                with suppress(UnreadableRecord):  # it hides no other
+                    records += [JobRecord.read(job_id, fields)] if fields else []
         return records
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
@@ -84,16 +87,28 @@ class Store(BatchStore):
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
         """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        record = self.get(job_id)
+        result = self._result(job_id)
         seen = "0-0"
-        while record.result is None:
+        while result is None:
             left = min(BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
             for _, entry_id, _ in self.patiently(partial(self._read, {self._keys.events(job_id): seen}, left), stop_at):
                 seen = entry_id
-            record = self.patiently(partial(self.get, job_id), stop_at)
-        return record.result
+            result = self.patiently(partial(self._result, job_id), stop_at)
+        return result
+
+    def _result(self, job_id: str) -> JobResult | None:
+        """The job's result, if it has ended, also where the rest of its record cannot be read."""
+        _check_id(job_id)
+        with self._reaching():
+            state, stored = cast(Any, self._redis.hmget(self._keys.record(job_id), "state", "result"))
+        if state is None:
+            raise JobNotFound(job_id)
+        try:
+            return JobResult.model_validate_json(stored) if stored else None
+        except ValueError as error:
+            raise UnreadableRecord(job_id, error) from None
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
         """What happened to the job so far, and what happens until it has ended. Raises WaitTimeout, JobNotFound."""

@@ -21,3 +21,32 @@ async def test_an_unexpected_exception_fails_its_job_at_once(worker, monkeypatch
     assert "unexpected KeyError at test_unexpected.py:" in result.failure.message
     assert "sk-a-secret" not in result.failure.message
     assert (await worker.run()).ok, "the worker runs the next job"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"job": "{"},
+        {"job": "zlib:!"},
+        {"job": "zlib:AAAA"},
+        {"job": '{"prompt": 7}'},
+        {"job": "[" * 100_000},
+        {"created_at": "yesterday"},
+        {"attempts": "many"},
+        {"progress": "{"},
+        {"progress": "[]"},
+        {"history": "{"},
+    ],
+    ids=str,
+)
+async def test_a_record_that_cannot_be_read_costs_one_job(worker, store, field):
+    job_id = worker.create()
+    store.hset(f"{worker.settings.key_prefix}:job:{job_id}", mapping=field)
+
+    await worker.process.run(job_id, None)
+
+    result = worker.client.wait(job_id, timeout_s=0)
+    assert result.ok or result.failure.kind in (FailureKind.UNREADABLE, FailureKind.INTERNAL_ERROR)
+    sound = await worker.run()
+    assert sound.ok
+    assert sound.job_id in [record.id for record in worker.client.jobs()], "lists go on without the damaged one"

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from threadmill.errors import InvalidJob
+from threadmill.errors import InvalidJob, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Outage, Worker
@@ -112,6 +112,9 @@ class WorkerProcess:
             record = await self._ledger.claim(job_id)
         except NoSuchJob:
             return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
+        except UnreadableRecord as error:
+            result = await self._fail_unread(job_id, Failure(kind=FailureKind.UNREADABLE, message=error.reason))
+            return result.model_dump(mode="json") if result else None
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._ledger.result(job_id)
@@ -182,14 +185,26 @@ class WorkerProcess:
 
     async def _fail_unexpected(self, job_id: str, error: Exception) -> JobResult | None:
         """Ends a job of ours at once: a repetition would most likely run into the same. None: it has ended."""
-        record = await self._ledger.get(job_id)  # with what the attempt has saved
-        if record is None:
-            return None
+        failure = Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error))
         try:
-            return await self._fail(record, Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error)))
+            record = await self._ledger.get(job_id)  # with what the attempt has saved
+            return await self._fail(record, failure) if record else None
         except LeaseLost:
             log.warning("lease lost", job_id=job_id)
             return None
+        except (UnreadableRecord, ValueError, LookupError, TypeError):  # what it has saved is the fault
+            return await self._fail_unread(job_id, failure)
+
+    async def _fail_unread(self, job_id: str, failure: Failure) -> JobResult | None:
+        """Ends a job of ours without a look at its record. None: it is not ours any more."""
+        result = _without_record(job_id, JobState.FAILED, failure)
+        try:
+            await self._ledger.finish(result, (), "")
+        except LeaseLost:
+            log.warning("lease lost", job_id=job_id)
+            return None
+        log.error("job finished", job_id=job_id, **end_of(result))
+        return result
 
     async def _fail(self, record: JobRecord, failure: Failure) -> JobResult:
         result = await self._ledger.fail(record, failure)
