@@ -181,7 +181,8 @@ class Environment:
         options = ["--constraint", "constraints.txt"] if install.constrained else []
         options += ["--resolution", "lowest-direct"] if install.lowest else []
         self._install(*options, f"{site.wheel}{extras}")
-        own = dict.fromkeys(("THREADMILL_QUEUE", "THREADMILL_KEY_PREFIX"), self.folder.name)
+        apart = ("THREADMILL_QUEUE", "THREADMILL_KEY_PREFIX") if "worker" in install.extras else ()
+        own = dict.fromkeys(apart, self.folder.name)
         shared = {
             "THREADMILL_ENDPOINTS__SHARED__KIND": "assistants",
             "THREADMILL_ENDPOINTS__SHARED__BASE_URL": site.variables[_EMULATOR],
@@ -234,7 +235,6 @@ class Environment:
     @contextmanager
     def _worker(self) -> Iterator[None]:
         if "worker" not in self.install.extras:  # the shared one reads the shared queue
-            self.variables |= self.site.variables
             yield
         elif "local" in self.install.extras:
             yield  # --local starts it

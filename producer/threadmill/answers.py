@@ -5,7 +5,7 @@ Its headings go below ours.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -20,28 +20,39 @@ _LONGEST_TARGET = 200  #: characters shown of one; a picture as a data: URL has 
 _SCROLLS = '<div class="scrolls" role="region" aria-label="Table" tabindex="0"><table>\n'
 
 
-def _reader(*, raw_html: bool) -> MarkdownIt:
+def _reader(*, raw_html: bool, scrolls: bool = True) -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": raw_html}).enable(["table", "strikethrough"])
     reader.validateLink = lambda url: True  # type: ignore[method-assign]  # _linked judges, so that none vanishes
-    reader.add_render_rule("table_open", lambda *_: _SCROLLS)
-    reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    if scrolls:
+        reader.add_render_rule("table_open", lambda *_: _SCROLLS)
+        reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return reader
 
 
 _PAGE = _reader(raw_html=False)
+_MAIL = _reader(raw_html=False, scrolls=False)
 _VIEWER = _reader(raw_html=True)  #: sees what whoever shows our Markdown may take for HTML
 
 
-def answer_html(text: str, under: int) -> str:
-    """HTML of an answer whose section's heading is of level `under`."""
-    tokens = _PAGE.parse(text)
+def answer_html(
+    text: str, under: int, styles: Mapping[str, str] | None = None, names: Mapping[str, str] | None = None
+) -> str:
+    """HTML of an answer whose section's heading is of level `under`.
+
+    `styles`: the inline style of each tag, for where there is no style sheet. `names`: become links to their anchors.
+    """
+    reader = _PAGE if styles is None else _MAIL
+    tokens = reader.parse(text)
     shift = _shift(tokens, under)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(_LOWEST, int(token.tag[1]) + shift)}"
         elif token.type == "inline":
-            token.children = list(_linked(_broken(token.children or [])))
-    return str(_PAGE.renderer.render(tokens, _PAGE.options, {}))
+            token.children = list(_named(_linked(_broken(token.children or [])), names or {}))
+        for each in (token, *(token.children or [])) if styles else ():
+            if each.nesting >= 0 and (style := (styles or {}).get(each.tag)):
+                each.attrs["style"] = ";".join(filter(None, (style, str(each.attrs.get("style", "")))))
+    return str(reader.renderer.render(tokens, reader.options, {}))
 
 
 def answer_markdown(text: str, under: int) -> str:
@@ -92,6 +103,26 @@ def _linked(tokens: Iterable[Token]) -> Iterator[Token]:
             yield from _picture(token, inside_link=bool(untold))
         else:
             yield token
+
+
+def _named(tokens: Iterable[Token], names: Mapping[str, str]) -> Iterator[Token]:
+    """Names outside of links become links."""
+    longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    pattern = re.compile(rf"(?<![A-Za-z0-9_./-])({longest_first})(?![A-Za-z0-9_-]|\.[A-Za-z0-9])") if names else None
+    is_open = False
+    for token in tokens:
+        if token.type in ("link_open", "link_close"):
+            is_open = token.type == "link_open"
+        if pattern is None or is_open or token.type not in ("text", "code_inline"):
+            yield token
+            continue
+        for place, part in enumerate(pattern.split(token.content)):
+            piece = Token(token.type, token.tag, 0, content=part)
+            if place % 2:
+                anchor = Token("link_open", "a", 1, attrs={"href": names[part]})
+                yield from (anchor, piece, Token("link_close", "a", -1))
+            elif part:
+                yield piece
 
 
 def _picture(token: Token, inside_link: bool) -> Iterator[Token]:

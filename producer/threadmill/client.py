@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
 from threadmill.events import Event
@@ -281,5 +281,5 @@ class Client:
             return
         try:
             send_all(self._celery, job_ids)
-        except OperationalError as error:
+        except KombuError as error:
             raise StoreUnavailable(self.settings.redis_url, error) from error

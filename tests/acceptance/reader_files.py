@@ -23,7 +23,7 @@ def write_files(folder: Path) -> None:
     texts |= {"minutes/long.txt": "We decided to replace the pump. " * 4000, "contracts/a.md": "Signed by Li.\n"}
     texts |= {"claims.csv": _CLAIMS, "sales.csv": "month,sales\n1,20\n2,30\n", "prompt.txt": "Summarise:\n{{ text }}"}
     texts |= {"job.json": json.dumps({"prompt": "Hello"}), "letter.html.j2": "<p>{{ name }}: {{ text }}</p>\n"}
-    texts |= {"shop/tools.py": _TOOLS}
+    texts |= {"readers_tools.py": _TOOLS}
     texts |= {"requests.jsonl": "".join(f"{json.dumps(_request(number))}\n" for number in range(3))}
     texts |= {"results.jsonl": "".join(f"{json.dumps(_result(number))}\n" for number in range(3))}
     for name, text in texts.items():
@@ -42,7 +42,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _request(number: int) -> dict[str, object]:
-    body = {"model": "emulator", "messages": [{"role": "user", "content": f"What is {number} + 1?"}], "max_tokens": 50}
+    body = {"model": "emulator", "messages": [{"role": "user", "content": f"What is {number} + 1?"}], "max_tokens": 300}
     return {"custom_id": f"sum-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 

@@ -38,6 +38,8 @@ INSTALL_S = 600
 #: Commands that are tried elsewhere, or need what this machine does not have.
 ELSEWHERE = {
     r"\bpip install": "scripts/check_installs runs each",
+    r"^celery .* flower": "needs Flower, which is no part of threadmill",
+    r"--install-completion": "writes into the shell's start-up file, and asks which shell that is",
     r"^docker\b": "needs a Docker engine; test_compose.py and test_dockerfile.py run what they start",
     r"^(git clone|cd )": "how a reader gets to where the commands run",
     r"^\./scripts/test": "runs this test",
@@ -47,7 +49,7 @@ ELSEWHERE = {
 
 #: Commands that run until they are stopped, and what they print when they are ready.
 RUNS_ON = {
-    r"^threadmill worker": "worker started",
+    r"^threadmill worker\b": "worker started",
     r"^celery .* worker": "worker started",
     r"^threadmill emulator": "listening on",
     r"^threadmill report schedule": "schedule",
@@ -97,7 +99,8 @@ class Reader:
         shutil.copytree(ROOT / "examples", folder / "examples")
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(redis_server())
-        self._runs_on("worker", "threadmill worker", "worker started")
+        self._worker = self._start_worker()
+        self._settings_changed = False
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
         self._client = Client(Settings.model_validate(fields))
 
@@ -127,7 +130,7 @@ class Reader:
             "REDIS_URL": self._redis_url,
             "DAVINCI_API_KEY": "key-of-the-reader",
             "THREADMILL_DEFAULT_ENDPOINT": "gateway",
-            "THREADMILL_TOOLS__WEATHER": "shop.tools:weather",
+            "THREADMILL_TOOLS__WEATHER": "readers_tools:weather",
             "THREADMILL_FILE_ROOTS": f'["{self.folder}"]',
             "THREADMILL_SWEEP_S": "1",
             "WEATHER_AUTH": "Bearer weather",
@@ -162,6 +165,7 @@ class Reader:
         """TOML without a name belongs to the file named last, else to the settings."""
         with self._toml.open("a") as file:
             file.write(self._meant(text))
+        self._settings_changed = True
 
     def runs(self, python_blocks: list[Block]) -> None:
         """The Python of a page is one program."""
@@ -172,6 +176,9 @@ class Reader:
     def _types(self, command: str, line: int) -> None:
         if any(re.search(pattern, command.strip()) for pattern in ELSEWHERE):
             return
+        if self._settings_changed:
+            self._worker.kill()
+            self._worker, self._settings_changed = self._start_worker(), False
         if command.startswith("export "):
             self.environment |= dict(
                 word.split("=", 1) for word in shlex.split(self._meant(command), comments=True)[1:]
@@ -213,6 +220,9 @@ class Reader:
         child.signal(signal.SIGTERM)
         assert child.exit_code() == 0, child.log()
 
+    def _start_worker(self) -> Child:
+        return self._runs_on("worker", "threadmill worker", "worker started")
+
     def _runs_on(self, name: str, command: str, ready: str) -> Child:
         return self._start(name, ["bash", "-c", f"cd {self.folder} && exec {command}"], self.environment, ready)
 
@@ -230,6 +240,7 @@ class Reader:
             r"\.venv/bin/": "",
             r"/srv/": f"{self.folder}/srv/",
             r"asst_(abc|\.\.\.)": "asst_emulator",
+            r"tool_resources\.file_search.*\n": "",  # an id that a server must know
             r"(?<=API_KEY=)\.\.\.": "key",
         }.items():
             text = re.sub(shown, real, text)

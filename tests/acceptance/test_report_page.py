@@ -4,6 +4,7 @@ Collected where there is a Chromium; tests/unit/test_report_page.py checks what 
 """
 
 import base64
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.acceptance.chromium import Chromium
 from tests.reports import SHAPES
 
 from threadmill.reports.html import render_html
+from threadmill.reports.mail import render_mail
 
 pytestmark = pytest.mark.acceptance
 
@@ -109,10 +111,36 @@ def test_the_contents_are_open_where_there_is_room(tmp_path, browser):
     assert browser.evaluate("document.querySelector('.contents').getBoundingClientRect().height") < 100
 
 
-def test_a_link_of_the_contents_leads_to_its_document(tmp_path, browser):
+def test_a_link_of_the_contents_unfolds_its_document(tmp_path, browser):
     file = tmp_path / "report.html"
     file.write_text(render_html(SHAPES["200 documents"]), "utf-8")
     browser.open(file.as_uri(), DESKTOP, {"prefers-reduced-motion": "reduce"})
-    browser.evaluate("document.querySelector('.contents li:last-child a').click()")
-    assert browser.evaluate("document.getElementById('document-200').getBoundingClientRect().bottom") > 0
-    assert browser.evaluate("scrollY") > 10_000
+    shown = "document.querySelector('#document-199 .text').checkVisibility({contentVisibilityAuto: true})"
+    assert not browser.evaluate(shown)
+    browser.evaluate("""document.querySelector('.contents a[href="#document-199"]').click()""")
+    assert browser.evaluate(shown)
+    top = browser.evaluate("document.getElementById('document-199').getBoundingClientRect().top")
+    assert 0 <= top < browser.evaluate("innerHeight")
+
+
+def test_a_large_night_prints_short(tmp_path, browser):
+    file = tmp_path / "report.html"
+    file.write_text(render_html(SHAPES["200 documents"]), "utf-8")
+    browser.open(file.as_uri(), DESKTOP, {})
+    pdf = base64.b64decode(browser.call("Page.printToPDF", printBackground=True)["data"])
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 3
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_a_mail_can_be_read_with_and_without_its_styles(tmp_path, browser, stripped):
+    file = tmp_path / "mail.html"
+    file.write_text(render_mail(SHAPES["everything"], "https://reports.example/daily.html"), "utf-8")
+    browser.open(file.as_uri(), PHONE, {})
+    if stripped:
+        browser.evaluate("document.querySelectorAll('[style]').forEach(each => each.removeAttribute('style'))")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE
+    lines = [line.strip() for line in browser.evaluate("document.body.innerText").splitlines() if line.strip()]
+    assert lines[0] == "Lines & <plants>"
+    places = [lines.index(each) for each in ("Documents\t5", "Open the full report", "Summary")]
+    assert places == sorted(places)
+    assert browser.evaluate(FAINT)["faint"] == []

@@ -2,10 +2,14 @@
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import threadmill
 from threadmill import Client, JobState
+from threadmill.keys import Keys
+from threadmill.record import Worker
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +59,7 @@ def test_submit_prints_the_id_and_result_the_answer(cli):
     assert (status["id"], status["state"], status["endpoint"]) == (job_id, "succeeded", "emulator")
     assert status["job"] == {"prompt": "Why is the sky blue?", "endpoint": "emulator"}
     shown = cli("status", job_id).stdout.splitlines()
-    assert shown[:2] == [f"id           {job_id}", "state        succeeded"]
+    assert [line.split() for line in shown[:2]] == [["id", job_id], ["state", "succeeded"]]
 
 
 def test_submit_takes_stdin_and_a_file_and_gives_json(cli, tmp_path):
@@ -91,7 +95,7 @@ def test_wait_is_over_in_time_with_124(cli, settings):
     assert cli("result", stuck.id).returncode == 124
 
     cancelled = cli("cancel", stuck.id)
-    assert (cancelled.returncode, cancelled.stdout) == (0, f"{stuck.id}  is being cancelled\n")
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"{stuck.id}  being cancelled\n")
     waited = cli("wait", stuck.id, "--timeout-s", "20", "--json")
     assert (waited.returncode, json.loads(waited.stdout)["state"]) == (1, "cancelled")
 
@@ -106,9 +110,70 @@ def test_jobs_lists_and_filters(cli, settings):
     assert {each["id"] for each in listed} == {handle.id for handle in handles}
     assert all((each["state"], each["batch"]) == ("succeeded", batch) for each in listed)
     lines = cli("jobs", "--batch", batch, "--limit", "2").stdout.splitlines()
-    assert len(lines) == 2
-    assert all("succeeded" in line and "Question" in line for line in lines), "one line per job"
+    assert lines[0].split()[:5] == ["id", "state", "failure", "took", "tokens"]
+    assert len(lines) == 3
+    assert all("succeeded" in line and "Question" in line for line in lines[1:]), "one line per job"
     assert json.loads(cli("jobs", "--batch", batch, "--state", "failed", "--json").stdout) == []
+
+
+def test_jobs_are_filtered_by_endpoint_failure_time_and_metadata(cli, settings):
+    client, batch = Client(settings), f"b-{uuid.uuid4().hex[:6]}"
+    good = client.enqueue({"prompt": "Well?", "batch": batch, "metadata": {"order": "4711"}})
+    bad = client.enqueue({"prompt": "[[scenario=invalid_prompt]] Well?", "batch": batch, "metadata": {"order": "4712"}})
+    for handle in (good, bad):
+        handle.wait(20)
+
+    def listed(*options):
+        return [each["id"] for each in json.loads(cli("jobs", "--batch", batch, *options, "--json").stdout)]
+
+    assert listed("--failure", "invalid_prompt") == [bad.id]
+    assert listed("--metadata", "order=4711") == [good.id]
+    assert sorted(listed("--since", "1h", "--endpoint", "emulator")) == sorted([good.id, bad.id])
+    assert listed("--since", "2030-01-01") == []
+    refused = cli("jobs", "--batch", f"{batch}x")
+    assert refused.returncode == 2
+    assert said_in_one_line(refused, f"did you mean '{batch}'?", "`threadmill batches`")
+    assert "order is not KEY=VALUE" in " ".join(cli("jobs", "--metadata", "order").stderr.replace("'", "").split())
+
+
+def test_status_of_a_running_job_shows_where_its_worker_is(cli, settings, until):
+    stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
+    until(lambda: (place := stuck.get().place) and place.run)
+    shown = json.loads(cli("status", stuck.id, "--json").stdout)
+    assert shown["thread"].startswith("thread_")
+    assert shown["run"].startswith("run_")
+    assert (shown["state"], shown["run_status"], shown["reruns"]) == ("running", "in_progress", None)
+    assert shown["deadline"] > shown["run_since"]
+    assert f"run            {shown['run']}" in cli("status", stuck.id).stdout.splitlines()
+    cli("cancel", stuck.id)
+
+
+def test_a_batch_is_cancelled_once_that_is_confirmed_in_one_line(cli, settings, until):
+    client, batch = Client(settings), f"b-{uuid.uuid4().hex[:6]}"
+    handles = client.enqueue_many({"prompt": f"[[scenario=stuck]] {n}?", "batch": batch} for n in range(3))
+    until(lambda: all(handle.get().state is JobState.RUNNING for handle in handles))
+
+    refused = cli("cancel", "--batch", batch)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said_in_one_line(refused, f"Cancel batch {batch} with 3 unfinished jobs?", "pass --yes")
+    done = cli("cancel", "--batch", batch, "--yes")
+    assert (done.returncode, done.stdout) == (0, f"{batch}: 3 being cancelled\n")
+    for handle in handles:
+        assert handle.wait(20).state is JobState.CANCELLED
+    again = cli("cancel", "--batch", batch, "--yes")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", f"{batch} has no unfinished jobs\n")
+    assert cli("redrive", "--batch", batch).stderr == f"{batch} has no failed jobs\n"
+
+
+def test_workers_lists_those_that_are_alive(cli, settings, store):
+    Client(settings).enqueue("Well?").wait(20)
+    gone = Worker(name="gone", seen_at=datetime.now(UTC) - timedelta(minutes=1), concurrency=1, jobs=0, endpoints=())
+    store.hset(Keys(settings.key_prefix).workers, "gone", gone.model_dump_json())
+    [worker] = json.loads(cli("workers", "--json").stdout)
+    assert (worker["concurrency"], worker["endpoints"], worker["version"]) == (20, ["emulator"], threadmill.__version__)
+    header, line = cli("workers").stdout.splitlines()
+    assert header.split() == ["worker", "jobs", "up", "seen", "version", "endpoints"]
+    assert line.startswith(worker["name"])
 
 
 def test_cancel_and_redrive_of_what_has_ended_leave_it_alone(cli, settings):
@@ -125,7 +190,8 @@ def test_doctor_finds_all_well(cli):
     findings = json.loads(done.stdout)
 
     assert done.returncode == 0, done.stdout
-    assert [finding["check"] for finding in findings] == ["settings", "redis", "endpoint", "workers", "round trip"]
+    checks = ["settings", "redis", "eviction", "persistence", "endpoint", "workers", "round trip"]
+    assert [finding["check"] for finding in findings] == checks
     assert all(finding["ok"] for finding in findings)
 
 

@@ -55,9 +55,11 @@ def test_threads_are_listed_with_age_and_use(cli, keep):
     old, new = keep(days=40, jobs=3), keep(days=0.1)
 
     listed = cli("threads").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == [new, old]
-    assert "emulator  40d old  used 40d ago  3 jobs  last " in listed[1]
-    assert "2h old  used 2h ago  1 job  last " in listed[0]
+    assert listed[0].split() == ["thread", "endpoint", "age", "used", "jobs", "last", "job"]
+    assert [line.split()[:-1] for line in listed[1:]] == [
+        [new, "emulator", "2h", "2h", "ago", "1"],
+        [old, "emulator", "40d", "40d", "ago", "3"],
+    ]
     assert cli("threads", "list").stdout.splitlines() == listed
     for arguments in (("threads", "--json"), ("threads", "list", "--json")):
         assert [each["id"] for each in json.loads(cli(*arguments).stdout)] == [new, old]

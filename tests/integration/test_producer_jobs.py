@@ -1,12 +1,15 @@
 """Jobs that have been enqueued: waited for, cancelled, listed, sent again, and kept for as long as they should."""
 
+import asyncio
 import threading
 import time
 import uuid
 
 import pytest
+import redis
 
 from threadmill import FailureKind, JobNotFound, JobState, WaitTimeout
+from threadmill.errors import BatchNotFound
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +70,8 @@ def test_jobs_are_listed_newest_first_by_state_and_by_batch(client):
     assert [record.id for record in client.jobs(batch="b0", state=JobState.QUEUED)] == [ids[4], ids[2]]
     assert [record.id for record in client.jobs(state=JobState.QUEUED, limit=2)] == [ids[5], ids[4]]
     assert {record.id for record in client.jobs()} == set(ids)
-    assert client.jobs(batch="no such") == []
+    with pytest.raises(BatchNotFound, match=r"there is no batch 'b00', .* did you mean 'b0'"):
+        client.jobs(batch="b00")
 
 
 async def test_a_failed_job_sent_again_starts_afresh_and_remembers(worker, emulator):
@@ -178,3 +182,40 @@ def test_batches_are_listed_with_how_their_jobs_stand_until_they_lapse(client, s
     store.delete(f"{client.settings.key_prefix}:batch:second")
     assert [batch.name for batch in client.batches()] == ["first"]
     assert store.zrange(f"{client.settings.key_prefix}:batches", 0, -1) == ["first"]
+
+
+def test_thousands_of_jobs_are_cancelled_and_redriven_in_few_round_trips(client, monkeypatch):
+    client.enqueue_many({"prompt": "Well?", "batch": "b", "key": f"k{number}"} for number in range(650))
+    sent = []
+    monkeypatch.setattr(type(client), "_send", lambda self, *job_ids: sent.append(len(job_ids)))
+    trips = []
+    execute = redis.client.Pipeline.execute
+    monkeypatch.setattr(redis.client.Pipeline, "execute", lambda self, *more: trips.append(1) or execute(self, *more))
+
+    states = client.cancel_batch("b")
+    assert set(states.values()) == {JobState.CANCELLED}
+    assert (len(states), len(trips)) == (650, 1 + 3 + 3 * 3), "the batch, its states, and three groups of jobs"
+    assert client.batch("b").jobs == {JobState.CANCELLED: 650, JobState.QUEUED: 0}
+    assert set(client.store.redrive_many([record.id for record in client.jobs(batch="b", limit=650)]).values()) == {
+        JobState.QUEUED
+    }
+    client.resume("b")
+    assert sent == [0, 650]
+
+
+async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator, until):
+    emulator.faults(drop_before=1, only="threads.create")
+    job = worker.create()
+    running = asyncio.create_task(worker.see_through(job))
+
+    def outages():
+        return [each for announced in worker.client.workers() for each in announced.unreachable]
+
+    [outage] = await asyncio.to_thread(until, outages)
+    assert (outage.endpoint, outage.until > outage.since) == ("emulator", True)
+    place = worker.record(job).place
+    assert place is not None
+    assert place.trouble == outage.reason
+    emulator.faults()
+    assert (await running).ok
+    await asyncio.to_thread(until, lambda: not outages())

@@ -105,6 +105,8 @@ def test_a_mail_has_both_forms_and_the_same_id_each_time(pauses):
     first, second = server.mails
     assert first["Message-ID"] == second["Message-ID"] == "<daily.2026-11-20@shop.example>"
     assert (first["Subject"], first["To"]) == ("News of today 今日", "a@b.example, c@d.example")
+    assert abs(datetime.now(UTC) - first["Date"].datetime) < timedelta(hours=1)
+    assert first["Auto-Submitted"] == "auto-generated"
     assert first.get_body(["plain"]).get_content().strip() == "# News"
     assert first.get_body(["html"]).get_content().strip() == "<h1>News</h1>"
 

@@ -255,6 +255,39 @@ def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(sit
     assert emulator.completed() == 6 + 2 + 1
 
 
+def test_no_deliver_publishes_and_a_later_run_delivers(site, emulator, serve):
+    taken = []
+
+    async def take(request):
+        taken.append(request.headers["idempotency-key"])
+        return Response()
+
+    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook}/"\n')
+    site.write("2026-11-20", 2)
+
+    rehearsed = site.run("report", "due", "--now", MORNING, "--no-deliver")
+    assert (rehearsed.returncode, taken) == (0, [])
+    assert rehearsed.stdout.endswith("2026-11-20.html, not delivered\n")
+    assert site.published() == ["2026-11-20.html"]
+
+    site.run("report", "due", "--now", MORNING)
+    assert taken == [], "a rehearsed night is not due"
+    delivered = site.run("report", "run", "daily", "--date", "2026-11-20")
+    assert (delivered.returncode, taken) == (0, ["daily/2026-11-20"])
+    assert emulator.completed() == 3, "nothing was asked again"
+
+
+def test_check_names_each_variable_that_is_not_set(site):
+    site.define('[delivery.webhook]\nurl_env = "NO_SUCH_HOOK"\n')
+    site.write("2026-11-20", 1)
+
+    checked = site.run("report", "check", "daily", "--date", "2026-11-20")
+
+    assert checked.returncode == 1
+    assert "the variable NO_SUCH_HOOK is not set: export NO_SUCH_HOOK=..." in checked.stderr
+
+
 def test_a_failed_night_is_told_too_and_what_comes_of_it_later(site, serve):
     taken = []
 

@@ -24,7 +24,7 @@ class Line:
     def __init__(self, settings, store: redis.Redis) -> None:
         self.messages: list[str] = []
         self.client = Client(settings)
-        self.client._send = self.messages.append
+        self.client._send = lambda *job_ids: self.messages.extend(job_ids)
         self.workers = [Ledger(settings, name, self.messages.append) for name in ("one", "two")]
         self.held: dict[str, Ledger] = {}
         self.began: list[str] = []  #: jobs in the order of their first claims

@@ -32,7 +32,7 @@ async def test_a_rerun_is_logged_with_its_reason(worker):
         result = await worker.run("[[scenario=expired run_s=0]]")
 
     [rerun] = [line for line in lines if line["event"] == "rerun"]
-    assert (rerun["reruns"], rerun["reason"]) == (1, result.failure.message)
+    assert (rerun["reruns"], rerun["reason"]) == (1, f"expired: {result.failure.message}")
 
 
 async def test_the_end_of_a_job_that_never_began_is_logged_too(worker):

@@ -28,7 +28,7 @@ def test_retry_failed_is_advised_only_where_asking_again_can_help():
     assert any("2 failed" in line and "--retry-failed" in line for line in advice(set(), retryable=2))
 
 
-@pytest.mark.parametrize("kind", ENDPOINT_FAILURES)
+@pytest.mark.parametrize("kind", sorted(ENDPOINT_FAILURES))
 def test_each_endpoint_failure_has_a_remedy_and_how_to_continue(kind):
     lines = advice({kind}, retryable=0)
     assert lines[0].startswith(f"{kind}: ")

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.alone import alone_with, holder_of
 from threadmill.cli import background
-from threadmill.cli.app import app
-from threadmill.errors import ThreadmillError
+from threadmill.cli.app import Exit, app
 
 OUT = Path("results.jsonl")
 
@@ -37,7 +36,7 @@ def test_a_second_detach_is_refused_and_starts_nothing(monkeypatch):
     monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
     with alone_with(OUT, lambda process: None):
         refused = CliRunner().invoke(app, ["batch", "a.txt", "--endpoint", "emulator", "--name", "night", "--detach"])
-    assert isinstance(refused.exception, ThreadmillError)
-    said = str(refused.exception)
+    assert refused.exit_code == Exit.USAGE
+    said = refused.stderr
     assert f"process {os.getpid()} already works on results.jsonl; nothing was started" in said
     assert "threadmill attach night" in said

@@ -11,12 +11,11 @@ import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.export import Format, export
 from threadmill.batch.ownership import is_own
 from threadmill.batch.results import ResultsFile
-from threadmill.cli import overwriting
-from threadmill.cli.app import app
+from threadmill.cli import confirm
+from threadmill.cli.app import Exit, app
 from threadmill.cli.overwriting import confirm_overwriting
 from threadmill.cli.sources import without
 from threadmill.documents.find import find
-from threadmill.errors import ThreadmillError
 
 ENTRY = {
     "path": "a.md",
@@ -60,15 +59,15 @@ def test_an_input_is_never_overwritten(folder, out):
     file = claims()
     Path("link.csv").symlink_to(file)
     refused = batch("claims.csv", "--out", out, "--force", "--yes")
-    assert isinstance(refused.exception, ThreadmillError)
-    assert "is an input of this command and is never overwritten" in str(refused.exception)
+    assert refused.exit_code == Exit.USAGE
+    assert "is an input of this command and is never overwritten" in refused.stderr
     assert file.read_text().startswith("what,amount")
 
 
 def test_another_form_of_the_results_does_not_replace_an_input(folder):
     claims()
     refused = batch("claims.csv", "--out", "claims.jsonl", "--format", "csv", "--yes")
-    assert "claims.csv is an input of this command" in str(refused.exception)
+    assert "claims.csv is an input of this command" in refused.stderr
 
 
 @pytest.mark.parametrize("options", [["--out", "x.parquet", "--force"], ["--out", "x.jsonl", "--format", "csv"]])
@@ -78,15 +77,15 @@ def test_off_a_terminal_a_foreign_file_needs_yes(folder, options):
     for file in foreign:
         file.write_bytes(b"mine")
     refused = batch("claims.csv", *options)
-    assert isinstance(refused.exception, ThreadmillError)
-    assert "not recognised as written by threadmill. Pass --yes to overwrite it" in str(refused.exception)
+    assert refused.exit_code == Exit.USAGE
+    assert "not recognised as written by threadmill. Overwrite? Nothing was changed: pass --yes" in refused.stderr
     assert {file.read_bytes() for file in foreign} == {b"mine"}
 
 
 def test_export_too(folder, results):
     foreign = claims()
     refused = CliRunner().invoke(app, ["export", str(results), "--out", "claims.csv", "--force"])
-    assert "Pass --yes" in str(refused.exception)
+    assert "pass --yes" in refused.stderr
     assert foreign.read_text().startswith("what,amount")
     done = CliRunner().invoke(app, ["export", str(results), "--out", "claims.csv", "--force", "--yes"])
     assert done.exit_code == 0
@@ -101,13 +100,13 @@ def test_at_a_terminal_it_asks(folder, monkeypatch, answer):
         def isatty(self):
             return True
 
-    def confirm(text, *, abort, err):
+    def ask(text, *, abort, err):
         asked.append(text)
         if not answer:
             raise typer.Abort
 
-    monkeypatch.setattr(overwriting.sys, "stdin", Terminal())
-    monkeypatch.setattr(overwriting.typer, "confirm", confirm)
+    monkeypatch.setattr(confirm.sys, "stdin", Terminal())
+    monkeypatch.setattr(confirm.typer, "confirm", ask)
     if answer:
         confirm_overwriting([claims()], Path("results.jsonl"), yes=False)
     else:

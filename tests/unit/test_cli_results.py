@@ -32,8 +32,8 @@ def test_the_answer_is_data_its_files_and_thread_are_remarks(capsys):
     assert shown.out == "See chart.png\n"
     assert shown.err.splitlines() == [
         "file chart.png: /data/artifacts/j/chart.png",
-        "file [big].csv: could not be had: it has more than 100,000,000 bytes",
-        "thread thread_1 lives on: --thread thread_1 goes on with it",
+        "file [big].csv: could not be downloaded: it has more than 100,000,000 bytes",
+        "thread thread_1 is kept: continue it with --thread thread_1",
     ]
 
 

@@ -7,7 +7,7 @@ from tomli_w import dumps
 from typer.testing import CliRunner
 
 from threadmill import Client, PromptJob, Settings
-from threadmill.cli.app import app
+from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.json_schema import schema_problem
 from threadmill_worker.materials import gather
@@ -92,5 +92,5 @@ def test_the_command_line_refuses_an_invalid_schema(command, tmp_path, monkeypat
     (tmp_path / "docs" / "a.md").write_text("One")
     (tmp_path / "schema.json").write_text(json.dumps(BROKEN))
     done = CliRunner().invoke(app, [*command, "--endpoint", "emulator", "--json-schema", "schema.json"])
-    assert isinstance(done.exception, InvalidJob)
-    assert REASON in str(done.exception)
+    assert done.exit_code == Exit.USAGE
+    assert REASON in done.stderr

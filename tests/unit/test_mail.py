@@ -58,7 +58,7 @@ def test_an_html_body_needs_the_extra_and_a_plain_one_does_not(read, mail, monke
     mail.set_content("plain")
     assert read(mail).endswith("plain\n")
     mail.set_content("<p>rich", subtype="html")
-    with pytest.raises(BadDocument, match=r"is a \.eml file, and the package .* pip install 'threadmill\[documents\]'"):
+    with pytest.raises(BadDocument, match=r"is a \.eml file, and the package .* pip install .*\[documents\]"):
         read(mail)
 
 

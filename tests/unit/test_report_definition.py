@@ -1,7 +1,7 @@
 """A report's file: what it means, and what is said of one that is wrong."""
 
 from contextlib import nullcontext
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -9,7 +9,7 @@ from threadmill.documents.find import find
 from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.reports.files import load, names
-from threadmill.reports.material import check_prompts
+from threadmill.reports.material import check_prompts, documents_of
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 
@@ -29,6 +29,26 @@ def test_the_least_is_a_schedule_and_paths(written, tmp_path):
     assert (report.name, report.time_zone, report.about, report.catch_up) == ("daily", "UTC", "yesterday", 3)
     assert report.title_of(date(2026, 11, 20)) == "daily"
     assert names(tmp_path) == ["daily"]
+
+
+def test_a_report_without_a_schedule_is_about_the_day_it_is_run(written):
+    report = written('paths = ["notes"]\ntime_zone = "Asia/Taipei"\nabout = "today"\n')
+
+    assert report.clock is None
+    assert report.latest_night(datetime(2026, 11, 20, 20, tzinfo=UTC)) == date(2026, 11, 21)
+
+
+def test_variables_that_are_not_set_are_known(written, monkeypatch):
+    monkeypatch.setenv("HOOK", "http://127.0.0.1/")
+    monkeypatch.delenv("HOOK_TOKEN", raising=False)
+    monkeypatch.delenv("MAIL_PASSWORD", raising=False)
+    report = written(
+        LEAST
+        + '[delivery.webhook]\nurl_env = "HOOK"\ntoken_env = "HOOK_TOKEN"\n'
+        + '[delivery.smtp]\nhost = "m"\nfrom = "a@b.c"\nto = ["d@e.f"]\nuser = "a"\npassword_env = "MAIL_PASSWORD"\n'
+    )
+
+    assert report.delivery.unset_variables == ["HOOK_TOKEN", "MAIL_PASSWORD"]
 
 
 def test_title_and_paths_know_the_night(written):
@@ -72,7 +92,6 @@ def test_the_threshold_is_a_number_of_documents_or_a_share(written, allowed, fai
     [
         (LEAST + "pahts = 1", "unknown field `pahts`. A report has title, schedule, "),
         (LEAST + '[map]\npromt = "x"', "unknown field `map.promt`"),
-        ('paths = ["notes"]', "`schedule`: Field required"),
         ('schedule = "0 6 * * *"\npaths = []', "`paths`: "),
         ('schedule = "61 6 * * *"\npaths = ["a"]', "schedule '61 6 * * *': Bad minute; write as in '0 6 * * *'"),
         ('schedule = "0 6,18 * * *"\npaths = ["a"]', "fires more than once a day; a report is about a day"),
@@ -109,6 +128,25 @@ def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
 def test_a_name_must_fit_into_keys_and_paths(written):
     with pytest.raises(InvalidReport, match="rename the file"):
         written(LEAST, name="my report")
+
+
+def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
+    (tmp_path / "a.txt").write_bytes("今日".encode("big5"))
+    paths = f'paths = ["{tmp_path}/a.txt"]\n'
+    night = date(2026, 11, 20)
+
+    [text] = documents_of(written(paths + 'encoding = "big5"\n'), night)
+    assert text.variables()["text"] == "今日"
+
+    attaching = written(paths + 'attach = "file_search"\n')
+    [attached] = documents_of(attaching, night)
+    check_prompts(attaching, [attached])
+    assert attached.files == (tmp_path / "a.txt",)
+
+    with pytest.raises(InvalidReport, match="`rows` and `attach` exclude each other"):
+        written(paths + 'rows = true\nattach = "file_search"\n')
+    with pytest.raises(InvalidReport, match="no such encoding"):
+        written(paths + 'encoding = "klingon"\n')
 
 
 @pytest.mark.parametrize(

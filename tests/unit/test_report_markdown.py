@@ -131,7 +131,7 @@ def test_a_name_breaks_out_of_nothing():
 
 def test_what_failed_is_named_with_its_reason():
     page = render_markdown(report(section(1), failed(2, name="a|b.md")))
-    assert "1 document failed:\n\n- [2. `documents/line-2.md`](#document-2): is empty (rejected)" in page
+    assert "1 document failed:\n\n- **1:** is empty\n  - [2. `documents/line-2.md`](#document-2)\n" in page
     assert r"| [2. `a\|b.md`](#document-2) | 0 | 0.0 s | failed |" in page
 
 

@@ -9,7 +9,10 @@ from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 
 from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
+from threadmill.reports.failures import for_readers, reasons
 from threadmill.reports.html import render_html
+from threadmill.reports.mail import render_mail
+from threadmill.result import Failure, FailureKind
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
 #: All that a page may be made of; what brings script, pictures, frames or forms is not among it.
@@ -102,8 +105,64 @@ def test_names_are_shown_as_they_are_and_hide_nothing():
 def test_what_failed_is_named_with_its_reason_before_the_documents():
     html = render_html(report(section(1), failed(2), failed(3)))
     assert "Not in this report: 2 documents failed" in html
+    assert "<summary><b>2</b> is empty</summary>" in html, "grouped by reason, folded"
     assert html.index("is empty") < html.index('id="documents"')
     assert "Not in this report" not in render_html(report(section(1)))
+
+
+def test_names_in_the_summary_link_to_their_sections():
+    summary = "See line-1.md, `line-10.md` and [line-1.md](https://a.example), not online-1.md or line-1.mdx."
+    html = render_html(report(section(1), section(10), summary=summary))
+    assert 'See <a href="#document-1">line-1.md</a>, <a href="#document-2"><code>line-10.md</code></a> and' in html
+    assert "line-1.md</a>, not online-1.md or line-1.mdx." in html
+
+
+def test_charts_come_after_the_documents():
+    html = render_html(everything())
+    assert html.index('id="documents"') < html.index('id="figures"')
+
+
+def test_many_documents_are_folded():
+    folded = '<details class="document" id="document-1">'
+    assert folded in render_html(SHAPES["200 documents"])
+    assert folded not in render_html(everything())
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("is empty", "is empty"),
+        ("has 9 characters, the limit is 5 (--max-chars); or add --split", "has 9 characters, the limit is 5"),
+        ("has 9 pages without text; have the server read it: --attach file_search", "has 9 pages without text"),
+        ("--split", "--split"),
+    ],
+)
+def test_readers_get_no_advice_about_options(message, shown):
+    assert for_readers(message) == shown
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one():
+    long = [failed(n, failure=Failure(kind=FailureKind.REJECTED, message=f"has {n},000 characters")) for n in (1, 2)]
+    found = reasons(report(*long, failed(3), failed(4), failed(5)))
+    assert [(each.text, len(each.documents)) for each in found] == [("is empty", 3), ("has … characters", 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_mail_uses_what_mail_clients_support(shape):
+    mail = render_mail(SHAPES[shape], "https://reports.example/daily.html")
+    page = Page(mail)
+    allowed = "html head meta title body table tr td th thead tbody h1 h2 h3 h4 h5 h6 p a b strong em s ul ol li br"
+    assert {tag for tag, _ in page.elements} <= {*allowed.split(), "code", "pre", "blockquote", "hr"}
+    assert not re.search(r"var\(|display:|grid|flex|url\(|class=", " ".join(page.values("style")))
+    assert page.values("class") == []
+    assert "https://reports.example/daily.html" in page.values("href")
+
+
+def test_a_mail_is_never_clipped():
+    for summary in ("- a\n" * 40_000, "<&" * 100_000, "word " * 40_000):
+        mail = render_mail(report(*(failed(n, name="n" * 255) for n in range(300)), summary=summary), "/srv/a.html")
+        assert len(mail.encode()) < 100_000
+        assert "The summary goes on in the full report." in mail
 
 
 def test_cost_is_told_or_said_to_be_unknown():

@@ -13,6 +13,7 @@ from threadmill.cli.app import app, with_own_files
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.documents.document import asked
+from threadmill.documents.find import find_files
 from threadmill.documents.source import Source
 from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.documents.text import Reading, TextFile
@@ -196,6 +197,21 @@ def test_rows_and_requests_on_stdin_are_lines(folder, stdin):
 def test_what_does_not_go_together_is_refused(source, prompt, reason):
     with pytest.raises(ThreadmillError, match=reason):
         opened(source, "-", prompt=prompt)
+
+
+def test_files_are_in_natural_order(tmp_path):
+    for name in ("memo 10.md", "memo 2.md", "b/1.md", "memo 02.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    assert [str(path.relative_to(tmp_path)) for path in find_files([str(tmp_path)])] == [
+        "b/1.md",
+        "memo 02.md",
+        "memo 2.md",
+        "memo 10.md",
+    ]
+    globbed = find_files([str(tmp_path / "memo *.md")])
+    assert [path.name for path in globbed] == ["memo 02.md", "memo 2.md", "memo 10.md"]
 
 
 @pytest.mark.parametrize("prompt", ["Summarise this", "Part {{ part }} of {{ parts }}", "{% set text = 1 %}{{ text }}"])

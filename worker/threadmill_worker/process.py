@@ -46,11 +46,10 @@ LANDING_S = 3.0
 class WorkerProcess:
     """Runs the jobs whose ids it is given. Build and use it inside one event loop.
 
-    `send(job_id)` puts a message for a job on the queue; it is called in a thread. `node`: the name that Celery's
-    monitors know it by.
+    `send(job_id)` puts a message for a job on the queue; it is called in a thread.
     """
 
-    def __init__(self, settings: Settings, send: Callable[[str], None], node: str = "") -> None:
+    def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
@@ -66,14 +65,6 @@ class WorkerProcess:
         self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
-        log.info(
-            "worker started",
-            worker=self.name,
-            node=node,
-            queue=settings.queue,
-            endpoints=self._servers.ready,
-            concurrency=settings.concurrency,
-        )
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -82,6 +73,17 @@ class WorkerProcess:
             asyncio.create_task(self._repeat(WATCH_S, self._watch), name="watch"),
             asyncio.create_task(self._repeat(60 * HEARTBEAT_S, self._ledger.forget_old_workers), name="cleaning"),
         ]
+
+    def log_start(self, node: str) -> None:
+        """`node`: the name by which Celery's monitors know it."""
+        log.info(
+            "worker started",
+            worker=self.name,
+            node=node,
+            queue=self._settings.queue,
+            endpoints=self._servers.ready,
+            concurrency=self._settings.concurrency,
+        )
 
     async def run(self, job_id: str, job: Mapping[str, Any] | None, *, is_late: bool = False) -> dict[str, Any] | None:
         """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.

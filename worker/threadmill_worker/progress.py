@@ -156,7 +156,7 @@ class Progress:
     @classmethod
     def from_json(cls, data: str) -> "Progress":
         """As saved; but how long the server has been in trouble counts from when we are back to see it."""
-        return replace(_ADAPTER.validate_json(data), trouble_since=None, trouble=None)
+        return replace(_ADAPTER.validate_json(data), trouble_since=None)
 
 
 _ADAPTER = TypeAdapter(Progress)

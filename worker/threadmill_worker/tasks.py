@@ -20,7 +20,7 @@ import structlog
 from celery import Celery, Task
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
 from kombu.exceptions import OperationalError
 
@@ -126,6 +126,7 @@ class _Shell:
         self._process: WorkerProcess | None = None
         self._closed: Future[None] | None = None
         worker_init.connect(self._start, weak=False)
+        worker_ready.connect(self._ready, weak=False)
         worker_shutting_down.connect(self._hand_back, weak=False)
         worker_shutdown.connect(self._stop, weak=False)
 
@@ -160,12 +161,16 @@ class _Shell:
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
-            self._process = asyncio.run_coroutine_threadsafe(self._open(sender.hostname), self._loop).result()
+            self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         except SettingsError as error:
             sys.exit(f"threadmill: {error}")
 
-    async def _open(self, node: str) -> WorkerProcess:
-        return WorkerProcess(self._settings, send=partial(send, self._app), node=node)
+    async def _open(self) -> WorkerProcess:
+        return WorkerProcess(self._settings, send=partial(send, self._app))
+
+    def _ready(self, sender: Any, **_: Any) -> None:
+        """Celery consumes now, and handles signals: what waits for this line may stop the worker."""
+        self.process.log_start(sender.hostname)
 
     def _hand_back(self, sig: str, **_: Any) -> None:
         """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""

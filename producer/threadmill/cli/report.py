@@ -46,6 +46,10 @@ OfDate = Annotated[
     date | None,
     typer.Option("--date", parser=_day, metavar="DAY", help="The day it is about. Default: that of the latest fire."),
 ]
+NoDeliver = Annotated[
+    bool,
+    typer.Option("--no-deliver", help="Publish the files; send no mail and call no webhook."),
+]
 Now = Annotated[
     datetime | None,
     typer.Option(parser=_moment, metavar="MOMENT", help="As if it were then, to rehearse. Default: now."),
@@ -53,7 +57,7 @@ Now = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    report = typer.Typer(no_args_is_help=True, help="Make nightly reports: once each, whoever calls.")
+    report = typer.Typer(no_args_is_help=True, help="Produce nightly reports, each exactly once.")
     report.command(
         epilog=examples("threadmill report run daily", "threadmill report run daily --date 2026-11-20 --again")
     )(run)
@@ -69,12 +73,15 @@ def add_to(app: typer.Typer) -> None:
 def run(
     name: Name,
     day: OfDate = None,
-    again: Annotated[bool, typer.Option("--again", help="Make it anew, even if there is a good one.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask everything again, even if the report was published.")
+    ] = False,
     endpoint: Annotated[str | None, typer.Option(help="In place of the definition's.")] = None,
+    no_deliver: NoDeliver = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make one night's report now; go on with it if it was begun, try again if it failed."""
+    """Produce one night's report now; resumes an interrupted one and retries a failed one."""
     settings = Settings.load()
     definition = load(settings.reports, name)
     if endpoint is not None:
@@ -86,16 +93,16 @@ def run(
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
         client = Client(here.settings)
         client.check(definition.probe)
-        nightly = Nightly(client, steps.watch, here.check)
+        nightly = Nightly(client, steps.watch, here.check, delivers=not no_deliver)
         made = nightly.make(definition, night, again=again, waiting=_say_who)
     _show([made], as_json)
 
 
-def due(some: SomeNames = None, now: Now = None, as_json: AsJson = False) -> None:
-    """Make what is due now, missed nights included, and end; for any cron, as often as you like."""
+def due(some: SomeNames = None, now: Now = None, no_deliver: NoDeliver = False, as_json: AsJson = False) -> None:
+    """Produce every report that is due, missed nights included, then exit. Safe to call from cron at any interval."""
     settings = Settings.load()
     with _Steps() as steps:
-        nightly = Nightly(Client(settings), steps.watch)
+        nightly = Nightly(Client(settings), steps.watch, delivers=not no_deliver)
         made = nightly.make_due(now or datetime.now(UTC), some or _names(settings))
     _show(made, as_json)
 
@@ -112,7 +119,7 @@ def schedule(
 
 
 def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
-    """Look a definition over: its fields, its prompts, its next fires, its documents. Asks no server."""
+    """Check a definition: fields, prompts, variables, next runs and documents. Asks no server."""
     settings = Settings.load()
     definition = load(settings.reports, name)
     now = datetime.now(UTC)
@@ -124,10 +131,11 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
     except ThreadmillError as error:
         documents, number, problem = [], 0, str(error)
     check_prompts(definition, documents)
-    fires = [fire.at.isoformat() for fire in definition.clock.next_fires(now, 3)]
+    clock, unset = definition.clock, definition.delivery.unset_variables
+    fires = [fire.at.isoformat() for fire in clock.next_fires(now, 3)] if clock else []
     facts = {"report": name, "title": definition.title_of(night), "night": str(night), "documents": number}
     if as_json:
-        put_json(facts | {"problem": problem, "next_fires": fires})
+        put_json(facts | {"problem": problem, "unset_variables": unset, "next_fires": fires})
     else:
         for field, value in facts.items():
             put(f"{field:<12} {value}")
@@ -135,10 +143,14 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
             put(f"{'fires':<12} {fire}")
         if problem:
             err.print(problem, soft_wrap=True, markup=False)
+    for variable in unset:
+        err.print(f"the variable {variable} is not set: export {variable}=...", soft_wrap=True, markup=False)
+    if unset:
+        raise typer.Exit(Exit.FAILED)
 
 
 def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
-    """List the nights of reports with state, cost and link, the latest first."""
+    """List the nights of each report with state, cost and link, latest first."""
     settings = Settings.load()
     book = Book(settings)
     nights = [night for name in some or book.names() for night in book.nights(name)]

@@ -47,7 +47,7 @@ def show_outage(outage: Outage) -> str:
 
 def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callable[[], None]) -> JobResult:
     """The job's result. `check` is called about once a second and may raise. Raises WaitTimeout, JobNotFound."""
-    outages = Outages(client, client.get(job_id).job.endpoint)
+    outages: Outages | None = None
     stop_at = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         left_s = _LOOK_EVERY_S if stop_at is None else min(_LOOK_EVERY_S, stop_at - time.monotonic())
@@ -57,4 +57,5 @@ def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callab
             if stop_at is not None and time.monotonic() >= stop_at:
                 raise WaitTimeout(job_id, timeout_s or 0) from None
         check()
+        outages = outages or Outages(client, client.get(job_id).job.endpoint)
         outages.look()

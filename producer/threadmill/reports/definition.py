@@ -1,7 +1,8 @@
 """A report in a file, `reports/NAME.toml`: what is read, asked, written and sent, and when."""
 
+import os
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +24,10 @@ from pydantic import (
 
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
 from threadmill.border import Border
+from threadmill.documents.encoding import known
+from threadmill.errors import ThreadmillError
 from threadmill.job import PromptJob
+from threadmill.message import FileTool
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
 
@@ -39,7 +43,6 @@ _Share = Annotated[str, StringConstraints(pattern=r"^\d{1,3}%$")]
 class Asking(Border):
     """How one step asks; what is not said here stands in the report."""
 
-    prompt: str
     instructions: str | None = None  #: in place of the assistant's own
     max_tokens: PositiveInt | None = None  #: of one answer
 
@@ -51,7 +54,7 @@ class Asking(Border):
 class Map(Asking):
     """Asked of each document."""
 
-    prompt: str = "Summarise:\n{{ text }}"
+    prompt: str | None = None  #: default: summarise it
 
 
 class Reduce(Asking):
@@ -72,6 +75,17 @@ class Delivery(Border):
     url: str | None = None  #: under which the folder is served; makes the link
     webhook: Webhook | None = None
     smtp: Smtp | None = None
+
+    @property
+    def channels(self) -> dict[str, Webhook | Smtp]:
+        """What the report is sent through, by name."""
+        named = {"webhook": self.webhook, "smtp": self.smtp}
+        return {name: channel for name, channel in named.items() if channel is not None}
+
+    @property
+    def unset_variables(self) -> list[str]:
+        """The environment variables that the channels need and that are not set."""
+        return [name for each in self.channels.values() for name in each.variables if not os.environ.get(name)]
 
 
 class Templates(Border):
@@ -97,7 +111,7 @@ class ReportDefinition(Border):
 
     name: str
     title: str = ""  #: a template, as `paths` are; default: the name
-    schedule: str  #: cron, once a day at most
+    schedule: str | None = None  #: cron, once a day at most; without one, only `report run` produces it
     time_zone: str = "UTC"
     about: About = "yesterday"  #: the day a fire is about
     catch_up: NonNegativeInt = 3  #: missed nights that are still made, beside the latest
@@ -105,6 +119,8 @@ class ReportDefinition(Border):
     when_empty: Literal["fail", "skip"] = "fail"  #: what a night without documents is
     rows: bool = False
     id_column: str | None = None
+    encoding: str | None = None  #: of text and tables; default: detected
+    attach: FileTool | None = None  #: upload each file for this tool, in place of its text in the prompt
     endpoint: str | None = None
     assistant: str | None = None
     profile: str | None = None
@@ -135,6 +151,24 @@ class ReportDefinition(Border):
             raise ValueError(f"{name!r} is no time zone; write one as Asia/Taipei or Europe/Berlin") from None
         return name
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str | None) -> str | None:
+        try:
+            return known(name) if name is not None else None
+        except ThreadmillError as error:
+            raise ValueError(str(error).removeprefix("--encoding ")) from None
+
+    @model_validator(mode="after")
+    def _rows_or_attach(self) -> Self:
+        if self.rows and self.attach is not None:
+            raise ValueError("`rows` and `attach` exclude each other: remove one of them")
+        return self
+
+    @property
+    def map_prompt(self) -> str:
+        return self.map.prompt or ("Summarise the file {{ name }}." if self.attach else "Summarise:\n{{ text }}")
+
     @field_validator("title", "paths")
     @classmethod
     def _good_template(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -144,6 +178,8 @@ class ReportDefinition(Border):
 
     @model_validator(mode="after")
     def _fires(self) -> Self:
+        if self.clock is None:
+            return self
         try:
             fires = self.clock.next_fires(datetime(2026, 1, 1, tzinfo=ZoneInfo(self.time_zone)), 3)
         except CronSimError as error:
@@ -153,12 +189,19 @@ class ReportDefinition(Border):
         return self
 
     @property
-    def clock(self) -> Schedule:
-        return Schedule(self.schedule, ZoneInfo(self.time_zone), self.about)
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def clock(self) -> Schedule | None:
+        """None without a schedule."""
+        return Schedule(self.schedule, self.zone, self.about) if self.schedule is not None else None
 
     def latest_night(self, now: datetime) -> date:
-        """Of the latest fire."""
-        return next(self.clock.last_fires(now)).night
+        """The day of the latest fire; without a schedule, `about` as of `now`."""
+        if self.clock is not None:
+            return next(self.clock.last_fires(now)).night
+        return now.astimezone(self.zone).date() - timedelta(days=self.about == "yesterday")
 
     def title_of(self, night: date) -> str:
         return _dated(self.title, night) or self.name

@@ -13,7 +13,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import format_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +23,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill.border import Border
+from threadmill.reports.chat import ChatFormat, chat_message
 
 _TRIES = 4
 _PAUSE_FIRST_S = 1.0  # doubles
@@ -40,8 +43,9 @@ class Parcel:
     key: str
     title: str
     markdown: str
-    html: str
+    html: str  #: of the mail
     facts: Mapping[str, Any]  #: for programs
+    text: str | None = None  #: plain text of the mail; default: the Markdown
 
 
 class NotDelivered(Exception):
@@ -58,12 +62,18 @@ class Webhook(Border):
     url: str | None = None
     url_env: _Variable | None = None  #: variable that holds the URL, where that is a secret
     token_env: _Variable | None = None  #: variable of a bearer token
+    format: ChatFormat | None = None  #: a chat's message in place of the report's JSON
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
         if (self.url is None) == (self.url_env is None):
             raise ValueError("give `url`, or `url_env` where the URL is a secret")
         return self
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables it reads."""
+        return tuple(filter(None, (self.url_env, self.token_env)))
 
     def send(self, parcel: Parcel) -> None:
         """Raises NotDelivered."""
@@ -73,7 +83,12 @@ class Webhook(Border):
         headers = {"Content-Type": "application/json", "Idempotency-Key": parcel.key}
         if self.token_env:
             headers["Authorization"] = f"Bearer {_secret(self.token_env)}"
-        body = json.dumps({**parcel.facts, "title": parcel.title, "markdown": parcel.markdown}).encode()
+        content = (
+            chat_message(self.format, parcel.title, parcel.facts)
+            if self.format
+            else {**parcel.facts, "title": parcel.title, "markdown": parcel.markdown}
+        )
+        body = json.dumps(content).encode()
         opener = urllib.request.build_opener(_NoRedirects)
         try:
             opener.open(urllib.request.Request(url, body, headers), timeout=_TIMEOUT_S).close()
@@ -90,7 +105,7 @@ class Webhook(Border):
 
 
 class Smtp(Border):
-    """Mails the page, with the Markdown as its plain text."""
+    """Sends a mail with the summary as HTML and as plain text."""
 
     host: str
     port: PositiveInt = 587
@@ -105,6 +120,11 @@ class Smtp(Border):
         if (self.user is None) != (self.password_env is None):
             raise ValueError("`user` and `password_env` go together: give both, or neither")
         return self
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables it reads."""
+        return (self.password_env,) if self.password_env else ()
 
     def send(self, parcel: Parcel) -> None:
         """Raises NotDelivered."""
@@ -140,8 +160,10 @@ class Smtp(Border):
         message = EmailMessage()
         message["Subject"] = " ".join(parcel.title.split())
         message["From"], message["To"] = self.sender, ", ".join(self.to)
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Auto-Submitted"] = "auto-generated"  # no out-of-office reply is sent to it
         message["Message-ID"] = f"<{parcel.key.replace('/', '.')}@{self.sender.partition('@')[2]}>"
-        message.set_content(parcel.markdown)
+        message.set_content(parcel.markdown if parcel.text is None else parcel.text)
         message.add_alternative(parcel.html, subtype="html")
         return message
 

@@ -82,7 +82,7 @@ class Maker:
                 f"(all in {self._folder / 'map.jsonl'})"
             )
         summary = self._reduce([section for section in sections if not section.failure])
-        made_at = datetime.now(definition.clock.zone)
+        made_at = datetime.now(definition.zone)
         return Report(
             name=definition.name,
             title=definition.title_of(self._night),
@@ -101,7 +101,9 @@ class Maker:
         """Of all documents, in their order."""
         self._folder.mkdir(parents=True, exist_ok=True)
         sample, carriers = sample_of(documents), carriers_of(documents)
-        lines = self._ask("map", documents, len(documents), self._definition.map, sample, carriers)
+        lines = self._ask(
+            "map", documents, len(documents), self._definition.map, self._definition.map_prompt, sample, carriers
+        )
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
         for place in (document.place for document in documents):
@@ -131,7 +133,8 @@ class Maker:
             for number, group in enumerate(made)
             if len(group) > 1 or len(made) == 1
         }
-        lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, ANSWERS, tuple(ANSWERS))
+        reduce = self._definition.reduce
+        lines = self._ask(step, list(asked.values()), len(asked), reduce, reduce.prompt, ANSWERS, tuple(ANSWERS))
         by_path = {line["path"]: line for line in lines}
         answers = []
         for number, group in enumerate(made):
@@ -147,6 +150,7 @@ class Maker:
         documents: Iterable[Document],
         total: int,
         asking: Asking,
+        prompt: str,
         sample: Mapping[str, Any],
         carriers: Collection[str],
     ) -> list[dict[str, Any]]:
@@ -161,7 +165,7 @@ class Maker:
             run = Batch(
                 self._client,
                 batch,
-                DatedTemplate(asking.prompt, sample, more, carriers),
+                DatedTemplate(prompt, sample, more, carriers),
                 self._definition.job_fields(asking),
                 results,
                 self._check,

@@ -10,6 +10,7 @@ from threadmill.documents.find import find, find_files
 from threadmill.documents.rows import Rows
 from threadmill.documents.source import DocumentSet, carriers_of
 from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.text import Reading
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 
@@ -38,9 +39,9 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
     """The document set of a night. Raises NoDocuments, and ThreadmillError for one that cannot be read."""
     paths, skips = definition.paths_of(night), definition.when_empty == "skip"
     documents: DocumentSet = (
-        Rows(find_files(paths, may_be_empty=skips), definition.id_column)
+        Rows(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
         if definition.rows
-        else find(paths, may_be_empty=skips)
+        else find(paths, Reading(definition.encoding), attach=definition.attach, may_be_empty=skips)
     )
     if next(iter(documents), None) is None:  # to count rows takes all of them
         raise NoDocuments(f"no documents in {', '.join(paths)}")
@@ -50,7 +51,7 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
     """Raises BadTemplate."""
     more = {"date": date(2026, 1, 1), "title": "probe"}
-    DatedTemplate(definition.map.prompt, sample_of(documents), more, carriers_of(documents))
+    DatedTemplate(definition.map_prompt, sample_of(documents), more, carriers_of(documents))
     DatedTemplate(definition.reduce.prompt, ANSWERS, more, tuple(ANSWERS))
 
 

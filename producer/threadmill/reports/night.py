@@ -35,6 +35,7 @@ class Night(BaseModel):
     link: str | None = None
     files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
     error: str | None = None
+    withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
     deliveries: dict[str, str | None] = {}  #: what is settled: channel -> None, or why it was not delivered
 
     @property
@@ -66,4 +67,5 @@ class Night(BaseModel):
 def describe(night: Night) -> str:
     """How it stands, in a few words."""
     undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
-    return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered]))
+    withheld = ["not delivered"] if night.withheld else []
+    return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered, *withheld]))

@@ -50,18 +50,24 @@ def _say_nothing(step: str, tally: Tally) -> None:
 
 
 class Nightly:
-    """`check`: called about once a second while a night is made; what it raises ends that."""
+    """`check`: called about once a second while a night is made; what it raises ends that.
+
+    `delivers`: whether a published report is also sent through its channels.
+    """
 
     def __init__(
         self,
         client: Client,
         watch: Watch = _say_nothing,
         check: Callable[[], None] = lambda: None,
+        *,
+        delivers: bool = True,
     ) -> None:
         self._client = client
         self._root = client.settings.reports
         self._watch = watch
         self._check = check
+        self._delivers = delivers
         self.book = Book(client.settings)
 
     def make_due(self, now: datetime, reports: Iterable[str]) -> list[Night | Problem]:
@@ -82,6 +88,8 @@ class Nightly:
 
     def due(self, definition: ReportDefinition, now: datetime) -> list[date]:
         """The nights that are owed and not over, the oldest first."""
+        if definition.clock is None:
+            return []
         since = self._since(definition, now)
         over = {night.night for night in self.book.nights(definition.name) if night.is_over}
         return [fire.night for fire in definition.clock.due(now, since, definition.catch_up, over)]
@@ -103,7 +111,7 @@ class Nightly:
             if held is not None:
                 with held, suppress(LeaseLost):  # then another process makes it: we wait
                     before = self.book.get(definition.name, night)
-                    if before is not None and before.state is NightState.PUBLISHED and before.ok and not again:
+                    if before is not None and self._is_done(before) and not again:
                         return before
                     return self._see_through(held, definition, night, before, again=again)
             holder = self.book.holder(definition.name, night)
@@ -112,6 +120,9 @@ class Nightly:
                 waiting(holder)
             self._check()
             time.sleep(_LOOK_S)
+
+    def _is_done(self, night: Night) -> bool:
+        return night.state is NightState.PUBLISHED and night.ok and not (night.withheld and self._delivers)
 
     def _try(self, definition: ReportDefinition, night: date) -> Night | None:
         """None if another process makes it, or has made it meanwhile."""
@@ -190,9 +201,10 @@ class Nightly:
 
     def _delivered(self, held: Held, definition: ReportDefinition, one: Night, parcel: Parcel) -> Night:
         """Through each channel that has not had it; saved after each, so that a crash repeats one at most."""
-        channels = {"webhook": definition.delivery.webhook, "smtp": definition.delivery.smtp}
-        for name, channel in channels.items():
-            if channel is not None and name not in one.deliveries:
+        one = one.model_copy(update={"withheld": not self._delivers and bool(definition.delivery.channels)})
+        held.save(one)
+        for name, channel in definition.delivery.channels.items() if self._delivers else ():
+            if name not in one.deliveries:
                 held.ensure()
                 why = deliver(channel, parcel)
                 one = one.model_copy(update={"deliveries": {**one.deliveries, name: why}})
@@ -203,9 +215,8 @@ class Nightly:
         """Nights made too long ago, but those that would be owed if nothing were known of them."""
         now = datetime.now(UTC)
         before = now - timedelta(days=definition.keep_days)
-        owed = {
-            fire.night for fire in definition.clock.owed(now, datetime.min.replace(tzinfo=UTC), definition.catch_up)
-        }
+        clock, always = definition.clock, datetime.min.replace(tzinfo=UTC)
+        owed = {fire.night for fire in clock.owed(now, always, definition.catch_up)} if clock else set()
         for night in self.book.nights(definition.name):
             if night.is_over and night.ended_at and night.ended_at < before and night.night not in owed:
                 with suppress(OSError):  # the next night tries again

@@ -13,6 +13,7 @@ from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel
 from threadmill.reports.html import render_html
+from threadmill.reports.mail import render_mail, render_mail_text
 from threadmill.reports.markdown import render_markdown
 from threadmill.reports.night import Night, NightState
 from threadmill.reports.report import Report
@@ -82,8 +83,9 @@ def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel
         "cost": report.cost,
         "currency": report.currency,
     }
-    markdown, html = _rendered(report, definition)
-    return Parcel(_key(night), report.title, markdown, html, facts)
+    markdown, _ = _rendered(report, definition)
+    link = str(night.link)
+    return Parcel(_key(night), report.title, markdown, render_mail(report, link), facts, render_mail_text(report, link))
 
 
 def bad_news(definition: ReportDefinition, night: Night) -> Parcel:

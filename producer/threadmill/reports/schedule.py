@@ -74,12 +74,13 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
 
 
 def watched(folder: Path, now: datetime) -> dict[str, Any]:
-    """The definition files, and the report that is due next: its name and moment. Broken files have no moment."""
+    """The definition files, and the name and moment of the next report. Broken and unscheduled ones have none."""
     fires = {}
     for name in names(folder):
         with suppress(ThreadmillError):
-            [fire] = load(folder, name).clock.next_fires(now, 1)
-            fires[name] = fire.at
+            if clock := load(folder, name).clock:
+                [fire] = clock.next_fires(now, 1)
+                fires[name] = fire.at
     following = min(fires, key=fires.__getitem__, default=None)
     return {
         "files": [str(folder.absolute() / f"{name}.toml") for name in names(folder)],

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from threadmill.documents.template import BadTemplate
+from threadmill.reports.failures import for_readers, reasons
 from threadmill.reports.figures import count, duration, money
 from threadmill.reports.report import Report
 
@@ -19,7 +20,7 @@ def environment(*, autoescape: bool, filters: Mapping[str, Any]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": count, "duration": duration, **filters}
+    made.filters |= {"for_readers": for_readers, "count": count, "duration": duration, **filters}
     return made
 
 
@@ -29,6 +30,7 @@ def fill(environment: Environment, ours: str, template: str | None, report: Repo
         "report": report,
         "documents": list(enumerate(report.sections, 1)),
         "cost": None if report.cost is None else money(report.cost, report.currency),
+        "reasons": reasons(report),
         **more,
     }
     try:

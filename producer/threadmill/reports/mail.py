@@ -1,0 +1,76 @@
+"""PURE: a report as a mail: its summary, figures and failures, with inline styles and of bounded size."""
+
+from markupsafe import Markup
+
+from threadmill.answers import answer_html
+from threadmill.reports.failures import reasons
+from threadmill.reports.figures import count, duration, line, money
+from threadmill.reports.html import is_web_page
+from threadmill.reports.report import Report
+from threadmill.reports.template import environment, fill
+
+#: Bytes of the rendered summary. Gmail clips a message at about 102 kB.
+_LARGEST_SUMMARY = 60_000
+
+_CELL = "padding:4px 12px 4px 0;border-bottom:1px solid #d5dae0;text-align:left;vertical-align:top"
+_CODE = "font-family:Consolas,Menlo,monospace;font-size:14px;background-color:#f3f5f7"
+_HEADING = "margin:20px 0 8px;font-size:17px;line-height:24px"
+_LIST = "margin:0 0 16px;padding:0 0 0 22px"
+_STYLES = {
+    "p": "margin:0 0 16px",
+    "ul": _LIST,
+    "ol": _LIST,
+    "li": "margin:0 0 6px",
+    "a": "color:#0a5a93",
+    "blockquote": "margin:0 0 16px;padding:0 0 0 12px;border-left:3px solid #d5dae0;color:#55606b",
+    "code": _CODE,
+    "pre": f"margin:0 0 16px;padding:10px;white-space:pre-wrap;{_CODE}",
+    "table": "margin:0 0 16px;border-collapse:collapse;font-size:14px;line-height:20px",
+    "th": _CELL,
+    "td": _CELL,
+    **{f"h{level}": _HEADING for level in range(3, 7)},
+}
+
+_ENVIRONMENT = environment(autoescape=True, filters={"line": line})
+_ENVIRONMENT.tests["web_page"] = is_web_page
+
+
+def render_mail(report: Report, link: str) -> str:
+    """The mail's HTML. `link`: the page's address, or its file where it is not served."""
+    summary, is_cut = _fitting(report.summary)
+    return fill(
+        _ENVIRONMENT, "mail.html", None, report, link=link, facts=_facts(report), summary=Markup(summary), is_cut=is_cut
+    )
+
+
+def render_mail_text(report: Report, link: str) -> str:
+    """The mail's plain text."""
+    failed = [f"{len(each.documents)}: {each.text}" for each in reasons(report)[:10]]
+    parts = [
+        line(report.title),
+        "\n".join(f"{name}: {value}" for name, value in _facts(report)),
+        f"The full report: {link}",
+        report.summary[:_LARGEST_SUMMARY],
+        "\n".join(["Not in this report:", *failed]) if failed else "",
+    ]
+    return "\n\n".join(filter(None, parts)).encode("utf-8", "replace").decode() + "\n"
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    cost = None if report.cost is None else money(report.cost, report.currency)
+    return [
+        ("Documents", count(len(report.sections))),
+        ("Failed", count(len(report.failed))),
+        ("Tokens", count(report.usage.total_tokens)),
+        *([("Cost", cost)] if cost else []),
+        ("Took", duration(report.seconds)),
+    ]
+
+
+def _fitting(summary: str) -> tuple[str, bool]:
+    """The summary's HTML, cut where it would be too large, and whether it was cut."""
+    lines, kept = summary[:_LARGEST_SUMMARY].splitlines(), len(summary) <= _LARGEST_SUMMARY
+    while len((html := answer_html("\n".join(lines), 2, _STYLES)).encode("utf-8", "replace")) > _LARGEST_SUMMARY:
+        lines = [lines[0][: len(lines[0]) // 2]] if len(lines) == 1 else lines[: len(lines) // 2]
+        kept = False
+    return html, not kept
