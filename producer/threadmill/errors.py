@@ -8,6 +8,8 @@
   - InvalidReport     a report's definition cannot be used; the text names file and field
   - KeyConflict       the idempotency key belongs to a job with another content
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
+    - InvalidJobId    no job can have this id
+  - UnreadableRecord  the job's record is damaged, or a newer version wrote it
   - BatchNotFound     no batch of this name is kept
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
@@ -18,6 +20,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+
+from threadmill.names import JOB_ID_RULE
 
 
 class ThreadmillError(Exception):
@@ -68,6 +72,21 @@ class KeyConflict(ThreadmillError):
 class JobNotFound(ThreadmillError, LookupError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id}: it was never enqueued on this Redis, or is no longer kept")
+
+
+class InvalidJobId(JobNotFound):
+    """No job can have this id."""
+
+    def __init__(self, job_id: object) -> None:
+        ThreadmillError.__init__(self, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
+
+
+class UnreadableRecord(ThreadmillError):
+    """`reason`: the kind of the error; its text may quote the record."""
+
+    def __init__(self, job_id: str, error: Exception) -> None:
+        self.reason = f"its record is damaged or was written by a newer version ({type(error).__name__})"
+        super().__init__(f"job {job_id} cannot be read: {self.reason}")
 
 
 class BatchNotFound(ThreadmillError, LookupError):

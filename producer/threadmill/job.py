@@ -23,6 +23,7 @@ from pydantic import (
 from threadmill.border import Border, Metadata, explain
 from threadmill.errors import InvalidJob
 from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
+from threadmill.names import Name, ThreadId
 
 #: Characters of a job's input by which people know it.
 _GIST = 200
@@ -47,7 +48,7 @@ class PromptJob(Border):
     endpoint: str | None = None  #: name in the settings; default: `default_endpoint`
     assistant: str | None = None  #: remote id; default: the profile's, else the endpoint's
     profile: str | None = None  #: name of one that was applied to the endpoint before
-    thread: Annotated[str, StringConstraints(min_length=1)] | None = None  #: go on with this remote thread
+    thread: ThreadId | None = None  #: go on with this remote thread
     keep_thread: bool = False  #: leave the thread for later jobs to go on with; the result names it
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
     additional_instructions: str | None = None
@@ -69,7 +70,7 @@ class PromptJob(Border):
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 1800
     deadline_at: AwareDatetime | None = None
-    batch: Annotated[str, StringConstraints(pattern=r"^[\w.@+-]{1,200}$")] | None = None
+    batch: Name | None = None
 
     @field_validator("prompt")
     @classmethod

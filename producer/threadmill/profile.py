@@ -6,8 +6,9 @@ from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from threadmill.border import Border, Metadata
 from threadmill.json_schema import response_format_problem, tools_problem
+from threadmill.names import Name
 
-ProfileName = Annotated[str, StringConstraints(pattern=r"^[\w.@+-]{1,200}$")]
+ProfileName = Name
 
 
 class Profile(Border):

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.place import Place
 from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
@@ -66,7 +67,14 @@ class JobRecord(BaseModel):
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        """A record from its hash."""
+        """A record from its hash; raises UnreadableRecord."""
+        try:
+            return cls._parse(job_id, fields)
+        except (ValueError, LookupError, RecursionError, zlib.error) as error:
+            raise UnreadableRecord(job_id, error) from None  # pydantic's text quotes the job
+
+    @classmethod
+    def _parse(cls, job_id: str, fields: Mapping[str, str]) -> Self:
         result = fields.get("result")
         return cls.model_validate(
             {

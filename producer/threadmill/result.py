@@ -40,6 +40,8 @@ class FailureKind(StrEnum):
     TOOL_FAILED = "tool_failed"  #: the run asked for more rounds of tools than allowed
     UNREACHABLE = "unreachable"  #: the server gave no usable reply for too long
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: its workers died or gave up on it too often
+    UNREADABLE = "unreadable"  #: its record is damaged, or was written by a newer version
+    INTERNAL_ERROR = "internal_error"  #: an unexpected exception in the worker; its log has the traceback
 
 
 #: The endpoint fails, not the document: every job fails the same way until somebody fixes the key, the account or

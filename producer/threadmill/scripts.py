@@ -116,7 +116,8 @@ if is_terminal(state) then return {state} end
 if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
 if state == 'queued' and waits(id) then return {'waits'} end
 redis.call('HSET', key('job', id), 'owner', owner)
-redis.call('HINCRBY', key('job', id), 'attempts', 1)
+-- A number that is damaged does not keep the job from its claim: whoever reads the record fails the job.
+redis.pcall('HINCRBY', key('job', id), 'attempts', 1)
 redis.call('HSETNX', key('job', id), 'started_at', stamp)
 redis.call('ZADD', key('leases'), now + lease_s, id)
 if state == 'queued' then move(id, 'queued', 'running') end

@@ -33,6 +33,7 @@ from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
 from threadmill.message import BUILT_IN
+from threadmill.names import Name
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     default_endpoint: str | None = None
-    endpoints: dict[str, Endpoint] = Field(default={}, validate_default=True)
+    endpoints: dict[Name, Endpoint] = Field(default={}, validate_default=True)
     profiles: dict[ProfileName, Profile] = {}
     tools: dict[ToolName, ToolSettings] = {}
     mcp: dict[ServerName, McpSettings] = {}

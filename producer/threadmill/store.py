@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,9 +15,10 @@ from typing import Any, cast
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
 from threadmill.connection import BLOCK_S, CHUNK, chunks
-from threadmill.errors import JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, UnreadableRecord, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
+from threadmill.names import is_job_id
 from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -58,7 +60,8 @@ class Store(BatchStore):
         return [Created(job_id, JobState(state), digest, new == "1") for job_id, state, digest, new in replies]
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound."""
+        """The job as it stands; raises JobNotFound, InvalidJobId."""
+        _check_id(job_id)
         with self._reaching():
             fields = cast(dict[str, str], self._redis.hgetall(self._keys.record(job_id)))
         if not fields:
@@ -66,11 +69,13 @@ class Store(BatchStore):
         return JobRecord.read(job_id, fields)
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """The jobs of these ids that are still kept; waits while Redis is away."""
-        records = []
+        """The jobs of these ids that are still kept and can be read; waits while Redis is away."""
+        records: list[JobRecord] = []
         for ids in chunks(list(job_ids)):
             found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
-            records += [JobRecord.read(job_id, fields) for job_id, fields in found if fields]
+            for job_id, fields in found:
+                with suppress(UnreadableRecord):  # it hides no other
+                    records += [JobRecord.read(job_id, fields)] if fields else []
         return records
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
@@ -82,16 +87,28 @@ class Store(BatchStore):
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
         """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        record = self.get(job_id)
+        result = self._result(job_id)
         seen = "0-0"
-        while record.result is None:
+        while result is None:
             left = min(BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
             for _, entry_id, _ in self.patiently(partial(self._read, {self._keys.events(job_id): seen}, left), stop_at):
                 seen = entry_id
-            record = self.patiently(partial(self.get, job_id), stop_at)
-        return record.result
+            result = self.patiently(partial(self._result, job_id), stop_at)
+        return result
+
+    def _result(self, job_id: str) -> JobResult | None:
+        """The job's result, if it has ended, also where the rest of its record cannot be read."""
+        _check_id(job_id)
+        with self._reaching():
+            state, stored = cast(Any, self._redis.hmget(self._keys.record(job_id), "state", "result"))
+        if state is None:
+            raise JobNotFound(job_id)
+        try:
+            return JobResult.model_validate_json(stored) if stored else None
+        except ValueError as error:
+            raise UnreadableRecord(job_id, error) from None
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
         """What happened to the job so far, and what happens until it has ended. Raises WaitTimeout, JobNotFound."""
@@ -179,6 +196,7 @@ class Store(BatchStore):
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""
+        _check_id(job_id)
         state = self._call(self._redrive, job_id, keys.celery_key(job_id))
         if state == "missing":
             raise JobNotFound(job_id)
@@ -311,3 +329,8 @@ class Store(BatchStore):
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), is_state, int(number)
+
+
+def _check_id(job_id: str) -> None:
+    if not is_job_id(job_id):
+        raise InvalidJobId(job_id)

@@ -240,3 +240,14 @@ def test_no_name_gets_out_of_its_folder(name: str, fallback: str, number: int) -
     assert 0 < len(safe.encode()) <= NAME_LIMIT
     assert not safe.startswith(".")
     assert not set(safe) & set('/\\<>:"|?*\n\0')
+
+
+@pytest.mark.parametrize("job_id", ["../../x", "..", "a/b", ""])
+async def test_an_id_never_leads_out_of_the_folder(tmp_path, job_id):
+    root = tmp_path / "made" / "here"
+    artifact = await ArtifactStore(str(root), LIMIT).put(job_id, "file-a", "plot.png", chunks(PNG))
+
+    [stored] = files_in(tmp_path)
+    assert Path(stored).parts[:2] == ("made", "here")
+    assert len(Path(stored).parts) == 4, "one folder for the job"
+    assert read(artifact.uri) == PNG

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 import fsspec
 
 from threadmill.installation import install_command
+from threadmill.names import is_job_id
 from threadmill.result import Artifact
 from threadmill_worker.filenames import media_type, numbered, safe_name
 
@@ -54,9 +55,13 @@ class ArtifactStore:
     async def put(self, job_id: str, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Artifact:
         """Stores a file as JOB_ID/NAME. Raises NotStored, and whatever `chunks` raises.
 
+        An id that is no job id could lead out of the folder: its hash stands for it.
+
         Of a job's files with one name, the second gets `name-2.ext`, and so on. One that is there with the same
         content is taken for this file, so that a repeated attempt leaves no second copy.
         """
+        if not is_job_id(job_id):
+            job_id = hashlib.sha256(job_id.encode()).hexdigest()
         spool = await self._tried(self._spool, job_id, file_id)
         try:
             path, digest, size = Path(spool.name, "content"), hashlib.sha256(), 0

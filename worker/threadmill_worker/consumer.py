@@ -1,4 +1,4 @@
-"""Celery's consumer, hardened against a Redis outage while messages are in hand.
+"""Celery's consumer, hardened against a Redis outage while messages are in hand, and against foreign messages.
 
 Celery 5.7 ends the worker then, of an AttributeError: kombu gives unacknowledged messages back, and acknowledges
 them later, over the channel that is gone. Neither is needed here: a message is only a wake-up. One that could not be
@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any
 
 import structlog
+from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
+from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
+_celery_log = get_logger(__name__)
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
@@ -22,9 +25,34 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Closes the broken connection; an error in that is ignored."""
         _tolerant(super().on_connection_error_after_connected, exc)
 
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Celery's handler; a message that it raises an exception for is logged and dropped."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> None:
+            try:
+                if not _names_a_task(message):
+                    raise ValueError("its headers name no task and id")
+                handle(message)
+            except (*self.connection_errors, RedisError):
+                raise
+            except Exception as error:
+                log.error("message dropped", reason=f"it is no task: {type(error).__name__}")
+                message.reject_log_error(_celery_log, self.connection_errors)
+
+        return on_task_received
+
     def call_soon_ack(self, acknowledge: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
         """Acknowledges a message, if its channel still exists."""
         return super().call_soon_ack(partial(_tolerant, acknowledge), *args, **kwargs)
+
+
+def _names_a_task(message: Any) -> bool:
+    """Whether the headers fit Celery's protocol 2, or are those of protocol 1, which has the task in its body."""
+    headers = message.headers
+    if not isinstance(headers, dict):
+        return False
+    return "task" not in headers or (isinstance(headers["task"], str) and isinstance(headers.get("id"), str))
 
 
 def _tolerant(step: Callable[..., None], *args: Any, **kwargs: Any) -> None:

@@ -280,11 +280,14 @@ class Ledger:
         return list(await self._step(self._long_queued, for_s))
 
     async def messages(self) -> AsyncIterator[str]:
-        """The job ids of the messages on the queue."""
+        """The job ids of the messages on the queue; items that are no messages are left out."""
         start = 0
         while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
             for message in chunk:
-                yield str(json.loads(message)["headers"]["id"])
+                try:
+                    yield str(json.loads(message)["headers"]["id"])
+                except (ValueError, LookupError, TypeError, RecursionError):
+                    continue
             start += len(chunk)
 
     async def waiting(self) -> int:

@@ -4,16 +4,20 @@ import asyncio
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
-from threadmill.errors import InvalidJob
+from threadmill.errors import InvalidJob, UnreadableRecord
 from threadmill.job import PromptJob
+from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Outage, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
@@ -93,6 +97,8 @@ class WorkerProcess:
 
     async def _run(self, job_id: str, job: Mapping[str, Any] | None, is_late: bool) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
+        if not is_job_id(job_id):
+            return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
         if job is not None:
             try:
                 await self._ledger.create(job_id, _foreign(job))
@@ -107,6 +113,9 @@ class WorkerProcess:
             record = await self._ledger.claim(job_id)
         except NoSuchJob:
             return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
+        except UnreadableRecord as error:
+            result = await self._fail_unread(job_id, Failure(kind=FailureKind.UNREADABLE, message=error.reason))
+            return result.model_dump(mode="json") if result else None
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._ledger.result(job_id)
@@ -118,6 +127,11 @@ class WorkerProcess:
         except asyncio.CancelledError:
             await self._hand_back(job_id)
             return None
+        except (*REDIS_AWAY, RedisError):
+            raise  # not the job's fault: its lease lapses, and the sweep sends it again
+        except Exception as error:
+            log.exception("attempt failed unexpectedly", job_id=job_id, attempt=record.attempts)
+            result = await self._fail_unexpected(job_id, error)
         return result.model_dump(mode="json") if result else None
 
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
@@ -133,8 +147,9 @@ class WorkerProcess:
         Celery's remote control calls it, in every worker: repetition does no harm. An unknown id may be a task of
         somebody else's.
         """
+        ids = [job_id for job_id in job_ids if is_job_id(job_id)]  # no job of ours has another
         try:
-            unknown = [job_id for job_id in job_ids if not await self._cancel(job_id, running)]
+            unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
             if unknown:
                 on_queue = {job_id async for job_id in self._ledger.messages()}
                 for job_id in unknown:
@@ -168,6 +183,29 @@ class WorkerProcess:
             return await self._see_through(record)
         message = "its message expired before a worker took it; raise `expires`, or start more workers"
         return await self._fail(record, Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+
+    async def _fail_unexpected(self, job_id: str, error: Exception) -> JobResult | None:
+        """Ends a job of ours at once: a repetition would most likely run into the same. None: it has ended."""
+        failure = Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error))
+        try:
+            record = await self._ledger.get(job_id)  # with what the attempt has saved
+            return await self._fail(record, failure) if record else None
+        except LeaseLost:
+            log.warning("lease lost", job_id=job_id)
+            return None
+        except (UnreadableRecord, ValueError, LookupError, TypeError):  # what it has saved is the fault
+            return await self._fail_unread(job_id, failure)
+
+    async def _fail_unread(self, job_id: str, failure: Failure) -> JobResult | None:
+        """Ends a job of ours without a look at its record. None: it is not ours any more."""
+        result = _without_record(job_id, JobState.FAILED, failure)
+        try:
+            await self._ledger.finish(result, (), "")
+        except LeaseLost:
+            log.warning("lease lost", job_id=job_id)
+            return None
+        log.error("job finished", job_id=job_id, **end_of(result))
+        return result
 
     async def _fail(self, record: JobRecord, failure: Failure) -> JobResult:
         result = await self._ledger.fail(record, failure)
@@ -291,6 +329,13 @@ _CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was
 def _without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
     now = datetime.now(UTC)
     return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
+
+
+def _where(error: Exception) -> str:
+    """The kind of an exception and the line that raised it. Its text may hold a secret, and is left out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"unexpected {type(error).__name__} at {place} in the worker; its log has the traceback"
 
 
 def _foreign(job: Mapping[str, Any]) -> PromptJob:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from threadmill.errors import UnreadableRecord
 from threadmill.record import LeftoverRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
@@ -73,7 +74,11 @@ class Sweep:
                 log.warning("job rescued", job_id=job_id, attempts=attempts)
 
     async def _fail(self, job_id: str) -> None:
-        record = await self._ledger.get(job_id)
+        try:
+            record = await self._ledger.get(job_id)
+        except UnreadableRecord:
+            await asyncio.to_thread(self._send, job_id)  # the worker that claims it fails it
+            return
         if record is None:
             return
         message = f"{record.attempts} workers died or lost their lease over it; see their logs"

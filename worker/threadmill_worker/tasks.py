@@ -30,7 +30,7 @@ from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnav
 from threadmill.queue import TASK, make_app, send
 from threadmill.result import JobState
 from threadmill.settings import Settings
-from threadmill_worker import control
+from threadmill_worker import control, transport
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.request import JobCancelled, JobFailed
 from threadmill_worker.watchdog import Watchdog
@@ -46,6 +46,7 @@ _RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), o
 
 def make_worker_app(settings: Settings) -> Celery:
     """The Celery app of a worker, with the task and its process behind it. At most one per Python process."""
+    transport.install()
     app = make_app(settings)
     app.conf.update(
         result_backend=f"threadmill_worker.request:ResultBackend+{settings.redis_url}",

@@ -1,0 +1,62 @@
+"""kombu's Redis transport, hardened against items on the queue that are no messages.
+
+kombu 5.7 raises whatever decoding such an item raises; that ends the worker, and the next item the next worker.
+Here an item that cannot be delivered is logged and dropped. Its content is not logged: it may hold a prompt.
+"""
+
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+import structlog
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Channel as KombuChannel
+from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
+from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
+from kombu.transport.redis import Transport as KombuTransport
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+
+class _Tolerant:
+    """For a channel: drops what cannot be read, and raises only what concerns the connection."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        return _read(super()._brpop_read, **options)  # type: ignore[misc]
+
+    def _receive(self) -> Any:
+        return _read(super()._receive)  # type: ignore[misc]
+
+
+def _read(read: Callable[..., Any], **options: Any) -> Any:
+    try:
+        return read(**options)
+    except (Empty, RedisError, OSError):
+        raise
+    except Exception as error:
+        log.error("message dropped", reason=f"it cannot be decoded: {type(error).__name__}")
+        return True
+
+
+class Channel(_Tolerant, KombuChannel):
+    pass
+
+
+class SentinelChannel(_Tolerant, KombuSentinelChannel):
+    pass
+
+
+class Transport(KombuTransport):
+    Channel = Channel
+
+
+class SentinelTransport(KombuSentinelTransport):
+    Channel = SentinelChannel
+
+
+def install() -> None:
+    """Has the connections that this process opens from now on use these transports."""
+    TRANSPORT_ALIASES.update(
+        redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport", sentinel=f"{__name__}:SentinelTransport"
+    )
