@@ -112,6 +112,19 @@ def test_a_night_is_made_once_and_names_what_failed(site, emulator):
     assert emulator.completed() == 32
 
 
+def test_a_document_longer_than_a_message_is_asked_about_in_parts(site, emulator):
+    site.define("split = true")
+    site.write("2026-11-20", 1)
+    (site.folder / "notes" / "2026-11-20" / "minutes.md").write_text("The belt was changed.\n" * 12_000)
+
+    done = site.run("report", "run", "daily", "--date", "2026-11-20")
+
+    assert done.returncode == 0, done.stderr
+    parts = {line["name"]: len(line.get("parts", [line])) for line in site.state("map")}
+    assert parts == {"note-00.md": 1, "minutes.md": 2}
+    assert emulator.completed() == 3 + 1
+
+
 def test_a_command_killed_in_the_middle_is_gone_on_with_by_the_next(site, emulator, until):
     site.define(run_s=0.3)
     site.write("2026-11-20", 40)

@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from threadmill.documents.find import find
-from threadmill.documents.template import BadTemplate
+from threadmill.documents.template import BadDocument, BadTemplate
 from threadmill.errors import InvalidReport
+from threadmill.message import MESSAGE_LIMIT
 from threadmill.reports.files import load, names
-from threadmill.reports.material import check_prompts, documents_of
+from threadmill.reports.material import check_prompts, documents_of, map_template
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 
@@ -147,6 +148,47 @@ def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
         written(paths + 'rows = true\nattach = "file_search"\n')
     with pytest.raises(InvalidReport, match="no such encoding"):
         written(paths + 'encoding = "klingon"\n')
+
+
+@pytest.mark.parametrize("max_chars", [None, 40_000])
+def test_a_text_longer_than_a_message_is_split_for_a_prompt_that_uses_the_date(written, tmp_path, max_chars):
+    night, text = date(2026, 11, 20), "天 " * MESSAGE_LIMIT
+    (tmp_path / "a.txt").write_text(text)
+    limit = f"max_chars = {max_chars}\n" if max_chars else ""
+    definition = written(
+        f'title = "News"\npaths = ["{tmp_path}/a.txt"]\nsplit = true\n{limit}'
+        "[map]\nprompt = \"{{ title }} of {{ date.strftime('%d %B') }}, {{ part }}/{{ parts }}: {{ text }}\""
+    )
+    documents = documents_of(definition, night)
+    template = map_template(definition, night, documents)
+    parts = documents[0].parts()
+    prompts = [part.job_fields(template)["prompt"] for part in parts]
+
+    assert "".join(part.text for part in parts) == text
+    assert prompts[0].startswith(f"News of 20 November, 1/{len(parts)}: 天")
+    assert max(map(len, prompts)) <= MESSAGE_LIMIT
+    assert len(parts) == (3 if max_chars is None else 13)
+    check_prompts(definition, documents)
+
+
+def test_without_split_max_chars_refuses_longer_texts(written, tmp_path):
+    (tmp_path / "a.txt").write_text("x" * 101)
+    [document] = documents_of(written(f'paths = ["{tmp_path}/a.txt"]\nmax_chars = 100\n'), date(2026, 11, 20))
+    with pytest.raises(BadDocument, match="has 101 characters, the limit is 100"):
+        document.variables()
+
+
+@pytest.mark.parametrize("kind", ["rows = true", 'attach = "file_search"'])
+@pytest.mark.parametrize("field", ["split = true", "max_chars = 1000"])
+def test_only_texts_are_split(written, kind, field):
+    with pytest.raises(InvalidReport, match=r"`split` and `max_chars` are for texts, not for `(rows|attach)`"):
+        written(f"{kind}\n{field}\n{LEAST}")
+
+
+def test_a_prompt_that_leaves_no_room_for_text_is_refused(written):
+    definition = written(f"split = true\n{LEAST}[map]\nprompt = '{'x' * MESSAGE_LIMIT}{{{{ text }}}}'\n")
+    with pytest.raises(BadTemplate, match="leaves no room for text"):
+        check_prompts(definition, [])
 
 
 @pytest.mark.parametrize(

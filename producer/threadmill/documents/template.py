@@ -10,8 +10,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 
 #: What a template can use of a document whose text is in the prompt, and of one that goes along as a file.
-_PROBE: dict[str, Any] = {"text": "probe", "name": "probe", "path": "probe", "part": 1, "parts": 1}
-WITHOUT_TEXT = {name: value for name, value in _PROBE.items() if name != "text"}
+PROBE: dict[str, Any] = {"text": "probe", "name": "probe", "path": "probe", "part": 1, "parts": 1}
+WITHOUT_TEXT = {name: value for name, value in PROBE.items() if name != "text"}
 
 #: Names in a message: of variables that stand for the document, and of columns.
 _SHOWN, _SHOWN_COLUMNS = 5, 30
@@ -39,7 +39,7 @@ class PromptTemplate:
     def __init__(
         self,
         source: str,
-        sample: Mapping[str, Any] | None = _PROBE,
+        sample: Mapping[str, Any] | None = PROBE,
         *,
         carriers: Collection[str] = (),
         columns: Collection[str] = (),
@@ -65,17 +65,21 @@ class PromptTemplate:
     def render(self, variables: Mapping[str, Any]) -> str:
         """The prompt; raises BadDocument."""
         try:
-            prompt = self._template.render(variables)
+            prompt = self._rendered(variables)
         except TemplateError as error:
             raise BadDocument(f"does not go into the prompt template: {error}") from None
         if len(prompt) > MESSAGE_LIMIT:
             raise BadDocument(too_long(f"{len(prompt):,} characters with the prompt"))
         return prompt
 
+    def _rendered(self, variables: Mapping[str, Any]) -> str:
+        """Raises TemplateError."""
+        return self._template.render(variables)
+
     def room(self) -> int:
         """Characters of `text` that a message has room for beside the rest; raises BadTemplate if there is none."""
         try:
-            empty, filled = (len(self._template.render(_WIDEST | {"text": "x" * count})) for count in (0, 1000))
+            empty, filled = (len(self._rendered(_WIDEST | {"text": "x" * count})) for count in (0, 1000))
         except TemplateError as error:
             raise BadTemplate(
                 f"the prompt template: {error}, with a text of x, by which its room is measured"

@@ -121,6 +121,8 @@ class ReportDefinition(Border):
     id_column: str | None = None
     encoding: str | None = None  #: of text and tables; default: detected
     attach: FileTool | None = None  #: upload each file for this tool, in place of its text in the prompt
+    split: bool = False  #: ask about longer documents in parts
+    max_chars: Annotated[int, Field(ge=100)] | None = None  #: of a document, or with `split` of its parts
     endpoint: str | None = None
     assistant: str | None = None
     profile: str | None = None
@@ -160,9 +162,12 @@ class ReportDefinition(Border):
             raise ValueError(str(error).removeprefix("--encoding ")) from None
 
     @model_validator(mode="after")
-    def _rows_or_attach(self) -> Self:
-        if self.rows and self.attach is not None:
+    def _documents_agree(self) -> Self:
+        kinds = [name for name in ("rows", "attach") if getattr(self, name)]
+        if len(kinds) > 1:
             raise ValueError("`rows` and `attach` exclude each other: remove one of them")
+        if kinds and (self.split or self.max_chars is not None):
+            raise ValueError(f"`split` and `max_chars` are for texts, not for `{kinds[0]}`: remove them")
         return self
 
     @property

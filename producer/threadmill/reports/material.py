@@ -9,7 +9,7 @@ from threadmill.documents.document import Document
 from threadmill.documents.find import find, find_files
 from threadmill.documents.rows import Rows
 from threadmill.documents.source import DocumentSet, carriers_of
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.template import PROBE, BadDocument, PromptTemplate
 from threadmill.documents.text import Reading
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
@@ -31,8 +31,8 @@ class DatedTemplate(PromptTemplate):
         self._more = more
         super().__init__(source, {**sample, **more}, carriers=carriers)
 
-    def render(self, variables: Mapping[str, Any]) -> str:
-        return super().render({**self._more, **variables})
+    def _rendered(self, variables: Mapping[str, Any]) -> str:
+        return super()._rendered({**self._more, **variables})
 
 
 def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
@@ -41,11 +41,20 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
     documents: DocumentSet = (
         Rows(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
         if definition.rows
-        else find(paths, Reading(definition.encoding), attach=definition.attach, may_be_empty=skips)
+        else find(paths, _reading(definition, night), attach=definition.attach, may_be_empty=skips)
     )
     if next(iter(documents), None) is None:  # to count rows takes all of them
         raise NoDocuments(f"no documents in {', '.join(paths)}")
     return documents
+
+
+def _reading(definition: ReportDefinition, night: date) -> Reading:
+    """How text is read. With `split`, a part is at most as long as a message has room for beside the prompt."""
+    limit = definition.max_chars
+    if definition.split:
+        room = DatedTemplate(definition.map_prompt, PROBE, dated(definition, night), ()).room()
+        limit = min(limit or room, room)
+    return Reading(definition.encoding, limit, definition.split)
 
 
 def map_template(definition: ReportDefinition, night: date, documents: Iterable[Document]) -> DatedTemplate:
@@ -65,6 +74,7 @@ def dated(definition: ReportDefinition, night: date) -> dict[str, Any]:
 
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
     """Raises BadTemplate."""
+    _reading(definition, date(2026, 1, 1))
     map_template(definition, date(2026, 1, 1), documents)
     reduce_template(definition, date(2026, 1, 1))
 
@@ -73,5 +83,5 @@ def sample_of(documents: Iterable[Document]) -> Mapping[str, Any]:
     """What the first good one has for a template."""
     for document in documents:
         with suppress(BadDocument):
-            return document.variables()
-    return dict.fromkeys(("text", "name", "path"), "probe")
+            return document.parts()[0].variables()
+    return PROBE
