@@ -17,7 +17,11 @@ LONGEST = 3000
         ("**Two** need _a_ *decision*.", "*Two* need _a_ _decision_.", "**Two** need _a_ _decision_."),
         ("a\n\nb", "a\n\nb", "a\n\nb"),
         ("~~old~~ new", "~old~ new", "old new"),
-        ("[the *runbook*](https://a.example/x?a=1&b=2)", "<https://a.example/x?a=1&amp;b=2|the _runbook_>", "[the _runbook_](https://a.example/x?a=1&b=2)"),
+        (
+            "[the *runbook*](https://a.example/x?a=1&b=2)",
+            "<https://a.example/x?a=1&amp;b=2|the _runbook_>",
+            "[the _runbook_](https://a.example/x?a=1&b=2)",
+        ),
         ("[a](https://a.example/x|y)", "<https://a.example/x%7Cy|a>", "[a](https://a.example/x%7Cy)"),
         ("[run](javascript:alert)", "run (`javascript:alert`)", "run (javascript:alert)"),
         ("![plot](https://a.example/p.png)", "<https://a.example/p.png|plot>", "[plot](https://a.example/p.png)"),
@@ -34,7 +38,7 @@ LONGEST = 3000
             "- **Early** · Units: 4,120 · belt\r- **Late** · <b>",
         ),
     ],
-)  # fmt: skip
+)
 def test_each_chat_gets_what_it_can_show(markdown, slack, teams):
     assert chat_text(markdown, SLACK, LONGEST) == slack
     assert chat_text(markdown, TEAMS, LONGEST) == teams
