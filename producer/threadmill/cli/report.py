@@ -15,6 +15,7 @@ from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
+from threadmill.reports.figures import count
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night, describe
@@ -267,7 +268,7 @@ class _Steps:
             self.end()
             self._step, self._reporter = step, Reporter(tally.total)
             self._reporter.__enter__()
-            note(f"{step}: {tally.total} prompts")
+            note(f"{step}: {count(tally.total, 'prompt')}")
         self._reporter.update(tally)
 
     def end(self) -> None:
