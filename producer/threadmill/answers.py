@@ -42,17 +42,30 @@ def answer_html(
     `styles`: the inline style of each tag, for where there is no style sheet. `names`: become links to their anchors.
     """
     reader = _PAGE if styles is None else _MAIL
-    tokens = reader.parse(text)
+    tokens = _safe_tokens(reader, text)
     shift = _shift(tokens, under)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(_LOWEST, int(token.tag[1]) + shift)}"
         elif token.type == "inline":
-            token.children = list(_named(_linked(_broken(token.children or [])), names or {}))
+            token.children = list(_named(token.children or [], names or {}))
         for each in (token, *(token.children or [])) if styles else ():
             if each.nesting >= 0 and (style := (styles or {}).get(each.tag)):
                 each.attrs["style"] = ";".join(filter(None, (style, str(each.attrs.get("style", "")))))
     return str(reader.renderer.render(tokens, reader.options, {}))
+
+
+def answer_tokens(text: str) -> list[Token]:
+    """The Markdown tokens of an answer: no raw HTML, no pictures, and links only to http, https and mailto."""
+    return _safe_tokens(_MAIL, text)
+
+
+def _safe_tokens(reader: MarkdownIt, text: str) -> list[Token]:
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type == "inline":
+            token.children = list(_linked(_broken(token.children or [])))
+    return tokens
 
 
 def answer_markdown(text: str, under: int) -> str:

@@ -119,7 +119,8 @@ def test_a_report_that_would_fail_exits_with_1(folder):
     unreadable = report("run", "daily", "--date", "2026-11-20", "--dry-run")
     missing = report("run", "daily", "--date", "2026-11-01", "--dry-run")
 
-    assert (unreadable.exit_code, missing.exit_code) == (1, 2)
+    assert (unreadable.exit_code, missing.exit_code) == (1, 1)
+    assert "would fail: notes/2026-11-01: no such file or folder" in missing.stdout
     assert "would fail: 4 of 5 documents are unreadable, and publish_if_failed_at_most is 10%" in unreadable.stdout
 
 

@@ -136,7 +136,7 @@ def test_a_command_killed_in_the_middle_is_gone_on_with_by_the_next(site, emulat
     waits = site.run("report", "run", "daily", "--date", "2026-11-20")
 
     assert waits.returncode == 0, waits.stderr
-    assert "makes it now; waiting for that." in waits.stderr, "until the lease of the killed one lapses"
+    assert "is producing this report; waiting for it." in waits.stderr, "until the lease of the killed one lapses"
     assert finished < {line["job_id"] for line in site.state("map")}
     assert emulator.completed() == 40 + 8 + 2 + 1, "no document, and no reduction, was asked twice"
     night = site.nights()["2026-11-20"]
@@ -218,7 +218,7 @@ def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Red
     assert datetime.fromisoformat(lines[0]["next_at"]) == fired.replace(second=0, microsecond=0) + timedelta(days=1)
     assert store.get(f"{settings.key_prefix}:reports:daily:{night}:held") is None
     assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
-    assert "interrupted; the next call goes on" in site.run("reports").stdout
+    assert "interrupted; the next call resumes it" in site.run("reports").stdout
     assert site.run("report", "due").returncode == 0
     assert site.published() == [f"{night}.html"]
     assert emulator.completed() == 60 + 12 + 3 + 1
@@ -235,11 +235,11 @@ def test_ctrl_c_hands_the_night_back_and_says_how_to_go_on(site, emulator, until
     handed_back = site.nights()["2026-11-20"]
 
     assert call.returncode == 130, said
-    assert "Stopped. Run the same command again to go on." in said
+    assert "Stopped. Run the same command again to resume." in said
     assert "Traceback" not in said
     assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
     again = site.run("report", "run", "daily", "--date", "2026-11-20")
-    assert (again.returncode, "makes it now" in again.stderr) == (0, False), "its lease was given back"
+    assert (again.returncode, "is producing this report" in again.stderr) == (0, False), "its lease was given back"
     assert emulator.completed() == 40 + 8 + 2 + 1
 
 
@@ -332,8 +332,8 @@ def test_who_lost_the_lease_stops_and_waits(site, emulator, store: redis.Redis, 
     with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
         until(lambda: site.state("map"))
         store.set(held, "elsewhere:7:abc")
-        waiting = next((line for line in call.stderr if "makes it now" in line), "it ended")
-        assert waiting == "elsewhere:7 makes it now; waiting for that.\n"
+        waiting = next((line for line in call.stderr if "is producing this report" in line), "it ended")
+        assert waiting == "elsewhere:7 is producing this report; waiting for it.\n"
         assert "published" not in store.hget(f"{settings.key_prefix}:reports:daily", "2026-11-20")
         store.delete(held)
         out, said = call.communicate(timeout=60)

@@ -154,8 +154,9 @@ def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
 def test_a_text_longer_than_a_message_is_split_for_a_prompt_that_uses_the_date(written, tmp_path, max_chars):
     night, text = date(2026, 11, 20), "天 " * MESSAGE_LIMIT
     (tmp_path / "a.txt").write_text(text)
+    limit = f"max_chars = {max_chars}\n" if max_chars else ""
     definition = written(
-        f'title = "News"\npaths = ["{tmp_path}/a.txt"]\nsplit = true\n{f"max_chars = {max_chars}" if max_chars else ""}\n'
+        f'title = "News"\npaths = ["{tmp_path}/a.txt"]\nsplit = true\n{limit}'
         "[map]\nprompt = \"{{ title }} of {{ date.strftime('%d %B') }}, {{ part }}/{{ parts }}: {{ text }}\""
     )
     documents = documents_of(definition, night)

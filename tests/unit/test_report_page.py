@@ -1,6 +1,7 @@
 """A report's page as HTML: what is in it, what cannot be, and that it needs nothing else."""
 
 import re
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -11,7 +12,8 @@ from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
 from threadmill.reports.failures import for_readers, reasons
 from threadmill.reports.html import render_html
-from threadmill.reports.mail import render_mail
+from threadmill.reports.mail import render_failure, render_mail
+from threadmill.reports.night import Night
 from threadmill.result import Failure, FailureKind
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
@@ -147,15 +149,25 @@ def test_reasons_that_differ_in_numbers_alone_are_one():
     assert [(each.text, len(each.documents)) for each in found] == [("is empty", 3), ("has … characters", 2)]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_mail_uses_what_mail_clients_support(shape):
-    mail = render_mail(SHAPES[shape], "https://reports.example/daily.html")
+LINK = "https://reports.example/daily.html"
+FAILED = Night(report="daily", night=date(2026, 1, 15), begun_at=datetime(2026, 1, 16, 6, tzinfo=UTC), error=HOSTILE)
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [*(render_mail(each, LINK) for each in SHAPES.values()), render_failure("x", FAILED)],
+    ids=[*SHAPES, "failed night"],
+)
+def test_a_mail_uses_what_mail_clients_support(mail):
     page = Page(mail)
     allowed = "html head meta title body table tr td th thead tbody h1 h2 h3 h4 h5 h6 p a b strong em s ul ol li br"
     assert {tag for tag, _ in page.elements} <= {*allowed.split(), "code", "pre", "blockquote", "hr"}
     assert not re.search(r"var\(|display:|grid|flex|url\(|class=", " ".join(page.values("style")))
     assert page.values("class") == []
-    assert "https://reports.example/daily.html" in page.values("href")
+
+
+def test_a_mail_links_to_the_page():
+    assert LINK in Page(render_mail(everything(), LINK)).values("href")
 
 
 def test_a_mail_is_never_clipped():

@@ -1,4 +1,4 @@
-"""`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and on a scheduler of our own."""
+"""`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and by a scheduler."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.batch.tally import Tally
-from threadmill.cli.app import AsJson, Exit, LocalFlag, err, put, put_json, started, with_own_files
+from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
 from threadmill.cli.report_dry_run import Rehearsal, rehearse, rehearse_due, show_rehearsals
@@ -15,6 +15,7 @@ from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import Book
+from threadmill.reports.figures import count
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night, describe
@@ -26,40 +27,48 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date; write one as 2026-11-20") from None
+        raise typer.BadParameter(f"{text!r} is not a date; write it as 2026-11-20") from None
 
 
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no moment; write one as 2026-11-20T06:00+08:00") from None
+        raise typer.BadParameter(f"{text!r} is not a time; write it as 2026-11-20T06:00+08:00") from None
     if moment.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} is in no time zone; add one, as in {text}+08:00 or {text}Z")
+        raise typer.BadParameter(f"{text!r} has no time zone; add one, as in {text}+08:00 or {text}Z")
     return moment
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A report: NAME.toml in the folder of reports.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a report: that of its file in reports/, without .toml.")
+]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Reports. Default: all.", show_default=False)
+    list[str] | None, typer.Argument(metavar="NAME", help="Names of reports. Default: all.", show_default=False)
 ]
 OfDate = Annotated[
     date | None,
-    typer.Option("--date", parser=_day, metavar="DAY", help="The day it is about. Default: that of the latest fire."),
+    typer.Option(
+        "--date",
+        parser=_day,
+        metavar="DAY",
+        help="The day that the report is about. Default: that of the latest scheduled time.",
+    ),
 ]
 NoDeliver = Annotated[
     bool,
-    typer.Option("--no-deliver", help="Publish the files; send no mail and call no webhook."),
+    typer.Option("--no-deliver", help="Publish the files, but send no mail and call no webhook."),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Show what would be asked and delivered, with tokens and cost; ask and write nothing."
+        "--dry-run",
+        help="Show what would be asked and delivered, with tokens and cost. Asks, delivers and writes nothing.",
     ),
 ]
 Now = Annotated[
     datetime | None,
-    typer.Option(parser=_moment, metavar="MOMENT", help="As if it were then, to rehearse. Default: now."),
+    typer.Option(parser=_moment, metavar="TIME", help="Act as if it were this time, for a rehearsal. Default: now."),
 ]
 
 
@@ -89,22 +98,24 @@ def run(
     name: Name,
     day: OfDate = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Ask everything again, even if the report was published.")
+        bool, typer.Option("--again", help="Ask about every document again, even if the report was published.")
     ] = False,
-    endpoint: Annotated[str | None, typer.Option(help="In place of the definition's.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use this endpoint instead of the definition's.")
+    ] = None,
     no_deliver: NoDeliver = False,
     dry_run: DryRun = False,
     local: LocalFlag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Produce one night's report now; resumes an interrupted one and retries a failed one."""
+    """Produce the report of one night now. Resumes an interrupted night and retries a failed one."""
     settings = Settings.load()
     definition = load(settings.reports, name)
     if endpoint is not None:
         definition = definition.model_copy(update={"endpoint": endpoint})
     night = day or definition.latest_night(datetime.now(UTC))
     if local:
-        with suppress(NoDocuments):  # which is the night's own affair
+        with suppress(NoDocuments):  # the night reports that itself
             settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
     if dry_run:
         client = Client(settings)
@@ -126,7 +137,7 @@ def due(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Produce every report that is due, missed nights included, then exit. Safe to call from cron at any interval."""
+    """Produce every report that is due, including missed nights, then exit. Safe to call from cron at any interval."""
     settings = Settings.load()
     client, moment, reports = Client(settings), now or datetime.now(UTC), some or _names(settings)
     if dry_run:
@@ -138,10 +149,12 @@ def due(
 
 
 def schedule(
-    every_s: Annotated[float, typer.Option("--every-s", min=1, help="Between two looks at what is due.")] = 60,
+    every_s: Annotated[
+        float, typer.Option("--every-s", min=1, metavar="SECONDS", help="Interval between two checks.")
+    ] = 60,
 ) -> None:
-    """Make what is due, each minute, until SIGTERM or Ctrl-C; any number of schedulers may run."""
-    from threadmill.reports.schedule import run_scheduler  # which brings what only processes that log need
+    """Produce reports when they are due, until SIGTERM or Ctrl-C. Any number of schedulers may run."""
+    from threadmill.reports.schedule import run_scheduler  # imports what only logging processes need
 
     settings = Settings.load()
     _names(settings)
@@ -149,7 +162,7 @@ def schedule(
 
 
 def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
-    """Check a definition: fields, prompts, variables, next runs and documents. Asks no server."""
+    """Check a definition: its fields, prompts, variables, next runs and documents. Contacts no server."""
     settings = Settings.load()
     definition = load(settings.reports, name)
     now = datetime.now(UTC)
@@ -170,17 +183,17 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
         for field, value in facts.items():
             put(f"{field:<12} {value}")
         for fire in fires:
-            put(f"{'fires':<12} {fire}")
+            put(f"{'next run':<12} {fire}")
         if problem:
-            err.print(problem, soft_wrap=True, markup=False)
+            note(problem)
     for variable in unset:
-        err.print(f"the variable {variable} is not set: export {variable}=...", soft_wrap=True, markup=False)
+        note(f"the variable {variable} is not set: export {variable}=...")
     if unset:
         raise typer.Exit(Exit.FAILED)
 
 
 def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
-    """List the nights of each report with state, cost and link, latest first."""
+    """List the nights of each report, latest first, with state, cost and link."""
     settings = Settings.load()
     book = Book(settings)
     nights = [night for name in some or book.names() for night in book.nights(name)]
@@ -198,18 +211,20 @@ def _rehearsed(made: list[Rehearsal | Problem], as_json: bool) -> None:
 
 
 def _names(settings: Settings) -> list[str]:
-    """Of all reports; raises ThreadmillError if there is none, as in a folder where nobody meant to be."""
+    """The names of all reports. Raises ThreadmillError if there is none: the command may run in the wrong folder."""
     found = names(settings.reports)
     if not found:
         folder = settings.reports.absolute()
-        raise ThreadmillError(f"there is no report in {folder}: write {folder}/NAME.toml, or go where it is")
+        raise ThreadmillError(
+            f"there is no report in {folder}: write {folder}/NAME.toml, or change to the folder that has reports/"
+        )
     return found
 
 
 def _rest(night: Night, holder: str | None) -> str:
     if night.is_over:
         return describe(night).partition(", ")[2]
-    return f"by {holder}" if holder else "interrupted; the next call goes on"
+    return f"by {holder}" if holder else "interrupted; the next call resumes it"
 
 
 def _cost(night: Night) -> str:
@@ -219,12 +234,12 @@ def _cost(night: Night) -> str:
 
 
 def _show(made: list[Night | Problem], as_json: bool) -> None:
-    """What came of nights; exit 1 if not all of it is good."""
+    """Prints the outcome of each night; exits with 1 unless all are good."""
     if as_json:
         put_json([_as_json(each) for each in made])
     for each in made:
         if isinstance(each, Problem):
-            err.print(f"{each.report}: {each.reason}", soft_wrap=True, markup=False)
+            note(f"{each.report}: {each.reason}")
         elif not as_json:
             put(f"{each.report} {each.night}: {describe(each)}")
     if not all(isinstance(each, Night) and each.ok for each in made):
@@ -238,11 +253,11 @@ def _as_json(each: Night | Problem) -> dict[str, Any]:
 
 
 def _say_who(holder: str) -> None:
-    err.print(f"{holder} makes it now; waiting for that.", soft_wrap=True, markup=False)
+    note(f"{holder} is producing this report; waiting for it.")
 
 
 class _Steps:
-    """Shows the steps of reports, one after the other."""
+    """Shows the progress of each step."""
 
     def __init__(self) -> None:
         self._step: str | None = None
@@ -253,7 +268,7 @@ class _Steps:
             self.end()
             self._step, self._reporter = step, Reporter(tally.total)
             self._reporter.__enter__()
-            err.print(f"{step}: {tally.total} to ask", markup=False)
+            note(f"{step}: {count(tally.total, 'prompt')}")
         self._reporter.update(tally)
 
     def end(self) -> None:
@@ -267,5 +282,5 @@ class _Steps:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.end()
         if kind is KeyboardInterrupt:
-            err.print("Stopped. Run the same command again to go on.")
+            note("Stopped. Run the same command again to resume.")
             raise typer.Exit(Exit.INTERRUPTED) from None

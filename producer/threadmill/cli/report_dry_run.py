@@ -27,17 +27,18 @@ class Rehearsal:
     night: date
     page: str
     deliveries: dict[str, str]  #: what each channel would send to; empty with --no-deliver
-    forecast: Forecast | None = None  #: None: there is no document
+    forecast: Forecast | None = None  #: None if no prompt can be made
     problem: str | None = None  #: why it would fail, or be skipped
     prompts: list[tuple[str, str]] = field(default_factory=list)  #: the first ones, after the document's label
+    is_skipped: bool = False  #: it has no documents, and `when_empty` is "skip"
 
     @property
     def ok(self) -> bool:
-        return self.problem is None or (self.forecast is None and self.definition.when_empty == "skip")
+        return self.problem is None or self.is_skipped
 
 
 def rehearse(client: Client, definition: ReportDefinition, night: date, *, delivers: bool) -> Rehearsal:
-    """Reads the documents of the night; raises ThreadmillError for what stops the report before its first question."""
+    """Reads the documents of the night and renders the prompts about them."""
     channels = definition.delivery.channels if delivers else {}
     made = Rehearsal(
         definition,
@@ -45,13 +46,15 @@ def rehearse(client: Client, definition: ReportDefinition, night: date, *, deliv
         str(page_of(definition, client.settings.reports, night).absolute()),
         {name: channel.target for name, channel in channels.items()},
     )
-    reduce_template(definition, night)
     try:
         documents = documents_of(definition, night)
-    except NoDocuments as error:
+        template = map_template(definition, night, documents)
+        reduce_template(definition, night)
+    except ThreadmillError as error:
         made.problem = str(error)
+        made.is_skipped = isinstance(error, NoDocuments) and definition.when_empty == "skip"
         return made
-    template, fields = map_template(definition, night, documents), definition.job_fields(definition.map)
+    fields = definition.job_fields(definition.map)
     made.forecast = forecast(client, documents, template, fields, lambda *prompt: made.prompts.append(prompt))
     unreadable, total = len(made.forecast.unreadable), made.forecast.documents
     if not definition.may_publish(unreadable, total):

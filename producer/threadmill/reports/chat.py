@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from threadmill.reports.chat_text import SLACK, TEAMS, chat_text
 from threadmill.reports.grouping import cut
 from threadmill.reports.html import is_web_page
 
@@ -15,7 +16,11 @@ _CARD = 4000  #: characters; Teams refuses messages above 28 KB, and JSON may ta
 
 def chat_message(format: ChatFormat, title: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON body. `facts`: those of the plain webhook."""
-    text = str(facts.get("summary") or facts.get("error") or "")
+    dialect, longest = (SLACK, _SECTION) if format == "slack" else (TEAMS, _CARD)
+    if summary := facts.get("summary"):
+        text = chat_text(str(summary), dialect, longest)
+    else:
+        text = cut(dialect.escape(str(facts.get("error") or "")), longest)
     counts = f"{facts['documents']} documents, {len(facts['failed'])} failed" if "documents" in facts else "failed"
     link = str(facts.get("link") or "")
     return _slack(title, counts, text, link) if format == "slack" else _teams(title, counts, text, link)
@@ -23,19 +28,15 @@ def chat_message(format: ChatFormat, title: str, facts: Mapping[str, Any]) -> di
 
 def _slack(title: str, counts: str, text: str, link: str) -> dict[str, Any]:
     opens = f"<{link}|Open the full report>" if is_web_page(link) else ""
-    escaped = filter(None, (counts, _escaped(text), opens))
-    sections = [{"type": "section", "text": {"type": "mrkdwn", "text": cut(body, _SECTION)}} for body in escaped]
+    bodies = filter(None, (counts, text, opens))
+    sections = [{"type": "section", "text": {"type": "mrkdwn", "text": body}} for body in bodies]
     header = {"type": "header", "text": {"type": "plain_text", "text": cut(title, _HEADER)}}
-    return {"text": f"{_escaped(title)}: {counts}", "blocks": [header, *sections]}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {"text": f"{SLACK.escape(title)}: {counts}", "blocks": [header, *sections]}
 
 
 def _teams(title: str, counts: str, text: str, link: str) -> dict[str, Any]:
-    blocks = [{"type": "TextBlock", "text": title, "size": "Large", "weight": "Bolder", "wrap": True}]
-    blocks += [{"type": "TextBlock", "text": cut(each, _CARD), "wrap": True} for each in (counts, text) if each]
+    blocks = [{"type": "TextBlock", "text": TEAMS.escape(title), "size": "Large", "weight": "Bolder", "wrap": True}]
+    blocks += [{"type": "TextBlock", "text": each, "wrap": True} for each in (counts, text) if each]
     action = {"type": "Action.OpenUrl", "title": "Open the full report", "url": link}
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

@@ -47,6 +47,8 @@ class Parcel:
     html: str  #: of the mail
     facts: Mapping[str, Any]  #: for programs
     text: str | None = None  #: plain text of the mail; default: the Markdown
+    page: str | None = None  #: HTML that is attached to the mail
+    page_name: str = "report.html"
 
 
 class NotDelivered(Exception):
@@ -181,6 +183,8 @@ class Smtp(Border):
         message["Message-ID"] = f"<{parcel.key.replace('/', '.')}@{self.sender.partition('@')[2]}>"
         message.set_content(parcel.markdown if parcel.text is None else parcel.text)
         message.add_alternative(parcel.html, subtype="html")
+        if parcel.page is not None:
+            message.add_attachment(parcel.page, subtype="html", filename=parcel.page_name)
         return message
 
 

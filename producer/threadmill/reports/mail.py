@@ -6,11 +6,14 @@ from threadmill.answers import answer_html
 from threadmill.reports.failures import reasons
 from threadmill.reports.figures import count, duration, line, money
 from threadmill.reports.html import is_web_page
+from threadmill.reports.night import Night
 from threadmill.reports.report import Report
 from threadmill.reports.template import environment, fill
 
 #: Bytes of the rendered summary. Gmail clips a message at about 102 kB.
 _LARGEST_SUMMARY = 60_000
+
+_LONGEST_REASON = 10_000  #: characters
 
 _CELL = "padding:4px 12px 4px 0;border-bottom:1px solid #d5dae0;text-align:left;vertical-align:top"
 _CODE = "font-family:Consolas,Menlo,monospace;font-size:14px;background-color:#f3f5f7"
@@ -35,25 +38,72 @@ _ENVIRONMENT = environment(autoescape=True, filters={"line": line})
 _ENVIRONMENT.tests["web_page"] = is_web_page
 
 
-def render_mail(report: Report, link: str) -> str:
-    """The mail's HTML. `link`: the page's address, or its file where it is not served."""
+def render_mail(report: Report, link: str, attached: str | None = None) -> str:
+    """The mail's HTML.
+
+    `link`: the page's address, or its file if no server serves it. `attached`: the file name of the page in the mail.
+    """
     summary, is_cut = _fitting(report.summary)
     return fill(
-        _ENVIRONMENT, "mail.html", None, report, link=link, facts=_facts(report), summary=Markup(summary), is_cut=is_cut
+        _ENVIRONMENT,
+        "mail.html",
+        None,
+        report,
+        link=link,
+        where=_where(link, attached),
+        facts=_facts(report),
+        summary=Markup(summary),
+        is_cut=is_cut,
     )
 
 
-def render_mail_text(report: Report, link: str) -> str:
+def render_mail_text(report: Report, link: str, attached: str | None = None) -> str:
     """The mail's plain text."""
     failed = [f"{len(each.documents)}: {each.text}" for each in reasons(report)[:10]]
     parts = [
         line(report.title),
         "\n".join(f"{name}: {value}" for name, value in _facts(report)),
-        f"The full report: {link}",
+        _where(link, attached),
         report.summary[:_LARGEST_SUMMARY],
         "\n".join(["Not in this report:", *failed]) if failed else "",
     ]
     return "\n\n".join(filter(None, parts)).encode("utf-8", "replace").decode() + "\n"
+
+
+def render_failure(title: str, night: Night) -> str:
+    """The HTML of the mail that says that there is no report of a night."""
+    template = _ENVIRONMENT.get_template("mail_failed.html")
+    html = template.render(title=title, night=night, facts=_failure_facts(night), retry=_retry(night))
+    return html.encode("utf-8", "replace").decode()
+
+
+def render_failure_text(title: str, night: Night) -> str:
+    """The plain text of the same mail."""
+    parts = [
+        line(title),
+        f"There is no report for {night.night}.",
+        "\n".join(f"{name}: {line(value)}" for name, value in _failure_facts(night)),
+        f"To try again: {_retry(night)}",
+    ]
+    return "\n\n".join(parts).encode("utf-8", "replace").decode() + "\n"
+
+
+def _failure_facts(night: Night) -> list[tuple[str, str]]:
+    error = str(night.error)
+    reason = error if len(error) <= _LONGEST_REASON else f"{error[:_LONGEST_REASON]}..."
+    return [("Report", night.report), ("Night", str(night.night)), ("Reason", reason)]
+
+
+def _retry(night: Night) -> str:
+    return f"threadmill report run {night.report} --date {night.night}"
+
+
+def _where(link: str, attached: str | None) -> str:
+    if is_web_page(link):
+        return f"The full report: {link}"
+    if attached:
+        return f"The full report is attached: {attached}"
+    return f"The full report is too large to attach. It is the file {link}"
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ import os
 import shutil
 from contextlib import suppress
 from datetime import date
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,14 +12,17 @@ from pydantic import TypeAdapter
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel
-from threadmill.reports.html import render_html
-from threadmill.reports.mail import render_mail, render_mail_text
+from threadmill.reports.html import is_web_page, render_html
+from threadmill.reports.mail import render_failure, render_failure_text, render_mail, render_mail_text
 from threadmill.reports.markdown import render_markdown
 from threadmill.reports.night import Night, NightState
 from threadmill.reports.report import Report
 
 _REPORT = TypeAdapter(Report)
 _FINISHED = "report.json"
+
+#: Bytes of a page that goes along with the mail. Many servers refuse mails above 10 MB.
+_LARGEST_ATTACHMENT = 5_000_000
 
 
 def state_folder(root: Path, night: Night) -> Path:
@@ -88,17 +90,34 @@ def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel
         "cost": report.cost,
         "currency": report.currency,
     }
-    markdown, _ = _rendered(report, definition)
-    link = str(night.link)
-    return Parcel(_key(night), report.title, markdown, render_mail(report, link), facts, render_mail_text(report, link))
+    markdown, page = _rendered(report, definition)
+    link, name = str(night.link), f"{report.name}-{report.night}.html"
+    attach = not is_web_page(link) and len(page.encode()) <= _LARGEST_ATTACHMENT
+    attached = name if attach else None
+    return Parcel(
+        _key(night),
+        report.title,
+        markdown,
+        render_mail(report, link, attached),
+        facts,
+        text=render_mail_text(report, link, attached),
+        page=page if attach else None,
+        page_name=name,
+    )
 
 
 def bad_news(definition: ReportDefinition, night: Night) -> Parcel:
     """That there is no report of the night."""
     title = f"{definition.title_of(night.night)}: failed"
     facts = {"report": night.report, "night": str(night.night), "state": NightState.FAILED, "error": night.error}
-    html = f"<!doctype html><title>{escape(title)}</title><h1>{escape(title)}</h1><p>{escape(str(night.error))}</p>"
-    return Parcel(f"{_key(night)}/failed", title, f"# {title}\n\n{night.error}\n", html, facts)
+    return Parcel(
+        f"{_key(night)}/failed",
+        title,
+        f"# {title}\n\n{night.error}\n",
+        render_failure(title, night),
+        facts,
+        text=render_failure_text(title, night),
+    )
 
 
 def _key(night: Night) -> str:
