@@ -146,7 +146,7 @@ def test_readers_get_no_advice_about_options(message, shown):
 def test_reasons_that_differ_in_numbers_alone_are_one():
     long = [failed(n, failure=Failure(kind=FailureKind.REJECTED, message=f"has {n},000 characters")) for n in (1, 2)]
     found = reasons(report(*long, failed(3), failed(4), failed(5)))
-    assert [(each.text, len(each.documents)) for each in found] == [("is empty", 3), ("has … characters", 2)]
+    assert [(each.message, len(each.documents)) for each in found] == [("is empty", 3), ("has … characters", 2)]
 
 
 LINK = "https://reports.example/daily.html"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
 
@@ -21,22 +22,27 @@ _REMEDIES = {
 }
 
 
+_D = TypeVar("_D")
+
+
 @dataclass
-class Group:
+class Group(Generic[_D]):
     """Failures of one kind whose messages differ in ids and numbers at most."""
 
     kind: FailureKind
-    message: str  #: of the first of them
+    message: str  #: "…" stands for what differs between them
     retryable: bool = False  #: whether any of them may pass when asked again
-    documents: list[str] = field(default_factory=list)
+    documents: list[_D] = field(default_factory=list)
 
 
-def grouped(failures: Iterable[tuple[str, Failure]]) -> list[Group]:
+def grouped(failures: Iterable[tuple[_D, Failure]]) -> list[Group[_D]]:
     """The groups of (document, failure), the largest first."""
-    groups: dict[tuple[str, str], Group] = {}
+    groups: dict[tuple[str, str], Group[_D]] = {}
     for document, failure in failures:
-        reason = failure.kind, _VARYING.sub("#", failure.message)
+        reason = failure.kind, _VARYING.sub("…", failure.message)
         group = groups.setdefault(reason, Group(failure.kind, failure.message))
+        if failure.message != group.message:
+            group.message = reason[1]
         group.documents.append(document)
         group.retryable |= failure.retryable
     return sorted(groups.values(), key=lambda group: -len(group.documents))

@@ -163,7 +163,7 @@ def show_summary(tally: Tally, out: Path) -> None:
         err.print(line, soft_wrap=True, markup=False)
 
 
-def _group(group: Group) -> str:
+def _group(group: Group[str]) -> str:
     first = ", ".join(group.documents[:_DOCUMENTS_SHOWN])
     number = len(group.documents)
     if number == 1:

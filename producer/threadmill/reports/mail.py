@@ -59,7 +59,7 @@ def render_mail(report: Report, link: str, attached: str | None = None) -> str:
 
 def render_mail_text(report: Report, link: str, attached: str | None = None) -> str:
     """The mail's plain text."""
-    failed = [f"{len(each.documents)}: {each.text}" for each in reasons(report)[:10]]
+    failed = [f"{len(each.documents)}: {each.message}" for each in reasons(report)[:10]]
     parts = [
         line(report.title),
         "\n".join(f"{name}: {value}" for name, value in _facts(report)),
