@@ -17,7 +17,7 @@ def test_failures_of_one_reason_are_one_group_the_largest_first():
     groups = grouped([("a.md", failure()), *quota, ("b.md", failure(message="is encrypted"))])
     found = [(group.kind, group.message, group.documents) for group in groups]
     assert found == [
-        ("quota", "429 no credit (request req_0a)", ["0.md", "1.md", "2.md"]),
+        ("quota", "429 no credit (request …", ["0.md", "1.md", "2.md"]),
         ("rejected", "is empty", ["a.md"]),
         ("rejected", "is encrypted", ["b.md"]),
     ]

@@ -41,11 +41,16 @@ def grouped(failures: Iterable[tuple[_D, Failure]]) -> list[Group[_D]]:
     for document, failure in failures:
         reason = failure.kind, _VARYING.sub("…", failure.message)
         group = groups.setdefault(reason, Group(failure.kind, failure.message))
-        if failure.message != group.message:
-            group.message = reason[1]
+        group.message = _common(group.message, failure.message)
         group.documents.append(document)
         group.retryable |= failure.retryable
     return sorted(groups.values(), key=lambda group: -len(group.documents))
+
+
+def _common(one: str, other: str) -> str:
+    """The words that two messages share; "…" stands for each that differs."""
+    words = zip(one.split(" "), other.split(" "), strict=False)
+    return one if one == other else " ".join(a if a == b else "…" for a, b in words)
 
 
 def advice(hopeless: Iterable[str], retryable: int) -> list[str]:
