@@ -129,7 +129,7 @@ def _split(extras: str | None) -> frozenset[str]:
 
 
 def pythons() -> list[Python]:
-    """The oldest and the newest Python of this machine that threadmill admits."""
+    """The Pythons of this machine that threadmill admits, the oldest first."""
     folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = {path for folder in [*folders, Path("/usr/bin")] for path in folder.glob("python3*")}
@@ -142,8 +142,7 @@ def pythons() -> list[Python]:
             if done.returncode == 0:
                 version, executable = done.stdout.splitlines()
                 found[tuple(map(int, version.split()))] = executable
-    admitted = [Python(found[version], version) for version in sorted(found) if version >= (3, 11)]
-    return [admitted[0], admitted[-1]] if len(admitted) > 1 else admitted
+    return [Python(found[version], version) for version in sorted(found) if version >= (3, 11)]
 
 
 def run(*command: str | Path, within_s: float = _TIMEOUT_S, **options: object) -> str:
@@ -323,12 +322,15 @@ def check_pins(version: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--list", action="store_true", help="print the install lines found, and install nothing")
+    parser.add_argument("--all", action="store_true", help="use every Python found, not the oldest and newest alone")
     options = parser.parse_args()
     lines = documented()
     if options.list:
         print(*(f"{where}: {install}" for install, where in lines.items()), sep="\n")
         return 0
     found = pythons()
+    if not options.all:
+        found = [found[0], *found[1:][-1:]]
     extras = frozenset(importlib.metadata.metadata("threadmill").get_all("Provides-Extra") or ()) - {"dev"}
     lowest = Install(extras, lowest=True)
     started = time.monotonic()
