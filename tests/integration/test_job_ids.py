@@ -9,7 +9,7 @@ pytestmark = pytest.mark.integration
 BAD = ["../../x", "X:events", "", "a b"]
 
 
-@pytest.mark.parametrize("method", ["get", "wait", "cancel", "withdraw", "redrive"])
+@pytest.mark.parametrize("method", ["get", "wait", "cancel", "redrive"])
 def test_the_client_refuses_an_id_that_addresses_another_key(client, method):
     job = client.enqueue("Well?")
 

@@ -109,7 +109,8 @@ def _hides(parts: Iterable[str], named: Sequence[str]) -> bool:
 
 def _walk(folder: Path) -> Iterator[Path]:
     ignore = folder / IGNORE_FILE
-    ignored = GitIgnoreSpec.from_lines(ignore.read_text("utf-8").splitlines() if ignore.is_file() else [])
+    lines = ignore.read_text("utf-8").splitlines() if ignore.is_file() else []
+    ignored = GitIgnoreSpec.from_lines(lines, backend="simple")  # RE2's refuses names that are not UTF-8
     for path in sorted(folder.rglob("*"), key=natural_order):
         is_document = path.is_file() or (path.is_symlink() and not path.exists())  # that one will have its reason
         within = path.relative_to(folder)
