@@ -59,6 +59,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--run-s", type=_duration, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
     add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
+    add("--batch-tokens", type=int, help="input tokens that the batches of one model may have enqueued (default: any)")
     add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
@@ -106,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_s=given.run_s,
             index_s=given.index_s,
             batch_s=given.batch_s,
+            batch_tokens=given.batch_tokens,
             without=given.without,
             latency_s=given.latency_ms / 1000,
             api_key=given.api_key,

@@ -26,6 +26,7 @@ class Options:
     run_s: float = 1.0  #: how long a run takes unless its scenario says otherwise
     index_s: float = 0.2  #: how long a file put into a vector store is being indexed
     batch_s: float = 1.0  #: how long a batch takes
+    batch_tokens: int | None = None  #: input tokens that batches of one model may have enqueued; None: any number
     latency_s: float = 0.0  #: added to every answer
     api_key: str | None = None  #: the only key accepted; None accepts any
     data_urls: bool = True  #: whether /v1 takes images as data URLs (DaVinci's path always does)

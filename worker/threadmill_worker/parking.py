@@ -1,8 +1,9 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -18,6 +19,9 @@ from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
 
+#: Overdue jobs that are read at once.
+OVERDUE_AT_ONCE = 500
+
 
 class Parking:
     """Every step bears repetition. `owner`: the name this process claims jobs under."""
@@ -30,11 +34,15 @@ class Parking:
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
+        self._replace = redis.register_script(lane_scripts.REPLACE)
+        self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
-    async def park(self, job_id: str, lane: str) -> None:
+    async def park(self, record: JobRecord, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
-        if not await self._step(self._park, job_id, self._owner, lane):
-            raise LeaseLost(job_id)
+        limit_s = self._settings.endpoints[lane.partition("/")[0]].lane_limit_s
+        deadline = record.job.deadline_at.timestamp() if record.job.deadline_at else ""
+        if not await self._step(self._park, record.id, self._owner, lane, limit_s, deadline):
+            raise LeaseLost(record.id)
 
     async def lanes(self) -> list[str]:
         """Those in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
@@ -84,15 +92,29 @@ class Parking:
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
         """Its jobs that still wait."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
+        return [job for job in await self._read(ids) if job.parked == batch.name]
+
+    async def _read(self, ids: Sequence[str]) -> list[JobRecord]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked") == batch.name]
+        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked")]
 
-    async def unpark(self, job_id: str, batch: RemoteBatch, progress: Progress) -> bool:
+    async def overdue(self) -> list[JobRecord]:
+        """Jobs that have waited in the lane for too long, some at a time."""
+        return await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+
+    async def unpark(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
-        return bool(await self._step(self._unpark, job_id, batch.name, progress.to_json()))
+        return bool(await self._step(self._unpark, job.id, job.parked, progress.to_json()))
+
+    async def replace(
+        self, batch: RemoteBatch, parts: Iterable[tuple[RemoteBatch, Sequence[str]]], left: Iterable[LeftoverRecord]
+    ) -> None:
+        """Puts the jobs of a remote batch that is over into new ones, and what is left of it among the leftovers."""
+        new = [{"name": part.name, "entry": part.model_dump_json(), "jobs": ids} for part, ids in parts]
+        await self._step(self._replace, batch.name, json.dumps(new), *(each.model_dump_json() for each in left))
 
     async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
         """It is over; what is left of it on the server is to be deleted."""
@@ -110,5 +132,5 @@ class Parking:
         raise AssertionError("tenacity ends by returning or raising")
 
 
-def new_batch(name: str, endpoint: str) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=endpoint, made_at=datetime.now(UTC))
+def new_batch(name: str, lane: str) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=lane.partition("/")[0], lane=lane, made_at=datetime.now(UTC))

@@ -241,18 +241,21 @@ class WorkerProcess:
             self._attempts.pop(record.id, None)
 
     async def _attempt(self, record: JobRecord) -> JobResult | None:
-        """None: it waits in the batch lane now, which a job with a place of its own has behind it."""
+        """None: it waits in the batch lane now."""
         try:
             server = await self._servers.serve(record)
         except NotServed as error:
             return await self._fail(record, error.failure)
         if server.lane is not None and record.progress is None:
             await server.feed.close()
-            await self._parking.park(record.id, server.lane)
+            await self._parking.park(record, server.lane)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
         self._attempts[record.id] = attempt = Attempt(record, server, self._ledger)
-        return await attempt.see_through()
+        result = await attempt.see_through()
+        if result is None and server.lane is not None:
+            await self._parking.park(record, server.lane)
+        return result
 
     async def _hand_back(self, job_id: str) -> None:
         try:

@@ -29,8 +29,9 @@ def add_to(app: typer.Typer) -> None:
 
 def status(job: JobId, as_json: AsJson = False) -> None:
     """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
-    record = Client().get(job)
-    summary = _summary(record)
+    client = Client()
+    record = client.get(job)
+    summary = _summary(record) | _in_lane(client, record)
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -178,6 +179,19 @@ def _summary(record: JobRecord) -> dict[str, Any]:
         "tokens": record.result.usage.total_tokens if record.result else None,
         "failure": failure and f"{failure.kind}: {failure.message}",
         **(_place(record.place) if record.place else {}),
+    }
+
+
+def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
+    """How long a job has waited in the batch lane, and why."""
+    if record.parked is None:
+        return {}
+    batch = client.store.remote_batch(record.parked)
+    return {
+        "lane_since": record.lane_since and record.lane_since.isoformat(),
+        "remote_batch": (batch and batch.batch_id) or "not sent yet",
+        "sent_again": (batch and batch.tries) or None,
+        "trouble": batch and batch.reason,
     }
 
 

@@ -107,8 +107,8 @@ class ResponsesDriver:
         return Deleted()  # it knows that there is none of this id
 
     async def request(self, progress: Progress) -> dict[str, Any]:
-        """The job's first run as a request of the Batch API, which has a background of its own."""
-        body = await self._requests.first(1, progress, time_note(self._endpoint))
+        """The job's next run as a request of the Batch API, which has a background of its own."""
+        body = await self._requests.first(progress.runs + 1, progress, time_note(self._endpoint))
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:

@@ -25,7 +25,7 @@ from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
 
 #: A 429 that waits for a human, by error type or code.
-_QUOTA_CODES = frozenset(
+QUOTA_CODES = frozenset(
     {
         "insufficient_quota",
         "credit_balance_exhausted",
@@ -82,7 +82,7 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        if {code, str(error.type)} & _QUOTA_CODES or "exceeded your current quota" in message:
+        if {code, str(error.type)} & QUOTA_CODES or "exceeded your current quota" in message:
             return refused(FailureKind.QUOTA)
         return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
     if status in (408, 409) or status >= 500:
