@@ -348,6 +348,19 @@ async def test_a_line_that_the_server_refuses_fails_its_own_job_alone(worker, em
     assert (failure.kind, failure.message.split(";")[0]) == (FailureKind.REJECTED, "This line is wrong.")
 
 
+async def test_a_record_that_cannot_be_read_holds_up_no_other_job(worker, store):
+    damaged, *others = [worker.create(lane="batch") for _ in range(3)]
+    for job_id in (damaged, *others):
+        await worker.process.run(job_id, None)
+    store.hset(f"{worker.settings.key_prefix}:job:{damaged}", "job", "{")
+
+    results = await see_all_through(worker, others)
+
+    assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
+    await worker.process.run(damaged, None)
+    assert worker.client.wait(damaged, timeout_s=0).failure.kind is FailureKind.UNREADABLE
+
+
 def status_of(worker: Any, job_id: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What `threadmill status` shows of a job."""
     for name, value in environment(worker.settings).items():

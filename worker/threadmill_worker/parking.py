@@ -8,16 +8,20 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from threadmill import keys, lane_scripts
 from threadmill.endpoint import Endpoint
+from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
+
+log = structlog.get_logger(__name__)
 
 #: Overdue jobs that are read at once.
 OVERDUE_AT_ONCE = 500
@@ -99,7 +103,16 @@ class Parking:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked")]
+        return [job for job_id, fields in found if fields.get("parked") and (job := await self._job(job_id, fields))]
+
+    async def _job(self, job_id: str, fields: dict[str, str]) -> JobRecord | None:
+        """None: it cannot be read, and leaves the lane, so that its claim fails it."""
+        try:
+            return JobRecord.read(job_id, fields)
+        except UnreadableRecord as error:
+            log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
+            await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
+            return None
 
     async def overdue(self) -> list[JobRecord]:
         """Jobs that have waited in the lane for too long, some at a time."""
