@@ -20,6 +20,12 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "batches": "batches.",
 }
 
+#: What some servers have, and the public ones lack.
+EXTRAS: Mapping[str, str] = {
+    "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
+    "list_responses": "GET /responses lists the responses",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -34,6 +40,7 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
+    extras: frozenset[str] = frozenset()  #: the EXTRAS this server has
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

@@ -72,8 +72,10 @@ def _see_answered(progress: Progress, policy: Policy, now: float) -> Action:
     return _see_run_through(progress, policy, now)
 
 
-def intend(progress: Progress, action: Action) -> Progress:
+def intend(progress: Progress, action: Action, now: float) -> Progress:
     """The progress to save before the action: what it may make must be looked for before it is repeated."""
+    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.asked_at is None:
+        progress = replace(progress, asked_at=now)
     match action:
         case Upload():
             return replace(progress, intent=Intent.UPLOAD)

@@ -75,7 +75,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
-            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None)
+            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None, asked_at=None)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunView():
@@ -164,7 +164,12 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
-        progress, intent=None, locked_by=None, run=run, look_at=now + _interval(run, now - news_at, policy)
+        progress,
+        intent=None,
+        asked_at=None,
+        locked_by=None,
+        run=run,
+        look_at=now + _interval(run, now - news_at, policy),
     )
     return progress if progress.outcome else judge(progress, run, policy, now)
 

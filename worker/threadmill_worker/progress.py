@@ -100,6 +100,7 @@ class Progress:
     thread_id: str | None = None
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
+    asked_at: float | None = None  #: when the call that starts or continues a run was first made; None: it has landed
     run: RunView | None = None  #: the current run, as last seen
     run_since: float = 0.0  #: when it was started
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later

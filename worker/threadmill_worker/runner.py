@@ -153,7 +153,7 @@ class Attempt:
         return [self._task.uncancel() for _ in range(interruptions)][-1] == 0
 
     async def _carry_out(self, action: Action) -> None:
-        self._progress = intend(self._progress, action)
+        self._progress = intend(self._progress, action, self._clock())
         await self._save()
         match action:
             case Wait(until):
