@@ -162,3 +162,41 @@ def test_a_worker_is_frozen_between_a_post_and_its_reply(
         assert (result.lost_runs, created, submissions(emulator)) == (0, 2, [1])
     else:
         assert (result.lost_runs, created) == (1, 3)
+
+
+@pytest.mark.endpoint(**RESPONSES)
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+async def test_a_start_whose_reply_is_lost_is_found_in_its_new_conversation(fault, worker, emulator):
+    emulator.faults(**{fault: 1}, only="responses.create", times=1)
+
+    result = await worker.run("[[run_s=0.3]]Why?", keep_thread=True)
+
+    was_lost = int(fault == "drop_after")
+    assert (result.state, "Why?" in result.text, result.lost_runs) == (JobState.SUCCEEDED, True, was_lost)
+    assert emulator.emulator.world.responses.created == 1
+
+
+@pytest.mark.endpoint(**RESPONSES)
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+async def test_outputs_whose_reply_is_lost_are_found_in_the_conversation(fault, worker, emulator, until):
+    prompt = "[[scenario=tool_rounds run_s=0.5 tool=beat]]Well?"
+    running = asyncio.create_task(worker.run(prompt, tools=["beat"], keep_thread=True))
+    await asyncio.to_thread(until, lambda: emulator.emulator.world.responses.created)
+    emulator.faults(**{fault: 1}, only="responses.create", times=1)
+
+    result = await running
+
+    assert emulator.stats()["faults"] == {fault: 1}
+    assert (result.state, result.runs, result.lost_runs) == (JobState.SUCCEEDED, 1, int(fault == "drop_after"))
+    assert set(submissions(emulator)) == {1}
+
+
+@pytest.mark.endpoint(**RESPONSES)
+async def test_a_lost_start_in_an_earlier_conversation_is_counted(worker, emulator):
+    first = await worker.run("One?", keep_thread=True)
+    emulator.faults(drop_after=1, only="responses.create", times=1)
+
+    result = await worker.run("[[run_s=0.3]]Two?", thread=first.thread_id)
+
+    assert (result.state, "Two?" in result.text, result.lost_runs) == (JobState.SUCCEEDED, True, 1)
+    assert emulator.emulator.world.responses.created == 3, "it was asked twice"

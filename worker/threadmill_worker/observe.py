@@ -155,7 +155,12 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:
-        progress = replace(progress, model=run.model or progress.wants.model, lane=run.lane)
+        progress = replace(
+            progress,
+            model=run.model or progress.wants.model,
+            lane=run.lane,
+            lost_runs=progress.lost_runs + run.is_anonymous,
+        )
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)

@@ -48,6 +48,7 @@ class RunView:
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     kind: str | None = None  #: of leftover, where runs do not go with their thread
+    is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The Responses API: OpenAI, Azure's v1, and compatible servers. A run is a response made in the background.
 
 A response whose creation reply was lost is looked for where the server lists its responses. Where it honours
-idempotency keys, the request is repeated and brings the reply. Elsewhere it is counted, and goes with the server's own
-retention.
+idempotency keys, the request is repeated and brings the reply. In a conversation its items are looked for. Elsewhere it
+is counted, and goes with the server's own retention.
 """
 
 from contextlib import suppress
@@ -39,6 +39,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked, key_of, mark
@@ -53,15 +54,17 @@ from threadmill_worker.drivers.responses_wire import (
     steps_of,
 )
 from threadmill_worker.drivers.streaming import EventStream
-from threadmill_worker.drivers.troubles import is_no_url, trouble_of
+from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
     FileNamed,
     Gone,
+    InDoubt,
     Lost,
     MessageAdded,
+    NotDone,
     NothingFound,
     Refused,
     RunView,
@@ -91,6 +94,7 @@ class ResponsesDriver:
         self._order = order
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
+        self._items = ConversationItems(self._api, client)
         self._stream = stream
 
     @property
@@ -122,7 +126,10 @@ class ResponsesDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return trouble_of(error, action, self._api.key)
+            trouble = trouble_of(error, action, self._api.key)
+            if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
+                return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
+            return trouble
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:
         match action:
@@ -145,7 +152,7 @@ class ResponsesDriver:
                 note = time_note(self._endpoint, progress.asked_at)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
-                return self._stream.paced(parse_response(await self._retrieve(run_id)))
+                return self._stream.paced(await self._run(run_id))
             case Settle(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
@@ -197,7 +204,15 @@ class ResponsesDriver:
             return {}
         return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked_at)}}
 
+    async def _run(self, run_id: str) -> RunView:
+        body = await self._retrieve(run_id)
+        return parse_items(body) if is_in_conversation(run_id) else parse_response(body)
+
     async def _retrieve(self, run_id: str, **query: Any) -> dict[str, Any]:
+        if is_in_conversation(run_id):
+            if (body := await self._items.read(run_id)) is None:
+                raise NotTheApi("the conversation does not have the items of the response any more")
+            return body
         return (await self._api.ask(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
@@ -214,6 +229,8 @@ class ResponsesDriver:
 
     async def _cancel(self, run_id: str) -> View:
         await self._stream.close()
+        if is_in_conversation(run_id):  # it has ended
+            return await self._run(run_id)
         try:
             return parse_response((await self._api.ask(self._client.responses.with_raw_response.cancel(run_id))).body)
         except openai.BadRequestError:  # it has ended
@@ -231,10 +248,32 @@ class ResponsesDriver:
                 return await self._find(round_name(progress), progress)
             case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
                 return NothingFound()
+            case Intent.START_RUN if self._can_look(StartRun(progress.runs + 1), progress):
+                body = await self._items.after_start(self._conversation(progress), progress.messages)
+                return self._found(body, progress)
+            case Intent.SUBMIT_OUTPUTS if progress.run and self._can_look(SubmitOutputs("", {}), progress):
+                body = await self._items.after_output(self._conversation(progress), progress.run.calls[-1].id)
+                return self._found(body, progress)
             case Intent.UPLOAD | Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS:
                 return Lost()
             case _:
                 assert_never(intent)
+
+    def _conversation(self, progress: Progress) -> str:
+        return self._requests.conversation(progress) or ""
+
+    def _can_look(self, action: RemoteAction, progress: Progress) -> bool:
+        """Whether the conversation tells what came of a call: outputs name theirs, and one of our own begins empty."""
+        if not self._conversation(progress):
+            return False
+        is_first = self._order.job.thread is None and progress.runs == 0
+        return isinstance(action, SubmitOutputs) or (isinstance(action, StartRun) and is_first)
+
+    def _found(self, body: dict[str, Any] | None, progress: Progress) -> View:
+        """A response that is still at work is not there yet: it locks the conversation until it has ended."""
+        if body is not None:
+            return parse_items(body)
+        return NothingFound() if progress.outcome is None else Lost()
 
     def _repeats(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""

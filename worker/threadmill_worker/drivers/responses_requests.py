@@ -46,6 +46,10 @@ class Requests:
             **(place if "conversation" in place else {"previous_response_id": previous}),
         }
 
+    def conversation(self, progress: Progress) -> str | None:
+        """The conversation that the job runs in, if any."""
+        return self._place(progress).get("conversation")
+
     def _place(self, progress: Progress) -> dict[str, Any]:
         """What it goes on from, if there is anything: a conversation, or the last response of a chain."""
         thread_id = self._order.job.thread or progress.thread_id
