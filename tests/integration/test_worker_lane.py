@@ -242,6 +242,20 @@ async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, 
     assert asked(emulator, "/responses") == []
 
 
+@pytest.mark.emulated(batch_tokens=500)
+@pytest.mark.endpoint(lane_jobs=4)
+async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulator, monkeypatch):
+    monkeypatch.setattr(lane_decisions, "RETRY_FIRST_S", 3600)
+    monkeypatch.setattr(lane_decisions, "RETRY_LONGEST_S", 3600)
+    jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(12)]
+
+    async with asyncio.timeout(60):
+        results = await see_all_through(worker, jobs)
+
+    assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
+    assert [len(upload_lines(each)) for each in asked(emulator, "/files")].count(4) >= 3
+
+
 @pytest.mark.emulated(batch_tokens=10)
 @pytest.mark.endpoint(lane_limit_s=1.5)
 async def test_a_job_that_never_fits_is_overdue_in_the_end_and_says_why(worker, emulator, until, monkeypatch):

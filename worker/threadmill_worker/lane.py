@@ -156,6 +156,8 @@ class Lane:
                 elif (failure := verdict(custom_id, seen, wrong)) is not None:
                     await self._exits.fail(job, failure)
             await self._exits.send_again(batch, reason, left)
+        if not seen.limited:
+            await self._exits.hurry(batch.lane)
 
     async def _wrong(self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchView) -> dict[str, str]:
         """What is wrong with lines of its input file, by custom id."""

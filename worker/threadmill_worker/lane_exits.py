@@ -89,6 +89,14 @@ class Exits:
         await self._parking.forget(batch, remains(batch) if left is None else left)
         log.info("remote batch over", batch=batch.name)
 
+    async def hurry(self, lane: str) -> None:
+        """Sends at once what waits for room: a remote batch of the lane has ended."""
+        for waiting in await self._parking.remote_batches():
+            if waiting.lane == lane and waiting.limited and waiting.batch_id is None:
+                async with self._parking.holding(waiting.name) as batch:
+                    if batch is not None and batch.batch_id is None:
+                        await self._parking.save(batch.model_copy(update={"not_before": None}))
+
     async def shrink(
         self, batch: RemoteBatch, reason: str, left: Sequence[LeftoverRecord], *, by_itself: bool = False
     ) -> None:

@@ -191,6 +191,7 @@ def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
         "lane_since": record.lane_since and record.lane_since.isoformat(),
         "remote_batch": (batch and batch.batch_id) or "not sent yet",
         "sent_again": (batch and batch.tries) or None,
+        "next_try": batch and batch.not_before and batch.not_before.isoformat(),
         "trouble": batch and batch.reason,
     }
 
