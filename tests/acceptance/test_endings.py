@@ -35,6 +35,7 @@ def test_a_job_that_ends_its_workers_costs_two_of_them_and_no_other_job(site, tm
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.ATTEMPTS_EXHAUSTED)
     assert "3 processes in a row ended" in result.failure.message
+    assert "ran nothing else, ended with code 0" in result.failure.message
     assert (result.attempts, result.runs) == (3, 1)
     tell(f"2 workers and the job's own process ended, the job failed after {time.monotonic() - began:.1f} s")
     records = site.await_results(innocents, PATIENCE_S)
@@ -43,7 +44,7 @@ def test_a_job_that_ends_its_workers_costs_two_of_them_and_no_other_job(site, tm
     until(lambda: site.alive() == 0, "nothing is left, and no run goes on")
     assert last.lives
     tell(
-        f"of 20 other jobs {sum(record.attempts > 1 for record in records)} lost a worker: all succeeded, one run each"
+        f"of 12 other jobs {sum(record.attempts > 1 for record in records)} lost a worker: all succeeded, one run each"
     )
 
 
@@ -56,7 +57,7 @@ def test_kills_alone_fail_no_job(site, tell):
         until(lambda worker=worker: len(site.held_by(worker)) == 10, "it holds all jobs")
         worker.kill()
     site.start_worker()
-    records = site.await_results(jobs, PATIENCE_S)
+    records = site.await_results(jobs, 2 * PATIENCE_S)
 
     assert [record.state for record in records] == [JobState.SUCCEEDED] * 10
     assert site.completed_runs() == dict.fromkeys(jobs, 1)

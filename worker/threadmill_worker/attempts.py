@@ -207,8 +207,10 @@ def without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
     return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
 
 
-def exhausted(lapses: int) -> Failure:
-    message = f"{lapses} processes in a row ended or fell silent while they ran it; see the workers' logs"
+def exhausted(lapses: int, last: str = "") -> Failure:
+    """`last`: how the last process ended, if it ran nothing else."""
+    cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
+    message = f"{lapses} processes in a row ended or fell silent while they ran it; {cause}; see the workers' logs"
     return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
 
 

@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 #: How many such processes a worker has at a time. Each takes about 100 MB; further jobs wait for one to end.
 PROCESSES = 4
 
-#: Exit codes of a process that has handed its job back, and of one for which Redis was away for too long. A tool that
-#: ends the process may use any code: the record tells whether the job has ended.
+#: Exit codes of a process that has handed its job back, and of one for which Redis was away for too long. They say
+#: nothing of the job, whose tool may end the process with any code: its record does.
 HANDED_BACK = 73
 REDIS_WAS_AWAY = 74
 
@@ -55,7 +55,6 @@ class OwnProcesses:
             while True:
                 code = await attempt.run(lease, self._settings)
                 if code == HANDED_BACK:
-                    self._attempts.handed_back.append(record.id)
                     return None
                 current = await self._ledger.get(record.id)
                 if current is None or current.result is not None:
@@ -65,7 +64,7 @@ class OwnProcesses:
                 lapses = await self._ledger.count_lapse(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
-                    return await self._attempts.fail(lease, current, exhausted(lapses))
+                    return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))
 
 
 class _OwnProcess:
@@ -110,3 +109,7 @@ class _OwnProcess:
                 os.killpg(child.pid, signal.SIGKILL)  # processes that it started included
             await child.wait()
             self._child = None
+
+
+def _end(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

@@ -1,7 +1,8 @@
 """`python -m threadmill_worker.single_job`: runs one job in a process of its own, for own_process.py.
 
 Reads a line of JSON from stdin, `{"settings", "job_id", "owner", "log_level"}`. Exits with 0 once the job has ended or
-somebody else has it. It hands the job back and exits with HANDED_BACK when stdin ends, as it does with its worker.
+somebody else has it. When stdin ends, as it does with its worker, it hands the job back, sends its message and exits
+with HANDED_BACK.
 """
 
 import asyncio
@@ -46,7 +47,8 @@ async def _run(settings: Settings, lease: Lease) -> int:
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     threading.Thread(target=_await_end, args=(loop, leaving), daemon=True).start()
     name = f"{socket.gethostname()}:{os.getpid()}"
-    ledger = Ledger(settings, name, partial(send, make_app(settings)))
+    send_id = partial(send, make_app(settings))
+    ledger = Ledger(settings, name, send_id)
     live = Live(ledger.publish)
     servers = Servers(settings, toolset.load(settings), ledger, live)
     attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis))
@@ -69,6 +71,8 @@ async def _run(settings: Settings, lease: Lease) -> int:
     await ledger.close()
     if running.exception() is not None:
         return REDIS_WAS_AWAY
+    for job_id in attempts.handed_back:
+        send_id(job_id)
     return HANDED_BACK if attempts.handed_back else 0
 
 
