@@ -6,8 +6,8 @@ waits: the name of its remote batch, or '-' before there is one. Atomic and repe
 
 from threadmill.scripts import PRELUDE
 
-#: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if the lease went to another worker; like
-#: a job handed back, it spends no attempt
+#: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if somebody else has claimed it; like a
+#: job handed back, it spends no attempt
 PARK = (
     PRELUDE
     + """
@@ -21,7 +21,7 @@ local due = tonumber(redis.call('HGET', key('job', id), 'lane_since')) + tonumbe
 if ARGV[6] ~= '' then due = math.min(due, tonumber(ARGV[6])) end
 redis.call('ZADD', key('lane_deadlines'), string.format('%.6f', due), id)
 drop_lease(id)
-move(id, 'running', 'queued')
+if redis.call('HGET', key('job', id), 'state') == 'running' then move(id, 'running', 'queued') end
 redis.call('SADD', key('lanes'), lane)
 redis.call('ZADD', key('lane', lane), stamp, id)
 return 1

@@ -17,7 +17,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
-from threadmill_worker.ledger import LeaseLost
+from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
 
@@ -28,11 +28,11 @@ OVERDUE_AT_ONCE = 500
 
 
 class Parking:
-    """Every step bears repetition. `owner`: the name this process claims jobs under."""
+    """Every step bears repetition. `name`: the worker's."""
 
-    def __init__(self, settings: Settings, owner: str, redis: Redis) -> None:
+    def __init__(self, settings: Settings, name: str, redis: Redis) -> None:
         self._settings = settings
-        self._owner = owner
+        self._name = name
         self._redis = redis
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
@@ -41,12 +41,12 @@ class Parking:
         self._replace = redis.register_script(lane_scripts.REPLACE)
         self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
-    async def park(self, record: JobRecord, lane: str) -> None:
+    async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
         limit_s = self._settings.endpoints[lane.partition("/")[0]].lane_limit_s
         deadline = record.job.deadline_at.timestamp() if record.job.deadline_at else ""
-        if not await self._step(self._park, record.id, self._owner, lane, limit_s, deadline):
-            raise LeaseLost(record.id)
+        if not await self._step(self._park, lease.job_id, lease.owner, lane, limit_s, deadline):
+            raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
         """Those in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
@@ -68,7 +68,7 @@ class Parking:
         A worker that dies lets go of it as of its jobs, after `lease_s`.
         """
         held, lease_ms = self._keys.remote_batch_held(name), int(self._settings.lease_s * 1000)
-        if not await self._redis.set(held, self._owner, nx=True, px=lease_ms):
+        if not await self._redis.set(held, self._name, nx=True, px=lease_ms):
             yield None
             return
         renewal = asyncio.create_task(self._renew(held, lease_ms))
