@@ -308,6 +308,15 @@ async def test_an_expired_batch_is_sent_again(worker, emulator, until):
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (2, 0)
 
 
+async def test_a_key_that_is_refused_for_a_while_loses_no_batch_under_way(worker, emulator):
+    emulator.faults(unauthorised=1, only="batches.retrieve", times=2)
+
+    [result] = await see_all_through(worker, [worker.create(lane="batch")])
+
+    assert (result.state, result.lane) == (JobState.SUCCEEDED, "batch")
+    assert len(asked(emulator, "/batches")) == 1
+
+
 @pytest.mark.emulated(batch_s=30)
 async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, until):
     job_id = worker.create(lane="batch")

@@ -43,6 +43,9 @@ LONGEST_PAUSE_S = 120.0
 #: The provider gives up after a day; jobs that may run at full price wait no longer than this for a silent one.
 GIVEN_UP_S = 26 * 3600
 
+#: Somebody fixes the key or the account; until then a remote batch that is under way, and paid for, is not given up.
+_FIXABLE = frozenset({FailureKind.UNAUTHORISED, FailureKind.QUOTA})
+
 
 class Lane:
     """`send(job_id)` puts a message on the queue; it is called in a thread."""
@@ -87,15 +90,15 @@ class Lane:
             except (BatchTooLarge, BatchesRefused, BatchesAway, TimeoutError) as error:
                 current = await self._parking.get(name)
                 if current is not None:
-                    await self._take_trouble(current, error, age)
+                    await self._on_error(current, error, age)
 
-    async def _take_trouble(self, batch: RemoteBatch, error: Exception, age: float) -> None:
+    async def _on_error(self, batch: RemoteBatch, error: Exception, age: float) -> None:
         policy = self._settings.endpoints[batch.endpoint]
         match error:
             case BatchTooLarge():
                 await self._exits.shrink(batch, str(error), remains(batch), by_itself=error.by_itself)
                 return
-            case BatchesRefused():
+            case BatchesRefused() if not (batch.batch_id and error.failure.kind in _FIXABLE):
                 await self._exits.give_up(batch, error.failure)
                 return
         reason = str(error) or f"it was not done within {LONGEST_STEP_S:.0f} s"
@@ -116,6 +119,8 @@ class Lane:
         seen = await remote.look(batch.batch_id)
         jobs = {_mark(job): job for job in await self._parking.jobs(batch)}
         if not seen.over:
+            if batch.reason is not None and seen.status == "in_progress":
+                await self._parking.save(batch.model_copy(update={"reason": None}))
             if not jobs and seen.status != "cancelling":
                 await remote.cancel(batch.batch_id)  # all of them were cancelled: nobody wants it any more
             return

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from threadmill.errors import SettingsError
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.result import Failure
 from threadmill.settings import Settings
@@ -61,7 +62,10 @@ class Exits:
             return
         reasons = {batch.name: batch.reason for batch in await self._parking.remote_batches()}
         for job in jobs:
-            endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
+            try:
+                endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
+            except SettingsError:  # another worker has it
+                continue
             await self.fail(job, overdue(job, reasons.get(str(job.parked)), endpoint.lane_limit_s, datetime.now(UTC)))
 
     async def give_up(self, batch: RemoteBatch, failure: Failure) -> None:
