@@ -200,3 +200,18 @@ async def test_a_lost_start_in_an_earlier_conversation_is_counted(worker, emulat
 
     assert (result.state, "Two?" in result.text, result.lost_runs) == (JobState.SUCCEEDED, True, 1)
     assert emulator.emulator.world.responses.created == 3, "it was asked twice"
+
+
+@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
+async def test_a_refusal_after_a_lost_reply_leaves_the_request_in_doubt(worker, emulator, until):
+    """The second try did not land, but the first did."""
+    emulator.faults(drop_after=1, only="responses.create", times=1)
+    running = asyncio.create_task(worker.run("Why?"))
+    await asyncio.to_thread(until, lambda: emulator.emulator.world.responses.created)
+    emulator.faults(rate_limit_429=1, only="responses.create", times=1, retry_after_s=0.01)
+
+    result = await running
+
+    assert emulator.stats()["faults"] == {"rate_limit_429": 1}
+    assert (result.state, result.lost_runs, emulator.emulator.world.responses.created) == (JobState.SUCCEEDED, 0, 1)

@@ -52,5 +52,5 @@ def rerun(
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
     return replace(
-        progress, run=None, intent=None, asked_at=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
+        progress, run=None, intent=None, asked=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
     )

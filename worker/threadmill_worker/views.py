@@ -140,6 +140,11 @@ class NothingFound:
 
 
 @dataclass(frozen=True)
+class Unsettled:
+    """What an uncertain call may have made cannot be seen yet: its repetition, which makes no second one, will tell."""
+
+
+@dataclass(frozen=True)
 class Lost:
     """What an uncertain call may have made cannot be looked for."""
 
@@ -204,6 +209,7 @@ View = (
     | Unlocked
     | Deleted
     | NothingFound
+    | Unsettled
     | Lost
     | Stirred
     | Trouble

@@ -73,6 +73,7 @@ from threadmill_worker.views import (
     ThreadCreated,
     ThreadSeen,
     Unlocked,
+    Unsettled,
     View,
 )
 
@@ -121,6 +122,14 @@ class ResponsesDriver:
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
+        view = await self._try(action, progress)
+        in_doubt = progress.asked is not None and progress.asked.in_doubt
+        if isinstance(view, Refused) and progress.intent and in_doubt and self._can_look(action, progress):
+            found = await self._try(Settle(progress.intent), progress)  # an earlier try may have landed since we looked
+            return found if isinstance(found, RunView) else view
+        return view
+
+    async def _try(self, action: RemoteAction, progress: Progress) -> View:
         try:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
@@ -149,14 +158,14 @@ class ResponsesDriver:
             case AddMessage():  # all go with the run
                 return MessageAdded()
             case StartRun(ordinal):
-                note = time_note(self._endpoint, progress.asked_at)
+                note = self._note(progress)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
                 return self._stream.paced(await self._run(run_id))
             case Settle(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
-                note = time_note(self._endpoint, progress.asked_at)
+                note = self._note(progress)
                 return await self._create(self._requests.round(progress, outputs, run_id, note), progress)
             case CancelRun(run_id):
                 return await self._cancel(run_id)
@@ -198,11 +207,15 @@ class ResponsesDriver:
         start = partial(create, **body, **self._key(body, progress))
         return self._stream.paced(parse_response((await self._stream.open(self._api, start)).body))
 
+    def _note(self, progress: Progress) -> str | None:
+        """The time note, which is the same in each repetition of a request."""
+        return time_note(self._endpoint, progress.asked.at if progress.asked else None)
+
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
-        if not self._endpoint.idempotency_keys or progress.asked_at is None:
+        if not self._endpoint.idempotency_keys or progress.asked is None:
             return {}
-        return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked_at)}}
+        return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked.at)}}
 
     async def _run(self, run_id: str) -> RunView:
         body = await self._retrieve(run_id)
@@ -247,7 +260,7 @@ class ResponsesDriver:
             case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
                 return await self._find(round_name(progress), progress)
             case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
-                return NothingFound()
+                return Unsettled()
             case Intent.START_RUN if self._can_look(StartRun(progress.runs + 1), progress):
                 body = await self._items.after_start(self._conversation(progress), progress.messages)
                 return self._found(body, progress)
@@ -273,7 +286,7 @@ class ResponsesDriver:
         """A response that is still at work is not there yet: it locks the conversation until it has ended."""
         if body is not None:
             return parse_items(body)
-        return NothingFound() if progress.outcome is None else Lost()
+        return Unsettled() if progress.outcome is None else Lost()
 
     def _repeats(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""
@@ -281,7 +294,7 @@ class ResponsesDriver:
 
     async def _find(self, what: str, progress: Progress) -> View:
         """Looks for a response of ours among the newest."""
-        since, seen = (progress.asked_at or 0) - _CLOCKS_S, 0
+        since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
         try:
             async for entry in self._api.pages(self._list, order="desc"):
                 if is_marked(entry, self._order.mark, what):
