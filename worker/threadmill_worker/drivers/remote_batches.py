@@ -4,6 +4,7 @@ Source: developers.openai.com/api/docs/guides/batch; openai-python types/batch.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,13 +26,16 @@ from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import blocks_of, parse_response
 from threadmill_worker.drivers.troubles import QUOTA_CODES, trouble_of
 from threadmill_worker.json_text import parse
-from threadmill_worker.views import AnswerRead, Gone, Refused, RunView, Unusable
+from threadmill_worker.views import AnswerRead, Gone, NotDone, Refused, RunView, Unusable
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
 #: "Enqueued token limit reached for MODEL" (OpenAI), "The number of enqueued tokens has surpassed the configured limit"
 #: (Azure): it is too large, or too much is under way. The text does not tell which.
 _LIMIT_CODE = "token_limit_exceeded"
+
+#: LiteLLM says so with a 429, which is for the size of the batch, not for the moment.
+_LIMIT_TEXT = re.compile(r"batch rate limit exceeded|enqueued token", re.IGNORECASE)
 
 #: Of requests that the server did not come to.
 _UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
@@ -173,6 +177,8 @@ class RemoteBatches:
                     raise BatchTooLarge(failure.message, by_itself=True) from None
                 case Refused(failure):
                     raise BatchesRefused(failure) from None
+                case NotDone(reason) if _LIMIT_TEXT.search(reason):
+                    raise BatchTooLarge(reason, by_itself=False) from None
                 case Unusable(reason):
                     raise BatchesRefused(Failure(kind=FailureKind.SERVER_ERROR, message=reason)) from None
                 case Gone(reason):
