@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.live import Due
 from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.retry import while_redis_is_away
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,7 @@ class Ledger:
             socket_connect_timeout=5,
         )
         self._redis = redis.asyncio.Redis.from_pool(pool)
+        self.clock = RedisClock(self._redis)
         self._create = self._redis.register_script(scripts.CREATE)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._renew = self._redis.register_script(scripts.RENEW)
@@ -110,6 +112,7 @@ class Ledger:
         None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
         job before it sends it again. Raises NoSuchJob.
         """
+        await self._patiently(self.clock.ready)  # the deadline of the job is Redis' time
         reply = await self._step(self._claim, job_id, self.owner, self._settings.lease_s)
         if reply[0] == "missing":
             raise NoSuchJob(job_id)
@@ -185,7 +188,7 @@ class Ledger:
     ) -> JobResult:
         progress = Progress.from_json(record.progress) if record.progress else None
         spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
-        result = record.ended(state, failure, datetime.now(UTC), **spent)
+        result = record.ended(state, failure, self.clock.moment(), **spent)
         await self._end(owner, result, leftovers, self._endpoint(record.job))
         return result
 
@@ -322,7 +325,7 @@ class Ledger:
 
     async def forget_old_workers(self) -> None:
         """Drops what workers announced that nobody has seen for a day."""
-        oldest = datetime.now(UTC) - _WORKER_KEPT
+        oldest = self.clock.moment() - _WORKER_KEPT
         for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
             if Worker.model_validate_json(announced).seen_at < oldest:
                 await self._redis.hdel(self._keys.workers, name)

@@ -7,7 +7,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,16 +52,17 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.handed_back: list[str] = []  #: jobs that are queued again and need a new message
         self._settings = settings
-        self._started_at = datetime.now(UTC)
         self._ledger = Ledger(settings, self.name, send)
+        self._clock = self._ledger.clock
+        self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
         self._live = Live(self._ledger.publish)
         self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
-        self._parking = Parking(settings, self.name, self._ledger.redis)
+        self._parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
         self._sweep = Sweep(settings, self._ledger, self._servers, send)
-        self._lane = Lane(settings, self._parking, self._servers, send)
+        self._lane = Lane(settings, self._parking, self._servers, send, self._clock)
         self._closing = False
         self._last_beat = self._last_job = time.monotonic()
         self._beats = [
@@ -84,18 +85,22 @@ class WorkerProcess:
             concurrency=self._settings.concurrency,
         )
 
-    async def run(self, job_id: str, job: Mapping[str, Any] | None, *, is_late: bool = False) -> dict[str, Any] | None:
+    async def run(
+        self, job_id: str, job: Mapping[str, Any] | None, *, expires_at: datetime | None = None
+    ) -> dict[str, Any] | None:
         """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.
 
         Returns the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
-        `is_late`: its sender did not want it to begin after a moment that has passed.
+        `expires_at`: its sender does not want it to begin after this moment.
         """
-        running = asyncio.ensure_future(self._run(job_id, job, is_late))
+        running = asyncio.ensure_future(self._run(job_id, job, expires_at))
         self._runs.add(running)
         running.add_done_callback(self._runs.discard)
         return await running
 
-    async def _run(self, job_id: str, job: Mapping[str, Any] | None, is_late: bool) -> dict[str, Any] | None:
+    async def _run(
+        self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None
+    ) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
         if not is_job_id(job_id):
             return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
@@ -119,6 +124,7 @@ class WorkerProcess:
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._ledger.result(job_id)
+        is_late = expires_at is not None and expires_at < self._clock.moment()
         try:
             result = await (self._fail_late(record) if is_late else self._see_through(record))
         except LeaseLost:
@@ -137,7 +143,8 @@ class WorkerProcess:
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
         """Gives a message that never became a job a failed result, for whoever waits for it in Celery's backend."""
         log.warning("job refused", job_id=job_id, reason=reason)
-        result = _without_record(job_id, JobState.FAILED, Failure(kind=FailureKind.REJECTED, message=reason))
+        failure = Failure(kind=FailureKind.REJECTED, message=reason)
+        result = _without_record(job_id, JobState.FAILED, failure, self._clock.moment())
         await self._ledger.refuse(result)
         return result.model_dump(mode="json")
 
@@ -155,7 +162,8 @@ class WorkerProcess:
                 for job_id in unknown:
                     await self._ledger.revoke(job_id)
                     if job_id in on_queue:
-                        await self._ledger.refuse(_without_record(job_id, JobState.CANCELLED, _CANCELLED))
+                        now = self._clock.moment()
+                        await self._ledger.refuse(_without_record(job_id, JobState.CANCELLED, _CANCELLED, now))
                     await self._cancel(job_id, running)  # if it was delivered in between
         except REDIS_AWAY as error:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=str(error))
@@ -198,7 +206,7 @@ class WorkerProcess:
 
     async def _fail_unread(self, job_id: str, failure: Failure) -> JobResult | None:
         """Ends a job of ours without a look at its record. None: it is not ours any more."""
-        result = _without_record(job_id, JobState.FAILED, failure)
+        result = _without_record(job_id, JobState.FAILED, failure, self._clock.moment())
         try:
             await self._ledger.finish(result, (), "")
         except LeaseLost:
@@ -251,7 +259,7 @@ class WorkerProcess:
             await self._parking.park(record.id, server.lane)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
-        self._attempts[record.id] = attempt = Attempt(record, server, self._ledger)
+        self._attempts[record.id] = attempt = Attempt(record, server, self._ledger, self._clock.now)
         return await attempt.see_through()
 
     async def _hand_back(self, job_id: str) -> None:
@@ -263,15 +271,18 @@ class WorkerProcess:
             log.warning("job not handed back: its lease will lapse", job_id=job_id, reason=str(error))
 
     def _card(self) -> Worker:
+        now = self._clock.moment()
+        self._started_at = self._started_at or now
         return Worker(
             name=self.name,
-            seen_at=datetime.now(UTC),
+            seen_at=now,
             concurrency=self._settings.concurrency,
             jobs=len(self._tasks),
             endpoints=tuple(self._servers.ready),
             started_at=self._started_at,
             version=version("threadmill"),
             unreachable=self._outages(),
+            clock_skew_s=round(self._clock.skew_s, 3),
         )
 
     def _outages(self) -> tuple[Outage, ...]:
@@ -283,6 +294,7 @@ class WorkerProcess:
     async def _beat(self) -> None:
         """Keeps our leases, notices cancelled and followed jobs and lost leases, and tells producers that we live."""
         told = await self._ledger.renew(self._tasks)
+        await self._clock.synchronise()
         self._live.follow(job_id for job_id, news in told.items() if news == "followed")
         for job_id, news in told.items():
             if news == "lost" and job_id in self._tasks:
@@ -326,8 +338,7 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asynci
 _CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
 
 
-def _without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
-    now = datetime.now(UTC)
+def _without_record(job_id: str, state: JobState, failure: Failure, now: datetime) -> JobResult:
     return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
 
 
