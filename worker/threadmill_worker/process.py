@@ -292,9 +292,11 @@ class WorkerProcess:
         return tuple(first.values())
 
     async def _beat(self) -> None:
-        """Keeps our leases, notices cancelled and followed jobs and lost leases, and tells producers that we live."""
+        """Renews our leases, reads Redis' clock, announces this worker.
+
+        Passes on what renewing has found: jobs that were cancelled, are followed, or are another worker's by now.
+        """
         told = await self._ledger.renew(self._tasks)
-        await self._clock.synchronise()
         self._live.follow(job_id for job_id, news in told.items() if news == "followed")
         for job_id, news in told.items():
             if news == "lost" and job_id in self._tasks:
@@ -303,6 +305,7 @@ class WorkerProcess:
                 news == "cancel" and job_id in self._attempts
             ):  # else it is being made ready: the next beat tells again
                 self._attempts[job_id].cancel()
+        await self._clock.synchronise()
         await self._ledger.announce(self._card())
         self._last_beat = time.monotonic()
 

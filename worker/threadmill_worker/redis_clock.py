@@ -1,7 +1,7 @@
-"""The current time by Redis' clock. The moments in records are Redis' time, and the clock of this machine may be wrong.
+"""The current time by Redis' clock. All moments in records are Redis' time; the clock of this machine may be wrong.
 
-Each reading of Redis' clock says between which two values the offset of our clock lies: their distance is the round
-trip. The shortest round trip of the latest readings is the best estimate, whatever stalled during the others.
+A reading bounds the offset of our clock to Redis': the error is at most half its round trip. Of the latest readings the
+one with the shortest round trip is used, so a stall or a slow network does no harm.
 """
 
 import socket
@@ -18,16 +18,16 @@ from threadmill.record import SKEW_LIMIT_S
 
 log = structlog.get_logger(__name__)
 
-#: Readings among which the best one counts. Clocks drift apart by a few milliseconds in as many heartbeats.
+#: How many readings are compared. Within as many heartbeats, clocks drift apart by a few milliseconds.
 _LATEST = 30
 
-#: So far may two clocks drift apart, in seconds, before it is taken for a change.
+#: Two readings agree if their offsets differ by no more than this beyond their errors, in seconds: clocks drift.
 _DRIFT_S = 0.05
 
-#: So many readings in a row must agree that the offset changed.
+#: A changed offset is used once this many readings in a row show it.
 _CHANGE_READINGS = 3
 
-#: Is not changed when the wall clock is set. Linux has one that continues while the machine is suspended.
+#: A clock that setting the wall clock does not change; on Linux, one that continues while the machine is suspended.
 _TICKS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -49,19 +49,19 @@ class Reading:
 
     @property
     def offset(self) -> float:
-        """What to add to ticks; wrong by at most half the round trip."""
+        """What to add to ticks to get Redis' time; its error is at most half the round trip."""
         return self.redis_at - (self.asked_at + self.answered_at) / 2
 
     def agrees_with(self, other: "Reading") -> bool:
-        """Whether both may be right about one offset."""
+        """Whether both can be readings of the same offset."""
         apart = abs(self.offset - other.offset)
         return apart <= (self.round_trip_s + other.round_trip_s) / 2 + _DRIFT_S
 
 
 class RedisClock:
-    """Tells Redis' time between readings. Until the first reading it tells this machine's.
+    """Redis' time, between readings too. Before the first reading it is this machine's time.
 
-    `ticks` and `wall`: a clock that only ever counts on, and this machine's time of day; both in seconds.
+    `ticks`: a clock that nobody sets, in seconds. `wall`: this machine's time, in seconds since 1970.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RedisClock:
         self._wall = wall
         self._best: Reading | None = None
         self._latest: deque[Reading] = deque(maxlen=_LATEST)  #: those that agree with the best
-        self._doubts: list[Reading] = []  #: those since then, which agree with each other
+        self._doubts: list[Reading] = []  #: the last ones, if they contradict the best and agree with each other
         self._reported_skew_s = 0.0
 
     def now(self) -> float:
@@ -93,7 +93,7 @@ class RedisClock:
         return self._wall() - self.now()
 
     async def ready(self) -> None:
-        """Reads Redis' clock if nobody has yet. Raises what redis-py raises."""
+        """Reads Redis' clock if it has not been read yet. Raises what redis-py raises."""
         if self._best is None:
             await self.synchronise()
 
@@ -105,7 +105,7 @@ class RedisClock:
         self._report_skew()
 
     def take(self, reading: Reading) -> None:
-        """Takes a reading into account. One that contradicts the others counts once enough of them agree."""
+        """Uses a reading; one that contradicts the earlier ones only after enough others have confirmed it."""
         if self._best is None or reading.agrees_with(self._best):
             self._latest.append(reading)
             self._doubts.clear()
@@ -126,7 +126,7 @@ class RedisClock:
             log.warning("Redis' time jumped", by_s=round(by_s, 3), reason=reason)
 
     def _report_skew(self) -> None:
-        """Logs the skew when it is first seen and whenever it changes, by more than the limit."""
+        """Logs the skew when it is first seen, and each change of more than the limit."""
         skew_s = self.skew_s
         if self._doubts or abs(skew_s - self._reported_skew_s) <= SKEW_LIMIT_S:
             return
