@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401
-from threadmill import FailureKind
+from threadmill import Client, FailureKind
 from threadmill.cli.app import app
 from threadmill.processes import Process
 from threadmill.queue import TASK, make_app
@@ -21,18 +21,48 @@ PATIENCE_S = 40.0
 WORKER = Path(__file__).parent.parent / "wrong_clock.py"
 
 
-@pytest.fixture(params=[60, -60], ids=["ahead", "behind"], autouse=True)
+@pytest.fixture(scope="module", params=[60, -60], ids=["ahead", "behind"])
 def ahead_s(request):
     return request.param
 
 
-@pytest.fixture
-def process(settings, settings_as_environment, tmp_path, ahead_s):
-    command = [sys.executable, "-B", str(WORKER), str(ahead_s), "--concurrency", str(settings.concurrency)]
-    started = Process("worker", command, tmp_path / "worker.log", settings_as_environment(settings))
-    started.wait_until(lambda: "worker started" in started.log())
-    yield started
-    started.kill()
+@pytest.fixture(scope="module")
+def emulator(emulate):
+    with emulate() as emulated:
+        yield emulated
+
+
+@pytest.fixture(scope="module")
+def base_url(emulator):
+    return emulator.base_url
+
+
+@pytest.fixture(scope="module")
+def start(settings_as_environment, tmp_path_factory):
+    """Starts a worker on a machine whose clock is ahead by so many seconds."""
+    started = []
+
+    def start_worker(settings, ahead_s) -> Process:
+        command = [sys.executable, "-B", str(WORKER), str(ahead_s), "--concurrency", "20"]
+        log = tmp_path_factory.mktemp("worker") / "worker.log"
+        process = Process("worker", command, log, settings_as_environment(settings))
+        started.append(process)
+        process.wait_until(lambda: "worker started" in process.log())
+        return process
+
+    yield start_worker
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def settings(make_settings, base_url, ahead_s):
+    return make_settings(base_url)
+
+
+@pytest.fixture(scope="module")
+def process(start, settings, ahead_s):
+    return start(settings, ahead_s)
 
 
 def in_order(result) -> bool:
@@ -41,7 +71,7 @@ def in_order(result) -> bool:
 
 
 @pytest.mark.usefixtures("process")
-def test_jobs_have_the_time_that_they_were_given(client, settings):
+def test_jobs_have_the_time_that_they_were_given(client):
     soon = datetime.now(UTC) + timedelta(seconds=PATIENCE_S)
     jobs = client.enqueue_many({"prompt": f"Question {n}", "timeout_s": 60} for n in range(13))
     jobs += client.enqueue_many({"prompt": f"Question {n}", "deadline_at": soon} for n in range(3))
@@ -66,6 +96,18 @@ def test_a_message_expires_when_its_sender_says(settings):
 
     assert in_time.get(timeout=PATIENCE_S)["state"] == "succeeded"
     assert late.get(timeout=PATIENCE_S)["failure"]["kind"] == "overdue"
+
+
+def test_a_job_moves_to_a_worker_whose_clock_is_two_minutes_apart(make_settings, base_url, start, ahead_s, until):
+    settings = make_settings(base_url, sweep_s=0.5)
+    client, first = Client(settings), start(settings, ahead_s)
+    job = client.enqueue({"prompt": "[[run_s=3]]Well?", "timeout_s": 100})
+    until(lambda: client.get(job.id).place and client.get(job.id).place.run)
+    first.kill()
+    start(settings, -ahead_s)
+    result = job.wait(PATIENCE_S)
+    assert (result.state, result.runs) == ("succeeded", 1)
+    assert in_order(result)
 
 
 def test_a_wrong_clock_is_named(client, settings, settings_as_environment, process, ahead_s, monkeypatch, tmp_path):
