@@ -6,10 +6,8 @@ another remote batch, or returns to the queue as one that has failed.
 """
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
@@ -30,6 +28,7 @@ from threadmill_worker.lane_decisions import answered, in_turn, refused, verdict
 from threadmill_worker.lane_exits import Exits, remains
 from threadmill_worker.observe import LOOK_SHARE
 from threadmill_worker.parking import Parking, new_batch
+from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.servers import NotServed, Servers
 
 log = structlog.get_logger(__name__)
@@ -50,20 +49,29 @@ _FIXABLE = frozenset({FailureKind.UNAUTHORISED, FailureKind.QUOTA})
 class Lane:
     """`send(job_id)` puts a message on the queue; it is called in a thread."""
 
-    def __init__(self, settings: Settings, parking: Parking, servers: Servers, send: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parking: Parking,
+        servers: Servers,
+        send: Callable[[str], None],
+        clock: RedisClock,
+    ) -> None:
         self._settings = settings
         self._parking = parking
         self._servers = servers
-        self._exits = Exits(settings, parking, send)
+        self._exits = Exits(settings, parking, send, clock)
+        self._clock = clock
         self._look_at: dict[str, float] = {}
 
     async def once(self) -> None:
         """Fails the overdue jobs, packs those that wait, and works on each remote batch that is due."""
+        await self._clock.ready()
         await self._exits.fail_overdue()
         for lane in await self._parking.lanes():
             endpoint = lane.partition("/")[0]
             if endpoint in self._servers.ready:
-                batch = new_batch(uuid.uuid4().hex, lane)
+                batch = new_batch(uuid.uuid4().hex, lane, self._clock.moment())
                 packed = await self._parking.pack(lane, batch, self._settings.endpoints[endpoint])
                 if packed:
                     log.info("remote batch packed", batch=batch.name, lane=lane, jobs=packed)
@@ -74,16 +82,17 @@ class Lane:
         await asyncio.gather(*(self._see_to(batch.name) for batch in due))
 
     def _is_due(self, batch: RemoteBatch) -> bool:
-        is_late = batch.not_before is None or datetime.now(UTC) >= batch.not_before
-        return is_late and time.time() >= self._look_at[batch.name]
+        is_late = batch.not_before is None or self._clock.moment() >= batch.not_before
+        return is_late and self._clock.now() >= self._look_at[batch.name]
 
     async def _see_to(self, name: str) -> None:
         async with self._parking.holding(name) as batch:
             if batch is None:
                 return
-            age = time.time() - batch.made_at.timestamp()
+            age = self._clock.now() - batch.made_at.timestamp()
             policy = self._settings.endpoints[batch.endpoint]
-            self._look_at[name] = time.time() + min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+            pause_s = min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+            self._look_at[name] = self._clock.now() + pause_s
             try:
                 async with asyncio.timeout(LONGEST_STEP_S):
                     await self._go_on(batch, self._servers.batches(batch.endpoint))
@@ -153,7 +162,7 @@ class Lane:
             await self._exits.shrink(batch, reason, left)
         else:
             wrong = await self._wrong(batch, remote, seen)
-            policy, now = self._settings.endpoints[batch.endpoint], time.time()
+            policy, now = self._settings.endpoints[batch.endpoint], self._clock.now()
             for custom_id, job in jobs.items():
                 if custom_id in said:
                     place = refused(self._exits.place(job), said[custom_id], batch.endpoint, policy, now)
@@ -221,7 +230,7 @@ class Lane:
         if job is None:
             return False
         policy = self._settings.endpoints[batch.endpoint]
-        return await self._exits.let_go(job, answered(self._exits.place(job), each, policy, time.time()))
+        return await self._exits.let_go(job, answered(self._exits.place(job), each, policy, self._clock.now()))
 
 
 def _mark(job: JobRecord) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
@@ -16,6 +15,7 @@ from threadmill_worker.lane_decisions import failed, next_batches, overdue
 from threadmill_worker.materials import NONE
 from threadmill_worker.parking import Parking
 from threadmill_worker.progress import Progress
+from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.runner import begin
 from threadmill_worker.servers import wants_of
 
@@ -25,10 +25,11 @@ log = structlog.get_logger(__name__)
 class Exits:
     """Every step bears repetition. `send(job_id)` puts a message on the queue; it is called in a thread."""
 
-    def __init__(self, settings: Settings, parking: Parking, send: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, parking: Parking, send: Callable[[str], None], clock: RedisClock) -> None:
         self._settings = settings
         self._parking = parking
         self._send = send
+        self._clock = clock
 
     def falls_back(self, batch: RemoteBatch) -> bool:
         """Whether its jobs may run at full price."""
@@ -37,7 +38,7 @@ class Exits:
     def place(self, job: JobRecord) -> Progress:
         """Where an attempt begins or continues: the time in the lane does not count towards its timeout."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
-        claimed = job.model_copy(update={"started_at": datetime.now(UTC)})
+        claimed = job.model_copy(update={"started_at": self._clock.moment()})
         place = begin(claimed, wants_of(job.job, endpoint, self._settings, NONE))
         if job.progress is None:
             return place
@@ -66,7 +67,9 @@ class Exits:
                 endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
             except SettingsError:  # another worker has it
                 continue
-            await self.fail(job, overdue(job, reasons.get(str(job.parked)), endpoint.lane_limit_s, datetime.now(UTC)))
+            await self.fail(
+                job, overdue(job, reasons.get(str(job.parked)), endpoint.lane_limit_s, self._clock.moment())
+            )
 
     async def give_up(self, batch: RemoteBatch, failure: Failure) -> None:
         """The server will never take this remote batch: its jobs fail, or run at full price."""
@@ -125,7 +128,7 @@ class Exits:
             await self.end(batch, left)
             return
         names = [uuid.uuid4().hex for _ in range(min(parts, len(jobs)))]
-        new = next_batches(batch, jobs, names, reason, datetime.now(UTC), limited=limited)
+        new = next_batches(batch, jobs, names, reason, self._clock.moment(), limited=limited)
         await self._parking.replace(batch, new, left)
         log.warning("remote batch is sent again", batch=batch.name, jobs=len(jobs), reason=reason, new=names)
 

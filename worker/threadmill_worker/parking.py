@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import structlog
@@ -28,12 +27,13 @@ OVERDUE_AT_ONCE = 500
 
 
 class Parking:
-    """Every step bears repetition. `name`: the worker's."""
+    """Every step bears repetition. `name`: the worker's. `now`: Redis' time."""
 
-    def __init__(self, settings: Settings, name: str, redis: Redis) -> None:
+    def __init__(self, settings: Settings, name: str, redis: Redis, now: Callable[[], float]) -> None:
         self._settings = settings
         self._name = name
         self._redis = redis
+        self._now = now
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
@@ -133,7 +133,7 @@ class Parking:
         """It is over; what is left of it on the server is to be deleted."""
         async with self._redis.pipeline() as pipe:
             for leftover in leftovers:
-                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): time.time()})
+                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): self._now()})
             pipe.hdel(self._keys.remote_batches, batch.name)
             pipe.delete(self._keys.remote_batch(batch.name))
             await pipe.execute()
@@ -145,5 +145,5 @@ class Parking:
         raise AssertionError("tenacity ends by returning or raising")
 
 
-def new_batch(name: str, lane: str) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=lane.partition("/")[0], lane=lane, made_at=datetime.now(UTC))
+def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=lane.partition("/")[0], lane=lane, made_at=made_at)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
@@ -101,13 +101,23 @@ class Servers:
             stream = EventStream(feed, endpoint, RESPONSES, streams)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
-            if job.lane == "batch" and _takes_lane(record, name, endpoint, bool(tools), bool(wants.uploads)):
+            if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
             return server
         order = replace(order, assistant=await self._assistant(job, name, endpoint))
         stream = EventStream(feed, endpoint, ASSISTANTS, streams)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
+
+    def _takes_lane(self, record: JobRecord, name: str, endpoint: Endpoint, *, unfit: str | None) -> bool:
+        """Whether the batch lane starts its runs; else they cost the full price. Raises NotServed if neither may be."""
+        if endpoint.lane_fallback == "full_price":
+            now = self._ledger.clock.moment()
+            return unfit is None and record.progress is None and not _is_due_within_a_day(record.job, now)
+        if unfit is not None and record.progress is None:
+            message = f"the batch lane takes single questions, and this job {unfit}: {remedy(name)}"
+            raise NotServed(FailureKind.REJECTED, message, retryable=False)
+        return unfit is None
 
     def batches(self, name: str) -> RemoteBatches:
         """The Batch API of an endpoint whose key we have."""
@@ -170,20 +180,14 @@ def _with_those_of_files(
     return [*tools, *(tool for file in job.files for tool in file.tools)]
 
 
-def _takes_lane(record: JobRecord, name: str, endpoint: Endpoint, has_tools: bool, has_uploads: bool) -> bool:
-    """Whether the batch lane starts its runs; else they cost the full price. Raises NotServed if neither may be."""
-    unfit = "has tools, from its profile" if has_tools else "has files to upload" if has_uploads else None
-    if endpoint.lane_fallback == "full_price":
-        return unfit is None and record.progress is None and not _is_due_within_a_day(record.job)
-    if unfit is not None and record.progress is None:
-        message = f"the batch lane takes single questions, and this job {unfit}: {remedy(name)}"
-        raise NotServed(FailureKind.REJECTED, message, retryable=False)
-    return unfit is None
+def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:
+    """Why the batch lane cannot take a job."""
+    return "has tools, from its profile" if tools else "has files to upload" if wants.uploads else None
 
 
-def _is_due_within_a_day(job: PromptJob) -> bool:
+def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
     """A remote batch may take that long."""
-    return job.deadline_at is not None and job.deadline_at < datetime.now(UTC) + timedelta(days=1)
+    return job.deadline_at is not None and job.deadline_at < now + timedelta(days=1)
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:
