@@ -118,5 +118,6 @@ def test_a_server_of_the_responses_api_that_helps_runs_each_job_once(help, site,
     jobs, idle = kill_workers(site, workers=3, kills=2, jobs_per_kill=50)
 
     check(site, jobs, idle, tell)
-    assert [record.result.lost_runs for record in site.records(jobs)] == [0] * len(jobs)
+    results = [record.result for record in site.records(jobs)]
+    assert [(result.lost_runs, result.lost_threads) for result in results] == [(0, 0)] * len(jobs)
     tell(f"faults: {site.stats()['faults']}")

@@ -255,6 +255,8 @@ class ResponsesDriver:
                 return await self._files.find_store()
             case Intent.ADD_MESSAGE:
                 return NothingFound()
+            case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
+                return NothingFound()
             case Intent.START_RUN if self._endpoint.lists_responses:
                 return await self._find(run_name(progress.runs + 1), progress)
             case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
