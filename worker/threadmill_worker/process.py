@@ -19,6 +19,7 @@ from threadmill.errors import InvalidJob, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Outage, Worker
+from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker import toolset
@@ -27,7 +28,6 @@ from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
 from threadmill_worker.parking import Parking
-from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt, end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.sweep import Sweep
@@ -60,10 +60,10 @@ class WorkerProcess:
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
-        self._sweep = Sweep(settings, self._ledger, self._servers, send)
+        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._steady_s)
         self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
-        self._last_beat = self._last_job = time.monotonic()
+        self._last_beat = self._last_job = self._steady_since = time.monotonic()
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -127,7 +127,7 @@ class WorkerProcess:
         except asyncio.CancelledError:
             await self._hand_back(job_id)
             return None
-        except (*REDIS_AWAY, RedisError):
+        except RedisError:
             raise  # not the job's fault: its lease lapses, and the sweep sends it again
         except Exception as error:
             log.exception("attempt failed unexpectedly", job_id=job_id, attempt=record.attempts)
@@ -157,8 +157,8 @@ class WorkerProcess:
                     if job_id in on_queue:
                         await self._ledger.refuse(_without_record(job_id, JobState.CANCELLED, _CANCELLED))
                     await self._cancel(job_id, running)  # if it was delivered in between
-        except REDIS_AWAY as error:
-            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=str(error))
+        except RedisError as error:
+            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
 
     async def _cancel(self, job_id: str, running: bool) -> bool:
         """Whether there is such a job."""
@@ -259,8 +259,8 @@ class WorkerProcess:
             if await self._ledger.hand_back(job_id):
                 self.handed_back.append(job_id)
                 log.info("job handed back", job_id=job_id)
-        except REDIS_AWAY as error:
-            log.warning("job not handed back: its lease will lapse", job_id=job_id, reason=str(error))
+        except RedisError as error:
+            log.warning("job not handed back: its lease will lapse", job_id=job_id, reason=reply_of(error))
 
     def _card(self) -> Worker:
         return Worker(
@@ -292,7 +292,19 @@ class WorkerProcess:
             ):  # else it is being made ready: the next beat tells again
                 self._attempts[job_id].cancel()
         await self._ledger.announce(self._card())
-        self._last_beat = time.monotonic()
+        now = time.monotonic()
+        if self._is_gap(now):
+            self._steady_since = now
+        self._last_beat = now
+
+    def _steady_s(self) -> float:
+        """For how long heartbeats have gone through without a gap."""
+        now = time.monotonic()
+        return 0 if self._is_gap(now) else now - self._steady_since
+
+    def _is_gap(self, now: float) -> bool:
+        """Whether leases may have lapsed since the last heartbeat, of all workers if Redis was the reason."""
+        return now - self._last_beat > self._settings.lease_s * 2 / 3
 
     async def _watch(self) -> None:
         """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
@@ -309,10 +321,11 @@ class WorkerProcess:
         while True:
             try:
                 await step()
-            except REDIS_AWAY as error:
-                log.warning("Redis is away", reason=str(error))
-            except Exception:
-                log.exception("a periodic step failed", step=step.__qualname__)
+            except Exception as error:
+                if trouble := trouble_of(error, self._settings.redis_url):
+                    log.warning("Redis is away", reason=f"it {trouble.what}", remedy=trouble.remedy)
+                else:
+                    log.exception("a periodic step failed", step=step.__qualname__)
             await asyncio.sleep(every_s)
 
 

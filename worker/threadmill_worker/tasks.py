@@ -28,6 +28,7 @@ from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
+from threadmill.redis_errors import trouble_of
 from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
@@ -83,10 +84,13 @@ def make_worker_app(settings: Settings) -> Celery:
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
+    """Ends the worker if waiting for Redis cannot help: a wrong password or database. In any other state it waits."""
     try:
         Connection(settings).ping()
     except StoreRefused as error:
+        trouble = trouble_of(error.__cause__)
+        if trouble is not None and not trouble.needs_settings:
+            return
         sys.stderr.write(f"threadmill: {error}\n")
         sys.exit(2)
     except StoreUnavailable:

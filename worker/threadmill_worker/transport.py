@@ -1,7 +1,10 @@
-"""kombu's Redis transport, hardened against items on the queue that are no messages.
+"""kombu's Redis transport, hardened against states of Redis, and against items on the queue that are no messages.
 
-kombu 5.7 raises whatever decoding such an item raises; that ends the worker, and the next item the next worker.
-Here an item that cannot be delivered is logged and dropped. Its content is not logged: it may hold a prompt.
+kombu 5.7 takes an error that Redis replies with, as after a failover, for a mistake of the program: that ends the
+worker. Here it costs the connection, and Celery connects again.
+
+kombu raises whatever decoding an item raises; that ends the worker, and the next item the next worker. Here an item
+that cannot be delivered is logged and dropped. Its content is not logged: it may hold a prompt.
 """
 
 from collections.abc import Callable
@@ -49,10 +52,12 @@ class SentinelChannel(_Tolerant, KombuSentinelChannel):
 
 class Transport(KombuTransport):
     Channel = Channel
+    connection_errors = (*KombuTransport.connection_errors, RedisError)
 
 
 class SentinelTransport(KombuSentinelTransport):
     Channel = SentinelChannel
+    connection_errors = (*KombuSentinelTransport.connection_errors, RedisError)
 
 
 def install() -> None:
