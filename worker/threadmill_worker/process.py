@@ -28,6 +28,7 @@ from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
 from threadmill_worker.parking import Parking
+from threadmill_worker.pulse import Pulse
 from threadmill_worker.runner import Attempt, end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.sweep import Sweep
@@ -60,10 +61,11 @@ class WorkerProcess:
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._runs: set[asyncio.Future[Any]] = set()
-        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._steady_s)
+        self._pulse = Pulse(settings.lease_s)
+        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse)
         self._lane = Lane(settings, self._parking, self._servers, send)
         self._closing = False
-        self._last_beat = self._last_job = self._steady_since = time.monotonic()
+        self._last_job = time.monotonic()
         self._beats = [
             asyncio.create_task(self._repeat(min(HEARTBEAT_S, settings.lease_s / 3), self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.sweep_s, self._sweep.once), name="sweep"),
@@ -292,29 +294,17 @@ class WorkerProcess:
             ):  # else it is being made ready: the next beat tells again
                 self._attempts[job_id].cancel()
         await self._ledger.announce(self._card())
-        now = time.monotonic()
-        if self._is_gap(now):
-            self._steady_since = now
-        self._last_beat = now
-
-    def _steady_s(self) -> float:
-        """For how long heartbeats have gone through without a gap."""
-        now = time.monotonic()
-        return 0 if self._is_gap(now) else now - self._steady_since
-
-    def _is_gap(self, now: float) -> bool:
-        """Whether leases may have lapsed since the last heartbeat, of all workers if Redis was the reason."""
-        return now - self._last_beat > self._settings.lease_s * 2 / 3
+        self._pulse.beat()
 
     async def _watch(self) -> None:
         """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
+        if (away_s := self._pulse.silent_s) > self._settings.redis_patience_s:
+            give_up(f"Redis has been away for {away_s:.0f} s")
         now = time.monotonic()
-        if now - self._last_beat > self._settings.redis_patience_s:
-            give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
         if len(self._tasks) >= self._settings.concurrency or not await self._ledger.waiting():
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
-        elif now - self._last_job > self._settings.stall_s:
-            give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
+        elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.stall_s:
+            give_up(f"jobs are waiting, but Celery has brought none for {idle_s:.0f} s")
 
     async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
         """For as long as the process lives, whatever a step runs into."""

@@ -16,6 +16,7 @@ from threadmill_worker.actions import Delete
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.pulse import Pulse
 from threadmill_worker.runner import end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.views import Deleted
@@ -38,24 +39,16 @@ SWEEPS_PER_RESEND = 6
 
 
 class Sweep:
-    """`send(job_id)` puts a message on the queue; it is called in a thread.
-
-    `steady_s()`: for how many seconds this worker has been able to renew leases without a gap.
-    """
+    """`send(job_id)` puts a message on the queue; it is called in a thread. `pulse`: of the worker's heartbeats."""
 
     def __init__(
-        self,
-        settings: Settings,
-        ledger: Ledger,
-        servers: Servers,
-        send: Callable[[str], None],
-        steady_s: Callable[[], float],
+        self, settings: Settings, ledger: Ledger, servers: Servers, send: Callable[[str], None], pulse: Pulse
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._servers = servers
         self._send = send
-        self._steady_s = steady_s
+        self._pulse = pulse
         self._turns = 0
 
     async def once(self) -> None:
@@ -71,7 +64,7 @@ class Sweep:
     async def _others_have_renewed(self) -> bool:
         """Whether a lease that has lapsed is that of a dead worker: the living have had the time to renew theirs."""
         uptime_s = await self._ledger.uptime_s()
-        return uptime_s >= RENEWAL_GRACE_S and self._steady_s() >= min(RENEWAL_GRACE_S, self._settings.lease_s)
+        return uptime_s >= RENEWAL_GRACE_S and self._pulse.steady_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
     async def tidy(self) -> None:
         """Deletes the leftovers that are due. Each is taken by one worker, so all of them may do so at once."""

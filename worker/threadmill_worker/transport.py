@@ -14,16 +14,31 @@ from typing import Any
 import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
+from kombu.transport.redis import QoS as KombuQoS
 from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
 from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
+from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
 
+class QoS(KombuQoS):
+    """A message whose acknowledgement fails takes no room any more: it comes again later, and is ignored then."""
+
+    def ack(self, delivery_tag: Any) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError):
+            VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            raise
+
+
 class _Tolerant:
     """For a channel: drops what cannot be read, and raises only what concerns the connection."""
+
+    QoS = QoS
 
     def _brpop_read(self, **options: Any) -> Any:
         return _read(super()._brpop_read, **options)  # type: ignore[misc]
