@@ -113,7 +113,7 @@ class Connection:
 
 def unavailable(redis_url: str, error: Exception) -> StoreUnavailable:
     """What a caller is told of an error of redis-py or kombu."""
-    trouble = trouble_of(error, redis_url)
+    trouble = trouble_of(error)
     if trouble is not None:
         kind = StoreRefused if trouble.is_refusal else StoreUnavailable
         return kind(redis_url, trouble.what, trouble.remedy)

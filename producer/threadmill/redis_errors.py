@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import redis
 from redis import exceptions
@@ -69,14 +68,14 @@ _CODE_OF = {
 _CODE = re.compile(r"(?:^|: -|because of: )([A-Z]+)\b")
 
 
-def trouble_of(error: BaseException | None, redis_url: str = "") -> Trouble | None:
+def trouble_of(error: BaseException | None) -> Trouble | None:
     """Why Redis cannot be used; None if the error says nothing about that."""
     error = redis_error_of(error)
     if error is None:
         return None
     said = reply_of(error)
     if isinstance(error, redis.AuthenticationError):
-        return _password(said, redis_url)
+        return _password(said)
     if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in said:
         return Trouble(
             f"does not permit a command ({said})", "permit it in the ACL of the user in REDIS_URL", True, True
@@ -131,9 +130,9 @@ def _by_code(error: redis.RedisError, said: str) -> Trouble | None:
     return _BY_CODE.get(code)
 
 
-def _password(said: str, redis_url: str) -> Trouble:
+def _password(said: str) -> Trouble:
     if "without any password" in said:
         return Trouble("has no password, but REDIS_URL gives one", "remove it from REDIS_URL", True, True)
-    if urlsplit(redis_url).password is None:
-        return Trouble("needs a password", "set REDIS_URL=redis://:PASSWORD@HOST:6379/0", True, True)
-    return Trouble("refused the password", "correct it in REDIS_URL; percent-encode special characters", True, True)
+    if "invalid" in said:
+        return Trouble("refused the password", "correct it in REDIS_URL; percent-encode special characters", True, True)
+    return Trouble("needs a password", "set REDIS_URL=redis://:PASSWORD@HOST:6379/0", True, True)

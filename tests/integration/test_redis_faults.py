@@ -84,7 +84,7 @@ def emulator(emulate):
 
 
 @settings(max_examples=25)
-@given(state=st.sampled_from(STATES), first=st.integers(0, 25), times=st.integers(1, 3))
+@given(state=st.sampled_from((*STATES, LOST)), first=st.integers(0, 25), times=st.integers(1, 3))
 def test_a_job_loses_no_attempt_to_redis(make_settings, emulator, state, first, times):
     async def run() -> JobResult:
         core = Core(make_settings(emulator.base_url))
