@@ -22,7 +22,6 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
-from kombu.exceptions import OperationalError
 
 from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
@@ -191,7 +190,7 @@ class _Shell:
         for job_id in self._process.handed_back if self._process else ():
             try:
                 send(self._app, job_id)
-            except OperationalError as error:
+            except Exception as error:  # whatever Redis or kombu says: the jobs are queued
                 log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
                 break
         if self._closed is not None:  # servers of tools that are child processes are to end with us
