@@ -327,13 +327,15 @@ return 'queued'
 """
 )
 
-#: most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Their owner may
-#: go on: it loses a job only when another claims it
+#: worker, most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Only while
+#: it is the worker's turn to sweep: a request that a pause of Redis held back comes too late. The owner of a job may
+#: go on: it loses the job only when another claims it
 RESCUE = (
     PRELUDE
     + """
 local rescued = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
+if redis.call('GET', key('sweep')) ~= ARGV[2] then return rescued end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[3])) do
   redis.call('ZREM', key('leases'), id)
   if redis.call('HGET', key('job', id), 'state') == 'running' then
     move(id, 'running', 'queued')

@@ -304,9 +304,10 @@ class Ledger:
     async def rescue(self) -> list[tuple[str, int]]:
         """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row.
 
-        Not repeated while Redis is away: when it is back, living workers must renew their leases first.
+        Does nothing unless it is our turn to sweep. Not repeated while Redis is away: when it is back, living workers
+        must renew their leases first.
         """
-        reply = await self._rescue(args=[self._prefix, _AT_ONCE])
+        reply = await self._rescue(args=[self._prefix, self._name, _AT_ONCE])
         return [(job_id, int(lapses)) for job_id, lapses in zip(reply[::2], reply[1::2], strict=True)]
 
     async def long_queued(self, for_s: float) -> list[str]:
