@@ -16,6 +16,8 @@ from threadmill.result import JobState
 #: Who enqueues a batch says so for this long, and again in time.
 _SEEN_TO_S = 15
 
+_STATES = frozenset(map(str, JobState))
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -23,7 +25,6 @@ class Finished:
 
     cursor: str
     job_id: str
-    state: JobState
 
 
 class BatchStore(Connection):
@@ -55,6 +56,13 @@ class BatchStore(Connection):
         if not fields or moment is None:
             raise BatchNotFound(name, self._batch_names())
         return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+
+    def check_batch(self, name: str) -> None:
+        """Raises BatchNotFound."""
+        with self._reaching():
+            is_there = self._redis.exists(self._keys.batch(name))
+        if not is_there:
+            raise BatchNotFound(name, self._batch_names())
 
     def _batch_names(self) -> list[str]:
         with self._reaching():
@@ -90,7 +98,7 @@ class BatchStore(Connection):
 
     def mark_batch(self, name: str, field: Literal["paused", "cancel_requested"], is_set: bool = True) -> None:
         """Raises BatchNotFound."""
-        self.batch(name)
+        self.check_batch(name)
         with self._reaching():
             if is_set:
                 self._redis.hset(self._keys.batch(name), field, 1)
@@ -98,13 +106,14 @@ class BatchStore(Connection):
                 self._redis.hdel(self._keys.batch(name), field)
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """The states of those that are still kept, in the order of their ids."""
+        """The states of those that are still kept and whose state can be read, in the order of their ids."""
         found: dict[str, JobState] = {}
         for ids in chunks(job_ids):
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     pipe.hget(self._keys.record(job_id), "state")
-                found |= {id: JobState(state) for id, state in zip(ids, pipe.execute(), strict=True) if state}
+                stored = zip(ids, pipe.execute(raise_on_error=False), strict=True)
+            found |= {job_id: JobState(state) for job_id, state in stored if state in _STATES}
         return found
 
     def batch_jobs(self, name: str) -> list[str]:
@@ -121,4 +130,4 @@ class BatchStore(Connection):
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
         entries = self.patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
-        return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]
+        return [Finished(cursor, fields.get("job", "")) for _, cursor, fields in entries]

@@ -21,10 +21,11 @@ from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
-from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
 from threadmill.result import OPEN, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
+from threadmill.stored import warn
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ class Client:
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
         """Sends its failed jobs again; gives the states these are in now. Raises BatchNotFound."""
-        self.batch(batch)
+        self.store.check_batch(batch)
         states = self.store.redrive_many(self._jobs_of(batch, {JobState.FAILED}))
         self._send(*(job_id for job_id, state in states.items() if state is JobState.QUEUED))
         return states
@@ -264,12 +265,28 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
-        """The jobs that fit all that is given, those that changed their state last first.
+        """The jobs that fit all that is given, those that changed their state last first; a warning in the log counts
+        those left out because they cannot be read.
 
         `since`: they changed it then or later. `metadata`: pairs that they have. Raises BatchNotFound.
         """
-        chosen = JobFilter(state, batch, endpoint, failure, since, metadata)
-        return self.store.jobs(chosen, limit)
+        found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata), limit)
+        if found.unreadable:
+            warn(f"{found.unreadable:,} unreadable jobs are left out; `threadmill jobs --unreadable` lists them")
+        return found.jobs
+
+    def unreadable_jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        batch: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+    ) -> list[UnreadableJob]:
+        """The jobs of which a part cannot be read, because it is damaged or a newer version wrote it. Reads every job
+        that fits what is given. Raises BatchNotFound.
+        """
+        return self.store.unreadable_jobs(JobFilter(state, batch, since=since), limit)
 
     def workers(self) -> list[Worker]:
         """The workers that are alive."""

@@ -57,7 +57,11 @@ class Connection:
         self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
         self._redis = redis.Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=BLOCK_S * 3, socket_connect_timeout=5
+            settings.redis_url,
+            decode_responses=True,
+            encoding_errors="surrogateescape",  # damaged bytes are read, and written back as they were
+            socket_timeout=BLOCK_S * 3,
+            socket_connect_timeout=5,
         )
 
     @contextmanager

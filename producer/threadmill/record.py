@@ -2,17 +2,20 @@
 
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from threadmill import stored
 from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
+from threadmill.names import printable
 from threadmill.place import Place
-from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
 _PACK_FROM = 1000
@@ -62,30 +65,26 @@ class JobRecord(BaseModel):
 
     @property
     def place(self) -> Place | None:
-        """Where its worker is with it; None before the first step and after the last."""
-        return Place.model_validate_json(self.progress) if self.progress else None
+        """Where its worker is with it; None before the first step, after the last, and if that cannot be read."""
+        return stored.read(Place, self.progress, f"the progress of job {self.id}") if self.progress else None
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
         """A record from its hash; raises UnreadableRecord."""
+        values: dict[str, Any] = {**fields, "id": job_id, "cancel_requested": "cancel_requested" in fields}
+        field = ""
         try:
-            return cls._parse(job_id, fields)
-        except (ValueError, LookupError, RecursionError, zlib.error) as error:
-            raise UnreadableRecord(job_id, error) from None  # pydantic's text quotes the job
-
-    @classmethod
-    def _parse(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        result = fields.get("result")
-        return cls.model_validate(
-            {
-                **fields,
-                "id": job_id,
-                "job": unpacked(fields["job"]),
-                "result": JobResult.model_validate_json(result) if result else None,
-                "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
-                "cancel_requested": "cancel_requested" in fields,
-            }
-        )
+            for field, parse in _PARSERS.items():
+                if fields.get(field):
+                    values[field] = parse(fields[field])
+            field = ""
+            record = cls.model_validate(values)
+        except (ValueError, RecursionError, zlib.error) as error:
+            inner, kind = stored.fault(error)
+            raise UnreadableRecord(job_id, ".".join(filter(None, (field, inner))), kind) from None
+        if record.state in TERMINAL and record.result is None:
+            raise UnreadableRecord(job_id, "result", "missing")
+        return record
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,34 @@ class JobFilter:
         )
 
 
+class UnreadableJob(BaseModel):
+    """A job whose record cannot be read: damaged, or written by a newer version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    state: str  #: as it is stored; '' if it is not
+    since: datetime  #: when it came into its state
+    field: str  #: the part that cannot be read, as `job.prompt`; '' for the whole record
+    kind: str  #: what is wrong with it; never its content
+
+
+def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> UnreadableJob | None:
+    """What of a record cannot be read, its progress included; None: nothing."""
+    try:
+        record = JobRecord.read(job_id, fields)
+        if record.progress:
+            Place.model_validate_json(record.progress)
+    except UnreadableRecord as error:
+        field, kind = error.field, error.kind
+    except ValueError as error:
+        inner, kind = stored.fault(error)
+        field = ".".join(filter(None, ("progress", inner)))
+    else:
+        return None
+    return UnreadableJob(id=job_id, state=printable(fields.get("state", ""))[:40], since=since, field=field, kind=kind)
+
+
 def packed(job: PromptJob) -> str:
     """A job as its record has it: JSON, compressed where it is long."""
     body = job.model_dump_json(exclude_defaults=True)
@@ -122,6 +149,18 @@ def unpacked(field: str) -> PromptJob:
     if field.startswith(_PACKED):
         field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
     return PromptJob.read(field)
+
+
+def _history(field: str) -> list[JobResult]:
+    return [JobResult.model_validate_json(line) for line in field.splitlines()]
+
+
+#: Fields that hold more than a plain value.
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "job": unpacked,
+    "result": JobResult.model_validate_json,
+    "history": _history,
+}
 
 
 class LeftoverRecord(BaseModel):
@@ -192,30 +231,33 @@ class BatchRecord(BaseModel):
 
     @classmethod
     def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
-        """A batch from its hash; fields that are not known are passed over."""
-        spent: dict[tuple[str, str], dict[str, str]] = {}
-        for field, tokens in fields.items():
+        """A batch from its hash; fields that are not known are passed over. A number that is damaged counts as 0."""
+        plain = (*JobState, "documents", "generation", "calls")
+        numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
+        spent: dict[tuple[str, str], dict[str, int]] = {}
+        failures = Counter[FailureKind]()
+        for field, number in fields.items():
             match field.split(":", 3):
                 case ["usage", kind, lane, model] if kind in Usage.model_fields:
-                    spent.setdefault((model, lane), {})[kind] = tokens
-        failures = {kind: int(fields.get(_failed(kind), 0)) for kind in FailureKind}
-        by_number = sorted(failures.items(), key=lambda each: -each[1])
+                    spent.setdefault((model, lane), {})[kind] = _number(name, number)
+                case ["failed", kind]:
+                    failures[FailureKind(kind)] += _number(name, number)
         return cls.model_validate(
             {
                 "name": name,
                 "changed_at": changed_at,
-                "jobs": {state: fields[state] for state in JobState if state in fields},
-                "documents": fields.get("documents"),
+                "jobs": {state: numbers[state] for state in JobState if state in numbers},
+                "documents": numbers.get("documents"),
                 "paused": "paused" in fields,
                 "cancel_requested": "cancel_requested" in fields,
-                "generation": fields.get("generation", 0),
+                "generation": numbers.get("generation", 0),
                 "seen_to": seen_to,
                 "usage_by_model": [
                     {"model": model or None, "lane": lane or None, "usage": usage}
                     for (model, lane), usage in sorted(spent.items())
                 ],
-                "calls": fields.get("calls", 0),
-                "failures": {kind: number for kind, number in by_number if number > 0},
+                "calls": numbers.get("calls", 0),
+                "failures": {kind: number for kind, number in failures.most_common() if number > 0},
             }
         )
 
@@ -235,6 +277,14 @@ class BatchRecord(BaseModel):
 
 def _failed(kind: FailureKind) -> str:
     return f"failed:{kind}"
+
+
+def _number(batch: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        stored.leave_out(f"a number of batch {batch}", "", "no integer")
+        return 0
 
 
 class RemoteBatch(BaseModel):

@@ -7,16 +7,22 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from threadmill import keys, lane_scripts
+from threadmill import keys, lane_scripts, scripts
 from threadmill.endpoint import Endpoint
+from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
+from threadmill.stored import read
 from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
+
+log = structlog.get_logger(__name__)
 
 
 class Parking:
@@ -29,6 +35,7 @@ class Parking:
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
+        self._finish = redis.register_script(scripts.FINISH)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
 
     async def park(self, job_id: str, lane: str) -> None:
@@ -46,8 +53,10 @@ class Parking:
         return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
 
     async def remote_batches(self) -> list[RemoteBatch]:
-        entries = cast(list[str], await self._redis.hvals(self._keys.remote_batches))
-        return [RemoteBatch.model_validate_json(entry) for entry in entries]
+        """Those under way that can be read."""
+        entries = cast(dict[str, str], await self._redis.hgetall(self._keys.remote_batches))
+        found = [_read(name, entry) for name, entry in entries.items()]
+        return [batch for batch in found if batch]
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
@@ -73,22 +82,35 @@ class Parking:
                 await self._redis.pexpire(held, lease_ms)
 
     async def get(self, name: str) -> RemoteBatch | None:
-        """The remote batch as it stands; None if it is over."""
+        """The remote batch as it stands; None if it is over, or cannot be read."""
         entry = cast(str | None, await self._redis.hget(self._keys.remote_batches, name))
-        return RemoteBatch.model_validate_json(entry) if entry else None
+        return _read(name, entry) if entry else None
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
         await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
-        """Its jobs that still wait."""
+        """Its jobs that still wait; one whose record cannot be read is failed."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked") == batch.name]
+        jobs = []
+        for job_id, fields in found:
+            if fields.get("parked") == batch.name:
+                try:
+                    jobs.append(JobRecord.read(job_id, fields))
+                except UnreadableRecord as error:
+                    await self._fail(job_id, error)
+        return jobs
+
+    async def _fail(self, job_id: str, error: UnreadableRecord) -> None:
+        failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
+        result = JobResult.without_record(job_id, JobState.FAILED, failure, datetime.now(UTC))
+        await self._step(self._finish, *keys.finish_args("", result, self._settings.lifetimes_s))
+        log.error("job finished", job_id=job_id, state=result.state, failure=failure.kind, reason=failure.message)
 
     async def unpark(self, job_id: str, batch: RemoteBatch, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
@@ -108,6 +130,10 @@ class Parking:
             with attempt:
                 return await script(args=[self._settings.key_prefix, *args])
         raise AssertionError("tenacity ends by returning or raising")
+
+
+def _read(name: str, entry: str) -> RemoteBatch | None:
+    return read(RemoteBatch, entry, f"remote batch {name}")
 
 
 def new_batch(name: str, endpoint: str) -> RemoteBatch:

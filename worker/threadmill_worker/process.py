@@ -19,7 +19,7 @@ from threadmill.errors import InvalidJob, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Outage, Worker
-from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker import toolset
 from threadmill_worker.actions import LANDING_S
@@ -327,8 +327,7 @@ _CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was
 
 
 def _without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
-    now = datetime.now(UTC)
-    return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
+    return JobResult.without_record(job_id, state, failure, datetime.now(UTC))
 
 
 def _where(error: Exception) -> str:
