@@ -21,7 +21,7 @@ from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
-from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
+from threadmill.record import BatchRecord, DeadLetter, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
 from threadmill.result import OPEN, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
@@ -287,6 +287,14 @@ class Client:
         that fits what is given. Raises BatchNotFound.
         """
         return self.store.unreadable_jobs(JobFilter(state, batch, since=since), limit)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The messages on the queue that no worker could deliver, the newest first; a hundred at most."""
+        return self.store.dead_letters()[1]
+
+    def clear_dead_letters(self) -> None:
+        """Deletes them."""
+        self.store.clear_dead_letters()
 
     def workers(self) -> list[Worker]:
         """The workers that are alive."""

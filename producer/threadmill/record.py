@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +21,9 @@ from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, J
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
 _PACK_FROM = 1000
 _PACKED = "zlib:"
+
+#: What is kept of a dead letter: more than any message of ours has.
+_DEAD_LETTER_BYTES = 65_536
 
 
 class JobRecord(BaseModel):
@@ -315,6 +319,23 @@ class Leftover(LeftoverRecord):
 
     tries: int  #: in vain
     due_at: datetime | None  #: None: given up, until someone asks for a retry
+
+
+class DeadLetter(BaseModel):
+    """A message on the queue that no worker could deliver."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: datetime  #: when a worker took it off the queue
+    reason: str
+    size: int  #: bytes
+    sha256: str
+    body: str  #: its first 64 kB in base64
+
+    @classmethod
+    def of(cls, item: bytes, reason: str, at: datetime) -> Self:
+        body = b64encode(item[:_DEAD_LETTER_BYTES]).decode()
+        return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
 class Outage(BaseModel):

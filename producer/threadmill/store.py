@@ -21,6 +21,7 @@ from threadmill.job import PromptJob
 from threadmill.names import is_job_id
 from threadmill.record import (
     Applied,
+    DeadLetter,
     JobFilter,
     JobRecord,
     KeptThread,
@@ -401,6 +402,20 @@ class Store(BatchStore):
                 self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, time.time()), xx=True)
                 self._redis.delete(self._keys.leftover_tries)
         return len(members)
+
+    def dead_letters(self) -> tuple[int, list[DeadLetter]]:
+        """How many messages no worker could deliver, and the newest hundred of them, the newest first."""
+        with self._reaching(), self._redis.pipeline() as pipe:
+            pipe.get(self._keys.dead_letters_count)
+            pipe.lrange(self._keys.dead_letters, 0, -1)
+            count, entries = pipe.execute()
+        kept = [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
+        return max(int(count) if (count or "").isdecimal() else 0, len(entries)), kept
+
+    def clear_dead_letters(self) -> None:
+        """Deletes them."""
+        with self._reaching():
+            self._redis.delete(self._keys.dead_letters, self._keys.dead_letters_count)
 
     def workers(self) -> list[Worker]:
         """The workers that were alive within the last day, by name."""

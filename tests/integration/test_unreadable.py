@@ -1,5 +1,6 @@
 """Values in Redis that cannot be read: each is left out and named, and costs nothing but itself."""
 
+import base64
 import json
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
 from threadmill.cli import app
 from threadmill.keys import Keys, celery_key
-from threadmill.record import LeftoverRecord, Worker
+from threadmill.record import DeadLetter, LeftoverRecord, Worker
 from threadmill.reports.book import Book, UnreadableNight
 from threadmill.reports.night import Night
 from threadmill_worker.ledger import Ledger
@@ -281,3 +282,24 @@ def test_the_command_line_names_what_it_leaves_out(cli, client, damage):
     assert cli("cancel", bad).stdout == f"{bad}  cancelled\n"
     assert "cancelled while it was queued" in cli("result", bad).stderr
     assert cli("status", "no-such-job", "--raw").exit_code == 2
+
+
+def test_the_command_line_lists_and_clears_dead_letters(cli, client, store, keys):
+    assert cli("dead-letters").stdout.split() == ["taken", "(UTC)", "bytes", "sha256", "reason"]
+    assert "dead-letters" not in cli("workers").stderr
+
+    letter = DeadLetter.of(b"\xff" * 70_000, "it cannot be decoded: ValueError", NOW)
+    store.lpush(keys.dead_letters, "{", letter.model_dump_json())
+    store.set(keys.dead_letters_count, 104)
+    listed = cli("dead-letters")
+    assert listed.stdout.splitlines()[1].split() == [
+        *("2026-11-28", "00:00:00", "70,000", letter.sha256[:12]),
+        *letter.reason.split(),
+    ]
+    assert "104 in all; the newest 1 are kept" in listed.stderr
+    assert "104 messages on the queue could not be delivered" in cli("workers").stderr
+    assert client.dead_letters() == [letter]
+
+    [entry] = json.loads(cli("dead-letters", "--clear", "--json").stdout)
+    assert base64.b64decode(entry["body"]) == b"\xff" * 65_536
+    assert cli("dead-letters").stdout.count("\n") == 1

@@ -27,6 +27,9 @@ def workers(as_json: AsJson = False) -> None:
     put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker) for worker in alive])
     if not alive:
         note("no worker is alive; start one: threadmill worker")
+    count, _ = client.store.dead_letters()
+    if count:
+        note(f"{count:,} messages on the queue could not be delivered; to list them: threadmill dead-letters")
     for worker in alive:
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")
