@@ -202,11 +202,11 @@ class Client:
         `endpoint` is needed only where several have a thread of this id: else each of them is deleted. Raises
         ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`: these will fail then.
         """
-        kept = [thread for thread in self.threads() if thread.id == thread_id and endpoint in (None, thread.endpoint)]
-        if not kept:
+        endpoints = [endpoint] if endpoint else [each.endpoint for each in self.threads() if each.id == thread_id]
+        if not endpoints:
             raise ThreadNotFound(thread_id)
-        for thread in kept:
-            self.store.forget_thread(thread.endpoint, thread.id, force=force)
+        for name in endpoints:
+            self.store.forget_thread(name, thread_id, force=force)
 
     def leftovers(self) -> list[Leftover]:
         """Remote things that outlived their jobs and are still to be deleted."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
@@ -35,9 +35,9 @@ class JobRecord(BaseModel):
     state: JobState
     job: PromptJob
     attempts: int = 0
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
     owner: str | None = None  #: the worker that holds the lease
     cancel_requested: bool = False
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
@@ -99,7 +99,7 @@ class JobFilter:
     batch: str | None = None
     endpoint: str | None = None
     failure: FailureKind | None = None
-    since: datetime | None = None  #: they came into their state then or later
+    since: AwareDatetime | None = None  #: they came into their state then or later
     metadata: Mapping[str, str] | None = None  #: pairs that they have
 
     def lets_through(self, record: JobRecord) -> bool:
@@ -121,7 +121,7 @@ class UnreadableJob(BaseModel):
 
     id: str
     state: str  #: as it is stored; '' if it is not
-    since: datetime  #: when it came into its state
+    since: AwareDatetime  #: when it came into its state
     field: str  #: the part that cannot be read, as `job.prompt`; '' for the whole record
     kind: str  #: what is wrong with it; never its content
 
@@ -185,8 +185,8 @@ class KeptThread(BaseModel):
     endpoint: str
     id: str
     job_id: str  #: the last job on it
-    created_at: datetime  #: when it was first kept
-    used_at: datetime  #: the end of its last job
+    created_at: AwareDatetime  #: when it was first kept
+    used_at: AwareDatetime  #: the end of its last job
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
     latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
@@ -209,7 +209,7 @@ class BatchRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    changed_at: datetime  #: when one of its jobs last changed its state
+    changed_at: AwareDatetime  #: when one of its jobs last changed its state
     jobs: dict[JobState, int]
     documents: int | None = None  #: of its set; None: nobody said
     paused: bool = False  #: no worker begins one of its jobs
@@ -298,7 +298,7 @@ class RemoteBatch(BaseModel):
 
     name: str  #: ours
     endpoint: str
-    made_at: datetime
+    made_at: AwareDatetime
     sending: bool = False  #: a call that makes something of it was begun: look for that thing before it is repeated
     file_id: str | None = None  #: its requests, once uploaded
     batch_id: str | None = None  #: the provider's name of it, once it is there
@@ -310,7 +310,7 @@ class Applied(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    applied_at: datetime
+    applied_at: AwareDatetime
     digest: str  #: of what was applied
 
 
@@ -318,7 +318,7 @@ class Leftover(LeftoverRecord):
     """The same, with how it stands."""
 
     tries: int  #: in vain
-    due_at: datetime | None  #: None: given up, until someone asks for a retry
+    due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
 
 
 class DeadLetter(BaseModel):
@@ -326,7 +326,7 @@ class DeadLetter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    at: datetime  #: when a worker took it off the queue
+    at: AwareDatetime  #: when a worker took it off the queue
     reason: str
     size: int  #: bytes
     sha256: str
@@ -345,8 +345,8 @@ class Outage(BaseModel):
 
     endpoint: str
     reason: str
-    since: datetime
-    until: datetime  #: when the first job that waits for it will fail
+    since: AwareDatetime
+    until: AwareDatetime  #: when the first job that waits for it will fail
 
 
 class Worker(BaseModel):
@@ -355,10 +355,10 @@ class Worker(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    seen_at: datetime
+    seen_at: AwareDatetime
     concurrency: int
     jobs: int  #: in hand
     endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
-    started_at: datetime | None = None
+    started_at: AwareDatetime | None = None
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()

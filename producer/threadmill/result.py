@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 
 class JobState(StrEnum):
@@ -94,9 +94,9 @@ class ModelUsage(_Part):
 class Timings(_Part):
     """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
 
-    created_at: datetime
-    started_at: datetime | None = None  #: first claim
-    finished_at: datetime
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None  #: first claim
+    finished_at: AwareDatetime
 
 
 class Citation(_Part):

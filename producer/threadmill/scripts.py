@@ -30,6 +30,11 @@ local function move(id, from, to)
   end
 end
 
+-- The state of a job; '' if its record has lost it, nil if there is no record.
+local function state_of(id)
+  return redis.call('HGET', key('job', id), 'state') or (redis.call('EXISTS', key('job', id)) == 1 and '' or nil)
+end
+
 -- The table that a JSON text holds; nil if it holds none, or cannot be read.
 local function decode(text)
   local is_read, value = pcall(cjson.decode, text)
@@ -117,7 +122,7 @@ CLAIM = (
     PRELUDE
     + """
 local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local state = redis.call('HGET', key('job', id), 'state')
+local state = state_of(id)
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
 if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
@@ -248,6 +253,7 @@ local function close_batch()
   redis.call('DEL', key('batch', batch, 'shared'))
 end
 
+from = from or state_of(id)
 if not from then return {'missing', ''} end
 if is_terminal(from) then return reply(from) end
 if owner == '' and from == 'running' then return reply(from) end

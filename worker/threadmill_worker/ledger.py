@@ -288,7 +288,8 @@ class Ledger:
     async def rescue(self) -> list[tuple[str, int]]:
         """Puts jobs whose lease has lapsed back to `queued`; gives their ids and attempts spent."""
         reply = await self._step(self._rescue, _AT_ONCE)
-        return [(job_id, int(attempts)) for job_id, attempts in zip(reply[::2], reply[1::2], strict=True)]
+        found = zip(reply[::2], reply[1::2], strict=True)  # a damaged number is no attempt: its claim fails the job
+        return [(job_id, int(spent) if (spent or "").isdecimal() else 0) for job_id, spent in found]
 
     async def long_queued(self, for_s: float) -> list[str]:
         return list(await self._step(self._long_queued, for_s))

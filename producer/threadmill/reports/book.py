@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Self, cast
 
@@ -55,7 +55,8 @@ class Book(Connection):
         with self._reaching():
             stored = cast(str | None, self._redis.hget(self._keys.reports, name))
         try:
-            return datetime.fromisoformat(stored) if stored else None
+            first = datetime.fromisoformat(stored) if stored else None
+            return first.replace(tzinfo=first.tzinfo or UTC) if first else None
         except ValueError:
             leave_out(f"the first moment of report {name}", "", "no moment")
             return None
