@@ -248,12 +248,14 @@ class Store(BatchStore):
     def _cancelled_args(self, job_id: str, fields: dict[str, str]) -> list[str | int]:
         """FINISH's arguments after the prefix, for a queued job that is cancelled; its record need not be readable."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        at = datetime.now(UTC)
+        at, left = datetime.now(UTC), []
         try:
-            result = JobRecord.read(job_id, fields).ended(JobState.CANCELLED, failure, at)
+            record = JobRecord.read(job_id, fields)
+            result = record.stopped(JobState.CANCELLED, failure, at)
+            left = record.remains(record.job.endpoint or "")
         except UnreadableRecord:
             result = JobResult.without_record(job_id, JobState.CANCELLED, failure, at)
-        return keys.finish_args("", result, self._settings.lifetimes_s)
+        return keys.finish_args("", result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""

@@ -14,6 +14,7 @@ from threadmill.record import DeadLetter, LeftoverRecord, Worker
 from threadmill.reports.book import Book, UnreadableNight
 from threadmill.reports.night import Night
 from threadmill_worker.ledger import Ledger
+from threadmill_worker.parking import Parking
 
 pytestmark = pytest.mark.integration
 
@@ -204,7 +205,8 @@ def test_lists_leave_out_what_cannot_be_read(client, store, keys, caplog):
 
 
 async def test_workers_leave_out_what_cannot_be_read(worker, store, keys):
-    ledger, parking = worker.process._ledger, worker.process._parking
+    ledger = worker.process._ledger
+    parking = Parking(worker.settings, "w", ledger.redis)
     old = Worker(name="w1", seen_at=NOW - timedelta(days=9), concurrency=1, jobs=0, endpoints=())
     store.hset(keys.workers, mapping={"damaged": "{", "w1": old.model_dump_json()})
     await ledger.forget_old_workers()
@@ -219,8 +221,23 @@ async def test_workers_leave_out_what_cannot_be_read(worker, store, keys):
     assert await ledger.assistant_of("emulator", "p") is None
 
 
+@pytest.mark.parametrize("fields", [{"job": "{"}, {"progress": "{"}], ids=str)
+async def test_an_unreadable_job_is_revoked_by_celery(worker, damage, fields):
+    job_id = worker.create()
+    damage(job_id, **fields)
+    await worker.process.cancel([job_id], running=False)
+    assert worker.client.wait(job_id, timeout_s=0).failure.kind is FailureKind.CANCELLED
+
+
+async def test_a_job_whose_progress_cannot_be_read_says_so(worker, damage):
+    job_id = worker.create()
+    damage(job_id, progress='{"deadline_at": "soon"}')
+    failure = (await worker.see_through(job_id)).failure
+    assert (failure.kind, "`progress.deadline_at`" in failure.message) == (FailureKind.UNREADABLE, True)
+
+
 async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys, damage):
-    parking = worker.process._parking
+    parking = Parking(worker.settings, "w", worker.process._ledger.redis)
     store.hset(keys.remote_batches, "b1", '{"name": "b1", "endpoint": "emulator", "made_at": 0}')
     sound, bad = worker.create(), worker.create()
     for job_id in (sound, bad):

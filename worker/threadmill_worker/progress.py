@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from threadmill import stored
+from threadmill.errors import UnreadableRecord
+from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill_worker.views import RunView
 
@@ -25,8 +28,8 @@ class Intent(StrEnum):
 class Leftover:
     """A remote thing to delete before the job is over."""
 
-    kind: str  #: "thread", "response", "container", "file" or "vector_store"
-    id: str
+    kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
+    id: str  #: of a run on a thread: THREAD/RUN
     tries: int = 0
 
 
@@ -152,6 +155,15 @@ class Progress:
 
     def to_json(self) -> str:
         return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def of(cls, record: JobRecord) -> "Progress | None":
+        """Where the job is; None before its first step. Raises UnreadableRecord."""
+        try:
+            return cls.from_json(record.progress) if record.progress else None
+        except ValueError as error:
+            field, kind = stored.fault(error)
+            raise UnreadableRecord(record.id, ".".join(filter(None, ("progress", field))), kind) from None
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":
