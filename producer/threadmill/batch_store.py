@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from threadmill.connection import Connection, chunks
-from threadmill.errors import BatchNotFound, StoreUnavailable
+from threadmill.errors import BatchNotFound, InvalidJob, StoreUnavailable
+from threadmill.names import NAME_RULE, is_name
 from threadmill.record import BatchRecord
 from threadmill.result import JobState
 
@@ -48,6 +49,7 @@ class BatchStore(Connection):
 
     def batch(self, name: str) -> BatchRecord:
         """The batch as it stands, in one round trip however large it is; raises BatchNotFound."""
+        self._check_name(name)
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hgetall(self._keys.batch(name))
             pipe.zscore(self._keys.batches, name)
@@ -57,8 +59,14 @@ class BatchStore(Connection):
             raise BatchNotFound(name, self._batch_names())
         return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
 
+    def _check_name(self, name: str) -> None:
+        """Raises BatchNotFound if no batch can have the name: it might address another key."""
+        if not is_name(name):
+            raise BatchNotFound(name, self._batch_names())
+
     def check_batch(self, name: str) -> None:
         """Raises BatchNotFound."""
+        self._check_name(name)
         with self._reaching():
             is_there = self._redis.exists(self._keys.batch(name))
         if not is_there:
@@ -71,8 +79,10 @@ class BatchStore(Connection):
     def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
         """Says of how many documents a batch is; gives its generation, with `anew` a new one.
 
-        What has no jobs in the end lapses by itself.
+        What has no jobs in the end lapses by itself. Raises InvalidJob if no batch can have the name.
         """
+        if not is_name(name):
+            raise InvalidJob(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}")
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hset(self._keys.batch(name), "documents", documents)
             pipe.hdel(self._keys.batch(name), "cancel_requested")
