@@ -157,11 +157,11 @@ class Client:
         return {name for worker in self.store.workers() for name in worker.endpoints}
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound."""
+        """The job as it stands; raises JobNotFound, UnreadableRecord."""
         return self.store.get(job_id)
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
-        """Blocks until the job has ended. Raises WaitTimeout, JobNotFound."""
+        """Blocks until the job has ended. Raises WaitTimeout, JobNotFound, UnreadableRecord."""
         return self.store.wait(job_id, timeout_s)
 
     def follow(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
@@ -186,7 +186,7 @@ class Client:
         return withdrawn
 
     def redrive(self, job_id: str) -> JobState:
-        """Sends a failed or cancelled job again; gives the state it is in now."""
+        """Sends a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""
         state = self.store.redrive(job_id)
         if state is JobState.QUEUED:
             self._send(job_id)
