@@ -22,7 +22,7 @@ from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
 from threadmill.record import BatchRecord, DeadLetter, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
-from threadmill.result import OPEN, FailureKind, JobResult, JobState
+from threadmill.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Store
 from threadmill.stored import warn
@@ -239,7 +239,9 @@ class Client:
         Raises BatchNotFound.
         """
         self.store.mark_batch(batch, "cancel_requested")
-        states, following = self.store.cancel_many(self._jobs_of(batch, OPEN))
+        ids = self.store.batch_jobs(batch)
+        known = self.store.states(ids)  # a state that cannot be read may be that of an open job
+        states, following = self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
         self._send(*following)
         return states
 
@@ -272,7 +274,7 @@ class Client:
         """
         found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata), limit)
         if found.unreadable:
-            warn(f"{found.unreadable:,} unreadable jobs are left out; `threadmill jobs --unreadable` lists them")
+            warn(f"unreadable jobs left out of a list: {found.unreadable:,}; `threadmill jobs --unreadable` lists them")
         return found.jobs
 
     def unreadable_jobs(

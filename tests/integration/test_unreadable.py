@@ -93,9 +93,10 @@ async def test_an_unreadable_job_is_listed_with_its_part_and_ends_when_it_is_can
 
 async def test_a_batch_with_an_unreadable_job_is_cancelled_and_redriven(worker, damage, store, keys):
     client = worker.client
-    job_ids = [worker.create(batch="notes") for _ in range(3)]
+    job_ids = [worker.create(batch="notes") for _ in range(4)]
     damage(job_ids[0], job="{")
     damage(job_ids[1], attempts="many")
+    damage(job_ids[2], state="dreaming")
     store.hset(keys.batch("notes"), "queued", "some")
 
     assert client.batch("notes").jobs == {JobState.QUEUED: 0}
@@ -103,7 +104,8 @@ async def test_a_batch_with_an_unreadable_job_is_cancelled_and_redriven(worker, 
 
     with pytest.raises(UnreadableRecord, match=rf"job {job_ids[0]} cannot be read: .*`job`.*--raw"):
         client.redrive(job_ids[0])
-    assert client.store.redrive_many(job_ids) == {job_ids[2]: JobState.QUEUED}
+    assert client.store.redrive_many(job_ids[:2]) == {}
+    assert client.store.redrive_many(job_ids[2:]) == dict.fromkeys(job_ids[2:], JobState.QUEUED)
 
 
 def test_a_job_that_ended_without_a_result_raises(client, damage):
@@ -272,7 +274,7 @@ def test_the_command_line_names_what_it_leaves_out(cli, client, damage):
     assert listed.exit_code == 0
     assert sound in listed.stdout
     assert bad not in listed.stdout
-    assert listed.stderr == "1 unreadable jobs are left out; to list them: threadmill jobs --unreadable\n"
+    assert listed.stderr == "unreadable jobs left out: 1; to list them: threadmill jobs --unreadable\n"
 
     unreadable = cli("jobs", "--unreadable")
     assert unreadable.stdout.split()[-6:] == [

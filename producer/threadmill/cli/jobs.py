@@ -109,7 +109,7 @@ def jobs(
     else:
         put_table(_COLUMNS, [_row(record) for record in records])
     if left_out:
-        note(f"{left_out:,} unreadable jobs are left out; to list them: threadmill jobs --unreadable")
+        note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
 
 
 def _show_unreadable(found: Sequence[UnreadableJob], as_json: bool) -> None:
