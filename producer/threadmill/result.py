@@ -92,7 +92,7 @@ class ModelUsage(_Part):
 
 
 class Timings(_Part):
-    """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
+    """Moments of the job, by Redis' clock."""
 
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None  #: first claim

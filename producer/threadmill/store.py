@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
-from threadmill.connection import BLOCK_S, CHUNK, chunks
+from threadmill.connection import BLOCK_S, CHUNK, chunks, moment_of
 from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, UnreadableRecord, WaitTimeout
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
@@ -131,14 +131,15 @@ class Store(BatchStore):
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hmget(self._keys.record(job_id), "state", "result")
-            found = zip(job_ids, pipe.execute(), strict=True)
+            pipe.time()
+            *found, now = pipe.execute()
         results = []
-        for job_id, (state, stored) in found:
+        for job_id, (state, stored) in zip(job_ids, found, strict=True):
             try:
                 result = _result(job_id, state, stored)
             except UnreadableRecord as error:
                 failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
-                result = JobResult.without_record(job_id, JobState.FAILED, failure, datetime.now(UTC))
+                result = JobResult.without_record(job_id, JobState.FAILED, failure, moment_of(now))
             if result is not None:
                 results.append(result)
         return results
@@ -206,7 +207,7 @@ class Store(BatchStore):
 
         And the queued job of the same thread whose turn it is now: it needs a message.
         """
-        outcome, following = self._call(self._finish, *self._cancelled_args(job_id, self.fields(job_id)))
+        outcome, following = self._call(self._finish, *self._cancelled_args(job_id, self.fields(job_id), self.now()))
         state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
         if state == "missing":
             raise JobNotFound(job_id)
@@ -235,26 +236,27 @@ class Store(BatchStore):
         withdrawn: list[str] = []
         following: list[str] = []
         for ids in chunks(job_ids):
+            now = self.now()
             hashes = dict(zip(ids, self.patiently(partial(self._hashes, ids)), strict=True))
             kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not _NO_HASH]
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in kept:
-                    self._finish(args=[self._prefix, *self._cancelled_args(job_id, hashes[job_id])], client=pipe)
+                    self._finish(args=[self._prefix, *self._cancelled_args(job_id, hashes[job_id], now)], client=pipe)
                 replies = pipe.execute()
             withdrawn += [job_id for job_id, (outcome, _) in zip(kept, replies, strict=True) if outcome == "finished"]
             following += [turn for _, turn in replies if turn]
         return withdrawn, following
 
-    def _cancelled_args(self, job_id: str, fields: dict[str, str]) -> list[str | int]:
+    def _cancelled_args(self, job_id: str, fields: dict[str, str], now: datetime) -> list[str | int]:
         """FINISH's arguments after the prefix, for a queued job that is cancelled; its record need not be readable."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        at, left = datetime.now(UTC), []
+        left: list[str] = []
         try:
             record = JobRecord.read(job_id, fields)
-            result = record.stopped(JobState.CANCELLED, failure, at)
+            result = record.stopped(JobState.CANCELLED, failure, now)
             left = record.remains(record.job.endpoint or "")
         except UnreadableRecord:
-            result = JobResult.without_record(job_id, JobState.CANCELLED, failure, at)
+            result = JobResult.without_record(job_id, JobState.CANCELLED, failure, now)
         return keys.finish_args("", result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:
@@ -401,7 +403,7 @@ class Store(BatchStore):
         with self._reaching():
             members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
             if members:
-                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, time.time()), xx=True)
+                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
                 self._redis.delete(self._keys.leftover_tries)
         return len(members)
 
@@ -421,15 +423,21 @@ class Store(BatchStore):
 
     def workers(self) -> list[Worker]:
         """The workers that were alive within the last day, by name."""
-        with self._reaching():
-            announced = cast(dict[str, str], self._redis.hgetall(self._keys.workers))
-        cards = [read(Worker, announced[name], f"what worker {name} announces") for name in sorted(announced)]
-        return [card for card in cards if card]
+        return self._workers()[0]
 
     def live_workers(self) -> list[Worker]:
         """The workers that announced themselves within the last seconds."""
-        oldest = datetime.now(UTC) - ALIVE
-        return [worker for worker in self.workers() if worker.seen_at > oldest]
+        workers, now = self._workers()
+        return [worker for worker in workers if worker.seen_at > now - ALIVE]
+
+    def _workers(self) -> tuple[list[Worker], datetime]:
+        """The workers that were alive within the last day, by name, and the current time by Redis' clock."""
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(self._keys.workers)
+            pipe.time()
+            announced, now = pipe.execute()
+        cards = [read(Worker, announced[name], f"what worker {name} announces") for name in sorted(announced)]
+        return [card for card in cards if card], moment_of(now)
 
 
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:

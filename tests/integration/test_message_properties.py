@@ -20,11 +20,11 @@ class Line:
     """A worker's connection to its queue and the handler of its messages, without Celery's worker around them."""
 
     def __init__(self, made):
-        transport.install()
         self.app = make_app(made)
-        self.app.conf.update(broker_transport_options=transport.options(made), result_backend=made.redis_url)
+        self.app.conf.update(  # kombu remembers the transport of its name that another test has used
+            broker_transport=f"{transport.__name__}:Transport", broker_transport_options=transport.options(made)
+        )
         self.received = []
-        self.queue = made.queue
         consumer = Consumer.__new__(Consumer)
         consumer.app = self.app
         consumer.strategies = {TASK: self._take}

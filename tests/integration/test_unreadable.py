@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -208,7 +209,7 @@ def test_lists_leave_out_what_cannot_be_read(client, store, keys, caplog):
 
 async def test_workers_leave_out_what_cannot_be_read(worker, store, keys):
     ledger = worker.process._ledger
-    parking = Parking(worker.settings, "w", ledger.redis)
+    parking = Parking(worker.settings, "w", ledger.redis, time.time)
     old = Worker(name="w1", seen_at=NOW - timedelta(days=9), concurrency=1, jobs=0, endpoints=())
     store.hset(keys.workers, mapping={"damaged": "{", "w1": old.model_dump_json()})
     await ledger.forget_old_workers()
@@ -239,7 +240,7 @@ async def test_a_job_whose_progress_cannot_be_read_says_so(worker, damage):
 
 
 async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys, damage):
-    parking = Parking(worker.settings, "w", worker.process._ledger.redis)
+    parking = Parking(worker.settings, "w", worker.process._ledger.redis, time.time)
     store.hset(keys.remote_batches, "b1", '{"name": "b1", "endpoint": "emulator", "made_at": 0}')
     sound, bad = worker.create(), worker.create()
     for job_id in (sound, bad):

@@ -1,8 +1,7 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -26,12 +25,13 @@ log = structlog.get_logger(__name__)
 
 
 class Parking:
-    """Every step bears repetition. `name`: the worker's."""
+    """Every step bears repetition. `name`: the worker's. `now`: Redis' time."""
 
-    def __init__(self, settings: Settings, name: str, redis: Redis) -> None:
+    def __init__(self, settings: Settings, name: str, redis: Redis, now: Callable[[], float]) -> None:
         self._settings = settings
         self._name = name
         self._redis = redis
+        self._now = now
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
@@ -108,7 +108,8 @@ class Parking:
 
     async def _fail(self, job_id: str, error: UnreadableRecord) -> None:
         failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
-        result = JobResult.without_record(job_id, JobState.FAILED, failure, datetime.now(UTC))
+        now = datetime.fromtimestamp(self._now(), UTC)
+        result = JobResult.without_record(job_id, JobState.FAILED, failure, now)
         await self._step(self._finish, *keys.finish_args("", result, self._settings.lifetimes_s))
         log.error("job finished", job_id=job_id, state=result.state, failure=failure.kind, reason=failure.message)
 
@@ -120,7 +121,7 @@ class Parking:
         """It is over; what is left of it on the server is to be deleted."""
         async with self._redis.pipeline() as pipe:
             for leftover in leftovers:
-                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): time.time()})
+                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): self._now()})
             pipe.hdel(self._keys.remote_batches, batch.name)
             pipe.delete(self._keys.remote_batch(batch.name))
             await pipe.execute()
@@ -136,5 +137,5 @@ def _read(name: str, entry: str) -> RemoteBatch | None:
     return read(RemoteBatch, entry, f"remote batch {name}")
 
 
-def new_batch(name: str, endpoint: str) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=endpoint, made_at=datetime.now(UTC))
+def new_batch(name: str, endpoint: str, made_at: datetime) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=endpoint, made_at=made_at)

@@ -5,7 +5,7 @@ Here an item that cannot be delivered is logged, and kept as a dead letter. Its 
 prompt.
 """
 
-from datetime import UTC, datetime
+from hashlib import sha256
 from queue import Empty
 from typing import Any
 
@@ -18,6 +18,7 @@ from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
 from redis.exceptions import DataError, RedisError
 
+from threadmill.connection import moment_of
 from threadmill.keys import Keys
 from threadmill.record import DeadLetter
 from threadmill.settings import Settings
@@ -81,14 +82,16 @@ class _Tolerant:
 
     def _keep(self, reason: str) -> None:
         """Adds the item read last to the dead letters."""
-        letter = DeadLetter.of(self.client.item, reason, datetime.now(UTC))
-        log.error("message dropped", reason=reason, size=letter.size, sha256=letter.sha256)
+        item = self.client.item
+        digest = sha256(item).hexdigest()
+        log.error("message dropped", reason=reason, size=len(item), sha256=digest)
         if _OPTION not in self.connection.client.transport_options:
             return
         prefix, ttl_s = self.connection.client.transport_options[_OPTION]
         letters, count = Keys(prefix).dead_letters, Keys(prefix).dead_letters_count
         try:
             with self.conn_or_acquire() as connection, connection.pipeline() as pipe:
+                letter = DeadLetter.of(item, reason, moment_of(connection.time()))
                 pipe.lpush(letters, letter.model_dump_json())
                 pipe.ltrim(letters, 0, KEPT - 1)
                 pipe.incr(count)
@@ -96,7 +99,7 @@ class _Tolerant:
                     pipe.expire(key, ttl_s)
                 pipe.execute()
         except RedisError as error:
-            log.error("dead letter lost", sha256=letter.sha256, reason=type(error).__name__)
+            log.error("dead letter lost", sha256=digest, reason=type(error).__name__)
 
 
 class Channel(_Tolerant, KombuChannel):

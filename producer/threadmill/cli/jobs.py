@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +43,7 @@ def status(
         put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
         return
     record = client.get(job)
-    summary = _summary(record)
+    summary = _summary(record, client.store.now())
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -82,7 +82,7 @@ def jobs(
         FailureKind | None, typer.Option(metavar="KIND", help="Only jobs that failed with this kind.")
     ] = None,
     since: Annotated[
-        datetime | None,
+        Any,  # datetime | timedelta | None: typer takes no unions
         typer.Option(parser=parse_since, metavar="TIME", help="Only jobs that changed state since: 90m, 3d, ISO time."),
     ] = None,
     metadata: Annotated[
@@ -96,8 +96,10 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, those that changed their state last first."""
-    chosen = JobFilter(state, batch, endpoint, failure, since, dict(map(_pair, metadata or ())))
     store = Client().store
+    now = store.now()
+    earliest = now - since if isinstance(since, timedelta) else since
+    chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())))
     if unreadable:
         if endpoint or failure or metadata:
             raise typer.BadParameter("nothing but --state, --batch and --since can be known of an unreadable job")
@@ -105,9 +107,9 @@ def jobs(
         return
     records, left_out = store.jobs(chosen, limit)
     if as_json:
-        put_json([_summary(record) for record in records])
+        put_json([_summary(record, now) for record in records])
     else:
-        put_table(_COLUMNS, [_row(record) for record in records])
+        put_table(_COLUMNS, [_row(record, now) for record in records])
     if left_out:
         note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
 
@@ -128,9 +130,9 @@ def _show_unreadable(found: Sequence[UnreadableJob], as_json: bool) -> None:
 _COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoint", "prompt")
 
 
-def _row(record: JobRecord) -> list[str]:
+def _row(record: JobRecord, now: datetime) -> list[str]:
     result = record.result
-    took_s, tokens = _took_s(record), result.usage.total_tokens if result else 0
+    took_s, tokens = _took_s(record, now), result.usage.total_tokens if result else 0
     return [
         record.id,
         record.state,
@@ -143,11 +145,11 @@ def _row(record: JobRecord) -> list[str]:
     ]
 
 
-def _took_s(record: JobRecord) -> float | None:
+def _took_s(record: JobRecord, now: datetime) -> float | None:
     """From the first claim of a job to its end, or until now. None: no worker has claimed it."""
     if record.started_at is None:
         return None
-    return ((record.finished_at or datetime.now(UTC)) - record.started_at).total_seconds()
+    return ((record.finished_at or now) - record.started_at).total_seconds()
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -192,8 +194,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
 
-def _summary(record: JobRecord) -> dict[str, Any]:
-    failure, took_s = record.result.failure if record.result else None, _took_s(record)
+def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
+    failure, took_s = record.result.failure if record.result else None, _took_s(record, now)
     return {
         "id": record.id,
         "state": record.state,
