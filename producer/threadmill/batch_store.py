@@ -37,8 +37,8 @@ class BatchStore(Connection):
             with self._redis.pipeline(transaction=False) as pipe:
                 for name, _ in named:
                     pipe.hgetall(self._keys.batch(name))
-                counts = dict(zip((name for name, _ in named), pipe.execute(), strict=True))
-            if lapsed := [name for name in counts if not counts[name]]:
+                counts = dict(zip((name for name, _ in named), self._replies(pipe), strict=True))
+            if lapsed := [name for name in counts if counts[name] == {}]:
                 self._redis.zrem(self._keys.batches, *lapsed)
         return [
             BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), counts[name])
@@ -122,7 +122,7 @@ class BatchStore(Connection):
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     pipe.hget(self._keys.record(job_id), "state")
-                stored = zip(ids, pipe.execute(raise_on_error=False), strict=True)
+                stored = zip(ids, self._replies(pipe), strict=True)
             found |= {job_id: JobState(state) for job_id, state in stored if state in _STATES}
         return found
 

@@ -292,7 +292,7 @@ class Client:
 
     def dead_letters(self) -> list[DeadLetter]:
         """The messages on the queue that no worker could deliver, the newest first; a hundred at most."""
-        return self.store.dead_letters()[1]
+        return self.store.dead_letters()
 
     def clear_dead_letters(self) -> None:
         """Deletes them."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import redis
 import redis.exceptions
+from redis.client import Pipeline
 from redis.commands.core import Script
 
 from threadmill.errors import StoreRefused, StoreUnavailable
@@ -107,6 +108,14 @@ class Connection:
                 return self._redis.info()
             except redis.exceptions.NoPermissionError:
                 return None
+
+    def _replies(self, pipe: Pipeline) -> list[Any]:
+        """What the reads of a pipeline bring; None for a key that holds a value of another type."""
+        replies = pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                raise reply
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _call(self, script: Script, *args: Any) -> Any:
         with self._reaching():

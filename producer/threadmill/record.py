@@ -103,8 +103,7 @@ class JobRecord(BaseModel):
             field = ""
             record = cls.model_validate(values)
         except (ValueError, RecursionError, zlib.error) as error:
-            inner, kind = stored.fault(error)
-            raise UnreadableRecord(job_id, ".".join(filter(None, (field, inner))), kind) from None
+            raise UnreadableRecord(job_id, *stored.fault(error, field)) from None
         if record.state in TERMINAL and record.result is None:
             raise UnreadableRecord(job_id, "result", "missing")
         return record
@@ -154,8 +153,7 @@ def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> Unreadab
     except UnreadableRecord as error:
         field, kind = error.field, error.kind
     except ValueError as error:
-        inner, kind = stored.fault(error)
-        field = ".".join(filter(None, ("progress", inner)))
+        field, kind = stored.fault(error, "progress")
     else:
         return None
     return UnreadableJob(id=job_id, state=printable(fields.get("state", ""))[:40], since=since, field=field, kind=kind)

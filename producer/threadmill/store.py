@@ -10,8 +10,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from redis.exceptions import ResponseError
-
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
 from threadmill.connection import BLOCK_S, CHUNK, chunks, moment_of
@@ -114,11 +112,7 @@ class Store(BatchStore):
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(self._keys.record(job_id))
-            replies = pipe.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception) and not _is_wrong_type(reply):
-                    raise reply
-        return [_NO_HASH if isinstance(reply, Exception) else reply for reply in replies]
+            return [_NO_HASH if reply is None else reply for reply in self._replies(pipe)]
 
     def results(self, job_ids: Sequence[str]) -> list[JobResult]:
         """The results of those jobs that have ended; waits while Redis is away.
@@ -407,14 +401,17 @@ class Store(BatchStore):
                 self._redis.delete(self._keys.leftover_tries)
         return len(members)
 
-    def dead_letters(self) -> tuple[int, list[DeadLetter]]:
-        """How many messages no worker could deliver, and the newest hundred of them, the newest first."""
-        with self._reaching(), self._redis.pipeline() as pipe:
-            pipe.get(self._keys.dead_letters_count)
-            pipe.lrange(self._keys.dead_letters, 0, -1)
-            count, entries = pipe.execute()
-        kept = [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
-        return max(int(count) if (count or "").isdecimal() else 0, len(entries)), kept
+    def dead_letters(self) -> list[DeadLetter]:
+        """The messages that no worker could deliver, the newest first; a hundred at most."""
+        with self._reaching():
+            entries = cast(list[str], self._redis.lrange(self._keys.dead_letters, 0, -1))
+        return [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
+
+    def dead_letter_count(self) -> int:
+        """How many there have been."""
+        with self._reaching():
+            count = cast(str | None, self._redis.get(self._keys.dead_letters_count)) or ""
+        return int(count) if count.isdecimal() else 0
 
     def clear_dead_letters(self) -> None:
         """Deletes them."""
@@ -462,15 +459,10 @@ def _result(job_id: str, state: str | None, stored: str | None) -> JobResult | N
     try:
         result = JobResult.model_validate_json(stored)
     except ValueError as error:
-        field, kind = fault(error)
-        raise UnreadableRecord(job_id, ".".join(filter(None, ("result", field))), kind) from None
+        raise UnreadableRecord(job_id, *fault(error, "result")) from None
     if result.job_id != job_id:
         raise UnreadableRecord(job_id, "result.job_id", "of another job")
     return result
-
-
-def _is_wrong_type(error: Exception) -> bool:
-    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def _check_id(job_id: str) -> None:

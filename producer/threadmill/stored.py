@@ -30,12 +30,16 @@ def leave_out(thing: str, field: str, kind: str) -> None:
     warn(f"{printable(thing)} cannot be read and is left out: {describe(field, kind)}")
 
 
-def fault(error: Exception) -> tuple[str, str]:
-    """The field that an error is about, '' if it is none, and the kind of error. Neither quotes the value."""
+def fault(error: Exception, within: str = "") -> tuple[str, str]:
+    """The field that an error is about, as `result.state`, and the kind of error. Neither quotes the value.
+
+    `within`: the field that holds the value; '' if it stands alone, as the field may be then.
+    """
     if not isinstance(error, ValidationError):
-        return "", type(error).__name__
+        return within, type(error).__name__
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(printable(str(step))[:_NAME] for step in first["loc"][:4]), first["type"]
+    steps = [printable(str(step))[:_NAME] for step in first["loc"][:4]]
+    return ".".join([within, *steps] if within else steps), first["type"]
 
 
 def describe(field: str, kind: str) -> str:

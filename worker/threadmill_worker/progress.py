@@ -162,8 +162,7 @@ class Progress:
         try:
             return cls.from_json(record.progress) if record.progress else None
         except ValueError as error:
-            field, kind = stored.fault(error)
-            raise UnreadableRecord(record.id, ".".join(filter(None, ("progress", field))), kind) from None
+            raise UnreadableRecord(record.id, *stored.fault(error, "progress")) from None
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":

@@ -26,7 +26,7 @@ def dead_letters(
     They come from other clients of the queue. What a message was meant to ask must be sent again.
     """
     client = Client()
-    count, letters = client.store.dead_letters()
+    letters, count = client.dead_letters(), client.store.dead_letter_count()
     if as_json:
         put_json([letter.model_dump(mode="json") for letter in letters])
     else:

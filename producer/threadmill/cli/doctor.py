@@ -122,7 +122,7 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
 
 
 def _queue(client: Client) -> Iterator[Finding]:
-    count, _ = client.store.dead_letters()
+    count = client.store.dead_letter_count()
     if count:
         problem = f"{count:,} messages could not be delivered; `threadmill dead-letters` lists them"
         yield Finding("queue", True, problem, warning=True)
