@@ -33,6 +33,7 @@ from threadmill.record import (
     KeptThread,
     Leftover,
     LeftoverRecord,
+    RemoteBatch,
     UnreadableJob,
     Worker,
     examine,
@@ -398,6 +399,12 @@ class Store(BatchStore):
     def drop_assistant(self, endpoint: str, profile: str) -> None:
         with self._reaching():
             self._redis.hdel(self._keys.assistants, keys.applied_name(endpoint, profile))
+
+    def remote_batch(self, name: str) -> RemoteBatch | None:
+        """A remote batch that is not over, by our name of it."""
+        with self._reaching():
+            entry = cast(str | None, self._redis.hget(self._keys.remote_batches, name))
+        return read(RemoteBatch, entry, f"remote batch {name}") if entry else None
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""

@@ -250,6 +250,7 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
 
     assert [job.id for job in await parking.jobs(await parking.get("b1"))] == [sound]
 
+    await worker.process.run(bad, None)
     assert worker.client.wait(bad, timeout_s=0).failure.kind is FailureKind.UNREADABLE
 
 

@@ -43,7 +43,7 @@ def status(
         put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
         return
     record = client.get(job)
-    summary = _summary(record, client.store.now())
+    summary = _summary(record, client.store.now()) | _in_lane(client, record)
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -211,6 +211,20 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
         "tokens": record.result.usage.total_tokens if record.result else None,
         "failure": failure and f"{failure.kind}: {failure.message}",
         **(_place(record.place) if record.place else {}),
+    }
+
+
+def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
+    """How long a job has waited in the batch lane, and why."""
+    if record.parked is None:
+        return {}
+    batch = client.store.remote_batch(record.parked)
+    return {
+        "lane_since": record.lane_since and record.lane_since.isoformat(),
+        "remote_batch": (batch and batch.batch_id) or "not sent yet",
+        "sent_again": (batch and batch.tries) or None,
+        "next_try": batch and batch.not_before and batch.not_before.isoformat(),
+        "trouble": batch and batch.reason,
     }
 
 
