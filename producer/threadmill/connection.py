@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import redis
 import redis.exceptions
 from kombu.exceptions import KombuError
+from redis.client import Pipeline
 from redis.commands.core import Script
 
 from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
@@ -67,7 +68,11 @@ class Connection:
         self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
         self._redis = redis.Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=BLOCK_S * 3, socket_connect_timeout=5
+            settings.redis_url,
+            decode_responses=True,
+            encoding_errors="surrogateescape",  # damaged bytes are read, and written back as they were
+            socket_timeout=BLOCK_S * 3,
+            socket_connect_timeout=5,
         )
 
     def _reaching(self) -> AbstractContextManager[None]:
@@ -97,6 +102,14 @@ class Connection:
                 return self._redis.info()
             except redis.exceptions.NoPermissionError:
                 return None
+
+    def _replies(self, pipe: Pipeline) -> list[Any]:
+        """What the reads of a pipeline bring; None for a key that holds a value of another type."""
+        replies = pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                raise reply
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _call(self, script: Script, *args: Any) -> Any:
         with self._reaching():

@@ -17,7 +17,7 @@ class Holder(Ledger):
         """Claims the job."""
         lease = self.lease(job_id)
         record = await self.claim(lease)
-        if record is not None:
+        if record is not None:  # else an earlier lease of ours may hold it
             self.leases[job_id] = lease
         return record
 

@@ -51,6 +51,7 @@ def make_worker_app(settings: Settings) -> Celery:
     app.conf.update(
         result_backend=f"threadmill_worker.request:ResultBackend+{settings.redis_url}",
         worker_consumer="threadmill_worker.consumer:Consumer",
+        broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
     )
     app.Worker = app.subclass_with_self(_Worker, name="Worker")

@@ -85,6 +85,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             client = Client(here.settings)
             client.store.ping()
             yield from _redis(client.store.info())
+            yield from _queue(client)
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, here))
@@ -118,6 +119,13 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
     else:
         problem = "appendonly is off: if Redis crashes, jobs since its last snapshot are lost"
         yield Finding("persistence", True, f"{problem}; set `appendonly yes`", warning=True)
+
+
+def _queue(client: Client) -> Iterator[Finding]:
+    count = client.store.dead_letter_count()
+    if count:
+        problem = f"{count:,} messages could not be delivered; `threadmill dead-letters` lists them"
+        yield Finding("queue", True, problem, warning=True)
 
 
 def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
