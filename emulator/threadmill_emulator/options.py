@@ -26,6 +26,14 @@ EXTRAS: Mapping[str, str] = {
     "list_responses": "GET /responses lists the responses",
 }
 
+#: What some servers do otherwise, whatever they are asked. Departures of single runs are `scenarios.QUIRKS`.
+SERVER_QUIRKS: Mapping[str, str] = {
+    # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
+    "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
+    "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
+    "empty_stores": "a vector store is made without the files it was asked for",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -40,7 +48,7 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
-    extras: frozenset[str] = frozenset()  #: the EXTRAS this server has
+    extras: frozenset[str] = frozenset()  #: the EXTRAS and SERVER_QUIRKS this server has
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

@@ -29,7 +29,7 @@ class World:
         self.clock, self.options = clock, options
         self.stats = Stats()
         self.files = Files(clock)
-        self.stores = VectorStores(clock, self.files, options.index_s)
+        self.stores = VectorStores(clock, self.files, options)
         self.tally = Tally()
         self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
         self.batches = Batches(clock, self.files, self.responses, options)

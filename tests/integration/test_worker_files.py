@@ -232,3 +232,36 @@ async def test_files_that_do_not_become_searchable_end_the_job(folder, worker, e
 
     assert result.failure.kind is FailureKind.STUCK
     assert nothing_left(emulator)
+
+
+@pytest.mark.emulated(extras=frozenset({"early_stores"}), index_s=0.3)
+async def test_a_store_called_completed_is_waited_for_until_its_files_are_there(folder, worker, emulator):
+    files = [str(folder / "policy.txt"), str(folder / "rules.md")]
+    result = await worker.run("[[scenario=citations]]What of travel and meals?", files=files)
+
+    assert {each.name for each in result.citations} == {"policy.txt", "rules.md"}
+    looks = [request.path for request in emulator.requests if "/vector_stores/" in request.path]
+    assert len([path for path in looks if path.endswith("/files")]) > 1, "the list of its files says how many there are"
+    started = emulator.requests.index(emulator.sent("POST", "/threads")[0])
+    last_look = max(n for n, each in enumerate(emulator.requests) if each.method == "GET" and each.path in looks)
+    assert last_look < started
+
+
+@pytest.mark.emulated(extras=frozenset({"uncounted_stores"}), index_s=0.3)
+async def test_a_store_without_file_counts_is_ready_when_its_files_are(folder, worker, emulator):
+    result = await worker.run("Well?", files=[str(folder / "policy.txt")])
+
+    assert result.ok
+    assert len(emulator.sent("GET", "/files")) > 1
+    assert nothing_left(emulator)
+
+
+@pytest.mark.emulated(extras=frozenset({"empty_stores"}))
+@pytest.mark.endpoint(store_limit_s=0.5)
+async def test_no_job_asks_about_a_store_that_lacks_its_files(folder, worker, emulator):
+    result = await worker.run("Well?", files=[str(folder / "policy.txt"), str(folder / "rules.md")])
+
+    assert result.failure.kind is FailureKind.STUCK
+    assert "0 of 2 files are searchable" in result.failure.message
+    assert not emulator.sent("POST", "/runs")
+    assert nothing_left(emulator)

@@ -126,7 +126,8 @@ def _see_store(progress: Progress, action: Action, seen: StoreSeen, policy: Poli
     if store is None:
         progress = progress if seen.shared else _own(progress, Leftover("vector_store", seen.id))
         store = VectorStore(seen.id, now)
-    store = replace(store, ready=seen.ready, attached=store.attached or isinstance(action, AttachStore))
+    attached = store.attached or isinstance(action, AttachStore)
+    store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
     pause_s = min(max((now - store.since) * LOOK_SHARE, policy.poll_first_s), policy.poll_longest_s)
     return replace(progress, intent=None, store=store, look_at=now + pause_s)
 

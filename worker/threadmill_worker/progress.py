@@ -72,6 +72,7 @@ class VectorStore:
     ready: bool = False
     attached: bool = False  #: to a thread that was there before us
     own: bool = True  #: made for this job or its batch; else it is the thread's, and our files join it
+    detail: str = field(default="", compare=False)  #: how many of the files are ready, in words
 
 
 @dataclass(frozen=True)

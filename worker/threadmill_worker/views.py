@@ -62,11 +62,12 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class StoreSeen:
-    """A vector store. `ready`: its files can be searched."""
+    """A vector store. `ready`: all files of the job can be searched."""
 
     id: str
     ready: bool
     shared: bool = False
+    detail: str = ""  #: how many of the files are ready, in words
 
 
 @dataclass(frozen=True)

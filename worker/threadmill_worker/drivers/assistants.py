@@ -114,10 +114,9 @@ class AssistantsDriver:
             case Upload(index):
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
-                searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
             case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id)
+                return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():
                 return ThreadSeen(
                     store_of((await self._api.ask(self._threads.with_raw_response.retrieve(thread))).body)
@@ -161,6 +160,10 @@ class AssistantsDriver:
                 return Deleted()
             case _:
                 assert_never(action)
+
+    def _searched(self, progress: Progress) -> tuple[str, ...]:
+        """Ids of the files that the job's vector store is to have."""
+        return self._order.materials.files_for("file_search", progress.uploaded)
 
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> View:
         body = await self._requests.thread(messages, progress)
@@ -232,7 +235,7 @@ class AssistantsDriver:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
                 return Lost()
             case Intent.CREATE_STORE:
-                return await self._files.find_store()
+                return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
                 newest = self._threads.messages.with_raw_response.list(thread, order="desc", limit=100)
                 for message in await self._api.entries(newest):

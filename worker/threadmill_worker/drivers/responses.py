@@ -145,10 +145,9 @@ class ResponsesDriver:
             case Upload(index):
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
-                searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
             case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id)
+                return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():  # a conversation has no vector store: each response names those it searches
                 return ThreadSeen(None)
             case AttachStore(store_id):
@@ -189,6 +188,10 @@ class ResponsesDriver:
                 return Deleted()
             case _:
                 assert_never(action)
+
+    def _searched(self, progress: Progress) -> tuple[str, ...]:
+        """Ids of the files that the job's vector store is to have."""
+        return self._order.materials.files_for("file_search", progress.uploaded)
 
     async def _create_conversation(self, progress: Progress) -> View:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
@@ -252,7 +255,7 @@ class ResponsesDriver:
     async def _settle(self, intent: Intent, progress: Progress) -> View:
         match intent:
             case Intent.CREATE_STORE:
-                return await self._files.find_store()
+                return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
                 return NothingFound()
             case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
