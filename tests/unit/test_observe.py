@@ -294,6 +294,16 @@ def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound(
     assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
 
 
+def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> None:
+    progress = see(under_way(), Look("run_1"), InDoubt("503 busy"))
+    again = Progress.from_json(progress.to_json())
+    again = see(again, Look("run_1"), InDoubt("502 bad gateway"), after_s=100)
+    assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
+    assert again != progress, "how often is saved too, for `threadmill status`"
+    better = see(again, Look("run_1"), replace(RUNNING, id="run_1"))
+    assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
+
+
 def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:
     lost = see(intend(JOB, StartRun(1), START), StartRun(1), InDoubt("timeout"))
     assert see(lost, Settle(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1

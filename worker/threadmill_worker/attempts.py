@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
-from threadmill.record import JobRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, Outage, add_troubles
 from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -32,6 +32,11 @@ class Running(Protocol):
     """An attempt that can be told to stop."""
 
     outage: Outage | None  #: set while the server cannot be reached
+
+    @property
+    def trouble(self) -> EndpointTrouble | None:
+        """Set while the server gives no usable replies."""
+        ...
 
     @property
     def in_child(self) -> bool:
@@ -135,6 +140,12 @@ class Attempts:
         found = [held.attempt.outage for held in self._held.values() if held.attempt and held.attempt.outage]
         first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
         return tuple(first.values())
+
+    @property
+    def troubles(self) -> tuple[EndpointTrouble, ...]:
+        """One for each endpoint that gives no usable replies."""
+        attempts = [held.attempt for held in self._held.values() if held.attempt]
+        return add_troubles(trouble for attempt in attempts if (trouble := attempt.trouble))
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a job of ours where it stands. Raises LeaseLost."""

@@ -62,7 +62,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
     if isinstance(view, Refused | NotDone | InDoubt | Unusable | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
     if not isinstance(view, NothingFound | Unsettled | Lost | Unlocked | Stirred):  # which are no sign of better times
-        progress = replace(progress, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)
+        progress = progress.untroubled()
     match view:
         case Uploaded(file_id, shared):
             progress = progress if shared else _own(progress, Leftover("file", file_id))
@@ -138,7 +138,7 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
         case AskAgain(problem):
             return replace(progress, misfit=problem, answer=None, run=None)
         case Decide(outcome):
-            return replace(progress, outcome=outcome, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)
+            return replace(progress.untroubled(), outcome=outcome)
         case AbandonRun(failure):
             return rerun(progress, failure, policy, now, new_thread=True)
 

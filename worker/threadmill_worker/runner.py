@@ -13,7 +13,7 @@ import structlog
 
 from threadmill.events import EventKind
 from threadmill.policy import Policy
-from threadmill.record import JobRecord, KeptThread, LeftoverRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord, Outage
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.actions import (
     AbandonRun,
@@ -301,6 +301,15 @@ class Attempt:
             latest=progress.run.id if progress.run and progress.run.kind else None,
             things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
         )
+
+    @property
+    def trouble(self) -> EndpointTrouble | None:
+        """Set while the server gives no usable replies and the job waits for them."""
+        progress = self._progress
+        if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
+            return None
+        reason, since = progress.trouble or "", _moment(progress.troubled_at)
+        return EndpointTrouble(endpoint=self._server.name, reason=reason, since=since, calls=progress.troubles)
 
     def _outage(self, view: View | None) -> Outage | None:
         """What producers are told while the server cannot be reached."""

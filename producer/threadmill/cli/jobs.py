@@ -239,7 +239,8 @@ def _place(place: Place) -> dict[str, Any]:
         "reruns": f"{place.reruns}{reason}" if place.reruns else None,
         "tools": place.pending_tools,
         "trouble": place.trouble,
-        "trouble_since": place.trouble and _iso(place.trouble_since),
+        "failed_calls": (place.trouble and place.troubles) or None,
+        "trouble_since": place.trouble and _iso(place.troubled_at),
         "deadline": _iso(place.deadline_at),
     }
 
