@@ -71,6 +71,18 @@ async def test_files_are_searched_and_cited_by_name(folder, worker, emulator):
     assert nothing_left(emulator)
 
 
+@pytest.mark.endpoint(wire="responses", model="emulator-citations")
+async def test_citations_that_name_their_files_cost_no_calls(worker, emulator):
+    """What the job searches was uploaded by someone else, so only the server knows what it is called."""
+    stored = [emulator.upload(name, f"Herons nest in {name}.".encode())["id"] for name in ("reeds.txt", "trees.txt")]
+    store = emulator.call("POST", "/vector_stores", {"file_ids": stored})["id"]
+    tools = [{"type": "file_search", "vector_store_ids": [store]}]
+    result = await worker.run("Where do herons nest?", tools=tools)
+
+    assert {each.name for each in result.citations} == {"reeds.txt", "trees.txt"}
+    assert not [each for each in emulator.requests if each.method == "GET" and each.path.startswith("/files/")]
+
+
 async def test_code_runs_on_a_file_and_its_steps_and_files_come_back(folder, worker, emulator):
     files = [{"path": str(folder / "table.csv"), "tools": ["code_interpreter"]}]
     result = await worker.run("[[scenario=plot]]Plot a sine wave", files=files, include_steps=True)

@@ -89,7 +89,8 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
         case "file_citation":
             place = int(as_number(note.get("index")) or 0)  # where it belongs: after the character before
             places = {"start_index": place - 1, "end_index": place}
-            return {"type": "file_citation", "file_citation": {"file_id": note.get("file_id")}, **places}
+            file = {name: note.get(name) for name in ("file_id", "filename")}
+            return {"type": "file_citation", "file_citation": file, **places}
         case "file_path":
             return {"type": "file_path", "file_path": {"file_id": note.get("file_id")}}
         case _:
