@@ -1,5 +1,6 @@
 """What is kept in Redis: of jobs, of workers, and of remote things still to be deleted."""
 
+import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -9,14 +10,19 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from threadmill.border import Redacted
 from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.place import Place
+from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
 _PACK_FROM = 1000
 _PACKED = "zlib:"
+
+#: A job's fields in which a secret may stand by mistake. Names, ids and paths are kept as they are.
+_TEXTS = ("prompt", "messages", "instructions", "additional_instructions", "tools", "response_format", "metadata")
 
 
 class JobRecord(BaseModel):
@@ -112,8 +118,12 @@ class JobFilter:
 
 
 def packed(job: PromptJob) -> str:
-    """A job as its record has it: JSON, compressed where it is long."""
+    """A job as its record has it: JSON, compressed where it is long, its texts without secrets of this process."""
     body = job.model_dump_json(exclude_defaults=True)
+    if redact(body) != body:
+        fields = json.loads(body)
+        fields |= redact_all({name: fields[name] for name in _TEXTS if name in fields})
+        body = json.dumps(fields, ensure_ascii=False)
     return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
 
 
@@ -273,7 +283,7 @@ class Outage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
-    reason: str
+    reason: Redacted
     since: datetime
     until: datetime  #: when the first job that waits for it will fail
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from threadmill.border import Border
+from threadmill.border import Border, Redacted
 
 
 class JobState(StrEnum):
@@ -53,8 +53,8 @@ class Failure(Border):
     """Why a job did not succeed: part of the result, not an exception."""
 
     kind: FailureKind
-    message: str
-    code: str | None = None  #: the server's own code, where it gave one
+    message: Redacted
+    code: Redacted | None = None  #: the server's own code, where it gave one
     retryable: bool = False  #: whether the same job may succeed when sent again
 
 

@@ -18,6 +18,7 @@ from threadmill.endpoint import EndpointKind
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.local import Local
+from threadmill.redaction import redact, redact_all
 from threadmill.settings import Settings
 
 app = typer.Typer(
@@ -75,17 +76,17 @@ def _options(
 
 def put(text: str) -> None:
     """Writes data to stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(redact(text) + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Writes something to know besides the data to stderr."""
-    err.print(text, soft_wrap=True, markup=False)
+    err.print(redact(text), soft_wrap=True, markup=False)
 
 
 def put_json(value: Any) -> None:
-    put(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    put(json.dumps(redact_all(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
 def given(**fields: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from threadmill.cli.jobs import JobId, show_ending
 from threadmill.client import Client
 from threadmill.events import Event, EventKind
 from threadmill.local import STATE_FOLDER
+from threadmill.redaction import redact
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,7 +86,7 @@ class _Printer:
             self._write("\n")
 
     def _write(self, text: str) -> None:
-        sys.stdout.write(text)
+        sys.stdout.write(redact(text))
         sys.stdout.flush()
         self._in_line = not text.endswith("\n")
 

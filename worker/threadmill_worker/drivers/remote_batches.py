@@ -12,6 +12,7 @@ from typing import Any
 import openai
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import redact_parsed
 from threadmill_worker.actions import CreateStore
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
@@ -120,14 +121,14 @@ class RemoteBatches:
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
-                        yield _answered(self._api.without_key(line).decode("utf-8", "replace"))
+                        yield _answered(line.decode("utf-8", "replace"))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            trouble = trouble_of(error, CreateStore(), self._api.key)
+            trouble = trouble_of(error, CreateStore())
             if isinstance(trouble, Refused):
                 raise BatchesRefused(trouble.failure.message) from None
             if isinstance(trouble, Unusable):
@@ -143,7 +144,7 @@ def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
 
 def _answered(line: str) -> Answered:
     try:
-        entry = as_dict(parse(line))
+        entry = as_dict(redact_parsed(parse(line), line))
     except ValueError:
         entry = {}
     custom_id, response = str(entry.get("custom_id")), as_dict(entry.get("response"))
