@@ -62,10 +62,11 @@ class Redactor:
         self._forms: tuple[_Form, ...] = ()  #: those of the longest secret first: one may be part of another
 
     def register(self, value: str | None) -> None:
-        """Redacts the value from now on, and what follows the scheme in `Bearer sk-...`."""
+        """Redacts the value from now on, each of its lines, and what follows the scheme in `Bearer sk-...`."""
         value = (value or "").strip()
         scheme, _, rest = value.partition(" ")
-        for secret in (value, rest if scheme.isalpha() else ""):
+        lines = [line.strip() for line in value.splitlines() if not line.startswith("-----")]  # which any PEM file has
+        for secret in (value, rest if scheme.isalpha() else "", *lines):
             if secret not in self._secrets and len(secret) >= _SHORTEST and not _is_public(secret):
                 with self._lock:
                     self._set({**self._secrets, secret: tuple(_forms(secret))})
@@ -83,7 +84,10 @@ class Redactor:
             self.register(unquote(value))
 
     def register_environment(self, variables: Mapping[str, str]) -> None:
-        """Redacts what variables hold whose names end in KEY, TOKEN, SECRET, PASSWORD, and passwords in URLs."""
+        """Redacts what variables, or headers, hold whose names end in KEY, TOKEN, SECRET, PASSWORD or the like.
+
+        Of the others, passwords in URLs.
+        """
         for name, value in variables.items():
             if _SECRET_NAME.search(name):
                 self.register(value)

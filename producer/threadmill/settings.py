@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     )
 
     redis_url: str = Field(
-        default="redis://localhost:6379/0", validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url")
+        default="redis://localhost:6379/0",
+        validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url"),
+        repr=False,  # it may hold a password
     )
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
@@ -147,8 +149,12 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _known_secrets(self) -> Self:
         """Before anything is sent: a server's reply may hold the secret of another."""
-        for endpoint in self.endpoints.values():
-            REDACTOR.register_url(endpoint.base_url)
+        tools = (*self.tools.values(), *self.mcp.values())
+        urls = (self.artifacts, *(each.base_url for each in self.endpoints.values()))
+        for url in (*urls, *(getattr(tool, "url", None) or "" for tool in tools)):
+            REDACTOR.register_url(url)
+        for tool in tools:
+            REDACTOR.register_environment(getattr(tool, "headers", {}))
         for variable in self.secret_variables:
             credentials.read(variable)
         return self

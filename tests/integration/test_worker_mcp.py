@@ -227,7 +227,7 @@ async def test_a_job_names_one_tool_or_a_whole_server(worker, emulator, tools):
     assert result.state is JobState.SUCCEEDED
     assert outputs(emulator) == ["hello, Taipei"]
     offered = [tool["function"]["name"] for tool in emulator.sent("POST", "/runs")[0].json["tools"]]
-    assert offered == tools if tools == ["demo__greet"] else len(offered) == 8
+    assert offered == tools if tools == ["demo__greet"] else len(offered) == 9
     assert emulator.sent("POST", "/pluginapi") == []
 
 

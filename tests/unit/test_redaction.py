@@ -106,6 +106,12 @@ def test_what_follows_the_scheme_of_a_header_is_a_secret_by_itself():
     assert it.redact("sent Bearer sk-weather-1, that is sk-weather-1") == f"sent {MARK}, that is {MARK}"
 
 
+def test_each_line_of_a_secret_is_one_by_itself():
+    it = redactor("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQ==\n-----END PRIVATE KEY-----\n")
+    assert it.redact("a line: kqhkiG9w0BAQ==") == f"a line: {MARK}"
+    assert it.redact("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+
+
 def test_the_longest_of_several_is_redacted_first():
     assert redactor("sk-secret", "sk-secret-of-another").redact("sk-secret-of-another") == MARK
 
