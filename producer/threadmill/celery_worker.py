@@ -13,7 +13,7 @@ from celery.apps.worker import install_cry_handler, install_worker_term_handler
 from celery.exceptions import SecurityWarning
 from click.core import ParameterSource
 
-from threadmill import log, redaction
+from threadmill import log
 
 
 class Worker(CeleryWorker):  # type: ignore[misc]
@@ -26,7 +26,6 @@ class Worker(CeleryWorker):  # type: ignore[misc]
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if not _was_given("loglevel"):
             options["loglevel"] = "INFO"
-        redaction.guard()
         log.configure(options["loglevel"])
         warnings.simplefilter("ignore", SecurityWarning)  # of root: it is about pickled messages, ours are JSON
         options |= {"quiet": True, "without_gossip": True, "without_mingle": True}

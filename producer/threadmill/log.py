@@ -33,6 +33,7 @@ _REMEMBERED = 500
 
 def configure(level: int | str) -> None:
     """Sends our own and every library's log lines through one handler, which redacts secrets."""
+    redaction.guard()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -7,12 +7,14 @@ prints, whatever escaped or encoded it on the way.
 import base64
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 import redis
@@ -123,6 +125,25 @@ def settings(echo, guarded_redis, emulator, make_settings):
     )
 
 
+@pytest.fixture
+def watched(guarded_redis):
+    """All commands that Redis is sent, but for those that move messages, which their senders wrote."""
+    commands: list[str] = []
+    password = SECRETS["REDIS"].encode()
+    with socket.create_connection(("127.0.0.1", urlsplit(guarded_redis).port)) as connection:
+        connection.sendall(b"*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\nMONITOR\r\n" % (len(password), password))
+
+        def listen() -> None:
+            with connection.makefile(errors="replace") as lines:
+                commands.extend(line for line in lines if not re.search(r'"(LPUSH" "test-|HSET" "unacked")', line))
+
+        thread = Thread(target=listen)
+        thread.start()
+        yield commands
+        connection.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
 def leaks(text: str) -> list[str]:
     """What a text holds of a secret, be it half of it or Base64, with what stands before it."""
     core = CORE.encode()
@@ -131,7 +152,9 @@ def leaks(text: str) -> list[str]:
     return [text[max(0, text.index(form) - 200) :][:300] for form in found if form in text]
 
 
-def test_a_worker_tells_nobody(settings, start_worker, store_of, run_cli, settings_as_environment, monkeypatch):
+def test_a_worker_tells_nobody(
+    settings, start_worker, store_of, watched, run_cli, settings_as_environment, monkeypatch
+):
     for name, value in SECRETS.items():
         if name not in ("REDIS", "GATEWAY"):
             monkeypatch.setenv(name, value)
@@ -165,9 +188,11 @@ def test_a_worker_tells_nobody(settings, start_worker, store_of, run_cli, settin
     assert "[key]" in results[-1].text
     assert results[-2].text.count("[key]")  # of the MCP server
     log = worker.log()
+    assert any('"PUBLISH"' in command for command in watched), "events of Celery"
     assert f"MCP server {sys.executable}: the secret is" in log
     for text in (
         log,
+        "".join(watched),
         everything(store_of(settings)),
         *announced,
         *records,
