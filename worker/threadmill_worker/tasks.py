@@ -102,12 +102,12 @@ def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[s
     raise InvalidJob(f"the task takes one argument, a job's fields, and was given {given}; {_RIGHT_CALL}")
 
 
-def _has_passed(expires: str | None) -> bool:
-    """Whether the sender wanted the job to begin before now."""
+def _moment(expires: str | None) -> datetime | None:
+    """Until when the sender wants the job to begin; None: any time."""
     if expires is None:
-        return False
+        return None
     moment = datetime.fromisoformat(expires)
-    return datetime.now(UTC) > (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class _Worker(Worker):
@@ -146,7 +146,7 @@ class _Shell:
             work = self.process.refuse(request.id, str(error))
         else:
             fields = None if isinstance(job, str) else job
-            work = self.process.run(request.id, fields, is_late=_has_passed(request.expires))
+            work = self.process.run(request.id, fields, expires_at=_moment(request.expires))
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def cancel(self, job_ids: Collection[str], running: bool) -> None:
