@@ -8,16 +8,15 @@ all of one case), paths of files that exist, and URLs with nothing but a host. P
 `emulator` are no secrets.
 """
 
-import base64
-import html
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from threading import Lock
-from typing import Any, NamedTuple, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
+
+from threadmill.secret_forms import Form, forms_of
 
 #: Stands in place of a secret. It is shorter than the shortest, so no secret is part of it.
 MARK = "[key]"
@@ -25,17 +24,8 @@ MARK = "[key]"
 _SHORTEST = 8
 _WORD = re.compile(r"[A-Z]{1,15}|[a-z]{1,15}")
 
-#: Characters that no encoding changes.
-_UNCHANGED = re.compile(r"[\w.~-]+", re.ASCII)
-
-#: Backslashes before an escaped character: one, or more if the text was escaped several times.
-_MOST = 8
-_BACKSLASHES = rf"\\{{0,{_MOST}}}+"
-
 #: How often `redact` looks again, in case a mark and what stands beside it look like another secret.
 _PASSES = 4
-
-_LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0"}
 
 #: Names of variables that hold secrets.
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE)
@@ -46,20 +36,13 @@ _PARAMETER = re.compile(r"[?&]([\w.-]+)=([^&#\s]+)")
 T = TypeVar("T")
 
 
-class _Form(NamedTuple):
-    """One way to write a secret. A text that holds it holds `anchor`, which is found faster."""
-
-    anchor: str
-    pattern: re.Pattern[str]
-
-
 class Redactor:
     """The secrets of one process, and texts without them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._secrets: dict[str, tuple[_Form, ...]] = {}
-        self._forms: tuple[_Form, ...] = ()  #: those of the longest secret first: one may be part of another
+        self._secrets: dict[str, tuple[Form, ...]] = {}
+        self._forms: tuple[Form, ...] = ()  #: those of the longest secret first: one may be part of another
 
     def register(self, value: str | None) -> None:
         """Redacts the value from now on, each of its lines, and what follows the scheme in `Bearer sk-...`."""
@@ -69,7 +52,7 @@ class Redactor:
         for secret in (value, rest if scheme.isalpha() else "", *lines):
             if secret not in self._secrets and len(secret) >= _SHORTEST and not _is_public(secret):
                 with self._lock:
-                    self._set({**self._secrets, secret: tuple(_forms(secret))})
+                    self._set({**self._secrets, secret: tuple(forms_of(secret))})
 
     def register_url(self, url: str) -> None:
         """Redacts the passwords in a URL, or in several that `;` separates, and options such as `?token=`."""
@@ -99,7 +82,7 @@ class Redactor:
         with self._lock:
             self._set({secret: forms for secret, forms in self._secrets.items() if secret != value})
 
-    def _set(self, secrets: dict[str, tuple[_Form, ...]]) -> None:
+    def _set(self, secrets: dict[str, tuple[Form, ...]]) -> None:
         self._secrets = secrets
         self._forms = tuple(form for secret in sorted(secrets, key=len, reverse=True) for form in secrets[secret])
 
@@ -156,70 +139,6 @@ def _is_public(value: str) -> bool:
     except ValueError:
         return False
     return bool(parts.scheme and parts.netloc) and "@" not in value and not (parts.path.strip("/") or parts.query)
-
-
-def _forms(secret: str) -> Iterator[_Form]:
-    """No two alternatives of a pattern match the same text, or a text could keep it busy for ever."""
-    runs = [(kind, "".join(run)) for kind, run in groupby(secret, _kind)]
-    pattern = "".join(_run(kind, run) for kind, run in runs)
-    yield _Form(max(_UNCHANGED.findall(secret), key=len, default=""), re.compile(pattern))
-    data = _bytes(secret)
-    encoded = {
-        encode(b"\0" * offset + data)[(0, 2, 3)[offset] : (offset + len(data)) * 8 // 6].decode()
-        for encode in (base64.b64encode, base64.urlsafe_b64encode)
-        for offset in range(3)  # what stands before the secret shifts its bits
-    }
-    for form in sorted(encoded):
-        yield _Form(form, re.compile(re.escape(form)))
-
-
-def _kind(char: str) -> str:
-    return "space" if char.isspace() else "backslash" if char == "\\" else "other"
-
-
-def _run(kind: str, run: str) -> str:
-    """A pattern of what a run of characters may have become."""
-    if kind == "space":  # a line of a log has one space for any number of them
-        return rf"(?:\s|{'|'.join(_escapes(char) for char in sorted(set(run)))}){{1,64}}"
-    if kind == "backslash":
-        return rf"(?:\\{{{len(run)},{len(run) * _MOST}}}+|(?i:(?:%(?:25)*5c|{_BACKSLASHES}x5c){{{len(run)}}}))"
-    return "".join(map(_spellings, run))
-
-
-def _spellings(char: str) -> str:
-    if _UNCHANGED.fullmatch(char):
-        return re.escape(char)
-    return f"(?:{_BACKSLASHES}{re.escape(char)}|{_escapes(char)})"
-
-
-def _escapes(char: str) -> str:
-    """How Python, JSON, URLs and HTML escape a character."""
-    code, data = ord(char), _bytes(char)
-    units = char.encode("utf-16-be", "surrogatepass")
-    escapes = {
-        "".join(f"%(?:25)*{byte:02x}" for byte in data),
-        "".join(f"{_BACKSLASHES}x{byte:02x}" for byte in data),
-        "".join(f"{_BACKSLASHES}u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)),
-        f"{_BACKSLASHES}U{code:08x}",
-        f"&#(?:0*{code}|x0*{code:x});",
-    }
-    if code < 256:
-        escapes.add(f"{_BACKSLASHES}x{code:02x}")
-    if char in _LETTERS:
-        escapes.add(f"{_BACKSLASHES}{_LETTERS[char]}")
-    if char in "&<>\"'":
-        escapes.add(html.escape(char))
-    if char == " ":
-        escapes.add(r"\+")
-    return f"(?i:{'|'.join(sorted(escapes))})"
-
-
-def _bytes(text: str) -> bytes:
-    """In UTF-8. An environment variable may hold bytes that are not."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 class RedactingStream:
