@@ -111,8 +111,9 @@ def test_a_redis_that_is_away_for_a_moment_is_asked_again(error):
 
 
 def test_a_bug_in_a_command_is_not_taken_for_an_absence():
-    with pytest.raises(exceptions.ResponseError), Connection(Settings())._reaching():
-        raise exceptions.ResponseError("unknown command 'FROBNICATE'")
+    says = r"refused a command \(unknown command 'FROBNICATE'\)"
+    with pytest.raises(StoreRefused, match=says), Connection(Settings())._reaching():
+        raise exceptions.ResponseError("unknown command 'FROBNICATE', with args beginning with: 'a prompt'")
 
 
 def test_in_python_the_remedy_speaks_of_no_command_line_option():

@@ -1,10 +1,14 @@
 """What a worker does about settings and a Redis that no waiting mends."""
 
 import pytest
+import redis
+from celery.apps.worker import Worker as CeleryWorker
+from redis import exceptions
 
 import threadmill_worker
+from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
-from threadmill.errors import StoreRefused, StoreUnavailable
+from threadmill.errors import StoreRefused
 from threadmill.settings import Settings
 from threadmill_worker.tasks import _end_if_redis_refuses
 
@@ -20,12 +24,17 @@ def test_a_wrong_password_ends_the_worker_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == ("threadmill: Redis at redis://h refused the password: correct it in REDIS_URL\n")
 
 
-def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch):
+@pytest.mark.parametrize(
+    "reply",
+    [redis.ConnectionError("refused"), exceptions.ReadOnlyError("replica"), exceptions.OutOfMemoryError("full")],
+)
+def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch, reply):
     asked = []
 
     def ping(self):
         asked.append(self)
-        raise StoreUnavailable("redis://h", OSError("refused"))
+        with self._reaching():
+            raise reply
 
     monkeypatch.setattr(Connection, "ping", ping)
     _end_if_redis_refuses(Settings())
@@ -42,3 +51,18 @@ def test_celery_shows_no_traceback_for_bad_settings(monkeypatch, capsys, tmp_pat
     assert told.startswith("threadmill: `redis_url`: its database is not a number")
     assert told.count("\n") == 1
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(None, 1), (1, 1), (0, None)])
+def test_a_worker_that_ends_without_being_asked_to_ends_with_an_error(monkeypatch, code, ends_with):
+    def run(self):
+        self.exitcode = code  # None: Celery's loop ended by itself; 1: of an exception; 0: of a signal
+
+    monkeypatch.setattr(CeleryWorker, "start", run)
+    worker = Worker.__new__(Worker)
+    if ends_with is None:
+        worker.start()
+        return
+    with pytest.raises(SystemExit) as ended:
+        worker.start()
+    assert ended.value.code == ends_with

@@ -22,12 +22,12 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
-from kombu.exceptions import OperationalError
 
 from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
+from threadmill.redis_errors import trouble_of
 from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
@@ -83,10 +83,13 @@ def make_worker_app(settings: Settings) -> Celery:
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
+    """Ends the worker if waiting for Redis cannot help: a wrong password or database. In any other state it waits."""
     try:
         Connection(settings).ping()
     except StoreRefused as error:
+        trouble = trouble_of(error.__cause__)
+        if trouble is not None and not trouble.needs_settings:
+            return
         sys.stderr.write(f"threadmill: {error}\n")
         sys.exit(2)
     except StoreUnavailable:
@@ -187,7 +190,7 @@ class _Shell:
         for job_id in self._process.handed_back if self._process else ():
             try:
                 send(self._app, job_id)
-            except OperationalError as error:
+            except Exception as error:  # whatever Redis or kombu says: the jobs are queued
                 log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
                 break
         if self._closed is not None:  # servers of tools that are child processes are to end with us
