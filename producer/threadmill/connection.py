@@ -11,6 +11,7 @@ import redis
 import redis.exceptions
 from redis.commands.core import Script
 
+from threadmill import redis_client
 from threadmill.errors import StoreRefused, StoreUnavailable
 from threadmill.keys import Keys
 from threadmill.settings import Settings
@@ -56,9 +57,7 @@ class Connection:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
-        self._redis = redis.Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=BLOCK_S * 3, socket_connect_timeout=5
-        )
+        self._redis = redis_client.blocking(settings.redis_url)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -120,6 +119,8 @@ class Connection:
 def _refusal(error: redis.RedisError, url: str) -> tuple[str, str] | None:
     """What Redis refuses, and the remedy; None if the error is no refusal."""
     said = str(error).rpartition("caused error: ")[2]  # before it, a pipeline quotes the command with its arguments
+    if isinstance(error, redis_client.SentinelRefusal):
+        return error.what, error.remedy
     if isinstance(error, redis.AuthenticationError):
         if "without any password" in said:
             return "has no password, but REDIS_URL gives one", "remove it from REDIS_URL"

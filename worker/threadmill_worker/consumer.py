@@ -21,6 +21,12 @@ _celery_log = get_logger(__name__)
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Named in the setting `worker_consumer`."""
 
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
+        def info(self, consumer: Any) -> dict[str, Any]:
+            """What `celery inspect stats` shows. Celery's own holds passwords, in options and in alternative URLs."""
+            broker = {"uri": consumer.connection.as_uri()} if consumer.connection else "N/A"
+            return {**super().info(consumer), "broker": broker}
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Closes the broken connection; an error in that is ignored."""
         _tolerant(super().on_connection_error_after_connected, exc)

@@ -16,7 +16,7 @@ import redis.asyncio
 import structlog
 from redis.commands.core import AsyncScript
 
-from threadmill import keys, remote_scripts, scripts
+from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
@@ -71,15 +71,7 @@ class Ledger:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = keys.Keys(settings.key_prefix)
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            settings.redis_url,
-            decode_responses=True,
-            max_connections=50,  # more steps at once wait for a connection
-            timeout=30,
-            socket_timeout=15,
-            socket_connect_timeout=5,
-        )
-        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._redis = redis_client.asynchronous(settings.redis_url)
         self._create = self._redis.register_script(scripts.CREATE)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._renew = self._redis.register_script(scripts.RENEW)

@@ -32,7 +32,7 @@ from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
 from threadmill_worker.process import WorkerProcess
-from threadmill_worker.request import JobCancelled, JobFailed
+from threadmill_worker.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ def make_worker_app(settings: Settings) -> Celery:
     transport.install()
     app = make_app(settings)
     app.conf.update(
-        result_backend=f"threadmill_worker.request:ResultBackend+{settings.redis_url}",
+        result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.consumer:Consumer",
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
     )
