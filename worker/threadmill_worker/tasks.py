@@ -14,11 +14,10 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from celery import Celery, Task
-from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
@@ -31,6 +30,7 @@ from threadmill.queue import TASK, make_app, send
 from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
+from threadmill_worker.celery_options import refusal
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.watchdog import Watchdog
@@ -82,13 +82,18 @@ def make_worker_app(settings: Settings) -> Celery:
     return app
 
 
+def _end(reason: str) -> NoReturn:
+    """Ends a worker that cannot be started as it was meant to be."""
+    sys.stderr.write(f"threadmill: {reason}\n")
+    sys.exit(2)
+
+
 def _end_if_redis_refuses(settings: Settings) -> None:
     """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
     try:
         Connection(settings).ping()
     except StoreRefused as error:
-        sys.stderr.write(f"threadmill: {error}\n")
-        sys.exit(2)
+        _end(str(error))
     except StoreUnavailable:
         pass
 
@@ -154,18 +159,18 @@ class _Shell:
         asyncio.run_coroutine_threadsafe(self.process.cancel(job_ids, running=running), self._loop)
 
     def _start(self, sender: Any, **_: Any) -> None:
-        if not issubclass(sender.pool_cls, ThreadPool):
-            sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        if reason := refusal(sender, self._settings.queue):
+            _end(reason)
         _end_if_redis_refuses(self._settings)
-        if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
-            self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
+        # What `celery worker --concurrency` says wins.
+        self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # For files and for sending to the queue; tools have threads of their own.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
             self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         except SettingsError as error:
-            sys.exit(f"threadmill: {error}")
+            _end(str(error))
         self._watchdog.start()  # not before: the modules of tools are imported in the event loop
 
     async def _open(self) -> WorkerProcess:
