@@ -1,6 +1,7 @@
 """A connection to Redis: what its errors mean, and waiting while it is away."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ import redis
 import redis.exceptions
 from redis.commands.core import Script
 
-from threadmill import redis_client
+from threadmill import redis_client, redis_rights
 from threadmill.errors import StoreRefused, StoreUnavailable
 from threadmill.keys import Keys
+from threadmill.redis_rights import Right
 from threadmill.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
@@ -37,6 +39,11 @@ _AWAY = (
     redis.exceptions.TryAgainError,
     redis.exceptions.MasterDownError,
 )
+
+_CLUSTER = ("is a Redis Cluster, which threadmill does not support", "use a Redis without cluster mode")
+
+#: What a node of a cluster says of scripts and keys of ours.
+_SAYS_CLUSTER = re.compile(r"\bcluster\b|hash slot|same slot", re.IGNORECASE)
 
 _T = TypeVar("_T")
 
@@ -77,12 +84,23 @@ class Connection:
             return bool(self._redis.ping())
 
     def info(self) -> Mapping[str, Any] | None:
-        """Redis' own report on itself (INFO), or None if it does not permit us to read it."""
+        """Redis' own report on itself (INFO), or None if it does not permit us to read it.
+
+        Raises StoreRefused if it is a Redis Cluster.
+        """
         with self._reaching():
             try:
-                return self._redis.info()
+                info = self._redis.info()
             except redis.exceptions.NoPermissionError:
                 return None
+        if info.get("cluster_enabled"):
+            raise StoreRefused(self._settings.redis_url, *_CLUSTER)
+        return info
+
+    def missing_rights(self, rights: Sequence[Right]) -> list[str]:
+        """The ACL rules that the user of the URL lacks for them."""
+        with self._reaching():
+            return redis_rights.missing(self._redis, rights)
 
     def _call(self, script: Script, *args: Any) -> Any:
         with self._reaching():
@@ -128,11 +146,12 @@ def _refusal(error: redis.RedisError, url: str) -> tuple[str, str] | None:
             return "needs a password", "set REDIS_URL=redis://:PASSWORD@HOST:6379/0"
         return "refused the password", "correct it in REDIS_URL; percent-encode special characters"
     if isinstance(error, redis.exceptions.NoPermissionError) or "user executing the script" in said:
-        return f"does not permit a command ({said})", "permit it in the ACL of the user in REDIS_URL"
+        remedy = "permit it in the ACL of the user in REDIS_URL; `threadmill doctor` names all that is missing"
+        return f"does not permit a command ({said})", remedy
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return "is out of memory", "raise its `maxmemory`, or let it run on a larger machine"
-    if isinstance(error, redis.exceptions.MovedError | redis.exceptions.ClusterCrossSlotError):
-        return "is a Redis Cluster, which threadmill does not support", "use a Redis without cluster mode"
+    if isinstance(error, redis.exceptions.AskError) or _SAYS_CLUSTER.search(said):
+        return _CLUSTER
     if "DB index" in said:
         return "has no database of this number", "use a lower one in REDIS_URL; Redis has 0 to 15 by default"
     if said.startswith("MISCONF"):

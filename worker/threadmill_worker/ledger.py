@@ -15,6 +15,7 @@ from typing import Any, cast
 import redis.asyncio
 import structlog
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoPermissionError
 
 from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
@@ -260,8 +261,11 @@ class Ledger:
         return bool(await self._redis.set(self._keys.sweep, self.owner, nx=True, px=int(for_s * 1000)))
 
     async def uptime_s(self) -> float:
-        """How long Redis has been up."""
-        return float((await self._redis.info("server"))["uptime_in_seconds"])
+        """How long Redis has been up; infinitely if it does not permit us to ask."""
+        try:
+            return float((await self._redis.info("server"))["uptime_in_seconds"])
+        except NoPermissionError:
+            return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
         """Puts jobs whose lease has lapsed back to `queued`; gives their ids and attempts spent."""

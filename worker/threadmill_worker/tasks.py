@@ -27,6 +27,7 @@ from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
+from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
@@ -89,13 +90,28 @@ def _end(reason: str) -> NoReturn:
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password or database. It waits for an absent one."""
+    """Ends the worker if waiting for Redis cannot help: a wrong password, a right that is missing, a cluster.
+
+    It waits for a Redis that is away.
+    """
+    connection = Connection(settings)
     try:
-        Connection(settings).ping()
+        connection.ping()
+        connection.info()
+        missing = connection.missing_rights(of_worker(settings))
+        if missing and missing != [INFO]:
+            what = "does not permit all that a worker needs"
+            raise StoreRefused(settings.redis_url, what, f"run `{grant(settings, missing)}`")
     except StoreRefused as error:
         _end(str(error))
     except StoreUnavailable:
-        pass
+        return
+    if missing:
+        log.warning(
+            "Redis does not permit INFO",
+            effect="after a restart of Redis, jobs may be taken from workers that are alive",
+            remedy=grant(settings, missing),
+        )
 
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[str, Any]:
