@@ -124,7 +124,7 @@ def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
 def _try(client: redis.Redis, right: Right) -> dict[str, None]:
     """The rule that is missing, if one is."""
     try:
-        client.execute_command(*right.command)
+        client.execute_command(*right.command)  # type: ignore[no-untyped-call]
     except redis.exceptions.NoPermissionError as error:
         is_command = "to run" in str(error) or not right.rule
         return {f"+{right.name}" if is_command else right.rule: None}
