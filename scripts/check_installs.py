@@ -214,9 +214,13 @@ class Environment:
             endpoint = "emulator"
             if "local" in self.install.extras and "emulator" not in self.install.extras:
                 endpoint = "shared"  # --local would start an emulator for the other
-            answer = self.command("threadmill", "submit", "Hello", "--endpoint", endpoint, "--wait", *options)
-        if "Hello" not in answer:
-            raise Failed(f"the job's answer does not repeat its prompt: {answer!r}")
+            (self.folder / "documents").mkdir()
+            (self.folder / "documents" / "note.txt").write_text("Hello")
+            prompt = ["--prompt", "Summarise: {{ text }}", "--out", "answers.jsonl"]
+            self.command("threadmill", "batch", "documents", *prompt, "--endpoint", endpoint, *options)
+        [answer] = map(json.loads, (self.folder / "answers.jsonl").read_text("utf-8").splitlines())
+        if answer["state"] != "succeeded" or not answer["text"]:
+            raise Failed(f"the job has no answer: {answer}")
 
     @contextmanager
     def _emulator(self) -> Iterator[None]:
@@ -266,7 +270,7 @@ class Environment:
 
 
 def packages_of_extras(wanted: Callable[[str], bool]) -> set[str]:
-    """The import names of what these extras name; of `dev` too, but for what others name."""
+    """The import names of the packages that these extras name."""
     ours = importlib.metadata.metadata("threadmill")
     names: dict[str, list[str]] = {}
     for module, distributions in importlib.metadata.packages_distributions().items():
@@ -288,7 +292,7 @@ def _await(ready: Callable[[], bool], what: str, log: Path) -> None:
     give_up_at = time.monotonic() + _TIMEOUT_S
     while not ready():
         if time.monotonic() > give_up_at:
-            raise Failed(f"waited in vain for {what}: {log.read_text()}")
+            raise Failed(f"waited {_TIMEOUT_S} s for {what}: {log.read_text()}")
         time.sleep(0.05)
 
 
@@ -325,6 +329,8 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="use every Python found, not the oldest and newest alone")
     options = parser.parse_args()
     lines = documented()
+    if not any(where.startswith("README.md") for where in lines.values()):
+        parser.error("README.md shows no install line that this script can read")
     if options.list:
         print(*(f"{where}: {install}" for install, where in lines.items()), sep="\n")
         return 0

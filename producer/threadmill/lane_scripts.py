@@ -6,7 +6,7 @@ waits: the name of its remote batch, or '-' before there is one. Atomic and repe
 
 from threadmill.scripts import PRELUDE
 
-#: id, owner, lane -> 1, or 0 if the lease went to another worker; like a job handed back, it spends no attempt
+#: id, owner, lane -> 1, or 0 if somebody else has claimed it; like a job handed back, it spends no attempt
 PARK = (
     PRELUDE
     + """
@@ -16,7 +16,7 @@ redis.call('HINCRBY', key('job', id), 'attempts', -1)
 redis.call('HSET', key('job', id), 'parked', '-')
 redis.call('HDEL', key('job', id), 'started_at')
 drop_lease(id)
-move(id, 'running', 'queued')
+if redis.call('HGET', key('job', id), 'state') == 'running' then move(id, 'running', 'queued') end
 redis.call('SADD', key('lanes'), lane)
 redis.call('ZADD', key('lane', lane), stamp, id)
 return 1

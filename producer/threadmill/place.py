@@ -1,6 +1,13 @@
 """Where the worker of an unfinished job is, as far as producers read it."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+
+from threadmill.result import Usage
+
+#: Statuses of a run that goes on unless somebody cancels it.
+_ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
 
 
 class RemoteCall(BaseModel):
@@ -12,6 +19,15 @@ class RemoteCall(BaseModel):
     name: str
 
 
+class RemoteThing(BaseModel):
+    """What the job has made on its server and still has to delete."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    id: str
+
+
 class RemoteRun(BaseModel):
     """A run as its server showed it last."""
 
@@ -20,6 +36,7 @@ class RemoteRun(BaseModel):
     id: str
     status: str
     calls: tuple[RemoteCall, ...] = ()
+    kind: str | None = None  #: of the thing that it is, where runs do not go with their thread
 
 
 class Place(BaseModel):
@@ -37,6 +54,38 @@ class Place(BaseModel):
     outputs: dict[str, str] = {}  #: of the run's tool calls that are done, by call id
     trouble: str | None = None  #: why the latest call had no usable reply; None once one had
     trouble_since: float | None = None
+    intent: str | None = None  #: the call whose outcome is not known
+    leftovers: tuple[RemoteThing, ...] = ()
+    usage: Usage = Usage()
+    model: str | None = None
+    lane: str | None = None
+    calls: int = 0
+    lost_threads: int = 0
+    lost_files: int = 0
+    lost_runs: int = 0
+
+    @property
+    def spent(self) -> dict[str, Any]:
+        """What the job has cost, as fields of its result, should it end here. What an uncertain call made is lost."""
+        return {
+            "usage": self.usage,
+            "model": self.model,
+            "lane": self.lane,
+            "runs": self.runs,
+            "calls": self.calls,
+            "lost_threads": self.lost_threads + (self.intent == "create_thread"),
+            "lost_files": self.lost_files + (self.intent in ("upload", "create_store")),
+            "lost_runs": self.lost_runs + (self.intent in ("start_run", "submit_outputs")),
+        }
+
+    @property
+    def remains(self) -> tuple[RemoteThing, ...]:
+        """What is to be removed from the server should the job end here: its active run first, which is cancelled."""
+        run = self.run
+        if run is None or run.status not in _ACTIVE or (run.kind is not None and run.calls):
+            return self.leftovers
+        run_id = run.id if run.kind is not None else f"{self.thread_id}/{run.id}"
+        return (RemoteThing(kind="run", id=run_id), *self.leftovers)
 
     @property
     def pending_tools(self) -> list[str]:

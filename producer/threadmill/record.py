@@ -31,7 +31,9 @@ class JobRecord(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    owner: str | None = None  #: the worker that holds the lease
+    owner: str | None = None  #: the claim that holds the job, or held it last: its worker's name and a number
+    lapses: int = 0  #: how often in a row its worker ended or fell silent before the job had moved on
+    alone: bool = False  #: that happened twice: it runs in a process of its own
     cancel_requested: bool = False
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
     progress: str | None = None  #: the worker's saved place, its own JSON
@@ -54,6 +56,20 @@ class JobRecord(BaseModel):
             batch=self.job.batch,
             **more,
         )
+
+    def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
+        """The result of this job, ended where it stands, with what it has spent so far."""
+        return self.ended(state, failure, at, **(self.place.spent if self.place else {}))
+
+    def remains(self, endpoint: str) -> list[str]:
+        """What it leaves on its server if it ends where it stands, as LeftoverRecords in JSON."""
+        things = self.place.remains if self.place else ()
+        return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
+
+    @property
+    def worker(self) -> str | None:
+        """The name of the worker that runs it."""
+        return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
 
     @property
     def changed_at(self) -> datetime:
@@ -130,8 +146,8 @@ class LeftoverRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
-    kind: str  #: "thread", "file" or "vector_store"
-    id: str
+    kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
+    id: str  #: of a run on a thread: THREAD/RUN
 
 
 class KeptThread(BaseModel):

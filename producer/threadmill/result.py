@@ -39,7 +39,7 @@ class FailureKind(StrEnum):
     CANCELLED = "cancelled"  #: the job's owner cancelled it
     TOOL_FAILED = "tool_failed"  #: the run asked for more rounds of tools than allowed
     UNREACHABLE = "unreachable"  #: the server gave no usable reply for too long
-    ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: its workers died or gave up on it too often
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: too many processes in a row ended while they ran it
     UNREADABLE = "unreadable"  #: its record is damaged, or was written by a newer version
     INTERNAL_ERROR = "internal_error"  #: an unexpected exception in the worker; its log has the traceback
 

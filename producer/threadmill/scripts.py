@@ -39,6 +39,16 @@ local function drop_lease(id)
   redis.call('HDEL', key('job', id), 'owner')
 end
 
+-- A worker ended or was silent while it held the job, which had not moved on since its claim: SAVE sets this to
+-- nothing. A job that this happened to twice may be the cause, and from then on runs in a process of its own.
+-- A number that is damaged keeps no job from its end: whoever reads the record fails the job.
+local function count_lapse(id)
+  local lapses = redis.pcall('HINCRBY', key('job', id), 'lapses', 1)
+  if type(lapses) ~= 'number' then return 0 end
+  if lapses >= 2 then redis.call('HSET', key('job', id), 'alone', 1) end
+  return lapses
+end
+
 -- A job that is open again must not lapse with the time set when it ended; its batch neither.
 local function keep(id)
   local idempotency, batch = unpack(redis.call('HMGET', key('job', id), 'key', 'batch'))
@@ -113,35 +123,39 @@ local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local state = redis.call('HGET', key('job', id), 'state')
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
-if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
-if state == 'queued' and waits(id) then return {'waits'} end
-redis.call('HSET', key('job', id), 'owner', owner)
--- A number that is damaged does not keep the job from its claim: whoever reads the record fails the job.
-redis.pcall('HINCRBY', key('job', id), 'attempts', 1)
-redis.call('HSETNX', key('job', id), 'started_at', stamp)
-redis.call('ZADD', key('leases'), now + lease_s, id)
-if state == 'queued' then move(id, 'queued', 'running') end
+if not owned(id, owner) then  -- else the reply to this claim was lost
+  if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
+  if state == 'queued' and waits(id) then return {'waits'} end
+  redis.call('HSET', key('job', id), 'owner', owner)
+  if state == 'running' then count_lapse(id) end
+  redis.pcall('HINCRBY', key('job', id), 'attempts', 1)
+  redis.call('HSETNX', key('job', id), 'started_at', stamp)
+  redis.call('ZADD', key('leases'), now + lease_s, id)
+  if state == 'queued' then move(id, 'queued', 'running') end
+end
 local claimed = redis.call('HGETALL', key('job', id))
 table.insert(claimed, 1, 'claimed')
 return claimed
 """
 )
 
-#: owner, lease in seconds, ids... -> [id, 'lost' | 'cancel' | 'followed', ...]; a held job of which there is no
-#: news is not named, one that is both is to be cancelled
+#: lease in seconds, then id and owner of each -> [id, 'lost' | 'cancel' | 'followed', ...]; a held job of which there
+#: is no news is not named, one that is both is to be cancelled. A job whose lease has lapsed is held again, if nobody
+#: has claimed it since
 RENEW = (
     PRELUDE
     + """
-local owner, lease_s = ARGV[2], tonumber(ARGV[3])
+local lease_s = tonumber(ARGV[2])
 local news = {}
-for i = 4, #ARGV do
-  local id = ARGV[i]
-  local holder, cancel = unpack(redis.call('HMGET', key('job', id), 'owner', 'cancel_requested'))
+for i = 3, #ARGV, 2 do
+  local id, owner = ARGV[i], ARGV[i + 1]
+  local holder, state, cancel = unpack(redis.call('HMGET', key('job', id), 'owner', 'state', 'cancel_requested'))
   if holder ~= owner then
     table.insert(news, id)
     table.insert(news, 'lost')
   else
-    redis.call('ZADD', key('leases'), 'XX', now + lease_s, id)
+    redis.call('ZADD', key('leases'), now + lease_s, id)
+    if state == 'queued' then move(id, 'queued', 'running') end
     if cancel then
       table.insert(news, id)
       table.insert(news, 'cancel')
@@ -155,24 +169,34 @@ return news
 """
 )
 
-#: id, owner, progress JSON -> 1, or 0 if the lease went to another worker
+#: id, owner, progress JSON -> 1, or 0 if somebody else has claimed the job
 SAVE = (
     PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[4])
+redis.call('HDEL', key('job', ARGV[2]), 'lapses')
 return 1
 """
 )
 
-#: id, owner -> 1, or 0 if the lease went to another worker; a job handed back spends no attempt
+#: id, owner -> how often in a row the job's process has ended, this time included; 0 if somebody else has claimed it
+LAPSE = (
+    PRELUDE
+    + """
+if not owned(ARGV[2], ARGV[3]) then return 0 end
+return count_lapse(ARGV[2])
+"""
+)
+
+#: id, owner -> 1, or 0 if somebody else has claimed the job; a job handed back spends no attempt
 HAND_BACK = (
     PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HINCRBY', key('job', ARGV[2]), 'attempts', -1)
 drop_lease(ARGV[2])
-move(ARGV[2], 'running', 'queued')
+if redis.call('HGET', key('job', ARGV[2]), 'state') == 'running' then move(ARGV[2], 'running', 'queued') end
 return 1
 """
 )
@@ -239,7 +263,7 @@ if is_terminal(from) then return reply(from) end
 if owner == '' and from ~= 'queued' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
-redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked')
+redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked', 'lapses', 'alone')
 if ARGV[12] ~= '' then redis.call('HSET', record, 'job', ARGV[12]) end
 drop_lease(id)
 move(id, from, to)
@@ -249,7 +273,12 @@ if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
-  for i = 13, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+  -- A run comes first: it is cancelled before what it works on is deleted.
+  local due = now
+  for i = 13, #ARGV do
+    redis.call('ZADD', key('leftovers'), string.format('%.6f', due), ARGV[i])
+    if cjson.decode(ARGV[i]).kind == 'run' then due = now + 5 end
+  end
 end
 if turn then redis.call('ZREM', key('turns', turn), id) end
 if batch then
@@ -297,18 +326,18 @@ return 'queued'
 """
 )
 
-#: most at a time -> [id, attempts spent, ...]: jobs whose lease has lapsed, queued again by this
+#: most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Their owner may
+#: go on: it loses a job only when another claims it
 RESCUE = (
     PRELUDE
     + """
 local rescued = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
-  local state, attempts = unpack(redis.call('HMGET', key('job', id), 'state', 'attempts'))
-  drop_lease(id)
-  if state == 'running' then
+  redis.call('ZREM', key('leases'), id)
+  if redis.call('HGET', key('job', id), 'state') == 'running' then
     move(id, 'running', 'queued')
     table.insert(rescued, id)
-    table.insert(rescued, attempts)
+    table.insert(rescued, count_lapse(id))
   end
 end
 return rescued

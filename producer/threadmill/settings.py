@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
     blocked_limit_s: PositiveFloat = 60  #: a worker whose event loop is blocked for so long ends itself
     sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
-    max_attempts: PositiveInt = 3  #: a job whose workers died so often is failed
+    max_attempts: PositiveInt = 3  #: a job that ends so many processes in a row, the last its own, is failed
     leftover_tries: PositiveInt = 10  #: to delete a remote thing; then it is only listed
     stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept

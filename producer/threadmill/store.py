@@ -191,8 +191,8 @@ class Store(BatchStore):
     def _cancelled_args(self, record: JobRecord) -> list[str | int]:
         """FINISH's arguments after the prefix, for a queued job that is cancelled."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        result = record.ended(JobState.CANCELLED, failure, datetime.now(UTC))
-        return keys.finish_args("", result, self._settings.lifetimes_s)
+        result = record.stopped(JobState.CANCELLED, failure, datetime.now(UTC))
+        return keys.finish_args("", result, self._settings.lifetimes_s, record.remains(record.job.endpoint or ""))
 
     def redrive(self, job_id: str) -> JobState:
         """Opens a failed or cancelled job again; gives the state it is in now."""

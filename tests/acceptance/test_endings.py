@@ -1,6 +1,9 @@
 """How jobs end that their workers, or their owners, do not see to a good end, and what stays in Redis."""
 
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 from tests.acceptance.site import BOTH_WIRES, PATIENCE_S, Site, until
@@ -13,30 +16,76 @@ BOMB = """
 import os
 
 def bomb() -> str:
-    os.kill(os.getpid(), 9)
+    os._exit(0)
 """
 
 TOOLS = {"bomb": {"function": "deadly:bomb"}}
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5, max_attempts=3, tools=TOOLS)
-def test_a_job_that_kills_its_workers_ends_as_failed(site, tmp_path, tell):
+@pytest.mark.settings(lease_s=2, sweep_s=0.5, tools=TOOLS)
+def test_a_job_that_ends_its_workers_costs_two_of_them_and_no_other_job(site, tmp_path, tell):
     (tmp_path / "deadly.py").write_text(BOMB)
-    start = lambda: site.start_worker(PYTHONPATH=str(tmp_path))  # noqa: E731
-    job = site.client.enqueue({"prompt": "[[scenario=tools run_s=0.2]]Well?", "tools": ["bomb"]})
+    innocents = site.enqueue((f"[[scenario=echo run_s=4]]\nQuestion {n}" for n in range(12)), timeout_s=180)
     began = time.monotonic()
-    for _ in range(3):
-        assert start().exit_code() == -9
-    last = start()
-    result = job.wait(timeout_s=PATIENCE_S)
+    job = site.client.enqueue({"prompt": "[[scenario=tools run_s=0.2]]Well?", "tools": ["bomb"]})
+    for _ in range(2):
+        assert site.start_worker(PYTHONPATH=_path(tmp_path)).exit_code() == 0, "it ended itself"
+    last = site.start_worker(PYTHONPATH=_path(tmp_path))
+    result = job.wait(timeout_s=2 * PATIENCE_S)
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.ATTEMPTS_EXHAUSTED)
+    assert "3 processes in a row ended" in result.failure.message
+    assert "ran nothing else, ended with code 0" in result.failure.message
     assert (result.attempts, result.runs) == (3, 1)
-    tell(f"3 workers dead, the job failed after {time.monotonic() - began:.1f} s")
-    until(lambda: site.alive() == 0, "its thread is deleted")
-    harmless = site.client.enqueue("[[scenario=echo run_s=0.2]]Are you well?")
-    assert harmless.wait(timeout_s=PATIENCE_S).text == "Are you well?"
+    tell(f"2 workers and the job's own process ended, the job failed after {time.monotonic() - began:.1f} s")
+    records = site.await_results(innocents, PATIENCE_S)
+    assert [record.result.text for record in records] == [f"Question {n}" for n in range(12)]
+    assert site.completed_runs() == dict.fromkeys(innocents, 1)
+    until(lambda: site.alive() == 0, "nothing is left, and no run goes on")
     assert last.lives
+    tell(
+        f"of 12 other jobs {sum(record.attempts > 1 for record in records)} lost a worker: all succeeded, one run each"
+    )
+
+
+@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+def test_kills_alone_fail_no_job(site, tell):
+    """Five workers in a row are killed during one run; the job has not moved since the first of them."""
+    jobs = site.enqueue(f"[[run_s=25]]\nQuestion {n}" for n in range(10))
+    for _ in range(5):
+        worker = site.start_worker()
+        until(lambda worker=worker: len(site.held_by(worker)) == 10, "it holds all jobs")
+        worker.kill()
+    site.start_worker()
+    records = site.await_results(jobs, 2 * PATIENCE_S)
+
+    assert [record.state for record in records] == [JobState.SUCCEEDED] * 10
+    assert site.completed_runs() == dict.fromkeys(jobs, 1)
+    assert site.runs()["created"] == 10
+    tell(f"5 workers killed during one run of 10 jobs: 10 answers, {max(r.attempts for r in records)} attempts")
+
+
+@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+def test_a_stopped_process_costs_no_job(site, tell):
+    """Each of two workers is stopped until the other has taken its jobs over, and then goes on."""
+    jobs = site.enqueue(f"[[run_s=10]]\nQuestion {n}" for n in range(10))
+    workers = [site.start_worker()]
+    until(lambda: len(site.held_by(workers[0])) == 10, "it holds all jobs")
+    workers.append(site.start_worker())
+    for frozen, other in (workers, reversed(workers)):
+        frozen.signal(signal.SIGSTOP)
+        until(lambda other=other: len(site.held_by(other)) == 10, "the other has taken them over")
+        frozen.signal(signal.SIGCONT)
+    records = site.await_results(jobs, PATIENCE_S)
+
+    assert [record.state for record in records] == [JobState.SUCCEEDED] * 10
+    assert site.completed_runs() == dict.fromkeys(jobs, 1)
+    assert all(worker.lives for worker in workers)
+
+
+def _path(folder: Path) -> str:
+    """PYTHONPATH with the folder first."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 @pytest.mark.settings(concurrency=3)

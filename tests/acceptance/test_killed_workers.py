@@ -10,8 +10,7 @@ from threadmill import JobState
 
 pytestmark = [
     pytest.mark.acceptance,
-    # Bad luck alone must not end a job: some are killed over and over here.
-    pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1, max_attempts=50),
+    pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1),
 ]
 
 KILL_EVERY_S = 3.0

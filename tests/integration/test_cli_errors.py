@@ -202,3 +202,6 @@ def test_submit_local_does_it_all_in_one_command(run_cli, tmp_path):
     assert "Why is the sky blue?" in done.stdout
     assert "\x1b[" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / ".threadmill"]
+    saved = list((tmp_path / ".threadmill" / "redis").rglob("*.*"))
+    assert saved, "what Redis holds is kept"
+    assert all(path.suffix != ".rdb" for path in saved), "as commands, which any Redis or Valkey reads"

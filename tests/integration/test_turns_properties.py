@@ -7,10 +7,10 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from tests.integration.holder import Holder
 
 from threadmill import Client, JobState
 from threadmill.result import TERMINAL
-from threadmill_worker.ledger import Ledger
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +25,8 @@ class Line:
         self.messages: list[str] = []
         self.client = Client(settings)
         self.client._send = lambda *job_ids: self.messages.extend(job_ids)
-        self.workers = [Ledger(settings, name, self.messages.append) for name in ("one", "two")]
-        self.held: dict[str, Ledger] = {}
+        self.workers = [Holder(settings, name, self.messages.append) for name in ("one", "two")]
+        self.held: dict[str, Holder] = {}
         self.began: list[str] = []  #: jobs in the order of their first claims
         self.disturbed: set[str] = set()  #: those that left the line: cancelled or sent again
         self._leases = f"{settings.key_prefix}:leases"
@@ -38,17 +38,17 @@ class Line:
         match what:
             case "deliver" if self.messages:
                 job_id, worker = self.messages.pop(which % len(self.messages)), self.workers[which % 2]
-                if await worker.claim(job_id):
+                if await worker.take(job_id):
                     self.held[job_id] = worker
                     self.began += [job_id] if job_id not in self.began else []
             case "end" if self.held:
                 job_id, worker = self.held.popitem()
                 record = await worker.get(job_id)
                 state = JobState.FAILED if which % 2 else JobState.SUCCEEDED
-                await worker.finish(record.ended(state, None, datetime.now(UTC)), (), "emulator")
+                await worker.end(record.ended(state, None, datetime.now(UTC)))
             case "hand_back" if self.held:
                 job_id, worker = self.held.popitem()
-                assert await worker.hand_back(job_id)
+                assert await worker.hand_back(worker.leases[job_id])
                 self.messages.append(job_id)
             case "die" if self.held:
                 job_id, worker = self.held.popitem()

@@ -4,10 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.integration.holder import Holder
 
 from threadmill import JobState, ThreadInUse, ThreadNotFound
 from threadmill.record import KeptThread
-from threadmill_worker.ledger import LeaseLost, Ledger
+from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.progress import Leftover, Progress
 
 pytestmark = pytest.mark.integration
@@ -18,7 +19,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 async def ledger(settings):
-    ledger = Ledger(settings, "a-worker", lambda job_id: None)
+    ledger = Holder(settings, "a-worker", lambda job_id: None)
     yield ledger
     await ledger.close()
 
@@ -35,19 +36,19 @@ async def end(ledger, job_id, thread=None, *, keep=True, at=NOW, things=None, st
         assistant="asst_emulator",
         things=things or {},
     )
-    await ledger.finish(record.ended(state, None, at), (), "emulator", kept=kept if keep else None)
+    await ledger.end(record.ended(state, None, at), kept=kept if keep else None)
 
 
 async def test_a_thread_is_listed_from_its_first_job_on_and_grows_with_each(worker, ledger):
     first = worker.create(keep_thread=True)
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first, "thread_x", at=NOW - 3 * DAY, things={"file-1": "file"})
     [thread] = worker.client.threads()
     assert (thread.endpoint, thread.id, thread.jobs, thread.job_id) == ("emulator", "thread_x", 1, first)
     assert (thread.created_at, thread.used_at, thread.assistant) == (NOW - 3 * DAY, NOW - 3 * DAY, "asst_emulator")
 
     second = worker.create(thread="thread_x", keep_thread=True)
-    await ledger.claim(second)
+    await ledger.take(second)
     await end(ledger, second, things={"vs_1": "vector_store", "file-1": "file"})
     await end(ledger, second, things={"vs_1": "vector_store"})  # as after a lost reply
     [thread] = worker.client.threads()
@@ -58,9 +59,9 @@ async def test_a_thread_is_listed_from_its_first_job_on_and_grows_with_each(work
 
 async def test_a_job_that_only_asks_on_a_kept_thread_counts_as_its_use_too(worker, ledger):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first, "thread_x", at=NOW - 3 * DAY)
-    await ledger.claim(second)
+    await ledger.take(second)
     await end(ledger, second, keep=False)
 
     [thread] = worker.client.threads()
@@ -69,14 +70,14 @@ async def test_a_job_that_only_asks_on_a_kept_thread_counts_as_its_use_too(worke
 
 async def test_a_strangers_thread_that_a_job_goes_on_with_is_not_ours_to_list(worker, ledger):
     job_id = worker.create(thread="thread_of_others")
-    await ledger.claim(job_id)
+    await ledger.take(job_id)
     await end(ledger, job_id, keep=False)
     assert worker.client.threads() == []
 
 
 async def test_a_job_cancelled_before_its_turn_has_not_used_the_thread(worker, ledger):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first, "thread_x")
     worker.client.cancel(second)
 
@@ -93,14 +94,14 @@ async def test_a_worker_that_lost_its_lease_keeps_nothing(worker, ledger):
 async def test_threads_are_listed_by_their_last_use(worker, ledger):
     for number, name in enumerate(["thread_old", "thread_new", "thread_middle"]):
         job_id = worker.create(keep_thread=True)
-        await ledger.claim(job_id)
+        await ledger.take(job_id)
         await end(ledger, job_id, name, at=NOW - {0: 9, 1: 1, 2: 4}[number] * DAY)
     assert [thread.id for thread in worker.client.threads()] == ["thread_new", "thread_middle", "thread_old"]
 
 
 async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, ledger, store, settings):
     job_id = worker.create(keep_thread=True)
-    await ledger.claim(job_id)
+    await ledger.take(job_id)
     await end(ledger, job_id, "thread_x", things={"file-1": "file", "vs_1": "vector_store"})
     worker.client.delete_thread("thread_x")
 
@@ -116,9 +117,9 @@ async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, ledger,
 
 async def test_a_thread_with_open_jobs_is_left_alone_unless_forced(worker, ledger):
     first, second, third = worker.create(keep_thread=True), *(worker.create(thread="thread_x") for _ in range(2))
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first, "thread_x")
-    await ledger.claim(second)
+    await ledger.take(second)
     with pytest.raises(ThreadInUse, match=f"in use by {second}, {third}") as refused:
         worker.client.delete_thread("thread_x")
     assert refused.value.job_ids == (second, third)
@@ -132,7 +133,7 @@ async def test_a_thread_used_between_reading_and_deleting_is_deleted_as_it_is_th
     worker, ledger, store, settings, monkeypatch
 ):
     job_id = worker.create(keep_thread=True)
-    await ledger.claim(job_id)
+    await ledger.take(job_id)
     await end(ledger, job_id, "thread_x")
     read, name = worker.client.store._redis.hget, f"{settings.key_prefix}:threads"
 
@@ -152,12 +153,12 @@ async def test_a_job_this_worker_cannot_go_on_with_leaves_its_thread_to_the_swee
     worker, ledger, store, settings, emulator
 ):
     job_id = worker.create()
-    await ledger.claim(job_id)
+    await ledger.take(job_id)
     made = Progress(
         deadline_at=0, messages=1, thread_id="thread_x", runs=1, leftovers=(Leftover("thread", "thread_x"),)
     )
-    await ledger.save(job_id, made)
-    await ledger.hand_back(job_id)
+    await ledger.save(ledger.leases[job_id], made)
+    await ledger.hand_back(ledger.leases[job_id])
     store.hset(f"{settings.key_prefix}:job:{job_id}", "job", '{"prompt": "Well?", "tools": ["not_here"]}')
     result = await worker.see_through(job_id)
 

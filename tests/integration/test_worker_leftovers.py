@@ -5,18 +5,18 @@ import json
 import time
 
 import pytest
+from tests.integration.holder import Holder
 
 from threadmill import JobState
 from threadmill.record import LeftoverRecord
 from threadmill_worker import sweep
-from threadmill_worker.ledger import Ledger
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 async def ledger(settings):
-    ledger = Ledger(settings, "another", lambda job_id: None)
+    ledger = Holder(settings, "another", lambda job_id: None)
     yield ledger
     await ledger.close()
 
@@ -54,7 +54,7 @@ async def test_a_rescue_does_not_wait_for_slow_deletions(worker, ledger, emulato
     leave(100)
     await asyncio.to_thread(until, lambda: len(emulator.sent("DELETE", "")) == sweep.DELETIONS)
     job_id = worker.create()
-    await ledger.claim(job_id)  # by one that dies at once
+    await ledger.take(job_id)  # by one that dies at once
 
     began = time.monotonic()
     while worker.sent != [job_id]:

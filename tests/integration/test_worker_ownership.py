@@ -1,11 +1,13 @@
 """Who holds a job: one worker at a time, and whoever comes next goes on where the last one stopped."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
+from tests.integration.holder import Holder
 
 from threadmill import JobState
-from threadmill_worker.ledger import LeaseLost, Ledger
+from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.progress import Progress
 
@@ -23,7 +25,7 @@ async def another(settings):
 @pytest.fixture
 async def dead(settings):
     """The records as a worker saw them that will not come back."""
-    ledger = Ledger(settings, "dead", lambda job_id: None)
+    ledger = Holder(settings, "dead", lambda job_id: None)
     yield ledger
     await ledger.close()
 
@@ -87,7 +89,7 @@ async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
 @pytest.mark.settings(lease_s=0.3, sweep_s=60)
 async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker, dead, settings, store, until):
     job_id = worker.create()
-    assert await dead.claim(job_id)
+    assert await dead.take(job_id)
 
     assert await worker.process.run(job_id, None) is None, "not before"
     lapses_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
@@ -96,7 +98,7 @@ async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker
 
     assert (result.state, result.attempts) == (JobState.SUCCEEDED, 2)
     with pytest.raises(LeaseLost):
-        await dead.save(job_id, Progress(deadline_at=0, messages=1))
+        await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
 
 
 @pytest.mark.settings(lease_s=0.6)
@@ -122,3 +124,80 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
     assert await asyncio.wait_for(running, 60) is None
     assert worker.record(job_id).state is JobState.RUNNING
     assert emulator.threads() == 1, "it is the other's now"
+
+
+@pytest.mark.settings(lease_s=0.4, sweep_s=60)
+async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt_first(
+    worker, emulator, until, monkeypatch
+):
+    """As after the event loop was blocked for longer than the lease, and the job's message came back."""
+    job_id = worker.create("[[run_s=0.5]]\nWell?")
+    earlier = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.process._attempts, "renew", AsyncMock(return_value=[]))
+        await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+        result = await worker.see_through(job_id)
+
+    assert await earlier is None, "it was stopped, and took nothing back"
+    assert (result.state, result.attempts, result.runs) == (JobState.SUCCEEDED, 2, 1)
+    assert emulator.stats()["runs"]["created"] == 1
+    assert emulator.threads() == 0
+
+
+@pytest.mark.settings(lease_s=0.4, sweep_s=60)
+async def test_a_worker_that_was_silent_goes_on_with_a_job_that_nobody_has_claimed(worker, dead, until, emulator):
+    job_id = worker.create()
+    await dead.take(job_id)
+    await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+    assert await worker.process._ledger.rescue() == [(job_id, 1)]
+    assert worker.record(job_id).state is JobState.QUEUED
+
+    await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
+    assert await dead.renew([dead.leases[job_id]]) == {}
+    record = worker.record(job_id)
+    assert (record.state, record.attempts, record.lapses) == (JobState.RUNNING, 1, 0)
+    assert await worker.process.run(job_id, None) is None, "its message came back, and is ignored"
+
+    await dead.end(record.ended(JobState.SUCCEEDED, None, record.created_at))
+    assert worker.record(job_id).state is JobState.SUCCEEDED
+
+
+async def test_a_claim_whose_reply_was_lost_is_found_by_its_repetition(worker, dead):
+    job_id = worker.create()
+    lease = dead.lease(job_id)
+    assert await dead.claim(lease)
+    again = await dead.claim(lease)
+
+    assert (again.attempts, again.owner) == (1, lease.owner)
+    assert await dead.take(job_id) is None, "another claim of the same worker is another"
+
+
+@pytest.mark.settings(lease_s=0.1, sweep_s=60)
+async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, until):
+    job_id = worker.create()
+
+    async def lapse() -> tuple[int, bool]:
+        await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+        await dead.rescue()
+        record = worker.record(job_id)
+        return record.lapses, record.alone
+
+    await dead.take(job_id)
+    await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
+    assert await lapse() == (1, False)
+    await dead.take(job_id)
+    await dead.save(dead.leases[job_id], Progress(deadline_at=1, messages=1))
+    assert await lapse() == (1, False), "it had moved on"
+    await dead.take(job_id)
+    assert await lapse() == (2, True)
+    await dead.take(job_id)
+    await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
+    assert await lapse() == (1, True), "it runs in a process of its own to its end"
+
+
+def _has_lapsed(worker, job_id: str) -> bool:
+    prefix = worker.settings.key_prefix
+    redis = worker.client.store._redis
+    seconds, micros = redis.time()
+    return (redis.zscore(f"{prefix}:leases", job_id) or 0) < seconds + micros / 1e6

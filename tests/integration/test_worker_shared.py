@@ -4,10 +4,11 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from tests.integration.holder import Holder
 
 from threadmill import JobState
 from threadmill.record import LeftoverRecord
-from threadmill_worker.ledger import Busy, Ledger
+from threadmill_worker.ledger import Busy
 
 pytestmark = pytest.mark.integration
 
@@ -17,15 +18,15 @@ FILE = LeftoverRecord(endpoint="emulator", kind="file", id="file-1")
 
 @pytest.fixture
 async def ledger(settings):
-    ledger = Ledger(settings, "a-worker", lambda job_id: None)
+    ledger = Holder(settings, "a-worker", lambda job_id: None)
     yield ledger
     await ledger.close()
 
 
-async def end(ledger: Ledger, job_id: str) -> None:
-    await ledger.claim(job_id)
+async def end(ledger: Holder, job_id: str) -> None:
+    await ledger.take(job_id)
     record = await ledger.get(job_id)
-    await ledger.finish(record.ended(JobState.SUCCEEDED, None, datetime.now(UTC)), (), "emulator")
+    await ledger.end(record.ended(JobState.SUCCEEDED, None, datetime.now(UTC)))
 
 
 async def test_of_many_jobs_at_once_one_makes_it_and_all_use_it(worker, ledger):

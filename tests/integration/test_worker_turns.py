@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from tests.integration.holder import Holder
 
 from threadmill import Client, JobState
-from threadmill_worker.ledger import Ledger
 from threadmill_worker.process import WorkerProcess
 
 pytestmark = pytest.mark.integration
@@ -26,15 +26,15 @@ def thread(emulator) -> str:
 async def ledger(settings):
     """The records as a worker without jobs sees them; what it sends is in `sent`."""
     sent: list[str] = []
-    ledger = Ledger(settings, "a-worker", sent.append)
+    ledger = Holder(settings, "a-worker", sent.append)
     ledger.sent = sent
     yield ledger
     await ledger.close()
 
 
-async def end(ledger: Ledger, job_id: str, state: JobState = JobState.SUCCEEDED) -> None:
+async def end(ledger: Holder, job_id: str, state: JobState = JobState.SUCCEEDED) -> None:
     record = await ledger.get(job_id)
-    await ledger.finish(record.ended(state, None, datetime.now(UTC)), (), "emulator")
+    await ledger.end(record.ended(state, None, datetime.now(UTC)))
 
 
 def in_order(client: Client, job_ids: list[str], store, settings) -> bool:
@@ -65,28 +65,28 @@ def test_twenty_jobs_on_one_thread_run_one_by_one_though_a_worker_is_killed(
 async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(worker, ledger):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
 
-    assert await ledger.claim(second) is None
+    assert await ledger.take(second) is None
     assert await worker.process.run(second, None) is None, "its message is used up, and that is no loss"
     record = worker.record(second)
     assert (record.state, record.attempts, record.started_at) == (JobState.QUEUED, 0, None)
 
-    assert await ledger.claim(first)
-    assert await ledger.claim(second) is None
+    assert await ledger.take(first)
+    assert await ledger.take(second) is None
     await end(ledger, first)
     assert ledger.sent == [second]
-    assert await ledger.claim(second)
+    assert await ledger.take(second)
 
 
 async def test_threads_endpoints_and_jobs_without_a_thread_do_not_wait_for_each_other(worker, ledger):
     jobs = [worker.create(thread="thread_x"), worker.create(thread="thread_y"), worker.create(), worker.create()]
     jobs.append(worker.create(keep_thread=True))
 
-    assert [bool(await ledger.claim(job_id)) for job_id in jobs] == [True] * 5
+    assert [bool(await ledger.take(job_id)) for job_id in jobs] == [True] * 5
 
 
 async def test_a_lost_reply_does_not_lose_the_next_job(worker, ledger):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first)
     await end(ledger, first)  # as after a reply that never came
 
@@ -97,12 +97,12 @@ async def test_a_message_that_cannot_be_sent_does_not_fail_the_job_that_ended(wo
     def refuse(job_id: str) -> None:
         raise OSError("the broker is away")
 
-    ledger = Ledger(settings, "a-worker", refuse)
+    ledger = Holder(settings, "a-worker", refuse)
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first)
     assert worker.record(first).state is JobState.SUCCEEDED
-    assert await ledger.claim(second)
+    assert await ledger.take(second)
     await ledger.close()
 
 
@@ -113,15 +113,15 @@ async def test_a_head_cancelled_while_it_is_queued_makes_way_for_the_next(client
 
     [message] = store.lrange(settings.queue, 0, -1)
     assert ids[1] in message
-    assert await ledger.claim(ids[2]) is None
-    assert await ledger.claim(ids[1])
+    assert await ledger.take(ids[2]) is None
+    assert await ledger.take(ids[1])
 
 
 async def test_one_cancelled_while_it_waits_is_passed_over(client, worker, ledger):
     first, second, third = (worker.create(thread="thread_x") for _ in range(3))
-    await ledger.claim(first)
+    await ledger.take(first)
     client.cancel(second)
-    assert await ledger.claim(third) is None
+    assert await ledger.take(third) is None
     await end(ledger, first)
 
     assert ledger.sent == [third]
@@ -129,33 +129,33 @@ async def test_one_cancelled_while_it_waits_is_passed_over(client, worker, ledge
 
 async def test_a_job_keeps_its_turn_when_it_is_handed_back_or_rescued(worker, ledger, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.claim(first)
-    await ledger.hand_back(first)
-    assert await ledger.claim(second) is None
+    await ledger.take(first)
+    await ledger.hand_back(ledger.leases[first])
+    assert await ledger.take(second) is None
 
-    await ledger.claim(first)
+    await ledger.take(first)
     store.zadd(f"{settings.key_prefix}:leases", {first: 0})  # its worker died
-    assert await ledger.claim(second) is None
+    assert await ledger.take(second) is None
     assert [job_id for job_id, _ in await ledger.rescue()] == [first]
-    assert await ledger.claim(second) is None
-    assert await ledger.claim(first)
+    assert await ledger.take(second) is None
+    assert await ledger.take(first)
 
 
 async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, ledger):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first, JobState.FAILED)
     assert worker.client.store.redrive(first) is JobState.QUEUED
 
-    assert await ledger.claim(first) is None
-    assert await ledger.claim(second)
+    assert await ledger.take(first) is None
+    assert await ledger.take(second)
 
 
 async def test_a_job_whose_record_is_gone_holds_nobody_up(worker, ledger, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
     store.delete(f"{settings.key_prefix}:job:{first}")
 
-    assert await ledger.claim(second)
+    assert await ledger.take(second)
 
 
 async def test_only_the_first_in_line_counts_as_lost(worker, ledger):
@@ -181,7 +181,7 @@ async def test_a_plain_celery_message_with_a_thread_takes_its_turn_too(worker, l
 
     assert await worker.process.run(foreign, {"prompt": "Well?", "thread": "thread_x"}) is None
     assert worker.record(foreign).state is JobState.QUEUED
-    await ledger.claim(first)
+    await ledger.take(first)
     await end(ledger, first)
     assert ledger.sent == [foreign]
 

@@ -17,12 +17,15 @@ from threadmill.message import Message
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.ledger import Lease
 from threadmill_worker.materials import Material, Materials
 from threadmill_worker.progress import Progress, Wants
 from threadmill_worker.runner import Attempt, Server
 from threadmill_worker.views import InDoubt, NotDone, OutputReady, Refused, ToolCall, View
 
 MOST_CALLS = 1000
+
+LEASE = Lease("job", "a-worker:1")
 
 WANTS = Wants(uploads=1, search=True, steps=True)
 MATERIALS = Materials((Material("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
@@ -51,6 +54,7 @@ class World:
     async def see_through(self) -> JobResult:
         while True:
             self.attempt = Attempt(
+                LEASE,
                 self._record(),
                 Server("model", self, self, POLICY, "asst", WANTS, MATERIALS),
                 self,
@@ -78,14 +82,16 @@ class World:
         self.now += seconds
         await asyncio.sleep(0)
 
-    async def save(self, job_id: str, progress: Progress) -> None:
+    async def save(self, lease: Lease, progress: Progress) -> None:
         if self._next(CRASHES) is Fault.CRASH_UNSAVED:
             raise Crash
         self.saved = progress.to_json()
         asked = {call.id: call.arguments for call in progress.run.calls} if progress.run else {}
         self.journaled |= {asked[call_id] for call_id in progress.outputs if call_id in asked}
 
-    async def finish(self, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any) -> None:
+    async def finish(
+        self, lease: Lease, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any
+    ) -> None:
         if self._next(CRASHES) in CRASHES:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}

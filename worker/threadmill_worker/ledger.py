@@ -6,10 +6,10 @@ Every step on a job is one atomic script (threadmill/scripts.py) and is repeated
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from typing import Any, cast
 
 import redis.asyncio
@@ -52,7 +52,15 @@ class NoSuchJob(Exception):
 
 
 class LeaseLost(Exception):
-    """Another worker holds the job now, or it has ended: step back and leave it alone."""
+    """Somebody else has claimed the job, or it has ended: step back and leave it alone."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One claim of a job. Whoever claims the job next, this process included, has another one."""
+
+    job_id: str
+    owner: str  #: the worker's name and the number of the claim
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,14 @@ class Busy:
 
 
 class Ledger:
-    """The records as one worker process sees them; `owner` is the name it claims jobs under.
+    """The records as one worker process sees them; `name` is the worker's.
 
     `send(job_id)` puts a message on the queue; it is called in a thread.
     """
 
-    def __init__(self, settings: Settings, owner: str, send: Callable[[str], None]) -> None:
-        self.owner = owner
+    def __init__(self, settings: Settings, name: str, send: Callable[[str], None]) -> None:
+        self._name = name
+        self._claims = count(1)
         self._send = send
         self._settings = settings
         self._prefix = settings.key_prefix
@@ -77,6 +86,7 @@ class Ledger:
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._renew = self._redis.register_script(scripts.RENEW)
         self._save = self._redis.register_script(scripts.SAVE)
+        self._lapse = self._redis.register_script(scripts.LAPSE)
         self._hand_back = self._redis.register_script(scripts.HAND_BACK)
         self._finish = self._redis.register_script(scripts.FINISH)
         self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
@@ -97,39 +107,52 @@ class Ledger:
         """Makes the record of a job that came inside a message; does nothing if it is there."""
         await self._step(self._create, *keys.create_args(job_id, job, self._endpoint(job)))
 
-    async def claim(self, job_id: str) -> JobRecord | None:
-        """The job's record, ours until the lease lapses.
+    def lease(self, job_id: str) -> Lease:
+        """One to claim the job with."""
+        return Lease(job_id, f"{self._name}:{next(self._claims)}")
+
+    async def claim(self, lease: Lease) -> JobRecord | None:
+        """The job's record, ours until the lease lapses and somebody else claims it.
 
         None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
-        job before it sends it again. Raises NoSuchJob.
+        job before it sends it again. Raises NoSuchJob, and UnreadableRecord for a job that is ours now.
         """
-        reply = await self._step(self._claim, job_id, self.owner, self._settings.lease_s)
+        reply = await self._step(self._claim, lease.job_id, lease.owner, self._settings.lease_s)
         if reply[0] == "missing":
-            raise NoSuchJob(job_id)
+            raise NoSuchJob(lease.job_id)
         if reply[0] != "claimed":
             return None
-        return JobRecord.read(job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
+        return JobRecord.read(lease.job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
 
-    async def renew(self, job_ids: Iterable[str]) -> dict[str, str]:
-        """Renews our leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`."""
-        news = await self._renew(args=[self._prefix, self.owner, self._settings.lease_s, *job_ids])
+    async def renew(self, leases: Iterable[Lease]) -> dict[str, str]:
+        """Renews leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`."""
+        held = [part for lease in leases for part in (lease.job_id, lease.owner)]
+        news = await self._renew(args=[self._prefix, self._settings.lease_s, *held])
         return dict(zip(news[::2], news[1::2], strict=True))
 
-    async def save(self, job_id: str, progress: Progress) -> None:
+    async def save(self, lease: Lease, progress: Progress) -> None:
         """Raises LeaseLost."""
-        if not await self._step(self._save, job_id, self.owner, progress.to_json()):
-            raise LeaseLost(job_id)
+        if not await self._step(self._save, lease.job_id, lease.owner, progress.to_json()):
+            raise LeaseLost(lease.job_id)
 
-    async def hand_back(self, job_id: str) -> bool:
+    async def count_lapse(self, lease: Lease) -> int:
+        """Notes that the job's own process has ended; gives how often that happened in a row. Raises LeaseLost."""
+        lapses = int(await self._step(self._lapse, lease.job_id, lease.owner))
+        if not lapses:
+            raise LeaseLost(lease.job_id)
+        return lapses
+
+    async def hand_back(self, lease: Lease) -> bool:
         """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
 
         Raises REDIS_AWAY after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
         """
-        args = [self._prefix, job_id, self.owner]
+        args = [self._prefix, lease.job_id, lease.owner]
         return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
 
     async def finish(
         self,
+        lease: Lease,
         result: JobResult,
         leftovers: Iterable[Leftover],
         endpoint: str,
@@ -142,19 +165,23 @@ class Ledger:
         leftovers live on with it. With `jobs=0` only if it is known: a stranger's thread is not ours to list.
         `remains`: what the record keeps of the job; default: all.
         """
-        await self._end(self.owner, result, leftovers, endpoint, kept, remains)
+        left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
+        await self._end(lease.owner, result, left, kept, remains)
 
-    async def fail(self, record: JobRecord, failure: Failure) -> JobResult:
-        """Ends a job of ours where it stands: what it has made is a leftover. Raises LeaseLost."""
-        return await self._fail(self.owner, record, failure)
+    async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
+        """Ends a job of ours where it stands. Its active run is cancelled later, and what it made deleted.
+
+        Raises LeaseLost.
+        """
+        return await self._stop(lease.owner, record, failure)
 
     async def fail_queued(self, record: JobRecord, failure: Failure) -> JobResult:
-        """The same for a job that nobody holds. Raises LeaseLost if someone has claimed it."""
-        return await self._fail("", record, failure)
+        """The same for a queued job. Raises LeaseLost if somebody has claimed it."""
+        return await self._stop("", record, failure)
 
     async def cancel_queued(self, record: JobRecord, failure: Failure) -> JobResult:
-        """Ends a job that nobody holds as cancelled. Raises LeaseLost if someone has claimed it."""
-        return await self._fail("", record, failure, JobState.CANCELLED)
+        """Ends a queued job as cancelled. Raises LeaseLost if somebody has claimed it."""
+        return await self._stop("", record, failure, JobState.CANCELLED)
 
     async def request_cancel(self, job_id: str) -> None:
         """Has the worker that runs the job cancel it; does nothing if none does."""
@@ -173,27 +200,23 @@ class Ledger:
         if await self._patiently(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
             await self._patiently(self._redis.publish, key, meta)
 
-    async def _fail(
+    async def _stop(
         self, owner: str, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
     ) -> JobResult:
-        progress = Progress.from_json(record.progress) if record.progress else None
-        spent, leftovers = (progress.spent, progress.leftovers) if progress else ({}, ())
-        result = record.ended(state, failure, datetime.now(UTC), **spent)
-        await self._end(owner, result, leftovers, self._endpoint(record.job))
+        result = record.stopped(state, failure, datetime.now(UTC))
+        await self._end(owner, result, record.remains(self._endpoint(record.job)))
         return result
 
     async def _end(
         self,
         owner: str,
         result: JobResult,
-        leftovers: Iterable[Leftover],
-        endpoint: str,
+        leftovers: Sequence[str],
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
     ) -> None:
-        left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
         entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        args = keys.finish_args(owner, result, self._settings.lifetimes_s, left, entry, remains)
+        args = keys.finish_args(owner, result, self._settings.lifetimes_s, leftovers, entry, remains)
         outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
@@ -258,7 +281,7 @@ class Ledger:
 
     async def may_sweep(self, for_s: float) -> bool:
         """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
-        return bool(await self._redis.set(self._keys.sweep, self.owner, nx=True, px=int(for_s * 1000)))
+        return bool(await self._redis.set(self._keys.sweep, self._name, nx=True, px=int(for_s * 1000)))
 
     async def uptime_s(self) -> float:
         """How long Redis has been up; infinitely if it does not permit us to ask."""
@@ -268,9 +291,9 @@ class Ledger:
             return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
-        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and attempts spent."""
+        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row."""
         reply = await self._step(self._rescue, _AT_ONCE)
-        return [(job_id, int(attempts)) for job_id, attempts in zip(reply[::2], reply[1::2], strict=True)]
+        return [(job_id, int(lapses)) for job_id, lapses in zip(reply[::2], reply[1::2], strict=True)]
 
     async def long_queued(self, for_s: float) -> list[str]:
         return list(await self._step(self._long_queued, for_s))

@@ -14,27 +14,27 @@ from threadmill import keys, lane_scripts
 from threadmill.endpoint import Endpoint
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
-from threadmill_worker.ledger import LeaseLost
+from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
 
 
 class Parking:
-    """Every step bears repetition. `owner`: the name this process claims jobs under."""
+    """Every step bears repetition. `name`: the worker's."""
 
-    def __init__(self, settings: Settings, owner: str, redis: Redis) -> None:
+    def __init__(self, settings: Settings, name: str, redis: Redis) -> None:
         self._settings = settings
-        self._owner = owner
+        self._name = name
         self._redis = redis
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
 
-    async def park(self, job_id: str, lane: str) -> None:
+    async def park(self, lease: Lease, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
-        if not await self._step(self._park, job_id, self._owner, lane):
-            raise LeaseLost(job_id)
+        if not await self._step(self._park, lease.job_id, lease.owner, lane):
+            raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
         """Those in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
@@ -56,7 +56,7 @@ class Parking:
         A worker that dies lets go of it as of its jobs, after `lease_s`.
         """
         held, lease_ms = self._keys.remote_batch_held(name), int(self._settings.lease_s * 1000)
-        if not await self._redis.set(held, self._owner, nx=True, px=lease_ms):
+        if not await self._redis.set(held, self._name, nx=True, px=lease_ms):
             yield None
             return
         renewal = asyncio.create_task(self._renew(held, lease_ms))

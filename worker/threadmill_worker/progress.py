@@ -25,8 +25,8 @@ class Intent(StrEnum):
 class Leftover:
     """A remote thing to delete before the job is over."""
 
-    kind: str  #: "thread", "response", "container", "file" or "vector_store"
-    id: str
+    kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
+    id: str  #: of a run on a thread: THREAD/RUN
     tries: int = 0
 
 

@@ -31,7 +31,7 @@ from threadmill_worker.actions import (
     Wait,
 )
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
-from threadmill_worker.ledger import Busy, Ledger
+from threadmill_worker.ledger import Busy, Lease, Ledger
 from threadmill_worker.lifecycle import intend, keeps_thread, next_action, time_limit
 from threadmill_worker.live import Feed
 from threadmill_worker.materials import Materials
@@ -70,14 +70,18 @@ class Server:
 class Attempt:
     """One claimed execution of a job, from its saved place to its end."""
 
+    in_child = False
+
     def __init__(
         self,
+        lease: Lease,
         record: JobRecord,
         server: Server,
         ledger: Ledger,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._lease = lease
         self._record = record
         self._server = server
         self._ledger = ledger
@@ -247,7 +251,7 @@ class Attempt:
     async def _save(self) -> None:
         if self._progress != self._saved:
             self._progress = self._counted()
-            await self._ledger.save(self._record.id, self._progress)
+            await self._ledger.save(self._lease, self._progress)
             self._saved = self._progress
 
     def _counted(self) -> Progress:
@@ -273,7 +277,7 @@ class Attempt:
         await self._server.feed.close()  # who sees the job end has been told everything
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
-        await self._ledger.finish(result, progress.leftovers, self._server.name, kept, remains)
+        await self._ledger.finish(self._lease, result, progress.leftovers, self._server.name, kept, remains)
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 

@@ -10,15 +10,15 @@ import structlog
 
 from threadmill.errors import UnreadableRecord
 from threadmill.record import LeftoverRecord
-from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.actions import Delete
+from threadmill_worker.attempts import exhausted
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.runner import end_of
 from threadmill_worker.servers import NotServed, Servers
-from threadmill_worker.views import Deleted
+from threadmill_worker.views import Deleted, View
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,10 @@ RENEWAL_GRACE_S = 5.0
 
 #: Leftovers that a worker deletes at a time.
 DELETIONS = 10
+
+#: A job is failed after so many times `max_attempts` lapses in a row. The death of a worker is weaker evidence than
+#: that of the job's own process: somebody may have killed the worker, or the machine may have failed.
+LAPSES_PER_ATTEMPT = 2
 
 #: Reading the whole queue is the sweep's dearest part: it is done once in so many sweeps.
 SWEEPS_PER_RESEND = 6
@@ -65,13 +69,16 @@ class Sweep:
             await self._delete(leftover)
 
     async def _rescue(self) -> None:
-        """Jobs whose worker died go back on the queue, as they stand; one that keeps killing them is failed."""
-        for job_id, attempts in await self._ledger.rescue():
-            if attempts >= self._settings.max_attempts:
+        """Jobs whose worker died go back on the queue, as they stand.
+
+        One that this happens to again and again, though it has run in a process of its own, is failed.
+        """
+        for job_id, lapses in await self._ledger.rescue():
+            if lapses >= LAPSES_PER_ATTEMPT * self._settings.max_attempts:
                 await self._fail(job_id)
             else:
                 await asyncio.to_thread(self._send, job_id)
-                log.warning("job rescued", job_id=job_id, attempts=attempts)
+                log.warning("job rescued", job_id=job_id, lapses=lapses)
 
     async def _fail(self, job_id: str) -> None:
         try:
@@ -81,10 +88,8 @@ class Sweep:
             return
         if record is None:
             return
-        message = f"{record.attempts} workers died or lost their lease over it; see their logs"
-        failure = Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
         try:
-            result = await self._ledger.fail_queued(record, failure)
+            result = await self._ledger.fail_queued(record, exhausted(record.lapses))
         except LeaseLost:
             return  # claimed after all
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
@@ -101,11 +106,15 @@ class Sweep:
                 log.warning("job sent again", job_id=job_id, reason="its message was lost")
 
     async def _delete(self, leftover: LeftoverRecord) -> None:
+        view: View | None
         try:
             driver = self._servers.janitor(leftover.endpoint)
             action = Delete(Leftover(leftover.kind, leftover.id))
-            limit_s = self._settings.endpoints[leftover.endpoint].request_timeout_s
-            view = await do_within(limit_s, driver, action, Progress(deadline_at=0, messages=0))
+            endpoint, place = self._settings.endpoints[leftover.endpoint], Progress(deadline_at=0, messages=0)
+            if leftover.kind == "run" and not endpoint.cancels:
+                view = Deleted()  # it is left to itself
+            else:
+                view = await do_within(endpoint.request_timeout_s, driver, action, place)
             reason = repr(view)
         except NotServed as error:
             view, reason = None, str(error)

@@ -172,7 +172,7 @@ def _summary(record: JobRecord) -> dict[str, Any]:
         "created_at": record.created_at.isoformat(),
         "started_at": record.started_at and record.started_at.isoformat(),
         "finished_at": record.finished_at and record.finished_at.isoformat(),
-        "worker": record.owner,
+        "worker": record.worker,
         "redriven": len(record.history) or None,
         "took_s": None if took_s is None else round(took_s, 3),
         "tokens": record.result.usage.total_tokens if record.result else None,

@@ -215,11 +215,16 @@ class AssistantsDriver:
         return StepsRead(tuple([each async for step in steps for each in parse_step(step)]))
 
     async def _delete(self, kind: str, thing_id: str) -> None:
-        if kind == "thread":
-            with suppress(openai.NotFoundError):
-                await self._api.ask(self._threads.with_raw_response.delete(thing_id))
-        else:
-            await self._files.delete(kind, thing_id)
+        match kind:
+            case "thread":
+                with suppress(openai.NotFoundError):
+                    await self._api.ask(self._threads.with_raw_response.delete(thing_id))
+            case "run":
+                thread, _, run_id = thing_id.partition("/")
+                with suppress(openai.NotFoundError, openai.BadRequestError):  # 400: it has ended
+                    await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
+            case _:
+                await self._files.delete(kind, thing_id)
 
     async def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
         """Looks for what a call may have made before its reply was lost."""

@@ -220,6 +220,9 @@ class ResponsesDriver:
     async def _delete(self, kind: str, thing_id: str) -> None:
         with suppress(openai.NotFoundError):
             match kind:
+                case "run":
+                    with suppress(openai.BadRequestError):  # it has ended
+                        await self._api.ask(self._client.responses.with_raw_response.cancel(thing_id))
                 case "response":
                     self._api.calls += 1
                     await self._client.responses.delete(thing_id)

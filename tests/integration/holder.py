@@ -1,0 +1,23 @@
+"""A worker without jobs of its own, which claims and ends the jobs that a test names."""
+
+from typing import Any
+
+from threadmill import JobRecord, JobResult
+from threadmill_worker.ledger import Lease, Ledger
+
+
+class Holder(Ledger):
+    """The records as this worker sees them; `leases`: its latest claim of each job."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.leases: dict[str, Lease] = {}
+
+    async def take(self, job_id: str) -> JobRecord | None:
+        """Claims the job."""
+        self.leases[job_id] = self.lease(job_id)
+        return await self.claim(self.leases[job_id])
+
+    async def end(self, result: JobResult, **more: Any) -> None:
+        """Ends the job, as if it were ours."""
+        await self.finish(self.leases.get(result.job_id) or self.lease(result.job_id), result, (), "emulator", **more)

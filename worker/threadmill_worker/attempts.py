@@ -1,0 +1,221 @@
+"""The attempts under way in a process: each holds its job by a lease of its own, which is renewed while it works."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from redis.exceptions import RedisError
+
+from threadmill.errors import UnreadableRecord
+from threadmill.record import JobRecord, Outage
+from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
+from threadmill.settings import Settings
+from threadmill_worker.actions import LANDING_S
+from threadmill_worker.ledger import Lease, LeaseLost, Ledger
+from threadmill_worker.parking import Parking
+from threadmill_worker.retry import REDIS_AWAY
+from threadmill_worker.runner import Attempt, end_of
+from threadmill_worker.servers import NotServed, Servers
+
+log = structlog.get_logger(__name__)
+
+#: How often leases are renewed and wishes to cancel are noticed, in seconds; sooner if leases are short.
+HEARTBEAT_S = 1.0
+
+
+class Running(Protocol):
+    """An attempt that can be told to stop."""
+
+    outage: Outage | None  #: set while the server cannot be reached
+
+    @property
+    def in_child(self) -> bool:
+        """Whether a child process runs it, which renews the lease too."""
+        ...
+
+    def cancel(self) -> None:
+        """Its job was cancelled: stop the remote run, delete what was made, and end the job. May be repeated."""
+        ...
+
+    def leave(self) -> bool:
+        """Begin nothing more: the job is handed back. Whether the task can be stopped now, with nothing in doubt."""
+        ...
+
+
+@dataclass
+class _Held:
+    lease: Lease
+    task: asyncio.Task[Any]
+    attempt: Running | None = None  #: None while it is being made ready
+
+
+class Attempts:
+    """`handed_back`: the ids of jobs that are queued again and need a new message."""
+
+    def __init__(self, ledger: Ledger, servers: Servers, parking: Parking) -> None:
+        self.handed_back: list[str] = []
+        self._ledger = ledger
+        self._servers = servers
+        self._parking = parking
+        self._held: dict[str, _Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def run(self, lease: Lease, execute: Coroutine[Any, Any, JobResult | None]) -> JobResult | None:
+        """Runs what brings the claimed job to its end; None if the job is not ours any more.
+
+        An earlier attempt of this process at the same job is stopped first. An unexpected exception fails the job.
+        """
+        while earlier := self._held.get(lease.job_id):
+            await stop([earlier.task], [earlier.task])
+        task = asyncio.create_task(execute, name=lease.job_id)  # the watchdog logs the name
+        self._held[lease.job_id] = _Held(lease, task)
+        try:
+            return await self._end_of(lease, task)
+        except LeaseLost:
+            log.warning("lease lost", job_id=lease.job_id)
+            return None
+        finally:
+            del self._held[lease.job_id]
+
+    async def execute(self, lease: Lease, record: JobRecord) -> JobResult | None:
+        """Brings a claimed job to its end. None: it waits in the batch lane now."""
+        try:
+            server = await self._servers.serve(record)
+        except NotServed as error:
+            return await self.fail(lease, record, error.failure)
+        if server.lane is not None and record.progress is None:  # a job with a place of its own has the lane behind it
+            await server.feed.close()
+            await self._parking.park(lease, server.lane)
+            return None
+        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
+        attempt = Attempt(lease, record, server, self._ledger)
+        self.began(lease, attempt)
+        return await attempt.see_through()
+
+    def began(self, lease: Lease, attempt: Running) -> None:
+        """From now on the attempt hears of a wish to cancel, and of the end of the process."""
+        self._held[lease.job_id].attempt = attempt
+
+    async def renew(self) -> list[str]:
+        """Renews the leases, passes on wishes to cancel, and stops what is lost; gives the jobs that are followed."""
+        told = await self._ledger.renew([held.lease for held in self._held.values()])
+        for job_id, news in told.items():
+            held = self._held.get(job_id)
+            if held is not None and news == "lost" and not (held.attempt and held.attempt.in_child):
+                held.task.cancel()
+            elif held is not None and news == "cancel" and held.attempt is not None:  # else the next renewal tells
+                held.attempt.cancel()
+        return [job_id for job_id, news in told.items() if news == "followed"]
+
+    async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
+        """Stops all attempts until `awaited` is empty; calls that make something land first, for LANDING_S at most."""
+        late_at = time.monotonic() + LANDING_S
+        while awaited:
+            is_late = time.monotonic() > late_at
+            leaving = [held for held in self._held.values() if held.attempt is None or held.attempt.leave() or is_late]
+            await stop([held.task for held in leaving], awaited)
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """The endpoints that cannot be reached, each with the outage that began first."""
+        found = [held.attempt.outage for held in self._held.values() if held.attempt and held.attempt.outage]
+        first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
+        return tuple(first.values())
+
+    async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
+        """Ends a job of ours where it stands. Raises LeaseLost."""
+        result = await self._ledger.fail(lease, record, failure)
+        log.info("job finished", job_id=record.id, attempt=record.attempts, **end_of(result))
+        return result
+
+    async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
+        """Ends a job of ours without a look at its record. Raises LeaseLost."""
+        result = without_record(lease.job_id, JobState.FAILED, failure)
+        await self._ledger.finish(lease, result, (), "")
+        log.error("job finished", job_id=lease.job_id, **end_of(result))
+        return result
+
+    async def _end_of(self, lease: Lease, task: asyncio.Task[JobResult | None]) -> JobResult | None:
+        try:
+            return await task
+        except asyncio.CancelledError:
+            await self._hand_back(lease)
+            return None
+        except (LeaseLost, *REDIS_AWAY, RedisError):
+            raise  # Redis is not the job's fault: its lease lapses, and the sweep sends it again
+        except Exception as error:
+            log.exception("attempt failed unexpectedly", job_id=lease.job_id)
+            return await self._fail_unexpected(lease, error)
+
+    async def _fail_unexpected(self, lease: Lease, error: Exception) -> JobResult | None:
+        """Ends the job at once: a repetition would most likely run into the same."""
+        failure = Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error))
+        try:
+            record = await self._ledger.get(lease.job_id)  # with what the attempt has saved
+            return await self.fail(lease, record, failure) if record else None
+        except (UnreadableRecord, ValueError, LookupError, TypeError):  # what it has saved is the fault
+            return await self.fail_unread(lease, failure)
+
+    async def _hand_back(self, lease: Lease) -> None:
+        try:
+            if not await self._ledger.hand_back(lease):
+                raise LeaseLost(lease.job_id)
+            self.handed_back.append(lease.job_id)
+            log.info("job handed back", job_id=lease.job_id)
+        except REDIS_AWAY as error:
+            log.warning("job not handed back: its lease will lapse", job_id=lease.job_id, reason=str(error))
+
+
+def heartbeat_s(settings: Settings) -> float:
+    return min(HEARTBEAT_S, settings.lease_s / 3)
+
+
+def repeat(every_s: float, step: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+    """Takes the step again and again until the task is cancelled, whatever a step runs into."""
+
+    async def keep_on() -> None:
+        while True:
+            try:
+                await step()
+            except REDIS_AWAY as error:
+                log.warning("Redis is away", reason=str(error))
+            except Exception:
+                log.exception("a periodic step failed", step=step.__qualname__)
+            await asyncio.sleep(every_s)
+
+    return asyncio.create_task(keep_on(), name=step.__qualname__)
+
+
+async def stop(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.Future[Any]]) -> None:
+    """To be repeated: under Python 3.11 redis-py swallows a cancellation now and then."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(awaited, timeout=0.1)
+
+
+def without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
+    """The result of a job whose record cannot be read, or that has none."""
+    now = datetime.now(UTC)
+    return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
+
+
+def exhausted(lapses: int, last: str = "") -> Failure:
+    """`last`: how the last process ended, if it ran nothing else."""
+    cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
+    message = f"{lapses} processes in a row ended or fell silent while they ran it; {cause}; see the workers' logs"
+    return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
+
+
+def _where(error: Exception) -> str:
+    """The kind of an exception and the line that raised it. Its text may hold a secret, and is left out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"unexpected {type(error).__name__} at {place} in the worker; its log has the traceback"

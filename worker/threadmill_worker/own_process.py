@@ -1,0 +1,115 @@
+"""Runs a job in a process of its own: one whose worker ended twice while it ran may be the cause.
+
+If it is, its own process ends and no other job is harmed.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+
+from threadmill.record import JobRecord, Outage
+from threadmill.result import JobResult
+from threadmill.settings import Settings
+from threadmill_worker.attempts import Attempts, exhausted
+from threadmill_worker.ledger import Lease, Ledger
+
+log = structlog.get_logger(__name__)
+
+#: How many such processes a worker has at a time. Each takes about 100 MB; further jobs wait for one to end.
+PROCESSES = 4
+
+#: Exit codes of a process that has handed its job back, and of one for which Redis was away for too long. They say
+#: nothing of the job, whose tool may end the process with any code: its record does.
+HANDED_BACK = 73
+REDIS_WAS_AWAY = 74
+
+#: -P: modules are looked for where the worker looks (PYTHONPATH), not in the working directory as well.
+_COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.single_job")
+
+
+class OwnProcesses:
+    """The processes of a worker that run one job each."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, attempts: Attempts) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._attempts = attempts
+        self._free = asyncio.Semaphore(PROCESSES)
+
+    async def execute(self, lease: Lease, record: JobRecord) -> JobResult | None:
+        """Brings a claimed job to its end; None if it was handed back. Raises LeaseLost.
+
+        A process that ends before its job is replaced, until the job has lost `max_attempts` of them or of its
+        workers in a row.
+        """
+        attempt = _OwnProcess()
+        self._attempts.began(lease, attempt)
+        async with self._free:
+            log.info("job runs in a process of its own", job_id=record.id, lapses=record.lapses)
+            while True:
+                code = await attempt.run(lease, self._settings)
+                if code == HANDED_BACK:
+                    return None
+                current = await self._ledger.get(record.id)
+                if current is None or current.result is not None:
+                    return current.result if current else None
+                if code == REDIS_WAS_AWAY:
+                    continue  # that is not the job's fault
+                lapses = await self._ledger.count_lapse(lease)
+                log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
+                if lapses >= self._settings.max_attempts:
+                    return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))
+
+
+class _OwnProcess:
+    """An attempt that runs in a child process."""
+
+    outage: Outage | None = None  # the child's own business
+
+    def __init__(self) -> None:
+        self._child: asyncio.subprocess.Process | None = None
+
+    @property
+    def in_child(self) -> bool:
+        return self._child is not None
+
+    def cancel(self) -> None:
+        """The child renews its lease too, and learns of the wish by itself."""
+
+    def leave(self) -> bool:
+        if self._child is None:
+            return True
+        self._child.stdin.close()  # type: ignore[union-attr]  # the child hands its job back
+        return False
+
+    async def run(self, lease: Lease, settings: Settings) -> int:
+        """Gives the exit code of the child. If it is cancelled, the child is killed."""
+        request = {
+            "settings": settings.model_dump(mode="json"),
+            "job_id": lease.job_id,
+            "owner": lease.owner,
+            "log_level": logging.getLogger().getEffectiveLevel(),
+        }
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self._child = child = await asyncio.create_subprocess_exec(
+            *_COMMAND, stdin=asyncio.subprocess.PIPE, env=environment, start_new_session=True
+        )
+        assert child.stdin is not None
+        try:
+            child.stdin.write(json.dumps(request).encode() + b"\n")  # not in its arguments: REDIS_URL is among them
+            return await child.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # processes that it started included
+            await child.wait()
+            self._child = None
+
+
+def _end(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

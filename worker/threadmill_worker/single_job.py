@@ -1,0 +1,88 @@
+"""`python -m threadmill_worker.single_job`: runs one job in a process of its own, for own_process.py.
+
+Reads a line of JSON from stdin, `{"settings", "job_id", "owner", "log_level"}`. Exits with 0 once the job has ended or
+somebody else has it. When stdin ends, as it does with its worker, it hands the job back, sends its message and exits
+with HANDED_BACK.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from typing import Any
+
+from threadmill import log
+from threadmill.queue import make_app, send
+from threadmill.settings import Settings
+from threadmill_worker import toolset
+from threadmill_worker.actions import LANDING_S
+from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.ledger import Lease, Ledger
+from threadmill_worker.live import Live
+from threadmill_worker.own_process import HANDED_BACK, REDIS_WAS_AWAY
+from threadmill_worker.parking import Parking
+from threadmill_worker.servers import Servers
+from threadmill_worker.watchdog import Watchdog
+
+#: How long handing back may take before the process ends all the same, in seconds.
+LEAVE_S = LANDING_S + 5.0
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.readline())
+    log.configure(request["log_level"])
+    settings = Settings.model_validate(request["settings"])
+    code = asyncio.run(_run(settings, Lease(request["job_id"], request["owner"])))
+    sys.stderr.flush()
+    os._exit(code)  # threads of tools must not keep the process alive
+
+
+async def _run(settings: Settings, lease: Lease) -> int:
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    threading.Thread(target=_await_end, args=(loop, leaving), daemon=True).start()
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    send_id = partial(send, make_app(settings))
+    ledger = Ledger(settings, name, send_id)
+    live = Live(ledger.publish)
+    servers = Servers(settings, toolset.load(settings), ledger, live)
+    attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis))
+    Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
+
+    async def beat() -> None:
+        live.follow(await attempts.renew())
+
+    record = await ledger.get(lease.job_id)
+    if record is None or record.owner != lease.owner:
+        return 0
+    running = asyncio.create_task(attempts.run(lease, attempts.execute(lease, record)))
+    beating, left = repeat(heartbeat_s(settings), beat), asyncio.create_task(leaving.wait())
+    await asyncio.wait([running, left], return_when=asyncio.FIRST_COMPLETED)
+    awaited: set[asyncio.Task[Any]] = {running}
+    running.add_done_callback(awaited.discard)
+    await attempts.hand_back(awaited)
+    await stop([beating, left], [beating])
+    await servers.close()
+    await ledger.close()
+    if running.exception() is not None:
+        return REDIS_WAS_AWAY
+    for job_id in attempts.handed_back:
+        send_id(job_id)
+    return HANDED_BACK if attempts.handed_back else 0
+
+
+def _await_end(loop: asyncio.AbstractEventLoop, leaving: asyncio.Event) -> None:
+    """The worker keeps stdin open for as long as it lives and wants the job to run here."""
+    sys.stdin.read()
+    loop.call_soon_threadsafe(leaving.set)
+    threading.Event().wait(LEAVE_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
