@@ -4,6 +4,7 @@ Celery's own prints a banner and shutdown notices on stdout, and after Ctrl-C it
 """
 
 import signal
+import sys
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from celery.apps.worker import Worker as CeleryWorker
 from celery.apps.worker import install_cry_handler, install_worker_term_handler
 from celery.exceptions import SecurityWarning
+from celery.platforms import EX_FAILURE
 from click.core import ParameterSource
 
 from threadmill import log
@@ -30,6 +32,16 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         warnings.simplefilter("ignore", SecurityWarning)  # of root: it is about pickled messages, ours are JSON
         options |= {"quiet": True, "without_gossip": True, "without_mingle": True}
         super().__init__(app, hostname if _was_given("hostname") else self.default_hostname(), **options)
+
+    exitcode: int | None
+
+    def start(self) -> None:
+        """Runs until it is asked to stop. Ends the process with code 1 if it stops for another reason."""
+        super().start()
+        if self.exitcode is None:
+            self.exitcode = EX_FAILURE
+        if self.exitcode:
+            sys.exit(self.exitcode)  # Celery's `worker_main` drops the code
 
     def default_hostname(self) -> str | None:
         """The node name of a worker that was given none; None: Celery's default."""

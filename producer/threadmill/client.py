@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import KombuError
 
+from threadmill.connection import chunks, reaching
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
 from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
 from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, Worker
+from threadmill.redis_errors import may_have_run
 from threadmill.result import OPEN, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
-from threadmill.store import Store
+from threadmill.store import Created, Store
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,36 @@ class Client:
     def enqueue_many(self, jobs: Iterable[PromptJob | Mapping[str, Any] | str]) -> list[JobHandle]:
         """Many jobs in a few round trips. All are checked before the first is enqueued.
 
-        Raises as `enqueue` does; with a KeyConflict, which only Redis can tell, the other jobs are enqueued.
+        Raises as `enqueue` does; with a KeyConflict, which only Redis can tell, the other jobs are enqueued. If Redis
+        becomes unavailable on the way, the StoreUnavailable has those that were enqueued by then in `enqueued`, by
+        their positions in `jobs`, and in `unknown` the positions of those that may have been. They run like any other.
         """
         checked = [self.check(job) for job in jobs]
         for name in {job.endpoint for job in checked}:
             self._check_key(str(name))
-        created = self.store.create([(str(uuid.uuid4()), job) for job in checked])
-        # Also one that was enqueued before: its message may be lost, and two do no harm.
-        self._send(*(found.job_id for found in created if found.state is JobState.QUEUED))
-        for job, found in zip(checked, created, strict=True):
-            if found.digest != job.digest:
-                there = self.get(found.job_id).job
-                raise KeyConflict(job.key or "", found.job_id, there.differences(job))
-        return [JobHandle(found.job_id, found.state, found.is_new, self) for found in created]
+        created: dict[int, Created] = {}
+        for positions in chunks(range(len(checked))):
+            replies = self.store.create([(str(uuid.uuid4()), checked[at]) for at in positions])
+            made = {at: each for at, each in zip(positions, replies, strict=True) if isinstance(each, Created)}
+            failed = {at: each for at, each in zip(positions, replies, strict=True) if not isinstance(each, Created)}
+            created |= made
+            try:
+                # Also one that was enqueued before: its message may be lost, and two do no harm.
+                self._send(*(each.job_id for each in made.values() if each.state is JobState.QUEUED))
+                for error in failed.values():
+                    raise error
+            except StoreUnavailable as error:
+                unknown = [at for at, each in failed.items() if may_have_run(each.__cause__)]
+                error.add_jobs(len(checked), self._handles(created), unknown)
+                raise
+        for job, there in zip(checked, created.values(), strict=True):
+            if there.digest != job.digest:
+                differences = self.get(there.job_id).job.differences(job)
+                raise KeyConflict(job.key or "", there.job_id, differences)
+        return list(self._handles(created).values())
+
+    def _handles(self, created: Mapping[int, Created]) -> dict[int, JobHandle]:
+        return {at: JobHandle(each.job_id, each.state, each.is_new, self) for at, each in created.items()}
 
     def check(self, job: PromptJob | Mapping[str, Any] | str) -> PromptJob:
         """The job as it would be enqueued, its paths absolute; raises InvalidJob or SettingsError."""
@@ -278,7 +296,5 @@ class Client:
     def _send(self, *job_ids: str) -> None:
         if not job_ids:
             return
-        try:
+        with reaching(self.settings.redis_url):
             send_all(self._celery, job_ids)
-        except KombuError as error:
-            raise StoreUnavailable(self.settings.redis_url, error) from error

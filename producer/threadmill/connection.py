@@ -1,20 +1,20 @@
 """A connection to Redis: what its errors mean, and waiting while it is away."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import redis
 import redis.exceptions
+from kombu.exceptions import KombuError
 from redis.commands.core import Script
 
 from threadmill import redis_client, redis_rights
-from threadmill.errors import StoreRefused, StoreUnavailable
+from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
 from threadmill.keys import Keys
+from threadmill.redis_errors import CLUSTER, redis_error_of, reply_of, trouble_of
 from threadmill.redis_rights import Right
 from threadmill.settings import Settings
 
@@ -31,20 +31,6 @@ CHUNK = 300
 #: Entries of a stream read in one go.
 _AT_ONCE = 1000
 
-#: Redis is away, loads its data, or fails over to a replica.
-_AWAY = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.MasterDownError,
-)
-
-_CLUSTER = ("is a Redis Cluster, which threadmill does not support", "use a Redis without cluster mode")
-
-#: What a node of a cluster says of scripts and keys of ours.
-_SAYS_CLUSTER = re.compile(r"\bcluster\b|hash slot|same slot", re.IGNORECASE)
-
 _T = TypeVar("_T")
 
 
@@ -53,11 +39,22 @@ def chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
+@contextmanager
+def reaching(redis_url: str) -> Iterator[None]:
+    """For calls on Redis, also through kombu: raises StoreUnavailable or StoreRefused for whatever they raise."""
+    try:
+        yield
+    except ThreadmillError:
+        raise
+    except (redis.RedisError, KombuError, OSError, ValueError, LookupError) as error:
+        raise unavailable(redis_url, error) from error
+
+
 class Connection:
     """Blocking calls on one Redis.
 
-    Each raises StoreUnavailable at once if Redis does not answer, and StoreRefused if it refuses. Only a call that
-    waits for results repeats itself while Redis is away, for `redis_patience_s` at most.
+    Each raises StoreUnavailable at once if Redis cannot be used, whatever the reason, and StoreRefused if repetition
+    does not help. Only a call that waits for results repeats itself, for `redis_patience_s` at most.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -66,17 +63,8 @@ class Connection:
         self._keys = Keys(settings.key_prefix)
         self._redis = redis_client.blocking(settings.redis_url)
 
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            url = self._settings.redis_url
-            if refusal := _refusal(error, url):
-                raise StoreRefused(url, *refusal) from error
-            if isinstance(error, _AWAY):
-                raise StoreUnavailable(url, error) from error
-            raise
+    def _reaching(self) -> AbstractContextManager[None]:
+        return reaching(self._settings.redis_url)
 
     def ping(self) -> bool:
         """True. Raises StoreUnavailable or StoreRefused if Redis cannot be used now."""
@@ -94,7 +82,7 @@ class Connection:
             except redis.exceptions.NoPermissionError:
                 return None
         if info.get("cluster_enabled"):
-            raise StoreRefused(self._settings.redis_url, *_CLUSTER)
+            raise StoreRefused(self._settings.redis_url, CLUSTER.what, CLUSTER.remedy)
         return info
 
     def missing_rights(self, rights: Sequence[Right]) -> list[str]:
@@ -134,26 +122,18 @@ class Connection:
         return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
 
 
-def _refusal(error: redis.RedisError, url: str) -> tuple[str, str] | None:
-    """What Redis refuses, and the remedy; None if the error is no refusal."""
-    said = str(error).rpartition("caused error: ")[2]  # before it, a pipeline quotes the command with its arguments
-    if isinstance(error, redis_client.SentinelRefusal):
-        return error.what, error.remedy
-    if isinstance(error, redis.AuthenticationError):
-        if "without any password" in said:
-            return "has no password, but REDIS_URL gives one", "remove it from REDIS_URL"
-        if urlsplit(url).password is None:
-            return "needs a password", "set REDIS_URL=redis://:PASSWORD@HOST:6379/0"
-        return "refused the password", "correct it in REDIS_URL; percent-encode special characters"
-    if isinstance(error, redis.exceptions.NoPermissionError) or "user executing the script" in said:
-        remedy = "permit it in the ACL of the user in REDIS_URL; `threadmill doctor` names all that is missing"
-        return f"does not permit a command ({said})", remedy
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return "is out of memory", "raise its `maxmemory`, or let it run on a larger machine"
-    if isinstance(error, redis.exceptions.AskError) or _SAYS_CLUSTER.search(said):
-        return _CLUSTER
-    if "DB index" in said:
-        return "has no database of this number", "use a lower one in REDIS_URL; Redis has 0 to 15 by default"
-    if said.startswith("MISCONF"):
-        return "accepts no writes because it cannot save to its disk", "free disk space there, and see Redis' log"
-    return None
+def unavailable(redis_url: str, error: Exception) -> StoreUnavailable:
+    """What a caller is told of an error of redis-py or kombu."""
+    trouble = trouble_of(error)
+    if trouble is not None:
+        kind = StoreRefused if trouble.is_refusal else StoreUnavailable
+        return kind(redis_url, trouble.what, trouble.remedy)
+    if cause := redis_error_of(error):
+        said = reply_of(cause).partition(", with args")[0]  # which may quote a prompt
+        return StoreRefused(
+            redis_url, f"refused a command ({said:.200})", "see docs/deploy.md for what threadmill needs"
+        )
+    if isinstance(error, ValueError | LookupError):  # of redis-py's parser
+        what = f"gave a reply that cannot be read ({type(error).__name__})"
+        return StoreUnavailable(redis_url, what, "check that REDIS_URL leads to a Redis")
+    return StoreUnavailable(redis_url, error)

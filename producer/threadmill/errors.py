@@ -13,13 +13,14 @@
   - BatchNotFound     no batch of this name is kept
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
-  - StoreUnavailable  Redis does not answer
-    - StoreRefused    Redis answers, and refuses: password, permission, database, memory
+  - StoreUnavailable  Redis cannot be used now
+    - StoreRefused    nor will it be until somebody acts: password, permission, database, memory, disk
   - WaitTimeout       the job has not finished in time; it continues
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from threadmill.names import JOB_ID_RULE
 
@@ -115,18 +116,32 @@ class ThreadInUse(ThreadmillError):
 
 
 class StoreUnavailable(ThreadmillError):
-    def __init__(self, redis_url: str, reason: Exception) -> None:
-        super().__init__(
-            f"Redis at {without_password(redis_url)} does not answer ({str(reason).rstrip('.')}). "
-            "Start it, or set REDIS_URL"
-        )
+    """`what`: why Redis cannot be used, with "Redis" as its subject, or the exception of a call that got no answer.
+
+    `enqueued`: from `enqueue_many`, the handles of the jobs that were enqueued, by position in its argument
+    `unknown`: the positions of those that may have been enqueued: Redis' reply was lost
+    """
+
+    def __init__(self, redis_url: str, what: str | Exception, remedy: str = "start it, or set REDIS_URL") -> None:
+        if isinstance(what, Exception):
+            what = f"does not answer ({str(what).rstrip('.')})"
+        super().__init__(f"Redis at {without_password(redis_url)} {what}: {remedy}")
+        self.enqueued: Mapping[int, Any] = {}
+        self.unknown: Sequence[int] = ()
+
+    def add_jobs(self, total: int, enqueued: Mapping[int, Any], unknown: Sequence[int]) -> None:
+        """Adds what became of `total` jobs that were to be enqueued."""
+        self.enqueued, self.unknown = enqueued, unknown
+        if enqueued or unknown:
+            doubt = f", {len(unknown)} may be" if unknown else ""
+            self.args = (
+                f"{self}. {len(enqueued)} of {total} jobs are enqueued{doubt}. "
+                "Those with a `key` can be enqueued again without harm",
+            )
 
 
 class StoreRefused(StoreUnavailable):
-    """`what` and `remedy`: what Redis refuses, and what to do about it."""
-
-    def __init__(self, redis_url: str, what: str, remedy: str) -> None:
-        ThreadmillError.__init__(self, f"Redis at {without_password(redis_url)} {what}: {remedy}")
+    """It stays so until somebody acts: no use trying again."""
 
 
 class WaitTimeout(ThreadmillError, TimeoutError):

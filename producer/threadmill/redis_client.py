@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, SentinelManagedConnection, SentinelManagedSSLConnection
 
+from threadmill.redis_errors import SentinelRefusal
 from threadmill.redis_url import RedisUrl, parse
 
 #: Of a connection, in seconds. No call waits longer for its reply.
@@ -30,15 +31,6 @@ _WAIT_S = 30
 
 #: What a sentinel knows of the masters that it watches, by name.
 _Masters = Mapping[str, Mapping[str, Any]]
-
-
-class SentinelRefusal(MasterNotFoundError):
-    """The sentinels refuse us or do not know the master. `what` and `remedy`: as in StoreRefused."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}: {remedy}")
-        self.what = what
-        self.remedy = remedy
 
 
 def blocking(url: str) -> redis.Redis:

@@ -14,8 +14,16 @@ from typing import Any, cast
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
-from threadmill.connection import BLOCK_S, CHUNK, chunks
-from threadmill.errors import InvalidJobId, JobNotFound, ThreadInUse, ThreadNotFound, UnreadableRecord, WaitTimeout
+from threadmill.connection import BLOCK_S, CHUNK, chunks, unavailable
+from threadmill.errors import (
+    InvalidJobId,
+    JobNotFound,
+    StoreUnavailable,
+    ThreadInUse,
+    ThreadNotFound,
+    UnreadableRecord,
+    WaitTimeout,
+)
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.names import is_job_id
@@ -51,13 +59,25 @@ class Store(BatchStore):
         self._redrive = self._redis.register_script(scripts.REDRIVE)
         self._forget_thread = self._redis.register_script(remote_scripts.FORGET_THREAD)
 
-    def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created]:
-        """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has."""
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id, job in jobs:
-                self._create(args=[self._prefix, *keys.create_args(job_id, job, job.endpoint or "")], client=pipe)
-            replies = pipe.execute()
-        return [Created(job_id, JobState(state), digest, new == "1") for job_id, state, digest, new in replies]
+    def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
+        """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has.
+
+        Returns for each job its record, or the error because of which it has none, or may have none.
+        """
+        try:
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for job_id, job in jobs:
+                    self._create(args=[self._prefix, *keys.create_args(job_id, job, job.endpoint or "")], client=pipe)
+                replies = pipe.execute(raise_on_error=False)
+        except StoreUnavailable as error:
+            return [error] * len(jobs)
+        return [self._created(reply) for reply in replies]
+
+    def _created(self, reply: Any) -> Created | StoreUnavailable:
+        if isinstance(reply, Exception):
+            return unavailable(self._settings.redis_url, reply)
+        job_id, state, digest, new = reply
+        return Created(job_id, JobState(state), digest, new == "1")
 
     def get(self, job_id: str) -> JobRecord:
         """The job as it stands; raises JobNotFound, InvalidJobId."""

@@ -11,8 +11,7 @@ from tests.certificates import self_signed
 from threadmill import Client, StoreUnavailable
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
-from threadmill.queue import TASK
-from threadmill_worker.tasks import make_worker_app
+from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration
 
@@ -47,7 +46,7 @@ def runs_jobs(settings, start_worker):
     """Whether a job of our client and one of any Celery client come to an end, and no monitor sees a password."""
     process = start_worker(settings)
     assert Client(settings).enqueue("[[scenario=echo]]Ours").wait(timeout_s=30).text == "Ours"
-    with make_worker_app(settings) as app:
+    with make_app(settings) as app:
         sent = app.send_task(TASK, args=[{"prompt": "[[scenario=echo]]Any client's"}])
         assert sent.get(timeout=30)["text"] == "Any client's"
         monitor = app.control.inspect(limit=1, timeout=30)

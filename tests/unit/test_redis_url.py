@@ -13,7 +13,7 @@ from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import make_app
 from threadmill.redis_url import RedisUrl, parse
 from threadmill.settings import Settings
-from threadmill_worker.tasks import make_worker_app
+from threadmill_worker.request import result_backend
 
 
 @pytest.fixture(autouse=True)
@@ -111,13 +111,15 @@ async def test_tls_is_the_same_for_all_clients(tmp_path, monkeypatch, url, optio
     file = tmp_path / "ca.pem"
     file.touch()
     settings = Settings(redis_url=url + options.format(file=file))
-    with make_worker_app(settings) as app, app.connection() as connection:
+    with make_app(settings) as app, app.connection() as connection:
+        of_worker = make_app(settings)
+        of_worker.conf.result_backend = result_backend(of_worker.conf.result_backend)
         pools = [
             redis_client.blocking(settings.redis_url).connection_pool,
             redis_client.asynchronous(settings.redis_url).connection_pool,
             connection.transport.Channel(connection.transport)._get_pool(),
             app.backend.client.connection_pool,
-            make_app(settings).backend.client.connection_pool,
+            of_worker.backend.client.connection_pool,
         ]
         found = [_tls(pool.make_connection()) for pool in pools]
     verify, check_hostname, ca = expected
@@ -190,8 +192,9 @@ def test_a_redis_that_is_away_for_a_moment_is_asked_again(error):
 
 
 def test_a_bug_in_a_command_is_not_taken_for_an_absence():
-    with pytest.raises(exceptions.ResponseError), Connection(Settings())._reaching():
-        raise exceptions.ResponseError("unknown command 'FROBNICATE'")
+    says = r"refused a command \(unknown command 'FROBNICATE'\)"
+    with pytest.raises(StoreRefused, match=says), Connection(Settings())._reaching():
+        raise exceptions.ResponseError("unknown command 'FROBNICATE', with args beginning with: 'a prompt'")
 
 
 def test_in_python_the_remedy_speaks_of_no_command_line_option():

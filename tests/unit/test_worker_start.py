@@ -4,13 +4,17 @@ import os
 import sys
 
 import pytest
+import redis
+from celery.apps.worker import Worker as CeleryWorker
 from celery.signals import worker_init
 from celery.worker import WorkController
+from redis import exceptions
 from tests.forked import run
 
 import threadmill_worker
+from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
-from threadmill.errors import StoreRefused, StoreUnavailable
+from threadmill.errors import StoreRefused
 from threadmill.queue import make_app
 from threadmill.settings import Settings
 from threadmill_worker.celery_options import refusal
@@ -28,12 +32,17 @@ def test_a_wrong_password_ends_the_worker_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == ("threadmill: Redis at redis://h refused the password: correct it in REDIS_URL\n")
 
 
-def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch):
+@pytest.mark.parametrize(
+    "reply",
+    [redis.ConnectionError("refused"), exceptions.ReadOnlyError("replica"), exceptions.OutOfMemoryError("full")],
+)
+def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch, reply):
     asked = []
 
     def ping(self):
         asked.append(self)
-        raise StoreUnavailable("redis://h", OSError("refused"))
+        with self._reaching():
+            raise reply
 
     monkeypatch.setattr(Connection, "ping", ping)
     _end_if_redis_refuses(Settings())
@@ -115,3 +124,18 @@ def test_a_refused_option_ends_the_worker_in_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("threadmill: --autoscale does not work")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(None, 1), (1, 1), (0, None)])
+def test_a_worker_that_ends_without_being_asked_to_ends_with_an_error(monkeypatch, code, ends_with):
+    def run(self):
+        self.exitcode = code  # None: Celery's loop ended by itself; 1: of an exception; 0: of a signal
+
+    monkeypatch.setattr(CeleryWorker, "start", run)
+    worker = Worker.__new__(Worker)
+    if ends_with is None:
+        worker.start()
+        return
+    with pytest.raises(SystemExit) as ended:
+        worker.start()
+    assert ended.value.code == ends_with

@@ -14,12 +14,12 @@ from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, Outage
+from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.settings import Settings
 from threadmill_worker.actions import LANDING_S
 from threadmill_worker.ledger import Lease, LeaseLost, Ledger
 from threadmill_worker.parking import Parking
-from threadmill_worker.retry import REDIS_AWAY
 from threadmill_worker.runner import Attempt, end_of
 from threadmill_worker.servers import NotServed, Servers
 
@@ -149,7 +149,7 @@ class Attempts:
         except asyncio.CancelledError:
             await self._hand_back(lease)
             return None
-        except (LeaseLost, *REDIS_AWAY, RedisError):
+        except (LeaseLost, RedisError):
             raise  # Redis is not the job's fault: its lease lapses, and the sweep sends it again
         except Exception as error:
             log.exception("attempt failed unexpectedly", job_id=lease.job_id)
@@ -170,8 +170,8 @@ class Attempts:
                 raise LeaseLost(lease.job_id)
             self.handed_back.append(lease.job_id)
             log.info("job handed back", job_id=lease.job_id)
-        except REDIS_AWAY as error:
-            log.warning("job not handed back: its lease will lapse", job_id=lease.job_id, reason=str(error))
+        except RedisError as error:
+            log.warning("job not handed back: its lease will lapse", job_id=lease.job_id, reason=reply_of(error))
 
 
 def heartbeat_s(settings: Settings) -> float:
@@ -185,10 +185,11 @@ def repeat(every_s: float, step: Callable[[], Awaitable[object]]) -> asyncio.Tas
         while True:
             try:
                 await step()
-            except REDIS_AWAY as error:
-                log.warning("Redis is away", reason=str(error))
-            except Exception:
-                log.exception("a periodic step failed", step=step.__qualname__)
+            except Exception as error:
+                if trouble := trouble_of(error):
+                    log.warning("Redis is away", reason=f"it {trouble.what}", remedy=trouble.remedy)
+                else:
+                    log.exception("a periodic step failed", step=step.__qualname__)
             await asyncio.sleep(every_s)
 
     return asyncio.create_task(keep_on(), name=step.__qualname__)

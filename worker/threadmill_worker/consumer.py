@@ -5,6 +5,7 @@ them later, over the channel that is gone. Neither is needed here: a message is 
 acknowledged comes again after the visibility timeout, and is ignored because its job has ended.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,11 +16,16 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
+
+#: Between two connections that Redis refuses to serve.
+RECONNECT_S = 1.0
 _celery_log = get_logger(__name__)
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Named in the setting `worker_consumer`."""
+
+    _last_error_at = -RECONNECT_S
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         def info(self, consumer: Any) -> dict[str, Any]:
@@ -27,9 +33,22 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             broker = {"uri": consumer.connection.as_uri()} if consumer.connection else "N/A"
             return {**super().info(consumer), "broker": broker}
 
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Redis let us in, and then refused the first command."""
+        super().on_connection_error_before_connected(exc)
+        self._pause()
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Closes the broken connection; an error in that is ignored."""
         _tolerant(super().on_connection_error_after_connected, exc)
+        self._pause()
+
+    def _pause(self) -> None:
+        """Waits before another connection is made after a second error: Redis may refuse one after another."""
+        now = time.monotonic()
+        if now - self._last_error_at < 2 * RECONNECT_S:
+            time.sleep(RECONNECT_S)
+        self._last_error_at = now
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler; a message that it raises an exception for is logged and dropped."""

@@ -145,7 +145,7 @@ class Ledger:
     async def hand_back(self, lease: Lease) -> bool:
         """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
 
-        Raises REDIS_AWAY after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
+        Raises RedisError after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
         """
         args = [self._prefix, lease.job_id, lease.owner]
         return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
@@ -291,8 +291,11 @@ class Ledger:
             return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
-        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row."""
-        reply = await self._step(self._rescue, _AT_ONCE)
+        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row.
+
+        Not repeated while Redis is away: when it is back, living workers must renew their leases first.
+        """
+        reply = await self._rescue(args=[self._prefix, _AT_ONCE])
         return [(job_id, int(lapses)) for job_id, lapses in zip(reply[::2], reply[1::2], strict=True)]
 
     async def long_queued(self, for_s: float) -> list[str]:

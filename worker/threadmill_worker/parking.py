@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
 
 from threadmill import keys, lane_scripts
 from threadmill.endpoint import Endpoint
@@ -16,7 +17,7 @@ from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
-from threadmill_worker.retry import REDIS_AWAY, while_redis_is_away
+from threadmill_worker.retry import while_redis_is_away
 
 
 class Parking:
@@ -69,7 +70,7 @@ class Parking:
     async def _renew(self, held: str, lease_ms: int) -> None:
         while True:
             await asyncio.sleep(lease_ms / 3000)
-            with suppress(*REDIS_AWAY):
+            with suppress(RedisError):
                 await self._redis.pexpire(held, lease_ms)
 
     async def get(self, name: str) -> RemoteBatch | None:

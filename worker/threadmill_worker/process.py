@@ -11,11 +11,13 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from threadmill.errors import InvalidJob, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Worker
+from threadmill.redis_errors import reply_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker import toolset
@@ -25,7 +27,7 @@ from threadmill_worker.ledger import Lease, LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
 from threadmill_worker.own_process import OwnProcesses
 from threadmill_worker.parking import Parking
-from threadmill_worker.retry import REDIS_AWAY
+from threadmill_worker.pulse import Pulse
 from threadmill_worker.runner import end_of
 from threadmill_worker.servers import Servers
 from threadmill_worker.sweep import Sweep
@@ -57,10 +59,11 @@ class WorkerProcess:
         self._attempts = Attempts(self._ledger, self._servers, parking)
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)
         self._runs: set[asyncio.Future[Any]] = set()
-        self._sweep = Sweep(settings, self._ledger, self._servers, send)
+        self._pulse = Pulse(settings.lease_s)
+        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse)
         self._lane = Lane(settings, parking, self._servers, send)
         self._closing = False
-        self._last_beat = self._last_job = time.monotonic()
+        self._last_job = time.monotonic()
         self._beats = [
             repeat(heartbeat_s(settings), self._beat),
             repeat(settings.sweep_s, self._sweep.once),
@@ -157,8 +160,8 @@ class WorkerProcess:
                     if job_id in on_queue:
                         await self._ledger.refuse(without_record(job_id, JobState.CANCELLED, _CANCELLED))
                     await self._cancel(job_id, running)  # if it was delivered in between
-        except REDIS_AWAY as error:
-            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=str(error))
+        except RedisError as error:
+            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
 
     async def _cancel(self, job_id: str, running: bool) -> bool:
         """Whether there is such a job."""
@@ -204,17 +207,17 @@ class WorkerProcess:
         """Keeps our leases, and tells producers that we live."""
         self._live.follow(await self._attempts.renew())
         await self._ledger.announce(self._card())
-        self._last_beat = time.monotonic()
+        self._pulse.beat()
 
     async def _watch(self) -> None:
         """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
+        if (away_s := self._pulse.silent_s) > self._settings.redis_patience_s:
+            give_up(f"Redis has been away for {away_s:.0f} s")
         now = time.monotonic()
-        if now - self._last_beat > self._settings.redis_patience_s:
-            give_up(f"Redis has been away for {now - self._last_beat:.0f} s")
         if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
-        elif now - self._last_job > self._settings.stall_s:
-            give_up(f"jobs are waiting, but Celery has brought none for {now - self._last_job:.0f} s")
+        elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.stall_s:
+            give_up(f"jobs are waiting, but Celery has brought none for {idle_s:.0f} s")
 
 
 _CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)

@@ -3,9 +3,6 @@
 import logging
 
 import httpx
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, TryAgainError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import (
     AsyncRetrying,
     before_sleep_log,
@@ -16,16 +13,15 @@ from tenacity import (
     wait_random_exponential,
 )
 
-log = logging.getLogger(__name__)
+from threadmill.redis_errors import is_away
 
-#: Redis is away, loading, or failing over to a replica.
-REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, TryAgainError)
+log = logging.getLogger(__name__)
 
 
 def while_redis_is_away(patience_s: float) -> AsyncRetrying:
     """Repeats a step on the records, all of which are atomic and bear repetition, for at most `patience_s`."""
     return AsyncRetrying(
-        retry=retry_if_exception_type(REDIS_AWAY),
+        retry=retry_if_exception(is_away),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(patience_s),
         before_sleep=before_sleep_log(log, logging.DEBUG),  # of each job; the heartbeat warns for all of them

@@ -16,6 +16,7 @@ from threadmill_worker.attempts import exhausted
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.ledger import LeaseLost, Ledger
 from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.pulse import Pulse
 from threadmill_worker.runner import end_of
 from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.views import Deleted, View
@@ -26,7 +27,8 @@ log = structlog.get_logger(__name__)
 #: Until then its message may be on its way: to the queue, or from the queue to a worker's claim.
 SEND_GRACE_S = 10.0
 
-#: After Redis was away every lease has lapsed: the living are given so long to renew theirs.
+#: After Redis was away every lease may have lapsed: living workers are given so long to renew theirs, or `lease_s` if
+#: that is less.
 RENEWAL_GRACE_S = 5.0
 
 #: Leftovers that a worker deletes at a time.
@@ -41,24 +43,32 @@ SWEEPS_PER_RESEND = 6
 
 
 class Sweep:
-    """`send(job_id)` puts a message on the queue; it is called in a thread."""
+    """`send(job_id)` puts a message on the queue; it is called in a thread. `pulse`: of the worker's heartbeats."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, servers: Servers, send: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, servers: Servers, send: Callable[[str], None], pulse: Pulse
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._servers = servers
         self._send = send
+        self._pulse = pulse
         self._turns = 0
 
     async def once(self) -> None:
         """Looks for lapsed leases and lost messages, if it is our turn."""
         if not await self._ledger.may_sweep(self._settings.sweep_s):
             return
-        if await self._ledger.uptime_s() >= RENEWAL_GRACE_S:
+        if await self._others_have_renewed():
             await self._rescue()
         if self._turns % SWEEPS_PER_RESEND == 0:
             await self._send_lost()
         self._turns += 1
+
+    async def _others_have_renewed(self) -> bool:
+        """Whether a lease that has lapsed is that of a dead worker: the living have had the time to renew theirs."""
+        uptime_s = await self._ledger.uptime_s()
+        return uptime_s >= RENEWAL_GRACE_S and self._pulse.steady_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
     async def tidy(self) -> None:
         """Deletes the leftovers that are due. Each is taken by one worker, so all of them may do so at once."""

@@ -27,6 +27,7 @@ from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
+from threadmill.redis_errors import trouble_of
 from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.result import JobState
 from threadmill.settings import Settings
@@ -90,9 +91,9 @@ def _end(reason: str) -> NoReturn:
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password, a right that is missing, a cluster.
+    """Ends the worker if waiting for Redis cannot help: a wrong password, a missing right, a cluster.
 
-    It waits for a Redis that is away.
+    In any other state of Redis it waits.
     """
     connection = Connection(settings)
     try:
@@ -103,7 +104,10 @@ def _end_if_redis_refuses(settings: Settings) -> None:
             what = "does not permit all that a worker needs"
             raise StoreRefused(settings.redis_url, what, f"run `{grant(settings, missing)}`")
     except StoreRefused as error:
-        _end(str(error))
+        trouble = trouble_of(error.__cause__)
+        if trouble is None or trouble.needs_settings:
+            _end(str(error))
+        return
     except StoreUnavailable:
         return
     if missing:

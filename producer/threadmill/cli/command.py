@@ -30,7 +30,7 @@ def message(error: ThreadmillError, command: str, has_local: bool) -> str:
     """An error's text, with the remedies that this command has."""
     if isinstance(error, NoEndpoint):
         return f"{error.reason}{'. To try it without a server: --endpoint emulator --local' if has_local else ''}"
-    if isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused):
+    if isinstance(error, StoreUnavailable) and not (isinstance(error, StoreRefused) or error.enqueued or error.unknown):
         own = "or use --local" if has_local else f"or, for jobs of --local: threadmill local -- {command}"
         return f"{error}, {own}"
     return str(error)

@@ -102,6 +102,7 @@ def _app(settings: Settings, every_s: float) -> Celery:
         beat_schedule={"due": {"task": TICK, "schedule": every_s, "options": {"expires": every_s}}},
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # what Redis replies during a failover is no reason to end
         # Monitors are to list the workers of jobs, and what they send them is not for us.
         worker_enable_remote_control=False,
     )
