@@ -9,7 +9,7 @@ from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from threadmill.redis_client import TIMEOUTS, sentinel_options
+from threadmill.redis_client import TIMEOUTS, Master, sentinel_options
 from threadmill.redis_url import parse
 from threadmill.settings import Settings
 
@@ -22,14 +22,15 @@ def connection_settings(url: str) -> dict[str, Any]:
     options = {**TIMEOUTS, **parsed.options}
     user, password, database = options.pop("username", ""), options.pop("password", ""), options.pop("db", 0)
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    transport, backend_options = None, {}
     if parsed.sentinels:
+        hosts = [_authority(*each) for each in parsed.sentinels]
+        broker = f"sentinel://{login}{hosts[0]}/{database}"
+        transport = "threadmill.sentinel_transport:SentinelTransport"
+        options["master"] = Master(parsed)
+        backend = ";".join(f"sentinel://{host}/{database}" for host in hosts)
         once = Retry(NoBackoff(), 0)
-        options |= {"master_name": parsed.master, "sentinel_kwargs": sentinel_options(parsed) | {"retry": once}}
-        # kombu needs the password in each URL. Celery would show that of the second one of a result backend.
-        broker, backend = (
-            ";".join(f"sentinel://{before}{_authority(*each)}/{database}" for each in parsed.sentinels)
-            for before in (login, "")
-        )
+        backend_options = {"master_name": parsed.master, "sentinel_kwargs": {**sentinel_options(parsed), "retry": once}}
     elif "path" in options:
         broker = backend = f"redis+socket://{login}{quote(options.pop('path'))}?virtual_host={database}"
     else:
@@ -37,10 +38,11 @@ def connection_settings(url: str) -> dict[str, Any]:
         broker = backend = f"{'rediss' if parsed.tls else 'redis'}://{login}{address}/{database}"
     return {
         "broker_url": broker,
+        "broker_transport": transport,
         "broker_transport_options": options,
         "result_backend": backend,
-        "result_backend_transport_options": options,
-        "redis_username": user or None,
+        "result_backend_transport_options": backend_options,
+        "redis_username": user or None,  # the backend's; Celery would show a password in a URL of several
         "redis_password": password or None,
         "redis_socket_timeout": options["socket_timeout"],
         "redis_socket_connect_timeout": options["socket_connect_timeout"],

@@ -39,7 +39,7 @@ def blocking(url: str) -> redis.Redis:
     options = _options(parsed)
     if parsed.sentinels:
         options["connection_class"] = SentinelManagedSSLConnection if parsed.tls else SentinelManagedConnection
-        options["connection_pool"] = _Master(parsed)
+        options["connection_pool"] = Master(parsed)
     elif "path" in options:
         options["connection_class"] = redis.UnixDomainSocketConnection
     elif parsed.tls:
@@ -62,8 +62,11 @@ def asynchronous(url: str) -> redis.asyncio.Redis:
 
 
 def sentinel_options(url: RedisUrl) -> dict[str, Any]:
-    """Keyword arguments of a redis-py client of one sentinel."""
-    return {**SENTINEL_TIMEOUTS, **url.sentinel_options, **({"ssl": True, **url.tls} if url.tls else {})}
+    """Keyword arguments of a redis-py client of one sentinel. Their texts, which kombu logs, hold no password."""
+    options: dict[str, Any] = {**SENTINEL_TIMEOUTS, **({"ssl": True, **url.tls} if url.tls else {})}
+    if url.sentinel_options:
+        options["credential_provider"] = redis.UsernamePasswordCredentialProvider(**url.sentinel_options)
+    return options
 
 
 def _options(url: RedisUrl) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def _options(url: RedisUrl) -> dict[str, Any]:
     return options
 
 
-class _Master:
+class Master:
     """Where the master is. It has what a SentinelManagedConnection expects of its pool."""
 
     is_master = True

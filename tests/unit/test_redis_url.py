@@ -131,6 +131,15 @@ def _tls(connection):
     return options.cert_reqs, options.check_hostname, options.ca_certs
 
 
+def test_what_celery_logs_and_shows_holds_no_password(monkeypatch):
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
+    url = "sentinel://u:s3cret@h1,h2/0?master=m&sentinel_username=u&sentinel_password=s3cret"
+    with make_app(Settings(redis_url=url)) as app, app.connection() as connection:
+        shown = [app.conf.table(), connection.as_uri(), connection.transport_options, app.backend.as_uri()]
+    assert "h1" in str(shown)
+    assert "s3cret" not in str(shown)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -51,6 +51,7 @@ def make_worker_app(settings: Settings) -> Celery:
     transport.install()
     app = make_app(settings)
     app.conf.update(
+        broker_transport=None,  # that of the URL's scheme, which is ours
         result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.consumer:Consumer",
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them

@@ -15,11 +15,11 @@ import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
 from kombu.transport.redis import QoS as KombuQoS
-from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
-from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import RedisError
+
+from threadmill import sentinel_transport
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Channel(_Tolerant, KombuChannel):
     pass
 
 
-class SentinelChannel(_Tolerant, KombuSentinelChannel):
+class SentinelChannel(_Tolerant, sentinel_transport.SentinelChannel):
     pass
 
 
@@ -70,9 +70,9 @@ class Transport(KombuTransport):
     connection_errors = (*KombuTransport.connection_errors, RedisError)
 
 
-class SentinelTransport(KombuSentinelTransport):
+class SentinelTransport(sentinel_transport.SentinelTransport):
     Channel = SentinelChannel
-    connection_errors = (*KombuSentinelTransport.connection_errors, RedisError)
+    connection_errors = (*sentinel_transport.SentinelTransport.connection_errors, RedisError)
 
 
 def install() -> None:
