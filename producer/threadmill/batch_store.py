@@ -1,6 +1,5 @@
 """The producer's verbs on batches: list, read, open, see to, pause."""
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,12 +64,13 @@ class BatchStore(Connection):
 
         What has no jobs in the end lapses by itself.
         """
+        now = self.now()
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hset(self._keys.batch(name), "documents", documents)
             pipe.hdel(self._keys.batch(name), "cancel_requested")
             pipe.hincrby(self._keys.batch(name), "generation", int(anew))
             pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
-            pipe.zadd(self._keys.batches, {name: time.time()})
+            pipe.zadd(self._keys.batches, {name: now.timestamp()})
             generation = pipe.execute()[2]
         return int(generation)
 

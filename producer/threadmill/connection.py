@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 import redis
@@ -50,6 +51,12 @@ def reaching(redis_url: str) -> Iterator[None]:
         raise unavailable(redis_url, error) from error
 
 
+def moment_of(reply: tuple[int, int]) -> datetime:
+    """The moment that a reply of TIME names."""
+    seconds, microseconds = reply
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+
 class Connection:
     """Blocking calls on one Redis.
 
@@ -70,6 +77,18 @@ class Connection:
         """True. Raises StoreUnavailable or StoreRefused if Redis cannot be used now."""
         with self._reaching():
             return bool(self._redis.ping())
+
+    def now(self) -> datetime:
+        """The current time by Redis' clock, which all moments in records are by."""
+        with self._reaching():
+            return moment_of(self._redis.time())
+
+    def clock_skew_s(self) -> float:
+        """By how many seconds this machine's clock is ahead of Redis'; negative if it is behind."""
+        asked_at = datetime.now(UTC)
+        now = self.now()
+        half_way = asked_at + (datetime.now(UTC) - asked_at) / 2
+        return (half_way - now).total_seconds()
 
     def info(self) -> Mapping[str, Any] | None:
         """Redis' own report on itself (INFO), or None if it does not permit us to read it.

@@ -37,7 +37,7 @@ class PromptJob(Border):
 
     `prompt` is short for one user message, `images` for images in it; with `messages`, it comes after them.
     `timeout_s` bounds the execution in seconds, from the first claim; `deadline_at` is absolute and counts
-    the time in the queue too. `key` is the idempotency key: the same key is the same job.
+    the time in the queue too, by Redis' clock. `key` is the idempotency key: the same key is the same job.
     Field limits: the Assistants API's own (POST /threads, /runs).
     """
 

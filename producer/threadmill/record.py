@@ -14,6 +14,9 @@ from threadmill.job import PromptJob
 from threadmill.place import Place
 from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
+#: A clock that differs from Redis' by more than this is reported, in seconds.
+SKEW_LIMIT_S = 1.0
+
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
 _PACK_FROM = 1000
 _PACKED = "zlib:"
@@ -50,7 +53,7 @@ class JobRecord(BaseModel):
             timings=Timings(
                 created_at=self.created_at,
                 started_at=self.started_at,
-                finished_at=max(at, self.started_at or at),  # the clocks of two machines
+                finished_at=max(at, self.started_at or at),  # a worker only estimates Redis' time
             ),
             metadata=self.job.metadata,
             batch=self.job.batch,
@@ -300,10 +303,11 @@ class Worker(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    seen_at: datetime
+    seen_at: datetime  #: by Redis' clock, as `started_at` is
     concurrency: int
     jobs: int  #: in hand
     endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
     started_at: datetime | None = None
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()
+    clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind

@@ -88,7 +88,7 @@ class ModelUsage(_Part):
 
 
 class Timings(Border):
-    """Moments of the job; the first two by the clock of Redis, the end by that of whoever ended it."""
+    """Moments of the job, by Redis' clock."""
 
     created_at: datetime
     started_at: datetime | None = None  #: first claim

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
-from threadmill.connection import BLOCK_S, CHUNK, chunks, unavailable
+from threadmill.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
 from threadmill.errors import (
     InvalidJobId,
     JobNotFound,
@@ -193,10 +193,10 @@ class Store(BatchStore):
         withdrawn: list[str] = []
         following: list[str] = []
         for ids in chunks(job_ids):
-            records = self.get_many(ids)
+            records, now = self.get_many(ids), self.now()
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for record in records:
-                    self._finish(args=[self._prefix, *self._cancelled_args(record)], client=pipe)
+                    self._finish(args=[self._prefix, *self._cancelled_args(record, now)], client=pipe)
                 replies = pipe.execute()
             withdrawn += [
                 record.id for record, (outcome, _) in zip(records, replies, strict=True) if outcome == "finished"
@@ -205,13 +205,13 @@ class Store(BatchStore):
         return withdrawn, following
 
     def _end_queued(self, job_id: str) -> tuple[str, str | None]:
-        outcome, following = self._call(self._finish, *self._cancelled_args(self.get(job_id)))
+        outcome, following = self._call(self._finish, *self._cancelled_args(self.get(job_id), self.now()))
         return outcome, following or None
 
-    def _cancelled_args(self, record: JobRecord) -> list[str | int]:
+    def _cancelled_args(self, record: JobRecord, now: datetime) -> list[str | int]:
         """FINISH's arguments after the prefix, for a queued job that is cancelled."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        result = record.stopped(JobState.CANCELLED, failure, datetime.now(UTC))
+        result = record.stopped(JobState.CANCELLED, failure, now)
         return keys.finish_args("", result, self._settings.lifetimes_s, record.remains(record.job.endpoint or ""))
 
     def redrive(self, job_id: str) -> JobState:
@@ -330,20 +330,26 @@ class Store(BatchStore):
         with self._reaching():
             members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
             if members:
-                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, time.time()), xx=True)
+                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
                 self._redis.delete(self._keys.leftover_tries)
         return len(members)
 
     def workers(self) -> list[Worker]:
         """The workers that were alive within the last day, by name."""
-        with self._reaching():
-            announced = cast(dict[str, str], self._redis.hgetall(self._keys.workers))
-        return [Worker.model_validate_json(announced[name]) for name in sorted(announced)]
+        return self._workers()[0]
 
     def live_workers(self) -> list[Worker]:
         """The workers that announced themselves within the last seconds."""
-        oldest = datetime.now(UTC) - ALIVE
-        return [worker for worker in self.workers() if worker.seen_at > oldest]
+        workers, now = self._workers()
+        return [worker for worker in workers if worker.seen_at > now - ALIVE]
+
+    def _workers(self) -> tuple[list[Worker], datetime]:
+        """The workers that were alive within the last day, by name, and the current time by Redis' clock."""
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(self._keys.workers)
+            pipe.time()
+            announced, now = pipe.execute()
+        return [Worker.model_validate_json(announced[name]) for name in sorted(announced)], moment_of(now)
 
 
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:

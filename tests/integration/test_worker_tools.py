@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -29,6 +30,17 @@ async def test_a_call_goes_to_the_plugin_api_as_the_model_wrote_it(worker, emula
     [output] = outputs(emulator)
     assert output.startswith("Emulated search results for: Brötchen?")
     assert emulator.threads() == 0
+
+
+@pytest.mark.parametrize("ahead_s", [-900, 900])
+async def test_tools_have_their_time_on_a_server_whose_clock_is_wrong(worker, emulator, ahead_s):
+    emulator.emulator._clock = lambda: time.time() + ahead_s
+    emulator.emulator.reset()
+    result = await worker.run("[[scenario=tools]]\nBread?", assistant="asst_echo")
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
+    [output] = outputs(emulator)
+    assert output.startswith("Emulated search results for: Bread?")
 
 
 async def test_a_big_output_is_cut_with_a_marker_that_says_so(worker, emulator):

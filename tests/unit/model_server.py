@@ -143,21 +143,27 @@ class Run:
             }
             self.status = ends.get(self.life.end, "failed")
 
-    def view(self) -> RunView:
+    def view(self, clock_skew_s: float) -> RunView:
+        created_at = self.created_at + clock_skew_s
         return RunView(
             id=self.id,
             status=self.status,
             calls=self.calls,
-            expires_at=self.created_at + EXPIRES_S if self.life.expires and self.alive else None,
+            expires_at=created_at + EXPIRES_S if self.life.expires and self.alive else None,
+            created_at=created_at,
             error_code=self.life.end if self.status == "failed" else None,
             usage=None if self.alive else Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2),
         )
 
 
 class ModelServer:
-    """`lives[n]` is lived by the n-th run, the last one by all after it; `undeletable`: the n-th thread stays."""
+    """`lives[n]` is lived by the n-th run, the last one by all after it; `undeletable`: the n-th thread stays.
 
-    def __init__(self, lives: list[Life], undeletable: int = -1) -> None:
+    `clock_skew_s`: by which its clock is ahead of ours.
+    """
+
+    def __init__(self, lives: list[Life], undeletable: int = -1, clock_skew_s: float = 0.0) -> None:
+        self._clock_skew_s = clock_skew_s
         self._undeletable = undeletable
         self._lives = lives
         self._run_ids, self._thread_ids = count(1), count(1)
@@ -217,9 +223,9 @@ class ModelServer:
                     return InDoubt(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
                 self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
-                return self.runs[-1].view()
+                return self.runs[-1].view(self._clock_skew_s)
             case Look(run_id):
-                return self._run(run_id).view()
+                return self._run(run_id).view(self._clock_skew_s)
             case SubmitOutputs(run_id, outputs):
                 return self._submit(self._run(run_id), outputs, now)
             case CancelRun(run_id):
@@ -255,12 +261,12 @@ class ModelServer:
             assert outputs.keys() == {call.id for call in run.calls}, "all outputs of a round, and no others"
             run.accepted += outputs
             run.round, run.turn_at, run.status = run.round + 1, now, "queued"
-        return run.view()
+        return run.view(self._clock_skew_s)
 
     def _cancel(self, run: Run, now: float) -> RunView:
         if run.alive and run.cancel_at is None and run.life.stop != "refused":
             run.cancel_at, run.status = now, "cancelling"
-        return run.view()
+        return run.view(self._clock_skew_s)
 
     def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
         match intent:
@@ -268,10 +274,10 @@ class ModelServer:
                 return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()
             case Intent.START_RUN:
                 marked = [run for run in self._of(thread) if run.ordinal == progress.runs + 1]
-                return marked[-1].view() if marked else NothingFound()
+                return marked[-1].view(self._clock_skew_s) if marked else NothingFound()
             case _:
                 assert progress.run is not None
-                return self._run(progress.run.id).view()
+                return self._run(progress.run.id).view(self._clock_skew_s)
 
     def _of(self, thread: str) -> list[Run]:
         return [run for run in self.runs if run.thread == thread]

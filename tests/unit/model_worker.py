@@ -4,7 +4,7 @@ from collections import Counter
 from enum import StrEnum
 
 from hypothesis import note
-from tests.unit.model_server import ModelServer
+from tests.unit.model_server import EXPIRES_S, ModelServer
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
@@ -21,7 +21,7 @@ from threadmill_worker.actions import (
     Wait,
 )
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.lifecycle import SUBMIT_MARGIN_S, intend, next_action
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Intent, Outcome, Progress
 from threadmill_worker.views import InDoubt, NotDone, OutputReady, Refused, View
@@ -181,6 +181,12 @@ class ModelWorker:
             case Wait(until):
                 assert until > self.now, "a wait that does not wait"
                 assert until <= progress.deadline_at or self.now >= progress.deadline_at or progress.outcome is not None
+            case CallTools(_, until):
+                run = next(run for run in self.server.runs if progress.run and run.id == progress.run.id)
+                expires_at = run.created_at + EXPIRES_S
+                assert until >= min(expires_at - SUBMIT_MARGIN_S, progress.deadline_at), (
+                    "its tools have too little time"
+                )
             case StartRun():
                 assert self.now < progress.deadline_at, "a run is started too late"
                 alive = {run.id for run in self.server.alive_runs(self.now)}

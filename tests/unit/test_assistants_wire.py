@@ -43,6 +43,7 @@ def test_a_full_run_is_read():
         {
             "id": "run_1",
             "status": "failed",
+            "created_at": 1710330640,
             "expires_at": 1710331240,
             "last_error": {"code": "server_error", "message": "Sorry."},
             "incomplete_details": {"reason": "max_prompt_tokens"},
@@ -51,7 +52,8 @@ def test_a_full_run_is_read():
         },
         "1500",
     )
-    assert (run.id, run.status, run.expires_at, run.poll_after_s) == ("run_1", "failed", 1710331240, 1.5)
+    assert (run.id, run.status, run.poll_after_s) == ("run_1", "failed", 1.5)
+    assert (run.created_at, run.expires_at) == (1710330640, 1710331240)
     assert (run.error_code, run.error_message) == ("server_error", "Sorry.")
     assert run.incomplete_reason == "max_prompt_tokens"
     assert run.usage == Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
@@ -150,6 +152,7 @@ ODD_RUN = st.fixed_dictionaries(
         "last_error": ANY_JSON | st.fixed_dictionaries({"code": ANY_JSON, "message": ANY_JSON}),
         "incomplete_details": ANY_JSON | st.fixed_dictionaries({"reason": ANY_JSON}),
         "expires_at": ANY_JSON,
+        "created_at": ANY_JSON,
         "model": ANY_JSON,
         "usage": ANY_JSON | st.fixed_dictionaries(dict.fromkeys(Usage.model_fields, ANY_JSON)),
     },

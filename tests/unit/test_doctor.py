@@ -1,10 +1,15 @@
 """What `threadmill doctor` says about a Redis that answers, and how it ends."""
 
+from datetime import UTC, datetime
+
 import pytest
 from typer.testing import CliRunner
 
 from threadmill.cli import app, doctor
 from threadmill.errors import SettingsError
+from threadmill.record import Worker
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 SAFE = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 
@@ -41,6 +46,18 @@ def test_what_redis_does_not_permit_to_read_is_said():
         assert found[check].warning
         assert "may not call INFO" in found[check].detail
         assert setting in found[check].detail
+
+
+def test_a_clock_that_is_more_than_a_second_off_is_a_warning_that_names_the_machine():
+    worker = Worker(name="mill-7:42:abc", seen_at=NOW, concurrency=1, jobs=0, endpoints=(), clock_skew_s=-60.04)
+    right = worker.model_copy(update={"name": "mill-8:1:def", "clock_skew_s": 0.9})
+    found = list(doctor._clocks(3600.0, [worker, worker, right]))
+    assert all(finding.ok and finding.warning for finding in found)
+    assert [finding.detail for finding in found] == [
+        "the clock of this machine is 3,600.0 s ahead of Redis' clock; synchronise both with NTP",
+        "the clock of worker host mill-7 is 60.0 s behind Redis' clock; synchronise both with NTP",
+    ]
+    assert not list(doctor._clocks(-0.9, [right]))
 
 
 @pytest.fixture

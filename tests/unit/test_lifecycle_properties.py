@@ -33,7 +33,12 @@ lives = st.builds(
     expires=st.booleans(),
     makes=st.integers(0, 2),
 )
-servers = st.builds(ModelServer, st.lists(lives, min_size=1, max_size=3), undeletable=st.integers(0, 2))
+servers = st.builds(
+    ModelServer,
+    st.lists(lives, min_size=1, max_size=3),
+    undeletable=st.integers(0, 2),
+    clock_skew_s=st.sampled_from([0.0, -900.0, 900.0]),
+)
 jobs = st.builds(
     Progress,
     deadline_at=st.sampled_from([180.0, 5.0, 30.0, 70.0, 1000.0]).map(lambda timeout_s: START + timeout_s),

@@ -259,6 +259,23 @@ def test_tools_have_until_shortly_before_their_run_expires(expires_s: float | No
     assert action.until - START == pytest.approx(until_s)
 
 
+@pytest.mark.parametrize("ahead_s", [-3600.0, -300.0, 0.0, 300.0, 3600.0])
+def test_a_server_whose_clock_is_wrong_takes_no_time_from_tools(ahead_s: float) -> None:
+    created_at = START + ahead_s
+    progress = under_way(replace(asks("a"), created_at=created_at, expires_at=created_at + 600))
+    action = next_action(progress, POLICY, START + 10)
+    assert isinstance(action, CallTools)
+    assert action.until - START == pytest.approx(595)
+
+
+@pytest.mark.parametrize("created_s", [100.0, 200.0])
+def test_an_expiry_before_the_creation_is_taken_as_it_is(created_s: float) -> None:
+    progress = under_way(replace(asks("a"), created_at=START + created_s, expires_at=START + 100))
+    action = next_action(progress, POLICY, START)
+    assert isinstance(action, CallTools)
+    assert action.until - START == pytest.approx(95)
+
+
 def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
     submit = next_action(progress, POLICY, START)

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,7 +96,7 @@ class Attempts:
             await self._parking.park(lease, server.lane)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
-        attempt = Attempt(lease, record, server, self._ledger)
+        attempt = Attempt(lease, record, server, self._ledger, self._ledger.clock.now)
         self.began(lease, attempt)
         return await attempt.see_through()
 
@@ -105,7 +105,10 @@ class Attempts:
         self._held[lease.job_id].attempt = attempt
 
     async def renew(self) -> list[str]:
-        """Renews the leases, passes on wishes to cancel, and stops what is lost; gives the jobs that are followed."""
+        """One heartbeat: renews the leases, passes on wishes to cancel, stops what is lost, and reads Redis' clock.
+
+        Returns the jobs that are followed.
+        """
         told = await self._ledger.renew([held.lease for held in self._held.values()])
         for job_id, news in told.items():
             held = self._held.get(job_id)
@@ -113,6 +116,7 @@ class Attempts:
                 held.task.cancel()
             elif held is not None and news == "cancel" and held.attempt is not None:  # else the next renewal tells
                 held.attempt.cancel()
+        await self._ledger.clock.synchronise()
         return [job_id for job_id, news in told.items() if news == "followed"]
 
     async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
@@ -138,7 +142,7 @@ class Attempts:
 
     async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
         """Ends a job of ours without a look at its record. Raises LeaseLost."""
-        result = without_record(lease.job_id, JobState.FAILED, failure)
+        result = without_record(lease.job_id, JobState.FAILED, failure, self._ledger.clock.moment())
         await self._ledger.finish(lease, result, (), "")
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
@@ -202,9 +206,8 @@ async def stop(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.F
     await asyncio.wait(awaited, timeout=0.1)
 
 
-def without_record(job_id: str, state: JobState, failure: Failure) -> JobResult:
+def without_record(job_id: str, state: JobState, failure: Failure, now: datetime) -> JobResult:
     """The result of a job whose record cannot be read, or that has none."""
-    now = datetime.now(UTC)
     return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
 
 

@@ -5,6 +5,7 @@ them later, over the channel that is gone. Neither is needed here: a message is 
 acknowledged comes again after the visibility timeout, and is ignored because its job has ended.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,16 +17,16 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
+_celery_log = get_logger(__name__)
 
 #: Between two connections that Redis refuses to serve.
 RECONNECT_S = 1.0
-_celery_log = get_logger(__name__)
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Named in the setting `worker_consumer`."""
 
-    _last_error_at = -RECONNECT_S
+    _last_error_at = -math.inf
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         def info(self, consumer: Any) -> dict[str, Any]:
@@ -34,7 +35,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             return {**super().info(consumer), "broker": broker}
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Redis let us in, and then refused the first command."""
+        """Redis accepted the connection and refused the first command."""
         super().on_connection_error_before_connected(exc)
         self._pause()
 

@@ -5,11 +5,9 @@ end. One that the provider would not or did not answer returns as it came, and r
 """
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
@@ -24,6 +22,7 @@ from threadmill_worker.materials import NONE
 from threadmill_worker.observe import LOOK_SHARE, observe
 from threadmill_worker.parking import Parking, new_batch
 from threadmill_worker.progress import Progress
+from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.runner import begin
 from threadmill_worker.servers import NotServed, Servers, wants_of
 
@@ -42,19 +41,28 @@ GIVEN_UP_S = 26 * 3600
 class Lane:
     """`send(job_id)` puts a message on the queue; it is called in a thread."""
 
-    def __init__(self, settings: Settings, parking: Parking, servers: Servers, send: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parking: Parking,
+        servers: Servers,
+        send: Callable[[str], None],
+        clock: RedisClock,
+    ) -> None:
         self._settings = settings
         self._parking = parking
         self._servers = servers
         self._send = send
+        self._clock = clock
         self._look_at: dict[str, float] = {}
 
     async def once(self) -> None:
         """Packs what waits, and sees to each remote batch that is due."""
+        await self._clock.ready()
         for lane in await self._parking.lanes():
             endpoint = lane.partition("/")[0]
             if endpoint in self._servers.ready:
-                batch = new_batch(uuid.uuid4().hex, endpoint)
+                batch = new_batch(uuid.uuid4().hex, endpoint, self._clock.moment())
                 packed = await self._parking.pack(lane, batch, self._settings.endpoints[endpoint])
                 if packed:
                     log.info("remote batch packed", batch=batch.name, lane=lane, jobs=packed)
@@ -64,15 +72,16 @@ class Lane:
         await asyncio.gather(*(self._see_to(batch.name) for batch in due))
 
     def _is_due(self, batch: RemoteBatch) -> bool:
-        return time.time() >= self._look_at[batch.name]
+        return self._clock.now() >= self._look_at[batch.name]
 
     async def _see_to(self, name: str) -> None:
         async with self._parking.holding(name) as batch:
             if batch is None:
                 return
-            age = time.time() - batch.made_at.timestamp()
+            age = self._clock.now() - batch.made_at.timestamp()
             policy = self._settings.endpoints[batch.endpoint]
-            self._look_at[name] = time.time() + min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+            pause_s = min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+            self._look_at[name] = self._clock.now() + pause_s
             try:
                 async with asyncio.timeout(LONGEST_STEP_S):
                     await self._go_on(batch, self._servers.batches(batch.endpoint))
@@ -151,7 +160,7 @@ class Lane:
         if each.run is None:
             log.warning("job leaves the batch lane", job_id=job.id, reason=each.reason)
         policy = self._settings.endpoints[batch.endpoint]
-        return await self._let_go(job, batch, answered(self._begin(job), each, policy, time.time()))
+        return await self._let_go(job, batch, answered(self._begin(job), each, policy, self._clock.now()))
 
     async def _dissolve(
         self,
@@ -180,7 +189,7 @@ class Lane:
     def _begin(self, job: JobRecord) -> Progress:
         """Its place as if it had just been claimed: the time in the lane is not its own."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
-        claimed = job.model_copy(update={"started_at": datetime.now(UTC)})
+        claimed = job.model_copy(update={"started_at": self._clock.moment()})
         return begin(claimed, wants_of(job.job, endpoint, self._settings, NONE))
 
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count, islice
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.live import Due
 from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.retry import while_redis_is_away
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,7 @@ class Ledger:
         self._prefix = settings.key_prefix
         self._keys = keys.Keys(settings.key_prefix)
         self._redis = redis_client.asynchronous(settings.redis_url)
+        self.clock = RedisClock(self._redis)
         self._create = self._redis.register_script(scripts.CREATE)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._renew = self._redis.register_script(scripts.RENEW)
@@ -111,12 +113,17 @@ class Ledger:
         """One to claim the job with."""
         return Lease(job_id, f"{self._name}:{next(self._claims)}")
 
+    async def read_clock(self) -> None:
+        """Returns once `clock` is Redis' time."""
+        await self._patiently(self.clock.ready)
+
     async def claim(self, lease: Lease) -> JobRecord | None:
         """The job's record, ours until the lease lapses and somebody else claims it.
 
         None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
         job before it sends it again. Raises NoSuchJob, and UnreadableRecord for a job that is ours now.
         """
+        await self.read_clock()  # the deadline of the job is Redis' time
         reply = await self._step(self._claim, lease.job_id, lease.owner, self._settings.lease_s)
         if reply[0] == "missing":
             raise NoSuchJob(lease.job_id)
@@ -203,7 +210,7 @@ class Ledger:
     async def _stop(
         self, owner: str, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
     ) -> JobResult:
-        result = record.stopped(state, failure, datetime.now(UTC))
+        result = record.stopped(state, failure, self.clock.moment())
         await self._end(owner, result, record.remains(self._endpoint(record.job)))
         return result
 
@@ -344,7 +351,7 @@ class Ledger:
 
     async def forget_old_workers(self) -> None:
         """Drops what workers announced that nobody has seen for a day."""
-        oldest = datetime.now(UTC) - _WORKER_KEPT
+        oldest = self.clock.moment() - _WORKER_KEPT
         for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
             if Worker.model_validate_json(announced).seen_at < oldest:
                 await self._redis.hdel(self._keys.workers, name)

@@ -34,7 +34,7 @@ from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.completion import next_completion
 from threadmill_worker.preparation import next_preparation
 from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.views import ANSWERED, ENDED
+from threadmill_worker.views import ANSWERED, ENDED, RunView
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
@@ -120,10 +120,18 @@ def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
     if run.calls:
         todo = tuple(call for call in run.calls if call.id not in progress.outputs)
         if todo:
-            end = run.expires_at if run.expires_at is not None else progress.run_since + policy.run_limit_s
-            return CallTools(todo, min(end - SUBMIT_MARGIN_S, progress.deadline_at))
+            return CallTools(todo, min(_expiry(progress, run, policy) - SUBMIT_MARGIN_S, progress.deadline_at))
         return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
     return _look_or_wait(progress, run.id, since + limit, now)
+
+
+def _expiry(progress: Progress, run: RunView, policy: Policy) -> float:
+    """When the server gives the run up, by our clock. The server's may be minutes off: only its time spans hold."""
+    if run.expires_at is None:
+        return progress.run_since + policy.run_limit_s
+    if run.created_at is None or run.created_at >= run.expires_at:
+        return run.expires_at
+    return progress.run_since + run.expires_at - run.created_at
 
 
 def _look_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:

@@ -1,10 +1,9 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -21,12 +20,13 @@ from threadmill_worker.retry import while_redis_is_away
 
 
 class Parking:
-    """Every step bears repetition. `name`: the worker's."""
+    """Every step bears repetition. `name`: the worker's. `now`: Redis' time."""
 
-    def __init__(self, settings: Settings, name: str, redis: Redis) -> None:
+    def __init__(self, settings: Settings, name: str, redis: Redis, now: Callable[[], float]) -> None:
         self._settings = settings
         self._name = name
         self._redis = redis
+        self._now = now
         self._keys = keys.Keys(settings.key_prefix)
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
@@ -99,7 +99,7 @@ class Parking:
         """It is over; what is left of it on the server is to be deleted."""
         async with self._redis.pipeline() as pipe:
             for leftover in leftovers:
-                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): time.time()})
+                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): self._now()})
             pipe.hdel(self._keys.remote_batches, batch.name)
             pipe.delete(self._keys.remote_batch(batch.name))
             await pipe.execute()
@@ -111,5 +111,5 @@ class Parking:
         raise AssertionError("tenacity ends by returning or raising")
 
 
-def new_batch(name: str, endpoint: str) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=endpoint, made_at=datetime.now(UTC))
+def new_batch(name: str, endpoint: str, made_at: datetime) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=endpoint, made_at=made_at)

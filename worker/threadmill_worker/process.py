@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -51,17 +51,18 @@ class WorkerProcess:
     def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._started_at = datetime.now(UTC)
         self._ledger = Ledger(settings, self.name, send)
+        self._clock = self._ledger.clock
+        self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
         self._live = Live(self._ledger.publish)
         self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
-        parking = Parking(settings, self.name, self._ledger.redis)
+        parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
         self._attempts = Attempts(self._ledger, self._servers, parking)
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)
         self._runs: set[asyncio.Future[Any]] = set()
         self._pulse = Pulse(settings.lease_s)
         self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse)
-        self._lane = Lane(settings, parking, self._servers, send)
+        self._lane = Lane(settings, parking, self._servers, send, self._clock)
         self._closing = False
         self._last_job = time.monotonic()
         self._beats = [
@@ -89,18 +90,22 @@ class WorkerProcess:
             concurrency=self._settings.concurrency,
         )
 
-    async def run(self, job_id: str, job: Mapping[str, Any] | None, *, is_late: bool = False) -> dict[str, Any] | None:
+    async def run(
+        self, job_id: str, job: Mapping[str, Any] | None, *, expires_at: datetime | None = None
+    ) -> dict[str, Any] | None:
         """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.
 
         Returns the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
-        `is_late`: its sender did not want it to begin after a moment that has passed.
+        `expires_at`: its sender does not want it to begin after this moment.
         """
-        running = asyncio.ensure_future(self._run(job_id, job, is_late))
+        running = asyncio.ensure_future(self._run(job_id, job, expires_at))
         self._runs.add(running)
         running.add_done_callback(self._runs.discard)
         return await running
 
-    async def _run(self, job_id: str, job: Mapping[str, Any] | None, is_late: bool) -> dict[str, Any] | None:
+    async def _run(
+        self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None
+    ) -> dict[str, Any] | None:
         self._last_job = time.monotonic()
         if not is_job_id(job_id):
             return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
@@ -125,6 +130,7 @@ class WorkerProcess:
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._ledger.result(job_id)
+        is_late = expires_at is not None and expires_at < self._clock.moment()
         return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
 
     async def _execute(self, lease: Lease, record: JobRecord, is_late: bool) -> JobResult | None:
@@ -140,7 +146,8 @@ class WorkerProcess:
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
         """Gives a message that never became a job a failed result, for whoever waits for it in Celery's backend."""
         log.warning("job refused", job_id=job_id, reason=reason)
-        result = without_record(job_id, JobState.FAILED, Failure(kind=FailureKind.REJECTED, message=reason))
+        failure = Failure(kind=FailureKind.REJECTED, message=reason)
+        result = without_record(job_id, JobState.FAILED, failure, self._clock.moment())
         await self._ledger.refuse(result)
         return result.model_dump(mode="json")
 
@@ -158,7 +165,8 @@ class WorkerProcess:
                 for job_id in unknown:
                     await self._ledger.revoke(job_id)
                     if job_id in on_queue:
-                        await self._ledger.refuse(without_record(job_id, JobState.CANCELLED, _CANCELLED))
+                        now = self._clock.moment()
+                        await self._ledger.refuse(without_record(job_id, JobState.CANCELLED, _CANCELLED, now))
                     await self._cancel(job_id, running)  # if it was delivered in between
         except RedisError as error:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
@@ -192,15 +200,18 @@ class WorkerProcess:
         log.info("worker stopped", worker=self.name, handed_back=len(self.handed_back))
 
     def _card(self) -> Worker:
+        now = self._clock.moment()
+        self._started_at = self._started_at or now
         return Worker(
             name=self.name,
-            seen_at=datetime.now(UTC),
+            seen_at=now,
             concurrency=self._settings.concurrency,
             jobs=len(self._attempts),
             endpoints=tuple(self._servers.ready),
             started_at=self._started_at,
             version=version("threadmill"),
             unreachable=self._attempts.outages,
+            clock_skew_s=round(self._clock.skew_s, 3),
         )
 
     async def _beat(self) -> None:

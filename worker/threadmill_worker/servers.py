@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
@@ -100,7 +100,11 @@ class Servers:
             stream = EventStream(feed, endpoint, RESPONSES, streams)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
-            fits = job.lane == "batch" and not (tools or wants.uploads) and not _is_due_within_a_day(job)
+            fits = (
+                job.lane == "batch"
+                and not (tools or wants.uploads)
+                and not _is_due_within_a_day(job, self._ledger.clock.moment())
+            )
             return replace(server, lane=f"{name}/{order.model}", request=speaker.request) if fits else server
         order = replace(order, assistant=await self._assistant(job, name, endpoint))
         stream = EventStream(feed, endpoint, ASSISTANTS, streams)
@@ -168,9 +172,9 @@ def _with_those_of_files(
     return [*tools, *(tool for file in job.files for tool in file.tools)]
 
 
-def _is_due_within_a_day(job: PromptJob) -> bool:
+def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
     """A remote batch may take that long."""
-    return job.deadline_at is not None and job.deadline_at < datetime.now(UTC) + timedelta(days=1)
+    return job.deadline_at is not None and job.deadline_at < now + timedelta(days=1)
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:

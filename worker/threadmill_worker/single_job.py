@@ -51,12 +51,13 @@ async def _run(settings: Settings, lease: Lease) -> int:
     ledger = Ledger(settings, name, send_id)
     live = Live(ledger.publish)
     servers = Servers(settings, toolset.load(settings), ledger, live)
-    attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis))
+    attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis, ledger.clock.now))
     Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
 
     async def beat() -> None:
         live.follow(await attempts.renew())
 
+    await ledger.read_clock()
     record = await ledger.get(lease.job_id)
     if record is None or record.owner != lease.owner:
         return 0

@@ -21,7 +21,6 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
-from kombu.exceptions import OperationalError
 
 from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
@@ -128,12 +127,12 @@ def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[s
     raise InvalidJob(f"the task takes one argument, a job's fields, and was given {given}; {_RIGHT_CALL}")
 
 
-def _has_passed(expires: str | None) -> bool:
-    """Whether the sender wanted the job to begin before now."""
+def _moment(expires: str | None) -> datetime | None:
+    """Until when the sender wants the job to begin; None: any time."""
     if expires is None:
-        return False
+        return None
     moment = datetime.fromisoformat(expires)
-    return datetime.now(UTC) > (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class _Worker(Worker):
@@ -172,7 +171,7 @@ class _Shell:
             work = self.process.refuse(request.id, str(error))
         else:
             fields = None if isinstance(job, str) else job
-            work = self.process.run(request.id, fields, is_late=_has_passed(request.expires))
+            work = self.process.run(request.id, fields, expires_at=_moment(request.expires))
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def cancel(self, job_ids: Collection[str], running: bool) -> None:
@@ -213,7 +212,7 @@ class _Shell:
         for job_id in self._process.handed_back if self._process else ():
             try:
                 send(self._app, job_id)
-            except OperationalError as error:
+            except Exception as error:  # whatever Redis or kombu says: the jobs are queued
                 log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
                 break
         if self._closed is not None:  # servers of tools that are child processes are to end with us

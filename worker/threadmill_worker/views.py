@@ -39,7 +39,8 @@ class RunView:
     id: str
     status: str
     calls: tuple[ToolCall, ...] = ()  #: what `requires_action` asks for
-    expires_at: float | None = None  #: seconds since 1970; some servers send none
+    expires_at: float | None = None  #: seconds since 1970 by the server's clock; some servers send none
+    created_at: float | None = None  #: the same
     error_code: str | None = None
     error_message: str = ""
     incomplete_reason: str | None = None

@@ -1,7 +1,7 @@
 """`threadmill doctor`: checks what a job needs, and says what to fix."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -10,8 +10,10 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples, message
+from threadmill.cli.times import show_skew
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
+from threadmill.record import SKEW_LIMIT_S, Worker
 from threadmill.redis_rights import grant, of_producer, of_worker
 from threadmill.settings import Settings, find_config
 from threadmill.store import Store
@@ -87,6 +89,8 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             yield from _redis(client.store.info())
             checking = "rights"
             yield from _rights(client.store, here.settings)
+            checking = "clock"
+            yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, here))
             checking = "workers"
@@ -132,6 +136,15 @@ def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding("rights", True, detail, warning=True)
     else:
         yield Finding("rights", True, "all that producers and workers need")
+
+
+def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
+    """The clocks that are wrong. Jobs run all the same; only the moments that users take from these clocks are off."""
+    hosts = {f"worker host {worker.name.partition(':')[0]}": worker.clock_skew_s for worker in workers}
+    for machine, skew in {"this machine": skew_s, **hosts}.items():
+        if abs(skew) > SKEW_LIMIT_S:
+            detail = f"the clock of {machine} is {show_skew(skew)}; synchronise both with NTP"
+            yield Finding("clock", True, detail, warning=True)
 
 
 def _endpoint(name: str, here: Here) -> str:

@@ -1,7 +1,7 @@
 """Commands that show jobs: list, status, result, wait."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +29,9 @@ def add_to(app: typer.Typer) -> None:
 
 def status(job: JobId, as_json: AsJson = False) -> None:
     """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
-    record = Client().get(job)
-    summary = _summary(record)
+    client = Client()
+    record = client.get(job)
+    summary = _summary(record, client.store.now())
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -69,7 +70,7 @@ def jobs(
         FailureKind | None, typer.Option(metavar="KIND", help="Only jobs that failed with this kind.")
     ] = None,
     since: Annotated[
-        datetime | None,
+        Any,  # datetime | timedelta | None: typer takes no unions
         typer.Option(parser=parse_since, metavar="TIME", help="Only jobs that changed state since: 90m, 3d, ISO time."),
     ] = None,
     metadata: Annotated[
@@ -79,27 +80,29 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, those that changed their state last first."""
-    records = Client().jobs(
+    client = Client()
+    now = client.store.now()
+    records = client.jobs(
         state=state,
         batch=batch,
         endpoint=endpoint,
         failure=failure,
-        since=since,
+        since=now - since if isinstance(since, timedelta) else since,
         metadata=dict(map(_pair, metadata or ())),
         limit=limit,
     )
     if as_json:
-        put_json([_summary(record) for record in records])
+        put_json([_summary(record, now) for record in records])
     else:
-        put_table(_COLUMNS, [_row(record) for record in records])
+        put_table(_COLUMNS, [_row(record, now) for record in records])
 
 
 _COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoint", "prompt")
 
 
-def _row(record: JobRecord) -> list[str]:
+def _row(record: JobRecord, now: datetime) -> list[str]:
     result = record.result
-    took_s, tokens = _took_s(record), result.usage.total_tokens if result else 0
+    took_s, tokens = _took_s(record, now), result.usage.total_tokens if result else 0
     return [
         record.id,
         record.state,
@@ -112,11 +115,11 @@ def _row(record: JobRecord) -> list[str]:
     ]
 
 
-def _took_s(record: JobRecord) -> float | None:
+def _took_s(record: JobRecord, now: datetime) -> float | None:
     """From the first claim of a job to its end, or until now. None: no worker has claimed it."""
     if record.started_at is None:
         return None
-    return ((record.finished_at or datetime.now(UTC)) - record.started_at).total_seconds()
+    return ((record.finished_at or now) - record.started_at).total_seconds()
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -161,8 +164,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
 
-def _summary(record: JobRecord) -> dict[str, Any]:
-    failure, took_s = record.result.failure if record.result else None, _took_s(record)
+def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
+    failure, took_s = record.result.failure if record.result else None, _took_s(record, now)
     return {
         "id": record.id,
         "state": record.state,

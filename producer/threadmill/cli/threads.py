@@ -43,7 +43,8 @@ def threads_(context: typer.Context, as_json: AsJson = False) -> None:
 
 def list_(as_json: AsJson = False) -> None:
     """List the kept threads, those used last first."""
-    kept, now = Client().threads(), datetime.now(UTC)
+    client = Client()
+    kept, now = client.threads(), client.store.now()
     if as_json:
         put_json([thread.model_dump(mode="json") for thread in kept])
         return
@@ -90,7 +91,8 @@ def delete(
 ) -> None:
     """Delete kept threads, with the files and vector stores that belong to them."""
     client = Client()
-    chosen = _chosen(client.threads(), threads or (), everything, older_than, endpoint)
+    used_before = None if older_than is None else client.store.now() - older_than
+    chosen = _chosen(client.threads(), threads or (), everything, used_before, endpoint)
     for thread in chosen:
         things = f" and {len(thread.things)} files or stores of it" if thread.things else ""
         err.print(f"to delete: thread {thread.id} of {thread.endpoint}{things}", soft_wrap=True, markup=False)
@@ -123,18 +125,19 @@ def _chosen(
     kept: Sequence[KeptThread],
     named: Sequence[str],
     everything: bool,
-    older_than: timedelta | None,
+    used_before: datetime | None,
     endpoint: str | None,
 ) -> list[KeptThread]:
     """The threads named, or all; of these, what the options leave."""
-    if bool(named) == (everything or older_than is not None):
+    if bool(named) == (everything or used_before is not None):
         raise typer.BadParameter("name threads, or give --all or --older-than SPAN")
     here = [thread for thread in kept if endpoint in (None, thread.endpoint)]
     for name in named:
         if name not in {thread.id for thread in here}:
             raise ThreadNotFound(name)
-    before = datetime.now(UTC) - (older_than or timedelta())
-    return [thread for thread in here if (thread.id in named if named else thread.used_at <= before)]
+    if named:
+        return [thread for thread in here if thread.id in named]
+    return [thread for thread in here if used_before is None or thread.used_at <= used_before]
 
 
 def _print(transcript: Mapping[str, Any]) -> None:

@@ -22,13 +22,15 @@ def parse_span(text: str) -> timedelta:
     return float(parts[1]) * _UNITS[parts[2]]
 
 
-def parse_since(text: str) -> datetime:
+def parse_since(text: str) -> datetime | timedelta:
     """A time span before now, or a moment (ISO 8601; without an offset, UTC). Raises BadParameter."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return datetime.now(UTC) - parse_span(text)
+            span = parse_span(text)
+            datetime.now(UTC) - span  # raises OverflowError
+            return span
         except (typer.BadParameter, OverflowError):
             raise typer.BadParameter(
                 f"{text!r} is not a time; write a span as 90m, 12h or 3d, or a moment as 2026-11-28T06:00"
@@ -42,6 +44,11 @@ def show_span(span: timedelta) -> str:
         if span >= _UNITS[unit]:
             return f"{span // _UNITS[unit]}{unit}"
     return f"{max(0, int(span.total_seconds()))}s"
+
+
+def show_skew(skew_s: float) -> str:
+    """`60.0 s ahead of Redis' clock`."""
+    return f"{abs(skew_s):,.1f} s {'ahead of' if skew_s > 0 else 'behind'} Redis' clock"
 
 
 def show_moment(moment: datetime) -> str:

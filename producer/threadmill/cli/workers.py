@@ -1,16 +1,16 @@
 """`threadmill workers`: the worker processes that are alive."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import typer
 
 from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
 from threadmill.cli.table import put_table
-from threadmill.cli.times import show_span
+from threadmill.cli.times import show_skew, show_span
 from threadmill.cli.waiting import show_outage
 from threadmill.client import Client
-from threadmill.record import Worker
+from threadmill.record import SKEW_LIMIT_S, Worker
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,16 +24,18 @@ def workers(as_json: AsJson = False) -> None:
     if as_json:
         put_json([worker.model_dump(mode="json") for worker in alive])
         return
-    put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker) for worker in alive])
+    now = client.store.now()
+    put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
     if not alive:
         note("no worker is alive; start one: threadmill worker")
     for worker in alive:
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")
+        if abs(worker.clock_skew_s) > SKEW_LIMIT_S:
+            note(f"{worker.name}: its machine's clock is {show_skew(worker.clock_skew_s)}; synchronise it with NTP")
 
 
-def _row(worker: Worker) -> list[str]:
-    now = datetime.now(UTC)
+def _row(worker: Worker, now: datetime) -> list[str]:
     return [
         worker.name,
         f"{worker.jobs}/{worker.concurrency}",

@@ -51,6 +51,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         status=str(body.get("status")),
         calls=_calls(body) if body.get("status") == "requires_action" else (),
         expires_at=as_number(body.get("expires_at")),
+        created_at=as_number(body.get("created_at")),
         error_code=as_word(error.get("code")),
         error_message=str(error.get("message") or ""),
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
