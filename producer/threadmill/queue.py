@@ -21,7 +21,7 @@ def connection_settings(url: str) -> dict[str, Any]:
     parsed = parse(url)
     options = {**TIMEOUTS, **parsed.options}
     user, password, database = options.pop("username", ""), options.pop("password", ""), options.pop("db", 0)
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
     transport, backend_options = None, {}
     if parsed.sentinels:
         hosts = [_authority(*each) for each in parsed.sentinels]

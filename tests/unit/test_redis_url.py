@@ -131,6 +131,22 @@ def _tls(connection):
     return options.cert_reqs, options.check_hostname, options.ca_certs
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://u@h:6379/1", "redis://u:p%40@h:1/1", "redis://:p@[::1]:5/1", "unix://u:p%2F@/s%20t?db=1"]
+)
+def test_celery_connects_as_our_clients_do(monkeypatch, url):
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
+    with make_app(Settings(redis_url=url)) as app, app.connection() as connection:
+        pools = [
+            redis_client.blocking(url).connection_pool,
+            connection.transport.Channel(connection.transport)._get_pool(),
+            app.backend.client.connection_pool,
+        ]
+    names = ("host", "port", "path", "username", "password", "db", "socket_timeout")
+    ours, broker, backend = [[pool.connection_kwargs.get(name) for name in names] for pool in pools]
+    assert ours == broker == backend
+
+
 def test_what_celery_logs_and_shows_holds_no_password(monkeypatch):
     monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
     url = "sentinel://u:s3cret@h1,h2/0?master=m&sentinel_username=u&sentinel_password=s3cret"
