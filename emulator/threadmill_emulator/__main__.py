@@ -11,12 +11,13 @@ from threadmill_emulator.control import check_routes
 from threadmill_emulator.errors import ApiError
 from threadmill_emulator.faults import KINDS, FaultPlan
 from threadmill_emulator.markers import PARAMETERS
-from threadmill_emulator.options import CAPABILITIES, Options
+from threadmill_emulator.options import CAPABILITIES, EXTRAS, Options
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
 
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
+MORE = "\n".join(f"  {name}: {meaning}" for name, meaning in EXTRAS.items())
 EPILOG = f"""
 scenarios: the assistant's id chooses one (asst_tools), or a response's model (emulator-tools), or a marker in the
   last user message, which wins:
@@ -31,6 +32,9 @@ quirks (scenarios too, or added to another with quirks=a,b):
 {LISTED}
 
 capabilities (--without): {", ".join(CAPABILITIES)}
+
+extras (--with), which the public servers lack:
+{MORE}
 
 examples:
   threadmill emulator
@@ -59,6 +63,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--run-s", type=_duration, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
     add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
+    add("--batch-tokens", type=int, help="input tokens that the batches of one model may have enqueued (default: any)")
     add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
     add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
@@ -66,11 +71,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
     add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
+    add("--with", dest="extras", default="", metavar="NAMES", help="extras this server has; see below")
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
-    given.without = frozenset(filter(None, given.without.split(",")))
-    if unknown := given.without - CAPABILITIES.keys():
-        parser.error(f"--without: unknown: {', '.join(sorted(unknown))}; known: {', '.join(CAPABILITIES)}")
+    for option, names, known in (("without", given.without, CAPABILITIES), ("with", given.extras, EXTRAS)):
+        if unknown := _names(names) - known.keys():
+            parser.error(f"--{option}: unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    given.without, given.extras = _names(given.without), _names(given.extras)
     try:
         given.faults = parse(FaultPlan, dict(fault.split("=", 1) for fault in given.fault))
         check_routes(given.faults)
@@ -79,6 +86,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     except ApiError as error:
         parser.error(f"--fault: {error.message}")
     return given
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))
 
 
 def _port(text: str) -> int:
@@ -106,7 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_s=given.run_s,
             index_s=given.index_s,
             batch_s=given.batch_s,
+            batch_tokens=given.batch_tokens,
             without=given.without,
+            extras=given.extras,
             latency_s=given.latency_ms / 1000,
             api_key=given.api_key,
             data_urls=given.data_urls == "yes",

@@ -12,6 +12,7 @@ from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.response import Response
+from threadmill_emulator.text import tokens
 from threadmill_emulator.wire import Body
 
 MOST_LINES = 50_000
@@ -40,6 +41,11 @@ class Line:
     @property
     def succeeded(self) -> bool:
         return self.answer is not None and self.answer[0] == 200
+
+    @property
+    def tokens(self) -> int:
+        """About what its input takes."""
+        return tokens(json.dumps(self.request.body.get("input"), ensure_ascii=False))
 
 
 def read(data: bytes) -> tuple[list[Line], list[Object]]:
@@ -70,6 +76,14 @@ def read(data: bytes) -> tuple[list[Line], list[Object]]:
     if len(lines) > MOST_LINES:
         errors.append(_wrong(None, "too_many_requests", f"A batch takes at most {MOST_LINES} requests."))
     return lines, errors
+
+
+def over_limit(model: str, limit: int) -> Object:
+    message = (
+        f"Enqueued token limit reached for {model} in organization org-emulator. Limit: {limit:,} enqueued tokens. "
+        "Please try again once some in_progress batches have been completed."
+    )
+    return _wrong(None, "token_limit_exceeded", message)
 
 
 def failure(response: Response) -> tuple[int, Object]:

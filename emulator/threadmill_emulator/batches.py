@@ -1,16 +1,18 @@
 """Batches: a file of requests, worked through by the clock, into a file of answers and one of errors."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
 
-from threadmill_emulator.batch_files import Line, answered, failure, read, unanswered, written
+from threadmill_emulator.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 from threadmill_emulator.errors import ApiError, no_referenced_file
 from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
+from threadmill_emulator.options import Options
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.response_errors import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.response_objects import response_object
@@ -53,14 +55,28 @@ class Batch:
     def expires(self) -> float:
         return self.created + WINDOW_S
 
+    @property
+    def model(self) -> str:
+        return str(self.lines[0].request.body.get("model")) if self.lines else ""
+
+    @property
+    def tokens(self) -> int:
+        return sum(line.tokens for line in self.lines)
+
+    def is_under_way(self, at: float) -> bool:
+        """Whether its tokens were enqueued at a moment."""
+        ended = min((self.moments[status] for status in OVER & self.moments.keys()), default=math.inf)
+        return self.moments.get("in_progress", math.inf) <= at < ended
+
     def become(self, status: str, at: float) -> None:
         self.status = status
         self.moments[status] = at
 
 
 class Batches:
-    def __init__(self, clock: Callable[[], float], files: Files, responses: Responses, batch_s: float) -> None:
-        self._clock, self._files, self._responses, self._batch_s = clock, files, responses, batch_s
+    def __init__(self, clock: Callable[[], float], files: Files, responses: Responses, options: Options) -> None:
+        self._clock, self._files, self._responses = clock, files, responses
+        self._batch_s, self._limit = options.batch_s, options.batch_tokens
         self._batches: dict[str, Batch] = {}
 
     def create(self, asked: CreateBatch) -> Batch:
@@ -95,6 +111,7 @@ class Batches:
         """Makes up for the time since the batch was last looked at."""
         now, edge_s = self._clock(), self._batch_s * EDGE
         if batch.status == "validating" and now >= batch.created + edge_s:
+            self._admit(batch, batch.created + edge_s)
             batch.become("failed" if batch.errors else "in_progress", batch.created + edge_s)
         if batch.status == "in_progress":
             done_at = self._work(batch, now)
@@ -106,6 +123,17 @@ class Batches:
             self._finish(batch, "completed", batch.moments["finalizing"] + edge_s)
         if batch.status == "cancelling" and now >= batch.moments["cancelling"] + edge_s:
             self._finish(batch, "cancelled", batch.moments["cancelling"] + edge_s)
+
+    def _admit(self, batch: Batch, at: float) -> None:
+        """Refuses a batch that would have the batches of its model exceed the limit on enqueued tokens."""
+        if self._limit is None or batch.errors:
+            return
+        earlier = [other for other in self._batches.values() if other.created < batch.created]
+        for other in earlier:
+            self._settle(other)
+        enqueued = sum(other.tokens for other in earlier if other.model == batch.model and other.is_under_way(at))
+        if enqueued + batch.tokens > self._limit:
+            batch.errors.append(over_limit(batch.model, self._limit))
 
     def _work(self, batch: Batch, now: float) -> float | None:
         """Lines are answered one after the other; the moment of the last, once all are."""

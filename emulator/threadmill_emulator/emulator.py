@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from threadmill_emulator.faults import Faults
 from threadmill_emulator.options import Options
+from threadmill_emulator.replays import Replays
 from threadmill_emulator.world import World
 
 
@@ -16,4 +17,5 @@ class Emulator:
     def reset(self) -> None:
         """Everything as at the start."""
         self.world = World(self._clock, self.options)
+        self.replays = Replays()
         self.faults = Faults(self.options.faults, self.options.seed)

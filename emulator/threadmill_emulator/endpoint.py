@@ -74,13 +74,19 @@ class Endpoint:
         emulator.world.stats.calls[self.name] += 1
         if emulator.options.latency_s:
             await asyncio.sleep(emulator.options.latency_s)
-        response = await emulator.faults.around(self.name, lambda: self._answer(call))
+        response = await emulator.faults.around(self.name, lambda: self._once(call))
         if response is None:
             await hang_up(scope, receive)
             return
         if response.status_code >= 400:
             emulator.world.stats.refused[response.status_code] += 1
         await response(scope, receive, send)
+
+    async def _once(self, call: Call) -> Response:
+        key, emulator = call.request.headers.get("idempotency-key"), call.emulator
+        if key is None or call.request.method != "POST" or "idempotency_keys" not in emulator.options.extras:
+            return await self._answer(call)
+        return await emulator.replays.once(key, (call.request.url.path, call.data), lambda: self._answer(call))
 
     async def _answer(self, call: Call) -> Response:
         try:

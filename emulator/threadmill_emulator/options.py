@@ -20,12 +20,19 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "batches": "batches.",
 }
 
+#: What some servers have, and the public ones lack.
+EXTRAS: Mapping[str, str] = {
+    "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
+    "list_responses": "GET /responses lists the responses",
+}
+
 
 @dataclass(frozen=True)
 class Options:
     run_s: float = 1.0  #: how long a run takes unless its scenario says otherwise
     index_s: float = 0.2  #: how long a file put into a vector store is being indexed
     batch_s: float = 1.0  #: how long a batch takes
+    batch_tokens: int | None = None  #: input tokens that batches of one model may have enqueued; None: any number
     latency_s: float = 0.0  #: added to every answer
     api_key: str | None = None  #: the only key accepted; None accepts any
     data_urls: bool = True  #: whether /v1 takes images as data URLs (DaVinci's path always does)
@@ -33,6 +40,7 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
+    extras: frozenset[str] = frozenset()  #: the EXTRAS this server has
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

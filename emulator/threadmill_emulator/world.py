@@ -32,7 +32,7 @@ class World:
         self.stores = VectorStores(clock, self.files, options.index_s)
         self.tally = Tally()
         self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
-        self.batches = Batches(clock, self.files, self.responses, options.batch_s)
+        self.batches = Batches(clock, self.files, self.responses, options)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: the threads that have a live run
         self.uncouth: set[str] = set()  #: threads for which not-found is a plain 500, gone or not

@@ -72,10 +72,14 @@ class Endpoint(Policy):
     streaming: bool = True  #: can send a run's events as they happen
     create_and_run: bool = False  #: makes thread and run in one call (POST /threads/runs)
     run_id_filter: bool = True  #: lists a run's own messages
+    idempotency_keys: bool = False  #: `responses`: answers a POST with a known Idempotency-Key with its first reply
+    lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
     time_note: str | None = None  #: strftime text added to each run's additional instructions
     time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: of it; default: the worker's
     lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are gathered for one remote batch
     lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: that one remote batch holds at most
+    lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
+    lane_fallback: Literal["none", "full_price"] = "none"  #: what happens to a job that the batch lane does not answer
     connect_timeout_s: PositiveFloat = 5
     reply_limit_bytes: PositiveInt = 32_000_000  #: of one reply, decompressed; files have limits of their own
     max_connections: PositiveInt = 100  #: per worker process

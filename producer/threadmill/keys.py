@@ -22,6 +22,7 @@ PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they ne
 PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
 PREFIX:lanes           set     ENDPOINT/MODEL of which jobs wait for a remote batch
 PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
+PREFIX:lane_deadlines  zset    jobs in the batch lane by the moment when they fail as overdue
 PREFIX:remote_batches  hash    remote batches under way as JSON, by name
 PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, the worker that sees to it now
 PREFIX:workers         hash    what each live worker can do, as JSON

@@ -6,7 +6,8 @@ waits: the name of its remote batch, or '-' before there is one. Atomic and repe
 
 from threadmill.scripts import PRELUDE
 
-#: id, owner, lane -> 1, or 0 if somebody else has claimed it; like a job handed back, it spends no attempt
+#: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if somebody else has claimed it; like a
+#: job handed back, it spends no attempt
 PARK = (
     PRELUDE
     + """
@@ -15,6 +16,10 @@ if not owned(id, ARGV[3]) then return 0 end
 redis.call('HINCRBY', key('job', id), 'attempts', -1)
 redis.call('HSET', key('job', id), 'parked', '-')
 redis.call('HDEL', key('job', id), 'started_at')
+redis.call('HSETNX', key('job', id), 'lane_since', stamp)
+local due = tonumber(redis.call('HGET', key('job', id), 'lane_since')) + tonumber(ARGV[5])
+if ARGV[6] ~= '' then due = math.min(due, tonumber(ARGV[6])) end
+redis.call('ZADD', key('lane_deadlines'), string.format('%.6f', due), id)
 drop_lease(id)
 if redis.call('HGET', key('job', id), 'state') == 'running' then move(id, 'running', 'queued') end
 redis.call('SADD', key('lanes'), lane)
@@ -57,8 +62,47 @@ local id = ARGV[2]
 redis.call('SREM', key('remote_batch', ARGV[3]), id)
 if redis.call('HGET', key('job', id), 'parked') ~= ARGV[3] then return 0 end
 redis.call('HDEL', key('job', id), 'parked')
+redis.call('ZREM', key('lane_deadlines'), id)
 redis.call('HSET', key('job', id), 'progress', ARGV[4])
 redis.call('ZADD', key('jobs', 'queued'), stamp, id)
 return 1
+"""
+)
+
+#: name, [{name, entry: remote batch JSON, jobs: [ids]}] as JSON, leftovers as JSON... -> 1, or 0 if the remote batch is
+#: over; its waiting jobs go into the new ones
+REPLACE = (
+    PRELUDE
+    + """
+local old = ARGV[2]
+if redis.call('HDEL', key('remote_batches'), old) == 0 then return 0 end
+redis.call('DEL', key('remote_batch', old))
+for _, new in ipairs(cjson.decode(ARGV[3])) do
+  redis.call('HSET', key('remote_batches'), new.name, new.entry)
+  for _, id in ipairs(new.jobs) do
+    if redis.call('HGET', key('job', id), 'parked') == old then
+      redis.call('HSET', key('job', id), 'parked', new.name)
+      redis.call('SADD', key('remote_batch', new.name), id)
+    end
+  end
+end
+for i = 4, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
+return 1
+"""
+)
+
+#: most at a time -> ids of jobs that have waited in the batch lane for too long
+OVERDUE = (
+    PRELUDE
+    + """
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('lane_deadlines'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
+  if redis.call('HGET', key('job', id), 'parked') then
+    table.insert(found, id)
+  else
+    redis.call('ZREM', key('lane_deadlines'), id)
+  end
+end
+return found
 """
 )

@@ -39,6 +39,7 @@ class JobRecord(BaseModel):
     alone: bool = False  #: that happened twice: it runs in a process of its own
     cancel_requested: bool = False
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
+    lane_since: datetime | None = None  #: when it first came into the batch lane
     progress: str | None = None  #: the worker's saved place, its own JSON
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
@@ -267,6 +268,11 @@ class RemoteBatch(BaseModel):
     sending: bool = False  #: a call that makes something of it was begun: look for that thing before it is repeated
     file_id: str | None = None  #: its requests, once uploaded
     batch_id: str | None = None  #: the provider's name of it, once it is there
+    lane: str = ""  #: ENDPOINT/MODEL
+    tries: int = 0  #: how many remote batches before it came back without the answers of its jobs
+    limited: bool = False  #: the last of them exceeded a limit of the server: now its lane sends one at a time
+    not_before: datetime | None = None  #: when it is sent
+    reason: str | None = None  #: why its jobs still wait, for `threadmill status`
 
 
 class Applied(BaseModel):

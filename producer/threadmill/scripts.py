@@ -263,7 +263,8 @@ if is_terminal(from) then return reply(from) end
 if owner == '' and from ~= 'queued' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
-redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked', 'lapses', 'alone')
+redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
+redis.call('ZREM', key('lane_deadlines'), id)
 if ARGV[12] ~= '' then redis.call('HSET', record, 'job', ARGV[12]) end
 drop_lease(id)
 move(id, from, to)

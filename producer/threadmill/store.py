@@ -27,7 +27,7 @@ from threadmill.errors import (
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.names import is_job_id
-from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, RemoteBatch, Worker
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 
@@ -310,6 +310,12 @@ class Store(BatchStore):
     def drop_assistant(self, endpoint: str, profile: str) -> None:
         with self._reaching():
             self._redis.hdel(self._keys.assistants, keys.applied_name(endpoint, profile))
+
+    def remote_batch(self, name: str) -> RemoteBatch | None:
+        """A remote batch that is not over, by our name of it."""
+        with self._reaching():
+            entry = cast(str | None, self._redis.hget(self._keys.remote_batches, name))
+        return RemoteBatch.model_validate_json(entry) if entry else None
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""

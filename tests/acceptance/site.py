@@ -18,6 +18,7 @@ from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.keys import Keys
 from threadmill.local import free_port, redis_server
 from threadmill.redis_client import blocking
+from threadmill_emulator.options import EXTRAS
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
 PATIENCE_S = 60.0
@@ -72,7 +73,8 @@ class Site:
         self._children: list[Child] = []
         self._redis_port = free_port()
         self.start_redis()
-        self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet"])
+        extras = ",".join(EXTRAS)  # nobody uses one unless the endpoint's settings say that it is there
+        self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet", "--with", extras])
         self.emulator_url = until(lambda: LISTENING.search(self.emulator.log()), "the emulator listens")[1]
         endpoint = {"kind": "emulator", "base_url": f"{self.emulator_url}/api/assts/v1", **fields.get("endpoint", {})}
         self.settings = Settings.model_validate(

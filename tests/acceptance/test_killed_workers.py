@@ -104,3 +104,20 @@ def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
 
     check(site, jobs, idle, tell, once=False)
     tell(f"faults: {site.stats()['faults']}")
+
+
+@pytest.mark.parametrize(
+    "help",
+    [
+        pytest.param(name, marks=pytest.mark.settings(endpoint=RESPONSES | {name: True}))
+        for name in ("idempotency_keys", "lists_responses")
+    ],
+)
+def test_a_server_of_the_responses_api_that_helps_runs_each_job_once(help, site, tell):
+    site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
+    jobs, idle = kill_workers(site, workers=3, kills=2, jobs_per_kill=50)
+
+    check(site, jobs, idle, tell)
+    results = [record.result for record in site.records(jobs)]
+    assert [(result.lost_runs, result.lost_threads) for result in results] == [(0, 0)] * len(jobs)
+    tell(f"faults: {site.stats()['faults']}")

@@ -14,8 +14,8 @@ from threadmill import StoreRefused, StoreUnavailable
 
 pytestmark = pytest.mark.acceptance
 
-LEASE_S = 1.5
-LONGER_THAN_A_LEASE_S = 2.5
+LEASE_S = 2.0
+LONGER_THAN_A_LEASE_S = 2.7
 
 
 @contextmanager

@@ -116,3 +116,22 @@ def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI, server: Running):
     left = lines(client, done.error_file_id)["stuck"]
     assert (left["response"], left["error"]["code"]) == (None, "batch_cancelled")
     assert [each.status for each in server.emulator.world.responses.all()] == ["completed"]
+
+
+def test_batches_above_the_limit_on_enqueued_tokens_fail_until_the_others_are_done():
+    with (
+        running(Options(batch_s=0.5, batch_tokens=10)) as server,
+        OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
+        first, second = (batch(client, request("one", "How much wood would a woodchuck?")) for _ in range(2))
+
+        done, refused = (ended(client, each)[0] for each in (first, second))
+
+        assert (done.status, refused.status) == ("completed", "failed")
+        [error] = refused.errors.data
+        assert (error.code, error.line, error.message.split(" in organization")[0]) == (
+            "token_limit_exceeded",
+            None,
+            "Enqueued token limit reached for emulator",
+        )
+        assert ended(client, batch(client, request("one", "How much wood would a woodchuck?")))[0].status == "completed"

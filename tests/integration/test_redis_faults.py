@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.conftest import Core
 from tests.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
 
-from threadmill import Client, JobResult, StoreUnavailable, WaitTimeout
+from threadmill import Client, JobResult, StoreRefused, StoreUnavailable, WaitTimeout
+from threadmill.store import Store
 
 pytestmark = pytest.mark.integration
 
@@ -75,6 +76,25 @@ def test_enqueue_many_says_which_jobs_are_in(make_settings, monkeypatch, state, 
     assert there.keys() <= {*error.enqueued, *error.unknown}
     if error.enqueued or error.unknown:
         assert f"{len(error.enqueued)} of 6 jobs are enqueued" in str(error)
+
+
+def test_jobs_that_redis_took_in_beside_others_get_their_messages(make_settings, monkeypatch, store):
+    """Redis may run out of memory, and have some again, within one round trip."""
+
+    def create_every_other(self, jobs):
+        made = iter(create(self, jobs[::2]))
+        return [StoreRefused("redis://h", "is out of memory", "-") if at % 2 else next(made) for at in range(len(jobs))]
+
+    create = Store.create
+    made = make_settings("http://127.0.0.1:1")
+    monkeypatch.setattr(Store, "create", create_every_other)
+
+    with pytest.raises(StoreRefused, match=r"is out of memory.*3 of 6 jobs are enqueued\.") as stopped:
+        Client(made).enqueue_many([f"Job {number}" for number in range(6)])
+
+    assert list(stopped.value.enqueued) == [0, 2, 4]
+    assert not stopped.value.unknown
+    assert store.llen(made.queue) == 3
 
 
 @pytest.fixture(scope="module")

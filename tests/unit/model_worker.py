@@ -107,7 +107,7 @@ class ModelWorker:
     def _carry_out(self, action: Action, fault: Fault) -> None:
         if fault is Fault.CRASH_UNSAVED:
             raise Crash
-        self.progress = intend(self.progress, action)
+        self.progress = intend(self.progress, action, self.now)
         self._save()
         if fault is Fault.CRASH_BEFORE:
             raise Crash

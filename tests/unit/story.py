@@ -144,7 +144,7 @@ def play(
     for _ in range(1000):
         action = next_action(progress, policy, now)
         done.append((now - START, action))
-        progress = intend(progress, action)
+        progress = intend(progress, action, now)
         if isinstance(action, Finish):
             return Story(tuple(step[1] for step in done), tuple(step[0] for step in done), progress, action.outcome)
         assert not isinstance(action, Wait) or action.until > now, "a wait that does not wait"

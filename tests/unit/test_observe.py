@@ -83,7 +83,7 @@ def job_of_a_run_that_takes(run_s: float, jitter: float) -> tuple[int, float]:
                 view = Deleted()
             case _:
                 view = RunView("run_1", "completed" if now >= START + run_s else "in_progress")
-        progress = see(intend(progress, action), action, view, after_s=now - START)
+        progress = see(intend(progress, action, now), action, view, after_s=now - START)
     return calls, read_at - (START + run_s)
 
 
@@ -279,7 +279,7 @@ def test_an_expiry_before_the_creation_is_taken_as_it_is(created_s: float) -> No
 def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
     submit = next_action(progress, POLICY, START)
-    progress = see(intend(progress, submit), submit, replace(asks("a"), id="run_1"))
+    progress = see(intend(progress, submit, START), submit, replace(asks("a"), id="run_1"))
     assert next_action(progress, POLICY, START) == Wait(START + POLICY.poll_first_s)
     assert next_action(progress, POLICY, START + POLICY.poll_first_s) == submit
 
@@ -295,17 +295,17 @@ def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound(
 
 
 def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:
-    lost = see(intend(JOB, StartRun(1)), StartRun(1), InDoubt("timeout"))
+    lost = see(intend(JOB, StartRun(1), START), StartRun(1), InDoubt("timeout"))
     assert see(lost, Settle(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
 
 
 @pytest.mark.parametrize(("view", "intent"), [(NotDone("429"), None), (InDoubt("timeout"), Intent.START_RUN)])
 def test_only_a_call_in_doubt_is_settled(view: View, intent: Intent | None) -> None:
-    assert see(intend(JOB, StartRun(1)), StartRun(1), view).intent is intent
+    assert see(intend(JOB, StartRun(1), START), StartRun(1), view).intent is intent
 
 
 def test_a_settle_in_trouble_leaves_its_call_in_doubt() -> None:
-    progress = intend(JOB, StartRun(1))
+    progress = intend(JOB, StartRun(1), START)
     assert see(progress, Settle(Intent.START_RUN), NotDone("429")).intent is Intent.START_RUN
 
 

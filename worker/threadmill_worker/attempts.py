@@ -91,14 +91,17 @@ class Attempts:
             server = await self._servers.serve(record)
         except NotServed as error:
             return await self.fail(lease, record, error.failure)
-        if server.lane is not None and record.progress is None:  # a job with a place of its own has the lane behind it
+        if server.lane is not None and record.progress is None:
             await server.feed.close()
-            await self._parking.park(lease, server.lane)
+            await self._parking.park(lease, record, server.lane)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
         attempt = Attempt(lease, record, server, self._ledger, self._ledger.clock.now)
         self.began(lease, attempt)
-        return await attempt.see_through()
+        result = await attempt.see_through()
+        if result is None and server.lane is not None:
+            await self._parking.park(lease, record, server.lane)
+        return result
 
     def began(self, lease: Lease, attempt: Running) -> None:
         """From now on the attempt hears of a wish to cancel, and of the end of the process."""

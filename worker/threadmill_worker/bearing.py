@@ -31,8 +31,9 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
         wait_s = min(wait_s, TIDY_WAIT_S)
-    if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle):
-        progress = replace(progress, intent=None)  # it did not land
+    in_doubt = progress.asked is not None and progress.asked.in_doubt
+    if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle) and not in_doubt:
+        progress = replace(progress, intent=None, asked=None)  # it did not land
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     progress = replace(progress, troubles=troubles, trouble_since=since, trouble=reason, wait_until=now + wait_s)
     if isinstance(action, Delete):

@@ -1,30 +1,35 @@
 """The batch lane: jobs wait together, go to the provider in one file, and come back with their answers.
 
 An answered job returns to the queue as one whose run has just been seen to end: an ordinary attempt reads it to the
-end. One that the provider would not or did not answer returns as it came, and runs the ordinary way.
+end. Where `lane_fallback` is "none", no job leaves the lane for the ordinary price: one that got no answer goes into
+another remote batch, or returns to the queue as one that has failed.
 """
 
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
-from threadmill.policy import Policy
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
-from threadmill_worker.actions import ReadAnswer, StartRun
 from threadmill_worker.drivers.driver import Order
-from threadmill_worker.drivers.remote_batches import Answered, BatchesAway, BatchesRefused, RemoteBatches, request_line
-from threadmill_worker.lifecycle import next_action
-from threadmill_worker.materials import NONE
-from threadmill_worker.observe import LOOK_SHARE, observe
+from threadmill_worker.drivers.remote_batches import (
+    Answered,
+    BatchesAway,
+    BatchesRefused,
+    BatchTooLarge,
+    BatchView,
+    RemoteBatches,
+    request_line,
+)
+from threadmill_worker.lane_decisions import answered, in_turn, refused, verdict
+from threadmill_worker.lane_exits import Exits, remains
+from threadmill_worker.observe import LOOK_SHARE
 from threadmill_worker.parking import Parking, new_batch
-from threadmill_worker.progress import Progress
 from threadmill_worker.redis_clock import RedisClock
-from threadmill_worker.runner import begin
-from threadmill_worker.servers import NotServed, Servers, wants_of
+from threadmill_worker.servers import NotServed, Servers
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +39,11 @@ LONGEST_STEP_S = 300.0
 #: Between two looks at a remote batch at most: most take minutes to hours.
 LONGEST_PAUSE_S = 120.0
 
-#: The provider gives up after a day; when it says nothing for longer than this, so do we.
+#: The provider gives up after a day; jobs that may run at full price wait no longer than this for a silent one.
 GIVEN_UP_S = 26 * 3600
+
+#: Somebody fixes the key or the account; until then a remote batch that is under way, and paid for, is not given up.
+_FIXABLE = frozenset({FailureKind.UNAUTHORISED, FailureKind.QUOTA})
 
 
 class Lane:
@@ -52,27 +60,30 @@ class Lane:
         self._settings = settings
         self._parking = parking
         self._servers = servers
-        self._send = send
+        self._exits = Exits(settings, parking, send, clock)
         self._clock = clock
         self._look_at: dict[str, float] = {}
 
     async def once(self) -> None:
-        """Packs what waits, and sees to each remote batch that is due."""
+        """Fails the overdue jobs, packs those that wait, and works on each remote batch that is due."""
         await self._clock.ready()
+        await self._exits.fail_overdue()
         for lane in await self._parking.lanes():
             endpoint = lane.partition("/")[0]
             if endpoint in self._servers.ready:
-                batch = new_batch(uuid.uuid4().hex, endpoint, self._clock.moment())
+                batch = new_batch(uuid.uuid4().hex, lane, self._clock.moment())
                 packed = await self._parking.pack(lane, batch, self._settings.endpoints[endpoint])
                 if packed:
                     log.info("remote batch packed", batch=batch.name, lane=lane, jobs=packed)
         known = await self._parking.remote_batches()
         self._look_at = {batch.name: self._look_at.get(batch.name, 0.0) for batch in known}
-        due = [batch for batch in known if batch.endpoint in self._servers.ready and self._is_due(batch)]
+        ready = [batch for batch in known if batch.endpoint in self._servers.ready]
+        due = [batch for batch in in_turn(ready) if self._is_due(batch)]
         await asyncio.gather(*(self._see_to(batch.name) for batch in due))
 
     def _is_due(self, batch: RemoteBatch) -> bool:
-        return self._clock.now() >= self._look_at[batch.name]
+        is_late = batch.not_before is None or self._clock.moment() >= batch.not_before
+        return is_late and self._clock.now() >= self._look_at[batch.name]
 
     async def _see_to(self, name: str) -> None:
         async with self._parking.holding(name) as batch:
@@ -85,14 +96,27 @@ class Lane:
             try:
                 async with asyncio.timeout(LONGEST_STEP_S):
                     await self._go_on(batch, self._servers.batches(batch.endpoint))
-            except BatchesRefused as error:
-                await self._dissolve(await self._parking.get(name), str(error))
-            except (BatchesAway, TimeoutError) as error:
-                log.warning("remote batch in trouble", batch=name, reason=str(error))
-                patience_s = GIVEN_UP_S if batch.batch_id else policy.unreachable_s
-                if age > patience_s:
-                    reason = f"the server has not answered for {patience_s:.0f} s"
-                    await self._dissolve(await self._parking.get(name), reason)
+            except (BatchTooLarge, BatchesRefused, BatchesAway, TimeoutError) as error:
+                current = await self._parking.get(name)
+                if current is not None:
+                    await self._on_error(current, error, age)
+
+    async def _on_error(self, batch: RemoteBatch, error: Exception, age: float) -> None:
+        policy = self._settings.endpoints[batch.endpoint]
+        match error:
+            case BatchTooLarge():
+                await self._exits.shrink(batch, str(error), remains(batch), by_itself=error.by_itself)
+                return
+            case BatchesRefused() if not (batch.batch_id and error.failure.kind in _FIXABLE):
+                await self._exits.give_up(batch, error.failure)
+                return
+        reason = str(error) or f"it was not done within {LONGEST_STEP_S:.0f} s"
+        log.warning("remote batch in trouble", batch=batch.name, reason=reason)
+        patience_s = GIVEN_UP_S if batch.batch_id else policy.unreachable_s
+        if self._exits.falls_back(batch) and age > patience_s:
+            await self._exits.dissolve(batch, f"the server has not answered for {patience_s:.0f} s")
+        elif batch.reason != reason:  # it is tried for as long as its jobs may wait
+            await self._parking.save(batch.model_copy(update={"reason": reason}))
 
     async def _go_on(self, batch: RemoteBatch, remote: RemoteBatches) -> None:
         if batch.batch_id is None:
@@ -104,15 +128,60 @@ class Lane:
         seen = await remote.look(batch.batch_id)
         jobs = {_mark(job): job for job in await self._parking.jobs(batch)}
         if not seen.over:
+            if batch.reason is not None and seen.status == "in_progress":
+                await self._parking.save(batch.model_copy(update={"reason": None}))
             if not jobs and seen.status != "cancelling":
                 await remote.cancel(batch.batch_id)  # all of them were cancelled: nobody wants it any more
             return
-        strays = []
+        strays, said = [], {}
         for file_id in seen.files:
             async for each in remote.read(file_id):
-                if not await self._return(batch, jobs, each) and each.run is not None:
+                if each.failure is not None and each.custom_id in jobs:
+                    said[each.custom_id] = each.failure
+                elif each.run is not None and not await self._return(batch, jobs, each):
                     strays.append(LeftoverRecord(endpoint=batch.endpoint, kind="response", id=each.run.id))
-        await self._dissolve(batch, seen.reason or f"it was {seen.status} without them", seen.files, strays)
+        await self._conclude(batch, remote, seen, jobs, said, strays)
+
+    async def _conclude(
+        self,
+        batch: RemoteBatch,
+        remote: RemoteBatches,
+        seen: BatchView,
+        jobs: dict[str, JobRecord],
+        said: dict[str, Failure],
+        strays: list[LeftoverRecord],
+    ) -> None:
+        """It is over. `jobs`: those without an answer, by custom id; `said`: why some of them have none."""
+        reason = seen.reason or next((each.message for each in said.values()), f"it was {seen.status} without them")
+        left = [*remains(batch, seen.files), *strays]
+        if not jobs:
+            await self._exits.end(batch, left)
+        elif self._exits.falls_back(batch):
+            await self._exits.dissolve(batch, reason, left)
+        elif seen.limited:
+            await self._exits.shrink(batch, reason, left)
+        else:
+            wrong = await self._wrong(batch, remote, seen)
+            policy, now = self._settings.endpoints[batch.endpoint], self._clock.now()
+            for custom_id, job in jobs.items():
+                if custom_id in said:
+                    place = refused(self._exits.place(job), said[custom_id], batch.endpoint, policy, now)
+                    await self._exits.let_go(job, place)
+                elif (failure := verdict(custom_id, seen, wrong)) is not None:
+                    await self._exits.fail(job, failure)
+            await self._exits.send_again(batch, reason, left)
+        if not seen.limited:
+            await self._exits.hurry(batch.lane)
+
+    async def _wrong(self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchView) -> dict[str, str]:
+        """What is wrong with lines of its input file, by custom id."""
+        if not seen.wrong or batch.file_id is None:
+            return {}
+        try:
+            ids = await remote.custom_ids(batch.file_id)
+        except BatchesRefused:  # the file cannot be read: all of its jobs fail
+            return {}
+        return {ids[line - 1]: reason for line, reason in seen.wrong.items() if 0 < line <= len(ids)}
 
     async def _send_off(self, batch: RemoteBatch, remote: RemoteBatches) -> RemoteBatch | None:
         """Uploads its requests and starts it; what an earlier try may have made is looked for first."""
@@ -121,7 +190,7 @@ class Lane:
             if file_id is None:
                 requests = await self._requests(batch)
                 if not requests:
-                    await self._dissolve(batch, "no job is left in it")
+                    await self._exits.end(batch)
                     return None
                 batch = await self._parking.save(batch.model_copy(update={"sending": True}))
                 file_id = await remote.upload(batch.name, requests)
@@ -135,21 +204,24 @@ class Lane:
         return await self._parking.save(batch.model_copy(update={"sending": False, "batch_id": batch_id}))
 
     async def _requests(self, batch: RemoteBatch) -> bytes:
-        """A line for each of its jobs that this worker can serve; the others go on by themselves, and say why not."""
+        """A line for each of its jobs that this worker can serve."""
         lines = []
         for job in await self._parking.jobs(batch):
-            place = self._begin(job)
+            failure = Failure(kind=FailureKind.REJECTED, message="the batch lane does not take this job any more")
+            request = None
             try:
                 server = await self._servers.serve(job)
                 await server.feed.close()
-                request = await server.request(place) if server.request else None
+                request = await server.request(self._exits.place(job)) if server.request else None
             except NotServed as error:
-                log.warning("job leaves the batch lane", job_id=job.id, reason=str(error))
-                request = None
-            if request is None:
-                await self._let_go(job, batch, place)
-            else:
+                failure = error.failure
+            if request is not None:
                 lines.append(request_line(_mark(job), request))
+            elif self._exits.falls_back(batch):
+                log.warning("job leaves the batch lane for the full price", job_id=job.id, reason=failure.message)
+                await self._exits.let_go(job, self._exits.place(job))
+            else:
+                await self._exits.fail(job, failure)
         return b"".join(lines)
 
     async def _return(self, batch: RemoteBatch, jobs: dict[str, JobRecord], each: Answered) -> bool:
@@ -157,50 +229,8 @@ class Lane:
         job = jobs.pop(each.custom_id, None)
         if job is None:
             return False
-        if each.run is None:
-            log.warning("job leaves the batch lane", job_id=job.id, reason=each.reason)
         policy = self._settings.endpoints[batch.endpoint]
-        return await self._let_go(job, batch, answered(self._begin(job), each, policy, self._clock.now()))
-
-    async def _dissolve(
-        self,
-        batch: RemoteBatch | None,
-        reason: str,
-        files: tuple[str, ...] = (),
-        strays: list[LeftoverRecord] | None = None,
-    ) -> None:
-        """Jobs still in it go on the ordinary way; its files are deleted."""
-        if batch is None:
-            return
-        for job in await self._parking.jobs(batch):
-            log.warning("job leaves the batch lane", job_id=job.id, reason=reason)
-            await self._let_go(job, batch, self._begin(job))
-        mine = [file_id for file_id in (batch.file_id, *files) if file_id]
-        left = [LeftoverRecord(endpoint=batch.endpoint, kind="file", id=file_id) for file_id in mine]
-        await self._parking.forget(batch, [*left, *(strays or ())])
-        log.info("remote batch over", batch=batch.name)
-
-    async def _let_go(self, job: JobRecord, batch: RemoteBatch, place: Progress) -> bool:
-        unparked = await self._parking.unpark(job.id, batch, place)
-        if unparked:  # if its message is lost, the sweep sends another
-            await asyncio.to_thread(self._send, job.id)
-        return unparked
-
-    def _begin(self, job: JobRecord) -> Progress:
-        """Its place as if it had just been claimed: the time in the lane is not its own."""
-        endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
-        claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        return begin(claimed, wants_of(job.job, endpoint, self._settings, NONE))
-
-
-def answered(place: Progress, each: Answered, policy: Policy, now: float) -> Progress:
-    """The place of a job whose run has been seen to its end elsewhere."""
-    if each.run is None:
-        return place
-    place = replace(place, thread_id="", messages_sent=place.messages)
-    place = observe(place, StartRun(1), each.run, policy, now)
-    read = ReadAnswer(each.run.id)
-    return observe(place, read, each.answer, policy, now) if next_action(place, policy, now) == read else place
+        return await self._exits.let_go(job, answered(self._exits.place(job), each, policy, self._clock.now()))
 
 
 def _mark(job: JobRecord) -> str:

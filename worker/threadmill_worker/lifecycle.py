@@ -33,7 +33,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import TIDY_TRIES
 from threadmill_worker.completion import next_completion
 from threadmill_worker.preparation import next_preparation
-from threadmill_worker.progress import Intent, Outcome, Progress
+from threadmill_worker.progress import Asked, Intent, Outcome, Progress
 from threadmill_worker.views import ANSWERED, ENDED, RunView
 
 #: Messages that POST /threads takes; the rest are added one by one.
@@ -72,8 +72,10 @@ def _see_answered(progress: Progress, policy: Policy, now: float) -> Action:
     return _see_run_through(progress, policy, now)
 
 
-def intend(progress: Progress, action: Action) -> Progress:
+def intend(progress: Progress, action: Action, now: float) -> Progress:
     """The progress to save before the action: what it may make must be looked for before it is repeated."""
+    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.asked is None:
+        progress = replace(progress, asked=Asked(now))
     match action:
         case Upload():
             return replace(progress, intent=Intent.UPLOAD)

@@ -44,6 +44,7 @@ from threadmill_worker.views import (
     ThreadSeen,
     ToolCall,
     Unlocked,
+    Unsettled,
     Unusable,
     Uploaded,
     View,
@@ -60,7 +61,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
     """The progress after `action` showed `view`."""
     if isinstance(view, Refused | NotDone | InDoubt | Unusable | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
-    if not isinstance(view, NothingFound | Lost | Unlocked | Stirred):  # which are no sign of better times
+    if not isinstance(view, NothingFound | Unsettled | Lost | Unlocked | Stirred):  # which are no sign of better times
         progress = replace(progress, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)
     match view:
         case Uploaded(file_id, shared):
@@ -75,7 +76,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
-            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None)
+            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None, asked=None)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunView():
@@ -94,6 +95,9 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             return replace(progress, look_at=now)
         case NothingFound():
             return replace(progress, intent=None)
+        case Unsettled():
+            asked = progress.asked and replace(progress.asked, in_doubt=True)
+            return replace(progress, intent=None, asked=asked)
         case Lost():
             return lose(progress)
         case _:
@@ -155,7 +159,12 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:
-        progress = replace(progress, model=run.model or progress.wants.model, lane=run.lane)
+        progress = replace(
+            progress,
+            model=run.model or progress.wants.model,
+            lane=run.lane,
+            lost_runs=progress.lost_runs + run.is_anonymous,
+        )
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
@@ -164,7 +173,12 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
-        progress, intent=None, locked_by=None, run=run, look_at=now + _interval(run, now - news_at, policy)
+        progress,
+        intent=None,
+        asked=None,
+        locked_by=None,
+        run=run,
+        look_at=now + _interval(run, now - news_at, policy),
     )
     return progress if progress.outcome else judge(progress, run, policy, now)
 

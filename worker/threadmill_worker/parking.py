@@ -1,22 +1,30 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from threadmill import keys, lane_scripts
 from threadmill.endpoint import Endpoint
+from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
+
+log = structlog.get_logger(__name__)
+
+#: Overdue jobs that are read at once.
+OVERDUE_AT_ONCE = 500
 
 
 class Parking:
@@ -31,10 +39,14 @@ class Parking:
         self._park = redis.register_script(lane_scripts.PARK)
         self._pack = redis.register_script(lane_scripts.PACK)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
+        self._replace = redis.register_script(lane_scripts.REPLACE)
+        self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
-    async def park(self, lease: Lease, lane: str) -> None:
+    async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
-        if not await self._step(self._park, lease.job_id, lease.owner, lane):
+        limit_s = self._settings.endpoints[lane.partition("/")[0]].lane_limit_s
+        deadline = record.job.deadline_at.timestamp() if record.job.deadline_at else ""
+        if not await self._step(self._park, lease.job_id, lease.owner, lane, limit_s, deadline):
             raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
@@ -85,15 +97,38 @@ class Parking:
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
         """Its jobs that still wait."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
+        return [job for job in await self._read(ids) if job.parked == batch.name]
+
+    async def _read(self, ids: Sequence[str]) -> list[JobRecord]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [JobRecord.read(job_id, fields) for job_id, fields in found if fields.get("parked") == batch.name]
+        return [job for job_id, fields in found if fields.get("parked") and (job := await self._job(job_id, fields))]
 
-    async def unpark(self, job_id: str, batch: RemoteBatch, progress: Progress) -> bool:
+    async def _job(self, job_id: str, fields: dict[str, str]) -> JobRecord | None:
+        """None: it cannot be read, and leaves the lane, so that its claim fails it."""
+        try:
+            return JobRecord.read(job_id, fields)
+        except UnreadableRecord as error:
+            log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
+            await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
+            return None
+
+    async def overdue(self) -> list[JobRecord]:
+        """Jobs that have waited in the lane for too long, some at a time."""
+        return await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+
+    async def unpark(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
-        return bool(await self._step(self._unpark, job_id, batch.name, progress.to_json()))
+        return bool(await self._step(self._unpark, job.id, job.parked, progress.to_json()))
+
+    async def replace(
+        self, batch: RemoteBatch, parts: Iterable[tuple[RemoteBatch, Sequence[str]]], left: Iterable[LeftoverRecord]
+    ) -> None:
+        """Puts the jobs of a remote batch that is over into new ones, and what is left of it among the leftovers."""
+        new = [{"name": part.name, "entry": part.model_dump_json(), "jobs": ids} for part, ids in parts]
+        await self._step(self._replace, batch.name, json.dumps(new), *(each.model_dump_json() for each in left))
 
     async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
         """It is over; what is left of it on the server is to be deleted."""
@@ -111,5 +146,5 @@ class Parking:
         raise AssertionError("tenacity ends by returning or raising")
 
 
-def new_batch(name: str, endpoint: str, made_at: datetime) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=endpoint, made_at=made_at)
+def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:
+    return RemoteBatch(name=name, endpoint=lane.partition("/")[0], lane=lane, made_at=made_at)

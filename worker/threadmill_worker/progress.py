@@ -22,6 +22,14 @@ class Intent(StrEnum):
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A request of which each repetition is the same."""
+
+    at: float  #: when it was first sent
+    in_doubt: bool = False  #: an earlier try may have landed, though a later one did not
+
+
+@dataclass(frozen=True)
 class Leftover:
     """A remote thing to delete before the job is over."""
 
@@ -100,6 +108,7 @@ class Progress:
     thread_id: str | None = None
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
+    asked: Asked | None = None  #: the request that starts or continues a run; None: it has been answered
     run: RunView | None = None  #: the current run, as last seen
     run_since: float = 0.0  #: when it was started
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later

@@ -51,4 +51,6 @@ def rerun(
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
-    return replace(progress, run=None, intent=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s)
+    return replace(
+        progress, run=None, intent=None, asked=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
+    )

@@ -27,6 +27,7 @@ from threadmill_worker.actions import (
     Finish,
     Making,
     Sending,
+    StartRun,
     Upload,
     Wait,
 )
@@ -63,7 +64,7 @@ class Server:
     wants: Wants
     materials: Materials
     feed: Feed = field(default_factory=Feed)
-    lane: str | None = None  #: where the job may wait for a remote batch; None: it runs the ordinary way
+    lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
     request: Callable[[Progress], Awaitable[dict[str, Any]]] | None = None  #: its run, as a line of that batch
 
 
@@ -97,18 +98,21 @@ class Attempt:
         self._sending = False  #: what might be left behind if it were stopped now
         self._is_leaving = False
         self.outage: Outage | None = None  #: set while the server cannot be reached
-        self._task: asyncio.Task[JobResult] | None = None
+        self._task: asyncio.Task[JobResult | None] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
-    async def see_through(self) -> JobResult:
-        """To the end of the job. Raises LeaseLost; CancelledError leaves the job at its saved place."""
+    async def see_through(self) -> JobResult | None:
+        """To the end of the job; None where it wants another run, which is the batch lane's to start.
+
+        Raises LeaseLost; CancelledError leaves the job at its saved place.
+        """
         self._task = asyncio.current_task()
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._server.feed.close)
             closing.push_async_callback(self._server.driver.close)
             return await self._see_through()
 
-    async def _see_through(self) -> JobResult:
+    async def _see_through(self) -> JobResult | None:
         while True:
             if self._is_leaving:
                 await self._save()
@@ -118,6 +122,9 @@ class Attempt:
             action = next_action(self._progress, self._server.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
+            if self._server.lane is not None and isinstance(action, StartRun):
+                await self._save()
+                return None
             self._sending = isinstance(action, Sending)
             try:
                 await self._carry_out(action)
@@ -150,7 +157,7 @@ class Attempt:
         return [self._task.uncancel() for _ in range(interruptions)][-1] == 0
 
     async def _carry_out(self, action: Action) -> None:
-        self._progress = intend(self._progress, action)
+        self._progress = intend(self._progress, action, self._clock())
         await self._save()
         match action:
             case Wait(until):

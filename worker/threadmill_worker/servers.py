@@ -21,6 +21,7 @@ from threadmill_worker.drivers.remote_batches import RemoteBatches
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream, Room
+from threadmill_worker.lane_decisions import remedy
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.materials import Materials, gather
@@ -100,16 +101,23 @@ class Servers:
             stream = EventStream(feed, endpoint, RESPONSES, streams)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
-            fits = (
-                job.lane == "batch"
-                and not (tools or wants.uploads)
-                and not _is_due_within_a_day(job, self._ledger.clock.moment())
-            )
-            return replace(server, lane=f"{name}/{order.model}", request=speaker.request) if fits else server
+            if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
+                return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
+            return server
         order = replace(order, assistant=await self._assistant(job, name, endpoint))
         stream = EventStream(feed, endpoint, ASSISTANTS, streams)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
+
+    def _takes_lane(self, record: JobRecord, name: str, endpoint: Endpoint, *, unfit: str | None) -> bool:
+        """Whether the batch lane starts its runs; else they cost the full price. Raises NotServed if neither may be."""
+        if endpoint.lane_fallback == "full_price":
+            now = self._ledger.clock.moment()
+            return unfit is None and record.progress is None and not _is_due_within_a_day(record.job, now)
+        if unfit is not None and record.progress is None:
+            message = f"the batch lane takes single questions, and this job {unfit}: {remedy(name)}"
+            raise NotServed(FailureKind.REJECTED, message, retryable=False)
+        return unfit is None
 
     def batches(self, name: str) -> RemoteBatches:
         """The Batch API of an endpoint whose key we have."""
@@ -170,6 +178,11 @@ def _with_those_of_files(
     if tools is None:
         return None
     return [*tools, *(tool for file in job.files for tool in file.tools)]
+
+
+def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:
+    """Why the batch lane cannot take a job."""
+    return "has tools, from its profile" if tools else "has files to upload" if wants.uploads else None
 
 
 def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:

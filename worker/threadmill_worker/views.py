@@ -49,6 +49,7 @@ class RunView:
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     kind: str | None = None  #: of leftover, where runs do not go with their thread
+    is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ class NothingFound:
 
 
 @dataclass(frozen=True)
+class Unsettled:
+    """What an uncertain call may have made cannot be seen yet: its repetition, which makes no second one, will tell."""
+
+
+@dataclass(frozen=True)
 class Lost:
     """What an uncertain call may have made cannot be looked for."""
 
@@ -204,6 +210,7 @@ View = (
     | Unlocked
     | Deleted
     | NothingFound
+    | Unsettled
     | Lost
     | Stirred
     | Trouble

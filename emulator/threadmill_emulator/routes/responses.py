@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import no_streaming
+from threadmill_emulator.errors import no_streaming, wrong_method
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import deleted
@@ -48,6 +48,12 @@ async def retrieve(call: Call) -> Reply:
     if response.transcript is None:
         raise not_streamed(response.id)
     return _listening(call, response, Listener(response.transcript, asked.starting_after + 1))
+
+
+async def list_(call: Call) -> Reply:
+    if "list_responses" not in call.emulator.options.extras:
+        raise wrong_method("GET", call.request.url.path)
+    return page(call, call.world.responses.all(), response_object)
 
 
 async def cancel(call: Call) -> Reply:
@@ -95,6 +101,7 @@ RESPONSE = "/responses/{response_id}"
 ROUTES = [
     route("GET", RESPONSE, "responses.retrieve", retrieve, beta=False),
     route("POST", "/responses", "responses.create", create, beta=False),
+    route("GET", "/responses", "responses.list", list_, beta=False),
     route("POST", f"{RESPONSE}/cancel", "responses.cancel", cancel, beta=False),
     route("DELETE", RESPONSE, "responses.delete", delete, beta=False),
     route("GET", f"{RESPONSE}/input_items", "responses.list_input_items", list_input_items, beta=False),

@@ -31,7 +31,7 @@ def status(job: JobId, as_json: AsJson = False) -> None:
     """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
     client = Client()
     record = client.get(job)
-    summary = _summary(record, client.store.now())
+    summary = _summary(record, client.store.now()) | _in_lane(client, record)
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -181,6 +181,20 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
         "tokens": record.result.usage.total_tokens if record.result else None,
         "failure": failure and f"{failure.kind}: {failure.message}",
         **(_place(record.place) if record.place else {}),
+    }
+
+
+def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
+    """How long a job has waited in the batch lane, and why."""
+    if record.parked is None:
+        return {}
+    batch = client.store.remote_batch(record.parked)
+    return {
+        "lane_since": record.lane_since and record.lane_since.isoformat(),
+        "remote_batch": (batch and batch.batch_id) or "not sent yet",
+        "sent_again": (batch and batch.tries) or None,
+        "next_try": batch and batch.not_before and batch.not_before.isoformat(),
+        "trouble": batch and batch.reason,
     }
 
 

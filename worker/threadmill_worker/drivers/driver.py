@@ -77,12 +77,13 @@ class Order:
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
 
 
-def time_note(endpoint: Endpoint) -> str | None:
-    """What the endpoint's settings have each run told of the time."""
+def time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
+    """What the endpoint's settings have each run told of the time. `at`: the moment to name; default: now."""
     if endpoint.time_note is None:
         return None
     zone = ZoneInfo(endpoint.time_zone) if endpoint.time_zone else None
-    return datetime.now(zone).astimezone(zone).strftime(endpoint.time_note)
+    moment = datetime.now(zone) if at is None else datetime.fromtimestamp(at, zone)
+    return moment.astimezone(zone).strftime(endpoint.time_note)
 
 
 def misfit_note(progress: Progress) -> str | None:

@@ -16,6 +16,11 @@ def is_marked(thing: dict[str, Any], job_id: str, what: str) -> bool:
     return isinstance(metadata, dict) and mark(job_id, what).items() <= metadata.items()
 
 
+def key_of(thing: dict[str, Any], moment: float) -> str:
+    """The idempotency key of the request that makes a marked thing: the same for each repetition of it."""
+    return f"{thing['metadata'][_MARK]}@{moment:.3f}"
+
+
 def profile_of(thing: dict[str, Any]) -> str | None:
     """The profile that an assistant is marked as made from."""
     metadata = thing.get("metadata")

@@ -4,31 +4,60 @@ Source: developers.openai.com/api/docs/guides/batch; openai-python types/batch.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 import openai
 
 from threadmill.endpoint import Endpoint
-from threadmill_worker.actions import CreateStore
+from threadmill.result import Failure, FailureKind
+from threadmill_worker.actions import CreateStore, Look
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import blocks_of, parse_response
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.troubles import QUOTA_CODES, trouble_of
 from threadmill_worker.json_text import parse
-from threadmill_worker.views import AnswerRead, Refused, RunView, Unusable
+from threadmill_worker.views import AnswerRead, Gone, NotDone, Refused, RunView, Unusable
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
+#: "Enqueued token limit reached for MODEL" (OpenAI), "The number of enqueued tokens has surpassed the configured limit"
+#: (Azure): it is too large, or too much is under way. The text does not tell which.
+_LIMIT_CODE = "token_limit_exceeded"
+
+#: LiteLLM says so with a 429, which is for the size of the batch, not for the moment.
+_LIMIT_TEXT = re.compile(r"batch rate limit exceeded|enqueued token", re.IGNORECASE)
+
+#: Of requests that the server did not come to.
+_UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
+
+#: Statuses of single requests that may have another answer the next time.
+_PASSING = frozenset({408, 409, 429})
+
 
 class BatchesRefused(Exception):
-    """The server will not do it, however often it is asked; the text says why."""
+    """The server will not do it, however often it is asked."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class BatchTooLarge(Exception):
+    """A limit of the server is exceeded: it may take fewer requests, or, unless `by_itself`, the same ones later."""
+
+    def __init__(self, reason: str, *, by_itself: bool) -> None:
+        super().__init__(reason)
+        self.by_itself = by_itself
 
 
 class BatchesAway(Exception):
@@ -44,6 +73,8 @@ class BatchView:
     reason: str  #: why it failed as a whole; '' if it did not
     answers: str | None  #: id of the file of answers
     errors: str | None  #: id of the file of what went wrong
+    limited: bool = False  #: it failed because it exceeds a limit
+    wrong: dict[int, str] = field(default_factory=dict)  #: why lines of its input are refused, by line number from 1
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -57,11 +88,11 @@ class Answered:
     custom_id: str
     run: RunView | None  #: None: the server refused it, or did not come to it
     answer: AnswerRead
-    reason: str = ""
+    failure: Failure | None = None  #: why it was refused; None without a run: the server did not come to it
 
 
 class RemoteBatches:
-    """Of one endpoint. Each call raises BatchesRefused or BatchesAway; the key is in neither's text."""
+    """Of one endpoint. Each call raises BatchesRefused, BatchTooLarge or BatchesAway; no text holds the key."""
 
     def __init__(self, client: Client, endpoint: Endpoint) -> None:
         self._api = Api(client, endpoint)
@@ -102,37 +133,60 @@ class RemoteBatches:
         return None
 
     async def look(self, batch_id: str) -> BatchView:
-        with self._told():
+        with self._told(Look(batch_id)):
             body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
-        errors = as_dict(body.get("errors")).get("data")
-        reasons = [str(as_dict(error).get("message")) for error in errors] if isinstance(errors, list) else []
+        listed = as_dict(body.get("errors")).get("data")
+        errors = [as_dict(error) for error in listed] if isinstance(listed, list) else []
+        reasons = [str(error.get("message") or error.get("code")) for error in errors]
         status = str(body.get("status"))
-        files = [str(body[name]) if body.get(name) else None for name in ("output_file_id", "error_file_id")]
-        return BatchView(status, status in _OVER, "; ".join(reasons[:3]), *files)
+        answers, refused = (str(body[name]) if body.get(name) else None for name in ("output_file_id", "error_file_id"))
+        limited = any(error.get("code") == _LIMIT_CODE for error in errors)
+        lines = [error.get("line") for error in errors]
+        wrong = {line: reason for line, reason in zip(lines, reasons, strict=True) if isinstance(line, int)}
+        return BatchView(status, status in _OVER, "; ".join(reasons[:3]), answers, refused, limited, wrong)
+
+    async def custom_ids(self, file_id: str) -> list[str]:
+        """Of the requests in a file, line by line."""
+        with self._told(Look(file_id)):
+            async with self._client.files.with_streaming_response.content(file_id) as content:
+                limit = self._api.endpoint.file_limit
+                return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:
-        with self._told():
+        with self._told(Look(batch_id)):
             await self._api.ask(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
         """The lines of a file of answers or errors; it is not held in memory."""
-        with self._told():
+        with self._told(Look(file_id)):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
-                        yield _answered(self._api.without_key(line).decode("utf-8", "replace"))
+                        yield _answered(_entry(self._api.without_key(line)))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, action: RemoteAction | None = None) -> Iterator[None]:
+        """Raises our exception for an error. `action`: what 404 is judged by; default: a call that makes something."""
         try:
             yield
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            trouble = trouble_of(error, CreateStore(), self._api.key)
-            if isinstance(trouble, Refused):
-                raise BatchesRefused(trouble.failure.message) from None
-            if isinstance(trouble, Unusable):
-                raise BatchesRefused(trouble.reason) from None
-            raise BatchesAway(trouble.reason) from None
+            match trouble_of(error, action or CreateStore(), self._api.key):
+                case Refused(failure) if failure.code == _LIMIT_CODE:
+                    raise BatchTooLarge(failure.message, by_itself=False) from None
+                case Refused(failure) if getattr(error, "status_code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    raise BatchTooLarge(failure.message, by_itself=True) from None
+                case Refused(failure):
+                    raise BatchesRefused(failure) from None
+                case NotDone(reason) if _LIMIT_TEXT.search(reason):
+                    raise BatchTooLarge(reason, by_itself=False) from None
+                case Unusable(reason):
+                    raise BatchesRefused(Failure(kind=FailureKind.SERVER_ERROR, message=reason)) from None
+                case Gone(reason):
+                    message = f"the server does not know the remote batch, or its file, any more: {reason}"
+                    failure = Failure(kind=FailureKind.SERVER_ERROR, message=message, retryable=True)
+                    raise BatchesRefused(failure) from None
+                case trouble:
+                    raise BatchesAway(trouble.reason) from None
 
 
 def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
@@ -141,21 +195,46 @@ def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
-def _answered(line: str) -> Answered:
+def _entry(line: bytes) -> dict[str, Any]:
     try:
-        entry = as_dict(parse(line))
+        return as_dict(parse(line.decode("utf-8", "replace")))
     except ValueError:
-        entry = {}
-    custom_id, response = str(entry.get("custom_id")), as_dict(entry.get("response"))
-    body = as_dict(response.get("body"))
-    if response.get("status_code") == 200:
+        return {}
+
+
+def _custom_id(entry: dict[str, Any]) -> str:
+    return str(entry.get("custom_id"))
+
+
+def _answered(entry: dict[str, Any]) -> Answered:
+    response = as_dict(entry.get("response"))
+    body, status = as_dict(response.get("body")), response.get("status_code")
+    if status == 200:
         try:
-            return Answered(custom_id, replace(parse_response(body), lane="batch"), AnswerRead(blocks_of(body)))
+            run = replace(parse_response(body), lane="batch")
         except NotTheApi as error:
-            return Answered(custom_id, None, AnswerRead(()), str(error))
+            failure = Failure(kind=FailureKind.SERVER_ERROR, message=str(error), retryable=True)
+            return Answered(_custom_id(entry), None, AnswerRead(()), failure)
+        return Answered(_custom_id(entry), run, AnswerRead(blocks_of(body)))
     said = as_dict(entry.get("error")) or as_dict(body.get("error"))
-    reason = str(said.get("message") or said.get("code") or "no reason given")
-    return Answered(custom_id, None, AnswerRead(()), reason)
+    return Answered(_custom_id(entry), None, AnswerRead(()), _failure(status, said))
+
+
+def _failure(status: Any, said: dict[str, Any]) -> Failure | None:
+    """Why a request has no answer; None: the server did not come to it."""
+    code = str(said["code"]) if said.get("code") else None
+    if code in _UNANSWERED_CODES:
+        return None
+    message = str(said.get("message") or code or "no reason given")
+    if {code, said.get("type")} & QUOTA_CODES:
+        return Failure(kind=FailureKind.QUOTA, message=message, code=code)
+    if code == "invalid_prompt":
+        return Failure(kind=FailureKind.INVALID_PROMPT, message=message, code=code)
+    if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING:
+        kind = FailureKind.UNAUTHORISED if status in (401, 403) else FailureKind.REJECTED
+        return Failure(kind=kind, message=message, code=code)
+    kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.SERVER_ERROR
+    return Failure(kind=kind, message=message, code=code, retryable=True)
 
 
 def _file_name(name: str) -> str:

@@ -1,13 +1,15 @@
 """The Responses API: OpenAI, Azure's v1, and compatible servers. A run is a response made in the background.
 
-No server lists its responses, so that one whose creation reply was lost cannot be found: it is counted, and goes with
-the server's own retention.
+A response whose creation reply was lost is looked for where the server lists its responses. Where it honours
+idempotency keys, the request is repeated and brings the reply. In a conversation its items are looked for. Elsewhere it
+is counted, and goes with the server's own retention.
 """
 
 from contextlib import suppress
 from functools import partial
 from typing import Any, assert_never
 
+import httpx2
 import openai
 import openai.resources.responses  # the SDK would import it on first use, in the middle of a job
 
@@ -34,13 +36,14 @@ from threadmill_worker.actions import (
     Unlock,
     Upload,
 )
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
+from threadmill_worker.drivers.api import MOST_ENTRIES, Api
+from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.drivers.marks import is_marked, mark
-from threadmill_worker.drivers.responses_requests import Requests
+from threadmill_worker.drivers.marks import is_marked, key_of, mark
+from threadmill_worker.drivers.responses_requests import Requests, round_name, run_name
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
@@ -51,15 +54,17 @@ from threadmill_worker.drivers.responses_wire import (
     steps_of,
 )
 from threadmill_worker.drivers.streaming import EventStream
-from threadmill_worker.drivers.troubles import is_no_url, trouble_of
+from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
     FileNamed,
     Gone,
+    InDoubt,
     Lost,
     MessageAdded,
+    NotDone,
     NothingFound,
     Refused,
     RunView,
@@ -68,8 +73,12 @@ from threadmill_worker.views import (
     ThreadCreated,
     ThreadSeen,
     Unlocked,
+    Unsettled,
     View,
 )
+
+#: How far a server's clock may be behind ours, in seconds.
+_CLOCKS_S = 600.0
 
 _WITH_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
@@ -86,6 +95,7 @@ class ResponsesDriver:
         self._order = order
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
+        self._items = ConversationItems(self._api, client)
         self._stream = stream
 
     @property
@@ -107,17 +117,28 @@ class ResponsesDriver:
         return Deleted()  # it knows that there is none of this id
 
     async def request(self, progress: Progress) -> dict[str, Any]:
-        """The job's first run as a request of the Batch API, which has a background of its own."""
-        body = await self._requests.first(1, progress, time_note(self._endpoint))
+        """The job's next run as a request of the Batch API, which has a background of its own."""
+        body = await self._requests.first(progress.runs + 1, progress, time_note(self._endpoint))
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
+        view = await self._try(action, progress)
+        in_doubt = progress.asked is not None and progress.asked.in_doubt
+        if isinstance(view, Refused) and progress.intent and in_doubt and self._can_look(action, progress):
+            found = await self._try(Settle(progress.intent), progress)  # an earlier try may have landed since we looked
+            return found if isinstance(found, RunView) else view
+        return view
+
+    async def _try(self, action: RemoteAction, progress: Progress) -> View:
         try:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return trouble_of(error, action, self._api.key)
+            trouble = trouble_of(error, action, self._api.key)
+            if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
+                return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
+            return trouble
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:
         match action:
@@ -132,18 +153,20 @@ class ResponsesDriver:
                 return ThreadSeen(None)
             case AttachStore(store_id):
                 return StoreSeen(store_id, ready=True)
-            case CreateThread(messages):
-                return await self._create_conversation(messages)
+            case CreateThread():
+                return await self._create_conversation(progress)
             case AddMessage():  # all go with the run
                 return MessageAdded()
             case StartRun(ordinal):
-                return await self._create(await self._requests.first(ordinal, progress, time_note(self._endpoint)))
+                note = self._note(progress)
+                return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
-                return self._stream.paced(parse_response(await self._retrieve(run_id)))
+                return self._stream.paced(await self._run(run_id))
             case Settle(intent):
-                return await self._settle(intent)
+                return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
-                return await self._create(self._requests.round(progress, outputs, run_id, time_note(self._endpoint)))
+                note = self._note(progress)
+                return await self._create(self._requests.round(progress, outputs, run_id, note), progress)
             case CancelRun(run_id):
                 return await self._cancel(run_id)
             case Unlock():  # whose response it is that locks a conversation is not told
@@ -167,23 +190,42 @@ class ResponsesDriver:
             case _:
                 assert_never(action)
 
-    async def _create_conversation(self, messages: int) -> View:
+    async def _create_conversation(self, progress: Progress) -> View:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
         if not self._order.job.keep_thread:
             return ThreadCreated("", remote=False)
-        metadata = self._order.job.metadata | mark(self._order.mark, "thread")
-        call = self._client.conversations.with_raw_response.create(metadata=metadata)
+        body: dict[str, Any] = {"metadata": self._order.job.metadata | mark(self._order.mark, "thread")}
+        call = self._client.conversations.with_raw_response.create(**body, **self._key(body, progress))
         try:
             return ThreadCreated(parse_id((await self._api.ask(call)).body))
         except openai.NotFoundError:
             return ThreadCreated("", remote=False)
 
-    async def _create(self, body: dict[str, Any]) -> RunView:
+    async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
         """Its events are read if the job asked for that, and the server has them."""
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
-        return self._stream.paced(parse_response((await self._stream.open(self._api, partial(create, **body))).body))
+        start = partial(create, **body, **self._key(body, progress))
+        return self._stream.paced(parse_response((await self._stream.open(self._api, start)).body))
+
+    def _note(self, progress: Progress) -> str | None:
+        """The time note, which is the same in each repetition of a request."""
+        return time_note(self._endpoint, progress.asked.at if progress.asked else None)
+
+    def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """The option of a call that has its repetition answered with its first reply, where the server does that."""
+        if not self._endpoint.idempotency_keys or progress.asked is None:
+            return {}
+        return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked.at)}}
+
+    async def _run(self, run_id: str) -> RunView:
+        body = await self._retrieve(run_id)
+        return parse_items(body) if is_in_conversation(run_id) else parse_response(body)
 
     async def _retrieve(self, run_id: str, **query: Any) -> dict[str, Any]:
+        if is_in_conversation(run_id):
+            if (body := await self._items.read(run_id)) is None:
+                raise NotTheApi("the conversation does not have the items of the response any more")
+            return body
         return (await self._api.ask(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
@@ -200,22 +242,74 @@ class ResponsesDriver:
 
     async def _cancel(self, run_id: str) -> View:
         await self._stream.close()
+        if is_in_conversation(run_id):  # it has ended
+            return await self._run(run_id)
         try:
             return parse_response((await self._api.ask(self._client.responses.with_raw_response.cancel(run_id))).body)
         except openai.BadRequestError:  # it has ended
             return parse_response(await self._retrieve(run_id))
 
-    async def _settle(self, intent: Intent) -> View:
-        """Only stores can be looked for."""
+    async def _settle(self, intent: Intent, progress: Progress) -> View:
         match intent:
             case Intent.CREATE_STORE:
                 return await self._files.find_store()
             case Intent.ADD_MESSAGE:
                 return NothingFound()
+            case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
+                return NothingFound()
+            case Intent.START_RUN if self._endpoint.lists_responses:
+                return await self._find(run_name(progress.runs + 1), progress)
+            case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
+                return await self._find(round_name(progress), progress)
+            case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
+                return Unsettled()
+            case Intent.START_RUN if self._can_look(StartRun(progress.runs + 1), progress):
+                body = await self._items.after_start(self._conversation(progress), progress.messages)
+                return self._found(body, progress)
+            case Intent.SUBMIT_OUTPUTS if progress.run and self._can_look(SubmitOutputs("", {}), progress):
+                body = await self._items.after_output(self._conversation(progress), progress.run.calls[-1].id)
+                return self._found(body, progress)
             case Intent.UPLOAD | Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS:
                 return Lost()
             case _:
                 assert_never(intent)
+
+    def _conversation(self, progress: Progress) -> str:
+        return self._requests.conversation(progress) or ""
+
+    def _can_look(self, action: RemoteAction, progress: Progress) -> bool:
+        """Whether the conversation tells what came of a call: outputs name theirs, and one of our own begins empty."""
+        if not self._conversation(progress):
+            return False
+        is_first = self._order.job.thread is None and progress.runs == 0
+        return isinstance(action, SubmitOutputs) or (isinstance(action, StartRun) and is_first)
+
+    def _found(self, body: dict[str, Any] | None, progress: Progress) -> View:
+        """A response that is still at work is not there yet: it locks the conversation until it has ended."""
+        if body is not None:
+            return parse_items(body)
+        return Unsettled() if progress.outcome is None else Lost()
+
+    def _repeats(self, progress: Progress) -> bool:
+        """Whether the request is still wanted, and its repetition brings the reply that was lost."""
+        return self._endpoint.idempotency_keys and progress.outcome is None
+
+    async def _find(self, what: str, progress: Progress) -> View:
+        """Looks for a response of ours among the newest."""
+        since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
+        try:
+            async for entry in self._api.pages(self._list, order="desc"):
+                if is_marked(entry, self._order.mark, what):
+                    return parse_response(entry)
+                seen += 1
+                if isinstance(entry.get("created_at"), int | float) and entry["created_at"] < since:
+                    return NothingFound()
+        except UnusableReply:
+            return Lost()
+        return NothingFound() if seen < MOST_ENTRIES else Lost()
+
+    async def _list(self, **query: Any) -> httpx2.Response:
+        return await self._client.get("/responses", cast_to=httpx2.Response, options={"params": query})
 
     async def _delete(self, kind: str, thing_id: str) -> None:
         with suppress(openai.NotFoundError):

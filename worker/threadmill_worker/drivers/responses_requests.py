@@ -10,6 +10,16 @@ from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
 
 
+def run_name(ordinal: int) -> str:
+    """What the first response of a run is marked with."""
+    return f"run-{ordinal}"
+
+
+def round_name(progress: Progress) -> str:
+    """What the response is marked with that takes the outputs of the current run's last calls."""
+    return f"{run_name(progress.runs)}-{progress.rounds + 1}"
+
+
 class Requests:
     """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
 
@@ -19,7 +29,7 @@ class Requests:
     async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
         messages = [await self._message(each, progress) for each in self._order.job.conversation]
-        return {"input": messages, **self._settings(f"run-{ordinal}", progress, time_note), **self._place(progress)}
+        return {"input": messages, **self._settings(run_name(ordinal), progress, time_note), **self._place(progress)}
 
     def round(
         self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
@@ -30,12 +40,15 @@ class Requests:
             for call_id, output in outputs.items()
         ]
         place = self._place(progress)
-        what = f"run-{progress.runs}-{progress.rounds + 1}"
         return {
             "input": results,
-            **self._settings(what, progress, time_note),
+            **self._settings(round_name(progress), progress, time_note),
             **(place if "conversation" in place else {"previous_response_id": previous}),
         }
+
+    def conversation(self, progress: Progress) -> str | None:
+        """The conversation that the job runs in, if any."""
+        return self._place(progress).get("conversation")
 
     def _place(self, progress: Progress) -> dict[str, Any]:
         """What it goes on from, if there is anything: a conversation, or the last response of a chain."""

@@ -25,7 +25,7 @@ from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
 
 #: A 429 that waits for a human, by error type or code.
-_QUOTA_CODES = frozenset(
+QUOTA_CODES = frozenset(
     {
         "insufficient_quota",
         "credit_balance_exhausted",
@@ -40,6 +40,8 @@ _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w
 
 #: How long a server may put us off, in seconds.
 _LONGEST_RETRY_AFTER_S = 300.0
+
+_CONVERSATION_LOCKED = "conversation_locked"
 
 #: "Please retry in a few seconds": a response of someone else's runs in the conversation.
 _LOCKED_RETRY_S = 2.0
@@ -82,7 +84,7 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        if {code, str(error.type)} & _QUOTA_CODES or "exceeded your current quota" in message:
+        if {code, str(error.type)} & QUOTA_CODES or "exceeded your current quota" in message:
             return refused(FailureKind.QUOTA)
         return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
     if status in (408, 409) or status >= 500:
@@ -96,13 +98,18 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
         if isinstance(action, StartRun) and "assistant" in message.lower():
             return refused(FailureKind.REJECTED)
         return Gone(message)
-    if code == "conversation_locked":  # nothing was made, and it passes
+    if code == _CONVERSATION_LOCKED:  # nothing was made, and it passes
         return NotDone(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
     if status == 400 and (locked := _LOCKED.search(message)):
         return InDoubt(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
     if code == "invalid_prompt":
         return refused(FailureKind.INVALID_PROMPT)
     return refused(FailureKind.REJECTED)
+
+
+def is_conversation_locked(error: Exception) -> bool:
+    """Whether another response is at work in the conversation."""
+    return isinstance(error, openai.APIStatusError) and error.code == _CONVERSATION_LOCKED
 
 
 def is_no_url(message: str) -> bool:

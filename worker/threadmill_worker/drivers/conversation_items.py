@@ -1,0 +1,64 @@
+"""A response whose id was lost, read from its conversation.
+
+A conversation takes in the items of a response, its input first, once it has ended with an answer or with function
+calls. No item names its response. So such a run is known by its conversation and what it was given last.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.responses_wire import parse_response
+from threadmill_worker.views import RunView
+
+_SEPARATOR = "#"
+
+
+class ConversationItems:
+    def __init__(self, api: Api, client: Client) -> None:
+        self._api = api
+        self._client = client
+
+    async def after_output(self, conversation: str, call_id: str) -> dict[str, Any] | None:
+        """What followed the output of a call, as the body of a response; None: the output is not there."""
+        newer: list[dict[str, Any]] = []
+        async for item in self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation)):
+            if item.get("call_id") == call_id:
+                taken = item.get("type") == "function_call_output"  # else it is the call: nothing follows it
+                return _body(f"{conversation}{_SEPARATOR}{call_id}", newer[::-1]) if taken else None
+            newer.append(item)
+        return None
+
+    async def after_start(self, conversation: str, messages: int) -> dict[str, Any] | None:
+        """What followed the first so many messages; None: there are none."""
+        pages = self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation))
+        items = [item async for item in pages][::-1]
+        return _body(f"{conversation}{_SEPARATOR}{messages}", items[messages:]) if items else None
+
+    async def read(self, run_id: str) -> dict[str, Any] | None:
+        """The same again, by the id that it has in the body."""
+        conversation, anchor = run_id.split(_SEPARATOR, 1)
+        if anchor.isdecimal():
+            return await self.after_start(conversation, int(anchor))
+        return await self.after_output(conversation, anchor)
+
+
+def is_in_conversation(run_id: str) -> bool:
+    """Whether the id of a run is one of ours, for want of the response's own."""
+    return _SEPARATOR in run_id
+
+
+def parse_items(body: dict[str, Any]) -> RunView:
+    """The run: no thing of its own to be deleted, as far as we know."""
+    return replace(parse_response(body), kind=None, is_anonymous=True)
+
+
+def _of(conversation: str) -> dict[str, Any]:
+    return {"conversation_id": conversation, "order": "desc"}
+
+
+def _body(run_id: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    output = [item for item in items if item.get("type") != "function_call_output"]
+    is_cut = any(item.get("status") == "incomplete" for item in output)
+    return {"id": run_id, "status": "incomplete" if is_cut else "completed", "output": output}
