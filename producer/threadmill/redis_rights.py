@@ -112,12 +112,18 @@ def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
     rules: dict[str, None] = {}
     with client.client() as single:  # type: ignore[no-untyped-call]  # one connection, for a transaction
         single.response_callbacks.clear()  # replies are QUEUED
-        for right in (*before, Right(("multi",))):
+        for right in before:
             rules |= _try(single, right)
-        if "+multi" in rules:  # without it, commands would run
+        try:
+            single.execute_command("multi")
+        except redis.exceptions.NoPermissionError:
+            return [*rules, "+multi"]
+        except redis.ResponseError:  # without a transaction, commands would run
             return list(rules)
         for right in (*(right for right in rights if right not in before), Right(("discard",))):
             rules |= _try(single, right)
+        if "+discard" in rules:
+            single.connection.disconnect()  # else the next command would join the transaction
     return list(rules)
 
 

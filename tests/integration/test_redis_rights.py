@@ -96,9 +96,21 @@ def test_each_right_that_is_missing_is_named_and_nothing_is_changed(settings_of,
         settings_of(role, rule)
         with redis.Redis.from_url(settings.redis_url) as connection:
             assert missing(connection, ROLES[role](settings)) == [rule]
+            assert rule == "+ping" or connection.ping()
     settings_of(role, "+multi")
     with redis.Redis.from_url(settings.redis_url) as connection:
         assert missing(connection, ROLES[role](settings)) == ["+multi"]
+    assert admin.dbsize() == 0
+
+
+def test_nothing_is_tried_where_there_are_no_transactions(admin, settings, monkeypatch):
+    execute = redis.Redis.execute_command
+
+    def without_multi(self, *command, **options):
+        return execute(self, *(["frobnicate"] if command[0] == "multi" else command), **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", without_multi)
+    assert missing(admin, of_worker(settings)) == []
     assert admin.dbsize() == 0
 
 
