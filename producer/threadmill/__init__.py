@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ThreadInUse,
         ThreadmillError,
         ThreadNotFound,
+        UnreadableRecord,
         WaitTimeout,
     )
     from threadmill.events import Event, EventKind
@@ -39,6 +40,7 @@ _HOME = {
         "ThreadInUse",
         "ThreadNotFound",
         "ThreadmillError",
+        "UnreadableRecord",
         "WaitTimeout",
     ),
     "events": ("Event", "EventKind"),
@@ -76,6 +78,7 @@ __all__ = [
     "ThreadInUse",
     "ThreadNotFound",
     "ThreadmillError",
+    "UnreadableRecord",
     "WaitTimeout",
     "__version__",
 ]

@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from threadmill.connection import Connection, chunks
-from threadmill.errors import BatchNotFound, StoreUnavailable
+from threadmill.errors import BatchNotFound, InvalidJob, StoreUnavailable
+from threadmill.names import NAME_RULE, is_name
 from threadmill.record import BatchRecord
 from threadmill.result import JobState
 
 #: Who enqueues a batch says so for this long, and again in time.
 _SEEN_TO_S = 15
+
+_STATES = frozenset(map(str, JobState))
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,6 @@ class Finished:
 
     cursor: str
     job_id: str
-    state: JobState
 
 
 class BatchStore(Connection):
@@ -35,8 +37,8 @@ class BatchStore(Connection):
             with self._redis.pipeline(transaction=False) as pipe:
                 for name, _ in named:
                     pipe.hgetall(self._keys.batch(name))
-                counts = dict(zip((name for name, _ in named), pipe.execute(), strict=True))
-            if lapsed := [name for name in counts if not counts[name]]:
+                counts = dict(zip((name for name, _ in named), self._replies(pipe), strict=True))
+            if lapsed := [name for name in counts if counts[name] == {}]:
                 self._redis.zrem(self._keys.batches, *lapsed)
         return [
             BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), counts[name])
@@ -46,6 +48,7 @@ class BatchStore(Connection):
 
     def batch(self, name: str) -> BatchRecord:
         """The batch as it stands, in one round trip however large it is; raises BatchNotFound."""
+        self._check_name(name)
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hgetall(self._keys.batch(name))
             pipe.zscore(self._keys.batches, name)
@@ -55,6 +58,19 @@ class BatchStore(Connection):
             raise BatchNotFound(name, self._batch_names())
         return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
 
+    def _check_name(self, name: str) -> None:
+        """Raises BatchNotFound if no batch can have the name: it might address another key."""
+        if not is_name(name):
+            raise BatchNotFound(name, self._batch_names())
+
+    def check_batch(self, name: str) -> None:
+        """Raises BatchNotFound."""
+        self._check_name(name)
+        with self._reaching():
+            is_there = self._redis.exists(self._keys.batch(name))
+        if not is_there:
+            raise BatchNotFound(name, self._batch_names())
+
     def _batch_names(self) -> list[str]:
         with self._reaching():
             return cast(list[str], self._redis.zrevrange(self._keys.batches, 0, -1))
@@ -62,8 +78,10 @@ class BatchStore(Connection):
     def open_batch(self, name: str, documents: int, *, anew: bool) -> int:
         """Says of how many documents a batch is; gives its generation, with `anew` a new one.
 
-        What has no jobs in the end lapses by itself.
+        What has no jobs in the end lapses by itself. Raises InvalidJob if no batch can have the name.
         """
+        if not is_name(name):
+            raise InvalidJob(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}")
         now = self.now()
         with self._reaching(), self._redis.pipeline() as pipe:
             pipe.hset(self._keys.batch(name), "documents", documents)
@@ -90,7 +108,7 @@ class BatchStore(Connection):
 
     def mark_batch(self, name: str, field: Literal["paused", "cancel_requested"], is_set: bool = True) -> None:
         """Raises BatchNotFound."""
-        self.batch(name)
+        self.check_batch(name)
         with self._reaching():
             if is_set:
                 self._redis.hset(self._keys.batch(name), field, 1)
@@ -98,13 +116,14 @@ class BatchStore(Connection):
                 self._redis.hdel(self._keys.batch(name), field)
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """The states of those that are still kept, in the order of their ids."""
+        """The states of those that are still kept and whose state can be read, in the order of their ids."""
         found: dict[str, JobState] = {}
         for ids in chunks(job_ids):
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     pipe.hget(self._keys.record(job_id), "state")
-                found |= {id: JobState(state) for id, state in zip(ids, pipe.execute(), strict=True) if state}
+                stored = zip(ids, self._replies(pipe), strict=True)
+            found |= {job_id: JobState(state) for job_id, state in stored if state in _STATES}
         return found
 
     def batch_jobs(self, name: str) -> list[str]:
@@ -121,4 +140,4 @@ class BatchStore(Connection):
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """The batch's jobs that ended since the cursor `after`; waits up to `block_s` for one."""
         entries = self.patiently(partial(self._read, {self._keys.batch_done(batch): after}, block_s))
-        return [Finished(cursor, fields["job"], JobState(fields["state"])) for _, cursor, fields in entries]
+        return [Finished(cursor, fields.get("job", "")) for _, cursor, fields in entries]

@@ -21,11 +21,12 @@ from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
-from threadmill.record import BatchRecord, JobFilter, JobRecord, KeptThread, Leftover, Worker
+from threadmill.record import BatchRecord, DeadLetter, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
 from threadmill.redis_errors import may_have_run
-from threadmill.result import OPEN, FailureKind, JobResult, JobState
+from threadmill.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Created, Store
+from threadmill.stored import warn
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,11 @@ class Client:
         return {name for worker in self.store.workers() for name in worker.endpoints}
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound."""
+        """The job as it stands; raises JobNotFound, UnreadableRecord."""
         return self.store.get(job_id)
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
-        """Blocks until the job has ended. Raises WaitTimeout, JobNotFound."""
+        """Blocks until the job has ended. Raises WaitTimeout, JobNotFound, UnreadableRecord."""
         return self.store.wait(job_id, timeout_s)
 
     def follow(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
@@ -203,7 +204,7 @@ class Client:
         return withdrawn
 
     def redrive(self, job_id: str) -> JobState:
-        """Sends a failed or cancelled job again; gives the state it is in now."""
+        """Sends a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""
         state = self.store.redrive(job_id)
         if state is JobState.QUEUED:
             self._send(job_id)
@@ -219,11 +220,11 @@ class Client:
         `endpoint` is needed only where several have a thread of this id: else each of them is deleted. Raises
         ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`: these will fail then.
         """
-        kept = [thread for thread in self.threads() if thread.id == thread_id and endpoint in (None, thread.endpoint)]
-        if not kept:
+        endpoints = [endpoint] if endpoint else [each.endpoint for each in self.threads() if each.id == thread_id]
+        if not endpoints:
             raise ThreadNotFound(thread_id)
-        for thread in kept:
-            self.store.forget_thread(thread.endpoint, thread.id, force=force)
+        for name in endpoints:
+            self.store.forget_thread(name, thread_id, force=force)
 
     def leftovers(self) -> list[Leftover]:
         """Remote things that outlived their jobs and are still to be deleted."""
@@ -256,13 +257,15 @@ class Client:
         Raises BatchNotFound.
         """
         self.store.mark_batch(batch, "cancel_requested")
-        states, following = self.store.cancel_many(self._jobs_of(batch, OPEN))
+        ids = self.store.batch_jobs(batch)
+        known = self.store.states(ids)  # a state that cannot be read may be that of an open job
+        states, following = self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
         self._send(*following)
         return states
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
         """Sends its failed jobs again; gives the states these are in now. Raises BatchNotFound."""
-        self.batch(batch)
+        self.store.check_batch(batch)
         states = self.store.redrive_many(self._jobs_of(batch, {JobState.FAILED}))
         self._send(*(job_id for job_id, state in states.items() if state is JobState.QUEUED))
         return states
@@ -282,12 +285,36 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
-        """The jobs that fit all that is given, those that changed their state last first.
+        """The jobs that fit all that is given, those that changed their state last first; a warning in the log counts
+        those left out because they cannot be read.
 
         `since`: they changed it then or later. `metadata`: pairs that they have. Raises BatchNotFound.
         """
-        chosen = JobFilter(state, batch, endpoint, failure, since, metadata)
-        return self.store.jobs(chosen, limit)
+        found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata), limit)
+        if found.unreadable:
+            warn(f"unreadable jobs left out of a list: {found.unreadable:,}; `threadmill jobs --unreadable` lists them")
+        return found.jobs
+
+    def unreadable_jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        batch: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+    ) -> list[UnreadableJob]:
+        """The jobs of which a part cannot be read, because it is damaged or a newer version wrote it. Reads every job
+        that fits what is given. Raises BatchNotFound.
+        """
+        return self.store.unreadable_jobs(JobFilter(state, batch, since=since), limit)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The messages on the queue that no worker could deliver, the newest first; a hundred at most."""
+        return self.store.dead_letters()
+
+    def clear_dead_letters(self) -> None:
+        """Deletes them."""
+        self.store.clear_dead_letters()
 
     def workers(self) -> list[Worker]:
         """The workers that are alive."""

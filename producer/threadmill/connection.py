@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import redis
 import redis.exceptions
 from kombu.exceptions import KombuError
+from redis.client import Pipeline
 from redis.commands.core import Script
 
 from threadmill import redis_client, redis_rights
@@ -108,6 +109,14 @@ class Connection:
         """The ACL rules that the user of the URL lacks for them."""
         with self._reaching():
             return redis_rights.missing(self._redis, rights)
+
+    def _replies(self, pipe: Pipeline) -> list[Any]:
+        """What the reads of a pipeline bring; None for a key that holds a value of another type."""
+        replies = pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                raise reply
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _call(self, script: Script, *args: Any) -> Any:
         with self._reaching():

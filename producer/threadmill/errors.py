@@ -23,6 +23,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from threadmill.names import JOB_ID_RULE
+from threadmill.stored import describe
 
 
 class ThreadmillError(Exception):
@@ -83,11 +84,17 @@ class InvalidJobId(JobNotFound):
 
 
 class UnreadableRecord(ThreadmillError):
-    """`reason`: the kind of the error; its text may quote the record."""
+    """`field` and `kind`: where the record is damaged, and how; `reason`: that in words. None of them quotes it."""
 
-    def __init__(self, job_id: str, error: Exception) -> None:
-        self.reason = f"its record is damaged or was written by a newer version ({type(error).__name__})"
-        super().__init__(f"job {job_id} cannot be read: {self.reason}")
+    def __init__(self, job_id: str, field: str, kind: str) -> None:
+        self.job_id = job_id
+        self.field = field
+        self.kind = kind
+        self.reason = f"its record is damaged or was written by a newer version ({describe(field, kind)})"
+        super().__init__(
+            f"job {job_id} cannot be read: {self.reason}. `threadmill status {job_id} --raw` shows what is stored, "
+            f"`threadmill cancel {job_id}` ends it"
+        )
 
 
 class BatchNotFound(ThreadmillError, LookupError):

@@ -49,10 +49,11 @@ class Story:
     def take(self, entry_id: str, fields: Mapping[str, str]) -> Iterator[Event]:
         """What an entry of a job's streams says."""
         at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
-        kind = fields.get("kind", EventKind.STATE)
-        if kind not in list(EventKind):  # of a newer worker
+        try:
+            event = Event.model_validate({"kind": EventKind.STATE, **fields, "at": at})
+            begins = int(fields.get("begins", 0))
+        except ValueError:  # damaged, or of a newer worker
             return
-        event = Event.model_validate({**fields, "kind": kind, "at": at})
         if self._ended is not None:
             yield self._ended
             self._ended = None
@@ -60,7 +61,7 @@ class Story:
             case EventKind.STATE if event.state in TERMINAL:
                 self._ended = event
             case EventKind.TEXT:
-                yield from self._text(event, int(fields.get("begins", 0)))
+                yield from self._text(event, begins)
             case EventKind.MESSAGE:
                 yield from self._message(event)
             case _:

@@ -25,6 +25,8 @@ PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
 PREFIX:lane_deadlines  zset    jobs in the batch lane by the moment when they fail as overdue
 PREFIX:remote_batches  hash    remote batches under way as JSON, by name
 PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, the worker that sees to it now
+PREFIX:dead_letters    list    messages that no worker could deliver, the newest first, as JSON; they lapse
+PREFIX:dead_letters:count      string, how many there have been, also before those that are kept
 PREFIX:workers         hash    what each live worker can do, as JSON
 PREFIX:reports         hash    names of reports -> since when each owes its nights
 PREFIX:reports:NAME    hash    its nights as JSON, by date
@@ -113,6 +115,14 @@ class Keys:
     @property
     def sweep(self) -> str:
         return f"{self.prefix}:sweep"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}:dead_letters"
+
+    @property
+    def dead_letters_count(self) -> str:
+        return f"{self.prefix}:dead_letters:count"
 
     @property
     def workers(self) -> str:

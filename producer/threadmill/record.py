@@ -2,17 +2,21 @@
 
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from threadmill import stored
 from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
+from threadmill.names import printable
 from threadmill.place import Place
-from threadmill.result import OPEN, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: A clock that differs from Redis' by more than this is reported, in seconds.
 SKEW_LIMIT_S = 1.0
@@ -20,6 +24,9 @@ SKEW_LIMIT_S = 1.0
 #: Characters from which on a job is worth compressing, and how a compressed one begins.
 _PACK_FROM = 1000
 _PACKED = "zlib:"
+
+#: What is kept of a dead letter: more than any message of ours has.
+_DEAD_LETTER_BYTES = 65_536
 
 
 class JobRecord(BaseModel):
@@ -31,9 +38,9 @@ class JobRecord(BaseModel):
     state: JobState
     job: PromptJob
     attempts: int = 0
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
     owner: str | None = None  #: the claim that holds the job, or held it last: its worker's name and a number
     lapses: int = 0  #: how often in a row its worker ended or fell silent before the job had moved on
     alone: bool = False  #: that happened twice: it runs in a process of its own
@@ -82,30 +89,25 @@ class JobRecord(BaseModel):
 
     @property
     def place(self) -> Place | None:
-        """Where its worker is with it; None before the first step and after the last."""
-        return Place.model_validate_json(self.progress) if self.progress else None
+        """Where its worker is with it; None before the first step, after the last, and if that cannot be read."""
+        return stored.read(Place, self.progress, f"the progress of job {self.id}") if self.progress else None
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
         """A record from its hash; raises UnreadableRecord."""
+        values: dict[str, Any] = {**fields, "id": job_id, "cancel_requested": "cancel_requested" in fields}
+        field = ""
         try:
-            return cls._parse(job_id, fields)
-        except (ValueError, LookupError, RecursionError, zlib.error) as error:
-            raise UnreadableRecord(job_id, error) from None  # pydantic's text quotes the job
-
-    @classmethod
-    def _parse(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        result = fields.get("result")
-        return cls.model_validate(
-            {
-                **fields,
-                "id": job_id,
-                "job": unpacked(fields["job"]),
-                "result": JobResult.model_validate_json(result) if result else None,
-                "history": [JobResult.model_validate_json(line) for line in fields.get("history", "").splitlines()],
-                "cancel_requested": "cancel_requested" in fields,
-            }
-        )
+            for field, parse in _PARSERS.items():
+                if fields.get(field):
+                    values[field] = parse(fields[field])
+            field = ""
+            record = cls.model_validate(values)
+        except (ValueError, RecursionError, zlib.error) as error:
+            raise UnreadableRecord(job_id, *stored.fault(error, field)) from None
+        if record.state in TERMINAL and record.result is None:
+            raise UnreadableRecord(job_id, "result", "missing")
+        return record
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class JobFilter:
     batch: str | None = None
     endpoint: str | None = None
     failure: FailureKind | None = None
-    since: datetime | None = None  #: they came into their state then or later
+    since: AwareDatetime | None = None  #: they came into their state then or later
     metadata: Mapping[str, str] | None = None  #: pairs that they have
 
     def lets_through(self, record: JobRecord) -> bool:
@@ -131,6 +133,33 @@ class JobFilter:
         )
 
 
+class UnreadableJob(BaseModel):
+    """A job whose record cannot be read: damaged, or written by a newer version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    state: str  #: as it is stored; '' if it is not
+    since: AwareDatetime  #: when it came into its state
+    field: str  #: the part that cannot be read, as `job.prompt`; '' for the whole record
+    kind: str  #: what is wrong with it; never its content
+
+
+def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> UnreadableJob | None:
+    """What of a record cannot be read, its progress included; None: nothing."""
+    try:
+        record = JobRecord.read(job_id, fields)
+        if record.progress:
+            Place.model_validate_json(record.progress)
+    except UnreadableRecord as error:
+        field, kind = error.field, error.kind
+    except ValueError as error:
+        field, kind = stored.fault(error, "progress")
+    else:
+        return None
+    return UnreadableJob(id=job_id, state=printable(fields.get("state", ""))[:40], since=since, field=field, kind=kind)
+
+
 def packed(job: PromptJob) -> str:
     """A job as its record has it: JSON, compressed where it is long."""
     body = job.model_dump_json(exclude_defaults=True)
@@ -142,6 +171,18 @@ def unpacked(field: str) -> PromptJob:
     if field.startswith(_PACKED):
         field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
     return PromptJob.read(field)
+
+
+def _history(field: str) -> list[JobResult]:
+    return [JobResult.model_validate_json(line) for line in field.splitlines()]
+
+
+#: Fields that hold more than a plain value.
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "job": unpacked,
+    "result": JobResult.model_validate_json,
+    "history": _history,
+}
 
 
 class LeftoverRecord(BaseModel):
@@ -162,8 +203,8 @@ class KeptThread(BaseModel):
     endpoint: str
     id: str
     job_id: str  #: the last job on it
-    created_at: datetime  #: when it was first kept
-    used_at: datetime  #: the end of its last job
+    created_at: AwareDatetime  #: when it was first kept
+    used_at: AwareDatetime  #: the end of its last job
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
     latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
@@ -186,7 +227,7 @@ class BatchRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    changed_at: datetime  #: when one of its jobs last changed its state
+    changed_at: AwareDatetime  #: when one of its jobs last changed its state
     jobs: dict[JobState, int]
     documents: int | None = None  #: of its set; None: nobody said
     paused: bool = False  #: no worker begins one of its jobs
@@ -212,30 +253,33 @@ class BatchRecord(BaseModel):
 
     @classmethod
     def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
-        """A batch from its hash; fields that are not known are passed over."""
-        spent: dict[tuple[str, str], dict[str, str]] = {}
-        for field, tokens in fields.items():
+        """A batch from its hash; fields that are not known are passed over. A number that is damaged counts as 0."""
+        plain = (*JobState, "documents", "generation", "calls")
+        numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
+        spent: dict[tuple[str, str], dict[str, int]] = {}
+        failures = Counter[FailureKind]()
+        for field, number in fields.items():
             match field.split(":", 3):
                 case ["usage", kind, lane, model] if kind in Usage.model_fields:
-                    spent.setdefault((model, lane), {})[kind] = tokens
-        failures = {kind: int(fields.get(_failed(kind), 0)) for kind in FailureKind}
-        by_number = sorted(failures.items(), key=lambda each: -each[1])
+                    spent.setdefault((model, lane), {})[kind] = _number(name, number)
+                case ["failed", kind]:
+                    failures[FailureKind(kind)] += _number(name, number)
         return cls.model_validate(
             {
                 "name": name,
                 "changed_at": changed_at,
-                "jobs": {state: fields[state] for state in JobState if state in fields},
-                "documents": fields.get("documents"),
+                "jobs": {state: numbers[state] for state in JobState if state in numbers},
+                "documents": numbers.get("documents"),
                 "paused": "paused" in fields,
                 "cancel_requested": "cancel_requested" in fields,
-                "generation": fields.get("generation", 0),
+                "generation": numbers.get("generation", 0),
                 "seen_to": seen_to,
                 "usage_by_model": [
                     {"model": model or None, "lane": lane or None, "usage": usage}
                     for (model, lane), usage in sorted(spent.items())
                 ],
-                "calls": fields.get("calls", 0),
-                "failures": {kind: number for kind, number in by_number if number > 0},
+                "calls": numbers.get("calls", 0),
+                "failures": {kind: number for kind, number in failures.most_common() if number > 0},
             }
         )
 
@@ -257,6 +301,14 @@ def _failed(kind: FailureKind) -> str:
     return f"failed:{kind}"
 
 
+def _number(batch: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        stored.leave_out(f"a number of batch {batch}", "", "no integer")
+        return 0
+
+
 class RemoteBatch(BaseModel):
     """Jobs that the provider works through together, at a lower price: how far that is."""
 
@@ -264,7 +316,7 @@ class RemoteBatch(BaseModel):
 
     name: str  #: ours
     endpoint: str
-    made_at: datetime
+    made_at: AwareDatetime
     sending: bool = False  #: a call that makes something of it was begun: look for that thing before it is repeated
     file_id: str | None = None  #: its requests, once uploaded
     batch_id: str | None = None  #: the provider's name of it, once it is there
@@ -281,7 +333,7 @@ class Applied(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    applied_at: datetime
+    applied_at: AwareDatetime
     digest: str  #: of what was applied
 
 
@@ -289,7 +341,24 @@ class Leftover(LeftoverRecord):
     """The same, with how it stands."""
 
     tries: int  #: in vain
-    due_at: datetime | None  #: None: given up, until someone asks for a retry
+    due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
+
+
+class DeadLetter(BaseModel):
+    """A message on the queue that no worker could deliver."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: AwareDatetime  #: when a worker took it off the queue
+    reason: str
+    size: int  #: bytes
+    sha256: str
+    body: str  #: its first 64 kB in base64
+
+    @classmethod
+    def of(cls, item: bytes, reason: str, at: datetime) -> Self:
+        body = b64encode(item[:_DEAD_LETTER_BYTES]).decode()
+        return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
 class Outage(BaseModel):
@@ -299,8 +368,8 @@ class Outage(BaseModel):
 
     endpoint: str
     reason: str
-    since: datetime
-    until: datetime  #: when the first job that waits for it will fail
+    since: AwareDatetime
+    until: AwareDatetime  #: when the first job that waits for it will fail
 
 
 class Worker(BaseModel):
@@ -309,11 +378,11 @@ class Worker(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
-    seen_at: datetime  #: by Redis' clock, as `started_at` is
+    seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is
     concurrency: int
     jobs: int  #: in hand
     endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
-    started_at: datetime | None = None
+    started_at: AwareDatetime | None = None
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()
     clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind

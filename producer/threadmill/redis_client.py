@@ -25,6 +25,9 @@ TIMEOUTS = {"socket_timeout": 15.0, "socket_connect_timeout": 5.0}
 #: Of a connection to a sentinel: if one does not answer, the next one is asked.
 SENTINEL_TIMEOUTS = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
 
+#: Replies are texts. Damaged bytes in them are read, and written back as they were.
+_DECODING = {"decode_responses": True, "encoding_errors": "surrogateescape"}
+
 #: Connections of an async client; more calls at once wait for a free one, in seconds.
 _CONNECTIONS = 50
 _WAIT_S = 30
@@ -70,7 +73,7 @@ def sentinel_options(url: RedisUrl) -> dict[str, Any]:
 
 
 def _options(url: RedisUrl) -> dict[str, Any]:
-    options = {"decode_responses": True, **TIMEOUTS, **url.options, **(url.tls or {})}
+    options = {**_DECODING, **TIMEOUTS, **url.options, **(url.tls or {})}
     if "path" in options:
         del options["socket_connect_timeout"]
     return options

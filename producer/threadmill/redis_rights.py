@@ -19,9 +19,12 @@ _RECORDS = """
     zcard KEY; zrange KEY 0 0; zrangebyscore KEY 0 0; zrem KEY m; zremrangebyscore KEY 0 0; zscore KEY m
 """
 _RECORDS_OF_PRODUCER = """
-    hkeys KEY; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zrevrange KEY 0 0; zrevrangebyscore KEY 0 0
+    hkeys KEY; lrange KEY 0 0; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zrevrange KEY 0 0;
+    zrevrangebyscore KEY 0 0
 """
-_RECORDS_OF_WORKER = "pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1"
+_RECORDS_OF_WORKER = """
+    incr KEY; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
+"""
 
 #: Tells a worker that Redis has restarted: then it gives living workers time to renew their leases.
 INFO = "+info"

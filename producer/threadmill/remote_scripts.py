@@ -12,10 +12,11 @@ BORROW = (
     + """
 local shared, name, id = key('batch', ARGV[2], 'shared'), ARGV[3], ARGV[4]
 local known = redis.call('HGET', shared, name)
-local thing = known and cjson.decode(known) or {}
+local thing = known and decode(known) or {}
 if thing.id then return {'lent', known} end
 if thing.maker and thing.maker ~= id and thing.till > now then return {'busy'} end
 if not has_open_jobs(ARGV[2]) then return {'make'} end
+if known and not decode(known) then redis.call('ZADD', key('leftovers'), stamp, known) end  -- damaged: kept there
 redis.call('HSET', shared, name, cjson.encode({maker = id, till = now + tonumber(ARGV[5])}))
 return {'make'}
 """
@@ -28,7 +29,8 @@ LEND = (
 local shared, name = key('batch', ARGV[2], 'shared'), ARGV[3]
 if not has_open_jobs(ARGV[2]) then return 0 end
 local known = redis.call('HGET', shared, name)
-if known and cjson.decode(known).id then return known == ARGV[4] and 1 or 0 end
+local thing = known and decode(known)
+if thing and thing.id then return known == ARGV[4] and 1 or 0 end
 redis.call('HSET', shared, name, ARGV[4])
 return 1
 """
@@ -40,7 +42,8 @@ GIVE_BACK = (
     + """
 local shared, name = key('batch', ARGV[2], 'shared'), ARGV[3]
 local known = redis.call('HGET', shared, name)
-if known and cjson.decode(known).maker == ARGV[4] then redis.call('HDEL', shared, name) end
+local thing = known and decode(known)
+if thing and thing.maker == ARGV[4] then redis.call('HDEL', shared, name) end
 return 1
 """
 )

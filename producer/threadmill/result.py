@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
-
-from threadmill.border import Border
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 
 class JobState(StrEnum):
@@ -42,6 +41,11 @@ class FailureKind(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: too many processes in a row ended while they ran it
     UNREADABLE = "unreadable"  #: its record is damaged, or was written by a newer version
     INTERNAL_ERROR = "internal_error"  #: an unexpected exception in the worker; its log has the traceback
+    UNKNOWN = "unknown"  #: a kind that only a newer version has a name for; the message says what it is
+
+    @classmethod
+    def _missing_(cls, value: object) -> "FailureKind | None":
+        return cls.UNKNOWN if isinstance(value, str) else None
 
 
 #: The endpoint fails, not the document: every job fails the same way until somebody fixes the key, the account or
@@ -49,7 +53,13 @@ class FailureKind(StrEnum):
 ENDPOINT_FAILURES = frozenset({FailureKind.UNAUTHORISED, FailureKind.UNSUPPORTED, FailureKind.QUOTA})
 
 
-class Failure(Border):
+class _Part(BaseModel):
+    """A part of a result: one of a newer worker is read all the same."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Failure(_Part):
     """Why a job did not succeed: part of the result, not an exception."""
 
     kind: FailureKind
@@ -58,7 +68,7 @@ class Failure(Border):
     retryable: bool = False  #: whether the same job may succeed when sent again
 
 
-class Usage(Border):
+class Usage(_Part):
     """Tokens, summed over all runs of the job."""
 
     prompt_tokens: int = 0
@@ -73,12 +83,6 @@ class Usage(Border):
         )
 
 
-class _Part(BaseModel):
-    """A part of a result: one of a newer worker is read all the same."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
 class ModelUsage(_Part):
     """Tokens that one model has read and written."""
 
@@ -87,12 +91,12 @@ class ModelUsage(_Part):
     usage: Usage = Usage()
 
 
-class Timings(Border):
+class Timings(_Part):
     """Moments of the job, by Redis' clock."""
 
-    created_at: datetime
-    started_at: datetime | None = None  #: first claim
-    finished_at: datetime
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None  #: first claim
+    finished_at: AwareDatetime
 
 
 class Citation(_Part):
@@ -142,6 +146,11 @@ class JobResult(_Part):
     timings: Timings
     metadata: dict[str, str] = {}
     batch: str | None = None
+
+    @classmethod
+    def without_record(cls, job_id: str, state: JobState, failure: Failure, at: datetime) -> Self:
+        """The result of a job of which nothing else is known: it has no record, or one that cannot be read."""
+        return cls(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=at, finished_at=at))
 
     @property
     def ok(self) -> bool:

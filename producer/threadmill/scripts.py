@@ -24,14 +24,26 @@ local function move(id, from, to)
   local batch = redis.call('HGET', key('job', id), 'batch')
   if batch then
     redis.call('ZADD', key('batches'), stamp, batch)
-    if from then redis.call('HINCRBY', key('batch', batch), from, -1) end
-    redis.call('HINCRBY', key('batch', batch), to, 1)
+    -- A number that is damaged keeps no job from its next state.
+    if from then redis.pcall('HINCRBY', key('batch', batch), from, -1) end
+    redis.pcall('HINCRBY', key('batch', batch), to, 1)
   end
+end
+
+-- The state of a job; '' if its record has lost it, nil if there is no record.
+local function state_of(id)
+  return redis.call('HGET', key('job', id), 'state') or (redis.call('EXISTS', key('job', id)) == 1 and '' or nil)
+end
+
+-- The table that a JSON text holds; nil if it holds none, or cannot be read.
+local function decode(text)
+  local is_read, value = pcall(cjson.decode, text)
+  return is_read and type(value) == 'table' and value or nil
 end
 
 local function has_open_jobs(batch)
   local queued, running = unpack(redis.call('HMGET', key('batch', batch), 'queued', 'running'))
-  return tonumber(queued or 0) + tonumber(running or 0) > 0
+  return (tonumber(queued or 0) or 0) + (tonumber(running or 0) or 0) > 0
 end
 
 local function drop_lease(id)
@@ -120,7 +132,7 @@ CLAIM = (
     PRELUDE
     + """
 local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local state = redis.call('HGET', key('job', id), 'state')
+local state = state_of(id)
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
 if not owned(id, owner) then  -- else the reply to this claim was lost
@@ -220,6 +232,15 @@ local function reply(outcome)
   return {outcome, state == 'queued' and following or ''}
 end
 
+local function join_thread(thread, news)
+  thread.jobs = thread.jobs + 1
+  thread.job_id = id
+  thread.used_at = stamp
+  for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
+  for _, name in ipairs({'assistant', 'latest'}) do thread[name] = news and news[name] or thread[name] end
+  return thread
+end
+
 -- The thread is kept, or was by an earlier job: what is known of it grows with each job that ran on it.
 -- Whether what this job made lives on with it: not with a stranger's thread, which is not listed (jobs: 0).
 local function keep_thread()
@@ -230,12 +251,9 @@ local function keep_thread()
   if not known and news.jobs == 0 then return false end
   local thread = news
   if known then
-    thread = cjson.decode(known)
-    thread.jobs = thread.jobs + 1
-    thread.job_id = id
-    thread.used_at = stamp
-    for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
-    for _, name in ipairs({'assistant', 'latest'}) do thread[name] = news and news[name] or thread[name] end
+    local is_read, joined = pcall(join_thread, decode(known), news)
+    if not is_read then return news ~= false end  -- it is damaged, and stays as it is
+    thread = joined
   end
   redis.call('HSET', key('threads'), field, cjson.encode(thread))
   return news ~= false
@@ -253,14 +271,16 @@ end
 local function close_batch()
   for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, longest) end
   for _, thing in ipairs(redis.call('HVALS', key('batch', batch, 'shared'))) do
-    if cjson.decode(thing).id then redis.call('ZADD', key('leftovers'), stamp, thing) end
+    local made = decode(thing)
+    if not made or made.id then redis.call('ZADD', key('leftovers'), stamp, thing) end
   end
   redis.call('DEL', key('batch', batch, 'shared'))
 end
 
+from = from or state_of(id)
 if not from then return {'missing', ''} end
 if is_terminal(from) then return reply(from) end
-if owner == '' and from ~= 'queued' then return reply(from) end
+if owner == '' and from == 'running' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
 redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
@@ -327,13 +347,15 @@ return 'queued'
 """
 )
 
-#: most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Their owner may
-#: go on: it loses a job only when another claims it
+#: worker, most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Only while
+#: it is the worker's turn to sweep: a request that a pause of Redis held back comes too late. The owner of a job may
+#: go on: it loses the job only when another claims it
 RESCUE = (
     PRELUDE
     + """
 local rescued = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[2])) do
+if redis.call('GET', key('sweep')) ~= ARGV[2] then return rescued end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', stamp, 'LIMIT', 0, ARGV[3])) do
   redis.call('ZREM', key('leases'), id)
   if redis.call('HGET', key('job', id), 'state') == 'running' then
     move(id, 'running', 'queued')
@@ -352,7 +374,8 @@ LONG_QUEUED = (
 local found = {}
 local before = string.format('%.6f', now - tonumber(ARGV[2]))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('jobs', 'queued'), '-inf', before)) do
-  if not waits(id) then table.insert(found, id) end
+  local is_read, must_wait = pcall(waits, id)
+  if is_read and not must_wait then table.insert(found, id) end
 end
 return found
 """

@@ -1,16 +1,14 @@
 """The producer's verbs on the records in Redis: create once, get, wait, cancel, redrive, list."""
 
 import heapq
-import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from threadmill import keys, remote_scripts, scripts
 from threadmill.batch_store import BatchStore
@@ -27,15 +25,31 @@ from threadmill.errors import (
 from threadmill.events import Event, Story
 from threadmill.job import PromptJob
 from threadmill.names import is_job_id
-from threadmill.record import Applied, JobFilter, JobRecord, KeptThread, Leftover, RemoteBatch, Worker
-from threadmill.result import Failure, FailureKind, JobResult, JobState
+from threadmill.record import (
+    Applied,
+    DeadLetter,
+    JobFilter,
+    JobRecord,
+    KeptThread,
+    Leftover,
+    LeftoverRecord,
+    RemoteBatch,
+    UnreadableJob,
+    Worker,
+    examine,
+)
+from threadmill.result import TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
+from threadmill.stored import fault, read
 
 #: A worker announces itself every second; one that has been silent for this long is gone.
 ALIVE = timedelta(seconds=15)
 
 #: Who follows a job says so for this long, and again in time.
 _FOLLOWED_S = 10
+
+#: In place of a record whose key holds something else.
+_NO_HASH = {"": "no hash"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,13 @@ class Created:
     state: JobState
     digest: str
     is_new: bool
+
+
+class Listed(NamedTuple):
+    """The jobs of a list, and how many were left out of it because they cannot be read."""
+
+    jobs: list[JobRecord]
+    unreadable: int
 
 
 class Store(BatchStore):
@@ -77,35 +98,72 @@ class Store(BatchStore):
         if isinstance(reply, Exception):
             return unavailable(self._settings.redis_url, reply)
         job_id, state, digest, new = reply
-        return Created(job_id, JobState(state), digest, new == "1")
+        return Created(job_id, _state(job_id, state), digest, new == "1")
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound, InvalidJobId."""
+        """The job as it stands; raises JobNotFound, InvalidJobId, UnreadableRecord."""
+        return JobRecord.read(job_id, self.fields(job_id))
+
+    def fields(self, job_id: str) -> dict[str, str]:
+        """The job's record as it is stored; raises JobNotFound, InvalidJobId, UnreadableRecord if it is no hash."""
         _check_id(job_id)
-        with self._reaching():
-            fields = cast(dict[str, str], self._redis.hgetall(self._keys.record(job_id)))
+        [fields] = self._hashes([job_id])
         if not fields:
             raise JobNotFound(job_id)
-        return JobRecord.read(job_id, fields)
+        if fields is _NO_HASH:
+            raise UnreadableRecord(job_id, "", "no hash")
+        return fields
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
         """The jobs of these ids that are still kept and can be read; waits while Redis is away."""
-        records: list[JobRecord] = []
+        return [record for record in self._records(job_ids) if isinstance(record, JobRecord)]
+
+    def _records(self, job_ids: Iterable[str]) -> Iterator[JobRecord | UnreadableRecord]:
+        """One for each of these jobs that is still kept."""
         for ids in chunks(list(job_ids)):
-            found = zip(ids, self.patiently(partial(self._hashes, ids)), strict=True)
-            for job_id, fields in found:
-                with suppress(UnreadableRecord):  # it hides no other
-                    records += [JobRecord.read(job_id, fields)] if fields else []
-        return records
+            for job_id, fields in zip(ids, self.patiently(partial(self._hashes, ids)), strict=True):
+                try:
+                    if fields:
+                        yield JobRecord.read(job_id, fields)
+                except UnreadableRecord as error:
+                    yield error
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
+        """Their records as they are stored; of a key that holds something else, a record that cannot be read."""
         with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(self._keys.record(job_id))
-            return cast(list[dict[str, str]], pipe.execute())
+            return [_NO_HASH if reply is None else reply for reply in self._replies(pipe)]
+
+    def results(self, job_ids: Sequence[str]) -> list[JobResult]:
+        """The results of those jobs that have ended; waits while Redis is away.
+
+        In place of one that cannot be read comes a failure that says so.
+        """
+        return [result for ids in chunks(job_ids) for result in self.patiently(partial(self._results, ids))]
+
+    def _results(self, job_ids: Sequence[str]) -> list[JobResult]:
+        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(self._keys.record(job_id), "state", "result")
+            pipe.time()
+            *found, now = pipe.execute()
+        results = []
+        for job_id, (state, stored) in zip(job_ids, found, strict=True):
+            try:
+                result = _result(job_id, state, stored)
+            except UnreadableRecord as error:
+                failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
+                result = JobResult.without_record(job_id, JobState.FAILED, failure, moment_of(now))
+            if result is not None:
+                results.append(result)
+        return results
 
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
-        """The result, once there is one; woken by the job's stream. Raises WaitTimeout, JobNotFound."""
+        """The result, once there is one; woken by the job's stream.
+
+        Raises WaitTimeout, JobNotFound, and UnreadableRecord if it has ended but its result cannot be read.
+        """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         result = self._result(job_id)
         seen = "0-0"
@@ -125,33 +183,33 @@ class Store(BatchStore):
             state, stored = cast(Any, self._redis.hmget(self._keys.record(job_id), "state", "result"))
         if state is None:
             raise JobNotFound(job_id)
-        try:
-            return JobResult.model_validate_json(stored) if stored else None
-        except ValueError as error:
-            raise UnreadableRecord(job_id, error) from None
+        return _result(job_id, state, stored)
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
-        """What happened to the job so far, and what happens until it has ended. Raises WaitTimeout, JobNotFound."""
+        """What happened to the job so far, and what happens until it has ended.
+
+        Raises WaitTimeout, JobNotFound, and UnreadableRecord as `wait` does.
+        """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         states, live = self._keys.events(job_id), self._keys.live(job_id)
-        record, story = self.get(job_id), Story()
+        result, story = self._result(job_id), Story()
         seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
         while True:
-            if record.result is None and time.monotonic() >= renew_at:
+            if result is None and time.monotonic() >= renew_at:
                 self.patiently(partial(self._follow, job_id), stop_at)
                 renew_at = time.monotonic() + _FOLLOWED_S / 3
             left = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
-            entries = self.patiently(partial(self._read, seen, 0 if record.result else left), stop_at)
+            entries = self.patiently(partial(self._read, seen, 0 if result else left), stop_at)
             # By their moments, which are Redis' own; of one moment, the change of state came last.
             for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
                 seen[stream] = entry_id
                 yield from story.take(entry_id, fields)
-            if record.result is not None and not entries:
-                yield from story.end(record.result)
+            if result is not None and not entries:
+                yield from story.end(result)
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
-                record = self.patiently(partial(self.get, job_id), stop_at)
-            if record.result is None and left <= 0:
+                result = self.patiently(partial(self._result, job_id), stop_at)
+            if result is None and left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
 
     def _follow(self, job_id: str) -> None:
@@ -164,11 +222,11 @@ class Store(BatchStore):
 
         And the queued job of the same thread whose turn it is now: it needs a message.
         """
-        outcome, following = self._end_queued(job_id)
+        outcome, following = self._call(self._finish, *self._cancelled_args(job_id, self.fields(job_id), self.now()))
         state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
         if state == "missing":
             raise JobNotFound(job_id)
-        return JobState(state), following
+        return _state(job_id, state), following or None
 
     def cancel_many(self, job_ids: Sequence[str]) -> tuple[dict[str, JobState], list[str]]:
         """Cancels the jobs that are still kept, a few hundred in one round trip; gives the states they are in now.
@@ -182,7 +240,7 @@ class Store(BatchStore):
                 for job_id in ids:
                     self._request_cancel(args=[self._prefix, job_id], client=pipe)
                 found = zip(ids, pipe.execute(), strict=True)
-            states |= {job_id: JobState(state) for job_id, state in found if state != "missing"}
+            states |= {job_id: _state(job_id, state) for job_id, state in found if state != "missing"}
         return states, following
 
     def withdraw_many(self, job_ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -193,66 +251,90 @@ class Store(BatchStore):
         withdrawn: list[str] = []
         following: list[str] = []
         for ids in chunks(job_ids):
-            records, now = self.get_many(ids), self.now()
+            now = self.now()
+            hashes = dict(zip(ids, self.patiently(partial(self._hashes, ids)), strict=True))
+            kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not _NO_HASH]
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-                for record in records:
-                    self._finish(args=[self._prefix, *self._cancelled_args(record, now)], client=pipe)
+                for job_id in kept:
+                    self._finish(args=[self._prefix, *self._cancelled_args(job_id, hashes[job_id], now)], client=pipe)
                 replies = pipe.execute()
-            withdrawn += [
-                record.id for record, (outcome, _) in zip(records, replies, strict=True) if outcome == "finished"
-            ]
+            withdrawn += [job_id for job_id, (outcome, _) in zip(kept, replies, strict=True) if outcome == "finished"]
             following += [turn for _, turn in replies if turn]
         return withdrawn, following
 
-    def _end_queued(self, job_id: str) -> tuple[str, str | None]:
-        outcome, following = self._call(self._finish, *self._cancelled_args(self.get(job_id), self.now()))
-        return outcome, following or None
-
-    def _cancelled_args(self, record: JobRecord, now: datetime) -> list[str | int]:
-        """FINISH's arguments after the prefix, for a queued job that is cancelled."""
+    def _cancelled_args(self, job_id: str, fields: dict[str, str], now: datetime) -> list[str | int]:
+        """FINISH's arguments after the prefix, for a queued job that is cancelled; its record need not be readable."""
         failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
-        result = record.stopped(JobState.CANCELLED, failure, now)
-        return keys.finish_args("", result, self._settings.lifetimes_s, record.remains(record.job.endpoint or ""))
+        left: list[str] = []
+        try:
+            record = JobRecord.read(job_id, fields)
+            result = record.stopped(JobState.CANCELLED, failure, now)
+            left = record.remains(record.job.endpoint or "")
+        except UnreadableRecord:
+            result = JobResult.without_record(job_id, JobState.CANCELLED, failure, now)
+        return keys.finish_args("", result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:
-        """Opens a failed or cancelled job again; gives the state it is in now."""
-        _check_id(job_id)
+        """Opens a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""
+        self.get(job_id)
         state = self._call(self._redrive, job_id, keys.celery_key(job_id))
         if state == "missing":
             raise JobNotFound(job_id)
-        return JobState(state)
+        return _state(job_id, state)
 
     def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """Opens failed or cancelled jobs again, a few hundred in one round trip; gives the states they are in now."""
+        """Opens failed or cancelled jobs again, a few hundred in one round trip; gives the states they are in now.
+
+        Those that cannot be read are left alone, and out of the reply.
+        """
         states: dict[str, JobState] = {}
         for ids in chunks(job_ids):
+            readable = [record.id for record in self.get_many(ids)]
             with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
-                for job_id in ids:
+                for job_id in readable:
                     self._redrive(args=[self._prefix, job_id, keys.celery_key(job_id)], client=pipe)
-                replies = pipe.execute()
-            states |= {id: JobState(state) for id, state in zip(ids, replies, strict=True) if state != "missing"}
+                found = zip(readable, pipe.execute(), strict=True)
+            states |= {job_id: _state(job_id, state) for job_id, state in found if state != "missing"}
         return states
 
-    def jobs(self, chosen: JobFilter, limit: int) -> list[JobRecord]:
+    def jobs(self, chosen: JobFilter, limit: int) -> Listed:
         """The jobs that a filter lets through, those that changed their state last first.
 
         They are read a few hundred at a time until there are `limit`. Raises BatchNotFound.
         """
-        if chosen.batch is not None:
-            self.batch(chosen.batch)
-            ids: Iterator[str] = iter(self.batch_jobs(chosen.batch))
-        else:
-            ids = self._newest([chosen.state] if chosen.state else list(JobState), chosen.since)
         found: dict[str, JobRecord] = {}  # a job that changes its state meanwhile may come up twice
+        unreadable = set[str]()
+        ids = (job_id for _, job_id in self._newest(chosen))
         while len(found) < limit and (some := list(islice(ids, min(limit, CHUNK)))):
-            found |= {record.id: record for record in self.get_many(some) if chosen.lets_through(record)}
+            for record in self._records(some):
+                if isinstance(record, UnreadableRecord):
+                    unreadable.add(record.job_id)
+                elif chosen.lets_through(record):
+                    found[record.id] = record
+        return Listed(list(found.values())[:limit], len(unreadable))
+
+    def unreadable_jobs(self, chosen: JobFilter, limit: int) -> list[UnreadableJob]:
+        """The jobs of which a part cannot be read, those that changed their state last first.
+
+        Of the filter count `state`, `batch` and `since`, which need no record. Raises BatchNotFound.
+        """
+        found: dict[str, UnreadableJob] = {}
+        listed = self._newest(chosen)
+        while len(found) < limit and (some := {job_id: moment for moment, job_id in islice(listed, CHUNK)}):
+            for job_id, fields in zip(some, self._hashes(list(some)), strict=True):
+                since = datetime.fromtimestamp(some[job_id], UTC)
+                if fields and (damaged := examine(job_id, since, fields)):
+                    found[job_id] = damaged
         return list(found.values())[:limit]
 
-    def _newest(self, states: Sequence[JobState], since: datetime | None) -> Iterator[str]:
-        """Ids of the jobs in these states, those that came into them last first."""
-        oldest = since.timestamp() if since else "-inf"
-        listed = [self._by_moment(self._keys.jobs(state), oldest) for state in states]
-        return (job_id for _, job_id in heapq.merge(*listed, reverse=True))
+    def _newest(self, chosen: JobFilter) -> Iterator[tuple[float, str]]:
+        """Moments and ids of the jobs that a filter may let through, those that changed their state last first."""
+        if chosen.batch is not None:
+            self.check_batch(chosen.batch)
+            return self._by_moment(self._keys.batch_jobs(chosen.batch), "-inf")
+        oldest = chosen.since.timestamp() if chosen.since else "-inf"
+        states = [chosen.state] if chosen.state else list(JobState)
+        return heapq.merge(*(self._by_moment(self._keys.jobs(state), oldest) for state in states), reverse=True)
 
     def _by_moment(self, key: str, oldest: float | str) -> Iterator[tuple[float, str]]:
         start = 0
@@ -267,9 +349,9 @@ class Store(BatchStore):
     def threads(self) -> list[KeptThread]:
         """The kept threads, those used last first."""
         with self._reaching():
-            entries = cast(list[str], self._redis.hvals(self._keys.threads))
-        kept = [KeptThread.model_validate_json(entry) for entry in entries]
-        return sorted(kept, key=lambda thread: thread.used_at, reverse=True)
+            entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
+        kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
+        return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
 
     def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
         """Hands a kept thread and its things to the workers' sweep, to be deleted; then it is listed no more.
@@ -282,7 +364,9 @@ class Store(BatchStore):
                 entry = cast(str | None, self._redis.hget(self._keys.threads, name))
             if entry is None:
                 raise ThreadNotFound(thread_id)
-            left = [each.model_dump_json() for each in KeptThread.model_validate_json(entry).leftovers]
+            kept = read(KeptThread, entry, f"kept thread {name}")
+            things = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
+            left = [each.model_dump_json() for each in things]
             outcome, *job_ids = self._call(self._forget_thread, name, entry, int(force), *left)
             if outcome == "busy":
                 raise ThreadInUse(thread_id, job_ids)
@@ -293,14 +377,19 @@ class Store(BatchStore):
         """What profiles were applied to, by endpoint and profile."""
         with self._reaching():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.assistants))
-        named = {name.rpartition("/"): entry for name, entry in sorted(entries.items())}
-        return {(endpoint, profile): Applied.model_validate_json(at) for (endpoint, _, profile), at in named.items()}
+        found: dict[tuple[str, str], Applied] = {}
+        for name, entry in sorted(entries.items()):
+            endpoint, _, profile = name.rpartition("/")
+            if applied := read(Applied, entry, f"what profile {profile} was applied to on {endpoint}"):
+                found[endpoint, profile] = applied
+        return found
 
     def assistant_of(self, endpoint: str, profile: str) -> str | None:
         """The id of the assistant that the profile was applied to there, if it was."""
         with self._reaching():
             entry = cast(str | None, self._redis.hget(self._keys.assistants, keys.applied_name(endpoint, profile)))
-        return Applied.model_validate_json(entry).id if entry else None
+        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
+        return applied.id if applied else None
 
     def set_assistant(self, endpoint: str, profile: str, applied: Applied) -> None:
         with self._reaching():
@@ -315,21 +404,20 @@ class Store(BatchStore):
         """A remote batch that is not over, by our name of it."""
         with self._reaching():
             entry = cast(str | None, self._redis.hget(self._keys.remote_batches, name))
-        return RemoteBatch.model_validate_json(entry) if entry else None
+        return read(RemoteBatch, entry, f"remote batch {name}") if entry else None
 
     def leftovers(self) -> list[Leftover]:
         """Remote things still to be deleted, those due first; the ones given up last."""
         with self._reaching():
             due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
             tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_tries))
-        return [
-            Leftover(
-                **json.loads(member),
-                tries=int(tries.get(member, 0)),
-                due_at=None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC),
-            )
-            for member, moment in due
-        ]
+        found = []
+        for member, moment in due:
+            if left := read(LeftoverRecord, member, "a leftover"):
+                at = None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC)
+                number = tries.get(member, "0")
+                found.append(Leftover(**left.model_dump(), tries=int(number) if number.isdecimal() else 0, due_at=at))
+        return found
 
     def retry_leftovers(self) -> int:
         """Makes all of them due now, as if never tried; gives their number."""
@@ -339,6 +427,23 @@ class Store(BatchStore):
                 self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
                 self._redis.delete(self._keys.leftover_tries)
         return len(members)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The messages that no worker could deliver, the newest first; a hundred at most."""
+        with self._reaching():
+            entries = cast(list[str], self._redis.lrange(self._keys.dead_letters, 0, -1))
+        return [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
+
+    def dead_letter_count(self) -> int:
+        """How many there have been."""
+        with self._reaching():
+            count = cast(str | None, self._redis.get(self._keys.dead_letters_count)) or ""
+        return int(count) if count.isdecimal() else 0
+
+    def clear_dead_letters(self) -> None:
+        """Deletes them."""
+        with self._reaching():
+            self._redis.delete(self._keys.dead_letters, self._keys.dead_letters_count)
 
     def workers(self) -> list[Worker]:
         """The workers that were alive within the last day, by name."""
@@ -355,12 +460,36 @@ class Store(BatchStore):
             pipe.hgetall(self._keys.workers)
             pipe.time()
             announced, now = pipe.execute()
-        return [Worker.model_validate_json(announced[name]) for name in sorted(announced)], moment_of(now)
+        cards = [read(Worker, announced[name], f"what worker {name} announces") for name in sorted(announced)]
+        return [card for card in cards if card], moment_of(now)
 
 
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), is_state, int(number)
+
+
+def _state(job_id: str, stored: str) -> JobState:
+    """Raises UnreadableRecord."""
+    try:
+        return JobState(stored)
+    except ValueError:
+        raise UnreadableRecord(job_id, "state", "enum") from None
+
+
+def _result(job_id: str, state: str | None, stored: str | None) -> JobResult | None:
+    """The result as it is stored; None before the end of the job. Raises UnreadableRecord."""
+    if not stored:
+        if state in TERMINAL:
+            raise UnreadableRecord(job_id, "result", "missing")
+        return None
+    try:
+        result = JobResult.model_validate_json(stored)
+    except ValueError as error:
+        raise UnreadableRecord(job_id, *fault(error, "result")) from None
+    if result.job_id != job_id:
+        raise UnreadableRecord(job_id, "result.job_id", "of another job")
+    return result
 
 
 def _check_id(job_id: str) -> None:

@@ -15,9 +15,17 @@ class Holder(Ledger):
 
     async def take(self, job_id: str) -> JobRecord | None:
         """Claims the job."""
-        self.leases[job_id] = self.lease(job_id)
-        return await self.claim(self.leases[job_id])
+        lease = self.lease(job_id)
+        record = await self.claim(lease)
+        if record is not None:  # else an earlier lease of ours may hold it
+            self.leases[job_id] = lease
+        return record
 
     async def end(self, result: JobResult, **more: Any) -> None:
         """Ends the job, as if it were ours."""
         await self.finish(self.leases.get(result.job_id) or self.lease(result.job_id), result, (), "emulator", **more)
+
+    async def sweep(self) -> list[tuple[str, int]]:
+        """Rescues the jobs whose lease has lapsed."""
+        await self.redis.set(self._keys.sweep, self._name)
+        return await self.rescue()

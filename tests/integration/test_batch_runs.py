@@ -88,6 +88,24 @@ def test_what_failed_is_kept_until_it_is_to_be_asked_again(desk, docs, emulator)
     assert len(desk.lines) == 10
 
 
+def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, client, store, settings, start_worker):
+    def damage(tally):
+        """Before a worker is there: once its jobs are enqueued."""
+        queued = client.jobs(batch="b")
+        if len(queued) == 8 and not started:
+            [job] = [job.id for job in queued if "number 3" in job.job.prompt]
+            store.hset(f"{settings.key_prefix}:job:{job}", "job", "{")
+            started.append(start_worker(settings))
+
+    started: list[Any] = []
+    done = desk.run(damage)
+    assert (done.succeeded, done.failed) == (7, 1)
+    assert desk.lines["3.txt"]["failure"]["kind"] == "unreadable"
+
+    again = desk.run(retry_failed=True)
+    assert (again.kept, again.failed) == (7, 1), "it cannot be sent again, and is no reason to wait"
+
+
 @pytest.mark.usefixtures("with_worker")
 def test_a_job_that_was_sent_again_by_someone_else_brings_its_new_result(desk, docs, client, emulator):
     emulator.faults(unauthorised=1, only="runs.create", times=1)

@@ -1,6 +1,7 @@
 """Items on the queue that are no messages: the worker drops them and runs the next job."""
 
 import base64
+import hashlib
 import json
 import uuid
 
@@ -95,10 +96,25 @@ HOSTILE = {
 }
 
 
-def test_no_item_on_the_queue_ends_the_worker(process, settings, store):
+#: kombu reads them in spite of that.
+DELIVERED = {"an unknown encoding"}
+
+
+def test_no_item_on_the_queue_ends_the_worker(process, settings, store, until):
     client = Client(settings)
     for name, item in HOSTILE.items():
         store.lpush(settings.queue, item)
         result = client.enqueue("Well?").wait(timeout_s=20)
         assert result.state is JobState.SUCCEEDED, name
         process.check()
+
+    items = {name: item if isinstance(item, bytes) else item.encode() for name, item in HOSTILE.items()}
+    dead = {letter.sha256: letter for letter in client.dead_letters()}
+    kept = {name: dead[digest] for name, item in items.items() if (digest := hashlib.sha256(item).hexdigest()) in dead}
+    assert items.keys() - kept.keys() == DELIVERED
+    for name, letter in kept.items():
+        assert base64.b64decode(letter.body) == items[name][:65_536]
+        assert letter.size == len(items[name])
+    assert "NotRegistered" in store.get("celery-task-meta-x-1"), "its sender is told"
+    until(lambda: not any(each.endswith(', "", "x"]') for each in store.hvals("unacked")))
+    assert "Well?" not in process.log()

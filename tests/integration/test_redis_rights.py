@@ -67,6 +67,7 @@ def test_the_rights_that_are_listed_are_enough(settings_of, start_worker, admin)
     admin.acl_log_reset()
     start_worker(worker)
     client = Client(producer)
+    admin.lpush(producer.queue, "no message")
     jobs = client.enqueue_many([{"prompt": "[[scenario=echo]]Well?", "batch": "b", "stream": True}] * 3)
     assert [event.kind for event in jobs[0].events(timeout_s=30)][-1]
     assert [job.wait(timeout_s=30).text for job in jobs] == ["Well?"] * 3
@@ -77,6 +78,7 @@ def test_the_rights_that_are_listed_are_enough(settings_of, start_worker, admin)
     assert slow_again == "queued"
     client.cancel(slow.id)
     assert [record.name for record in client.batches()] == ["b"]
+    assert len(client.dead_letters()) == 1
     with make_app(producer.model_copy(update={"redis_url": worker.redis_url})) as monitor:
         assert monitor.control.inspect(limit=1, timeout=30).ping()
     admin.execute_command("ACL", "SETUSER", "producer", "+get", "+mget", "+subscribe", "+unsubscribe")

@@ -53,7 +53,7 @@ class Line:
             case "die" if self.held:
                 job_id, worker = self.held.popitem()
                 self._store.zadd(self._leases, {job_id: 0})
-                self.messages += [id for id, _ in await self.workers[0].rescue()]
+                self.messages += [id for id, _ in await self.workers[0].sweep()]
             case "cancel":
                 if self.ids[which] not in self.held:
                     self.disturbed.add(self.ids[which])

@@ -150,7 +150,7 @@ async def test_a_worker_that_was_silent_goes_on_with_a_job_that_nobody_has_claim
     job_id = worker.create()
     await dead.take(job_id)
     await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
-    assert await worker.process._ledger.rescue() == [(job_id, 1)]
+    assert await dead.sweep() == [(job_id, 1)]
     assert worker.record(job_id).state is JobState.QUEUED
 
     await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
@@ -179,7 +179,7 @@ async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, until):
 
     async def lapse() -> tuple[int, bool]:
         await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
-        await dead.rescue()
+        await dead.sweep()
         record = worker.record(job_id)
         return record.lapses, record.alone
 

@@ -136,7 +136,7 @@ async def test_a_job_keeps_its_turn_when_it_is_handed_back_or_rescued(worker, le
     await ledger.take(first)
     store.zadd(f"{settings.key_prefix}:leases", {first: 0})  # its worker died
     assert await ledger.take(second) is None
-    assert [job_id for job_id, _ in await ledger.rescue()] == [first]
+    assert [job_id for job_id, _ in await ledger.sweep()] == [first]
     assert await ledger.take(second) is None
     assert await ledger.take(first)
 
@@ -203,7 +203,7 @@ async def test_twenty_jobs_over_two_workers_in_one_loop(worker, settings, store,
     ids = [worker.create("[[run_s=0]]\nGo on.", thread=thread) for _ in range(20)]
     for job_id in reversed(ids):
         deliver(job_id)
-    await asyncio.to_thread(worker.client.wait, ids[-1], 30)
+    await asyncio.to_thread(worker.client.wait, ids[-1], 60)
 
     assert in_order(worker.client, ids, store, settings)
     assert {worker.record(id).attempts for id in ids} == {1}

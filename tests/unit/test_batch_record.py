@@ -33,7 +33,10 @@ def test_a_hash_of_a_newer_version_reads_as_far_as_it_is_known():
     newer = {"usage:cached_tokens::m": "4", "usage:total_tokens::m": "9", "failed:moonstruck": "1", "paused": "1"}
     batch = read(documents="7", **newer)
 
-    assert (batch.usage_by_model, batch.failures) == ((ModelUsage(model="m", usage=Usage(total_tokens=9)),), {})
+    assert (batch.usage_by_model, batch.failures) == (
+        (ModelUsage(model="m", usage=Usage(total_tokens=9)),),
+        {FailureKind.UNKNOWN: 1},
+    )
     assert batch.documents == 7
 
 

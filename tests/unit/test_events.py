@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,12 @@ def test_events_of_a_newer_worker_are_passed_over():
     assert list(story.take("1-0", {"kind": "hologram", "text": "?"})) == []
     [event] = story.take("1700000000123-0", {"kind": "run", "run_id": "run_1", "run": "2", "status": "x", "new": "?"})
     assert (event.run, event.status, event.at.timestamp()) == (2, "x", 1700000000.123)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"state": "dreaming"}, {"kind": "run", "run": "x"}, {"kind": "text", "text": "a", "begins": "x"}],
+    ids=str,
+)
+def test_a_damaged_event_is_passed_over(fields):
+    assert list(Story().take("1-0", fields)) == []

@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from redis.exceptions import RedisError
 from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, Outage
 from threadmill.redis_errors import reply_of, trouble_of
-from threadmill.result import Failure, FailureKind, JobResult, JobState, Timings
+from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.actions import LANDING_S
 from threadmill_worker.ledger import Lease, LeaseLost, Ledger
@@ -145,7 +144,7 @@ class Attempts:
 
     async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
         """Ends a job of ours without a look at its record. Raises LeaseLost."""
-        result = without_record(lease.job_id, JobState.FAILED, failure, self._ledger.clock.moment())
+        result = JobResult.without_record(lease.job_id, JobState.FAILED, failure, self._ledger.clock.moment())
         await self._ledger.finish(lease, result, (), "")
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
@@ -158,6 +157,8 @@ class Attempts:
             return None
         except (LeaseLost, RedisError):
             raise  # Redis is not the job's fault: its lease lapses, and the sweep sends it again
+        except UnreadableRecord as error:
+            return await self.fail_unread(lease, Failure(kind=FailureKind.UNREADABLE, message=error.reason))
         except Exception as error:
             log.exception("attempt failed unexpectedly", job_id=lease.job_id)
             return await self._fail_unexpected(lease, error)
@@ -207,11 +208,6 @@ async def stop(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.F
     for task in tasks:
         task.cancel()
     await asyncio.wait(awaited, timeout=0.1)
-
-
-def without_record(job_id: str, state: JobState, failure: Failure, now: datetime) -> JobResult:
-    """The result of a job whose record cannot be read, or that has none."""
-    return JobResult(job_id=job_id, state=state, failure=failure, timings=Timings(created_at=now, finished_at=now))
 
 
 def exhausted(lapses: int, last: str = "") -> Failure:

@@ -9,12 +9,15 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
+from celery.exceptions import NotRegistered
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
+
+from threadmill_worker.transport import Undeliverable
 
 log = structlog.get_logger(__name__)
 _celery_log = get_logger(__name__)
@@ -24,7 +27,7 @@ RECONNECT_S = 1.0
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """Named in the setting `worker_consumer`."""
+    """Named in the setting `worker_consumer`. A message that is no task of ours becomes a dead letter."""
 
     _last_error_at = -math.inf
 
@@ -52,33 +55,64 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._last_error_at = now
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Celery's handler; a message that it raises an exception for is logged and dropped."""
+        """Celery's handler, for messages that the pool can work on: there nobody would see that they are none."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
             try:
-                if not _names_a_task(message):
-                    raise ValueError("its headers name no task and id")
+                _check(message)
                 handle(message)
             except (*self.connection_errors, RedisError):
                 raise
             except Exception as error:
-                log.error("message dropped", reason=f"it is no task: {type(error).__name__}")
-                message.reject_log_error(_celery_log, self.connection_errors)
+                self._refuse(message, error, "it is no task")
 
         return on_task_received
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        self._refuse(message, Undeliverable("it is no message of Celery"))
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Tells who sent it, as Celery does."""
+        fields = message.headers if "task" in message.headers else message.payload
+        self.app.backend.mark_as_failure(fields["id"], NotRegistered(fields["task"]))
+        self._refuse(message, Undeliverable("it is for another task"))
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        self._refuse(message, exc, "it is no task")
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        self._refuse(message, exc, "its body cannot be decoded")
+
+    def _refuse(self, message: Any, error: Exception, what: str = "") -> NoReturn:
+        """Takes the message off the queue; the transport keeps it then as a dead letter."""
+        if not message.acknowledged:
+            message.reject_log_error(_celery_log, self.connection_errors)
+        if isinstance(error, Undeliverable):
+            raise error
+        raise Undeliverable(f"{what}: {type(error).__name__}") from error
 
     def call_soon_ack(self, acknowledge: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
         """Acknowledges a message, if its channel still exists."""
         return super().call_soon_ack(partial(_tolerant, acknowledge), *args, **kwargs)
 
 
-def _names_a_task(message: Any) -> bool:
-    """Whether the headers fit Celery's protocol 2, or are those of protocol 1, which has the task in its body."""
-    headers = message.headers
-    if not isinstance(headers, dict):
-        return False
-    return "task" not in headers or (isinstance(headers["task"], str) and isinstance(headers.get("id"), str))
+def _check(message: Any) -> None:
+    """Raises Undeliverable if Celery could not tell what the message asks for, or where to give it back."""
+    headers, place = message.headers, message.delivery_info
+    if not isinstance(place, dict) or not all(isinstance(place.get(each), str) for each in ("exchange", "routing_key")):
+        raise Undeliverable("it does not say where it came from")
+    match headers:
+        case {"task": str(), "id": str()}:  # Celery's protocol 2
+            match message.payload:
+                case [list(), dict(), None | dict()]:
+                    return
+            raise Undeliverable("its body is no call")
+        case dict() if "task" not in headers:  # protocol 1 has the task in its body
+            if isinstance(message.payload, dict) and not isinstance(message.payload.get("args", []), list):
+                raise Undeliverable("its body is no call")
+        case _:
+            raise Undeliverable("its headers name no task and id")
 
 
 def _tolerant(step: Callable[..., None], *args: Any, **kwargs: Any) -> None:

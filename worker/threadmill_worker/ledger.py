@@ -23,6 +23,7 @@ from threadmill.job import PromptJob
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
+from threadmill.stored import read
 from threadmill_worker.live import Due
 from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.redis_clock import RedisClock
@@ -50,6 +51,10 @@ _LEFTOVER_HELD_S = 60
 
 class NoSuchJob(Exception):
     """There is no record of this id."""
+
+
+class UnreadableThread(Exception):
+    """Nobody knows how to continue the thread."""
 
 
 class LeaseLost(Exception):
@@ -190,6 +195,12 @@ class Ledger:
         """Ends a queued job as cancelled. Raises LeaseLost if somebody has claimed it."""
         return await self._stop("", record, failure, JobState.CANCELLED)
 
+    async def cancel_unread(self, job_id: str, failure: Failure) -> JobResult:
+        """The same for a job whose record cannot be read."""
+        result = JobResult.without_record(job_id, JobState.CANCELLED, failure, self.clock.moment())
+        await self._end("", result, ())
+        return result
+
     async def request_cancel(self, job_id: str) -> None:
         """Has the worker that runs the job cancel it; does nothing if none does."""
         await self._step(self._request_cancel, job_id)
@@ -251,7 +262,8 @@ class Ledger:
         """
         verdict, *thing = await self._step(self._borrow, batch, name, job_id, hold_s)
         if verdict == "lent":
-            return LeftoverRecord.model_validate_json(thing[0]).id
+            lent = read(LeftoverRecord, thing[0], f"what the jobs of batch {batch} share")
+            return lent.id if lent else None
         return None if verdict == "make" else Busy()
 
     async def lend(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
@@ -274,17 +286,24 @@ class Ledger:
         """The id of the assistant that the profile was applied to there, if it was."""
         name = keys.applied_name(endpoint, profile)
         entry = await self._patiently(self._redis.hget, self._keys.assistants, name)
-        return Applied.model_validate_json(entry).id if entry else None
+        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
+        return applied.id if applied else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
-        """What is known of a thread that an earlier job left."""
-        entry = await self._patiently(self._redis.hget, self._keys.threads, keys.thread_name(endpoint, thread_id))
-        return KeptThread.model_validate_json(entry) if entry else None
+        """What is known of a thread that an earlier job left. Raises UnreadableThread."""
+        name = keys.thread_name(endpoint, thread_id)
+        entry = await self._patiently(self._redis.hget, self._keys.threads, name)
+        if not entry:
+            return None
+        if (kept := read(KeptThread, entry, f"kept thread {name}")) is None:
+            raise UnreadableThread(f"what is kept of thread {thread_id} is damaged or was written by a newer version")
+        return kept
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
-        """The result of a job that has ended, as Celery's backend keeps it."""
+        """The result of a job that has ended, as Celery's backend keeps it; None if there is none to be read."""
         stored = await self._patiently(self._redis.hget, self._keys.record(job_id), "result")
-        return json.loads(stored) if stored else None
+        result = read(JobResult, stored, f"the result of job {job_id}") if stored else None
+        return result.model_dump(mode="json") if result else None
 
     async def may_sweep(self, for_s: float) -> bool:
         """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
@@ -300,9 +319,10 @@ class Ledger:
     async def rescue(self) -> list[tuple[str, int]]:
         """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row.
 
-        Not repeated while Redis is away: when it is back, living workers must renew their leases first.
+        Does nothing unless it is our turn to sweep. Not repeated while Redis is away: when it is back, living workers
+        must renew their leases first.
         """
-        reply = await self._rescue(args=[self._prefix, _AT_ONCE])
+        reply = await self._rescue(args=[self._prefix, self._name, _AT_ONCE])
         return [(job_id, int(lapses)) for job_id, lapses in zip(reply[::2], reply[1::2], strict=True)]
 
     async def long_queued(self, for_s: float) -> list[str]:
@@ -325,8 +345,12 @@ class Ledger:
 
     async def take_leftover(self) -> LeftoverRecord | None:
         """One that is due; no other worker is given it for a minute."""
-        taken = await self._step(self._take_leftover, _LEFTOVER_HELD_S)
-        return LeftoverRecord.model_validate_json(taken) if taken else None
+        while taken := await self._step(self._take_leftover, _LEFTOVER_HELD_S):
+            if leftover := read(LeftoverRecord, taken, "a leftover"):
+                return leftover
+            # Never due, so that it is not taken again.
+            await self._patiently(self._redis.zadd, self._keys.leftovers, {taken: math.inf}, xx=True)
+        return None
 
     async def drop_leftover(self, leftover: LeftoverRecord) -> None:
         """It is gone."""
@@ -353,7 +377,8 @@ class Ledger:
         """Drops what workers announced that nobody has seen for a day."""
         oldest = self.clock.moment() - _WORKER_KEPT
         for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
-            if Worker.model_validate_json(announced).seen_at < oldest:
+            card = read(Worker, str(announced), f"what worker {name!s} announces")
+            if card and card.seen_at < oldest:
                 await self._redis.hdel(self._keys.workers, name)
 
     async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:

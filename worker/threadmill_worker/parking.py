@@ -17,6 +17,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
+from threadmill.stored import read
 from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
@@ -59,8 +60,10 @@ class Parking:
         return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
 
     async def remote_batches(self) -> list[RemoteBatch]:
-        entries = cast(list[str], await self._redis.hvals(self._keys.remote_batches))
-        return [RemoteBatch.model_validate_json(entry) for entry in entries]
+        """Those under way that can be read."""
+        entries = cast(dict[str, str], await self._redis.hgetall(self._keys.remote_batches))
+        found = [_remote_batch(name, entry) for name, entry in entries.items()]
+        return [batch for batch in found if batch]
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
@@ -86,16 +89,16 @@ class Parking:
                 await self._redis.pexpire(held, lease_ms)
 
     async def get(self, name: str) -> RemoteBatch | None:
-        """The remote batch as it stands; None if it is over."""
+        """The remote batch as it stands; None if it is over, or cannot be read."""
         entry = cast(str | None, await self._redis.hget(self._keys.remote_batches, name))
-        return RemoteBatch.model_validate_json(entry) if entry else None
+        return _remote_batch(name, entry) if entry else None
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
         await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
-        """Its jobs that still wait."""
+        """Its jobs that still wait and can be read."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
         return [job for job in await self._read(ids) if job.parked == batch.name]
 
@@ -144,6 +147,10 @@ class Parking:
             with attempt:
                 return await script(args=[self._settings.key_prefix, *args])
         raise AssertionError("tenacity ends by returning or raising")
+
+
+def _remote_batch(name: str, entry: str) -> RemoteBatch | None:
+    return read(RemoteBatch, entry, f"remote batch {name}")
 
 
 def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:

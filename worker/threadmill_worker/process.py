@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +22,7 @@ from threadmill.redis_errors import reply_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker import toolset
-from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop, without_record
+from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import Lease, LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.live import Live
@@ -147,7 +148,7 @@ class WorkerProcess:
         """Gives a message that never became a job a failed result, for whoever waits for it in Celery's backend."""
         log.warning("job refused", job_id=job_id, reason=reason)
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
-        result = without_record(job_id, JobState.FAILED, failure, self._clock.moment())
+        result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
         await self._ledger.refuse(result)
         return result.model_dump(mode="json")
 
@@ -166,19 +167,23 @@ class WorkerProcess:
                     await self._ledger.revoke(job_id)
                     if job_id in on_queue:
                         now = self._clock.moment()
-                        await self._ledger.refuse(without_record(job_id, JobState.CANCELLED, _CANCELLED, now))
+                        await self._ledger.refuse(JobResult.without_record(job_id, JobState.CANCELLED, _CANCELLED, now))
                     await self._cancel(job_id, running)  # if it was delivered in between
         except RedisError as error:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
 
     async def _cancel(self, job_id: str, running: bool) -> bool:
         """Whether there is such a job."""
-        record = await self._ledger.get(job_id)
-        if record is None:
-            return False
-        if record.state is JobState.QUEUED:
+        try:
+            record = await self._ledger.get(job_id)
+            if record is None:
+                return False
+            is_queued, end = record.state is JobState.QUEUED, partial(self._ledger.cancel_queued, record, _CANCELLED)
+        except UnreadableRecord:
+            is_queued, end = True, partial(self._ledger.cancel_unread, job_id, _CANCELLED)
+        if is_queued:
             try:
-                result = await self._ledger.cancel_queued(record, _CANCELLED)
+                result = await end()
             except LeaseLost:
                 pass  # it runs now, or has ended
             else:

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from threadmill import stored
+from threadmill.errors import UnreadableRecord
+from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill_worker.views import RunView
 
@@ -161,6 +164,14 @@ class Progress:
 
     def to_json(self) -> str:
         return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def of(cls, record: JobRecord) -> "Progress | None":
+        """Where the job is; None before its first step. Raises UnreadableRecord."""
+        try:
+            return cls.from_json(record.progress) if record.progress else None
+        except ValueError as error:
+            raise UnreadableRecord(record.id, *stored.fault(error, "progress")) from None
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":

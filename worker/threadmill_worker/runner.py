@@ -88,7 +88,7 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.from_json(record.progress) if record.progress else begin(record, server.wants)
+        self._progress = Progress.of(record) or begin(record, server.wants)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # the stream that made looks rare ended with the worker that read it
             self._progress = replace(self._progress, look_at=0.0)

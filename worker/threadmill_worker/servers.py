@@ -22,7 +22,7 @@ from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream, Room
 from threadmill_worker.lane_decisions import remedy
-from threadmill_worker.ledger import Ledger
+from threadmill_worker.ledger import Ledger, UnreadableThread
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.materials import Materials, gather
 from threadmill_worker.progress import Wants
@@ -96,7 +96,10 @@ class Servers:
         if endpoint.wire == "responses":
             profile = self._profile(job)
             order = replace(order, model=wants.model, profile=profile)
-            kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
+            try:
+                kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
+            except UnreadableThread as error:
+                raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
             order = replace(order, latest=kept.latest if kept else None)
             stream = EventStream(feed, endpoint, RESPONSES, streams)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)

@@ -128,6 +128,8 @@ class Sweep:
             reason = repr(view)
         except NotServed as error:
             view, reason = None, str(error)
+        except Exception as error:  # an id that fits no URL, a kind of a newer version: the others are not held up
+            view, reason = None, type(error).__name__
         if isinstance(view, Deleted):
             await self._ledger.drop_leftover(leftover)
             log.info("leftover deleted", **leftover.model_dump())

@@ -53,6 +53,7 @@ def make_worker_app(settings: Settings) -> Celery:
         broker_transport=None,  # that of the URL's scheme, which is ours
         result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.consumer:Consumer",
+        broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
     )
     app.Worker = app.subclass_with_self(_Worker, name="Worker")

@@ -4,24 +4,50 @@ kombu 5.7 takes an error that Redis replies with, as after a failover, for a mis
 worker. Here it costs the connection, and Celery connects again.
 
 kombu raises whatever decoding an item raises; that ends the worker, and the next item the next worker. Here an item
-that cannot be delivered is logged and dropped. Its content is not logged: it may hold a prompt.
+that cannot be delivered is logged, and kept as a dead letter. Its content is not logged: it may hold a prompt.
 """
 
-from collections.abc import Callable
+from hashlib import sha256
 from queue import Empty
 from typing import Any
 
+import redis
 import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
 from kombu.transport.redis import QoS as KombuQoS
 from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
-from redis.exceptions import RedisError
+from redis.exceptions import DataError, RedisError
 
 from threadmill import sentinel_transport
+from threadmill.connection import moment_of
+from threadmill.keys import Keys
+from threadmill.record import DeadLetter
+from threadmill.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+#: How many dead letters are kept: the newest.
+KEPT = 100
+
+_OPTION = "dead_letters"
+
+
+class Undeliverable(ValueError):
+    """The message cannot become a job; the text says why, without quoting it."""
+
+
+class Client(redis.Redis):
+    """Remembers the item that it has read last."""
+
+    item = b""
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        if command_name == "BRPOP" and reply:
+            self.item = reply[1]
+        return reply
 
 
 class QoS(KombuQoS):
@@ -36,25 +62,59 @@ class QoS(KombuQoS):
 
 
 class _Tolerant:
-    """For a channel: drops what cannot be read, and raises only what concerns the connection."""
+    """For a channel: keeps what cannot be delivered, and raises only what concerns the connection."""
 
+    connection: Any
+    client: Client
+    conn_or_acquire: Any
     QoS = QoS
 
+    def _get_client(self) -> type[redis.Redis]:
+        return Client
+
     def _brpop_read(self, **options: Any) -> Any:
-        return _read(super()._brpop_read, **options)  # type: ignore[misc]
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except (Empty, RedisError, OSError) as error:
+            if not isinstance(error, DataError):  # a field of the message that no command can have
+                raise
+            self._keep("it cannot be decoded: DataError")
+        except Undeliverable as error:
+            self._keep(str(error))
+        except Exception as error:
+            self._keep(f"it cannot be decoded: {type(error).__name__}")
+        return True
 
     def _receive(self) -> Any:
-        return _read(super()._receive)  # type: ignore[misc]
+        """Reads what is sent to all workers: nobody misses that."""
+        try:
+            return super()._receive()  # type: ignore[misc]
+        except (Empty, RedisError, OSError):
+            raise
+        except Exception as error:
+            log.error("message dropped", reason=f"it cannot be decoded: {type(error).__name__}")
+            return True
 
-
-def _read(read: Callable[..., Any], **options: Any) -> Any:
-    try:
-        return read(**options)
-    except (Empty, RedisError, OSError):
-        raise
-    except Exception as error:
-        log.error("message dropped", reason=f"it cannot be decoded: {type(error).__name__}")
-        return True
+    def _keep(self, reason: str) -> None:
+        """Adds the item read last to the dead letters."""
+        item = self.client.item
+        digest = sha256(item).hexdigest()
+        log.error("message dropped", reason=reason, size=len(item), sha256=digest)
+        if _OPTION not in self.connection.client.transport_options:
+            return
+        prefix, ttl_s = self.connection.client.transport_options[_OPTION]
+        letters, count = Keys(prefix).dead_letters, Keys(prefix).dead_letters_count
+        try:
+            with self.conn_or_acquire() as connection, connection.pipeline() as pipe:
+                letter = DeadLetter.of(item, reason, moment_of(connection.time()))
+                pipe.lpush(letters, letter.model_dump_json())
+                pipe.ltrim(letters, 0, KEPT - 1)
+                pipe.incr(count)
+                for key in (letters, count):
+                    pipe.expire(key, ttl_s)
+                pipe.execute()
+        except RedisError as error:
+            log.error("dead letter lost", sha256=digest, reason=type(error).__name__)
 
 
 class Channel(_Tolerant, KombuChannel):
@@ -73,6 +133,11 @@ class Transport(KombuTransport):
 class SentinelTransport(sentinel_transport.SentinelTransport):
     Channel = SentinelChannel
     connection_errors = (*sentinel_transport.SentinelTransport.connection_errors, RedisError)
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """What has to be in Celery's setting `broker_transport_options` for dead letters to be kept."""
+    return {_OPTION: (settings.key_prefix, settings.failed_ttl_s)}
 
 
 def install() -> None:

@@ -19,7 +19,7 @@ from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.record import JobRecord
+from threadmill.errors import UnreadableRecord
 from threadmill.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 
 #: Jobs enqueued in one round trip.
@@ -187,40 +187,43 @@ class Batch:
 
     def _meet_again(self, handle: JobHandle) -> None:
         """A job of an earlier run that has ended: its result is taken, or it is sent again."""
-        store = self._client.store
-        records = store.get_many([handle.id])
+        results = self._client.store.results([handle.id])
         again = handle.state is JobState.CANCELLED or (
-            handle.state is JobState.FAILED
-            and (self._manner.retry_failed or any(_is_endpoint_failure(record.result) for record in records))
+            handle.state is JobState.FAILED and (self._manner.retry_failed or any(map(_is_endpoint_failure, results)))
         )
-        if not (again and store.patiently(lambda: self._client.redrive(handle.id)) is JobState.QUEUED):
-            self._take(records)
+        if not (again and self._is_redriven(handle.id)):
+            self._take(results)
+
+    def _is_redriven(self, job_id: str) -> bool:
+        try:
+            return self._client.store.patiently(lambda: self._client.redrive(job_id)) is JobState.QUEUED
+        except UnreadableRecord:  # its result says so
+            return False
 
     def _collect(self, block_s: float) -> bool:
         finished = self._client.store.finished(self._name, self._cursor, block_s)
         if finished:
             self._cursor = finished[-1].cursor
             mine = [each.job_id for each in finished if each.job_id in self._awaited]
-            self._take(self._client.store.get_many(mine))
+            self._take(self._client.store.results(mine))
         return bool(finished)
 
     def _reconcile(self) -> None:
         """Looks which have ended without our hearing of it."""
         store = self._client.store
         states = store.patiently(lambda: store.states(list(self._awaited)))
-        self._take(store.get_many([job_id for job_id, state in states.items() if state in TERMINAL]))
+        self._take(store.results([job_id for job_id, state in states.items() if state in TERMINAL]))
 
-    def _take(self, records: Iterable[JobRecord]) -> None:
-        """Writes down the results of those that have ended."""
-        for record in records:
-            if record.result is None or record.id not in self._awaited:
+    def _take(self, results: Iterable[JobResult]) -> None:
+        """Writes down the results of jobs that have ended."""
+        for result in results:
+            if result.job_id not in self._awaited:
                 continue
-            item, part = self._awaited.pop(record.id)
-            result = record.result
+            item, part = self._awaited.pop(result.job_id)
             self.tally.spending.add(result.usage_by_model)
             self.tally.calls += result.calls
             self._watch_endpoint(result)
-            if item.add(part, result):
+            if item.add(part, result.model_copy(update={"batch": self._name})):  # a damaged record has lost it
                 self._write(item.label, item.line)
 
     def _watch_endpoint(self, result: JobResult) -> None:
@@ -254,5 +257,5 @@ class Batch:
             self.tally.count_failure(failure.kind, retryable=failure.retryable)
 
 
-def _is_endpoint_failure(result: JobResult | None) -> bool:
-    return result is not None and result.failure is not None and result.failure.kind in ENDPOINT_FAILURES
+def _is_endpoint_failure(result: JobResult) -> bool:
+    return result.failure is not None and result.failure.kind in ENDPOINT_FAILURES

@@ -13,11 +13,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from threadmill.endpoint import EndpointKind
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.local import Local
+from threadmill.names import printable
 from threadmill.settings import Settings
 
 app = typer.Typer(
@@ -39,8 +41,15 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class _Console(Console):
+    """Names and reasons come from users and servers: none of them controls the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
 #: Progress and remarks; without colour when not at a terminal, or when NO_COLOR is set.
-err = Console(stderr=True, highlight=False)
+err = _Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Endpoint = Annotated[
@@ -74,8 +83,13 @@ def _options(
 
 
 def put(text: str) -> None:
-    """Writes data to stdout."""
-    sys.stdout.write(text + "\n")
+    """Writes data to stdout, in a line of its own."""
+    write(text + "\n")
+
+
+def write(text: str) -> None:
+    """Writes data to stdout: as it is, but for what would control a terminal there."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 

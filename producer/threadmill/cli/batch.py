@@ -84,6 +84,7 @@ from threadmill.documents import choice
 from threadmill.documents.find import find_files
 from threadmill.documents.source import DocumentSet, Source
 from threadmill.job import PromptJob
+from threadmill.names import NAME_RULE, is_name
 from threadmill.settings import Settings
 
 
@@ -154,6 +155,8 @@ def batch(
 
     Run the same command again to resume: only documents that are missing or have changed are asked about.
     """
+    if name is not None and not is_name(name):
+        raise typer.BadParameter(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}", param_hint="--name")
     if prompt_file is not None:
         if prompt is not None:
             raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")

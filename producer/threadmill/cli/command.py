@@ -15,7 +15,7 @@ PANELS = {
         *("jobs", "status", "follow", "wait", "result"),
         *("batches", "batch-status", "attach", "export", "reports"),
     ),
-    "Operate": ("cancel", "redrive", "pause", "resume", "workers", "threads", "leftovers"),
+    "Operate": ("cancel", "redrive", "pause", "resume", "workers", "threads", "leftovers", "dead-letters"),
     "Set up": ("config", "doctor", "worker", "local", "emulator", "assistants", "tools"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}

@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from rich.text import Text
 
+from threadmill.names import printable
+
 _CONTEXT = 3
 
 
@@ -36,4 +38,4 @@ def _lines(value: Any) -> list[str]:
 
 def _coloured(line: str) -> Text:
     style = {"-": "red", "+": "green", "@": "cyan"}.get(line[0], "")
-    return Text(f"    {line}", style)
+    return Text(f"    {printable(line)}", style)

@@ -89,6 +89,8 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             yield from _redis(client.store.info())
             checking = "rights"
             yield from _rights(client.store, here.settings)
+            checking = "queue"
+            yield from _queue(client)
             checking = "clock"
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
@@ -136,6 +138,13 @@ def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding("rights", True, detail, warning=True)
     else:
         yield Finding("rights", True, "all that producers and workers need")
+
+
+def _queue(client: Client) -> Iterator[Finding]:
+    count = client.store.dead_letter_count()
+    if count:
+        problem = f"{count:,} messages could not be delivered; `threadmill dead-letters` lists them"
+        yield Finding("queue", True, problem, warning=True)
 
 
 def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:

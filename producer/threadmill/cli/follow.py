@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, err, note, put
+from threadmill.cli.app import AsJson, Exit, err, note, put, write
 from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, show_ending
 from threadmill.client import Client
@@ -85,8 +85,7 @@ class _Printer:
             self._write("\n")
 
     def _write(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        write(text)
         self._in_line = not text.endswith("\n")
 
     def _remark(self, text: str) -> None:

@@ -1,6 +1,8 @@
 """Commands that show jobs: list, status, result, wait."""
 
+import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +15,7 @@ from threadmill.cli.times import parse_since, show_moment
 from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.place import Place
-from threadmill.record import JobRecord
+from threadmill.record import JobFilter, JobRecord, UnreadableJob
 from threadmill.result import FailureKind, JobResult, JobState
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
@@ -21,15 +23,25 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_defaul
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog=examples("threadmill status JOB"))(status)
+    app.command(epilog=examples("threadmill status JOB", "threadmill status JOB --raw"))(status)
     app.command(epilog=examples("threadmill result JOB", "threadmill result JOB --json"))(result)
     app.command(epilog=examples("threadmill wait $(cat ids.txt) --timeout-s 600"))(wait)
     app.command(epilog=examples("threadmill jobs", "threadmill jobs --state failed --limit 20"))(jobs)
 
 
-def status(job: JobId, as_json: AsJson = False) -> None:
+def status(
+    job: JobId,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Print the record as Redis holds it, readable or not; it contains the prompt."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
     client = Client()
+    if raw:
+        put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
+        return
     record = client.get(job)
     summary = _summary(record, client.store.now()) | _in_lane(client, record)
     if as_json:
@@ -76,25 +88,43 @@ def jobs(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this metadata; repeatable.")
     ] = None,
+    unreadable: Annotated[
+        bool,
+        typer.Option("--unreadable", help="Only jobs whose record cannot be read: which part of it, and why."),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N jobs.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, those that changed their state last first."""
-    client = Client()
-    now = client.store.now()
-    records = client.jobs(
-        state=state,
-        batch=batch,
-        endpoint=endpoint,
-        failure=failure,
-        since=now - since if isinstance(since, timedelta) else since,
-        metadata=dict(map(_pair, metadata or ())),
-        limit=limit,
-    )
+    store = Client().store
+    now = store.now()
+    earliest = now - since if isinstance(since, timedelta) else since
+    chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())))
+    if unreadable:
+        if endpoint or failure or metadata:
+            raise typer.BadParameter("nothing but --state, --batch and --since can be known of an unreadable job")
+        _show_unreadable(store.unreadable_jobs(chosen, limit), as_json)
+        return
+    records, left_out = store.jobs(chosen, limit)
     if as_json:
         put_json([_summary(record, now) for record in records])
     else:
         put_table(_COLUMNS, [_row(record, now) for record in records])
+    if left_out:
+        note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
+
+
+def _show_unreadable(found: Sequence[UnreadableJob], as_json: bool) -> None:
+    if as_json:
+        put_json([each.model_dump(mode="json") for each in found])
+        return
+    rows = [(each.id, each.state or "-", show_moment(each.since), each.field or "-", each.kind) for each in found]
+    put_table(("id", "state", "since (UTC)", "part", "problem"), rows)
+    if found:
+        note(
+            "damaged, or written by a newer version; `threadmill status JOB --raw` prints a record, "
+            "`threadmill cancel JOB` ends an unfinished job"
+        )
 
 
 _COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoint", "prompt")

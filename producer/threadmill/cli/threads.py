@@ -14,6 +14,7 @@ from threadmill.cli.table import put_table
 from threadmill.cli.times import parse_span, show_span
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
+from threadmill.names import is_thread_id
 from threadmill.record import KeptThread
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
@@ -64,6 +65,8 @@ def list_(as_json: AsJson = False) -> None:
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """Show what was said on a thread, as the server has it. One that is not kept needs --endpoint."""
+    if not is_thread_id(thread):
+        raise ThreadNotFound(thread)
     client = Client()
     kept = next((each for each in client.threads() if each.id == thread and endpoint in (None, each.endpoint)), None)
     if kept is None and endpoint is None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from threadmill.cli.app import note
 from threadmill.cli.times import show_moment
 from threadmill.client import Client
-from threadmill.errors import StoreUnavailable, WaitTimeout
+from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.record import Outage
 from threadmill.result import JobResult
 
@@ -57,5 +57,12 @@ def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callab
             if stop_at is not None and time.monotonic() >= stop_at:
                 raise WaitTimeout(job_id, timeout_s or 0) from None
         check()
-        outages = outages or Outages(client, client.get(job_id).job.endpoint)
+        outages = outages or Outages(client, _endpoint_of(client, job_id))
         outages.look()
+
+
+def _endpoint_of(client: Client, job_id: str) -> str | None:
+    """None: the job cannot be read, which its worker will report."""
+    with suppress(UnreadableRecord):
+        return client.get(job_id).job.endpoint
+    return None

@@ -28,6 +28,9 @@ def workers(as_json: AsJson = False) -> None:
     put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
     if not alive:
         note("no worker is alive; start one: threadmill worker")
+    count = client.store.dead_letter_count()
+    if count:
+        note(f"{count:,} messages on the queue could not be delivered; to list them: threadmill dead-letters")
     for worker in alive:
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")

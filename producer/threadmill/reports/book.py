@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Self, cast
 
@@ -17,10 +17,21 @@ from threadmill.connection import Connection
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports.night import Night
 from threadmill.settings import Settings
+from threadmill.stored import leave_out, read
 
 
 class LeaseLost(ThreadmillError):
     """Another process may make the night by now: this one must not."""
+
+
+class UnreadableNight(ThreadmillError):
+    """What Redis holds of the night is damaged, or a newer version wrote it: nobody knows what was published."""
+
+    def __init__(self, name: str, night: date) -> None:
+        super().__init__(
+            f"{name}, night of {night}: what is stored about it is damaged or was written by a newer version; "
+            f"to produce it anew: threadmill report run {name} --date {night} --again"
+        )
 
 
 class Book(Connection):
@@ -37,13 +48,18 @@ class Book(Connection):
         """From when on the report owes its nights: `first`, if it was never seen before."""
         with self._reaching():
             self._redis.hsetnx(self._keys.reports, name, first.isoformat())
-            return datetime.fromisoformat(str(self._redis.hget(self._keys.reports, name)))
+        return self.first_seen(name) or first
 
     def first_seen(self, name: str) -> datetime | None:
-        """What `since` has stored for the report; None before its first call. Writes nothing."""
+        """What `since` has stored for the report; None before its first call, or if it is damaged. Writes nothing."""
         with self._reaching():
             stored = cast(str | None, self._redis.hget(self._keys.reports, name))
-        return datetime.fromisoformat(stored) if stored else None
+        try:
+            first = datetime.fromisoformat(stored) if stored else None
+            return first.replace(tzinfo=first.tzinfo or UTC) if first else None
+        except ValueError:
+            leave_out(f"the first moment of report {name}", "", "no moment")
+            return None
 
     def names(self) -> list[str]:
         """Of the reports with nights."""
@@ -51,16 +67,21 @@ class Book(Connection):
             return sorted(cast(list[str], self._redis.hkeys(self._keys.reports)))
 
     def nights(self, name: str) -> list[Night]:
-        """The latest first."""
+        """Those that can be read, the latest first."""
         with self._reaching():
-            entries = cast(list[str], self._redis.hvals(self._keys.report(name)))
-        nights = [Night.model_validate_json(entry) for entry in entries]
-        return sorted(nights, key=lambda each: each.night, reverse=True)
+            entries = cast(dict[str, str], self._redis.hgetall(self._keys.report(name)))
+        nights = [_read(name, night, entry) for night, entry in entries.items()]
+        return sorted(filter(None, nights), key=lambda each: each.night, reverse=True)
 
     def get(self, name: str, night: date) -> Night | None:
+        """Raises UnreadableNight."""
         with self._reaching():
             entry = cast(str | None, self._redis.hget(self._keys.report(name), str(night)))
-        return Night.model_validate_json(entry) if entry else None
+        if not entry:
+            return None
+        if (one := _read(name, str(night), entry)) is None:
+            raise UnreadableNight(name, night)
+        return one
 
     def forget(self, name: str, night: date) -> None:
         with self._reaching():
@@ -96,6 +117,10 @@ class Book(Connection):
     @property
     def lease_s(self) -> float:
         return self._lease_ms / 1000
+
+
+def _read(name: str, night: str, entry: str) -> Night | None:
+    return read(Night, entry, f"the night of {night} of report {name}")
 
 
 class Held:

@@ -14,7 +14,7 @@ from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
-from threadmill.reports.book import Book, Held, LeaseLost
+from threadmill.reports.book import Book, Held, LeaseLost, UnreadableNight
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel, deliver
 from threadmill.reports.files import load, written_at
@@ -117,7 +117,7 @@ class Nightly:
             held = self.book.claim(definition.name, night)
             if held is not None:
                 with held, suppress(LeaseLost):  # then another process makes it: we wait
-                    before = self.book.get(definition.name, night)
+                    before = self._before(definition, night, again)
                     if before is not None and self._is_done(before) and not again:
                         return before
                     return self._see_through(held, definition, night, before, again=again)
@@ -128,15 +128,23 @@ class Nightly:
             self._check()
             time.sleep(_LOOK_S)
 
+    def _before(self, definition: ReportDefinition, night: date, again: bool) -> Night | None:
+        try:
+            return self.book.get(definition.name, night)
+        except UnreadableNight:
+            if not again:
+                raise
+            return None
+
     def _is_done(self, night: Night) -> bool:
         return night.state is NightState.PUBLISHED and night.ok and not (night.withheld and self._delivers)
 
     def _try(self, definition: ReportDefinition, night: date) -> Night | None:
-        """None if another process makes it, or has made it meanwhile."""
+        """None if another process makes it or has made it, or if what is stored about it cannot be read."""
         held = self.book.claim(definition.name, night)
         if held is None:
             return None
-        with held, suppress(LeaseLost):
+        with held, suppress(LeaseLost, UnreadableNight):
             before = self.book.get(definition.name, night)
             if before is None or not before.is_over:
                 return self._see_through(held, definition, night, before)

@@ -1,0 +1,38 @@
+"""`threadmill dead-letters`: messages on the queue that no worker could deliver."""
+
+from typing import Annotated
+
+import typer
+
+from threadmill.cli.app import AsJson, note, put_json
+from threadmill.cli.command import examples
+from threadmill.cli.table import put_table
+from threadmill.cli.times import show_moment
+from threadmill.client import Client
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=examples("threadmill dead-letters", "threadmill dead-letters --json > letters.json"))(
+        dead_letters
+    )
+
+
+def dead_letters(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of them, after they were listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List messages on the queue that no worker could deliver; with --json, also their first 64 kB in base64.
+
+    They come from other clients of the queue. What a message was meant to ask must be sent again.
+    """
+    client = Client()
+    letters, count = client.dead_letters(), client.store.dead_letter_count()
+    if as_json:
+        put_json([letter.model_dump(mode="json") for letter in letters])
+    else:
+        rows = [(show_moment(each.at), f"{each.size:,}", each.sha256[:12], each.reason) for each in letters]
+        put_table(("taken (UTC)", "bytes", "sha256", "reason"), rows)
+    if count > len(letters):
+        note(f"{count:,} in all; the newest {len(letters):,} are kept")
+    if clear:
+        client.clear_dead_letters()
