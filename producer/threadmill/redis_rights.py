@@ -23,7 +23,7 @@ _RECORDS_OF_PRODUCER = """
     zrevrangebyscore KEY 0 0
 """
 _RECORDS_OF_WORKER = """
-    incr KEY; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
+    incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
 """
 
 #: Tells a worker that Redis has restarted: then it gives living workers time to renew their leases.
