@@ -133,6 +133,17 @@ def test_a_mail_server_without_tls_gets_no_password(pauses, monkeypatch, securit
     assert server.mails == []
 
 
+@pytest.mark.parametrize("password", ["pässwörd-1", "pass\nword-1"])
+def test_a_password_that_cannot_be_sent_is_refused_by_its_variable(pauses, monkeypatch, password):
+    monkeypatch.setenv("MAIL_PASSWORD", password)
+    with mail_server() as server:
+        said = deliver(mail_to(server, user="reports", password_env="MAIL_PASSWORD"), PARCEL, pauses.append)
+
+    assert said.startswith("the value of MAIL_PASSWORD has a ")
+    assert "which cannot be sent" in said
+    assert "word" not in said.replace("MAIL_PASSWORD", "")
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A file with a key and a certificate for 127.0.0.1, signed by itself."""

@@ -3,12 +3,14 @@
 import argparse
 import sys
 
+from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill_worker.tasks import make_worker_app
 
 
 def main() -> int:
+    redaction.guard()
     parser = argparse.ArgumentParser(prog="threadmill worker", description="Run a worker until SIGTERM or Ctrl-C.")
     parser.add_argument("--concurrency", type=int, help="jobs at a time (default: the setting `concurrency`)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])

@@ -7,6 +7,7 @@ from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 
 from threadmill.queue import TASK
+from threadmill.redaction import redact, redact_all
 
 
 class JobFailed(Exception):
@@ -23,6 +24,23 @@ class Request(CeleryRequest):  # type: ignore[misc]
     def revoked(self) -> bool:
         """Never: a revoked job has ended, and an expired one is to fail. Both need their results, so both run."""
         return False
+
+    @property
+    def argsrepr(self) -> str:
+        """The arguments as monitors show them. A message of a foreign client holds the job itself."""
+        return redact(str(super().argsrepr))
+
+    @property
+    def kwargsrepr(self) -> str:
+        return redact(str(super().kwargsrepr))
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """What `celery inspect` shows."""
+        return redact_all(super().info(safe))
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """An event for monitors. Those of failures hold the text of an exception."""
+        super().send_event(type, **redact_all(fields))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Announces a failed or a cancelled job. Our own frames explain neither, so no traceback goes along."""

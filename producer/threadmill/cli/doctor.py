@@ -81,6 +81,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
     try:
         settings = Settings.load()
         name = settings.endpoint_name(endpoint)
+        settings.check_keys()
         yield Finding(checking, True, f"{find_config() or 'from the environment'}; endpoint {name}")
         checking = "redis"
         with started(settings, local, name) as here:

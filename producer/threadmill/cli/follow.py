@@ -86,6 +86,7 @@ class _Printer:
 
     def _write(self, text: str) -> None:
         write(text)
+        sys.stdout.flush()
         self._in_line = not text.endswith("\n")
 
     def _remark(self, text: str) -> None:
