@@ -16,13 +16,15 @@ def main() -> int:
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("-n", "--name", help="node name in Celery's monitors (default: a unique one)")
     options = parser.parse_args()
+    if options.concurrency is not None and options.concurrency < 1:  # Celery would take 0 for its default
+        parser.error("--concurrency must be at least 1")
     try:
         settings = Settings.load()
     except SettingsError as error:
         sys.stderr.write(f"threadmill: {error}\n")
         return 2
     arguments = ["worker", "--loglevel", options.log_level]
-    if options.concurrency:
+    if options.concurrency is not None:
         arguments += ["--concurrency", str(options.concurrency)]
     if options.name:
         arguments += ["--hostname", options.name]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 
@@ -52,8 +52,11 @@ class Request(CeleryRequest):  # type: ignore[misc]
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
 
-class ResultBackend(RedisBackend):  # type: ignore[misc]
-    """Celery's Redis backend, for chords and for the tasks chained after a job. A job's own result it leaves alone."""
+class _ResultBackend:
+    """For one of Celery's Redis backends, which keep chords and the results of tasks chained after a job.
+
+    The result of a job itself is not stored: FINISH does that.
+    """
 
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **options: Any
@@ -61,4 +64,20 @@ class ResultBackend(RedisBackend):  # type: ignore[misc]
         # Only a task that was delivered has delivery_info; one that is chained after it may have the same name.
         if request is not None and request.task == TASK and request.delivery_info:
             return result
-        return super().store_result(task_id, result, state, traceback=traceback, request=request, **options)
+        return super().store_result(  # type: ignore[misc]
+            task_id, result, state, traceback=traceback, request=request, **options
+        )
+
+
+class ResultBackend(_ResultBackend, RedisBackend):  # type: ignore[misc]
+    pass
+
+
+class SentinelResultBackend(_ResultBackend, SentinelBackend):  # type: ignore[misc]
+    pass
+
+
+def result_backend(address: str) -> str:
+    """Celery's address of a Redis result backend, served by our class."""
+    backend = SentinelResultBackend if address.startswith("sentinel://") else ResultBackend
+    return f"{__name__}:{backend.__name__}+{address.removeprefix('redis+')}"
