@@ -207,7 +207,9 @@ def store_of():
     return lambda settings: redis.Redis.from_url(settings.redis_url, decode_responses=True)
 
 
-@pytest.mark.parametrize("secret", [KEY, base64.b64encode(KEY.encode()).decode(), KEY[:40]])
+@pytest.mark.parametrize(
+    "secret", [KEY, base64.b64encode(KEY.encode()).decode(), KEY[:40]], ids=["as it is", "Base64", "a part"]
+)
 def test_a_leak_would_be_found(secret):
     assert leaks(f"a text with {secret} in it")
 
