@@ -31,6 +31,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
     "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
     "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
+    # vLLM has no DELETE /v1/responses/{id}, and Ollama's Responses API has no DELETE at all.
+    "no_delete": "DELETE is answered 405",
     "empty_stores": "a vector store is made without the files it was asked for",
 }
 

@@ -133,7 +133,7 @@ class Unlocked:
 
 @dataclass(frozen=True)
 class Deleted:
-    """It is gone, or was gone before."""
+    """It is gone, was gone before, or its server deletes nothing of its kind."""
 
 
 @dataclass(frozen=True)

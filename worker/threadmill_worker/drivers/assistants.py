@@ -51,7 +51,6 @@ from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Leftover, Progress
 from threadmill_worker.views import (
     AnswerRead,
-    Deleted,
     FileNamed,
     Lost,
     MessageAdded,
@@ -81,6 +80,7 @@ class AssistantsDriver:
         self._runs: Any = client.beta.threads.runs.with_streaming_response  # `stream` alone has a type per value
         self._endpoint = endpoint
         self._order = order
+        self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
         self._stream = stream
@@ -156,8 +156,9 @@ class AssistantsDriver:
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case Delete(leftover):
-                await self._delete(leftover.kind, leftover.id)
-                return Deleted()
+                return await self._deletions.once(
+                    self._endpoint.base_url, leftover.kind, partial(self._delete, leftover.kind, leftover.id)
+                )
             case _:
                 assert_never(action)
 
@@ -220,11 +221,10 @@ class AssistantsDriver:
     async def _delete(self, kind: str, thing_id: str) -> None:
         match kind:
             case "thread":
-                with suppress(openai.NotFoundError):
-                    await self._api.ask(self._threads.with_raw_response.delete(thing_id))
+                await self._api.ask(self._threads.with_raw_response.delete(thing_id))
             case "run":
                 thread, _, run_id = thing_id.partition("/")
-                with suppress(openai.NotFoundError, openai.BadRequestError):  # 400: it has ended
+                with suppress(openai.BadRequestError):  # it has ended
                     await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
             case _:
                 await self._files.delete(kind, thing_id)

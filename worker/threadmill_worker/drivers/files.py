@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from threadmill.result import Artifact, Failure, FailureKind
 from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, parse_id
+from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.filenames import safe_name
 from threadmill_worker.materials import Material
@@ -45,6 +45,7 @@ class Exchange:
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
+    deletions: Deletions = field(default_factory=Deletions)
 
 
 class Files:
@@ -138,13 +139,12 @@ class Files:
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def delete(self, kind: str, thing_id: str) -> None:
-        """A file or a vector store; what is gone counts as deleted."""
+        """A file or a vector store."""
         client = self._api.client
         delete = (
             client.files.with_raw_response.delete if kind == "file" else client.vector_stores.with_raw_response.delete
         )
-        with suppress(openai.NotFoundError):
-            await self._api.ask(delete(thing_id))
+        await self._api.ask(delete(thing_id))
 
     async def _name(self, file_id: str) -> str:
         body = (await self._api.ask(self._api.client.files.with_raw_response.retrieve(file_id))).body

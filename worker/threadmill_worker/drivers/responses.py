@@ -93,6 +93,7 @@ class ResponsesDriver:
         self._client = client
         self._endpoint = endpoint
         self._order = order
+        self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
         self._items = ConversationItems(self._api, client)
@@ -184,8 +185,10 @@ class ResponsesDriver:
             case ReadSteps(run_id):
                 return StepsRead(await self._steps(run_id, progress))
             case Delete(leftover):
-                await self._delete(leftover.kind, leftover.id)
-                return Deleted()
+                kind = RESPONSE if leftover.kind == "thread" and is_chain(leftover.id) else leftover.kind
+                return await self._deletions.once(
+                    self._endpoint.base_url, kind, partial(self._delete, kind, leftover.id)
+                )
             case _:
                 assert_never(action)
 
@@ -315,21 +318,17 @@ class ResponsesDriver:
         return await self._client.get("/responses", cast_to=httpx2.Response, options={"params": query})
 
     async def _delete(self, kind: str, thing_id: str) -> None:
-        with suppress(openai.NotFoundError):
-            match kind:
-                case "run":
-                    with suppress(openai.BadRequestError):  # it has ended
-                        await self._api.ask(self._client.responses.with_raw_response.cancel(thing_id))
-                case "response":
-                    self._api.calls += 1
-                    await self._client.responses.delete(thing_id)
-                case "thread" if is_chain(thing_id):
-                    self._api.calls += 1
-                    await self._client.responses.delete(thing_id)
-                case "thread":
-                    await self._api.ask(self._client.conversations.with_raw_response.delete(thing_id))
-                case "container":
-                    self._api.calls += 1
-                    await self._client.containers.delete(thing_id)
-                case _:
-                    await self._files.delete(kind, thing_id)
+        match kind:
+            case "run":
+                with suppress(openai.BadRequestError):  # it has ended
+                    await self._api.ask(self._client.responses.with_raw_response.cancel(thing_id))
+            case "response":
+                self._api.calls += 1
+                await self._client.responses.delete(thing_id)
+            case "thread":
+                await self._api.ask(self._client.conversations.with_raw_response.delete(thing_id))
+            case "container":
+                self._api.calls += 1
+                await self._client.containers.delete(thing_id)
+            case _:
+                await self._files.delete(kind, thing_id)
