@@ -54,6 +54,7 @@ class JobRecord(BaseModel):
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
     lane_since: datetime | None = None  #: when it first came into the batch lane
     progress: str | None = None  #: the worker's saved place, its own JSON
+    calls: int = 0  #: HTTP calls made, as its worker counts them between two saves of its place
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
 
@@ -76,7 +77,8 @@ class JobRecord(BaseModel):
 
     def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
         """The result of this job, ended where it stands, with what it has spent so far."""
-        return self.ended(state, failure, at, **(self.place.spent if self.place else {}))
+        spent = self.place.spent if self.place else {}
+        return self.ended(state, failure, at, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
 
     def remains(self, endpoint: str) -> list[str]:
         """What it leaves on its server if it ends where it stands, as LeftoverRecords in JSON."""

@@ -39,6 +39,11 @@ class Running(Protocol):
         ...
 
     @property
+    def calls(self) -> int | None:
+        """HTTP calls made for the job so far; None: not known here."""
+        ...
+
+    @property
     def in_child(self) -> bool:
         """Whether a child process runs it, which renews the lease too."""
         ...
@@ -57,6 +62,10 @@ class _Held:
     lease: Lease
     task: asyncio.Task[Any]
     attempt: Running | None = None  #: None while it is being made ready
+
+    @property
+    def calls(self) -> int | None:
+        return self.attempt.calls if self.attempt else None
 
 
 class Attempts:
@@ -116,7 +125,8 @@ class Attempts:
 
         Returns the jobs that are followed.
         """
-        told = await self._ledger.renew([held.lease for held in self._held.values()])
+        calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
+        told = await self._ledger.renew([held.lease for held in self._held.values()], calls)
         for job_id, news in told.items():
             held = self._held.get(job_id)
             if held is not None and news == "lost" and not (held.attempt and held.attempt.in_child):
@@ -185,7 +195,7 @@ class Attempts:
 
     async def _hand_back(self, lease: Lease) -> None:
         try:
-            if not await self._ledger.hand_back(lease):
+            if not await self._ledger.hand_back(lease, self._held[lease.job_id].calls):
                 raise LeaseLost(lease.job_id)
             self.handed_back.append(lease.job_id)
             log.info("job handed back", job_id=lease.job_id)

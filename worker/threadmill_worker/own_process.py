@@ -72,6 +72,7 @@ class _OwnProcess:
 
     outage: Outage | None = None  # the child's own business
     trouble: EndpointTrouble | None = None
+    calls: int | None = None
 
     def __init__(self) -> None:
         self._child: asyncio.subprocess.Process | None = None

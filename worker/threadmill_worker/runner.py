@@ -92,7 +92,7 @@ class Attempt:
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # the stream that made looks rare ended with the worker that read it
             self._progress = replace(self._progress, look_at=0.0)
-        self._calls_before = self._progress.calls
+        self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
         self._sending = False  #: what might be left behind if it were stopped now
@@ -261,8 +261,13 @@ class Attempt:
             await self._ledger.save(self._lease, self._progress)
             self._saved = self._progress
 
+    @property
+    def calls(self) -> int:
+        """HTTP calls made for the job so far, by earlier attempts too."""
+        return self._calls_before + self._server.driver.calls
+
     def _counted(self) -> Progress:
-        return replace(self._progress, calls=self._calls_before + self._server.driver.calls)
+        return replace(self._progress, calls=self.calls)
 
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
