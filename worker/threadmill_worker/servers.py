@@ -99,7 +99,8 @@ class Servers:
         streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
-            order = replace(order, model=wants.model, profile=profile)
+            instructions = self._settings.instructions_of(job, endpoint)
+            order = replace(order, model=wants.model, instructions=instructions, profile=profile)
             try:
                 kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
             except UnreadableThread as error:
@@ -111,7 +112,13 @@ class Servers:
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
             return server
-        order = replace(order, assistant=await self._assistant(job, name, endpoint))
+        order = replace(
+            order,
+            assistant=await self._assistant(job, name, endpoint),
+            # An assistant has its own; what the endpoint names goes with each run, as some servers need it.
+            model=wants.model if endpoint.model else job.model,
+            instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
+        )
         stream = EventStream(feed, endpoint, ASSISTANTS, streams)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
@@ -199,7 +206,6 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
 
 def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:
     """What the job asks for beyond an answer to its messages."""
-    profile = settings.profiles.get(job.profile or "")
     notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
     return Wants(
         uploads=len(materials.uploads),
@@ -209,5 +215,5 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
         keep_thread=job.keep_thread,
         steps=job.include_steps,
         response_format=job.response_format,
-        model=job.model or (profile and profile.model) or endpoint.model,
+        model=settings.model_of(job, endpoint),
     )
