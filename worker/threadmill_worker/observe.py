@@ -23,6 +23,7 @@ from threadmill_worker.completion import next_completion, take_in
 from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Progress, VectorStore
 from threadmill_worker.reruns import judge, rerun
 from threadmill_worker.views import (
+    ANSWERED,
     ENDED,
     AnswerRead,
     Deleted,
@@ -170,7 +171,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
-        progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
+        progress = replace(progress, usage=progress.usage + _usage_of(run))
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
@@ -187,6 +188,14 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
 def _is_paid(run: RunView) -> bool:
     """Whether nothing more is spent on it: it has ended, or goes on under another id."""
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
+
+
+def _usage_of(run: RunView) -> Usage:
+    """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
+    if run.usage is not None and run.usage != Usage():
+        return run.usage
+    is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
+    return Usage(unreported=int(is_unreported))
 
 
 def _journal(progress: Progress, done: OutputReady) -> Progress:

@@ -118,6 +118,8 @@ def _states(batch: BatchRecord) -> str:
 
 def _tokens(batch: BatchRecord) -> str:
     usage = batch.usage
+    if usage.unreported:
+        return usage.in_words
     return f"{usage.total_tokens:,}: {usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"
 
 

@@ -143,6 +143,8 @@ def show_trouble(trouble: EndpointTrouble) -> str:
 
 def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
+    if not usage.is_reported:
+        return "tokens not reported"
     tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
 
@@ -172,7 +174,7 @@ def show_summary(tally: Tally, out: Path) -> None:
         "failed": f"{failed:,}" + (f" ({tally.kept_failed:,} earlier)" if tally.kept_failed else ""),
         "not asked": f"{tally.left:,}" if tally.left else "",
         "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
-        "tokens": f"{tally.spending.usage.total_tokens:,}",
+        "tokens": tally.spending.usage.in_words,
         "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
         "calls": f"{tally.calls:,}",
         "results": f"{out}",

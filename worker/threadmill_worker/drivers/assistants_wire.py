@@ -144,7 +144,8 @@ def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
-    return Usage(**{name: int(as_number(usage.get(name)) or 0) for name in Usage.model_fields})
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return Usage(**{name: int(as_number(usage.get(name)) or 0) for name in names})
 
 
 def as_dict(value: Any) -> dict[str, Any]:
