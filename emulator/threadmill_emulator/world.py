@@ -94,6 +94,8 @@ class World:
         prompt = last_input(thread.newest_first(), self.files)
         settings = run_settings(body, assistant)
         script = self.tally.counted(script_for(assistant.id, prompt.marked), thread.id)
+        if "ignores_tools" in script.quirks:
+            settings["tools"] = assistant.settings["tools"]
         run = Run(
             thread_id=thread.id,
             assistant_id=assistant.id,

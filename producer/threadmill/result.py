@@ -148,6 +148,7 @@ class JobResult(_Part):
     citations: tuple[Citation, ...] = ()
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, JsonValue], ...] = ()  #: what the run did, when the job asked for `include_steps`
+    ignored_tools: tuple[str, ...] = ()  #: functions that the job offered, and the run, as its server shows it, lacks
     thread_id: str | None = None  #: the thread, when it lives on
     usage: Usage = Usage()
     model: str | None = None  #: that answered, as the server names it; of several runs, the last one's

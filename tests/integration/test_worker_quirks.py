@@ -113,3 +113,15 @@ async def test_tokens_that_a_server_does_not_report_are_counted_as_such(made, wo
 async def test_a_run_that_failed_is_not_said_to_be_unreported(worker):
     result = await worker.run("[[scenario=invalid_prompt]]\nWell?")
     assert result.usage.is_reported
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(("scenario", "ignored"), [("ignores_tools", ("weather",)), ("echo", ())])
+async def test_tools_that_a_server_ignores_are_named_in_the_result(scenario, ignored, worker):
+    """OpenOpenAI runs with the assistant's tools alone; without a word of it the answer just lacks what they know."""
+    result = await worker.run(f"[[scenario={scenario}]]\nWell?", tools=[WEATHER])
+
+    assert result.ok
+    assert result.ignored_tools == ignored

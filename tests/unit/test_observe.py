@@ -208,6 +208,17 @@ def test_the_lane_is_that_of_the_last_run() -> None:
     assert see(cheap, StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
 
 
+def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
+    offered = replace(JOB, wants=Wants(functions=("weigh", "measure")))
+
+    def ignored(run: RunView) -> tuple[str, ...]:
+        return see(offered, StartRun(1), run).ignored_tools
+
+    assert ignored(RunView("run_1", "queued", functions=("weigh", "other"))) == ("measure",)
+    assert ignored(RunView("run_1", "queued", functions=())) == ("weigh", "measure")
+    assert ignored(RunView("run_1", "queued", functions=None)) == (), "a server that does not say"
+
+
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
     progress = under_way(asks("a", "b"))
     action = next_action(progress, POLICY, START)

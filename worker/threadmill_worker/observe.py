@@ -167,6 +167,9 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
             lane=run.lane,
             lost_runs=progress.lost_runs + run.is_anonymous,
         )
+        if run.functions is not None and not progress.rounds:
+            unknown = tuple(name for name in progress.wants.functions if name not in run.functions)
+            progress = replace(progress, ignored_tools=unknown)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
@@ -179,7 +182,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         intent=None,
         asked=None,
         locked_by=None,
-        run=run,
+        run=replace(run, functions=None),  # which says nothing new in later looks
         look_at=now + _interval(run, now - news_at, policy),
     )
     return progress if progress.outcome else judge(progress, run, policy, now)

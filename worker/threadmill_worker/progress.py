@@ -54,6 +54,7 @@ class Wants:
     steps: bool = False
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
+    functions: tuple[str, ...] = ()  #: names of those that its runs are offered
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class Progress:
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
     model: str | None = None  #: of the last run
+    ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
     lane: str | None = None  #: the one that the last run came through
     lost_threads: int = 0
     lost_files: int = 0

@@ -95,7 +95,7 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        wants = wants_of(job, endpoint, self._settings, materials)
+        wants = replace(wants_of(job, endpoint, self._settings, materials), functions=_functions(tools))
         streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
@@ -192,6 +192,12 @@ def _with_those_of_files(
     if tools is None:
         return None
     return [*tools, *(tool for file in job.files for tool in file.tools)]
+
+
+def _functions(tools: Sequence[dict[str, Any]] | None) -> tuple[str, ...]:
+    """The names of the functions among tool definitions."""
+    functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
+    return tuple(str(function.get("name")) for function in functions)
 
 
 def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:

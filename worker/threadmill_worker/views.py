@@ -47,6 +47,7 @@ class RunView:
     usage: Usage | None = None
     model: str | None = None  #: that answers; some servers do not say
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
+    functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     kind: str | None = None  #: of leftover, where runs do not go with their thread
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced

@@ -192,6 +192,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"file {file.name}: {file.uri or f'could not be downloaded: {file.error}'}")
     if result.thread_id and result.ok:
         note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
+    if result.ignored_tools:
+        note(f"the server ignored tools of the job: {', '.join(result.ignored_tools)}")
     if result.failure:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 

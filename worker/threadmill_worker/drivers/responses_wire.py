@@ -35,6 +35,7 @@ def parse_response(body: dict[str, Any]) -> RunView:
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
+        functions=_functions(body.get("tools")),
         kind=RESPONSE,
     )
 
@@ -55,6 +56,13 @@ def containers_of(body: dict[str, Any]) -> tuple[str, ...]:
     """Where its code ran."""
     ids = (item.get("container_id") for item in _items(body) if item.get("type") == "code_interpreter_call")
     return tuple(dict.fromkeys(str(id) for id in ids if id))
+
+
+def _functions(tools: Any) -> tuple[str, ...] | None:
+    """LiteLLM's bridge shows an empty list whatever it was sent: that says nothing."""
+    if not isinstance(tools, list) or not tools:
+        return None
+    return tuple(str(as_dict(tool).get("name")) for tool in tools if as_dict(tool).get("type") == "function")
 
 
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -39,7 +39,16 @@ _ALWAYS = (
 )
 
 #: Only where --fields names them: `text` says it shorter, or they say what the run did and left.
-_AT_WISH = ("usage.unreported", "content", "steps", "thread_id", "lost_threads", "lost_files", "lost_runs")
+_AT_WISH = (
+    "usage.unreported",
+    "ignored_tools",
+    "content",
+    "steps",
+    "thread_id",
+    "lost_threads",
+    "lost_files",
+    "lost_runs",
+)
 
 #: More columns than any reader of tables bears: the answers' keys are then data themselves.
 _MOST_COLUMNS = 2_000
