@@ -12,7 +12,7 @@ from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.prices import Prices, cost
-from threadmill.record import BatchRecord, EndpointTrouble
+from threadmill.record import BatchRecord, EndpointTrouble, JobFilter
 from threadmill.result import JobState
 
 _LOOK_EVERY_S = 0.5
@@ -102,7 +102,7 @@ def _state(batch: BatchRecord, prices: Prices) -> str:
 
 def _endpoint_of(client: Client, name: str) -> str | None:
     """The endpoint of a batch's jobs, by the latest of them. None: not known."""
-    latest = client.jobs(batch=name, limit=1)
+    latest = client.store.jobs(JobFilter(batch=name), 1).jobs
     return latest[0].job.endpoint if latest else None
 
 
