@@ -11,15 +11,16 @@ from threadmill_worker.views import Deleted
 class Thing:
     """Something on a server, whose deletion is answered with this status."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, text: str = "") -> None:
         self.status = status
+        self.text = text
         self.calls = 0
 
     async def delete(self) -> None:
         self.calls += 1
         if self.status >= 400:
             request = httpx2.Request("DELETE", "http://server/v1/things/1")
-            response = httpx2.Response(self.status, request=request)
+            response = httpx2.Response(self.status, text=self.text, request=request)
             error = openai.NotFoundError if self.status == 404 else openai.APIStatusError
             raise error("no", response=response, body=None)
 
@@ -30,6 +31,13 @@ async def test_only_what_a_server_never_deletes_is_not_tried_again(status: int, 
     for _ in range(2):
         assert await deletions.once("http://server/v1", "response", thing.delete) == Deleted()
     assert thing.calls == calls
+
+
+async def test_a_bridge_that_says_so_with_500_is_not_asked_again() -> None:
+    deletions, thing = Deletions(), Thing(500, "DELETE responses is not supported for deepseek")
+    for _ in range(2):
+        assert await deletions.once("http://server/v1", "response", thing.delete) == Deleted()
+    assert thing.calls == 1
 
 
 @pytest.mark.parametrize("status", [400, 409, 429, 500, 503])

@@ -14,6 +14,12 @@ log = structlog.get_logger(__name__)
 _NO_METHOD = frozenset({405, 501})
 
 
+def _has_no_method(error: openai.APIStatusError) -> bool:
+    """LiteLLM's bridge answers 500: "DELETE responses is not supported for PROVIDER"."""
+    is_said = error.status_code == 500 and "not supported" in error.response.text.lower()
+    return is_said or error.status_code in _NO_METHOD
+
+
 class Deletions:
     """For all jobs of a process. What an endpoint turns out not to delete is not tried there again."""
 
@@ -31,7 +37,7 @@ class Deletions:
             with suppress(openai.NotFoundError):
                 await delete()
         except openai.APIStatusError as error:
-            if error.status_code not in _NO_METHOD:
+            if not _has_no_method(error):
                 raise
             self._impossible.add((base_url, kind))
             log.warning(
