@@ -146,10 +146,12 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     """A run was started, looked at, given its tools' outputs, or told to stop."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS)
-    is_new = before is None or before.id != run.id
+    is_new = before is None or (submitted and run.is_round)
+    if before is not None and not is_new:
+        run = replace(run, id=before.id)  # the one we asked by: some servers return another with each reply
     if is_new and run.kind is not None:
         progress = _own(progress, Leftover(run.kind, run.id))
-    if before is None or (is_new and not submitted):  # some servers go on under another id
+    if before is None:
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={},
             cancel_asked_at=None, cancel_refused=False,

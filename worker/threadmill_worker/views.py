@@ -51,6 +51,11 @@ class RunView:
     kind: str | None = None  #: of leftover, where runs do not go with their thread
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
+    @property
+    def is_round(self) -> bool:
+        """Whether it is one of the responses that a run consists of: each round of tools makes another, with its id."""
+        return self.kind is not None or self.is_anonymous
+
 
 @dataclass(frozen=True)
 class Uploaded:
