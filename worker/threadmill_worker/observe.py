@@ -76,11 +76,13 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
-            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None, asked=None)
+            if run is None:
+                return replace(progress, intent=None, asked=None)
+            return _complete(_see(progress, action, run, policy, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunView():
-            return _see(progress, action, view, policy, now)
+            return _complete(_see(progress, action, view, policy, now), now)
         case OutputReady():
             return _journal(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
@@ -172,6 +174,9 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
         progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
+    if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
+        progress = take_in(progress, run.answer)
+        run = replace(run, answer=None)
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(

@@ -47,9 +47,8 @@ from threadmill_worker.drivers.responses_requests import Requests, round_name, r
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
-    blocks_of,
-    containers_of,
     is_chain,
+    parse_answer,
     parse_response,
     steps_of,
 )
@@ -57,7 +56,7 @@ from threadmill_worker.drivers.streaming import EventStream
 from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
-    AnswerRead,
+    ENDED,
     Deleted,
     FileNamed,
     Gone,
@@ -161,7 +160,7 @@ class ResponsesDriver:
                 note = self._note(progress)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
-                return self._stream.paced(await self._run(run_id))
+                return self._stream.paced(self._ended_in_stream() or await self._run(run_id))
             case Settle(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
@@ -172,8 +171,7 @@ class ResponsesDriver:
             case Unlock():  # whose response it is that locks a conversation is not told
                 return Unlocked()
             case ReadAnswer(run_id):
-                body = await self._retrieve(run_id)
-                return AnswerRead(blocks_of(body), containers_of(body))
+                return parse_answer(await self._retrieve(run_id))
             case NameFile(file_id) if file_id in progress.uploaded:
                 return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
@@ -216,6 +214,14 @@ class ResponsesDriver:
         if not self._endpoint.idempotency_keys or progress.asked is None:
             return {}
         return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked.at)}}
+
+    def _ended_in_stream(self) -> RunView | None:
+        """The run as its stream's last event shows it; None if that leaves something out, as some servers' do."""
+        body = self._stream.take_last()
+        if body is None or not (body.get("output") or body.get("error")):
+            return None
+        run = parse_response(body)
+        return run if run.status in ENDED or run.calls else None
 
     async def _run(self, run_id: str) -> RunView:
         body = await self._retrieve(run_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from threadmill.result import Usage
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
-from threadmill_worker.views import RunView, ToolCall
+from threadmill_worker.views import ANSWERED, AnswerRead, RunView, ToolCall
 
 #: What marks a response as a run's thing to be deleted.
 RESPONSE = "response"
@@ -25,6 +25,7 @@ def is_chain(thread_id: str) -> bool:
 def parse_response(body: dict[str, Any]) -> RunView:
     """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
     error = as_dict(body.get("error"))
+    tells = body.get("status") in ANSWERED and isinstance(body.get("output"), list)
     calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
     return RunView(
         id=parse_id(body),
@@ -35,8 +36,14 @@ def parse_response(body: dict[str, Any]) -> RunView:
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
+        answer=parse_answer(body) if tells and not calls else None,
         kind=RESPONSE,
     )
+
+
+def parse_answer(body: dict[str, Any]) -> AnswerRead:
+    """What an ended response wrote, and where its code ran."""
+    return AnswerRead(blocks_of(body), _containers_of(body))
 
 
 def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -51,7 +58,7 @@ def steps_of(body: dict[str, Any], outputs: Mapping[str, str]) -> tuple[dict[str
     return tuple(step for item in _items(body) for step in [_step(item, outputs)] if step)
 
 
-def containers_of(body: dict[str, Any]) -> tuple[str, ...]:
+def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
     """Where its code ran."""
     ids = (item.get("container_id") for item in _items(body) if item.get("type") == "code_interpreter_call")
     return tuple(dict.fromkeys(str(id) for id in ids if id))

@@ -1,7 +1,7 @@
 """Reads a run's event stream: its text goes to the job's feed; that the run moved, to whoever waits for a look.
 
-A stream decides nothing: some break off, end without a word, or tell of an end that was none, so that polling goes
-on beside it, and a look follows each of them.
+A stream decides nothing: some break off, end without a word, or report an end that was none. So polling continues
+beside it, and a look follows each of them. The look needs no call where the stream's last event holds the whole run.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class EventStream:
         self._room = room
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._last: dict[str, Any] | None = None
         self.lives = False  #: and has told nothing that calls for a look
 
     async def open(self, api: Api, start: Start) -> Reply:
@@ -77,6 +78,11 @@ class EventStream:
         """With a stream that lives beside it, a run is looked at rarely."""
         return replace(run, poll_after_s=RARELY_S) if self.lives else run
 
+    def take_last(self) -> dict[str, Any] | None:
+        """The run in the event that ended the stream, to be read once; None if there was none."""
+        last, self._last = self._last, None
+        return last
+
     async def stirred(self) -> None:
         """See Driver.stirred."""
         await self._news.wait()
@@ -93,6 +99,7 @@ class EventStream:
         api.calls += 1
         await self.close()
         self._news.clear()
+        self._last = None
         begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._listen(api, start, begun), name="stream")
         try:
@@ -173,9 +180,13 @@ class EventStream:
         elif event == "error":
             raise NotTheApi(f"the stream told of an error: {data[:200].decode('utf-8', 'replace')}")
         elif event in self._events.runs:
+            has_moved = event in self._events.moved
+            run = self._events.run_in(_object(data)) if has_moved or not begun.done() else {}
             if not begun.done():
-                begun.set_result(Reply(self._events.run_in(_object(data)), {}))
-            if event in self._events.moved:  # one that follows may be a lie
+                begun.set_result(Reply(run, {}))
+            elif has_moved:
+                self._last = run
+            if has_moved:  # one that follows may be a lie
                 self.lives = False
 
 

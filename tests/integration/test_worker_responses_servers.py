@@ -1,0 +1,94 @@
+"""Servers that speak the Responses API each in a way of its own: what they say is believed, and asked for once."""
+
+from typing import Any
+
+import pytest
+
+from threadmill import FailureKind, JobState
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, tool_rounds=2),
+    pytest.mark.settings(tools={"beat": "tests.integration.test_worker_responses_servers:beat"}),
+]
+
+KINDS = ("responses", "conversations", "containers", "files")
+
+
+def beat() -> str:
+    return "beaten"
+
+
+def called(emulator: Any) -> list[str]:
+    return [request.method for request in emulator.requests]
+
+
+def left(emulator: Any) -> dict[str, int]:
+    stats = emulator.stats()
+    return {kind: stats[kind]["alive"] for kind in KINDS if stats[kind]["alive"]}
+
+
+def like(*extras: str) -> pytest.MarkDecorator:
+    return pytest.mark.emulated(extras=frozenset(extras))
+
+
+async def test_a_server_that_works_in_the_background_is_asked_three_times(worker, emulator):
+    result = await worker.run("[[run_s=0.01]]Why?")
+
+    assert (result.state, called(emulator), result.calls) == (JobState.SUCCEEDED, ["POST", "GET", "DELETE"], 3)
+    assert left(emulator) == {}
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        pytest.param(None, marks=like("ignores_background"), id="stores"),
+        pytest.param(None, marks=like("ignores_background", "stateless"), id="stateless"),
+    ],
+)
+async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emulator):
+    result = await worker.run("Why?")
+
+    assert (result.state, called(emulator), result.runs) == (JobState.SUCCEEDED, ["POST", "DELETE"], 1)
+    assert "Why?" in result.text
+    assert result.usage.total_tokens > 0
+    assert left(emulator) == {}
+
+
+@like("ignores_background", "stateless")
+async def test_a_stateless_server_is_paid_once(worker, emulator):
+    incomplete = await worker.run("[[scenario=incomplete]]Why?")
+    empty = await worker.run("[[scenario=empty]]Why?")
+    refused = await worker.run("[[scenario=refusal]]Why?")
+
+    assert (incomplete.failure.kind, bool(incomplete.text)) == (FailureKind.INCOMPLETE, True)
+    assert empty.failure.kind is FailureKind.EMPTY_ANSWER
+    assert refused.content[0]["type"] == "refusal"
+    assert called(emulator) == ["POST", "DELETE"] * 3
+
+
+@like("ignores_background")
+async def test_files_in_an_answer_in_the_reply_are_fetched_and_deleted(worker, emulator):
+    result = await worker.run("[[scenario=plot]]Draw it.", tools=[{"type": "code_interpreter"}])
+
+    assert result.state is JobState.SUCCEEDED
+    assert result.files
+    assert all(file.uri for file in result.files)
+    assert left(emulator) == {}
+
+
+@like("changing_ids")
+async def test_a_run_whose_id_changes_with_each_reply_is_one_run(worker, emulator):
+    result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
+    assert (emulator.emulator.world.responses.created, left(emulator)) == (2, {})
+
+
+@like("changing_ids")
+async def test_ids_that_change_with_each_reply_do_not_lift_the_limit_on_rounds(worker, emulator):
+    result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"])
+
+    assert (result.failure.kind, result.runs) == (FailureKind.TOOL_FAILED, 1)
+    assert "after 2 rounds of tools" in result.failure.message
+    assert (emulator.emulator.world.responses.created, left(emulator)) == (3, {})
