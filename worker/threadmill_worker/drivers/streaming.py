@@ -16,6 +16,7 @@ import structlog
 from openai import AsyncAPIResponse
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import redact
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
 from threadmill_worker.drivers.sse import Frame, Frames
@@ -134,9 +135,9 @@ class EventStream:
         try:
             async with start(**self._options()) as response:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    await self._read(api, response, begun)
+                    await self._read(response, begun)
                 else:
-                    begun.set_result(Reply(_object(api.without_key(await response.read())), response.headers))
+                    begun.set_result(Reply(_object(await response.read()), response.headers))
         except Exception as error:  # whatever a stream runs into, polling goes on
             if begun.done():
                 log.info("stream broke off", reason=type(error).__name__)
@@ -145,7 +146,7 @@ class EventStream:
             else:
                 begun.set_exception(NotTheApi(f"the reply broke off: {type(error).__name__}"))
 
-    async def _read(self, api: Api, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
+    async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
         self.lives, frames = True, Frames(self._endpoint.reply_limit_bytes)
@@ -153,7 +154,7 @@ class EventStream:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
                     for frame in frames.feed(chunk):
-                        self._take(Frame(frame.event, api.without_key(frame.data)), begun)
+                        self._take(frame, begun)
                     if not self.lives:
                         break
                     await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
@@ -178,7 +179,7 @@ class EventStream:
             if message is not None:
                 self._feed.message(*message)
         elif event == "error":
-            raise NotTheApi(f"the stream told of an error: {data[:200].decode('utf-8', 'replace')}")
+            raise NotTheApi(f"the stream told of an error: {redact(data.decode('utf-8', 'replace'))[:200]}")
         elif event in self._events.runs:
             has_moved = event in self._events.moved
             run = self._events.run_in(_object(data)) if has_moved or not begun.done() else {}
