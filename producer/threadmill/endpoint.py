@@ -72,6 +72,7 @@ class Endpoint(Policy):
     streaming: bool = True  #: can send a run's events as they happen
     create_and_run: bool = False  #: makes thread and run in one call (POST /threads/runs)
     run_id_filter: bool = True  #: lists a run's own messages
+    background: bool = True  #: `responses`: works in the background; else a reply comes when the response has ended
     idempotency_keys: bool = False  #: `responses`: answers a POST with a known Idempotency-Key with its first reply
     lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
     time_note: str | None = None  #: strftime text added to each run's additional instructions

@@ -1,16 +1,21 @@
 """Servers that speak the Responses API each in a way of its own: what they say is believed, and asked for once."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from threadmill import FailureKind, JobState
+from threadmill_worker.drivers import streaming
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, tool_rounds=2),
     pytest.mark.settings(tools={"beat": "tests.integration.test_worker_responses_servers:beat"}),
 ]
+
+#: Of a server without a background whose replies take longer than `request_timeout_s`.
+SLOW = {"wire": "responses", "model": "emulator-1", "assistant": None, "request_timeout_s": 0.3}
 
 KINDS = ("responses", "conversations", "containers", "files")
 
@@ -21,6 +26,10 @@ def beat() -> str:
 
 def called(emulator: Any) -> list[str]:
     return [request.method for request in emulator.requests]
+
+
+def asked_for_background(emulator: Any) -> list[bool]:
+    return ["background" in request.json for request in emulator.sent("POST", "/responses")]
 
 
 def left(emulator: Any) -> dict[str, int]:
@@ -92,3 +101,70 @@ async def test_ids_that_change_with_each_reply_do_not_lift_the_limit_on_rounds(w
     assert (result.failure.kind, result.runs) == (FailureKind.TOOL_FAILED, 1)
     assert "after 2 rounds of tools" in result.failure.message
     assert (emulator.emulator.world.responses.created, left(emulator)) == (3, {})
+
+
+@pytest.mark.emulated(without=frozenset({"background"}))
+async def test_a_server_that_refuses_to_work_in_the_background_is_asked_to_once(worker, emulator):
+    first = await worker.run("Why?")
+    second = await worker.run("Why background?")
+
+    assert (first.state, second.state) == (JobState.SUCCEEDED, JobState.SUCCEEDED)
+    assert called(emulator) == ["POST", "POST", "DELETE", "POST", "DELETE"]
+    assert asked_for_background(emulator) == [True, False, False]
+
+
+@pytest.mark.emulated(without=frozenset({"background", "streaming"}))
+async def test_what_else_a_server_refuses_is_still_refused(worker, emulator):
+    result = await worker.run("Why?", tools=[{"type": "background_check"}])
+
+    assert (result.failure.kind, left(emulator)) == (FailureKind.REJECTED, {})
+
+
+@pytest.mark.endpoint(**SLOW, background=False)
+@like("ignores_background", "stateless")
+async def test_a_reply_may_take_as_long_as_the_job_where_there_is_no_background(worker, emulator):
+    result = await worker.run("[[run_s=1]]Why?")
+
+    assert (result.state, called(emulator), result.lost_runs) == (JobState.SUCCEEDED, ["POST", "DELETE"], 0)
+    assert asked_for_background(emulator) == [False]
+
+
+@pytest.mark.endpoint(**SLOW)
+@like("ignores_background", "stateless")
+async def test_a_server_that_ignores_background_is_found_out_once(worker, emulator):
+    first = await worker.run("[[run_s=1]]Why?")
+    second = await worker.run("[[run_s=1]]Why?")
+
+    assert (first.state, first.lost_runs) == (JobState.SUCCEEDED, 1), "its first reply was not awaited"
+    assert (second.state, second.lost_runs) == (JobState.SUCCEEDED, 0)
+    assert called(emulator) == ["POST", "POST", "DELETE", "POST", "DELETE"]
+
+
+@pytest.mark.endpoint(**SLOW, background=False)
+@like("ignores_background", "stateless")
+async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulator):
+    result = await worker.run("[[run_s=60]]Why?", timeout_s=1)
+
+    assert (result.failure.kind, called(emulator)) == (FailureKind.OVERDUE, ["POST"])
+
+
+@pytest.mark.endpoint(**SLOW, background=False)
+@like("ignores_background", "stateless")
+async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, until):
+    job_id = worker.create("[[run_s=60]]Why?")
+    running = asyncio.create_task(worker.see_through(job_id))
+    await asyncio.to_thread(until, lambda: emulator.emulator.world.responses.created)
+    await asyncio.to_thread(worker.client.cancel, job_id)
+
+    result = await running
+    assert (result.state, called(emulator)) == (JobState.CANCELLED, ["POST"])
+
+
+@pytest.mark.endpoint(**SLOW, background=False)
+@like("ignores_background", "stateless")
+async def test_a_stream_that_is_the_reply_is_all_there_is_to_look_at(worker, emulator, monkeypatch):
+    monkeypatch.setattr(streaming, "RARELY_S", 0.1)
+
+    result = await worker.run("[[run_s=1.5 deltas=10]]Why?", stream=True)
+
+    assert (result.state, called(emulator), result.runs) == (JobState.SUCCEEDED, ["POST", "DELETE"], 1)

@@ -38,6 +38,8 @@ class Crash(BaseException):
 class World:
     """Ledger, driver and toolbox of one attempt after another, on one model server and one clock."""
 
+    awaits_run = False
+
     def __init__(self, server: ModelServer, faults: list[Fault], job: PromptJob) -> None:
         self.server = server
         self.now = START

@@ -38,6 +38,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
+from threadmill_worker.drivers.background import Background, names_background
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
@@ -52,7 +53,7 @@ from threadmill_worker.drivers.responses_wire import (
     parse_response,
     steps_of,
 )
-from threadmill_worker.drivers.streaming import EventStream
+from threadmill_worker.drivers.streaming import EventStream, Silent
 from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
@@ -86,7 +87,13 @@ class ResponsesDriver:
     """Speaks for one job."""
 
     def __init__(
-        self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        order: Order,
+        exchange: Exchange,
+        stream: EventStream,
+        background: Background,
     ) -> None:
         self._api = Api(client, endpoint)
         self._client = client
@@ -96,6 +103,8 @@ class ResponsesDriver:
         self._requests = Requests(order)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
+        self._background = background
+        self.awaits_run = False
 
     @property
     def calls(self) -> int:
@@ -160,7 +169,8 @@ class ResponsesDriver:
                 note = self._note(progress)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
-                return self._stream.paced(self._ended_in_stream() or await self._run(run_id))
+                seen = self._ended_in_stream() or self._alive_in_stream(progress)
+                return self._stream.paced(seen or await self._run(run_id))
             case Settle(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
@@ -201,9 +211,33 @@ class ResponsesDriver:
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
         """Its events are read if the job asked for that, and the server has them."""
+        plain = {name: value for name, value in body.items() if name != "background"}
+        if not self._background.wanted:
+            return await self._post(plain, progress, waits=True)
+        try:
+            run = await self._post(body, progress, waits=self._background.waits)
+        except (openai.APITimeoutError, Silent):
+            self._background.silent()
+            raise
+        except openai.BadRequestError as error:
+            if not names_background(error):
+                raise
+            run = await self._post(plain, progress, waits=True)
+            self._background.refused()
+        return run
+
+    async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunView:
+        """`waits`: the reply may come only when the response has ended; its time is the job's."""
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
         start = partial(create, **body, **self._key(body, progress))
-        return self._stream.paced(parse_response((await self._stream.open(self._api, start)).body))
+        self.awaits_run = waits
+        try:
+            reply = await self._stream.open(self._api, start, waits=waits)
+        finally:
+            self.awaits_run = False
+        if "background" in body:
+            self._background.answered(reply.body, streamed=self._stream.lives)
+        return self._stream.paced(parse_response(reply.body))
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
@@ -213,7 +247,8 @@ class ResponsesDriver:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
         if not self._endpoint.idempotency_keys or progress.asked is None:
             return {}
-        return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked.at)}}
+        key = key_of(body, progress.asked.at)
+        return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunView | None:
         """The run as its stream's last event shows it; None if that leaves something out, as some servers' do."""
@@ -222,6 +257,10 @@ class ResponsesDriver:
             return None
         run = parse_response(body)
         return run if run.status in ENDED or run.calls else None
+
+    def _alive_in_stream(self, progress: Progress) -> RunView | None:
+        """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
+        return progress.run if self._stream.lives and self._background.waits else None
 
     async def _run(self, run_id: str) -> RunView:
         body = await self._retrieve(run_id)
