@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 #: Of a server without a background whose replies take longer than `request_timeout_s`.
-SLOW = {"wire": "responses", "model": "emulator-1", "assistant": None, "request_timeout_s": 0.3}
+SLOW = {"request_timeout_s": 0.3}
 
 KINDS = ("responses", "conversations", "containers", "files")
 
@@ -84,6 +84,55 @@ async def test_files_in_an_answer_in_the_reply_are_fetched_and_deleted(worker, e
     assert result.files
     assert all(file.uri for file in result.files)
     assert left(emulator) == {}
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        pytest.param(None, marks=like("stateless"), id="in the background"),
+        pytest.param(None, marks=like("ignores_background", "stateless"), id="in the reply"),
+    ],
+)
+@pytest.mark.endpoint(tool_rounds=3)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_that_keeps_nothing_is_sent_all_that_went_before_with_each_round(
+    stream, extras, worker, emulator
+):
+    result = await worker.run("[[scenario=tool_rounds run_s=0.3 tool=beat]]Well?", tools=["beat"], stream=stream)
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
+    *_, last = emulator.sent("POST", "/responses")
+    sent = [item.get("type", item.get("role")) for item in last.json["input"]]
+    assert sent == ["user", *["function_call", "function_call_output"] * 3]
+    assert "previous_response_id" not in last.json
+    assert left(emulator) == {}
+
+
+@pytest.mark.endpoint(store=False)
+async def test_a_server_that_is_not_to_store_is_sent_all_that_went_before(worker, emulator):
+    result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
+
+    first, second = (request.json for request in emulator.sent("POST", "/responses"))
+    assert (result.state, first["store"], second["store"]) == (JobState.SUCCEEDED, False, False)
+    assert second["input"][:1] == first["input"]
+    assert left(emulator) == {}
+
+
+@pytest.mark.endpoint(store=False)
+@pytest.mark.emulated(without=frozenset({"conversations"}))
+async def test_a_thread_is_not_kept_where_nothing_is_stored(worker, emulator):
+    result = await worker.run("Why?", keep_thread=True)
+
+    assert (result.failure.kind, left(emulator)) == (FailureKind.UNSUPPORTED, {})
+
+
+@pytest.mark.endpoint(tool_rounds=3)
+async def test_a_server_that_keeps_responses_is_sent_the_outputs_alone(worker, emulator):
+    await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"])
+
+    for request in emulator.sent("POST", "/responses")[1:]:
+        assert [item["type"] for item in request.json["input"]] == ["function_call_output"]
+        assert request.json["previous_response_id"]
 
 
 @like("changing_ids")

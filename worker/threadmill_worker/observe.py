@@ -155,11 +155,13 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = _own(progress, Leftover(run.kind, run.id))
     if before is None:
         progress = replace(
-            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={},
+            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_calls=(),
             cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
+        if run.is_round:
+            progress = replace(progress, past_calls=(*progress.past_calls, before.calls))
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:

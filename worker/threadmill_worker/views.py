@@ -58,6 +58,7 @@ class RunView:
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
     kind: str | None = None  #: of leftover, where runs do not go with their thread
+    is_kept: bool = True  #: the server stores it, so that a next round can refer to it
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
     @property

@@ -51,6 +51,7 @@ from threadmill_worker.drivers.responses_wire import (
     is_chain,
     parse_answer,
     parse_response,
+    parse_told,
     steps_of,
 )
 from threadmill_worker.drivers.streaming import EventStream, Silent
@@ -100,7 +101,7 @@ class ResponsesDriver:
         self._endpoint = endpoint
         self._order = order
         self._files = Files(self._api, order.job_id, order.mark, exchange)
-        self._requests = Requests(order)
+        self._requests = Requests(order, store=endpoint.store)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
         self._background = background
@@ -175,7 +176,7 @@ class ResponsesDriver:
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
                 note = self._note(progress)
-                return await self._create(self._requests.round(progress, outputs, run_id, note), progress)
+                return await self._create(await self._requests.round(progress, outputs, run_id, note), progress)
             case CancelRun(run_id):
                 return await self._cancel(run_id)
             case Unlock():  # whose response it is that locks a conversation is not told
@@ -207,7 +208,10 @@ class ResponsesDriver:
         try:
             return ThreadCreated(parse_id((await self._api.ask(call)).body))
         except openai.NotFoundError:
-            return ThreadCreated("", remote=False)
+            if self._endpoint.store:
+                return ThreadCreated("", remote=False)
+            message = "this server has no conversations: without `store` it cannot keep a thread"
+            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message))
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
         """Its events are read if the job asked for that, and the server has them."""
@@ -237,7 +241,7 @@ class ResponsesDriver:
             self.awaits_run = False
         if "background" in body:
             self._background.answered(reply.body, streamed=self._stream.lives)
-        return self._stream.paced(parse_response(reply.body))
+        return self._stream.paced(parse_told(reply.body))
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
@@ -255,7 +259,7 @@ class ResponsesDriver:
         body = self._stream.take_last()
         if body is None or not (body.get("output") or body.get("error")):
             return None
-        run = parse_response(body)
+        run = parse_told(body)
         return run if run.status in ENDED or run.calls else None
 
     def _alive_in_stream(self, progress: Progress) -> RunView | None:

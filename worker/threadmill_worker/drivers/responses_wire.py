@@ -4,11 +4,12 @@ Source: developers.openai.com/api/reference/resources/responses; openai-python t
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Usage
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
-from threadmill_worker.views import ANSWERED, AnswerRead, RunView, ToolCall
+from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
 #: What marks a response as a run's thing to be deleted.
 RESPONSE = "response"
@@ -38,7 +39,15 @@ def parse_response(body: dict[str, Any]) -> RunView:
         model=as_word(body.get("model")) or None,
         answer=parse_answer(body) if tells and not calls else None,
         kind=RESPONSE,
+        is_kept=body.get("store") is not False,
     )
+
+
+def parse_told(body: dict[str, Any]) -> RunView:
+    """A response that has been told of, not retrieved: unless it is still at work, only its `store` says it is kept."""
+    run = parse_response(body)
+    has_ended = run.status in ENDED or bool(run.calls)
+    return replace(run, is_kept=body.get("store") is True) if has_ended else run
 
 
 def parse_answer(body: dict[str, Any]) -> AnswerRead:
