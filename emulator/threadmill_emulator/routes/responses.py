@@ -88,6 +88,8 @@ def _asked(call: Call) -> Response:
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:
     shown = response_object(response, include)
+    if "ignores_background" in call.emulator.options.extras:  # LiteLLM says so, stored or not
+        shown["store"] = True
     if "changing_ids" in call.emulator.options.extras:
         shown["id"] += new_id(_ALIAS)
     return shown

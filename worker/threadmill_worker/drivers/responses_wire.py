@@ -44,10 +44,13 @@ def parse_response(body: dict[str, Any]) -> RunView:
 
 
 def parse_told(body: dict[str, Any]) -> RunView:
-    """A response that has been told of, not retrieved: unless it is still at work, only its `store` says it is kept."""
+    """A response that was never retrieved. One that has ended is kept for certain only if it ran in the background.
+
+    LiteLLM's bridge replies with `store: true`, and keeps nothing.
+    """
     run = parse_response(body)
     has_ended = run.status in ENDED or bool(run.calls)
-    return replace(run, is_kept=body.get("store") is True) if has_ended else run
+    return replace(run, is_kept=run.is_kept and body.get("background") is True) if has_ended else run
 
 
 def parse_answer(body: dict[str, Any]) -> AnswerRead:
