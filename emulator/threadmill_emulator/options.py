@@ -27,6 +27,8 @@ EXTRAS: Mapping[str, str] = {
     # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
     "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
     "stateless": "responses are not stored: GET and DELETE answer 404",
+    # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
+    "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
     # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
 }

@@ -53,6 +53,7 @@ async def test_a_server_that_works_in_the_background_is_asked_three_times(worker
     [
         pytest.param(None, marks=like("ignores_background"), id="stores"),
         pytest.param(None, marks=like("ignores_background", "stateless"), id="stateless"),
+        pytest.param(None, marks=like("ignores_background", "stateless", "unsupported_500"), id="LiteLLM's bridge"),
     ],
 )
 async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emulator):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import no_streaming, wrong_method
+from threadmill_emulator.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.items import shown
@@ -83,6 +83,8 @@ def _taken(call: Call) -> CreateResponse:
 
 
 def _asked(call: Call) -> Response:
+    if "unsupported_500" in call.emulator.options.extras:
+        raise ApiError(500, f"{call.request.method} responses is not supported for this model.")
     return call.world.responses.get(_real(call.id("response_id")))
 
 

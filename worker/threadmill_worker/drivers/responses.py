@@ -144,6 +144,8 @@ class ResponsesDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
+            if isinstance(action, Delete) and _cannot_delete(error):
+                return Deleted()
             trouble = trouble_of(error, action)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
@@ -379,3 +381,8 @@ class ResponsesDriver:
                     await self._client.containers.delete(thing_id)
                 case _:
                     await self._files.delete(kind, thing_id)
+
+
+def _cannot_delete(error: Exception) -> bool:
+    """LiteLLM's bridge, which stores nothing, answers 500: "DELETE responses is not supported for PROVIDER"."""
+    return isinstance(error, openai.InternalServerError) and "not supported" in error.response.text
