@@ -50,6 +50,7 @@ from threadmill_worker.drivers.responses_wire import (
     RESPONSE,
     is_chain,
     parse_answer,
+    parse_last_event,
     parse_response,
     parse_told,
     steps_of,
@@ -58,7 +59,6 @@ from threadmill_worker.drivers.streaming import EventStream, Silent
 from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
-    ENDED,
     Deleted,
     FileNamed,
     Gone,
@@ -257,12 +257,9 @@ class ResponsesDriver:
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunView | None:
-        """The run as its stream's last event shows it; None if that leaves something out, as some servers' do."""
+        """The run as its stream's last event shows it, if that shows all of it."""
         body = self._stream.take_last()
-        if body is None or not (body.get("output") or body.get("error")):
-            return None
-        run = parse_told(body)
-        return run if run.status in ENDED or run.calls else None
+        return parse_last_event(body) if body is not None else None
 
     def _alive_in_stream(self, progress: Progress) -> RunView | None:
         """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""

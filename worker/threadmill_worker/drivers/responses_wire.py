@@ -53,6 +53,14 @@ def parse_told(body: dict[str, Any]) -> RunView:
     return replace(run, is_kept=run.is_kept and body.get("background") is True) if has_ended else run
 
 
+def parse_last_event(body: dict[str, Any]) -> RunView | None:
+    """The response in the event that ends a stream; None if it leaves the output out, as some servers do."""
+    if not (body.get("output") or body.get("error")):
+        return None
+    run = parse_told(body)
+    return run if run.status in ENDED or run.calls else None
+
+
 def parse_answer(body: dict[str, Any]) -> AnswerRead:
     """What an ended response wrote, and where its code ran."""
     return AnswerRead(blocks_of(body), _containers_of(body))
