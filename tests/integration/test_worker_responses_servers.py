@@ -181,6 +181,15 @@ async def test_a_reply_may_take_as_long_as_the_job_where_there_is_no_background(
 
 @pytest.mark.endpoint(**SLOW)
 @like("ignores_background", "stateless")
+async def test_a_stream_that_ends_at_once_is_no_sign_of_a_background(worker, emulator):
+    await worker.run("[[run_s=0]]Why?", stream=True)
+    slow = await worker.run("[[run_s=1]]Why?")
+
+    assert (slow.state, slow.lost_runs, called(emulator)) == (JobState.SUCCEEDED, 0, ["POST", "DELETE"] * 2)
+
+
+@pytest.mark.endpoint(**SLOW)
+@like("ignores_background", "stateless")
 async def test_a_server_that_ignores_background_is_found_out_once(worker, emulator):
     first = await worker.run("[[run_s=1]]Why?")
     second = await worker.run("[[run_s=1]]Why?")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from threadmill_worker.drivers.responses_wire import parse_last_event, parse_response, parse_told
+from threadmill_worker.drivers.responses_wire import parse_last_event, parse_reply, parse_response
 from threadmill_worker.views import AnswerRead
 
 TEXT = {"type": "message", "content": [{"type": "output_text", "text": "42"}]}
@@ -48,7 +48,7 @@ def test_the_answer_is_that_of_a_response_which_has_ended(body: dict[str, Any], 
 def test_an_ended_response_that_was_never_retrieved_is_kept_if_it_ran_in_the_background(
     body: dict[str, Any], is_kept: bool
 ) -> None:
-    assert parse_told(body).is_kept is is_kept
+    assert parse_reply(body).is_kept is is_kept
 
 
 def test_a_response_that_was_retrieved_is_kept() -> None:

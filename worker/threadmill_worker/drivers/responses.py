@@ -51,8 +51,8 @@ from threadmill_worker.drivers.responses_wire import (
     is_chain,
     parse_answer,
     parse_last_event,
+    parse_reply,
     parse_response,
-    parse_told,
     steps_of,
 )
 from threadmill_worker.drivers.streaming import EventStream, Silent
@@ -216,24 +216,26 @@ class ResponsesDriver:
             return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message))
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
-        """Its events are read if the job asked for that, and the server has them."""
-        plain = {name: value for name, value in body.items() if name != "background"}
-        if not self._background.wanted:
-            return await self._post(plain, progress, waits=True)
-        try:
-            run = await self._post(body, progress, waits=self._background.waits)
-        except (openai.APITimeoutError, Silent):
-            self._background.silent()
-            raise
-        except openai.BadRequestError as error:
-            if not names_background(error):
+        """In the background, where the server works there."""
+        if self._background.wanted:
+            try:
+                return await self._post(body, progress, waits=self._background.waits)
+            except (openai.APITimeoutError, Silent):
+                self._background.silent()
                 raise
-            run = await self._post(plain, progress, waits=True)
-            self._background.refused()
+            except openai.BadRequestError as error:
+                if not names_background(error):
+                    raise
+        plain = {name: value for name, value in body.items() if name != "background"}
+        run = await self._post(plain, progress, waits=True)
+        self._background.refused()
         return run
 
     async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunView:
-        """`waits`: the reply may come only when the response has ended; its time is the job's."""
+        """Its events are read if the job asked for that, and the server has them.
+
+        `waits`: the reply may come only when the response has ended; its time is the job's.
+        """
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
         start = partial(create, **body, **self._key(body, progress))
         self.awaits_run = waits
@@ -242,8 +244,8 @@ class ResponsesDriver:
         finally:
             self.awaits_run = False
         if "background" in body:
-            self._background.answered(reply.body, streamed=self._stream.lives)
-        return self._stream.paced(parse_told(reply.body))
+            self._background.answered(reply.body, streamed=self._stream.is_stream)
+        return self._stream.paced(parse_reply(reply.body))
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""

@@ -43,8 +43,8 @@ def parse_response(body: dict[str, Any]) -> RunView:
     )
 
 
-def parse_told(body: dict[str, Any]) -> RunView:
-    """A response that was never retrieved. One that has ended is kept for certain only if it ran in the background.
+def parse_reply(body: dict[str, Any]) -> RunView:
+    """The response in the reply to the request for it. If it has ended, only one of the background is surely kept.
 
     LiteLLM's bridge replies with `store: true`, and keeps nothing.
     """
@@ -57,7 +57,7 @@ def parse_last_event(body: dict[str, Any]) -> RunView | None:
     """The response in the event that ends a stream; None if it leaves the output out, as some servers do."""
     if not (body.get("output") or body.get("error")):
         return None
-    run = parse_told(body)
+    run = parse_reply(body)
     return run if run.status in ENDED or run.calls else None
 
 

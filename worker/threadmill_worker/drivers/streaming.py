@@ -65,6 +65,7 @@ class EventStream:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last: dict[str, Any] | None = None
+        self.is_stream = False  #: the reply to the latest call is, or was
         self.lives = False  #: and has told nothing that calls for a look
 
     async def open(self, api: Api, start: Start, *, waits: bool = False) -> Reply:
@@ -106,7 +107,7 @@ class EventStream:
         api.calls += 1
         await self.close()
         self._news.clear()
-        self._last = None
+        self._last, self.is_stream = None, False
         begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(
             self._listen(api, partial(start, **self._options(waits=waits)), begun), name="stream"
@@ -158,7 +159,8 @@ class EventStream:
     async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
-        self.lives, frames = True, Frames(self._endpoint.reply_limit_bytes)
+        self.is_stream = self.lives = True
+        frames = Frames(self._endpoint.reply_limit_bytes)
         try:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
