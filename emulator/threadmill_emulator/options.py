@@ -20,10 +20,17 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "batches": "batches.",
 }
 
-#: What some servers have, and the public ones lack.
+#: What some servers have or do, and the public ones do not.
 EXTRAS: Mapping[str, str] = {
     "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
     "list_responses": "GET /responses lists the responses",
+    # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
+    "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
+    "stateless": "responses are not stored: GET and DELETE answer 404",
+    # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
+    "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
+    # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
+    "changing_ids": "each reply that shows a response names another id of it; all of them are good",
 }
 
 #: What some servers do otherwise, whatever they are asked. Departures of single runs are `scenarios.QUIRKS`.

@@ -73,6 +73,8 @@ class Endpoint(Policy):
     streaming: bool = True  #: can send a run's events as they happen
     create_and_run: bool = False  #: makes thread and run in one call (POST /threads/runs)
     run_id_filter: bool = True  #: lists a run's own messages
+    background: bool = True  #: `responses`: works in the background; else a reply comes when the response has ended
+    store: bool = True  #: `responses`: asked to store responses; else each round of tools repeats what went before it
     idempotency_keys: bool = False  #: `responses`: answers a POST with a known Idempotency-Key with its first reply
     lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
     time_note: str | None = None  #: strftime text added to each run's additional instructions

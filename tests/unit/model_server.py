@@ -143,7 +143,7 @@ class Run:
             }
             self.status = ends.get(self.life.end, "failed")
 
-    def view(self, clock_skew_s: float) -> RunView:
+    def view(self, clock_skew_s: float, *, tells: bool) -> RunView:
         created_at = self.created_at + clock_skew_s
         return RunView(
             id=self.id,
@@ -152,6 +152,7 @@ class Run:
             expires_at=created_at + EXPIRES_S if self.life.expires and self.alive else None,
             created_at=created_at,
             error_code=self.life.end if self.status == "failed" else None,
+            answer=AnswerRead(answer_of(self)) if tells and self.status in ANSWERED else None,
             usage=None if self.alive else Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2),
         )
 
@@ -159,10 +160,13 @@ class Run:
 class ModelServer:
     """`lives[n]` is lived by the n-th run, the last one by all after it; `undeletable`: the n-th thread stays.
 
-    `clock_skew_s`: by which its clock is ahead of ours.
+    `clock_skew_s`: by which its clock is ahead of ours. `tells`: the reply that shows a run's end holds its answer.
     """
 
-    def __init__(self, lives: list[Life], undeletable: int = -1, clock_skew_s: float = 0.0) -> None:
+    def __init__(
+        self, lives: list[Life], undeletable: int = -1, clock_skew_s: float = 0.0, *, tells: bool = False
+    ) -> None:
+        self._tells = tells
         self._clock_skew_s = clock_skew_s
         self._undeletable = undeletable
         self._lives = lives
@@ -223,9 +227,9 @@ class ModelServer:
                     return InDoubt(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
                 self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
-                return self.runs[-1].view(self._clock_skew_s)
+                return self._show(self.runs[-1])
             case Look(run_id):
-                return self._run(run_id).view(self._clock_skew_s)
+                return self._show(self._run(run_id))
             case SubmitOutputs(run_id, outputs):
                 return self._submit(self._run(run_id), outputs, now)
             case CancelRun(run_id):
@@ -261,12 +265,12 @@ class ModelServer:
             assert outputs.keys() == {call.id for call in run.calls}, "all outputs of a round, and no others"
             run.accepted += outputs
             run.round, run.turn_at, run.status = run.round + 1, now, "queued"
-        return run.view(self._clock_skew_s)
+        return self._show(run)
 
     def _cancel(self, run: Run, now: float) -> RunView:
         if run.alive and run.cancel_at is None and run.life.stop != "refused":
             run.cancel_at, run.status = now, "cancelling"
-        return run.view(self._clock_skew_s)
+        return self._show(run)
 
     def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
         match intent:
@@ -274,10 +278,13 @@ class ModelServer:
                 return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()
             case Intent.START_RUN:
                 marked = [run for run in self._of(thread) if run.ordinal == progress.runs + 1]
-                return marked[-1].view(self._clock_skew_s) if marked else NothingFound()
+                return self._show(marked[-1]) if marked else NothingFound()
             case _:
                 assert progress.run is not None
-                return self._run(progress.run.id).view(self._clock_skew_s)
+                return self._show(self._run(progress.run.id))
+
+    def _show(self, run: Run) -> RunView:
+        return run.view(self._clock_skew_s, tells=self._tells)
 
     def _of(self, thread: str) -> list[Run]:
         return [run for run in self.runs if run.thread == thread]

@@ -38,6 +38,7 @@ servers = st.builds(
     st.lists(lives, min_size=1, max_size=3),
     undeletable=st.integers(0, 2),
     clock_skew_s=st.sampled_from([0.0, -900.0, 900.0]),
+    tells=st.booleans(),
 )
 jobs = st.builds(
     Progress,

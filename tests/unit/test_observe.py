@@ -14,6 +14,7 @@ from threadmill_worker.actions import (
     CancelRun,
     CreateThread,
     Delete,
+    Download,
     Finish,
     Look,
     ReadAnswer,
@@ -25,7 +26,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import BACKOFF_LONGEST_S
 from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import HINT_RANGE_S, LOOK_SHARE, observe
-from threadmill_worker.progress import Intent, Leftover, Outcome, Progress, Wants
+from threadmill_worker.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
 from threadmill_worker.views import (
     AnswerRead,
     Deleted,
@@ -197,7 +198,26 @@ def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
     assert see(silent, StartRun(1), QUEUED).model == "asked", "the server does not say"
     first = see(silent, StartRun(1), replace(QUEUED, model="m-2024-07-18"))
     assert (first.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
-    assert see(first, StartRun(2), replace(QUEUED, id="run_2", model="n")).model == "n"
+    assert see(replace(first, run=None), StartRun(2), replace(QUEUED, id="run_2", model="n")).model == "n"
+
+
+def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
+    cited = AnswerRead(({"type": "image_file", "image_file": {"file_id": "file-made"}}, text("42")), ("cntr_1",))
+    ended = RunView("resp_1", "completed", kind="response", answer=cited)
+    place = replace(under_way(), run=None)
+
+    unread = see(place, StartRun(1), ended)
+    assert unread.to_json().count("file-made") == 2, "as a block, and as a leftover"
+    assert {each.id for each in unread.leftovers} == {"thread_1", "resp_1", "cntr_1", "file-made"}
+    assert next_action(unread, POLICY, START) == Download("file-made")
+
+    read = see(place, StartRun(1), replace(ended, answer=AnswerRead((text("42"),))))
+    assert read.outcome is not None
+    assert (read.outcome.text, read.answer) == ("42", Answer(()))
+
+    cancelled = see(replace(place, outcome=read.outcome), CancelRun("resp_1"), ended)
+    assert cancelled.answer == Answer(()), "nobody wants it any more, but what it made is to be deleted"
+    assert Leftover("file", "file-made") in cancelled.leftovers
 
 
 def test_the_lane_is_that_of_the_last_run() -> None:
@@ -205,7 +225,7 @@ def test_the_lane_is_that_of_the_last_run() -> None:
         replace(under_way(), run=None), StartRun(1), RunView("resp_1", "completed", kind="response", lane="batch")
     )
     assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
-    assert see(cheap, StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
+    assert see(replace(cheap, run=None), StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:

@@ -38,6 +38,8 @@ class Crash(BaseException):
 class World:
     """Ledger, driver and toolbox of one attempt after another, on one model server and one clock."""
 
+    awaits_run = False
+
     def __init__(self, server: ModelServer, faults: list[Fault], job: PromptJob) -> None:
         self.server = server
         self.now = START
@@ -150,8 +152,12 @@ class World:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.builds(ModelServer, st.lists(lives, min_size=1, max_size=3), undeletable=st.integers(0, 2)), faults,
-       st.sampled_from([1, 32, 34]), st.sampled_from([1000.0, 180.0, 30.0]))  # fmt: skip
+@given(
+    st.builds(ModelServer, st.lists(lives, min_size=1, max_size=3), undeletable=st.integers(0, 2), tells=st.booleans()),
+    faults,
+    st.sampled_from([1, 32, 34]),
+    st.sampled_from([1000.0, 180.0, 30.0]),
+)
 def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
     server: ModelServer, faults: list[Fault], messages: int, timeout_s: float
 ) -> None:

@@ -35,7 +35,8 @@ def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | Step
         made = [Leftover("container", each) for each in view.containers]
         made += [Leftover("file", each) for each in made_files(view.blocks) if not each.startswith(view.containers)]
         new = tuple(each for each in made if each not in progress.leftovers)
-        return replace(progress, answer=Answer(view.blocks), leftovers=(*progress.leftovers, *new))
+        blocks = view.blocks if progress.outcome is None else ()  # else only what it made is of interest: to be deleted
+        return replace(progress, answer=Answer(blocks), leftovers=(*progress.leftovers, *new))
     answer = progress.answer
     if answer is None:
         return progress

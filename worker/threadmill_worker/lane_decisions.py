@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from threadmill.policy import Policy
 from threadmill.record import JobRecord, RemoteBatch
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import ReadAnswer, StartRun
+from threadmill_worker.actions import StartRun
 from threadmill_worker.drivers.remote_batches import Answered, BatchView
-from threadmill_worker.lifecycle import next_action
 from threadmill_worker.observe import observe
 from threadmill_worker.progress import Outcome, Progress
 from threadmill_worker.reruns import rerun
@@ -33,9 +32,7 @@ def answered(place: Progress, each: Answered, policy: Policy, now: float) -> Pro
     if each.run is None:
         return place
     place = replace(place, thread_id="", messages_sent=place.messages)
-    place = observe(place, StartRun(place.runs + 1), each.run, policy, now)
-    read = ReadAnswer(each.run.id)
-    return observe(place, read, each.answer, policy, now) if next_action(place, policy, now) == read else place
+    return observe(place, StartRun(place.runs + 1), each.run, policy, now)
 
 
 def failed(place: Progress, failure: Failure, endpoint: str) -> Progress:

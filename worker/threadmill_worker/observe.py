@@ -77,11 +77,13 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
-            return _see(progress, action, run, policy, now) if run else replace(progress, intent=None, asked=None)
+            if run is None:
+                return replace(progress, intent=None, asked=None)
+            return _complete(_see(progress, action, run, policy, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunView():
-            return _see(progress, action, view, policy, now)
+            return _complete(_see(progress, action, view, policy, now), now)
         case OutputReady():
             return _journal(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
@@ -148,16 +150,20 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     """A run was started, looked at, given its tools' outputs, or told to stop."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS)
-    is_new = before is None or before.id != run.id
+    is_new = before is None or (submitted and run.is_round)
+    if before is not None and not is_new:
+        run = replace(run, id=before.id)  # the one we asked by: some servers return another with each reply
     if is_new and run.kind is not None:
         progress = _own(progress, Leftover(run.kind, run.id))
-    if before is None or (is_new and not submitted):  # some servers go on under another id
+    if before is None:
         progress = replace(
-            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={},
+            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_calls=(),
             cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
+        if run.is_round:
+            progress = replace(progress, past_calls=(*progress.past_calls, before.calls))
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:
@@ -175,6 +181,9 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
         progress = replace(progress, usage=progress.usage + _usage_of(run))
+    if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
+        progress = take_in(progress, run.answer)
+        run = replace(run, answer=None)
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(

@@ -11,7 +11,7 @@ from threadmill.errors import UnreadableRecord
 from threadmill.place import SPENT
 from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
-from threadmill_worker.views import RunView
+from threadmill_worker.views import RunView, ToolCall
 
 
 class Intent(StrEnum):
@@ -123,6 +123,7 @@ class Progress:
     rerun_reason: str | None = None  #: of the latest one
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
+    past_calls: tuple[tuple[ToolCall, ...], ...] = ()  #: of earlier rounds of the current run, if each is a response
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False

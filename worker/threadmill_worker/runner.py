@@ -136,11 +136,13 @@ class Attempt:
     def cancel(self) -> None:
         """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted.
 
-        A call that makes something lands first: what it made would have to be looked for, if that can be done.
+        A call that makes something lands first: what it made would have to be looked for, if that can be done. One
+        whose reply comes only when the run has ended is not awaited.
         To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
         """
         self._cancel_wanted = True
-        if self._task is not None and self._progress.outcome is None and not self._sending:
+        lands = self._sending and not self._server.driver.awaits_run  # soon; else it may take as long as the run
+        if self._task is not None and self._progress.outcome is None and not lands:
             self._interruptions += 1
             self._task.cancel()
 

@@ -14,6 +14,7 @@ from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
+from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.connection import Client, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
@@ -45,6 +46,7 @@ class _Open(NamedTuple):
     client: Client
     toolbox: Toolbox
     room: Room
+    background: Background
 
 
 class Servers:
@@ -71,17 +73,18 @@ class Servers:
         """A driver without a job, to delete things with; raises NotServed."""
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
-        endpoint, client, *_ = self._opened(name)
+        endpoint, client, *_, background = self._opened(name)
         order = Order("", PromptJob(prompt="-"))
         if endpoint.wire == "responses":
-            return ResponsesDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, RESPONSES))
+            stream = EventStream(Feed(), endpoint, RESPONSES)
+            return ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
         return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, ASSISTANTS))
 
     async def serve(self, record: JobRecord) -> Server:
         job = record.job
         try:
             name = self._settings.endpoint_name(job.endpoint)
-            endpoint, client, toolbox, room = self._opened(name)
+            endpoint, client, toolbox, room, background = self._opened(name)
             materials = await gather(job, endpoint, self._settings)
             tools = await toolbox.definitions(_with_those_of_files(job, self._tools_of(job, endpoint)))
         except SettingsError as error:
@@ -107,7 +110,7 @@ class Servers:
                 raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
             order = replace(order, latest=kept.latest if kept else None)
             stream = EventStream(feed, endpoint, RESPONSES, streams)
-            speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream)
+            speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
@@ -175,7 +178,8 @@ class Servers:
                 )
                 raise NotServed(FailureKind.UNAUTHORISED, message)
             toolbox = Toolbox(self._toolset, endpoint, endpoint.read_key())
-            self._open[name] = _Open(endpoint, connect(endpoint), toolbox, Room(endpoint.max_connections // 2))
+            room, background = Room(endpoint.max_connections // 2), Background(wanted=endpoint.background)
+            self._open[name] = _Open(endpoint, connect(endpoint), toolbox, room, background)
         return self._open[name]
 
     async def close(self) -> None:

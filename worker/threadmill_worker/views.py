@@ -33,6 +33,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class AnswerRead:
+    """The content blocks of the run's messages, in order; none if it wrote none."""
+
+    blocks: tuple[dict[str, Any], ...]
+    containers: tuple[str, ...] = ()  #: ids of those its code ran in
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run as the server shows it. `status` is theirs, as sent; unknown values are to be borne."""
 
@@ -49,8 +57,15 @@ class RunView:
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
+    answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
     kind: str | None = None  #: of leftover, where runs do not go with their thread
+    is_kept: bool = True  #: the server stores it, so that a next round can refer to it
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
+
+    @property
+    def is_round(self) -> bool:
+        """Whether it is one of the responses that a run consists of: each round of tools makes another, with its id."""
+        return self.kind is not None or self.is_anonymous
 
 
 @dataclass(frozen=True)
@@ -97,14 +112,6 @@ class OutputReady:
     call_id: str
     output: str
     reusable: bool = True  #: holds for the same call of a later run too: it did not fail, and need not be repeated
-
-
-@dataclass(frozen=True)
-class AnswerRead:
-    """The content blocks of the run's messages, in order; none if it wrote none."""
-
-    blocks: tuple[dict[str, Any], ...]
-    containers: tuple[str, ...] = ()  #: ids of those its code ran in
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import no_streaming, wrong_method
+from threadmill_emulator.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.frames import Listener
+from threadmill_emulator.ids import new_id
 from threadmill_emulator.items import shown
-from threadmill_emulator.objects import deleted
+from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import page
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.response import Response
@@ -28,7 +29,7 @@ class RetrieveQuery(BaseModel):
 
 
 async def create(call: Call) -> Reply:
-    body, responses = call.body(CreateResponse), call.world.responses
+    body, responses = _taken(call), call.world.responses
     if body.stream and not call.emulator.options.offers("streaming"):
         raise no_streaming()
     response, include = responses.create(body), body.include or ()
@@ -36,15 +37,15 @@ async def create(call: Call) -> Reply:
         return _streamed(call, response, include)
     if not body.background:
         await _ended(call, response)
-    return response_object(response, include)
+    return _shown(call, response, include)
 
 
 async def retrieve(call: Call) -> Reply:
-    response = call.world.responses.get(call.id("response_id"))
+    response = _asked(call)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
     if not asked.stream:
-        return response_object(response, asked.include)
+        return _shown(call, response, asked.include)
     if response.transcript is None:
         raise not_streamed(response.id)
     return _listening(call, response, Listener(response.transcript, asked.starting_after + 1))
@@ -57,17 +58,48 @@ async def list_(call: Call) -> Reply:
 
 
 async def cancel(call: Call) -> Reply:
-    return response_object(call.world.responses.cancel(call.id("response_id")))
+    return _shown(call, call.world.responses.cancel(_asked(call).id))
 
 
 async def delete(call: Call) -> Reply:
-    call.world.responses.drop(call.world.responses.get(call.id("response_id")))
+    call.world.responses.drop(_asked(call))
     return deleted(call.id("response_id"), "response")
 
 
 async def list_input_items(call: Call) -> Reply:
-    response = call.world.responses.get(call.id("response_id"))
+    response = _asked(call)
     return page(call, response.all_read, shown)
+
+
+def _taken(call: Call) -> CreateResponse:
+    """What is asked for, as far as this server heeds it."""
+    body, extras = call.body(CreateResponse), call.emulator.options.extras
+    heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
+    if "ignores_background" in extras:
+        heeded["background"] = None
+    if "stateless" in extras:
+        heeded["store"] = False
+    return body.model_copy(update=heeded)
+
+
+def _asked(call: Call) -> Response:
+    if "unsupported_500" in call.emulator.options.extras:
+        raise ApiError(500, f"{call.request.method} responses is not supported for this model.")
+    return call.world.responses.get(_real(call.id("response_id")))
+
+
+def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:
+    shown = response_object(response, include)
+    if "ignores_background" in call.emulator.options.extras:  # LiteLLM says so, stored or not
+        shown["store"] = True
+    if "changing_ids" in call.emulator.options.extras:
+        shown["id"] += new_id(_ALIAS)
+    return shown
+
+
+def _real(id: str) -> str:
+    """The id of a response without what makes it another one in each reply."""
+    return id.partition(_ALIAS)[0]
 
 
 async def _ended(call: Call, response: Response) -> None:
@@ -96,6 +128,9 @@ def _listening(call: Call, response: Response, listener: Listener) -> EventStrea
 
     return EventStream(call.world.clock, look, listener)
 
+
+#: Between the id of a response and what changes with each reply.
+_ALIAS = "."
 
 RESPONSE = "/responses/{response_id}"
 ROUTES = [

@@ -72,6 +72,8 @@ _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 class AssistantsDriver:
     """Speaks for one job."""
 
+    awaits_run = False
+
     def __init__(
         self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
     ) -> None:

@@ -104,6 +104,11 @@ class Driver(Protocol):
         """HTTP calls made so far."""
         ...
 
+    @property
+    def awaits_run(self) -> bool:
+        """Whether a call is under way whose reply may come only when the run has ended."""
+        ...
+
     async def probe(self) -> View:
         """Finds out whether the server takes our key and speaks our format, and leaves nothing: Deleted if it does."""
         ...

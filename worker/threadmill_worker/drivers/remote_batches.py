@@ -24,10 +24,10 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
-from threadmill_worker.drivers.responses_wire import blocks_of, parse_response
+from threadmill_worker.drivers.responses_wire import parse_response
 from threadmill_worker.drivers.troubles import QUOTA_CODES, trouble_of
 from threadmill_worker.json_text import parse
-from threadmill_worker.views import AnswerRead, Gone, NotDone, Refused, RunView, Unusable
+from threadmill_worker.views import Gone, NotDone, Refused, RunView, Unusable
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -88,7 +88,6 @@ class Answered:
 
     custom_id: str
     run: RunView | None  #: None: the server refused it, or did not come to it
-    answer: AnswerRead
     failure: Failure | None = None  #: why it was refused; None without a run: the server did not come to it
 
 
@@ -216,10 +215,10 @@ def _answered(entry: dict[str, Any]) -> Answered:
             run = replace(parse_response(body), lane="batch")
         except NotTheApi as error:
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=str(error), retryable=True)
-            return Answered(_custom_id(entry), None, AnswerRead(()), failure)
-        return Answered(_custom_id(entry), run, AnswerRead(blocks_of(body)))
+            return Answered(_custom_id(entry), None, failure)
+        return Answered(_custom_id(entry), run)
     said = as_dict(entry.get("error")) or as_dict(body.get("error"))
-    return Answered(_custom_id(entry), None, AnswerRead(()), _failure(status, said))
+    return Answered(_custom_id(entry), None, _failure(status, said))
 
 
 def _failure(status: Any, said: dict[str, Any]) -> Failure | None:

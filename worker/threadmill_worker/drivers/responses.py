@@ -38,6 +38,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
+from threadmill_worker.drivers.background import Background, names_background
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
@@ -47,17 +48,17 @@ from threadmill_worker.drivers.responses_requests import Requests, round_name, r
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
-    blocks_of,
-    containers_of,
     is_chain,
+    parse_answer,
+    parse_last_event,
+    parse_reply,
     parse_response,
     steps_of,
 )
-from threadmill_worker.drivers.streaming import EventStream
+from threadmill_worker.drivers.streaming import EventStream, Silent
 from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
-    AnswerRead,
     Deleted,
     FileNamed,
     Gone,
@@ -87,7 +88,13 @@ class ResponsesDriver:
     """Speaks for one job."""
 
     def __init__(
-        self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        order: Order,
+        exchange: Exchange,
+        stream: EventStream,
+        background: Background,
     ) -> None:
         self._api = Api(client, endpoint)
         self._client = client
@@ -95,9 +102,11 @@ class ResponsesDriver:
         self._order = order
         self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
-        self._requests = Requests(order)
+        self._requests = Requests(order, store=endpoint.store)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
+        self._background = background
+        self.awaits_run = False
 
     @property
     def calls(self) -> int:
@@ -161,19 +170,19 @@ class ResponsesDriver:
                 note = self._note(progress)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
             case Look(run_id):
-                return self._stream.paced(await self._run(run_id))
+                seen = self._ended_in_stream() or self._alive_in_stream(progress)
+                return self._stream.paced(seen or await self._run(run_id))
             case Settle(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
                 note = self._note(progress)
-                return await self._create(self._requests.round(progress, outputs, run_id, note), progress)
+                return await self._create(await self._requests.round(progress, outputs, run_id, note), progress)
             case CancelRun(run_id):
                 return await self._cancel(run_id)
             case Unlock():  # whose response it is that locks a conversation is not told
                 return Unlocked()
             case ReadAnswer(run_id):
-                body = await self._retrieve(run_id)
-                return AnswerRead(blocks_of(body), containers_of(body))
+                return parse_answer(await self._retrieve(run_id))
             case NameFile(file_id) if file_id in progress.uploaded:
                 return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
@@ -205,13 +214,42 @@ class ResponsesDriver:
         try:
             return ThreadCreated(parse_id((await self._api.ask(call)).body))
         except openai.NotFoundError:
-            return ThreadCreated("", remote=False)
+            if self._endpoint.store:
+                return ThreadCreated("", remote=False)
+            message = "this server has no conversations: without `store` it cannot keep a thread"
+            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message))
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
-        """Its events are read if the job asked for that, and the server has them."""
+        """In the background, where the server works there."""
+        if self._background.wanted:
+            try:
+                return await self._post(body, progress, waits=self._background.waits)
+            except (openai.APITimeoutError, Silent):
+                self._background.silent()
+                raise
+            except openai.BadRequestError as error:
+                if not names_background(error):
+                    raise
+        plain = {name: value for name, value in body.items() if name != "background"}
+        run = await self._post(plain, progress, waits=True)
+        self._background.refused()
+        return run
+
+    async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunView:
+        """Its events are read if the job asked for that, and the server has them.
+
+        `waits`: the reply may come only when the response has ended; its time is the job's.
+        """
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
         start = partial(create, **body, **self._key(body, progress))
-        return self._stream.paced(parse_response((await self._stream.open(self._api, start)).body))
+        self.awaits_run = waits
+        try:
+            reply = await self._stream.open(self._api, start, waits=waits)
+        finally:
+            self.awaits_run = False
+        if "background" in body:
+            self._background.answered(reply.body, streamed=self._stream.is_stream)
+        return self._stream.paced(parse_reply(reply.body))
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
@@ -221,7 +259,17 @@ class ResponsesDriver:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
         if not self._endpoint.idempotency_keys or progress.asked is None:
             return {}
-        return {"extra_headers": {"Idempotency-Key": key_of(body, progress.asked.at)}}
+        key = key_of(body, progress.asked.at)
+        return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
+
+    def _ended_in_stream(self) -> RunView | None:
+        """The run as its stream's last event shows it, if that shows all of it."""
+        body = self._stream.take_last()
+        return parse_last_event(body) if body is not None else None
+
+    def _alive_in_stream(self, progress: Progress) -> RunView | None:
+        """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
+        return progress.run if self._stream.lives and self._background.waits else None
 
     async def _run(self, run_id: str) -> RunView:
         body = await self._retrieve(run_id)

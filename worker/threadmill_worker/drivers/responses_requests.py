@@ -1,6 +1,8 @@
 """What we send to Responses servers: the body of POST /responses, for a run and for each round of its tools."""
 
 import asyncio
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
@@ -8,6 +10,7 @@ from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
+from threadmill_worker.views import ToolCall
 
 
 def run_name(ordinal: int) -> str:
@@ -23,28 +26,31 @@ def round_name(progress: Progress) -> str:
 class Requests:
     """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, *, store: bool = True) -> None:
         self._order = order
+        self._store = store
 
     async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
-        messages = [await self._message(each, progress) for each in self._order.job.conversation]
+        messages = await self._messages(progress)
         return {"input": messages, **self._settings(run_name(ordinal), progress, time_note), **self._place(progress)}
 
-    def round(
+    async def round(
         self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
     ) -> dict[str, Any]:
-        """The outputs of all calls of the last round."""
-        results = [
-            {"type": "function_call_output", "call_id": call_id, "output": output}
-            for call_id, output in outputs.items()
-        ]
+        """The outputs of all calls of the last round; after all that went before, where the server does not keep it."""
         place = self._place(progress)
-        return {
-            "input": results,
-            **self._settings(round_name(progress), progress, time_note),
-            **(place if "conversation" in place else {"previous_response_id": previous}),
-        }
+        settings = self._settings(round_name(progress), progress, time_note)
+        if "conversation" in place:
+            return {"input": _results(outputs), **settings, **place}
+        if self._store and (progress.run is None or progress.run.is_kept):
+            return {"input": _results(outputs), **settings, "previous_response_id": previous}
+        latest = progress.run.calls if progress.run else ()
+        rounds = [
+            [*map(_call, calls), *_results({call.id: progress.outputs[call.id] for call in calls})]
+            for calls in (*progress.past_calls, latest)
+        ]
+        return {"input": [*await self._messages(progress), *chain.from_iterable(rounds)], **settings, **place}
 
     def conversation(self, progress: Progress) -> str | None:
         """The conversation that the job runs in, if any."""
@@ -78,7 +84,7 @@ class Requests:
             "reasoning": {"effort": effort} if effort else None,
             "metadata": job.metadata | mark(self._order.mark, what),
             "background": True,
-            "store": True,
+            "store": self._store,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -110,6 +116,9 @@ class Requests:
         ids = of_tool.get(what) if isinstance(of_tool, dict) else None
         return [str(each) for each in ids] if isinstance(ids, list) else []
 
+    async def _messages(self, progress: Progress) -> list[dict[str, Any]]:
+        return [await self._message(each, progress) for each in self._order.job.conversation]
+
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
         if isinstance(message.content, str):
             return {"role": message.role, "content": message.content}
@@ -124,6 +133,16 @@ class Requests:
         image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)
         source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
         return {"type": "input_image", "detail": part.image_url.detail, **source}
+
+
+def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"type": "function_call_output", "call_id": call_id, "output": output} for call_id, output in outputs.items()
+    ]
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
 
 
 def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:

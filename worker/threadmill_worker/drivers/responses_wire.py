@@ -4,11 +4,12 @@ Source: developers.openai.com/api/reference/resources/responses; openai-python t
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Usage
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
-from threadmill_worker.views import RunView, ToolCall
+from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
 #: What marks a response as a run's thing to be deleted.
 RESPONSE = "response"
@@ -25,6 +26,7 @@ def is_chain(thread_id: str) -> bool:
 def parse_response(body: dict[str, Any]) -> RunView:
     """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
     error = as_dict(body.get("error"))
+    tells = body.get("status") in ANSWERED and isinstance(body.get("output"), list)
     calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
     return RunView(
         id=parse_id(body),
@@ -36,8 +38,33 @@ def parse_response(body: dict[str, Any]) -> RunView:
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
         functions=_functions(body.get("tools")),
+        answer=parse_answer(body) if tells and not calls else None,
         kind=RESPONSE,
+        is_kept=body.get("store") is not False,
     )
+
+
+def parse_reply(body: dict[str, Any]) -> RunView:
+    """The response in the reply to the request for it. If it has ended, only one of the background is surely kept.
+
+    LiteLLM's bridge replies with `store: true`, and keeps nothing.
+    """
+    run = parse_response(body)
+    has_ended = run.status in ENDED or bool(run.calls)
+    return replace(run, is_kept=run.is_kept and body.get("background") is True) if has_ended else run
+
+
+def parse_last_event(body: dict[str, Any]) -> RunView | None:
+    """The response in the event that ends a stream; None if it leaves the output out, as some servers do."""
+    if not (body.get("output") or body.get("error")):
+        return None
+    run = parse_reply(body)
+    return run if run.status in ENDED or run.calls else None
+
+
+def parse_answer(body: dict[str, Any]) -> AnswerRead:
+    """What an ended response wrote, and where its code ran."""
+    return AnswerRead(blocks_of(body), _containers_of(body))
 
 
 def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -52,7 +79,7 @@ def steps_of(body: dict[str, Any], outputs: Mapping[str, str]) -> tuple[dict[str
     return tuple(step for item in _items(body) for step in [_step(item, outputs)] if step)
 
 
-def containers_of(body: dict[str, Any]) -> tuple[str, ...]:
+def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
     """Where its code ran."""
     ids = (item.get("container_id") for item in _items(body) if item.get("type") == "code_interpreter_call")
     return tuple(dict.fromkeys(str(id) for id in ids if id))

@@ -1,13 +1,14 @@
 """Reads a run's event stream: its text goes to the job's feed; that the run moved, to whoever waits for a look.
 
-A stream decides nothing: some break off, end without a word, or tell of an end that was none, so that polling goes
-on beside it, and a look follows each of them.
+A stream decides nothing: some break off, end without a word, or report an end that was none. So polling continues
+beside it, and a look follows each of them. The look needs no call where the stream's last event holds the whole run.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import httpx2
@@ -42,6 +43,10 @@ _END_S = 1.0
 Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
 
 
+class Silent(NotTheApi):
+    """A stream did not say within the usual time which run it is about."""
+
+
 class Room:
     """How many more streams an endpoint may have: each holds a connection for as long as its run lasts."""
 
@@ -59,24 +64,32 @@ class EventStream:
         self._room = room
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._last: dict[str, Any] | None = None
+        self.is_stream = False  #: the reply to the latest call is, or was
         self.lives = False  #: and has told nothing that calls for a look
 
-    async def open(self, api: Api, start: Start) -> Reply:
+    async def open(self, api: Api, start: Start, *, waits: bool = False) -> Reply:
         """The run that the call starts, or lets go on; if its events come as a stream, they are read on from there.
 
-        `start`: one of the SDK's `with_streaming_response`, to be called with what asks for a stream. Raises NotTheApi,
+        `start`: one of the SDK's `with_streaming_response`, to be called with what asks for a stream. `waits`: the
+        reply may come only when the run has ended, so that the caller limits its time. Raises NotTheApi,
         openai.OpenAIError.
         """
         try:
-            return await self._begin(api, start)
+            return await self._begin(api, start, waits=waits)
         except openai.BadRequestError as error:
             if not self._is_refused(error):
                 raise
-        return await self._begin(api, start)
+        return await self._begin(api, start, waits=waits)
 
     def paced(self, run: RunView) -> RunView:
         """With a stream that lives beside it, a run is looked at rarely."""
         return replace(run, poll_after_s=RARELY_S) if self.lives else run
+
+    def take_last(self) -> dict[str, Any] | None:
+        """The run in the event that ended the stream, to be read once; None if there was none."""
+        last, self._last = self._last, None
+        return last
 
     async def stirred(self) -> None:
         """See Driver.stirred."""
@@ -90,17 +103,21 @@ class EventStream:
             task.cancel()
             await asyncio.wait((task,))
 
-    async def _begin(self, api: Api, start: Start) -> Reply:
+    async def _begin(self, api: Api, start: Start, *, waits: bool) -> Reply:
         api.calls += 1
         await self.close()
         self._news.clear()
+        self._last, self.is_stream = None, False
         begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._listen(api, start, begun), name="stream")
+        self._task = asyncio.create_task(
+            self._listen(api, partial(start, **self._options(waits=waits)), begun), name="stream"
+        )
         try:
-            async with asyncio.timeout(self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s):
+            usual_s = self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s
+            async with asyncio.timeout(None if waits else usual_s):
                 return await begun
         except TimeoutError:
-            raise NotTheApi("the stream told of no run in time") from None
+            raise Silent("the stream told of no run in time") from None
         finally:
             if not begun.done() or begun.cancelled():
                 await self.close()
@@ -112,21 +129,21 @@ class EventStream:
             self._room = None
         return refused
 
-    def _options(self) -> dict[str, Any]:
-        if self._room is None or self._room.left < 1:
+    def _options(self, *, waits: bool) -> dict[str, Any]:
+        streams = self._room is not None and self._room.left > 0
+        if not streams and not waits:
             return {}
         # No limit between two reads: a run may be silent for long, looks tell of a dead one, and aiohttp sets such a
         # timer anew for all that comes.
         patience_s = self._endpoint.request_timeout_s
         connect_s = self._endpoint.connect_timeout_s
-        return {
-            "stream": True,
-            "timeout": httpx2.Timeout(connect=connect_s, read=None, write=patience_s, pool=patience_s),
-        }
+        pool_s = None if waits else patience_s  # who waits for replies holds the connections for long
+        timeout = httpx2.Timeout(connect=connect_s, read=None, write=patience_s, pool=pool_s)
+        return {"timeout": timeout} | ({"stream": True} if streams else {})
 
     async def _listen(self, api: Api, start: Start, begun: "asyncio.Future[Reply]") -> None:
         try:
-            async with start(**self._options()) as response:
+            async with start() as response:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
                     await self._read(response, begun)
                 else:
@@ -142,7 +159,8 @@ class EventStream:
     async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
-        self.lives, frames = True, Frames(self._endpoint.reply_limit_bytes)
+        self.is_stream = self.lives = True
+        frames = Frames(self._endpoint.reply_limit_bytes)
         try:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
@@ -174,9 +192,13 @@ class EventStream:
         elif event == "error":
             raise NotTheApi(f"the stream told of an error: {redact(data.decode('utf-8', 'replace'))[:200]}")
         elif event in self._events.runs:
+            has_moved = event in self._events.moved
+            run = self._events.run_in(_object(data)) if has_moved or not begun.done() else {}
             if not begun.done():
-                begun.set_result(Reply(self._events.run_in(_object(data)), {}))
-            if event in self._events.moved:  # one that follows may be a lie
+                begun.set_result(Reply(run, {}))
+            elif has_moved:
+                self._last = run
+            if has_moved:  # one that follows may be a lie
                 self.lives = False
 
 

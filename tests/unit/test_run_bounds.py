@@ -1,0 +1,138 @@
+"""The limits on a job's runs hold whatever the server says, whatever ids its replies carry."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import cycle
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from threadmill.policy import Policy
+from threadmill_worker.actions import (
+    AbandonRun,
+    Action,
+    AskAgain,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Decide,
+    Delete,
+    Finish,
+    Look,
+    ReadAnswer,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.lifecycle import intend, next_action
+from threadmill_worker.observe import conclude, observe
+from threadmill_worker.progress import Progress
+from threadmill_worker.views import AnswerRead, Deleted, OutputReady, RunView, ThreadCreated, ToolCall, View
+
+START = 1_800_000_000.0
+POLICY = Policy(
+    tool_rounds=3, reruns=2, queued_limit_s=30, run_limit_s=60, cancel_limit_s=10, poll_first_s=1, poll_longest_s=1
+)
+#: A call takes so long.
+CALL_S = 0.1
+#: More than all runs may take together, so that no other limit than theirs ends the job.
+TIMEOUT_S = 100_000.0
+MOST_STEPS = 20_000
+
+ID = "?"  #: in a reply: the id that was asked for
+ids = st.sampled_from([ID, "new", "resp_1", "resp_2"])  #: "new": one that no reply had before
+kinds = st.sampled_from([None, "response"])
+statuses = st.sampled_from(
+    ["queued", "in_progress", "requires_action", "cancelling", "failed", "expired", "completed", "pondering"]
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a reply about a run says."""
+
+    id: str
+    status: str
+
+
+class Worker:
+    """Drives one job against a server that says whatever it likes, and keeps count."""
+
+    def __init__(self, replies: list[Said], kind: str | None) -> None:
+        self._replies = cycle(replies)
+        self._kind = kind
+        self._ids = 0
+        self.done: Counter[type[Action]] = Counter()
+        self.longest_run_s = 0.0
+        self.asked_for: list[set[str]] = []  #: the ids that were looked at or cancelled, by run and round
+        self.progress = Progress(START + TIMEOUT_S, messages=1)
+
+    def drive(self) -> None:
+        now, started_at = START, START
+        for _ in range(MOST_STEPS):
+            action = next_action(self.progress, POLICY, now)
+            if isinstance(action, Finish):
+                return
+            self.done[type(action)] += 1
+            self.progress = intend(self.progress, action, now)
+            match action:
+                case Wait(until):
+                    now = until
+                    continue
+                case Decide() | AskAgain() | AbandonRun():
+                    self.progress = conclude(self.progress, action, POLICY, now)
+                    continue
+                case CallTools(calls):
+                    for call in calls:
+                        done = OutputReady(call.id, "done")
+                        self.progress = observe(self.progress, action, done, POLICY, now)
+                    continue
+                case StartRun():
+                    started_at = now
+                    self.asked_for.append(set())
+                case SubmitOutputs(run_id):
+                    self.asked_for.append(set())
+                case Look(run_id) | CancelRun(run_id):
+                    self.asked_for[-1].add(run_id)
+                    self.longest_run_s = max(self.longest_run_s, now - started_at)
+            now += CALL_S
+            self.progress = observe(self.progress, action, self._reply(action), POLICY, now)
+        raise AssertionError("the job does not end")
+
+    def _reply(self, action: Action) -> View:
+        match action:
+            case CreateThread():
+                return ThreadCreated("thread_1")
+            case ReadAnswer():
+                return AnswerRead(())
+            case Delete():
+                return Deleted()
+            case StartRun() | SubmitOutputs() | Look() | CancelRun() | Settle():
+                return self._run(next(self._replies), getattr(action, "run_id", "resp_1"))
+            case _:
+                raise AssertionError(action)
+
+    def _run(self, said: Said, asked: str) -> RunView:
+        self._ids += said.id == "new"
+        run_id = {"new": f"resp_new_{self._ids}", ID: asked}.get(said.id, said.id)
+        run = RunView(run_id, said.status, kind=self._kind)
+        calls = (ToolCall(f"call_{self._ids}", "weigh", "{}"),)
+        return replace(run, calls=calls) if said.status == "requires_action" else run
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.builds(Said, ids, statuses), min_size=1, max_size=12), kinds)
+@example([Said("new", "requires_action")], "response")  # LiteLLM encrypts the id anew for each reply
+@example([Said("new", "requires_action")], None)
+@example([Said("new", "in_progress")], "response")
+@example([Said("new", "queued")], None)
+def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: list[Said], kind: str | None) -> None:
+    worker = Worker(replies, kind)
+    worker.drive()
+    runs = worker.done[StartRun]
+    assert runs == worker.progress.runs <= 1 + POLICY.reruns
+    assert worker.done[SubmitOutputs] <= runs * POLICY.tool_rounds
+    a_queue_for_each_round = (1 + POLICY.tool_rounds) * POLICY.queued_limit_s
+    assert worker.longest_run_s <= POLICY.run_limit_s + a_queue_for_each_round + POLICY.cancel_limit_s + 1
+    assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"
