@@ -95,7 +95,8 @@ class Endpoint:
         except ApiError as error:
             if error.status == 404 and call.request.path_params.get("thread_id") in call.world.uncouth:
                 return PlainTextResponse("Internal Server Error", 500)
-            return JSONResponse(error.body(), error.status, error.headers)
+            plain = "detail_errors" in call.emulator.options.extras
+            return JSONResponse({"detail": error.message} if plain else error.body(), error.status, error.headers)
         return reply if isinstance(reply, Response) else JSONResponse(reply)
 
     def _admit(self, call: Call) -> None:

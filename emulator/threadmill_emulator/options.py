@@ -24,6 +24,8 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
 EXTRAS: Mapping[str, str] = {
     "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
     "list_responses": "GET /responses lists the responses",
+    # FastAPI's HTTPException: OGX 1.5, open-assistant-api
+    "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }
 
 

@@ -41,6 +41,8 @@ QUIRKS = {
     "string_content": "a message's content is a plain string",
     "empty_required_action": "required_action is {} instead of null once outputs were submitted",
     "bare_error": "last_error is a bare string",
+    # LiteLLM, polling_via_cache: proxy/response_polling/background_streaming.py
+    "polling_errors": "a failed response has one code for all errors; its message is what a client raised",
     "float_times": "created_at is a float of whole seconds, and newest-first lists do not order within one",
     "no_run_filter": "a message's run_id is null and the run_id filter is ignored",
     "sparse": "runs lack every field that has no value",
@@ -62,7 +64,15 @@ QUIRKS = {
 }
 
 QUIRKS_OF_RESPONSES = frozenset(
-    {"sparse", "bad_annotations", "stream_json", "stream_drops", "stream_no_done", "stream_error"}
+    {
+        "sparse",
+        "bad_annotations",
+        "polling_errors",
+        "stream_json",
+        "stream_drops",
+        "stream_no_done",
+        "stream_error",
+    }
 )
 
 
@@ -109,6 +119,7 @@ SCENARIOS: Mapping[str, Script] = {
     **{name: _quirk(name) for name in QUIRKS},
     "empty_required_action": _quirk("empty_required_action", **CALLS_ONCE),
     "bare_error": _quirk("bare_error", ends="failed", error=("server_error", "Something broke.")),
+    "polling_errors": _quirk("polling_errors", ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),
     "late_expiry": _quirk("late_expiry", **CALLS_ONCE, expires_s=2.0),
     "single_outputs": _quirk("single_outputs", **CALLS_ONCE, calls=3),
     "late_submit_404": _quirk("late_submit_404", **CALLS_ONCE),

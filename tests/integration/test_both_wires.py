@@ -188,6 +188,22 @@ async def test_a_server_of_the_other_wire_says_what_to_set(worker, settings):
         assert 'kind should be "responses"' in result.failure.message
 
 
+@pytest.mark.endpoint(reruns=1)
+@pytest.mark.parametrize("settings", ["responses"], indirect=True)
+@pytest.mark.parametrize(
+    ("scenario", "kind", "runs"),
+    [
+        ("rate_limited", FailureKind.RATE_LIMITED, 2),
+        ("failed", FailureKind.SERVER_ERROR, 2),
+        ("invalid_prompt", FailureKind.REJECTED, 1),
+    ],
+)
+async def test_a_gateway_with_one_code_for_all_errors_is_judged_by_its_words(worker, settings, scenario, kind, runs):
+    result = await worker.run(f"[[scenario={scenario} quirks=polling_errors]]Well?")
+
+    assert (result.failure.kind, result.failure.code, result.runs) == (kind, "background_streaming_error", runs)
+
+
 @pytest.mark.endpoint(model=None)
 @pytest.mark.parametrize("settings", ["responses"], indirect=True)
 async def test_a_profile_of_the_settings_stands_for_an_assistant_where_there_are_none(worker, settings, emulator):

@@ -128,6 +128,8 @@ def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Act
         ("Rate limit reached. Please try again in 12.3s.", 12.3),
         ("try again in 120ms", 0.12),
         ("Please try again in 1m26.4s", 86.4),
+        ("No deployments available for selected model, Try again in 60 seconds. Passed model=m", 60),
+        ("Rate limit is exceeded. Please retry after 7 seconds.", 7),
         ("Please try again in ... s", 5.0),
         ("Please try again in 99999999999999999999s", 5.0),
         ("slow down", 5.0),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import openai
 from openai.types.file_create_params import ExpiresAfter
@@ -13,6 +13,7 @@ from threadmill.result import Artifact, Failure, FailureKind
 from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import parse_id
+from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.filenames import safe_name
 from threadmill_worker.materials import Material
@@ -140,6 +141,6 @@ class Files:
         )
         reasons = []
         for entry in failed:
-            error = cast(dict[str, Any], entry.get("last_error") or {})
-            reasons.append(f"{entry.get('id')}: {error.get('message') or error.get('code') or 'no reason given'}")
+            error = error_in(entry.get("last_error"))
+            reasons.append(f"{entry.get('id')}: {error.message or error.code or 'no reason given'}")
         return "the server cannot make files searchable: " + "; ".join(reasons)

@@ -5,6 +5,7 @@ Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import aiohttp
 import openai
@@ -22,18 +23,9 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
 from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.server_errors import ServerError, asked_delay_s
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
-
-#: A 429 that waits for a human, by error type or code.
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-    }
-)
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
 _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w+)?", re.IGNORECASE)
@@ -45,6 +37,9 @@ _CONVERSATION_LOCKED = "conversation_locked"
 
 #: "Please retry in a few seconds": a response of someone else's runs in the conversation.
 _LOCKED_RETRY_S = 2.0
+
+#: Statuses of a request that is refused for want of credit: LiteLLM's is 400.
+_OF_A_QUOTA = frozenset({400, 402, 403, 429})
 
 _TEXT_LIMIT = 500
 
@@ -75,18 +70,18 @@ def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Tr
 
 
 def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str | None) -> Trouble:
-    status, message = error.status_code, _text(error, secret)
-    code = None if error.code is None else _without(secret, str(error.code))  # some servers send a number
+    status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
+    message, code = _text(error, said, secret), said.code and _without(secret, said.code)
 
     def refused(kind: FailureKind) -> Refused:
         return Refused(Failure(kind=kind, message=message, code=code))
 
+    if status in _OF_A_QUOTA and said.is_quota:
+        return refused(FailureKind.QUOTA)
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        if {code, str(error.type)} & QUOTA_CODES or "exceeded your current quota" in message:
-            return refused(FailureKind.QUOTA)
-        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
+        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
     if status in (408, 409) or status >= 500:
         return InDoubt(message, FailureKind.SERVER_ERROR)
     if status == 404:
@@ -109,7 +104,7 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str |
 
 def is_conversation_locked(error: Exception) -> bool:
     """Whether another response is at work in the conversation."""
-    return isinstance(error, openai.APIStatusError) and error.code == _CONVERSATION_LOCKED
+    return isinstance(error, openai.APIStatusError) and read_error(error.response.text).code == _CONVERSATION_LOCKED
 
 
 def is_no_url(message: str) -> bool:
@@ -117,11 +112,9 @@ def is_no_url(message: str) -> bool:
     return "invalid url" in message.lower()
 
 
-def _text(error: openai.APIStatusError, secret: str | None) -> str:
+def _text(error: openai.APIStatusError, said: ServerError, secret: str | None) -> str:
     """What the server said, in its own words where it has any."""
-    body = error.body
-    said = body.get("message") or body.get("detail") if isinstance(body, dict) else None
-    text = str(said or error.response.text.strip() or error.message)
+    text = said.message or said.code or error.response.reason_phrase
     location = error.response.headers.get("location")
     if location:
         text = f"redirected to {location}: check base_url"
@@ -132,8 +125,8 @@ def _without(secret: str | None, text: str) -> str:
     return text.replace(secret, "[key]") if secret else text
 
 
-def _retry_after_s(error: openai.APIStatusError) -> float | None:
-    """Retry-After in seconds (RFC 9110 10.2.3), bounded; a date or junk counts as not given."""
+def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:
+    """Retry-After in seconds (RFC 9110 10.2.3), else what the text asks for; bounded. A date or junk is passed over."""
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -142,7 +135,8 @@ def _retry_after_s(error: openai.APIStatusError) -> float | None:
             continue
         if seconds > 0:
             return min(seconds, _LONGEST_RETRY_AFTER_S)
-    return None
+    asked_s = asked_delay_s(said.message)
+    return min(asked_s, _LONGEST_RETRY_AFTER_S) if asked_s else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
