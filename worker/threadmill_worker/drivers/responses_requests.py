@@ -9,6 +9,9 @@ from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
 
+#: What the Responses API wants of every function, and the Assistants API does not.
+_FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
+
 
 def run_name(ordinal: int) -> str:
     """What the first response of a run is marked with."""
@@ -90,7 +93,7 @@ class Requests:
         tools = []
         for tool in self._order.tools:
             if tool.get("type") == "function" and isinstance(tool.get("function"), dict):
-                tools.append({"strict": False, **_flat(tool, "function")})
+                tools.append({**_FUNCTION, **_flat(tool, "function")})
             elif tool == {"type": "file_search"}:
                 stores = [progress.store.id] if progress.store is not None else []
                 tools.append(
@@ -112,14 +115,15 @@ class Requests:
         return [str(each) for each in ids] if isinstance(ids, list) else []
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
-        if isinstance(message.content, str):
-            return {"role": message.role, "content": message.content}
-        parts = [await self._part(part, message.role, progress) for part in message.content]
-        return {"role": message.role, "content": parts}
+        """Text alone is sent as a text: an assistant's parts would need the ids that its messages had once."""
+        content: str | list[dict[str, Any]] = message.text
+        if not isinstance(message.content, str) and any(not isinstance(part, TextPart) for part in message.content):
+            content = [await self._part(part, progress) for part in message.content]
+        return {"type": "message", "role": message.role, "content": content}
 
-    async def _part(self, part: TextPart | ImagePart | ImageFilePart, role: str, progress: Progress) -> dict[str, Any]:
+    async def _part(self, part: TextPart | ImagePart | ImageFilePart, progress: Progress) -> dict[str, Any]:
         if isinstance(part, TextPart):
-            return {"type": "input_text" if role == "user" else "output_text", "text": part.text}
+            return {"type": "input_text", "text": part.text}
         if isinstance(part, ImageFilePart):
             return {"type": "input_image", "file_id": part.image_file.file_id, "detail": part.image_file.detail}
         image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)
