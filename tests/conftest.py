@@ -25,6 +25,7 @@ from tests.forked import THREADMILL, ForkedProcess, run
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
+from threadmill.redaction import REDACTOR
 from threadmill_worker import bearing
 from threadmill_worker.process import WorkerProcess
 
@@ -85,6 +86,13 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
             patch.delenv(name.lower(), raising=False)
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No secrets of other tests: what one keeps secret may be an ordinary word in another."""
+    monkeypatch.setattr(REDACTOR, "_secrets", {})
+    monkeypatch.setattr(REDACTOR, "_forms", ())
 
 
 @pytest.fixture(scope="session")

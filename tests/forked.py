@@ -19,7 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
+from threadmill import credentials
 from threadmill.processes import Process, _die_with_parent
+from threadmill.redaction import REDACTOR
 
 #: The command `threadmill`, as it is installed.
 THREADMILL = str(Path(sys.executable).with_name("threadmill"))
@@ -180,6 +182,8 @@ def _become(command: list[str], cwd: str, environment: dict[str, str], streams: 
 
 
 def _reset(cwd: str, environment: dict[str, str], streams: Sequence[int]) -> None:
+    REDACTOR.__init__()  # a new process knows no secrets
+    credentials._warn_of_whitespace.cache_clear()
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):

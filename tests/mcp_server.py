@@ -43,6 +43,13 @@ def make() -> MCPServer:
     def variable(name: str) -> str:
         return os.environ.get(name, "not set")
 
+    @server.tool()
+    def reveal() -> str:
+        """Writes the variable MCP_SECRET to stderr, and returns it."""
+        sys.stderr.write(f"the secret is {os.environ['MCP_SECRET']}\n")
+        sys.stderr.flush()
+        return os.environ["MCP_SECRET"]
+
     @server.tool(name="read.file")
     async def hang(mark: str) -> str:
         """Touches the file, and never answers."""

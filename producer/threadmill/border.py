@@ -2,7 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from threadmill.redaction import redact
+
+#: A text that holds no secret of this process.
+Redacted = Annotated[str, AfterValidator(redact)]
 
 #: The server's 16 metadata pairs less the one threadmill adds to find what it made.
 METADATA_PAIRS = 15

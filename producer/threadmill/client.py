@@ -166,7 +166,7 @@ class Client:
     def _check_key(self, name: str) -> None:
         """The key must be here or with a worker: a job that no worker can send helps nobody."""
         if name not in self._checked_keys:
-            if self.settings.endpoints[name].missing_key() and name not in self._served_endpoints():
+            if self.settings.missing_key(name) and name not in self._served_endpoints():
                 self.settings.require_key(name)
             self._checked_keys.add(name)
 

@@ -13,9 +13,11 @@ from kombu.exceptions import KombuError
 from redis.client import Pipeline
 from redis.commands.core import Script
 
+from threadmill import redis_client, redis_rights
 from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
 from threadmill.keys import Keys
-from threadmill.redis_errors import redis_error_of, reply_of, trouble_of
+from threadmill.redis_errors import CLUSTER, redis_error_of, reply_of, trouble_of
+from threadmill.redis_rights import Right
 from threadmill.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
@@ -67,13 +69,7 @@ class Connection:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
-        self._redis = redis.Redis.from_url(
-            settings.redis_url,
-            decode_responses=True,
-            encoding_errors="surrogateescape",  # damaged bytes are read, and written back as they were
-            socket_timeout=BLOCK_S * 3,
-            socket_connect_timeout=5,
-        )
+        self._redis = redis_client.blocking(settings.redis_url)
 
     def _reaching(self) -> AbstractContextManager[None]:
         return reaching(self._settings.redis_url)
@@ -96,12 +92,23 @@ class Connection:
         return (half_way - now).total_seconds()
 
     def info(self) -> Mapping[str, Any] | None:
-        """Redis' own report on itself (INFO), or None if it does not permit us to read it."""
+        """Redis' own report on itself (INFO), or None if it does not permit us to read it.
+
+        Raises StoreRefused if it is a Redis Cluster.
+        """
         with self._reaching():
             try:
-                return self._redis.info()
+                info = self._redis.info()
             except redis.exceptions.NoPermissionError:
                 return None
+        if info.get("cluster_enabled"):
+            raise StoreRefused(self._settings.redis_url, CLUSTER.what, CLUSTER.remedy)
+        return info
+
+    def missing_rights(self, rights: Sequence[Right]) -> list[str]:
+        """The ACL rules that the user of the URL lacks for them."""
+        with self._reaching():
+            return redis_rights.missing(self._redis, rights)
 
     def _replies(self, pipe: Pipeline) -> list[Any]:
         """What the reads of a pipeline bring; None for a key that holds a value of another type."""

@@ -1,12 +1,12 @@
 """A named server: what each kind takes for granted, and what the settings may say otherwise."""
 
-import os
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
+from threadmill import credentials
 from threadmill.policy import Policy
 
 
@@ -107,8 +107,10 @@ class Endpoint(Policy):
                 raise ValueError(f"there is no time zone {name!r}; name one such as Asia/Taipei or UTC") from None
         return name
 
+    def read_key(self) -> str | None:
+        """The key in this process's environment, if it has one. Raises SettingsError if no HTTP header can hold it."""
+        return credentials.read_header(self.api_key_env) if self.api_key_env and not self.ad_token else None
+
     def missing_key(self) -> str | None:
-        """The variable that should hold the key and does not, in this process."""
-        if self.api_key_env and not self.ad_token and not os.environ.get(self.api_key_env):
-            return self.api_key_env
-        return None
+        """The variable that should hold the key and does not, in this process. Raises as `read_key` does."""
+        return self.api_key_env if self.api_key_env and not self.ad_token and self.read_key() is None else None

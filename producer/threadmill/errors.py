@@ -23,11 +23,15 @@ from difflib import get_close_matches
 from typing import Any
 
 from threadmill.names import JOB_ID_RULE
+from threadmill.redaction import redact
 from threadmill.stored import describe
 
 
 class ThreadmillError(Exception):
-    """The text names the thing, the reason and the remedy."""
+    """The text names the thing, the reason and the remedy. It holds no secret of this process."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in args))
 
 
 class InvalidJob(ThreadmillError, ValueError):

@@ -22,6 +22,7 @@ from typing import Self
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.installation import install_command
 from threadmill.processes import Process
+from threadmill.redaction import REDACTOR
 from threadmill.settings import Settings
 from threadmill.store import Store
 
@@ -122,6 +123,7 @@ class Local:
         )
         redis = self._start("redis", [redis_server(), "-"], config)
         url = f"redis://:{password}@127.0.0.1:{port}/0"
+        REDACTOR.register_url(url)
         self.environment["THREADMILL_REDIS_URL"] = url
         # A Redis of this command's own that has ended does not come back: no use waiting for it.
         self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})

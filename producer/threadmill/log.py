@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from threadmill import redaction
+
 #: A warning that repeats is logged once in so many seconds.
 REPEAT_S = 5.0
 
@@ -30,7 +32,8 @@ _REMEMBERED = 500
 
 
 def configure(level: int | str) -> None:
-    """Sends our own and every library's log lines through one handler."""
+    """Sends our own and every library's log lines through one handler, which redacts secrets."""
+    redaction.guard()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -55,6 +58,7 @@ def configure(level: int | str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _redacted,  # before a line is made of them: escapes in JSON would be cut in two
                 renderer,
             ],
             foreign_pre_chain=[*shared, _on_one_line, structlog.stdlib.ExtraAdder(allow=["suppressed"])],
@@ -72,6 +76,10 @@ def _on_one_line(_logger: object, _method: str, fields: structlog.typing.EventDi
     """Celery writes paragraphs."""
     fields["event"] = " ".join(str(fields["event"]).split())
     return fields
+
+
+def _redacted(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return redaction.redact_all(fields)
 
 
 @dataclass

@@ -10,6 +10,10 @@ from threadmill.result import Usage
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
 
 
+#: What a job has cost: fields of its progress and of its result.
+SPENT = ("usage", "model", "lane", "runs", "calls", "lost_threads", "lost_files", "lost_runs")
+
+
 class RemoteCall(BaseModel):
     """A tool call that a run waits for."""
 
@@ -67,12 +71,7 @@ class Place(BaseModel):
     @property
     def spent(self) -> dict[str, Any]:
         """What the job has cost, as fields of its result, should it end here. What an uncertain call made is lost."""
-        return {
-            "usage": self.usage,
-            "model": self.model,
-            "lane": self.lane,
-            "runs": self.runs,
-            "calls": self.calls,
+        return {name: getattr(self, name) for name in SPENT} | {
             "lost_threads": self.lost_threads + (self.intent == "create_thread"),
             "lost_files": self.lost_files + (self.intent in ("upload", "create_store")),
             "lost_runs": self.lost_runs + (self.intent in ("start_run", "submit_outputs")),

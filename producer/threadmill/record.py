@@ -1,5 +1,6 @@
 """What is kept in Redis: of jobs, of workers, and of remote things still to be deleted."""
 
+import json
 import zlib
 from base64 import b64decode, b64encode
 from collections import Counter
@@ -12,10 +13,12 @@ from typing import Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from threadmill import stored
+from threadmill.border import Redacted
 from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import printable
 from threadmill.place import Place
+from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: A clock that differs from Redis' by more than this is reported, in seconds.
@@ -27,6 +30,9 @@ _PACKED = "zlib:"
 
 #: What is kept of a dead letter: more than any message of ours has.
 _DEAD_LETTER_BYTES = 65_536
+
+#: A job's fields in which a secret may stand by mistake. Names, ids and paths are kept as they are.
+_TEXTS = ("prompt", "messages", "instructions", "additional_instructions", "tools", "response_format", "metadata")
 
 
 class JobRecord(BaseModel):
@@ -161,8 +167,12 @@ def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> Unreadab
 
 
 def packed(job: PromptJob) -> str:
-    """A job as its record has it: JSON, compressed where it is long."""
+    """A job as its record has it: JSON, compressed where it is long, its texts without secrets of this process."""
     body = job.model_dump_json(exclude_defaults=True)
+    if redact(body) != body:
+        fields = json.loads(body)
+        fields |= redact_all({name: fields[name] for name in _TEXTS if name in fields})
+        body = json.dumps(fields, ensure_ascii=False)
     return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
 
 
@@ -367,7 +377,7 @@ class Outage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
-    reason: str
+    reason: Redacted
     since: AwareDatetime
     until: AwareDatetime  #: when the first job that waits for it will fail
 

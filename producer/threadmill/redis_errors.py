@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import redis
 from redis import exceptions
+from redis.sentinel import MasterNotFoundError
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,16 @@ class Trouble:
     needs_settings: bool = False
 
 
+class SentinelRefusal(MasterNotFoundError):
+    """The sentinels refuse us or do not know the master."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.trouble = Trouble(what, remedy, is_refusal=True, needs_settings=True)
+
+
 _ROLE = "a failover may be under way; if this lasts, set REDIS_URL to the primary"
-_CLUSTER = Trouble(
+CLUSTER = Trouble(
     "is a Redis Cluster, which threadmill does not support", "use a Redis without cluster mode", True, True
 )
 _STALE = Trouble("dropped a command when its state changed", "try again")
@@ -30,15 +39,15 @@ _STALE = Trouble("dropped a command when its state changed", "try again")
 #: By the code at the start of a reply that is an error. Some of these, redis-py has a class for.
 _BY_CODE = {
     "BUSY": Trouble("is busy with a long script", "wait, or stop it with SCRIPT KILL"),
-    "CLUSTERDOWN": _CLUSTER,
-    "CROSSSLOT": _CLUSTER,
+    "CLUSTERDOWN": CLUSTER,
+    "CROSSSLOT": CLUSTER,
     "EXECABORT": _STALE,
     "LOADING": Trouble("is still loading its data", "wait until it has"),
     "MASTERDOWN": Trouble("is a replica without a connection to its primary", _ROLE),
     "MISCONF": Trouble(
         "accepts no writes because it cannot save to its disk", "free disk space there, and see Redis' log", True
     ),
-    "MOVED": _CLUSTER,
+    "MOVED": CLUSTER,
     "NOREPLICAS": Trouble(
         "accepts no writes because too few replicas are connected", "start them, or lower its `min-replicas-to-write`"
     ),
@@ -67,19 +76,23 @@ _CODE_OF = {
 #: A code at the start, or quoted: Redis 6 does so for an error in a script, EXECABORT for what aborted it.
 _CODE = re.compile(r"(?:^|: -|because of: )([A-Z]+)\b")
 
+#: What a node of a cluster says of a script of ours.
+_IN_CLUSTER = re.compile(r"in a cluster|the cluster is down|same slot", re.IGNORECASE)
+
 
 def trouble_of(error: BaseException | None) -> Trouble | None:
     """Why Redis cannot be used; None if the error says nothing about that."""
     error = redis_error_of(error)
     if error is None:
         return None
+    if isinstance(error, SentinelRefusal):
+        return error.trouble
     said = reply_of(error)
     if isinstance(error, redis.AuthenticationError):
         return _password(said)
     if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in said:
-        return Trouble(
-            f"does not permit a command ({said})", "permit it in the ACL of the user in REDIS_URL", True, True
-        )
+        remedy = "permit it in the ACL of the user in REDIS_URL; `threadmill doctor` names all that is missing"
+        return Trouble(f"does not permit a command ({said})", remedy, True, True)
     if "DB index" in said:
         return Trouble(
             "has no database of this number", "use a lower one in REDIS_URL; Redis has 0 to 15 by default", True, True
@@ -105,7 +118,7 @@ def redis_error_of(error: BaseException | None) -> redis.RedisError | None:
 def may_have_run(error: BaseException | None) -> bool:
     """Whether Redis may have run the command: it was sent, and the reply was lost or cannot be read."""
     if error is None or isinstance(
-        error, redis.AuthenticationError | exceptions.BusyLoadingError | redis.ResponseError
+        error, redis.AuthenticationError | exceptions.BusyLoadingError | redis.ResponseError | MasterNotFoundError
     ):
         return False
     return not any(words in str(error) for words in ("connecting to", "max number of clients"))
@@ -126,6 +139,8 @@ def _by_code(error: redis.RedisError, said: str) -> Trouble | None:
     quoted = _CODE.search(said)
     if quoted and quoted[1] in _BY_CODE:
         return _BY_CODE[quoted[1]]
+    if _IN_CLUSTER.search(said):
+        return CLUSTER
     code = next((_CODE_OF[kind] for kind in type(error).__mro__ if kind in _CODE_OF), "")
     return _BY_CODE.get(code)
 

@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
+from threadmill.border import Redacted
+
 
 class JobState(StrEnum):
     QUEUED = "queued"  #: waits for a worker
@@ -63,8 +65,8 @@ class Failure(_Part):
     """Why a job did not succeed: part of the result, not an exception."""
 
     kind: FailureKind
-    message: str
-    code: str | None = None  #: the server's own code, where it gave one
+    message: Redacted
+    code: Redacted | None = None  #: the server's own code, where it gave one
     retryable: bool = False  #: whether the same job may succeed when sent again
 
 

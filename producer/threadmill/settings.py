@@ -28,7 +28,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from threadmill import origins, redis_url
+from threadmill import credentials, origins, redis_url
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
@@ -36,6 +36,7 @@ from threadmill.message import BUILT_IN
 from threadmill.names import Name
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
+from threadmill.redaction import REDACTOR
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
@@ -57,7 +58,9 @@ class Settings(BaseSettings):
     )
 
     redis_url: str = Field(
-        default="redis://localhost:6379/0", validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url")
+        default="redis://localhost:6379/0",
+        validation_alias=AliasChoices("THREADMILL_REDIS_URL", "redis_url"),
+        repr=False,  # it may hold a password
     )
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
     queue: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = "threadmill"
@@ -119,6 +122,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _usable_url(cls, url: str) -> str:
+        REDACTOR.register_url(url)
         return redis_url.check(url)
 
     @field_validator("endpoints", mode="before")
@@ -143,6 +147,19 @@ class Settings(BaseSettings):
         }
 
     @model_validator(mode="after")
+    def _known_secrets(self) -> Self:
+        """Before anything is sent: a server's reply may hold the secret of another."""
+        tools = (*self.tools.values(), *self.mcp.values())
+        urls = (self.artifacts, *(each.base_url for each in self.endpoints.values()))
+        for url in (*urls, *(getattr(tool, "url", None) or "" for tool in tools)):
+            REDACTOR.register_url(url)
+        for tool in tools:
+            REDACTOR.register_environment(getattr(tool, "headers", {}))
+        for variable in self.secret_variables:
+            credentials.read(variable)
+        return self
+
+    @model_validator(mode="after")
     def _known_default(self) -> Self:
         if self.default_endpoint is not None and self.default_endpoint not in self.endpoints:
             known = ", ".join(self.endpoints)
@@ -164,6 +181,26 @@ class Settings(BaseSettings):
     def lifetimes_s(self) -> tuple[int, int]:
         """How long a job that succeeded is kept, and any other."""
         return self.result_ttl_s, self.failed_ttl_s
+
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """Names of the variables that hold keys of endpoints, and what tools are sent."""
+        keys = (each.api_key_env for each in self.endpoints.values() if each.api_key_env and not each.ad_token)
+        tools = (*self.tools.values(), *self.mcp.values())
+        headers = (variable for tool in tools for variable in getattr(tool, "headers_env", {}).values())
+        return frozenset(keys).union(headers, *(server.env for server in self.mcp.values()))
+
+    def check_keys(self) -> None:
+        """Raises SettingsError for an endpoint's key that cannot be sent; one that is not set is no mistake."""
+        for name in self.endpoints:
+            self.missing_key(name)
+
+    def missing_key(self, name: str) -> str | None:
+        """The variable that should hold an endpoint's key and does not. Raises SettingsError if its value is unfit."""
+        try:
+            return self.endpoints[name].missing_key()
+        except SettingsError as error:
+            raise SettingsError(f"endpoint {name!r}: {error}") from None
 
     def check_tool(self, name: str) -> None:
         """Raises InvalidJob if neither [tools] nor a server of [mcp] can have it; workers can tell more."""
@@ -209,8 +246,8 @@ class Settings(BaseSettings):
         return [Path(os.path.realpath(root.expanduser())) for root in self.file_roots]
 
     def require_key(self, name: str) -> None:
-        """Raises SettingsError if the endpoint's key is not in this process's environment."""
-        variable = self.endpoints[name].missing_key()
+        """Raises SettingsError if the endpoint's key is not in this process's environment, or cannot be sent."""
+        variable = self.missing_key(name)
         if variable:
             raise SettingsError(
                 f"endpoint {name!r} needs its key in {variable}, which is not set: export {variable}=..."

@@ -17,6 +17,7 @@ from tests.forked import ForkedProcess
 from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.keys import Keys
 from threadmill.local import free_port, redis_server
+from threadmill.redis_client import blocking
 from threadmill_emulator.options import EXTRAS
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
@@ -86,7 +87,7 @@ class Site:
         )
         self.keys = Keys(self.settings.key_prefix)
         self.client = Client(self.settings)
-        self.store = redis.Redis.from_url(self.redis_url, decode_responses=True)  #: what really stands in Redis
+        self.store = blocking(self.redis_url)  #: what really stands in Redis
 
     @property
     def redis_url(self) -> str:
@@ -109,8 +110,8 @@ class Site:
         folder.mkdir(exist_ok=True)
         config = f'port {self._redis_port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly yes\n'
         self.redis = self.start("redis", [redis_server(), "-"], config)
-        with redis.Redis.from_url(self.redis_url) as connection:
-            self.redis.wait_until(lambda: _pongs(connection))
+        with blocking(self.redis_url) as connection:
+            self.redis.wait_until(lambda: pongs(connection))
 
     def stop_redis(self) -> None:
         self.redis.signal(signal.SIGTERM)
@@ -189,7 +190,7 @@ class Site:
             child.kill()
 
 
-def _pongs(connection: redis.Redis) -> bool:
+def pongs(connection: redis.Redis) -> bool:
     try:
         return bool(connection.ping())
     except redis.ConnectionError:

@@ -9,14 +9,9 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import policy
-from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from tests.certificates import self_signed
 
 from threadmill.reports.delivery import Parcel, Smtp, deliver
 
@@ -138,21 +133,22 @@ def test_a_mail_server_without_tls_gets_no_password(pauses, monkeypatch, securit
     assert server.mails == []
 
 
+@pytest.mark.parametrize("password", ["pässwörd-1", "pass\nword-1"])
+def test_a_password_that_cannot_be_sent_is_refused_by_its_variable(pauses, monkeypatch, password):
+    monkeypatch.setenv("MAIL_PASSWORD", password)
+    with mail_server() as server:
+        said = deliver(mail_to(server, user="reports", password_env="MAIL_PASSWORD"), PARCEL, pauses.append)
+
+    assert said.startswith("the value of MAIL_PASSWORD has a ")
+    assert "which cannot be sent" in said
+    assert "word" not in said.replace("MAIL_PASSWORD", "")
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A file with a key and a certificate for 127.0.0.1, signed by itself."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed.public_bytes(Encoding.PEM)
     file = tmp_path_factory.mktemp("tls") / "mail.pem"
-    file.write_bytes(pem)
+    file.write_bytes(self_signed())
     return file
 
 

@@ -318,7 +318,7 @@ def test_the_command_line_lists_and_clears_dead_letters(cli, client, store, keys
         *letter.reason.split(),
     ]
     assert "104 in all; the newest 1 are kept" in listed.stderr
-    assert "104 messages on the queue could not be delivered" in cli("workers").stderr
+    assert "messages that could not be delivered: 104" in cli("workers").stderr
     assert client.dead_letters() == [letter]
 
     [entry] = json.loads(cli("dead-letters", "--clear", "--json").stdout)

@@ -1,8 +1,13 @@
 """Azure's classic Assistants: another client, other paths, the key in another header."""
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+from threadmill.redaction import redact
+from threadmill_worker.drivers.connection import _ad_tokens
 
 pytestmark = pytest.mark.integration
 
@@ -46,3 +51,19 @@ async def test_the_environment_alone_makes_the_endpoint(make_settings, emulator,
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     endpoint = make_settings(emulator.base_url).endpoints["azure"]
     assert (endpoint.base_url, endpoint.api_key_env) == ("https://res.openai.azure.com", "AZURE_OPENAI_API_KEY")
+
+
+async def test_a_token_of_entra_id_is_redacted_until_the_next_one(monkeypatch):
+    tokens = iter(["token-of-the-first-hour", "token-of-the-first-hour", "token-of-the-second-hour"])
+
+    async def provider() -> str:
+        return next(tokens)
+
+    module = ModuleType("azure.identity.aio")
+    vars(module).update(DefaultAzureCredential=object, get_bearer_token_provider=lambda *_: provider)
+    monkeypatch.setitem(sys.modules, "azure.identity.aio", module)
+    get_token = _ad_tokens()
+    for token in ("token-of-the-first-hour", "token-of-the-first-hour", "token-of-the-second-hour"):
+        assert await get_token() == token
+        assert redact(token) == "[key]"
+    assert redact("token-of-the-first-hour") == "token-of-the-first-hour"

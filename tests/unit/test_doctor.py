@@ -105,3 +105,11 @@ def test_no_prompt_sends_none(run, monkeypatch, option, limit):
     monkeypatch.setattr(doctor, "_examine", lambda _, round_trip_s, __: given.append(round_trip_s) or iter([found]))
     run(*option)
     assert given == [limit]
+
+
+def test_a_key_that_cannot_be_sent_is_a_mistake_in_the_settings(run, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n-4711")
+    done = run("--endpoint", "openai")
+    assert done.exit_code == 2
+    assert "FAIL  settings     endpoint 'openai': the value of OPENAI_API_KEY has a line end" in done.stdout
+    assert "sk-" not in done.output

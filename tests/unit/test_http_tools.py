@@ -239,10 +239,10 @@ async def test_a_secret_is_sent_and_never_told(monkeypatch):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (None, "tool 'weather' needs WEATHER_AUTH, which this worker's environment lacks"),
+        (None, "tool 'weather' needs WEATHER_AUTH, which is not set"),
         (" ", "needs WEATHER_AUTH"),
-        ("sk-天", "has characters that no header can"),
-        ("sk-1\nX-Admin: 1", "has characters that no header can"),
+        ("sk-天", "the value of WEATHER_AUTH has a character outside of ASCII at position 4"),
+        ("sk-1\nX-Admin: 1", "the value of WEATHER_AUTH has a line end at position 5"),
     ],
 )
 def test_a_secret_that_is_not_there_is_told_at_the_start(monkeypatch, value, says):

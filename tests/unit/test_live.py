@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from threadmill.events import EventKind
+from threadmill.redaction import REDACTOR
 from threadmill_worker import live
 from threadmill_worker.drivers.assistants_wire import parse_delta
 from threadmill_worker.live import Feed, Live
@@ -169,3 +170,30 @@ def test_halves_of_a_character_make_one_that_redis_can_hold():
     [entry] = feed.due().entries
 
     assert entry["text"] == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 13, 40])
+async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(redis, size):
+    REDACTOR.register("sk-secret-4711")
+    text = "sk-secretive? The key is sk-secret-4711, and sk-secret-4712 is none. sk-sec"
+    lives = Live(redis.publish)
+    lives.follow(["job"])
+    feed = lives.open("job")
+    for start in range(0, len(text), size):
+        say(feed, text[start : start + size])
+        await ticks()
+
+    told = "".join(piece for _, piece in redis.texts())
+    assert told == "sk-secretive? The key is [key], and sk-secret-4712 is none. "
+    assert [begins for begins, _ in redis.texts()] == [told.index(piece, begins) for begins, piece in redis.texts()]
+    feed.message("msg_1", text)
+    await feed.close()
+    assert redis.entries[-1]["text"] == f"{told}sk-sec"
+
+
+async def test_what_tools_are_told_and_tell_holds_no_secret(redis):
+    REDACTOR.register("sk-secret-4711")
+    feed = Live(redis.publish).open("job")
+    feed.tell(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments='{"key": "sk-secret-4711"}')
+    await feed.close()
+    assert redis.entries[0]["arguments"] == '{"key": "[key]"}'

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from threadmill import log
+from threadmill.redaction import REDACTOR
 
 
 class Clock:
@@ -72,20 +73,31 @@ def test_warnings_of_long_ago_are_forgotten(repeats, clock):
 
 
 @pytest.fixture
-def lines(monkeypatch):
-    """Logs as a process does, and returns what was written so far, line by line."""
+def written(monkeypatch):
+    """Logs as a process does, in text if THREADMILL_LOG says so; what was written so far."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     log.configure("info")
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    yield stream.getvalue
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
     structlog.reset_defaults()
     for library in log._LIBRARIES:
         logging.getLogger(library).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def lines(written):
+    return lambda: [json.loads(line) for line in written().splitlines()]
+
+
+@pytest.fixture
+def style(request, monkeypatch):
+    monkeypatch.setenv("THREADMILL_LOG", request.param)
+    return request.param
 
 
 def test_our_own_lines_and_those_of_libraries_have_one_format(lines):
@@ -108,3 +120,25 @@ def test_the_number_of_suppressed_warnings_is_in_the_line_of_a_library_too(lines
     logging.getLogger("celery").warning("Redis is away")
 
     assert [line.get("suppressed") for line in lines()] == [None, 2]
+
+
+SECRET = "sk-\"odd'\\n\n天\té-4711"
+
+
+@pytest.mark.parametrize("style", ["json", "text"], indirect=True)
+def test_no_line_holds_a_secret(style, written):
+    REDACTOR.register(SECRET)
+    try:
+        f"Bearer {SECRET}".encode("ascii")
+    except UnicodeEncodeError as error:
+        structlog.get_logger("a").exception("failed", error=error, header={"Authorization": f"Bearer {SECRET}"})
+        structlog.get_logger("b").warning(f"failed with {SECRET}", reason=repr(error), of=[SECRET.encode()])
+        logging.getLogger("library").exception("cannot send %r", SECRET)
+        logging.getLogger("library").warning("cannot send %s", json.dumps({"key": SECRET}))
+    said = written()
+
+    assert said.count("[key]") >= 7
+    for piece in ("4711", "odd", "sk-"):
+        assert piece not in said
+    if style == "json":
+        assert len([json.loads(line) for line in said.splitlines()]) == 4

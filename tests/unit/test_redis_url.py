@@ -1,14 +1,19 @@
-"""A Redis URL that cannot work is refused when settings are loaded, and what Redis refuses is named."""
+"""Forms of the Redis URL: one that cannot work is refused when settings are loaded, and what Redis refuses is named."""
+
+import ssl
 
 import pytest
 import redis
 from redis import exceptions
 
+from threadmill import redis_client
 from threadmill.client import Client
 from threadmill.connection import Connection
 from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import make_app
+from threadmill.redis_url import RedisUrl, parse
 from threadmill.settings import Settings
+from threadmill_worker.request import result_backend
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +28,8 @@ def _empty_folder(tmp_path, monkeypatch):
         ("localhost:6379", "is not a URL"),
         ("user:s3cret@localhost:6379", "is not a URL"),
         ("http://:s3cret@localhost", "its scheme must be redis"),
-        ("unix:///run/redis.sock", "its scheme must be redis"),
+        ("redis+socket:///run/redis.sock", "its scheme must be redis"),
+        ("redis-cluster://h:6379", "names a Redis Cluster, which threadmill does not support"),
         ("redis://localhost:port/0", "its port is not a number"),
         ("redis://localhost:99999/0", "its port is not a number"),
         ("redis://:s3cret/x@localhost:6379/0", "percent-encode"),
@@ -32,6 +38,17 @@ def _empty_folder(tmp_path, monkeypatch):
         ("redis://:s3cret@localhost/-1", "its database is not a number"),
         ("redis://:s3cret@localhost/0?colour=red", "has an option after `?`"),
         ("redis://localhost?db=x", "has an option after `?`"),
+        ("redis://h?ssl_cert_reqs=none", "has an option after `?`"),
+        ("rediss://h?ssl_cert_reqs=s3cret", "has an option after `?`"),
+        ("rediss://h?ssl_ca_certs=/no/ca.pem", "`ssl_ca_certs` names a file that does not exist: /no/ca.pem"),
+        ("unix://:s3cret@localhost", "has no path"),
+        ("unix:///run/redis.sock?db=x", "has an option after `?`"),
+        ("sentinel://:s3cret@h1:26379,h2:26379/0", "names no master"),
+        ("sentinel://:s3cret@h1:port/0?master=m", "whose port is no number"),
+        ("sentinel://:s3cret@h1,/0?master=m", "a sentinel without a host"),
+        ("sentinel://:s3cret/x@h1/0?master=m", "percent-encode"),
+        ("sentinel://h1/mine?master=m", "its database is not a number"),
+        ("sentinel://h1?master=m&sentinel_colour=s3cret", "has an option after `?`"),
     ],
 )
 def test_a_bad_url_is_a_settings_error_that_names_the_variable_and_no_password(monkeypatch, url, says):
@@ -39,7 +56,7 @@ def test_a_bad_url_is_a_settings_error_that_names_the_variable_and_no_password(m
     with pytest.raises(SettingsError) as raised:
         Client()
     assert says in str(raised.value)
-    assert "redis://HOST:6379/0" in str(raised.value)
+    assert "write it as" in str(raised.value) or "/no/ca.pem" in str(raised.value)
     assert str(raised.value).endswith("(settings from REDIS_URL)")
     assert "s3cret" not in str(raised.value)
 
@@ -50,16 +67,105 @@ def test_settings_built_directly_do_not_show_the_password_either():
     assert "s3cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["redis://h", "redis://u:p@[::1]:6379/15", "redis://h/0?socket_timeout=3"])
+SENTINELS = "sentinel://u:p%2F@h1,h2:5,[::1]:6/2?master=jobs&sentinel_password=x%26y&socket_timeout=3"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://u:p@[::1]:6379/15",
+        "redis://h/0?socket_timeout=3",
+        "rediss://h",
+        "unix:///s?db=1",
+        SENTINELS,
+    ],
+)
 def test_a_good_url_stays_as_it_is(monkeypatch, url):
     monkeypatch.setenv("REDIS_URL", url)
     assert Settings.load().redis_url == url
 
 
-@pytest.mark.parametrize("url", ["rediss://h/0", "rediss://h/0?ssl_cert_reqs=none"])
-def test_tls_needs_no_option_that_only_celery_knows(monkeypatch, url):
-    monkeypatch.setenv("REDIS_URL", url)
-    assert make_app(Settings.load()).backend.connparams["connection_class"]
+def test_a_url_with_sentinels_in_its_parts():
+    assert parse(SENTINELS) == RedisUrl(
+        options={"username": "u", "password": "p/", "db": 2, "socket_timeout": 3.0},
+        tls=None,
+        sentinels=(("h1", 26379), ("h2", 5), ("::1", 6)),
+        master="jobs",
+        sentinel_options={"password": "x&y"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", (ssl.CERT_REQUIRED, True, None)),
+        ("&ssl_ca_certs={file}", (ssl.CERT_REQUIRED, True, "{file}")),
+        ("&ssl_check_hostname=false", (ssl.CERT_REQUIRED, False, None)),
+        ("&ssl_cert_reqs=none", (ssl.CERT_NONE, False, None)),
+    ],
+)
+@pytest.mark.parametrize("url", ["rediss://h/0?client_name=x", "sentinels://h1,h2/0?master=m"])
+async def test_tls_is_the_same_for_all_clients(tmp_path, monkeypatch, url, options, expected):
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)  # which kombu's channel calls when it is made
+    file = tmp_path / "ca.pem"
+    file.touch()
+    settings = Settings(redis_url=url + options.format(file=file))
+    with make_app(settings) as app, app.connection() as connection:
+        of_worker = make_app(settings)
+        of_worker.conf.result_backend = result_backend(of_worker.conf.result_backend)
+        pools = [
+            redis_client.blocking(settings.redis_url).connection_pool,
+            redis_client.asynchronous(settings.redis_url).connection_pool,
+            connection.transport.Channel(connection.transport)._get_pool(),
+            app.backend.client.connection_pool,
+            of_worker.backend.client.connection_pool,
+        ]
+        found = [_tls(pool.make_connection()) for pool in pools]
+    verify, check_hostname, ca = expected
+    assert found == [(verify, check_hostname, ca and ca.format(file=file))] * len(pools)
+
+
+def _tls(connection):
+    options = getattr(connection, "ssl_context", connection)  # the async connection has an object for them
+    return options.cert_reqs, options.check_hostname, options.ca_certs
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://u@h:6379/1", "redis://u:p%40@h:1/1", "redis://:p@[::1]:5/1", "unix://u:p%2F@/s%20t?db=1"]
+)
+def test_celery_connects_as_our_clients_do(monkeypatch, url):
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
+    with make_app(Settings(redis_url=url)) as app, app.connection() as connection:
+        pools = [
+            redis_client.blocking(url).connection_pool,
+            connection.transport.Channel(connection.transport)._get_pool(),
+            app.backend.client.connection_pool,
+        ]
+    names = ("host", "port", "path", "username", "password", "db", "socket_timeout")
+    ours, broker, backend = [[pool.connection_kwargs.get(name) for name in names] for pool in pools]
+    assert ours == broker == backend
+
+
+def test_what_celery_logs_and_shows_holds_no_password(monkeypatch):
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
+    url = "sentinel://u:s3cret@h1,h2/0?master=m&sentinel_username=u&sentinel_password=s3cret"
+    with make_app(Settings(redis_url=url)) as app, app.connection() as connection:
+        shown = [app.conf.table(), connection.as_uri(), connection.transport_options, app.backend.as_uri()]
+    assert "h1" in str(shown)
+    assert "s3cret" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://u:s3cret@h/1?socket_timeout=3", "redis://h/1"),
+        ("unix://:s3cret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("sentinel://:s3cret@h1,h2/1?master=m&sentinel_password=s3cret", "sentinel://h1,h2/1"),
+    ],
+)
+def test_errors_show_a_url_without_its_passwords(url, shown):
+    assert f"Redis at {shown} does not answer" in str(StoreUnavailable(url, OSError("refused")))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import REDACTOR
 from threadmill_worker.drivers import streaming
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi
@@ -138,8 +139,8 @@ def listen(monkeypatch, feed):
     """Opens a stream on a server, and gives it with the reply."""
     monkeypatch.setattr(streaming, "READ_PAUSE_S", 0)
     monkeypatch.setattr(streaming, "_END_S", 0.01)
-    monkeypatch.setenv("STREAM_KEY", "sk-secret")
-    endpoint = Endpoint(kind="responses", api_key_env="STREAM_KEY")
+    REDACTOR.register("sk-secret")
+    endpoint = Endpoint(kind="responses", api_key_env=None)
 
     async def open(server: Server, room: Room | None = None):
         stream = EventStream(feed, endpoint, RESPONSES, room or Room(1))
@@ -171,12 +172,13 @@ async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, fee
 
 
 async def test_our_key_is_cut_out_wherever_the_network_cuts_it(listen, feed):
-    said = told("response.output_text.delta", item_id="msg_1", delta="the key is sk-secret")
+    message = {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "the key is sk-secret"}]}
+    said = told("response.output_item.done", item=message)
     server = Server(told("response.created", **response("queued")) + said[:-8], said[-8:], told("error"))
     stream, _ = await listen(server)
     await stream.stirred()
 
-    assert feed.deltas == [("msg_1", "the key is [key]")]
+    assert feed.messages == [("m", "the key is [key]")]
 
 
 async def test_our_key_is_in_no_error_either(listen):

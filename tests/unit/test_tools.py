@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
+from threadmill.redaction import REDACTOR
 from threadmill.tool_settings import FunctionSettings
 from threadmill_worker.daemon_threads import DaemonThreads
 from threadmill_worker.functions import load
@@ -124,6 +125,7 @@ FUNCTIONS = {name: load(name, FunctionSettings(function=f"{__name__}:{name}")) f
 
 @pytest.fixture
 async def toolbox():
+    REDACTOR.register("sk-secret")
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://127.0.0.1:9", "tool_timeout_s": 2})
     box = Toolbox(Toolset(FUNCTIONS), endpoint, "sk-secret")
     yield box

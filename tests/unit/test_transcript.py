@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import REDACTOR
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
 from threadmill_worker.views import InDoubt, Refused
@@ -115,8 +116,8 @@ def test_a_server_that_sends_the_same_page_for_ever_is_not_asked_for_ever():
     assert client.asked == 2
 
 
-def test_a_key_the_server_repeats_is_not_shown(monkeypatch):
-    monkeypatch.setenv("TRANSCRIPT_KEY", "sk-secret")
+def test_a_key_the_server_repeats_is_not_shown():
+    REDACTOR.register("sk-secret")
     transcript = read(OnePage('{"data": [{"id": "msg_1", "content": "You sent sk-secret."}]}'))
     assert transcript.messages[0]["text"] == "You sent [key]."
 

@@ -1,15 +1,23 @@
-"""What a worker does about settings and a Redis that no waiting mends."""
+"""What a worker does about settings, options and a Redis with which it cannot work."""
+
+import os
+import sys
 
 import pytest
 import redis
 from celery.apps.worker import Worker as CeleryWorker
+from celery.signals import worker_init
+from celery.worker import WorkController
 from redis import exceptions
+from tests.forked import run
 
 import threadmill_worker
 from threadmill.celery_worker import Worker
 from threadmill.connection import Connection
 from threadmill.errors import StoreRefused
+from threadmill.queue import make_app
 from threadmill.settings import Settings
+from threadmill_worker.celery_options import refusal
 from threadmill_worker.tasks import _end_if_redis_refuses
 
 
@@ -51,6 +59,71 @@ def test_celery_shows_no_traceback_for_bad_settings(monkeypatch, capsys, tmp_pat
     assert told.startswith("threadmill: `redis_url`: its database is not a number")
     assert told.count("\n") == 1
     assert "s3cret" not in told
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """Why `celery worker` with these options is refused; None if it is not."""
+    monkeypatch.setattr(worker_init, "receivers", [])
+
+    def start(*options):
+        reasons = []
+
+        def stop(sender, **_):
+            reasons.append(refusal(sender, "threadmill"))
+            raise SystemExit
+
+        app = make_app(Settings())
+        app.Worker = app.subclass_with_self(WorkController, name="Worker")
+        worker_init.connect(stop)
+        with pytest.raises(SystemExit):
+            app.worker_main(["worker", *options])
+        return reasons[0]
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--pool", "solo"], "--pool must be `threads`"),
+        (["--pool", "processes"], "--pool must be `threads`"),
+        (["--autoscale", "10,2"], "--autoscale does not work with the threads pool: set --concurrency"),
+        (["--concurrency", "auto"], "--concurrency must be a number"),
+        (["--max-tasks-per-child", "10"], "--max-tasks-per-child has no effect"),
+        (["--max-memory-per-child", "10000"], "--max-memory-per-child has no effect"),
+        (["--time-limit", "10"], "--time-limit has no effect on jobs"),
+        (["--soft-time-limit", "10"], "--soft-time-limit has no effect on jobs"),
+        (["-B"], "--beat does not work inside this worker: run `threadmill report schedule`"),
+        (["--purge"], "--purge would delete jobs that other Celery clients sent"),
+        (["-Q", "other"], "--queues must be 'threadmill', the setting `queue`"),
+        (["-Q", "threadmill,other"], "--queues must be 'threadmill'"),
+        (["-X", "threadmill"], "--queues must be 'threadmill'"),
+        (["--logfile", "worker.log"], "--logfile has no effect: the log goes to stderr"),
+    ],
+)
+def test_an_option_that_would_break_a_worker_or_do_nothing_is_refused_with_the_reason(refused, options, says):
+    assert refused(*options).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--pool", "threads", "--concurrency", "7", "-Q", "threadmill"],
+        ["--without-heartbeat", "--disable-prefetch", "-O", "fair", "-E", "--prefetch-multiplier", "2", "-S", "state"],
+    ],
+)
+def test_harmless_options_are_accepted(refused, options):
+    assert refused(*options) is None
+
+
+def test_a_refused_option_ends_the_worker_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "celery", "-A", "threadmill_worker", "worker", "--autoscale", "10,2"]
+    done = run(command, cwd=tmp_path, env=os.environ, input="", timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("threadmill: --autoscale does not work")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("code", "ends_with"), [(None, 1), (1, 1), (0, None)])

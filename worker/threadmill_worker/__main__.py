@@ -3,24 +3,28 @@
 import argparse
 import sys
 
+from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill_worker.tasks import make_worker_app
 
 
 def main() -> int:
+    redaction.guard()
     parser = argparse.ArgumentParser(prog="threadmill worker", description="Run a worker until SIGTERM or Ctrl-C.")
     parser.add_argument("--concurrency", type=int, help="jobs at a time (default: the setting `concurrency`)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("-n", "--name", help="node name in Celery's monitors (default: a unique one)")
     options = parser.parse_args()
+    if options.concurrency is not None and options.concurrency < 1:  # Celery would take 0 for its default
+        parser.error("--concurrency must be at least 1")
     try:
         settings = Settings.load()
     except SettingsError as error:
         sys.stderr.write(f"threadmill: {error}\n")
         return 2
     arguments = ["worker", "--loglevel", options.log_level]
-    if options.concurrency:
+    if options.concurrency is not None:
         arguments += ["--concurrency", str(options.concurrency)]
     if options.name:
         arguments += ["--hostname", options.name]

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from threadmill import redaction
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
@@ -81,13 +82,14 @@ def _of_endpoint(endpoint: Endpoint, tools: Iterable[Mapping[str, Any]]) -> list
 
 
 def main() -> int:
+    redaction.guard()
     try:
         settings = Settings.load()
         names = [settings.endpoint_name(name) for name in sys.argv[1:]] or list(settings.endpoints)
         answer: dict[str, Any] = asyncio.run(catalogue(settings, names))
     except SettingsError as error:
         answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.write(json.dumps(redaction.redact_all(answer)))
     return 0
 
 

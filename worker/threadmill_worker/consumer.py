@@ -31,6 +31,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     _last_error_at = -math.inf
 
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
+        def info(self, consumer: Any) -> dict[str, Any]:
+            """What `celery inspect stats` shows. Celery's own holds passwords, in options and in alternative URLs."""
+            broker = {"uri": consumer.connection.as_uri()} if consumer.connection else "N/A"
+            return {**super().info(consumer), "broker": broker}
+
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Redis accepted the connection and refused the first command."""
         super().on_connection_error_before_connected(exc)

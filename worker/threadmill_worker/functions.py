@@ -27,7 +27,6 @@ class FunctionTool:
     threads: DaemonThreads
     timeout_s: float | None = None
     repeatable: bool = False
-    secrets: frozenset[str] = frozenset()
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:

@@ -14,11 +14,12 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import httpx
 
+from threadmill import credentials
 from threadmill.errors import SettingsError
 from threadmill.json_schema import schema_problem
 from threadmill.tool_settings import PLACEHOLDER, HttpSettings
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.tool import ToolFailed, secret, secret_words, slots
+from threadmill_worker.tool import ToolFailed, slots
 from threadmill_worker.validation import TooMuchWork, first_errors
 
 #: To find a connection, in seconds; how long the reply may take is the call's own limit.
@@ -47,8 +48,7 @@ class HttpTool:
         self.parameters: Mapping[str, Any] = settings.parameters
         self.timeout_s = settings.timeout_s
         self.repeatable = settings.repeatable
-        secrets = {header: secret(variable, owner) for header, variable in settings.headers_env.items()}
-        self.secrets = secret_words(secrets)
+        secrets = {header: credentials.required(variable, owner) for header, variable in settings.headers_env.items()}
         self._settings = settings
         self._headers = settings.headers | secrets
         self._http = http

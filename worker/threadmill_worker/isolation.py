@@ -42,7 +42,6 @@ class IsolatedTool:
     slots: asyncio.Semaphore
     timeout_s: float | None = None
     repeatable: bool = False
-    secrets: frozenset[str] = frozenset()
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The output as text, as of any function tool; raises ToolFailed, also if the process crashes."""

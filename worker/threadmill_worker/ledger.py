@@ -15,8 +15,9 @@ from typing import Any, cast
 import redis.asyncio
 import structlog
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoPermissionError
 
-from threadmill import keys, remote_scripts, scripts
+from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
@@ -86,16 +87,7 @@ class Ledger:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = keys.Keys(settings.key_prefix)
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            settings.redis_url,
-            decode_responses=True,
-            encoding_errors="surrogateescape",  # damaged bytes are read, and written back as they were
-            max_connections=50,  # more steps at once wait for a connection
-            timeout=30,
-            socket_timeout=15,
-            socket_connect_timeout=5,
-        )
-        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._redis = redis_client.asynchronous(settings.redis_url)
         self.clock = RedisClock(self._redis)
         self._create = self._redis.register_script(scripts.CREATE)
         self._claim = self._redis.register_script(scripts.CLAIM)
@@ -318,8 +310,11 @@ class Ledger:
         return bool(await self._redis.set(self._keys.sweep, self._name, nx=True, px=int(for_s * 1000)))
 
     async def uptime_s(self) -> float:
-        """How long Redis has been up."""
-        return float((await self._redis.info("server"))["uptime_in_seconds"])
+        """How long Redis has been up; infinitely if it does not permit us to ask."""
+        try:
+            return float((await self._redis.info("server"))["uptime_in_seconds"])
+        except NoPermissionError:
+            return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
         """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row.

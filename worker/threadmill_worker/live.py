@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from threadmill.events import EventKind
+from threadmill.redaction import REDACTOR, redact
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class _Text:
     """A message that is being written."""
 
     text: str = ""
+    held: str = ""  #: what came after it, and may be the beginning of a secret
     told: int = 0  #: characters that were made entries
     bundles: list[str] = field(default_factory=list)  #: ids of these
 
@@ -159,7 +161,11 @@ class Feed:
             message_id, piece = self._read(data)
             pieces.setdefault(message_id, []).append(piece)
         for message_id, parts in pieces.items():
-            self._texts.setdefault(message_id, _Text()).text += str(_clean("".join(parts)))
+            open_ = self._texts.setdefault(message_id, _Text())
+            came = open_.held + _encodable("".join(parts))
+            end = len(came) - REDACTOR.unfinished(came)
+            open_.text += redact(came[:end])
+            open_.held = came[end:]
         self._raw, self._raw_size = [], 0
 
     def _wake(self) -> None:
@@ -233,10 +239,12 @@ class Live:
 
 
 def _clean(value: str | int) -> str | int:
+    return _encodable(redact(value)) if isinstance(value, str) else value
+
+
+def _encodable(text: str) -> str:
     """Text that UTF-8 can hold: servers send surrogates, and cut pairs of them in two."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _cut(value: str | int) -> str | int:

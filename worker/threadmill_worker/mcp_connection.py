@@ -5,11 +5,14 @@ The client's cancel scopes must be entered and left by one and the same task: ea
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from threading import Thread
+from typing import Any, TextIO
 
 import httpx2
 import structlog
@@ -30,6 +33,9 @@ _CONNECTS = 2
 
 #: Pages of a server's list of tools; a list without end is cut there.
 _PAGES = 100
+
+#: Characters of a line that a server writes to stderr; the rest of it is taken for another line.
+_LINE_LIMIT = 65_536
 
 
 class ConnectionLost(Exception):
@@ -60,8 +66,24 @@ class Command:
     async def connect(self) -> AsyncIterator[Any]:
         program, *arguments = self.command
         parameters = StdioServerParameters(command=program, args=arguments, env=dict(self.variables))
-        async with stdio_client(parameters, sys.__stderr__ or sys.stderr) as streams:
-            yield streams
+        with _logged(program) as stderr:
+            async with stdio_client(parameters, stderr) as streams:
+                yield streams
+
+
+@contextmanager
+def _logged(program: str) -> Iterator[TextIO]:
+    """A stream for the stderr of a child process. Its lines go to our log, which redacts secrets."""
+    reading, writing = os.pipe()
+    Thread(target=_log_lines, args=(reading, program), name=f"stderr of {program}", daemon=True).start()
+    with os.fdopen(writing, "w") as stream:
+        yield stream
+
+
+def _log_lines(reading: int, program: str) -> None:
+    with os.fdopen(reading, errors="replace") as stream:
+        for line in iter(partial(stream.readline, _LINE_LIMIT), ""):
+            logging.getLogger(__name__).info("MCP server %s: %s", program, line.rstrip())
 
 
 @dataclass(frozen=True)

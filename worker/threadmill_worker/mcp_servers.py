@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from threadmill import credentials
+from threadmill.redaction import redact
 from threadmill.tool_settings import SEPARATOR, McpSettings
 from threadmill_worker.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
 from threadmill_worker.retry import until_it_answers
-from threadmill_worker.tool import ToolFailed, ToolsAway, hidden, secret, secret_words, slots
+from threadmill_worker.tool import ToolFailed, ToolsAway, slots
 
 T = TypeVar("T")
 
@@ -43,10 +45,6 @@ class McpTool:
     def repeatable(self) -> bool:
         return self.server.settings.repeatable
 
-    @property
-    def secrets(self) -> frozenset[str]:
-        return self.server.secrets
-
     async def call(self, arguments: Mapping[str, Any]) -> str:
         return await self.server.call(self.remote_name, arguments)
 
@@ -59,12 +57,11 @@ class McpServer:
         self.name = name
         self.settings = settings
         if settings.command is not None:
-            secrets = {variable: secret(variable, owner) for variable in settings.env}
-            self._to: Command | Address = Command(settings.command, secrets)
+            variables = {each: credentials.required(each, owner, credentials.read) for each in settings.env}
+            self._to: Command | Address = Command(settings.command, variables)
         else:
-            secrets = {header: secret(variable, owner) for header, variable in settings.headers_env.items()}
+            secrets = {header: credentials.required(each, owner) for header, each in settings.headers_env.items()}
             self._to = Address(settings.url or "", settings.headers | secrets)
-        self.secrets = secret_words(secrets)
         self._slots = slots(settings.concurrency)
         self._connecting: asyncio.Task[Connection] | None = None
         self._listing = asyncio.Lock()
@@ -141,10 +138,7 @@ class McpServer:
         return connection
 
     def _away(self, error: Exception) -> ToolsAway:
-        if isinstance(error, TimeoutError):
-            told = f"no answer within {START_S:g} s"
-        else:
-            told = hidden(reason(error), self.secrets)
+        told = f"no answer within {START_S:g} s" if isinstance(error, TimeoutError) else redact(reason(error))
         return ToolsAway(f"the MCP server {self.name!r} cannot be used: {told}; see [mcp.{self.name}]")
 
     def _offered(self, listed: list[Listed]) -> dict[str, McpTool]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
@@ -40,12 +41,13 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
 
 
 def main() -> int:
+    redaction.guard()
     try:
         settings = Settings.load()
         ok, detail = asyncio.run(probe(settings, settings.endpoint_name(sys.argv[1])))
     except SettingsError as error:
         ok, detail = False, str(error)
-    sys.stdout.write(json.dumps({"ok": ok, "detail": detail}))
+    sys.stdout.write(json.dumps(redaction.redact_all({"ok": ok, "detail": detail})))
     return 0
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
+from threadmill.place import SPENT
 from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill_worker.views import RunView
@@ -151,16 +152,7 @@ class Progress:
     @property
     def spent(self) -> dict[str, Any]:
         """What the job has cost so far, as fields of its result."""
-        return {
-            "usage": self.usage,
-            "model": self.model,
-            "lane": self.lane,
-            "runs": self.runs,
-            "calls": self.calls,
-            "lost_threads": self.lost_threads,
-            "lost_files": self.lost_files,
-            "lost_runs": self.lost_runs,
-        }
+        return {name: getattr(self, name) for name in SPENT}
 
     def to_json(self) -> str:
         return _ADAPTER.dump_json(self).decode()

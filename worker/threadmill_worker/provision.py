@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from threadmill import redaction
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.profile import Profile
@@ -135,6 +136,7 @@ def _explained(error: Troubled, endpoint: Endpoint) -> str:
 
 
 def main() -> int:
+    redaction.guard()
     verb, name, *ids = sys.argv[1:]
     found: Any
     try:
@@ -145,7 +147,7 @@ def main() -> int:
         found = {"error": str(error)}
     except Troubled as error:
         found = {"error": f"endpoint {name!r}: {_explained(error, settings.endpoints[name])}"}
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(redaction.redact_all(found)))
     return 0
 
 

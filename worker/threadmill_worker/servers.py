@@ -14,7 +14,7 @@ from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
-from threadmill_worker.drivers.connection import Client, api_key, connect
+from threadmill_worker.drivers.connection import Client, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.remote_batches import RemoteBatches
@@ -48,9 +48,13 @@ class _Open(NamedTuple):
 
 
 class Servers:
-    """Opens what a job needs; raises NotServed for what the settings of this worker lack."""
+    """Opens what a job needs; raises NotServed for what the settings of this worker lack.
+
+    Raises SettingsError at once if the key of any endpoint cannot be sent.
+    """
 
     def __init__(self, settings: Settings, toolset: Toolset, ledger: Ledger, live: Live) -> None:
+        settings.check_keys()
         self._settings = settings
         self._toolset = toolset
         self._ledger = ledger
@@ -163,7 +167,7 @@ class Servers:
                     "set it in the worker's environment, then restart the worker"
                 )
                 raise NotServed(FailureKind.UNAUTHORISED, message)
-            toolbox = Toolbox(self._toolset, endpoint, api_key(endpoint))
+            toolbox = Toolbox(self._toolset, endpoint, endpoint.read_key())
             self._open[name] = _Open(endpoint, connect(endpoint), toolbox, Room(endpoint.max_connections // 2))
         return self._open[name]
 

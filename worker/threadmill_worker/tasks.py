@@ -14,11 +14,10 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from celery import Celery, Task
-from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.utils.nodenames import nodename
@@ -28,11 +27,13 @@ from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import TASK, make_app, send
 from threadmill.redis_errors import trouble_of
+from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.result import JobState
 from threadmill.settings import Settings
 from threadmill_worker import control, transport
+from threadmill_worker.celery_options import refusal
 from threadmill_worker.process import WorkerProcess
-from threadmill_worker.request import JobCancelled, JobFailed
+from threadmill_worker.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,8 @@ def make_worker_app(settings: Settings) -> Celery:
     transport.install()
     app = make_app(settings)
     app.conf.update(
-        result_backend=f"threadmill_worker.request:ResultBackend+{settings.redis_url}",
+        broker_transport=None,  # that of the URL's scheme, which is ours
+        result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.consumer:Consumer",
         broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
@@ -83,18 +85,38 @@ def make_worker_app(settings: Settings) -> Celery:
     return app
 
 
+def _end(reason: str) -> NoReturn:
+    """Ends a worker that cannot be started as it was meant to be."""
+    sys.stderr.write(f"threadmill: {reason}\n")
+    sys.exit(2)
+
+
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password or database. In any other state it waits."""
+    """Ends the worker if waiting for Redis cannot help: a wrong password, a missing right, a cluster.
+
+    In any other state of Redis it waits.
+    """
+    connection = Connection(settings)
     try:
-        Connection(settings).ping()
+        connection.ping()
+        connection.info()
+        missing = connection.missing_rights(of_worker(settings))
+        if missing and missing != [INFO]:
+            what = "does not permit all that a worker needs"
+            raise StoreRefused(settings.redis_url, what, f"run `{grant(settings, missing)}`")
     except StoreRefused as error:
         trouble = trouble_of(error.__cause__)
-        if trouble is not None and not trouble.needs_settings:
-            return
-        sys.stderr.write(f"threadmill: {error}\n")
-        sys.exit(2)
+        if trouble is None or trouble.needs_settings:
+            _end(str(error))
+        return
     except StoreUnavailable:
-        pass
+        return
+    if missing:
+        log.warning(
+            "Redis does not permit INFO",
+            effect="after a restart of Redis, jobs may be taken from workers that are alive",
+            remedy=grant(settings, missing),
+        )
 
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[str, Any]:
@@ -158,18 +180,18 @@ class _Shell:
         asyncio.run_coroutine_threadsafe(self.process.cancel(job_ids, running=running), self._loop)
 
     def _start(self, sender: Any, **_: Any) -> None:
-        if not issubclass(sender.pool_cls, ThreadPool):
-            sys.exit("threadmill needs Celery's threads pool: leave --pool out, or give --pool threads")
+        if reason := refusal(sender, self._settings.queue):
+            _end(reason)
         _end_if_redis_refuses(self._settings)
-        if isinstance(sender.concurrency, int):  # what `celery worker --concurrency` says wins
-            self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
+        # What `celery worker --concurrency` says wins.
+        self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # For files and for sending to the queue; tools have threads of their own.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
             self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         except SettingsError as error:
-            sys.exit(f"threadmill: {error}")
+            _end(str(error))
         self._watchdog.start()  # not before: the modules of tools are imported in the event loop
 
     async def _open(self) -> WorkerProcess:

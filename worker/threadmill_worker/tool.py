@@ -1,15 +1,9 @@
 """What a tool is, whichever its kind."""
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
-
-from threadmill.errors import SettingsError
-
-#: A shorter value is taken for no secret: in outputs, `1` or `true` may mean other things.
-_SECRET_LENGTH = 8
 
 
 class ToolFailed(Exception):
@@ -40,10 +34,6 @@ class Tool(Protocol):
     @property
     def repeatable(self) -> bool: ...
 
-    @property
-    def secrets(self) -> frozenset[str]:
-        """What must never be seen in an output."""
-
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The output. Any exception is told to the model; the text of a ToolFailed as it is."""
 
@@ -66,26 +56,3 @@ def described(error: BaseException) -> str:
 def slots(concurrency: int | None) -> asyncio.Semaphore:
     """What calls of a tool wait for when as many as allowed are under way in this process."""
     return asyncio.Semaphore(concurrency or sys.maxsize)
-
-
-def secret(variable: str, owner: str) -> str:
-    """A variable's value, fit for a header; raises SettingsError, which never shows it."""
-    value = os.environ.get(variable, "").strip()
-    if not value:
-        raise SettingsError(f"{owner} needs {variable}, which this worker's environment lacks: export {variable}=...")
-    if not (value.isascii() and value.isprintable()):
-        raise SettingsError(f"{owner}: what {variable} holds has characters that no header can; set it again")
-    return value
-
-
-def secret_words(values: Mapping[str, str]) -> frozenset[str]:
-    """What must not be seen of secret values: `Bearer sk-...` as a whole, and `sk-...` alone."""
-    words = {*values.values(), *(value.rpartition(" ")[2] for value in values.values())}
-    return frozenset(word for word in words if len(word) >= _SECRET_LENGTH)
-
-
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets in it, the longest first: one may be part of another."""
-    for each in sorted(secrets, key=len, reverse=True):
-        text = text.replace(each, "[key]")
-    return text

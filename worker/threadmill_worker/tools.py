@@ -12,21 +12,21 @@ from pydantic import ValidationError
 
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import redact
 from threadmill_worker.http_tools import read_text
 from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, described, hidden
+from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, described
 from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import OutputReady, ToolCall
 
 
 class Toolbox:
-    """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API, and kept out of outputs."""
+    """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API."""
 
     def __init__(self, toolset: Toolset, endpoint: Endpoint, key: str | None) -> None:
         self._toolset = toolset
         self._endpoint = endpoint
-        self._secrets = toolset.secrets | ({key} if key else set())
         # base_url comes from the settings alone: job data never chooses where the key is sent.
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url,
@@ -60,7 +60,7 @@ class Toolbox:
         except Exception as error:
             is_told = isinstance(error, ToolFailed | ToolsAway)
             output = _failed(call, str(error) if is_told else described(error))
-        output = _sendable(hidden(output, self._secrets))
+        output = _sendable(redact(output))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit), reusable)
 
     async def _found(self, name: str) -> Tool:

@@ -32,10 +32,6 @@ class Toolset:
         self._tools = tools or {}
         self._servers = servers or {}
         self._http = http
-        #: What must never be seen in an output.
-        self.secrets = frozenset[str]().union(
-            *(tool.secrets for tool in self._tools.values()), *(server.secrets for server in self._servers.values())
-        )
 
     @property
     def known(self) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill_worker.drivers.api import Api
@@ -34,11 +35,12 @@ async def transcript(settings: Settings, name: str, thread: str) -> dict[str, An
 
 
 def main() -> int:
+    redaction.guard()
     try:
         answer = asyncio.run(transcript(Settings.load(), *sys.argv[1:3]))
     except SettingsError as error:
         answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.write(json.dumps(redaction.redact_all(answer)))
     return 0
 
 

@@ -16,12 +16,11 @@ import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
 from kombu.transport.redis import QoS as KombuQoS
-from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
-from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import DataError, RedisError
 
+from threadmill import sentinel_transport
 from threadmill.connection import moment_of
 from threadmill.keys import Keys
 from threadmill.record import DeadLetter
@@ -122,7 +121,7 @@ class Channel(_Tolerant, KombuChannel):
     pass
 
 
-class SentinelChannel(_Tolerant, KombuSentinelChannel):
+class SentinelChannel(_Tolerant, sentinel_transport.SentinelChannel):
     pass
 
 
@@ -131,9 +130,9 @@ class Transport(KombuTransport):
     connection_errors = (*KombuTransport.connection_errors, RedisError)
 
 
-class SentinelTransport(KombuSentinelTransport):
+class SentinelTransport(sentinel_transport.SentinelTransport):
     Channel = SentinelChannel
-    connection_errors = (*KombuSentinelTransport.connection_errors, RedisError)
+    connection_errors = (*sentinel_transport.SentinelTransport.connection_errors, RedisError)
 
 
 def options(settings: Settings) -> dict[str, Any]:

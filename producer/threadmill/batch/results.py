@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from threadmill.errors import ThreadmillError
+from threadmill.redaction import redact_all
 from threadmill.result import JobState, ModelUsage, add_up
 
 #: How each of our lines starts.
@@ -73,7 +74,7 @@ class ResultsFile:
         return document_of(place) in self._known
 
     def write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(redact_all(line), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
 
     def _tidy(self) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 timeout, 130 interrupted.
 """
 
+from threadmill import redaction
 from threadmill.cli import (
     assistants,
     batch,
@@ -50,4 +51,5 @@ finish(app)
 
 def main() -> None:
     """The entry point of `threadmill`."""
+    redaction.guard()
     app()

@@ -20,6 +20,7 @@ from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.local import Local
 from threadmill.names import printable
+from threadmill.redaction import redact, redact_all
 from threadmill.settings import Settings
 
 app = typer.Typer(
@@ -89,17 +90,18 @@ def put(text: str) -> None:
 
 def write(text: str) -> None:
     """Writes data to stdout: as it is, but for what would control a terminal there."""
+    text = redact(text)
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Writes something to know besides the data to stderr."""
-    err.print(text, soft_wrap=True, markup=False)
+    err.print(redact(text), soft_wrap=True, markup=False)
 
 
 def put_json(value: Any) -> None:
-    put(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    put(json.dumps(redact_all(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
 def given(**fields: Any) -> dict[str, Any]:

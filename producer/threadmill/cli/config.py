@@ -54,7 +54,7 @@ def show(
     """Show the settings as resolved and where each came from. Secrets are not shown."""
     settings, file = Settings.load(), find_config()
     found = list(_settings(settings, file, everything or as_json))
-    variables = {name: bool(os.environ.get(name)) for name in sorted(_secret_variables(settings))}
+    variables = {name: bool(os.environ.get(name)) for name in sorted(settings.secret_variables)}
     if as_json:
         put_json({"file": file and str(file), "settings": [asdict(each) for each in found], "variables": variables})
         return
@@ -125,15 +125,6 @@ def _shown(path: tuple[str, ...], value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[\w+.-]+://\S*", value):
         return without_password(value)
     return value
-
-
-def _secret_variables(settings: Settings) -> set[str]:
-    """Names of the variables that hold keys and other secrets."""
-    found = {each.api_key_env for each in settings.endpoints.values() if each.api_key_env and not each.ad_token}
-    for tool in (*settings.tools.values(), *settings.mcp.values()):
-        found.update(getattr(tool, "headers_env", {}).values())
-        found.update(getattr(tool, "env", ()))
-    return found
 
 
 def _text(value: Any) -> str:

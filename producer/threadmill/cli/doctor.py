@@ -14,7 +14,9 @@ from threadmill.cli.times import show_skew
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.record import SKEW_LIMIT_S, Worker
+from threadmill.redis_rights import grant, of_producer, of_worker
 from threadmill.settings import Settings, find_config
+from threadmill.store import Store
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0
@@ -79,13 +81,18 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
     try:
         settings = Settings.load()
         name = settings.endpoint_name(endpoint)
+        settings.check_keys()
         yield Finding(checking, True, f"{find_config() or 'from the environment'}; endpoint {name}")
         checking = "redis"
         with started(settings, local, name) as here:
             client = Client(here.settings)
             client.store.ping()
             yield from _redis(client.store.info())
+            checking = "rights"
+            yield from _rights(client.store, here.settings)
+            checking = "queue"
             yield from _queue(client)
+            checking = "clock"
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, here))
@@ -103,7 +110,9 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
     """What Redis says of itself; `info` None: it does not permit us to ask."""
     if info is None:
         yield Finding("redis", True, "answers")
-        forbidden = "cannot be checked: the user in REDIS_URL may not call INFO. Make sure that Redis runs with"
+        forbidden = (
+            "cannot be checked: the user in REDIS_URL may not call INFO (`+info`). Make sure that Redis runs with"
+        )
         yield Finding("eviction", True, f"{forbidden} `maxmemory-policy noeviction`", warning=True)
         yield Finding("persistence", True, f"{forbidden} `appendonly yes`", warning=True)
         return
@@ -119,6 +128,17 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
     else:
         problem = "appendonly is off: if Redis crashes, jobs since its last snapshot are lost"
         yield Finding("persistence", True, f"{problem}; set `appendonly yes`", warning=True)
+
+
+def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Whether the user in REDIS_URL may do what a producer does. It need not be the user of the workers."""
+    if missing := store.missing_rights(of_producer(settings)):
+        raise CheckFailed(f"the user in REDIS_URL may not do all that is needed: run `{grant(settings, missing)}`")
+    if missing := store.missing_rights(of_worker(settings)):
+        detail = f"enough for a producer; a worker with this REDIS_URL also needs `{grant(settings, missing)}`"
+        yield Finding("rights", True, detail, warning=True)
+    else:
+        yield Finding("rights", True, "all that producers and workers need")
 
 
 def _queue(client: Client) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def workers(as_json: AsJson = False) -> None:
         note("no worker is alive; start one: threadmill worker")
     count = client.store.dead_letter_count()
     if count:
-        note(f"{count:,} messages on the queue could not be delivered; to list them: threadmill dead-letters")
+        note(f"messages that could not be delivered: {count:,}; to list them: threadmill dead-letters")
     for worker in alive:
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")

@@ -5,7 +5,6 @@ the same then.
 """
 
 import json
-import os
 import smtplib
 import ssl
 import time
@@ -23,7 +22,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
+from threadmill import credentials
 from threadmill.border import Border
+from threadmill.errors import SettingsError
+from threadmill.redaction import redact
 from threadmill.reports.chat import ChatFormat, chat_message
 
 _TRIES = 4
@@ -195,7 +197,7 @@ def deliver(channel: Webhook | Smtp, parcel: Parcel, pause: Callable[[float], No
             channel.send(parcel)
         except NotDelivered as error:
             if not error.passing or number == _TRIES - 1:
-                return str(error)
+                return redact(str(error))
             pause(_PAUSE_FIRST_S * 2**number)
         else:
             break
@@ -203,8 +205,11 @@ def deliver(channel: Webhook | Smtp, parcel: Parcel, pause: Callable[[float], No
 
 
 def _secret(variable: str) -> str:
-    value = os.environ.get(variable)
-    if not value:
+    try:
+        value = credentials.read_header(variable)
+    except SettingsError as error:
+        raise NotDelivered(str(error), passing=False) from None
+    if value is None:
         raise NotDelivered(f"the variable {variable} is not set: export {variable}=...", passing=False)
     return value
 

@@ -23,6 +23,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from threadmill.celery_worker import Worker
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
+from threadmill.queue import connection_settings
 from threadmill.reports.files import load, names
 from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import Nightly, Problem, Stopped
@@ -90,9 +91,10 @@ def watched(folder: Path, now: datetime) -> dict[str, Any]:
 
 
 def _app(settings: Settings, every_s: float) -> Celery:
-    app = Celery("threadmill-reports", broker=settings.redis_url)
+    app = Celery("threadmill-reports")
     app.Worker = app.subclass_with_self(Worker)
     app.conf.update(
+        **connection_settings(settings.redis_url),
         task_default_queue=f"{settings.queue}-reports",
         worker_prefetch_multiplier=1,
         task_ignore_result=True,

@@ -1,11 +1,11 @@
-"""Single calls for one job: counted, their replies as JSON objects, and our key never in them."""
+"""Single calls for one job: counted, their replies as JSON objects, without secrets."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id, parse_object
-from threadmill_worker.drivers.connection import Client, api_key
+from threadmill_worker.drivers.connection import Client
 
 _PAGE = 100
 _PAGES = 20
@@ -23,18 +23,13 @@ class Api:
     def __init__(self, client: Client, endpoint: Endpoint) -> None:
         self.client = client
         self.endpoint = endpoint
-        self.key = api_key(endpoint)
         self.calls = 0
 
     async def ask(self, call: Awaitable[Any]) -> Reply:
         """Makes the call, which is one of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
         self.calls += 1
         raw = await call
-        text = str(raw.text)
-        return Reply(parse_object(text.replace(self.key, "[key]") if self.key else text), raw.headers)
-
-    def without_key(self, data: bytes) -> bytes:
-        return data.replace(self.key.encode(), b"[key]") if self.key else data
+        return Reply(parse_object(str(raw.text)), raw.headers)
 
     async def entries(self, call: Awaitable[Any]) -> list[dict[str, Any]]:
         """The entries of a list."""

@@ -106,7 +106,7 @@ class AssistantsDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return trouble_of(error, action, self._api.key)
+            return trouble_of(error, action)
 
     async def _do(self, action: RemoteAction, progress: Progress) -> View:
         thread = progress.thread_id or ""

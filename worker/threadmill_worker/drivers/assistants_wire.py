@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from threadmill.redaction import redact, redact_parsed
 from threadmill.result import Usage
 from threadmill_worker.annotations import text_of
 from threadmill_worker.drivers.error_bodies import error_in
@@ -20,7 +21,10 @@ class UnusableReply(NotTheApi):
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object; raises NotTheApi, UnusableReply. Lone surrogates, which no UTF-8 text could hold, become '?'."""
+    """A JSON object, without secrets that its server repeats. Raises NotTheApi, UnusableReply.
+
+    Lone surrogates, which no UTF-8 text could hold, become '?'.
+    """
     try:
         body = parse(text)
         if "\\ud" in text.lower():
@@ -30,8 +34,8 @@ def parse_object(text: str) -> dict[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise NotTheApi(f"the reply is not the API's: {text.strip()[:200]!r}")
-    return body
+        raise NotTheApi(f"the reply is not the API's: {redact(text.strip())[:200]!r}")
+    return redact_parsed(body, text)
 
 
 def parse_id(body: dict[str, Any]) -> str:

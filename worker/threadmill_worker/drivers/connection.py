@@ -1,6 +1,5 @@
 """One SDK client per endpoint and process: its pool, its timeouts, its key."""
 
-import os
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -11,6 +10,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
+from threadmill.redaction import REDACTOR
 from threadmill_worker.drivers.bodies import BoundedClient
 
 Client: TypeAlias = AsyncOpenAI
@@ -44,7 +44,7 @@ def connect(endpoint: Endpoint) -> Client:
             endpoint.reply_limit_bytes, timeout=timeout, limits=limits, follow_redirects=False
         ),
     }
-    key = api_key(endpoint) or "none"  # the SDK insists on a key; a server without keys ignores it
+    key = endpoint.read_key() or "none"  # the SDK insists on a key; a server without keys ignores it
     if endpoint.kind is EndpointKind.AZURE:
         shared |= {"azure_ad_token_provider": _ad_tokens()} if endpoint.ad_token else {"api_key": key}
         client: Client = AsyncAzureOpenAI(azure_endpoint=endpoint.base_url, api_version=endpoint.api_version, **shared)
@@ -64,9 +64,15 @@ def _ad_tokens() -> Callable[[], Awaitable[str]]:
     except ImportError:
         raise SettingsError(f"ad_token needs azure-identity: {install_command('azure')}") from None
     provider: Callable[[], Awaitable[str]] = get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)
-    return provider
+    current = ""
 
+    async def redacted() -> str:
+        nonlocal current
+        token = await provider()
+        if token != current:  # the last one has expired
+            REDACTOR.register(token)
+            REDACTOR.forget(current)
+            current = token
+        return token
 
-def api_key(endpoint: Endpoint) -> str | None:
-    """The endpoint's key, if it has one."""
-    return os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
+    return redacted

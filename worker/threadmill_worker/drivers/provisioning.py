@@ -100,7 +100,7 @@ class Provisioning:
             try:
                 return await once()
             except (openai.OpenAIError, NotTheApi, OSError) as error:
-                trouble = trouble_of(error, action, self._api.key)
+                trouble = trouble_of(error, action)
             if pause_s is None or isinstance(trouble, Refused | Gone | Unusable):
                 raise Troubled(trouble)
             asked_s = trouble.retry_after_s if isinstance(trouble, NotDone) else None

@@ -14,6 +14,7 @@ from typing import Any
 import openai
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import redact_parsed
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import CreateStore, Look
 from threadmill_worker.drivers.api import Api
@@ -162,7 +163,7 @@ class RemoteBatches:
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
-                        yield _answered(_entry(self._api.without_key(line)))
+                        yield _answered(_entry(line))
 
     @contextmanager
     def _told(self, action: RemoteAction | None = None) -> Iterator[None]:
@@ -170,7 +171,7 @@ class RemoteBatches:
         try:
             yield
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            match trouble_of(error, action or CreateStore(), self._api.key):
+            match trouble_of(error, action or CreateStore()):
                 case Refused(failure) if failure.code == _LIMIT_CODE:
                     raise BatchTooLarge(failure.message, by_itself=False) from None
                 case Refused(failure) if getattr(error, "status_code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -197,7 +198,8 @@ def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
 
 def _entry(line: bytes) -> dict[str, Any]:
     try:
-        return as_dict(parse(line.decode("utf-8", "replace")))
+        text = line.decode("utf-8", "replace")
+        return as_dict(redact_parsed(parse(text), text))
     except ValueError:
         return {}
 

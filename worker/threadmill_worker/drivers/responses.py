@@ -135,7 +135,7 @@ class ResponsesDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            trouble = trouble_of(error, action, self._api.key)
+            trouble = trouble_of(error, action)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
             return trouble

@@ -17,6 +17,7 @@ import structlog
 from openai import AsyncAPIResponse
 
 from threadmill.endpoint import Endpoint
+from threadmill.redaction import redact
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
 from threadmill_worker.drivers.error_bodies import read_error
@@ -137,9 +138,9 @@ class EventStream:
         try:
             async with start(**self._options()) as response:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    await self._read(api, response, begun)
+                    await self._read(response, begun)
                 else:
-                    begun.set_result(Reply(_object(api.without_key(await response.read())), response.headers))
+                    begun.set_result(Reply(_object(await response.read()), response.headers))
         except Exception as error:  # whatever a stream runs into, polling goes on
             if begun.done():
                 log.info("stream broke off", reason=type(error).__name__)
@@ -148,7 +149,7 @@ class EventStream:
             else:
                 begun.set_exception(NotTheApi(f"the reply broke off: {type(error).__name__}"))
 
-    async def _read(self, api: Api, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
+    async def _read(self, response: AsyncAPIResponse[Any], begun: "asyncio.Future[Reply]") -> None:
         assert self._room is not None
         self._room.left -= 1
         self.lives, frames = True, Frames(self._endpoint.reply_limit_bytes)
@@ -156,7 +157,7 @@ class EventStream:
             async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
                 async for chunk in chunks:
                     for frame in frames.feed(chunk):
-                        self._take(Frame(frame.event, api.without_key(frame.data)), begun)
+                        self._take(frame, begun)
                     if not self.lives:
                         break
                     await _rest(0 if len(chunk) >= _FULL else READ_PAUSE_S, socket_of(response))
@@ -181,7 +182,8 @@ class EventStream:
             if message is not None:
                 self._feed.message(*message)
         elif event == "error":
-            raise NotTheApi(f"the stream told of an error: {read_error(data.decode('utf-8', 'replace')).message[:200]}")
+            said = redact(read_error(data.decode("utf-8", "replace")).message)
+            raise NotTheApi(f"the stream told of an error: {said[:200]}")
         elif event in self._events.runs:
             if not begun.done():
                 begun.set_result(Reply(self._events.run_in(_object(data)), {}))

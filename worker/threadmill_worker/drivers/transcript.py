@@ -51,7 +51,7 @@ async def _read(
     try:
         entries = [shown(each) async for each in api.pages(call, order="asc", **query)]
     except (openai.OpenAIError, NotTheApi, OSError) as error:
-        return trouble_of(error, Look(""), api.key)
+        return trouble_of(error, Look(""))
     return Transcript(tuple(each for each in entries if each), complete=len(entries) < MOST_ENTRIES)
 
 

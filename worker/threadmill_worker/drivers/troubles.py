@@ -10,6 +10,7 @@ from dataclasses import replace
 import aiohttp
 import openai
 
+from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import (
     AttachStore,
@@ -52,16 +53,16 @@ _OTHER_WIRE = (
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
 
 
-def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Trouble:
-    """The error of a call as a Trouble; `secret` never shows in it."""
+def trouble_of(error: Exception, action: RemoteAction) -> Trouble:
+    """The error of a call as a Trouble, without secrets."""
     causes = list(_causes(error))
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
-        return Unusable(str(unusable))
+        return Unusable(redact(str(unusable)))
     if isinstance(error, NotTheApi):
-        return InDoubt(str(error))
+        return InDoubt(redact(str(error)))
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, action, secret)
-    reason = f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": ")[:_TEXT_LIMIT]
+        return _by_status(error, action)
+    reason = redact(f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": "))[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.
     if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
@@ -69,9 +70,9 @@ def trouble_of(error: Exception, action: RemoteAction, secret: str | None) -> Tr
     return InDoubt(reason)
 
 
-def _by_status(error: openai.APIStatusError, action: RemoteAction, secret: str | None) -> Trouble:
+def _by_status(error: openai.APIStatusError, action: RemoteAction) -> Trouble:
     status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
-    message, code = _text(error, said, secret), said.code and _without(secret, said.code)
+    message, code = _text(error, said), said.code and redact(said.code)
 
     def refused(kind: FailureKind) -> Refused:
         return Refused(Failure(kind=kind, message=message, code=code))
@@ -112,17 +113,13 @@ def is_no_url(message: str) -> bool:
     return "invalid url" in message.lower()
 
 
-def _text(error: openai.APIStatusError, said: ServerError, secret: str | None) -> str:
+def _text(error: openai.APIStatusError, said: ServerError) -> str:
     """What the server said, in its own words where it has any."""
     text = said.message or said.code or error.response.reason_phrase
     location = error.response.headers.get("location")
     if location:
         text = f"redirected to {location}: check base_url"
-    return f"{error.status_code} {_without(secret, text)}"[:_TEXT_LIMIT]
-
-
-def _without(secret: str | None, text: str) -> str:
-    return text.replace(secret, "[key]") if secret else text
+    return f"{error.status_code} {redact(text)}"[:_TEXT_LIMIT]
 
 
 def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:

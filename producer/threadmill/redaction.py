@@ -1,0 +1,178 @@
+"""Keeps secrets out of logs, results, events, errors and files: one redactor for the whole process.
+
+A secret is registered where it is read (credentials.py, and the URL of Redis in the settings). From then on `redact`
+replaces it with `[key]`, also where it was escaped or encoded on its way into a text.
+
+Not redacted are values that texts contain by chance: those shorter than 8 characters, words (fewer than 16 letters,
+all of one case), paths of files that exist, and URLs with nothing but a host. Placeholders such as `none`, `EMPTY` or
+`emulator` are no secrets.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, TextIO, TypeVar, cast
+from urllib.parse import unquote, urlsplit
+
+from threadmill.secret_forms import Form, forms_of
+
+#: Stands in place of a secret. It is shorter than the shortest, so no secret is part of it.
+MARK = "[key]"
+
+_SHORTEST = 8
+_WORD = re.compile(r"[A-Z]{1,15}|[a-z]{1,15}")
+
+#: How often `redact` looks again, in case a mark and what stands beside it look like another secret.
+_PASSES = 4
+
+#: Names of variables that hold secrets.
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE)
+
+_USERINFO = re.compile(r"([\w+.-]+://[^\s/@:]*:)([^\s/]+)@")
+_PARAMETER = re.compile(r"[?&]([\w.-]+)=([^&#\s]+)")
+
+T = TypeVar("T")
+
+
+class Redactor:
+    """The secrets of one process, and texts without them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._secrets: dict[str, tuple[Form, ...]] = {}
+        self._forms: tuple[Form, ...] = ()  #: those of the longest secret first: one may be part of another
+
+    def register(self, value: str | None) -> None:
+        """Redacts the value from now on, each of its lines, and what follows the scheme in `Bearer sk-...`."""
+        value = (value or "").strip()
+        scheme, _, rest = value.partition(" ")
+        lines = [line.strip() for line in value.splitlines() if not line.startswith("-----")]  # which any PEM file has
+        for secret in (value, rest if scheme.isalpha() else "", *lines):
+            if secret not in self._secrets and len(secret) >= _SHORTEST and not _is_public(secret):
+                with self._lock:
+                    self._set({**self._secrets, secret: tuple(forms_of(secret))})
+
+    def register_url(self, url: str) -> None:
+        """Redacts the passwords in a URL, or in several that `;` separates, and options such as `?token=`."""
+        found = []
+        for part in {url, *url.split(";")}:
+            for before, password in _USERINFO.findall(part):
+                found.append(password)
+                self.register(f"{before}{password}@")  # a short password too, where it stands in the URL
+            found += [value for name, value in _PARAMETER.findall(part) if _SECRET_NAME.search(name)]
+        for value in found:
+            self.register(value)
+            self.register(unquote(value))
+
+    def register_environment(self, variables: Mapping[str, str]) -> None:
+        """Redacts what variables, or headers, hold whose names end in KEY, TOKEN, SECRET, PASSWORD or the like.
+
+        Of the others, passwords in URLs.
+        """
+        for name, value in variables.items():
+            if _SECRET_NAME.search(name):
+                self.register(value)
+            elif "://" in value:
+                self.register_url(value)
+
+    def forget(self, value: str) -> None:
+        """For a secret that has expired."""
+        with self._lock:
+            self._set({secret: forms for secret, forms in self._secrets.items() if secret != value})
+
+    def _set(self, secrets: dict[str, tuple[Form, ...]]) -> None:
+        self._secrets = secrets
+        self._forms = tuple(form for secret in sorted(secrets, key=len, reverse=True) for form in secrets[secret])
+
+    def redact(self, text: str) -> str:
+        """The text with `[key]` in place of each secret."""
+        for _ in range(_PASSES):
+            before = text
+            for anchor, pattern in self._forms:
+                if anchor in text:
+                    text = pattern.sub(MARK, text)
+            if text == before:
+                break
+        return text
+
+    def redact_all(self, value: T) -> T:
+        """Redacts all strings of a JSON value; of anything else in it, what `repr` makes of it."""
+        return cast(T, self._redact_all(value))
+
+    def redact_parsed(self, value: T, source: str) -> T:
+        """The same of what was parsed from JSON text `source`, which is faster to search than the parts of it."""
+        may_hold = "\\u00" in source or any(form.anchor in source for form in self._forms)
+        return self.redact_all(value) if may_hold else value
+
+    def _redact_all(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.redact(value)
+            case dict():
+                return {self._redact_all(key): self._redact_all(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self._redact_all(each) for each in value]
+            case bool() | int() | float() | None:
+                return value
+            case _:
+                return self.redact(repr(value))
+
+    def unfinished(self, text: str) -> int:
+        """How many characters at the end of a text may be the beginning of a secret whose rest is still to come."""
+        secrets = tuple(self._secrets)
+        firsts = {secret[0] for secret in secrets}
+        longest = max(map(len, secrets), default=1)
+        for length in range(min(longest - 1, len(text)), 0, -1):
+            if text[-length] in firsts and any(secret.startswith(text[-length:]) for secret in secrets):
+                return length
+        return 0
+
+
+def _is_public(value: str) -> bool:
+    """Whether a value is plainly no secret: a word, a path that exists, or a URL with nothing but a host."""
+    if _WORD.fullmatch(value) or (os.path.isabs(value) and os.path.lexists(value)):
+        return True
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc) and "@" not in value and not (parts.path.strip("/") or parts.query)
+
+
+class RedactingStream:
+    """A text stream that redacts what is written to it."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._redactor.redact(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+#: What this process knows of secrets.
+REDACTOR = Redactor()
+
+redact = REDACTOR.redact
+redact_all = REDACTOR.redact_all
+redact_parsed = REDACTOR.redact_parsed
+
+
+def guard() -> None:
+    """For our own programs: redacts the environment's secrets, and all that this process writes to stderr.
+
+    Tracebacks of uncaught exceptions are thus redacted too, in whichever thread and whoever prints them.
+    """
+    REDACTOR.register_environment(os.environ)
+    if not isinstance(sys.stderr, RedactingStream) and sys.stderr is not None:
+        sys.stderr = cast(TextIO, RedactingStream(sys.stderr, REDACTOR))

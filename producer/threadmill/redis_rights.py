@@ -1,0 +1,163 @@
+"""What a producer and a worker must be permitted in Redis: the commands, keys and channels for its ACL.
+
+Each command is tried inside a transaction that is discarded: Redis checks the rights when it queues a command, and
+runs none. The keys of the trial do not exist.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from threadmill.redis_url import parse
+from threadmill.settings import Settings
+
+#: On the records, KEY: by our scripts, and directly.
+_RECORDS = """
+    del KEY; exists KEY; expire KEY 1; get KEY; hdel KEY f; hexists KEY f; hget KEY f; hgetall KEY; hincrby KEY f 0;
+    hmget KEY f; hset KEY f v; hsetnx KEY f v; hvals KEY; persist KEY; set KEY v; xadd KEY * f v; zadd KEY 0 m;
+    zcard KEY; zrange KEY 0 0; zrangebyscore KEY 0 0; zrem KEY m; zremrangebyscore KEY 0 0; zscore KEY m
+"""
+_RECORDS_OF_PRODUCER = """
+    hkeys KEY; lrange KEY 0 0; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zrevrange KEY 0 0;
+    zrevrangebyscore KEY 0 0
+"""
+_RECORDS_OF_WORKER = """
+    incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
+"""
+
+#: Tells a worker that Redis has restarted: then it gives living workers time to renew their leases.
+INFO = "+info"
+
+#: On no key.
+_ANYWHERE = "ping; time; script load x; script exists x; evalsha x 0"
+
+#: With these, a command is tried. EXEC itself is not: it would run the commands.
+_TRANSACTION = ("multi", "exec", "discard")
+
+#: How Celery keeps and announces results; a worker also those of tasks that are chained after a job.
+_RESULTS = "del KEY; set KEY v"
+_CHAINED = "get KEY; setex KEY 1 v"
+_ANNOUNCED = "publish KEY m"
+
+#: On the queue, and on what kombu keeps beside it.
+_SENDING = "lpush KEY v; llen KEY"
+_BINDING = "sadd KEY m"
+_RECEIVING = "brpop KEY 1; lrange KEY 0 0; rpush KEY v"
+_BINDINGS = "sadd KEY m; srem KEY m; smembers KEY; zadd KEY 0 m; zrangebyscore KEY 0 0; zrem KEY m; del KEY; exists KEY"
+_UNACKED = """
+    hset KEY f v; hget KEY f; hdel KEY f; zadd KEY 0 m; zrem KEY m; zrange KEY 0 0; zrevrangebyscore KEY 0 0; set KEY v;
+    get KEY; del KEY; watch KEY; unwatch
+"""
+_MAILBOX = "del KEY; lpush KEY v; llen KEY"
+_LISTENING = "psubscribe KEY; punsubscribe KEY"
+
+
+@dataclass(frozen=True)
+class Right:
+    """A command as it is tried, and the ACL rule that permits its key or channel; none if it has neither."""
+
+    command: tuple[str, ...]
+    rule: str = ""
+
+    @property
+    def name(self) -> str:
+        """As an ACL rule names it."""
+        return "|".join(self.command[:2]) if self.command[0] == "script" else self.command[0]
+
+
+def of_producer(settings: Settings) -> tuple[Right, ...]:
+    return (
+        *_rights(_ANYWHERE + _select(settings)),
+        *_rights(_RECORDS + ";" + _RECORDS_OF_PRODUCER, f"{settings.key_prefix}:acl-trial", _records(settings)),
+        *_rights(_RESULTS, "celery-task-meta-acl-trial", "~celery-task-meta-*"),
+        *_rights(_ANNOUNCED, "celery-task-meta-acl-trial", "&celery-task-meta-*"),
+        *_rights(_SENDING, f"{settings.queue}-acl-trial", f"~{settings.queue}*"),
+        *_rights(_BINDING, "_kombu.acl-trial", "~_kombu.*"),
+    )
+
+
+def of_worker(settings: Settings) -> tuple[Right, ...]:
+    """Of these a worker can do without INFO alone, see `INFO`."""
+    database = _database(settings)
+    commands = f"/{database}.celery.pidbox"
+    events = f"/{database}.celeryev/"
+    return (
+        *_rights(_ANYWHERE + "; info server" + _select(settings)),
+        *_rights(_RECORDS + ";" + _RECORDS_OF_WORKER, f"{settings.key_prefix}:acl-trial", _records(settings)),
+        *_rights(_RESULTS + ";" + _CHAINED, "celery-task-meta-acl-trial", "~celery-task-meta-*"),
+        *_rights(_ANNOUNCED, "celery-task-meta-acl-trial", "&celery-task-meta-*"),
+        *_rights(_SENDING + ";" + _RECEIVING, f"{settings.queue}-acl-trial", f"~{settings.queue}*"),
+        *_rights(_BINDINGS, "_kombu.acl-trial", "~_kombu.*"),
+        *_rights(_UNACKED, "unacked-acl-trial", "~unacked*"),
+        *_rights(_MAILBOX, "acl-trial.celery.pidbox", "~*.celery.pidbox*"),
+        *_rights(_LISTENING, commands, f"&{commands}"),
+        *_rights(_ANNOUNCED, f"{events}acl-trial", f"&{events}*"),
+    )
+
+
+def grant(settings: Settings, rules: Iterable[str]) -> str:
+    """The command that adds ACL rules to the user of the settings' URL."""
+    user = parse(settings.redis_url).options.get("username", "default")
+    return f"ACL SETUSER {user} {' '.join(rules)}"
+
+
+def acl(rights: Iterable[Right]) -> list[str]:
+    """The rules of ACL SETUSER that permit them."""
+    found = list(rights)
+    keys = dict.fromkeys(right.rule for right in found if right.rule)
+    return [*keys, *sorted({f"+{name}" for name in (*_TRANSACTION, *(right.name for right in found))})]
+
+
+def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
+    """The rules of ACL SETUSER that permit what the client may not do. Raises redis.RedisError."""
+    before = [right for right in rights if right.name == "watch"]  # which is harmless, and not queued
+    rules: dict[str, None] = {}
+    with client.client() as single:  # type: ignore[no-untyped-call]  # one connection, for a transaction
+        single.response_callbacks.clear()  # replies are QUEUED
+        for right in before:
+            rules |= _try(single, right)
+        try:
+            single.execute_command("multi")
+        except redis.exceptions.NoPermissionError:
+            return [*rules, "+multi"]
+        except redis.ResponseError:  # without a transaction, commands would run
+            return list(rules)
+        for right in (*(right for right in rights if right not in before), Right(("discard",))):
+            rules |= _try(single, right)
+        if "+discard" in rules:
+            single.connection.disconnect()  # else the next command would join the transaction
+    return list(rules)
+
+
+def _try(client: redis.Redis, right: Right) -> dict[str, None]:
+    """The rule that is missing, if one is."""
+    try:
+        client.execute_command(*right.command)  # type: ignore[no-untyped-call]
+    except redis.exceptions.NoPermissionError as error:
+        is_command = "to run" in str(error) or not right.rule
+        return {f"+{right.name}" if is_command else right.rule: None}
+    except redis.ResponseError:  # memory is full, for example: that says nothing about rights
+        pass
+    return {}
+
+
+def _rights(commands: str, key: str = "", rule: str = "") -> Iterator[Right]:
+    for command in commands.split(";"):
+        words = command.split()
+        yield Right(tuple(key if word == "KEY" else word for word in words), rule if "KEY" in words else "")
+
+
+def _database(settings: Settings) -> int:
+    return int(parse(settings.redis_url).options.get("db", 0))
+
+
+def _select(settings: Settings) -> str:
+    database = _database(settings)
+    return f"; select {database}" if database else ""
+
+
+def _records(settings: Settings) -> str:
+    """One rule is enough if the queue's covers the records too, as by default."""
+    covered = f"{settings.key_prefix}:".startswith(settings.queue)
+    return f"~{settings.queue}*" if covered else f"~{settings.key_prefix}:*"

@@ -1,0 +1,56 @@
+"""The rights that docs/deploy.md lists are those that are tried, and those that our scripts use."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from threadmill import lane_scripts, remote_scripts, report_scripts, scripts
+from threadmill.redis_rights import acl, grant, of_producer, of_worker
+from threadmill.settings import Settings
+
+DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
+
+OF_PRODUCER = [
+    scripts.CREATE,
+    scripts.FINISH,
+    scripts.REQUEST_CANCEL,
+    scripts.REDRIVE,
+    remote_scripts.FORGET_THREAD,
+    report_scripts.RENEW_NIGHT,
+    report_scripts.SAVE_NIGHT,
+    report_scripts.RELEASE_NIGHT,
+]
+
+
+def scripts_of(*modules):
+    return [value for module in modules for name, value in vars(module).items() if name.isupper()]
+
+
+@pytest.mark.parametrize(
+    ("rights", "run"),
+    [
+        (of_producer(Settings()), OF_PRODUCER),
+        (of_worker(Settings()), scripts_of(scripts, remote_scripts, lane_scripts)),
+    ],
+    ids=["producer", "worker"],
+)
+def test_every_command_of_a_script_is_listed(rights, run):
+    called = {name.lower() for script in run for name in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
+    assert called
+    assert called <= {right.name for right in rights}
+
+
+@pytest.mark.parametrize(("user", "rights"), [("producer", of_producer(Settings())), ("worker", of_worker(Settings()))])
+def test_the_docs_list_exactly_these_rights(user, rights):
+    [command] = re.findall(rf"^redis-cli ACL SETUSER {user} ((?:.*\\\n)*.*)$", DEPLOY.read_text("utf-8"), re.M)
+    assert shlex.split(command.replace("\\\n", "")) == ["on", ">PASSWORD", "resetchannels", *acl(rights)]
+
+
+def test_names_of_the_settings_are_in_the_rules():
+    settings = Settings(key_prefix="app", queue="prompts", redis_url="redis://u@h/3")
+    rules = acl(of_worker(settings))
+    assert {"~app:*", "~prompts*", "&/3.celery.pidbox", "+select"} <= set(rules)
+    assert grant(settings, ["+info"]) == "ACL SETUSER u +info"
+    assert grant(Settings(), ["+info"]) == "ACL SETUSER default +info"
