@@ -102,7 +102,8 @@ class Endpoint:
     def _admit(self, call: Call) -> None:
         request, headers = call.request, call.request.headers
         if not call.emulator.options.serves(self.name):
-            raise no_url(request.method, request.url.path)
+            plain = "detail_errors" in call.emulator.options.extras
+            raise ApiError(404, "Not Found") if plain else no_url(request.method, request.url.path)
         key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
         wanted = call.emulator.options.api_key
         if not key:

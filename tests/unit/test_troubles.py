@@ -71,6 +71,26 @@ def test_what_repeating_cannot_help(code, error, action, kind):
 
 
 @pytest.mark.parametrize(
+    ("code", "body", "kind"),
+    [
+        (404, {"detail": "Not Found"}, FailureKind.UNSUPPORTED),
+        (404, {"error": {"message": "File Not Found", "type": "not_found_error"}}, FailureKind.UNSUPPORTED),
+        (404, {"error": {"code": "404", "message": "Resource not found"}}, FailureKind.UNSUPPORTED),
+        (405, {"detail": "Method Not Allowed"}, FailureKind.UNSUPPORTED),
+        (501, {}, FailureKind.UNSUPPORTED),
+        (404, {"error": "model 'm' not found"}, FailureKind.REJECTED),
+        (404, {"error": {"message": "The model `m` does not exist", "code": "model_not_found"}}, FailureKind.REJECTED),
+        (404, {"error": {"message": "No such File object: file-1"}}, FailureKind.REJECTED),
+        (404, {"error": {"message": "Vector store with id [] not found."}}, FailureKind.REJECTED),
+    ],
+)
+def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind):
+    trouble = trouble_of(raised(code, json=body), START, names_nothing=True)
+    assert isinstance(trouble, Refused)
+    assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
+
+
+@pytest.mark.parametrize(
     ("code", "kind"),
     [
         (500, FailureKind.SERVER_ERROR),

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import no_streaming, wrong_method
+from threadmill_emulator.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import deleted
@@ -40,7 +40,7 @@ async def create(call: Call) -> Reply:
 
 
 async def retrieve(call: Call) -> Reply:
-    response = call.world.responses.get(call.id("response_id"))
+    response = _known(call)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
     if not asked.stream:
@@ -48,6 +48,15 @@ async def retrieve(call: Call) -> Reply:
     if response.transcript is None:
         raise not_streamed(response.id)
     return _listening(call, response, Listener(response.transcript, asked.starting_after + 1))
+
+
+def _known(call: Call) -> Response:
+    try:
+        return call.world.responses.get(call.id("response_id"))
+    except ApiError as error:
+        if "bad_ids" in call.emulator.options.extras:
+            raise ApiError(400, error.message) from None
+        raise
 
 
 async def list_(call: Call) -> Reply:

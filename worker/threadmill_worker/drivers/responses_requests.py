@@ -53,6 +53,10 @@ class Requests:
         """The conversation that the job runs in, if any."""
         return self._place(progress).get("conversation")
 
+    def names_nothing(self, progress: Progress) -> bool:
+        """Whether a run of the job goes on from nothing that the server keeps."""
+        return not self._place(progress)
+
     def _place(self, progress: Progress) -> dict[str, Any]:
         """What it goes on from, if there is anything: a conversation, or the last response of a chain."""
         thread_id = self._order.job.thread or progress.thread_id

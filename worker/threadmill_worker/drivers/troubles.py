@@ -44,24 +44,36 @@ _OF_A_QUOTA = frozenset({400, 402, 403, 429})
 
 _TEXT_LIMIT = 500
 
-_OTHER_WIRE = (
+OTHER_WIRE = (
     "; this server does not speak the endpoint's API: check base_url, and whether kind should be "
-    '"responses" (OpenAI, Azure v1) or "assistants"'
+    '"responses" (OpenAI, Azure v1) or "assistants"; `threadmill doctor` finds out'
+)
+
+#: Statuses by which a server says that it has no such path, or takes no such method there.
+NO_PATH = frozenset({404, 405, 501})
+
+#: A 404 that is about a thing which the request names, not about the path: "The model `m` does not exist" (OpenAI,
+#: vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
+_OF_A_THING = re.compile(
+    r"\b(?:model|deployment|assistant|vector.?store|container|prompt)\b|\bfile[-_]\w", re.IGNORECASE
 )
 
 #: No connection was had: no such host, refused, no handshake, or none in time.
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
 
 
-def trouble_of(error: Exception, action: RemoteAction) -> Trouble:
-    """The error of a call as a Trouble, without secrets."""
+def trouble_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> Trouble:
+    """The error of a call as a Trouble, without secrets.
+
+    `names_nothing`: the call starts a run and goes on from nothing that was there before, so that nothing can be gone.
+    """
     causes = list(_causes(error))
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
         return Unusable(redact(str(unusable)))
     if isinstance(error, NotTheApi):
         return InDoubt(redact(str(error)))
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, action)
+        return _by_status(error, action, names_nothing)
     reason = redact(f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": "))[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.
@@ -70,7 +82,7 @@ def trouble_of(error: Exception, action: RemoteAction) -> Trouble:
     return InDoubt(reason)
 
 
-def _by_status(error: openai.APIStatusError, action: RemoteAction) -> Trouble:
+def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing: bool) -> Trouble:
     status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
     message, code = _text(error, said), said.code and redact(said.code)
 
@@ -83,15 +95,15 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction) -> Trouble:
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
         return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
+    if status in NO_PATH and _is_no_path(action, message, names_nothing):
+        hint = OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
+        return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
     if status in (408, 409) or status >= 500:
         return InDoubt(message, FailureKind.SERVER_ERROR)
     if status == 404:
-        if isinstance(action, Making) or (isinstance(action, StartRun) and is_no_url(message)):
-            hint = _OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
-            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
         if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
             return refused(FailureKind.REJECTED)
-        if isinstance(action, StartRun) and "assistant" in message.lower():
+        if isinstance(action, StartRun) and (names_nothing or "assistant" in message.lower()):
             return refused(FailureKind.REJECTED)
         return Gone(message)
     if code == _CONVERSATION_LOCKED:  # nothing was made, and it passes
@@ -108,9 +120,13 @@ def is_conversation_locked(error: Exception) -> bool:
     return isinstance(error, openai.APIStatusError) and read_error(error.response.text).code == _CONVERSATION_LOCKED
 
 
-def is_no_url(message: str) -> bool:
-    """Whether a 404 is for the URL itself, not for what it names."""
-    return "invalid url" in message.lower()
+def _is_no_path(action: RemoteAction, message: str, names_nothing: bool) -> bool:
+    """Whether a server has no such path, rather than none of what the call names."""
+    if isinstance(action, Making):
+        return True
+    if not isinstance(action, StartRun):
+        return False
+    return "invalid url" in message.lower() or (names_nothing and not _OF_A_THING.search(message))
 
 
 def _text(error: openai.APIStatusError, said: ServerError) -> str:
