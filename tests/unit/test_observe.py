@@ -142,6 +142,15 @@ def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(mess
 
 
 @pytest.mark.parametrize(
+    ("message", "delay_s"), [("slow down", 60), ("try again in 1s", 60), ("try again in 2m0s", 120)]
+)
+def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str, delay_s: float) -> None:
+    progress = replace(under_way(), reruns=1)
+    progress = see(progress, Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
+    assert progress.wait_until - START == pytest.approx(delay_s)
+
+
+@pytest.mark.parametrize(
     "run",
     [
         failed("rate_limit_exceeded", "You exceeded your current quota, please check your plan and billing details."),

@@ -12,8 +12,12 @@ from threadmill_worker.views import RunView
 
 #: What a filter says where the server has no words for it.
 _FILTERED = "The response was filtered."
-#: Before a new run where a rate limit does not say how long to wait, in seconds; doubles with each.
+
+#: Before a new run where a rate limit does not say how long to wait, in seconds.
 _RATE_LIMITED_S = 5.0
+
+#: Before every further one, in seconds: most limits count requests and tokens per minute.
+_RATE_LIMITED_AGAIN_S = 60.0
 
 
 def reason_of(run: RunView, reruns: int = 0) -> tuple[Failure, float | None]:
@@ -22,7 +26,9 @@ def reason_of(run: RunView, reruns: int = 0) -> tuple[Failure, float | None]:
     if failure.kind is not FailureKind.RATE_LIMITED:
         return failure, None
     asked_s = asked_delay_s(failure.message)
-    return failure, _RATE_LIMITED_S * 2**reruns if asked_s is None else asked_s
+    if reruns:
+        return failure, max(asked_s or 0.0, _RATE_LIMITED_AGAIN_S)
+    return failure, _RATE_LIMITED_S if asked_s is None else asked_s
 
 
 def misfit_of(progress: Progress, answer: Answer) -> str | None:
