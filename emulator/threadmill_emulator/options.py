@@ -25,7 +25,7 @@ EXTRAS: Mapping[str, str] = {
     "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
     "list_responses": "GET /responses lists the responses",
     # LiteLLM 1.106, which decodes the id first
-    "bad_ids": "a response that there is none of is a bad request: 400",
+    "bad_ids": "an unknown response is answered 400 instead of 404",
     # FastAPI's HTTPException: OGX 1.5, open-assistant-api
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }

@@ -77,6 +77,8 @@ def test_what_nobody_knows_is_the_servers_error_and_passes(message, code):
         ("no", None, "authentication_error", UNAUTHORISED),
         ("filtered", "content_filter", None, REJECTED),
         ("Invalid 'rate limit'", "invalid_value", None, REJECTED),
+        ("Your prompt of a credit balance was flagged", "content_filter", None, REJECTED),
+        ("The corporate limit of a request is 7", "400", None, REJECTED),
         ("Flagged", "invalid_prompt", None, (FailureKind.INVALID_PROMPT, False)),
         (f"{LITELLM.format('RateLimitError')}insufficient_quota", POLLING, None, QUOTA),
         ("Budget has been exceeded! Current cost: 2.0, Max budget: 1.0", POLLING, None, QUOTA),

@@ -1,8 +1,8 @@
-"""An error as a server words it, and what it means for a job. PURE.
+"""What a server's error means for a job. PURE.
 
 The codes and texts are those of OpenAI (guides/error-codes, ResponseError of the API reference), Azure OpenAI, LiteLLM
-(exceptions.py, router.py, proxy/hooks) and OGX. A code that is not known is judged by the error's type, by the HTTP
-status it names, and by its wording; if none of these tells, the error counts as the server's, and passes.
+(exceptions.py, router.py, proxy/hooks) and OGX. An unknown code is judged by the error's type, by the HTTP status that
+it names, and by its wording. If none of these decides, the error is the server's, and retryable.
 """
 
 import re
@@ -22,14 +22,15 @@ QUOTA_CODES = frozenset(
     }
 )
 _QUOTA_TEXT = re.compile(
-    rf"{'|'.join(QUOTA_CODES)}|exceeded your current quota|credit balance|insufficient balance"
-    r"|budget has been exceeded",
-    re.IGNORECASE,
+    rf"{'|'.join(QUOTA_CODES)}|exceeded your current quota|credit balance|insufficient balance", re.IGNORECASE
 )
+
+#: LiteLLM answers with 400 and no code.
+_BUDGET_TEXT = "Budget has been exceeded! Current cost"
 
 _RATE_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "rate_limited", "slow_down", "too_many_requests"})
 _RATE_TEXT = re.compile(
-    r"rate.?limit|too many requests|throttl|requests per (?:second|min|hour|day)|tokens per (?:min|hour|day)"
+    r"\brate.?limit|ratelimit|too many requests|throttl|(?:requests|tokens) per (?:second|min|hour|day)"
     # LiteLLM's router, which limits what it sends to a backend
     r"|\b[rt]pm limit|max parallel request|no deployments available for selected model"
     r"|resource.?exhausted",  # Google
@@ -68,7 +69,7 @@ _CLASS_STATUS = {
     "RateLimitError": 429,
 }
 
-#: Statuses of 400 to 499 that pass.
+#: Statuses from 400 to 499 after which the same request may succeed.
 _PASSING = frozenset({408, 409, 425, 429})
 
 #: "Please try again in 12.3s", "... 120ms", "... 1m26.4s" (OpenAI), "Try again in 60 seconds" (LiteLLM), "Please retry
@@ -81,31 +82,33 @@ _TRY_AGAIN = re.compile(
 
 @dataclass(frozen=True)
 class ServerError:
-    """What an error reply, or the error of a failed run, says. `message` is "" if it has no words."""
+    """The fields of an error reply, or of the error of a failed run. `message` is "" if there is none."""
 
     message: str = ""
     code: str | None = None
     type: str | None = None
     param: str | None = None  #: the parameter of the request that is wrong
-    status: int | None = None  #: of HTTP, where it came with one
+    status: int | None = None  #: of the HTTP reply; None for a failed run
 
     @property
     def is_quota(self) -> bool:
-        """Whether nothing helps but a human. Some providers speak of a quota where a wait helps, and say how long."""
-        if {self.code, self.type} & QUOTA_CODES or self.status == 402:
+        """Whether a human must act. Google names a quota for rate limits too, but then says how long to wait."""
+        if {self.code, self.type} & QUOTA_CODES or self.status == 402 or _BUDGET_TEXT in self.message:
             return True
-        return bool(_QUOTA_TEXT.search(self.message)) and asked_delay_s(self.message) is None
+        if self.status not in (None, 429) or asked_delay_s(self.message) is not None:
+            return False
+        return bool(_QUOTA_TEXT.search(self.message))
 
 
 def failure_of(error: ServerError) -> Failure:
-    """What the error means for a run or a request. Retryable when in doubt: `reruns` bounds what that may cost."""
+    """The failure that the error makes of a run or a request. Retryable when in doubt: `reruns` bounds the cost."""
     kind, retryable = _judge(error)
     message = error.message or "the server gave no reason"
     return Failure(kind=kind, message=message, code=error.code, retryable=retryable)
 
 
 def asked_delay_s(message: str) -> float | None:
-    """How long the message asks to wait; None if it does not say."""
+    """The seconds that the message asks to wait; None if it names no time."""
     asked = _TRY_AGAIN.search(message)
     if asked is None:
         return None
@@ -115,13 +118,15 @@ def asked_delay_s(message: str) -> float | None:
 
 def _judge(error: ServerError) -> tuple[FailureKind, bool]:
     code, status = error.code or "", _status_of(error)
-    if error.is_quota:
-        return FailureKind.QUOTA, False
     if "invalid_prompt" in (code, error.type):
         return FailureKind.INVALID_PROMPT, False
     if code in _REJECTED_CODES or _REJECTED_CODE.match(code):
         return FailureKind.REJECTED, False
-    if status == 429 or {code, error.type} & _RATE_CODES or _RATE_TEXT.search(error.message):
+    if error.is_quota:
+        return FailureKind.QUOTA, False
+    if status == 429 or {code, error.type} & _RATE_CODES:
+        return FailureKind.RATE_LIMITED, True
+    if error.status is None and _RATE_TEXT.search(error.message):  # a status of HTTP says more than the wording
         return FailureKind.RATE_LIMITED, True
     if status in (401, 403) or error.type in _KEY_TYPES:
         return FailureKind.UNAUTHORISED, False

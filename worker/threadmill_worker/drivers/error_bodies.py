@@ -1,4 +1,4 @@
-"""What the body of an error reply says, in any of the forms that servers and their gateways use. PURE.
+"""Reads the body of an error reply, in any of the forms that servers and their gateways use. PURE.
 
 OpenAI's {"error": {...}}, FastAPI's {"detail": ...} (OGX, vLLM, open-assistant-api), problem details (RFC 9457), bare
 objects and texts (Ollama, OpenOpenAI), lists of errors, and the HTML pages of proxies.
@@ -12,13 +12,13 @@ from typing import Any
 from threadmill_worker.json_text import parse
 from threadmill_worker.server_errors import ServerError
 
-#: Errors of a list that are told.
+#: Errors of a list that are shown.
 _MOST = 3
 
 #: The texts of an object, the most telling first. `msg` is FastAPI's.
 _TEXTS = ("message", "detail", "msg", "error_description", "error", "title")
 
-#: What may hold the error itself.
+#: Fields that may hold the error itself.
 _INNER = ("error", "detail", "errors", "message")
 
 _PAGE = re.compile(r"\s*(?:<!doctype html|<html|<head|<body|<center|<h1)", re.IGNORECASE)
@@ -30,7 +30,7 @@ _PAGE_READ = 2000
 
 
 def read_error(body: str) -> ServerError:
-    """What the body of an error reply says."""
+    """The error that the body of a reply holds."""
     body = body.strip()
     if _PAGE.match(body):
         return ServerError(_page(body[:_PAGE_READ]))
@@ -42,12 +42,12 @@ def read_error(body: str) -> ServerError:
 
 
 def error_in(said: Any) -> ServerError:
-    """What an error says that came as JSON: an object, a text, or a list of these."""
+    """The error in a JSON value: an object, a text, or a list of these."""
     if isinstance(said, list):
         errors = [error_in(each) for each in said[:_MOST]]
         first = errors[0] if errors else ServerError()
-        told = "; ".join(error.message for error in errors if error.message)
-        return ServerError(told, first.code, first.type, first.param)
+        message = "; ".join(error.message for error in errors if error.message)
+        return ServerError(message, first.code, first.type, first.param)
     if not isinstance(said, dict):
         return ServerError("" if said is None else str(said).strip())
     code, kind, param = (_word(said.get(name)) for name in ("code", "type", "param"))
@@ -61,11 +61,11 @@ def error_in(said: Any) -> ServerError:
 def _message(said: dict[str, Any]) -> str:
     texts = {name: str(said[name]).strip() for name in _TEXTS if isinstance(said.get(name), str)}
     texts = {name: text for name, text in texts.items() if text}
-    if not texts:  # its code or type may be all that it has; else it is shown whole
+    if not texts:  # an object of unknown fields is shown whole
         known = {"message", "error", "detail", "code", "type", "param"}
         return "" if said.keys() <= known else json.dumps(said, ensure_ascii=False)
     text = next(iter(texts.values()))
-    if "msg" in texts and isinstance(said.get("loc"), list):  # where in the request it is
+    if "msg" in texts and isinstance(said.get("loc"), list):  # FastAPI: the place in the request
         return f"{'.'.join(map(str, said['loc']))}: {text}"
     if "title" in texts and "detail" in texts:
         return f"{texts['title']}: {texts['detail']}"
@@ -73,14 +73,14 @@ def _message(said: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str | None:
-    """A code or a type: some servers send numbers, and what is neither is none."""
+    """A code or a type. Some servers send numbers; other values count as none."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", "None", "about:blank"):
         return None  # "None" is LiteLLM's
     return str(value)
 
 
 def _page(body: str) -> str:
-    """Its title, which is what a gateway's page has to say."""
+    """The title of a gateway's page, or its text if it has none."""
     title = _TITLE.search(body)
     shown = (title[1] or title[2] or "") if title else body
     return f"an HTML page: {' '.join(html.unescape(_TAG.sub(' ', shown)).split())}"

@@ -9,7 +9,7 @@ from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
 
-#: What the Responses API wants of every function, and the Assistants API does not.
+#: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
 
 
@@ -54,7 +54,7 @@ class Requests:
         return self._place(progress).get("conversation")
 
     def names_nothing(self, progress: Progress) -> bool:
-        """Whether a run of the job goes on from nothing that the server keeps."""
+        """Whether a run of the job starts without a conversation or a previous response."""
         return not self._place(progress)
 
     def _place(self, progress: Progress) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Requests:
         return [str(each) for each in ids] if isinstance(ids, list) else []
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
-        """Text alone is sent as a text: an assistant's parts would need the ids that its messages had once."""
+        """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had."""
         content: str | list[dict[str, Any]] = message.text
         if not isinstance(message.content, str) and any(not isinstance(part, TextPart) for part in message.content):
             content = [await self._part(part, progress) for part in message.content]

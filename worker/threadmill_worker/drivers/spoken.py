@@ -1,4 +1,4 @@
-"""Which APIs a server speaks, found out by requests that make nothing and cost nothing."""
+"""Finds out which APIs a server speaks, by requests that create nothing and cost nothing."""
 
 from functools import partial
 from typing import Any
@@ -15,10 +15,10 @@ from threadmill_worker.drivers.troubles import NO_PATH, OTHER_WIRE
 from threadmill_worker.json_text import parse
 from threadmill_worker.views import Deleted, Refused, View
 
-#: Statuses by which a server finds fault with a request.
-_FAULTS = frozenset({400, 422})
+#: Statuses for an invalid request.
+_INVALID = frozenset({400, 422})
 
-#: The Assistants API wants this one, and no other API minds it.
+#: The Assistants API requires this header; other APIs ignore it.
 _HEADERS = {"OpenAI-Beta": "assistants=v2"}
 
 #: Characters of an answer that are shown.
@@ -29,10 +29,10 @@ _NO_RESPONSE, _NO_THREAD = "resp_none", "thread_none"
 
 
 async def probe_responses(api: Api) -> View:
-    """Deleted if the server has the Responses API. Raises openai.OpenAIError for a wrong key, and for other trouble.
+    """Deleted if the server has the Responses API, else Refused. Raises openai.OpenAIError (wrong key, outage).
 
-    A response that there is none of is asked for first. Servers that keep none have no such path, or answer as for any
-    path: what tells then is what they say to a request without a model and an input.
+    The first request is for a response that does not exist. Its answer does not decide where a server stores no
+    responses, or words it as for any unknown path. The second is a POST without model and input, which the API refuses.
     """
     found, _ = await _has(api, "GET", f"/responses/{_NO_RESPONSE}")
     if found:
@@ -42,7 +42,7 @@ async def probe_responses(api: Api) -> View:
 
 
 async def with_what_it_speaks(api: Api, refused: Refused) -> Refused:
-    """The same failure, which also says how to use what the server does speak."""
+    """The same failure; its message also names the API that the server does speak, and the remedy."""
     message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _what_it_speaks(api)}"
     return Refused(refused.failure.model_copy(update={"message": message}))
 
@@ -70,7 +70,7 @@ async def _has_quietly(api: Api, method: str, path: str) -> bool:
 async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
     """Whether the server has this path, and its answer in short.
 
-    It does if it finds fault with the request, or does not know the id at the end of the path.
+    It has the path if it calls the request invalid, or says that the id at the end of the path is unknown.
     """
     api.calls += 1
     ask: Any = api.client.get if method == "GET" else partial(api.client.post, body={})
@@ -82,14 +82,14 @@ async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
         if error.status_code in NO_PATH:
             thing = path.rpartition("/")[2]
             return method == "GET" and thing in said.replace(path, ""), answer
-        if error.status_code in _FAULTS:
+        if error.status_code in _INVALID:
             return True, answer
         raise
     return _is_object(reply.text), f"{reply.status_code} {redact(read_error(reply.text).message)}"[:_ANSWER_LIMIT]
 
 
 def _is_object(text: str) -> bool:
-    """Whether a reply is an object of the API: some servers answer any path with their start page."""
+    """Whether a reply is an object of the API. Some servers answer every path with their start page."""
     try:
         return isinstance(as_dict(parse(text)).get("id"), str)
     except ValueError:

@@ -40,7 +40,7 @@ _FULL = 8192
 #: A stream that has told how its run ended may end by itself within this time, so that its connection is kept.
 _END_S = 1.0
 
-#: Statuses by which a server refuses to stream: FastAPI's is 422, and some have not implemented it.
+#: Statuses of a refusal to stream: 422 is FastAPI's, 501 is that of servers which have not implemented it.
 _REFUSING = frozenset({400, 422, 501})
 
 #: OGX: "OGX does not yet support 'stream' and 'background' together."; not an "upstream error".

@@ -49,10 +49,10 @@ OTHER_WIRE = (
     '"responses" (OpenAI, Azure v1) or "assistants"; `threadmill doctor` finds out'
 )
 
-#: Statuses by which a server says that it has no such path, or takes no such method there.
+#: Statuses for a path or a method that the server does not have.
 NO_PATH = frozenset({404, 405, 501})
 
-#: A 404 that is about a thing which the request names, not about the path: "The model `m` does not exist" (OpenAI,
+#: A 404 for something that the request names, not for the path: "The model `m` does not exist" (OpenAI,
 #: vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
 _OF_A_THING = re.compile(
     r"\b(?:model|deployment|assistant|vector.?store|container|prompt)\b|\bfile[-_]\w", re.IGNORECASE
@@ -65,7 +65,7 @@ _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Con
 def trouble_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> Trouble:
     """The error of a call as a Trouble, without secrets.
 
-    `names_nothing`: the call starts a run and goes on from nothing that was there before, so that nothing can be gone.
+    `names_nothing`: the call starts a run, and names no thread or run that could be gone.
     """
     causes = list(_causes(error))
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
@@ -121,7 +121,7 @@ def is_conversation_locked(error: Exception) -> bool:
 
 
 def _is_no_path(action: RemoteAction, message: str, names_nothing: bool) -> bool:
-    """Whether a server has no such path, rather than none of what the call names."""
+    """Whether the server lacks the path, rather than a thing that the call names."""
     if isinstance(action, Making):
         return True
     if not isinstance(action, StartRun):
