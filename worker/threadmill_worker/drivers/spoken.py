@@ -24,6 +24,9 @@ _HEADERS = {"OpenAI-Beta": "assistants=v2"}
 #: Characters of an answer that are shown.
 _ANSWER_LIMIT = 500
 
+#: The `object` of a reply, by how the path begins.
+_OBJECTS = {"/responses": "response", "/threads": "thread", "/chat/completions": "chat.completion"}
+
 #: Ids that no server knows.
 _NO_RESPONSE, _NO_THREAD = "resp_none", "thread_none"
 
@@ -85,12 +88,13 @@ async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
         if error.status_code in _INVALID:
             return True, answer
         raise
-    return _is_object(reply.text), f"{reply.status_code} {redact(read_error(reply.text).message)}"[:_ANSWER_LIMIT]
+    return _is_of(path, reply.text), f"{reply.status_code} {redact(read_error(reply.text).message)}"[:_ANSWER_LIMIT]
 
 
-def _is_object(text: str) -> bool:
-    """Whether a reply is an object of the API. Some servers answer every path with their start page."""
+def _is_of(path: str, text: str) -> bool:
+    """Whether a reply is an object of the path's API. Some servers answer every path, with one page or one object."""
     try:
-        return isinstance(as_dict(parse(text)).get("id"), str)
+        kind = as_dict(parse(text)).get("object")
     except ValueError:
         return False
+    return any(path.startswith(start) and kind == _OBJECTS[start] for start in _OBJECTS)
