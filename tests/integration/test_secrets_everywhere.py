@@ -217,7 +217,7 @@ def test_a_leak_would_be_found(secret):
 def test_a_worker_does_not_start_with_a_key_that_cannot_be_sent(settings, settings_as_environment, tmp_path):
     variables = {**os.environ, **settings_as_environment(settings), **SECRETS, "ENDPOINT_KEY": f"sk-1\n{CORE}"}
     done = run([sys.executable, "-m", "threadmill_worker"], cwd=tmp_path, env=variables, input="", timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "threadmill: endpoint 'emulator': the value of ENDPOINT_KEY has a line end at position 5" in done.stderr
     assert leaks(done.stdout + done.stderr) == []
 
