@@ -28,6 +28,7 @@ def judged(*args: str | int | None, **fields: str | int | None) -> tuple[Failure
     [
         f"{LITELLM.format('RateLimitError')}server overload, please try again later",
         "litellm.RateLimitError: Deployment over defined rpm limit=20. current usage=20",
+        "litellm.RateLimitError: Deployment has all max_parallel_requests slots in use. Deployment model_group=m",
         "Deployment over user-defined ratelimit. tpm limit=8000. current usage=8241",
         "No deployments available for selected model, Try again in 27.5 seconds. Passed model=m.",
         "429: LiteLLM Rate Limit Handler for rate limit type = team. Crossed TPM / RPM / Max Parallel Request Limit.",
