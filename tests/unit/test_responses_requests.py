@@ -75,7 +75,7 @@ async def test_a_message_with_an_image_is_sent_in_parts_that_say_all_they_must()
 
 
 async def test_an_output_of_a_tool_is_of_one_kind():
-    body = requests(prompt="Well?").round(PROGRESS, {"call_1": "7"}, "resp_1", None)
+    body = await requests(prompt="Well?").round(PROGRESS, {"call_1": "7"}, "resp_1", None)
 
     assert [kinds(each) for each in body["input"]] == [["FunctionCallOutput"]]
 

@@ -10,8 +10,11 @@ import pytest
 from threadmill import PromptJob
 from threadmill.endpoint import Endpoint
 from threadmill.result import FailureKind
+from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
+from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream
@@ -53,8 +56,9 @@ def probe() -> Callable[..., Any]:
         driver, events = {"responses": (ResponsesDriver, RESPONSES), "assistants": (AssistantsDriver, ASSISTANTS)}[kind]
         stream = EventStream(Feed(), endpoint, events)
         order = Order("", PromptJob(prompt="-"))
-        exchange: Any = None
-        return await driver(client(answers, [] if asked is None else asked), endpoint, order, exchange, stream).probe()
+        exchange = Exchange(ArtifactStore("artifacts", 1))
+        parts = [client(answers, [] if asked is None else asked), endpoint, order, exchange, stream]
+        return await driver(*parts, *([Background(wanted=True)] if kind == "responses" else [])).probe()
 
     return probed
 
