@@ -11,13 +11,14 @@ from threadmill_emulator.control import check_routes
 from threadmill_emulator.errors import ApiError
 from threadmill_emulator.faults import KINDS, FaultPlan
 from threadmill_emulator.markers import PARAMETERS
-from threadmill_emulator.options import CAPABILITIES, EXTRAS, Options
+from threadmill_emulator.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
 
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
 MORE = "\n".join(f"  {name}: {meaning}" for name, meaning in EXTRAS.items())
+SERVER_LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in SERVER_QUIRKS.items())
 EPILOG = f"""
 scenarios: the assistant's id chooses one (asst_tools), or a response's model (emulator-tools), or a marker in the
   last user message, which wins:
@@ -35,6 +36,9 @@ capabilities (--without): {", ".join(CAPABILITIES)}
 
 extras (--with), which the public servers lack:
 {MORE}
+
+quirks of a whole server (--with):
+{SERVER_LISTED}
 
 examples:
   threadmill emulator
@@ -71,10 +75,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
     add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
-    add("--with", dest="extras", default="", metavar="NAMES", help="extras this server has; see below")
+    add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
-    for option, names, known in (("without", given.without, CAPABILITIES), ("with", given.extras, EXTRAS)):
+    for option, names, known in (
+        ("without", given.without, CAPABILITIES),
+        ("with", given.extras, {**EXTRAS, **SERVER_QUIRKS}),
+    ):
         if unknown := _names(names) - known.keys():
             parser.error(f"--{option}: unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     given.without, given.extras = _names(given.without), _names(given.extras)

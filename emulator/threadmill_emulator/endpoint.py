@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.connection import hang_up
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key
+from threadmill_emulator.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
 from threadmill_emulator.refusals import Parsed, parse
 from threadmill_emulator.world import World
 
@@ -102,6 +102,8 @@ class Endpoint:
         request, headers = call.request, call.request.headers
         if not call.emulator.options.serves(self.name):
             raise no_url(request.method, request.url.path)
+        if request.method == "DELETE" and "no_delete" in call.emulator.options.extras:
+            raise wrong_method(request.method, request.url.path)
         key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
         wanted = call.emulator.options.api_key
         if not key:

@@ -97,7 +97,7 @@ def run_object(run: Run) -> Object:
         "completed_at": _ended(run, "completed"),
         "incomplete_details": {"reason": script.reason} if run.status == "incomplete" else None,
         "metadata": run.metadata,
-        "usage": run.usage,
+        "usage": None if "no_usage" in quirks else run.usage,
         **run.settings,
     }
     if "sparse" in quirks:

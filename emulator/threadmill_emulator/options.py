@@ -33,6 +33,16 @@ EXTRAS: Mapping[str, str] = {
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
 }
 
+#: What some servers do otherwise, whatever they are asked. Departures of single runs are `scenarios.QUIRKS`.
+SERVER_QUIRKS: Mapping[str, str] = {
+    # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
+    "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
+    "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
+    # vLLM has no DELETE /v1/responses/{id}, and Ollama's Responses API has no DELETE at all.
+    "no_delete": "DELETE is answered 405",
+    "empty_stores": "a vector store is made without the files it was asked for",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -47,7 +57,7 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
-    extras: frozenset[str] = frozenset()  #: the EXTRAS this server has
+    extras: frozenset[str] = frozenset()  #: the EXTRAS and SERVER_QUIRKS this server has
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

@@ -45,7 +45,7 @@ def response_object(response: Response, include: Collection[str] = ()) -> Object
         "tools": [_tool(tool) for tool in asked.tools],
         "top_p": 1.0 if asked.top_p is None else asked.top_p,
         "truncation": asked.truncation or "disabled",
-        "usage": _usage(response.usage),
+        "usage": None if "no_usage" in script.quirks else _usage(response.usage),
         "user": asked.user,
         "metadata": asked.metadata or {},
     }

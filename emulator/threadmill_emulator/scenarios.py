@@ -41,6 +41,9 @@ QUIRKS = {
     "string_content": "a message's content is a plain string",
     "empty_required_action": "required_action is {} instead of null once outputs were submitted",
     "bare_error": "last_error is a bare string",
+    "no_usage": "runs and responses do not say how many tokens they took",
+    # OpenOpenAI: a run has the assistant's tools, whatever it was sent
+    "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",
     "float_times": "created_at is a float of whole seconds, and newest-first lists do not order within one",
     "no_run_filter": "a message's run_id is null and the run_id filter is ignored",
     "sparse": "runs lack every field that has no value",
@@ -62,7 +65,7 @@ QUIRKS = {
 }
 
 QUIRKS_OF_RESPONSES = frozenset(
-    {"sparse", "bad_annotations", "stream_json", "stream_drops", "stream_no_done", "stream_error"}
+    {"sparse", "no_usage", "bad_annotations", "stream_json", "stream_drops", "stream_no_done", "stream_error"}
 )
 
 

@@ -1,7 +1,7 @@
 """Vector stores, their files and batches, as the complete objects of the wire."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from threadmill_emulator.objects import Object, seconds
 from threadmill_emulator.vector_stores import Batch, StoredFile, VectorStore
@@ -9,7 +9,18 @@ from threadmill_emulator.vector_stores import Batch, StoredFile, VectorStore
 UNSUPPORTED = {"code": "unsupported_file", "message": "The file type is not supported."}
 
 
-def store_object(store: VectorStore, now: float) -> Object:
+def store_object(store: VectorStore, now: float, quirks: Collection[str] = ()) -> Object:
+    shown = _complete_object(store, now)
+    is_open = shown["status"] == "in_progress"
+    if is_open and "early_stores" in quirks:
+        return {**shown, "status": "completed", "file_counts": _counts((), now)}
+    if "uncounted_stores" in quirks:
+        del shown["file_counts"]
+        return {**shown, "status": "completed"}
+    return shown
+
+
+def _complete_object(store: VectorStore, now: float) -> Object:
     expiry = {"expires_after": store.expires_after} if store.expires_after else {}
     return {
         "id": store.id,

@@ -8,6 +8,7 @@ from threadmill_emulator.errors import not_found
 from threadmill_emulator.files import File, Files
 from threadmill_emulator.filetypes import FILE_SEARCH, extension
 from threadmill_emulator.ids import new_id
+from threadmill_emulator.options import Options
 
 DAY_S = 86_400
 #: What OpenAI gives the stores it makes for a thread in passing.
@@ -69,8 +70,8 @@ class Batch:
 
 
 class VectorStores:
-    def __init__(self, clock: Callable[[], float], files: Files, index_s: float) -> None:
-        self._clock, self._files, self._index_s = clock, files, index_s
+    def __init__(self, clock: Callable[[], float], files: Files, options: Options) -> None:
+        self._clock, self._files, self._options = clock, files, options
         self._stores: dict[str, VectorStore] = {}
         self._batches: dict[str, Batch] = {}
         self.created = 0  #: how many there ever were
@@ -87,7 +88,7 @@ class VectorStores:
         store = VectorStore(now, name, metadata or {}, expires_after, now)
         self._stores[store.id] = store
         self.created += 1
-        for id in file_ids:
+        for id in () if "empty_stores" in self._options.extras else file_ids:
             self.add(store, id, chunking)
         return store
 
@@ -100,7 +101,7 @@ class VectorStores:
     ) -> StoredFile:
         now = self._clock()
         used = chunking if chunking and chunking["type"] == "static" else CHUNKING
-        added = StoredFile(self._files.get(file_id), store.id, now, now + self._index_s, used, attributes or {})
+        added = StoredFile(self._files.get(file_id), store.id, now, now + self._options.index_s, used, attributes or {})
         store.files[file_id], store.last_active = added, now
         return added
 

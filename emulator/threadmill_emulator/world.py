@@ -29,7 +29,7 @@ class World:
         self.clock, self.options = clock, options
         self.stats = Stats()
         self.files = Files(clock)
-        self.stores = VectorStores(clock, self.files, options.index_s)
+        self.stores = VectorStores(clock, self.files, options)
         self.tally = Tally()
         self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
         self.batches = Batches(clock, self.files, self.responses, options)
@@ -94,6 +94,8 @@ class World:
         prompt = last_input(thread.newest_first(), self.files)
         settings = run_settings(body, assistant)
         script = self.tally.counted(script_for(assistant.id, prompt.marked), thread.id)
+        if "ignores_tools" in script.quirks:
+            settings["tools"] = assistant.settings["tools"]
         run = Run(
             thread_id=thread.id,
             assistant_id=assistant.id,

@@ -21,7 +21,18 @@ from threadmill.events import Event
 from threadmill.intake import Intake
 from threadmill.job import PromptJob
 from threadmill.queue import make_app, send_all
-from threadmill.record import BatchRecord, DeadLetter, JobFilter, JobRecord, KeptThread, Leftover, UnreadableJob, Worker
+from threadmill.record import (
+    BatchRecord,
+    DeadLetter,
+    EndpointTrouble,
+    JobFilter,
+    JobRecord,
+    KeptThread,
+    Leftover,
+    UnreadableJob,
+    Worker,
+    add_troubles,
+)
 from threadmill.redis_errors import may_have_run
 from threadmill.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -319,6 +330,11 @@ class Client:
     def workers(self) -> list[Worker]:
         """The workers that are alive."""
         return self.store.live_workers()
+
+    def troubles(self, endpoint: str | None = None) -> tuple[EndpointTrouble, ...]:
+        """The endpoints that give workers no usable replies now, one entry each. `endpoint`: no other than this."""
+        found = (trouble for worker in self.workers() for trouble in worker.troubles)
+        return add_troubles(trouble for trouble in found if endpoint in (None, trouble.endpoint))
 
     def _send(self, *job_ids: str) -> None:
         if not job_ids:

@@ -64,7 +64,8 @@ class Endpoint(Policy):
     api_version: str | None = None  #: `azure`: the dated version of its API
     ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity), in place of a key
     assistant: str | None = None  #: for jobs that name none
-    model: str | None = None  #: the same, for `responses`
+    model: str | None = None  #: for jobs that name neither a model nor a profile with one
+    instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: the same
     plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
     data_urls: bool = False  #: takes images as data URLs; else they are uploaded
     files: bool = True  #: takes uploads, and has vector stores

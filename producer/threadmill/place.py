@@ -57,7 +57,8 @@ class Place(BaseModel):
     rerun_reason: str | None = None  #: of the latest rerun
     outputs: dict[str, str] = {}  #: of the run's tool calls that are done, by call id
     trouble: str | None = None  #: why the latest call had no usable reply; None once one had
-    trouble_since: float | None = None
+    troubles: int = 0  #: calls in a row without one
+    troubled_at: float | None = None  #: when the first of them was made
     intent: str | None = None  #: the call whose outcome is not known
     leftovers: tuple[RemoteThing, ...] = ()
     usage: Usage = Usage()

@@ -65,14 +65,18 @@ class Prices(Border):
 
 @dataclass(frozen=True)
 class Cost:
-    """Money spent. With `unpriced` it is more than `amount`, and nobody knows by how much."""
+    """Money spent. With `unpriced` or `unreported` it is more than `amount`, and nobody knows by how much."""
 
     amount: float | None  #: for the tokens of all models that have a price; None: none of them has
     currency: str
     unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one whose name is not known
+    unreported: int = 0  #: runs of whose tokens the server did not tell, so that their cost is not known either
 
     def __str__(self) -> str:
-        missing = "; ".join(map(_remedy, self.unpriced))
+        reasons = [_remedy(model) for model in self.unpriced]
+        if self.unreported:
+            reasons.append(f"the server did not report the tokens of {self.unreported:,} runs")
+        missing = "; ".join(reasons)
         if self.amount is None:
             return missing
         known = f"{self.amount:,.{2 if self.amount >= 1 else 4}f} {self.currency}"
@@ -82,16 +86,18 @@ class Cost:
 def cost(usage: Iterable[ModelUsage], prices: Prices) -> Cost:
     """What these tokens cost."""
     amounts: list[float] = []
-    unpriced = dict[str, None]()
+    unpriced, unreported = dict[str, None](), 0
     for part in usage:
-        if part.usage == Usage():
+        unreported += part.usage.unreported
+        if part.usage.model_copy(update={"unreported": 0}) == Usage():
             continue
         price = prices.of(part.model) if part.model else None
         if price is None:
             unpriced[part.model or ""] = None
         else:
             amounts.append(price.of(part.usage) * (prices.batch_lane_factor if part.lane == "batch" else 1))
-    return Cost(sum(amounts) if amounts or not unpriced else None, prices.currency, tuple(unpriced))
+    is_known = bool(amounts) or not (unpriced or unreported)
+    return Cost(sum(amounts) if is_known else None, prices.currency, tuple(unpriced), unreported)
 
 
 def _is_dated(model: str, name: str) -> bool:

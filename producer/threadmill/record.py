@@ -4,7 +4,7 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -54,6 +54,7 @@ class JobRecord(BaseModel):
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
     lane_since: datetime | None = None  #: when it first came into the batch lane
     progress: str | None = None  #: the worker's saved place, its own JSON
+    calls: int = 0  #: HTTP calls made, as its worker counts them between two saves of its place
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
 
@@ -76,7 +77,8 @@ class JobRecord(BaseModel):
 
     def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
         """The result of this job, ended where it stands, with what it has spent so far."""
-        return self.ended(state, failure, at, **(self.place.spent if self.place else {}))
+        spent = self.place.spent if self.place else {}
+        return self.ended(state, failure, at, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
 
     def remains(self, endpoint: str) -> list[str]:
         """What it leaves on its server if it ends where it stands, as LeftoverRecords in JSON."""
@@ -382,6 +384,31 @@ class Outage(BaseModel):
     until: AwareDatetime  #: when the first job that waits for it will fail
 
 
+class EndpointTrouble(BaseModel):
+    """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    reason: str  #: of the latest failed call, with the status that the server sent
+    since: AwareDatetime
+    calls: int = 1  #: failed calls in a row, of the job that has most of them
+    jobs: int = 1  #: how many jobs wait for it
+
+    def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
+        """Both as one; the reason is that of the longer one."""
+        first = min(self, other, key=lambda each: each.since)
+        return first.model_copy(update={"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs})
+
+
+def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
+    """One for each endpoint."""
+    sums: dict[str, EndpointTrouble] = {}
+    for each in troubles:
+        sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each
+    return tuple(sums.values())
+
+
 class Worker(BaseModel):
     """What a worker process announces of itself."""
 
@@ -395,4 +422,5 @@ class Worker(BaseModel):
     started_at: AwareDatetime | None = None
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()
+    troubles: tuple[EndpointTrouble, ...] = ()  #: one for each endpoint that gives its jobs no usable replies
     clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind

@@ -76,12 +76,26 @@ class Usage(_Part):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    unreported: int = 0  #: runs that gave an answer of whose tokens the server did not tell
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the server tells anything of the tokens."""
+        return self.total_tokens > 0 or not self.unreported
+
+    @property
+    def in_words(self) -> str:
+        """The number of tokens, for people; it says so where the server does not report them."""
+        if not self.is_reported:
+            return "not reported"
+        return f"{self.total_tokens:,}" + (f", and {self.unreported:,} runs not reported" if self.unreported else "")
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             total_tokens=self.total_tokens + other.total_tokens,
+            unreported=self.unreported + other.unreported,
         )
 
 
@@ -134,6 +148,7 @@ class JobResult(_Part):
     citations: tuple[Citation, ...] = ()
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, JsonValue], ...] = ()  #: what the run did, when the job asked for `include_steps`
+    ignored_tools: tuple[str, ...] = ()  #: functions that the job offered, and the run, as its server shows it, lacks
     thread_id: str | None = None  #: the thread, when it lives on
     usage: Usage = Usage()
     model: str | None = None  #: that answered, as the server names it; of several runs, the last one's
@@ -165,7 +180,7 @@ class JobResult(_Part):
 
 
 def add_up(parts: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
-    """One entry per model and lane that took tokens."""
+    """One entry per model and lane that took tokens, or whose tokens were not reported."""
     sums: dict[tuple[str | None, str | None], Usage] = {}
     for part in parts:
         if part.usage != Usage():

@@ -151,22 +151,23 @@ return claimed
 """
 )
 
-#: lease in seconds, then id and owner of each -> [id, 'lost' | 'cancel' | 'followed', ...]; a held job of which there
-#: is no news is not named, one that is both is to be cancelled. A job whose lease has lapsed is held again, if nobody
-#: has claimed it since
+#: lease in seconds, then of each held job: id, owner, HTTP calls so far or '' -> [id, 'lost' | 'cancel' | 'followed',
+#: ...]; a job of which there is no news is not named, one that is both is to be cancelled. A job whose lease has lapsed
+#: is held again, if nobody has claimed it since
 RENEW = (
     PRELUDE
     + """
 local lease_s = tonumber(ARGV[2])
 local news = {}
-for i = 3, #ARGV, 2 do
-  local id, owner = ARGV[i], ARGV[i + 1]
+for i = 3, #ARGV, 3 do
+  local id, owner, calls = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local holder, state, cancel = unpack(redis.call('HMGET', key('job', id), 'owner', 'state', 'cancel_requested'))
   if holder ~= owner then
     table.insert(news, id)
     table.insert(news, 'lost')
   else
     redis.call('ZADD', key('leases'), now + lease_s, id)
+    if calls ~= '' then redis.call('HSET', key('job', id), 'calls', calls) end
     if state == 'queued' then move(id, 'queued', 'running') end
     if cancel then
       table.insert(news, id)
@@ -201,12 +202,14 @@ return count_lapse(ARGV[2])
 """
 )
 
-#: id, owner -> 1, or 0 if somebody else has claimed the job; a job handed back spends no attempt
+#: id, owner, HTTP calls so far or '' -> 1, or 0 if somebody else has claimed the job; a job handed back spends no
+#: attempt
 HAND_BACK = (
     PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HINCRBY', key('job', ARGV[2]), 'attempts', -1)
+if ARGV[4] ~= '' then redis.call('HSET', key('job', ARGV[2]), 'calls', ARGV[4]) end
 drop_lease(ARGV[2])
 if redis.call('HGET', key('job', ARGV[2]), 'state') == 'running' then move(ARGV[2], 'running', 'queued') end
 return 1
@@ -283,7 +286,7 @@ if is_terminal(from) then return reply(from) end
 if owner == '' and from == 'running' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
-redis.call('HDEL', record, 'progress', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
+redis.call('HDEL', record, 'progress', 'calls', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
 redis.call('ZREM', key('lane_deadlines'), id)
 if ARGV[12] ~= '' then redis.call('HSET', record, 'job', ARGV[12]) end
 drop_lease(id)

@@ -32,6 +32,7 @@ from threadmill import credentials, origins, redis_url
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
+from threadmill.job import PromptJob
 from threadmill.message import BUILT_IN
 from threadmill.names import Name
 from threadmill.prices import Prices
@@ -269,6 +270,16 @@ class Settings(BaseSettings):
                 f"which endpoint? There are {', '.join(sorted(own))}: name one, or set default_endpoint"
             )
         raise NoEndpoint(CONFIG_NAME)
+
+    def model_of(self, job: PromptJob, endpoint: Endpoint) -> str | None:
+        """The model that a job's runs are to use, as far as it is known here."""
+        profile = self.profiles.get(job.profile or "")
+        return job.model or (profile and profile.model) or endpoint.model
+
+    def instructions_of(self, job: PromptJob, endpoint: Endpoint) -> str | None:
+        """The instructions of a job's runs, as far as they are known here."""
+        profile = self.profiles.get(job.profile or "")
+        return job.instructions or (profile and profile.instructions) or endpoint.instructions
 
     def usual_endpoint(self) -> str | None:
         """Where jobs go that name no endpoint: `default_endpoint`, else the only one; None if neither is there."""

@@ -53,7 +53,7 @@ def test_batch_status_tells_how_it_stands_and_what_it_costs(cli, batch, settings
 def test_without_a_price_the_model_is_named(cli):
     assert 'no price for emulator-1: add [prices."emulator-1"]' in cli("batch-status", "autumn", **UNPRICED).stdout
     told = json.loads(cli("batch-status", "autumn", "--json", **UNPRICED).stdout)
-    assert told["cost"] == {"amount": None, "currency": "USD", "unpriced": ["emulator-1"]}
+    assert told["cost"] == {"amount": None, "currency": "USD", "unpriced": ["emulator-1"], "unreported": 0}
 
 
 def test_batch_status_for_programs(cli, batch, settings):

@@ -218,6 +218,21 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     place = worker.record(job).place
     assert place is not None
     assert place.trouble == outage.reason
+    assert place.troubles >= 1
+    assert worker.client.troubles("emulator")[0].reason == outage.reason
+    assert not worker.client.troubles("elsewhere")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not outages())
+    await asyncio.to_thread(until, lambda: not outages() and not worker.client.troubles())
+
+
+async def test_an_endpoint_that_refuses_is_announced_with_its_words(worker, emulator, until):
+    emulator.faults(rate_limit_429=1, only="threads.create", retry_after_s=0.1)
+    running = asyncio.create_task(worker.run())
+
+    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
+    assert (trouble.endpoint, trouble.jobs) == ("emulator", 1)
+    assert trouble.reason.startswith("429 ")
+    emulator.faults()
+    assert (await running).ok
+    await asyncio.to_thread(until, lambda: not worker.client.troubles())

@@ -71,6 +71,18 @@ async def test_files_are_searched_and_cited_by_name(folder, worker, emulator):
     assert nothing_left(emulator)
 
 
+@pytest.mark.endpoint(wire="responses", model="emulator-citations")
+async def test_citations_that_name_their_files_cost_no_calls(worker, emulator):
+    """What the job searches was uploaded by someone else, so only the server knows what it is called."""
+    stored = [emulator.upload(name, f"Herons nest in {name}.".encode())["id"] for name in ("reeds.txt", "trees.txt")]
+    store = emulator.call("POST", "/vector_stores", {"file_ids": stored})["id"]
+    tools = [{"type": "file_search", "vector_store_ids": [store]}]
+    result = await worker.run("Where do herons nest?", tools=tools)
+
+    assert {each.name for each in result.citations} == {"reeds.txt", "trees.txt"}
+    assert not [each for each in emulator.requests if each.method == "GET" and each.path.startswith("/files/")]
+
+
 async def test_code_runs_on_a_file_and_its_steps_and_files_come_back(folder, worker, emulator):
     files = [{"path": str(folder / "table.csv"), "tools": ["code_interpreter"]}]
     result = await worker.run("[[scenario=plot]]Plot a sine wave", files=files, include_steps=True)
@@ -231,4 +243,37 @@ async def test_files_that_do_not_become_searchable_end_the_job(folder, worker, e
     result = await worker.run("Well?", files=[str(folder / "policy.txt")])
 
     assert result.failure.kind is FailureKind.STUCK
+    assert nothing_left(emulator)
+
+
+@pytest.mark.emulated(extras=frozenset({"early_stores"}), index_s=0.3)
+async def test_a_store_called_completed_is_waited_for_until_its_files_are_there(folder, worker, emulator):
+    files = [str(folder / "policy.txt"), str(folder / "rules.md")]
+    result = await worker.run("[[scenario=citations]]What of travel and meals?", files=files)
+
+    assert {each.name for each in result.citations} == {"policy.txt", "rules.md"}
+    looks = [request.path for request in emulator.requests if "/vector_stores/" in request.path]
+    assert len([path for path in looks if path.endswith("/files")]) > 1, "the list of its files says how many there are"
+    started = emulator.requests.index(emulator.sent("POST", "/threads")[0])
+    last_look = max(n for n, each in enumerate(emulator.requests) if each.method == "GET" and each.path in looks)
+    assert last_look < started
+
+
+@pytest.mark.emulated(extras=frozenset({"uncounted_stores"}), index_s=0.3)
+async def test_a_store_without_file_counts_is_ready_when_its_files_are(folder, worker, emulator):
+    result = await worker.run("Well?", files=[str(folder / "policy.txt")])
+
+    assert result.ok
+    assert len(emulator.sent("GET", "/files")) > 1
+    assert nothing_left(emulator)
+
+
+@pytest.mark.emulated(extras=frozenset({"empty_stores"}))
+@pytest.mark.endpoint(store_limit_s=0.5)
+async def test_no_job_asks_about_a_store_that_lacks_its_files(folder, worker, emulator):
+    result = await worker.run("Well?", files=[str(folder / "policy.txt"), str(folder / "rules.md")])
+
+    assert result.failure.kind is FailureKind.STUCK
+    assert "0 of 2 files are searchable" in result.failure.message
+    assert not emulator.sent("POST", "/runs")
     assert nothing_left(emulator)

@@ -73,3 +73,20 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other(worker, emulator, le
     await asyncio.to_thread(until, lambda: len(worker.client.leftovers()) == 1)
     [left] = worker.client.leftovers()
     assert (left.endpoint, left.tries) == ("no_such", 1)
+
+
+@pytest.mark.emulated(extras=frozenset({"no_delete"}))
+@pytest.mark.parametrize(
+    ("made", "jobs"),
+    [
+        pytest.param("threads", 3, marks=pytest.mark.endpoint(wire="assistants"), id="assistants"),
+        pytest.param("responses", 3, marks=pytest.mark.endpoint(wire="responses", model="emulator"), id="responses"),
+    ],
+)
+async def test_a_server_without_delete_is_asked_once_and_leaves_no_leftovers(made, jobs, worker, emulator):
+    results = [await worker.run() for _ in range(jobs)]
+
+    assert all(result.ok for result in results)
+    assert [each.path.split("/")[1] for each in emulator.sent("DELETE", "")] == [made]
+    assert results[1].calls == results[0].calls - 1
+    assert not worker.client.leftovers()

@@ -101,6 +101,32 @@ async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker
         await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
 
 
+@pytest.mark.settings(lease_s=0.3, sweep_s=60)
+async def test_calls_of_a_killed_worker_are_counted_up_to_its_last_heartbeat(
+    worker, dead, settings, store, until, emulator
+):
+    job_id = worker.create()
+    await dead.take(job_id)
+    await dead.renew([dead.leases[job_id]], {job_id: 40})
+    lapses_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
+    await asyncio.to_thread(until, lambda: store.time()[0] > lapses_at)
+    result = await worker.see_through(job_id)
+
+    assert result.calls == 40 + len(emulator.requests)
+    assert store.hget(f"{settings.key_prefix}:job:{job_id}", "calls") is None
+
+
+async def test_calls_of_a_stopped_worker_are_all_counted(worker, another, emulator, until):
+    job_id = worker.create("[[run_s=1]]\nWell?")
+    running = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: len(emulator.sent("GET", "")) > 4)  # looks save nothing
+    await worker.process.close()
+    await running
+    result = await another.run(job_id, None)
+
+    assert result["calls"] >= len(emulator.requests)
+
+
 @pytest.mark.settings(lease_s=0.6)
 async def test_a_worker_keeps_its_lease_for_as_long_as_it_works(worker, another, emulator):
     job_id = worker.create("[[run_s=1.3]]\nWell?")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from threadmill import FailureKind, JobState
+from threadmill.result import Usage
 
 pytestmark = pytest.mark.integration
 
@@ -92,3 +93,35 @@ async def test_where_runs_cannot_be_cancelled_a_job_still_can(flag, worker, emul
 @pytest.mark.emulated(without=frozenset({"empty_threads"}))
 async def test_a_server_that_makes_no_empty_threads(worker):
     assert (await worker.run("Well?")).ok
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param("run", marks=pytest.mark.endpoint(wire="assistants")),
+        pytest.param("response", marks=pytest.mark.endpoint(wire="responses", model="emulator")),
+    ],
+)
+async def test_tokens_that_a_server_does_not_report_are_counted_as_such(made, worker):
+    result = await worker.run("[[scenario=no_usage]]\nWell?", batch="b")
+
+    assert result.ok
+    assert result.usage == Usage(unreported=1)
+    assert result.usage.in_words == worker.client.batch("b").usage.in_words == "not reported"
+
+
+async def test_a_run_that_failed_is_not_said_to_be_unreported(worker):
+    result = await worker.run("[[scenario=invalid_prompt]]\nWell?")
+    assert result.usage.is_reported
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(("scenario", "ignored"), [("ignores_tools", ("weather",)), ("echo", ())])
+async def test_tools_that_a_server_ignores_are_named_in_the_result(scenario, ignored, worker):
+    """OpenOpenAI runs with the assistant's tools alone; without a word of it the answer just lacks what they know."""
+    result = await worker.run(f"[[scenario={scenario}]]\nWell?", tools=[WEATHER])
+
+    assert result.ok
+    assert result.ignored_tools == ignored

@@ -53,6 +53,25 @@ async def test_every_option_of_a_job_reaches_its_run(worker, emulator):
     assert thread.json["metadata"] == {"order": "4711"}
 
 
+@pytest.mark.endpoint(model="gpt-of-the-endpoint", instructions="Be formal.")
+async def test_an_assistants_endpoint_can_name_model_and_instructions_of_each_run(worker, emulator):
+    """OpenOpenAI answers a run without them with 500."""
+    await worker.run("Well?")
+    await worker.run("Well?", model="gpt-of-the-job", instructions="Be brief.")
+
+    first, second = (run.json for run in emulator.sent("POST", "/runs"))
+    assert (first["model"], first["instructions"]) == ("gpt-of-the-endpoint", "Be formal.")
+    assert (second["model"], second["instructions"]) == ("gpt-of-the-job", "Be brief.")
+
+
+@pytest.mark.endpoint(wire="responses", model="emulator", instructions="Be formal.")
+async def test_a_responses_endpoint_can_name_the_instructions_too(worker, emulator):
+    await worker.run("Well?")
+    await worker.run("Well?", instructions="Be brief.")
+
+    assert [sent.json["instructions"] for sent in emulator.sent("POST", "/responses")] == ["Be formal.", "Be brief."]
+
+
 async def test_forty_messages_go_thirty_two_with_the_thread_and_the_rest_one_by_one(worker, emulator):
     said = [{"role": "user" if n % 2 == 0 else "assistant", "content": f"Remark {n}."} for n in range(39)]
     result = await worker.run("Well?", messages=said, assistant="asst_echo")

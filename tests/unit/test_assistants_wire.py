@@ -17,6 +17,7 @@ from threadmill_worker.drivers.assistants_wire import (
     parse_object,
     parse_run,
 )
+from threadmill_worker.drivers.responses_wire import parse_response
 from threadmill_worker.observe import observe
 from threadmill_worker.progress import Progress
 from threadmill_worker.views import ToolCall
@@ -172,3 +173,17 @@ def test_any_run_at_all_is_a_view_that_the_lifecycle_takes(body, hint):
 def test_any_message_at_all_can_be_read(message):
     is_answer(message, "run_1")
     assert all(isinstance(block, dict) for block in blocks_of(message))
+
+
+def test_the_functions_of_a_run_are_those_it_shows() -> None:
+    weather = {"type": "function", "function": {"name": "weather"}}
+    assert parse_run({"id": "run_1", "tools": [weather, {"type": "file_search"}, None]}).functions == ("weather",)
+    assert parse_run({"id": "run_1", "tools": []}).functions == ()
+    assert parse_run({"id": "run_1"}).functions is None
+
+
+def test_an_empty_list_of_a_response_says_nothing() -> None:
+    """LiteLLM's bridge sends one, and passes the tools on all the same."""
+    weather = {"type": "function", "name": "weather"}
+    assert parse_response({"id": "resp_1", "tools": [weather, {"type": "web_search"}]}).functions == ("weather",)
+    assert parse_response({"id": "resp_1", "tools": []}).functions is None

@@ -1,6 +1,7 @@
 """The progress of a batch on terminals of any width, and its summary."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from threadmill.batch.spending import Spending
 from threadmill.batch.tally import Tally
 from threadmill.cli import progress
 from threadmill.prices import Prices
+from threadmill.record import EndpointTrouble, add_troubles
 from threadmill.result import Failure, ModelUsage, Usage
 
 
@@ -55,6 +57,50 @@ def test_a_wide_terminal_has_all_figures(shown):
     assert "1,000 failed" in bar(shown, 80, failed=1_000)
     line = bar(shown, 120, failed=1_000)
     assert "1,000 failed · 20 running · 6.7/s · 1,234,567 tokens" in line
+
+
+BUSY = EndpointTrouble(
+    endpoint="openai",
+    reason="429 Rate limit reached for requests",
+    since=datetime(2026, 11, 28, 10, 1, 5, tzinfo=UTC),
+    calls=4,
+    jobs=20,
+)
+
+
+def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
+    def act():
+        with progress.Reporter(12_000) as reporter:
+            reporter.update(tally(troubles=(BUSY,)))
+
+    said = "openai: 429 Rate limit reached for requests (20 jobs, 4 failed calls since 10:01:05 UTC)"
+    assert said in shown(120, act).splitlines()
+    assert "openai: 429 Rate limit reached for" in shown(50, act)
+
+
+def test_the_line_goes_when_the_endpoint_answers_again(shown):
+    def act():
+        with progress.Reporter(12_000) as reporter:
+            reporter.update(tally(troubles=(BUSY,)))
+            reporter.update(tally())
+
+    assert "openai" not in shown(120, act)
+
+
+def test_off_a_terminal_the_line_says_it_too(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.0)
+    reporter = progress.Reporter(12_000)
+    reporter.update(tally(troubles=(BUSY,)))
+    assert "openai: 429 Rate limit reached for requests" in capsys.readouterr().err
+
+
+def test_troubles_of_several_workers_are_one_of_their_endpoint():
+    later = BUSY.model_copy(update={"reason": "503", "since": BUSY.since + timedelta(minutes=1), "jobs": 3, "calls": 9})
+    elsewhere = later.model_copy(update={"endpoint": "azure"})
+    assert add_troubles([later, BUSY, elsewhere]) == (
+        BUSY.model_copy(update={"jobs": 23, "calls": 9}),
+        elsewhere,
+    )
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])

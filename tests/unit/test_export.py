@@ -135,6 +135,12 @@ class TestTable:
         assert list(named.values()) == [1, 2, 3, 4, {}]
         assert list(named)[:2] == ["answer.a.b", 'answer["a.b"]']
 
+    def test_tokens_that_were_not_reported_are_no_zero(self):
+        unseen = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "unreported": 2}
+        columns = flatten(answer(usage=unseen))
+        assert columns["usage.unreported"] == 2
+        assert "usage.total_tokens" not in columns
+
     def test_fields_choose_columns_and_their_order(self, results):
         path = results(answer(parsed={"amount": 5, "why": "x"}), refused())
         assert list(cells(exported(path, "csv", fields=("answer", "path")))[0]) == [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.result import Artifact, Citation
-from threadmill_worker.footnotes import blank, cited_files, compose, made_files, plain
+from threadmill_worker.footnotes import blank, compose, made_files, plain, unnamed_files
 
 NAMES = {"file-a": "alpha.pdf", "file-b": "beta.pdf"}
 MARK, OTHER = "【4:0†source】", "【4:1†source】"
@@ -65,7 +65,7 @@ def test_one_numbering_goes_through_the_whole_answer() -> None:
     blocks = (text(f"x{MARK}", cites("file-b", MARK, 1)), text(f"y{OTHER}{MARK}", cites("file-a", OTHER, 1),
               cites("file-b", MARK, 12)))  # fmt: skip
     assert shown(*blocks) == "x[1]\n\ny[2][1]\n\n[1] beta.pdf\n[2] alpha.pdf"
-    assert cited_files(blocks) == ("file-b", "file-a")
+    assert unnamed_files(blocks) == ("file-b", "file-a")
 
 
 @pytest.mark.parametrize("start", [None, 0, 999, -4, "5", 5.0, True], ids=str)
@@ -150,7 +150,23 @@ def test_made_files_come_once_and_in_order() -> None:
         image,
     ]
     assert made_files(blocks) == ("file-b", "file-a", "file-i")
-    assert cited_files(blocks) == ()
+    assert unnamed_files(blocks) == ()
+
+
+def test_a_citation_takes_the_name_that_its_annotation_gives_the_file() -> None:
+    """OGX and OpenAI's Responses API send one."""
+    named = {"file_citation": {"file_id": "file-a", "filename": "A of the server.pdf"}}
+    block = text(f"x{MARK} y{OTHER}", cites("file-a", MARK, 1) | named, cites("file-b", OTHER))
+    answer, _ = compose([block], NAMES, {})
+    assert answer.endswith("[1] A of the server.pdf\n[2] beta.pdf")
+    assert unnamed_files([block]) == ("file-b",)
+
+
+@pytest.mark.parametrize("filename", ["", None, 7, "file-a"], ids=str)
+def test_a_name_that_says_nothing_is_looked_up(filename: Any) -> None:
+    block = text(f"x{MARK}", cites("file-a", MARK, 1, filename=filename))
+    assert unnamed_files([block]) == ("file-a",)
+    assert shown(block).endswith("[1] alpha.pdf")
 
 
 def test_a_refusal_is_its_text_and_plain_strings_are_text() -> None:
@@ -218,7 +234,7 @@ def test_whatever_a_server_sends_is_borne_and_each_source_is_listed_once(content
     answer, citations = compose(content, NAMES, {"file-a": stored})
     assert [citation.number for citation in citations] == list(range(1, len(citations) + 1))
     assert len({(c.file_id, c.url) for c in citations}) == len(citations)
-    assert tuple(c.file_id for c in citations if c.file_id) == cited_files(content)
+    assert tuple(c.file_id for c in citations if c.file_id) == unnamed_files(content)
     assert all(f"[{citation.number}] " in answer for citation in citations)
     assert len(set(made_files(content))) == len(made_files(content))
     assert isinstance(blank(content), bool)

@@ -1,5 +1,7 @@
 """The life of a job whose calls get no usable reply, told as stories."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.unit.story import (
     ANSWER,
@@ -10,8 +12,11 @@ from tests.unit.story import (
     QUEUED,
     REFUSED,
     RUNNING,
+    START,
     STOPPED,
+    TIMEOUT_S,
     asks,
+    failed,
     play,
 )
 
@@ -82,6 +87,25 @@ def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
     assert story.progress.lost_threads == (call is CreateThread)
     assert len(story.times(CallTools)) == 1
+
+
+def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
+    busy = NotDone("429 Rate limit reached", FailureKind.RATE_LIMITED)
+    story = play({StartRun: [busy]}, policy=Policy(unreachable_s=2 * TIMEOUT_S))
+    assert story.kind is FailureKind.OVERDUE
+    calls = len(story.times(StartRun))
+    since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    assert story.outcome.failure is not None
+    assert f"the last {calls} calls failed, since {since}: 429 Rate limit reached" in story.outcome.failure.message
+
+
+def test_an_overdue_job_says_why_it_was_started_over() -> None:
+    patient = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({Look: [failed("server_error", "no GPU left"), QUEUED]}, policy=patient)
+    assert story.kind is FailureKind.OVERDUE
+    assert story.outcome.failure is not None
+    assert "started over 1 times, the last time because: " in story.outcome.failure.message
+    assert "no GPU left" in story.outcome.failure.message
 
 
 @pytest.mark.parametrize("trouble", [LOST, BUSY])

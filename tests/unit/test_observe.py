@@ -228,6 +228,17 @@ def test_the_lane_is_that_of_the_last_run() -> None:
     assert see(replace(cheap, run=None), StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
 
 
+def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
+    offered = replace(JOB, wants=Wants(functions=("weigh", "measure")))
+
+    def ignored(run: RunView) -> tuple[str, ...]:
+        return see(offered, StartRun(1), run).ignored_tools
+
+    assert ignored(RunView("run_1", "queued", functions=("weigh", "other"))) == ("measure",)
+    assert ignored(RunView("run_1", "queued", functions=())) == ("weigh", "measure")
+    assert ignored(RunView("run_1", "queued", functions=None)) == (), "a server that does not say"
+
+
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
     progress = under_way(asks("a", "b"))
     action = next_action(progress, POLICY, START)
@@ -312,6 +323,16 @@ def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound(
     assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
     progress = see(progress, Look("run_1"), replace(RUNNING, id="run_1"))
     assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
+
+
+def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> None:
+    progress = see(under_way(), Look("run_1"), InDoubt("503 busy"))
+    again = Progress.from_json(progress.to_json())
+    again = see(again, Look("run_1"), InDoubt("502 bad gateway"), after_s=100)
+    assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
+    assert again != progress, "how often is saved too, for `threadmill status`"
+    better = see(again, Look("run_1"), replace(RUNNING, id="run_1"))
+    assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
 
 
 def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:

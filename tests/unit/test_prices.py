@@ -2,6 +2,7 @@
 
 import pytest
 
+from threadmill.batch.spending import Limits, Spending
 from threadmill.errors import SettingsError
 from threadmill.prices import Cost, Price, Prices, cost
 from threadmill.result import ModelUsage, Usage, add_up
@@ -126,3 +127,33 @@ def test_a_mistake_is_told_with_its_place(tmp_path, monkeypatch, text, says):
     with pytest.raises(SettingsError) as told:
         loaded(tmp_path, monkeypatch, text)
     assert says in str(told.value)
+
+
+UNSEEN = ModelUsage(model="gpt-4o-mini", usage=Usage(unreported=3))
+
+
+def test_tokens_that_a_server_does_not_report_are_no_zero():
+    unseen = cost([UNSEEN], MINI)
+    assert (unseen.amount, unseen.unreported) == (None, 3)
+    assert str(unseen) == "the server did not report the tokens of 3 runs"
+    assert UNSEEN.usage.in_words == "not reported"
+    assert Usage().in_words == "0"
+
+
+def test_what_is_known_is_told_beside_what_is_not():
+    both = add_up([UNSEEN, ModelUsage(model="gpt-4o-mini", usage=Usage(prompt_tokens=MILLION, total_tokens=MILLION))])
+    assert cost(both, MINI).amount == pytest.approx(0.15)
+    assert str(cost(both, MINI)).endswith("but the server did not report the tokens of 3 runs")
+    assert both[0].usage.in_words == "1,000,000, and 3 runs not reported"
+
+
+@pytest.mark.parametrize("limits", [Limits(max_cost=5), Limits(max_tokens=1000)])
+def test_a_budget_that_cannot_be_seen_stops_the_batch(limits):
+    spending = Spending(MINI)
+    spending.add([ModelUsage(model="gpt-4o-mini", usage=Usage(prompt_tokens=10, total_tokens=10))])
+    assert limits.reached(spending, 0) is None
+    spending.add([ModelUsage(model="elsewhere", usage=Usage(unreported=1))])
+    said = limits.reached(spending, 0) or ""
+    assert "the server does not report tokens" in said
+    assert "leave out --max-cost and --max-total-tokens" in said
+    assert Limits(max_failures=3).reached(spending, 0) is None

@@ -19,7 +19,7 @@ class Note:
     text: str  #: what stands at its place, to be replaced; empty if the server does not say
     start: int  #: code points of the original text; -1 where the server sends no number
     end: int
-    title: str | None = None
+    title: str | None = None  #: of the page, or the file's name; None where the server does not say
     quote: str | None = None
 
     @property
@@ -109,7 +109,10 @@ def _note(annotation: Block) -> Note | None:
     match annotation.get("type"):
         case "file_citation" as kind:
             quote = field_of(annotation, kind, "quote") or None
-            return Note("file", field_of(annotation, kind, "file_id"), text, start, end, quote=quote)
+            file_id = field_of(annotation, kind, "file_id")
+            name = field_of(annotation, kind, "filename") or _string(annotation.get("filename"))
+            title = name if name != file_id else None
+            return Note("file", file_id, text, start, end, title=title or None, quote=quote)
         case "url_citation" as kind:
             title = field_of(annotation, kind, "title") or None
             return Note("page", field_of(annotation, kind, "url"), text, start, end, title=title)

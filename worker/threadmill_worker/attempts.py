@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
-from threadmill.record import JobRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, Outage, add_troubles
 from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -34,6 +34,16 @@ class Running(Protocol):
     outage: Outage | None  #: set while the server cannot be reached
 
     @property
+    def trouble(self) -> EndpointTrouble | None:
+        """Set while the server gives no usable replies."""
+        ...
+
+    @property
+    def calls(self) -> int | None:
+        """HTTP calls made for the job so far; None: not known here."""
+        ...
+
+    @property
     def in_child(self) -> bool:
         """Whether a child process runs it, which renews the lease too."""
         ...
@@ -52,6 +62,10 @@ class _Held:
     lease: Lease
     task: asyncio.Task[Any]
     attempt: Running | None = None  #: None while it is being made ready
+
+    @property
+    def calls(self) -> int | None:
+        return self.attempt.calls if self.attempt else None
 
 
 class Attempts:
@@ -111,7 +125,8 @@ class Attempts:
 
         Returns the jobs that are followed.
         """
-        told = await self._ledger.renew([held.lease for held in self._held.values()])
+        calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
+        told = await self._ledger.renew([held.lease for held in self._held.values()], calls)
         for job_id, news in told.items():
             held = self._held.get(job_id)
             if held is not None and news == "lost" and not (held.attempt and held.attempt.in_child):
@@ -135,6 +150,12 @@ class Attempts:
         found = [held.attempt.outage for held in self._held.values() if held.attempt and held.attempt.outage]
         first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
         return tuple(first.values())
+
+    @property
+    def troubles(self) -> tuple[EndpointTrouble, ...]:
+        """One for each endpoint that gives no usable replies."""
+        attempts = [held.attempt for held in self._held.values() if held.attempt]
+        return add_troubles(trouble for attempt in attempts if (trouble := attempt.trouble))
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a job of ours where it stands. Raises LeaseLost."""
@@ -174,7 +195,7 @@ class Attempts:
 
     async def _hand_back(self, lease: Lease) -> None:
         try:
-            if not await self._ledger.hand_back(lease):
+            if not await self._ledger.hand_back(lease, self._held[lease.job_id].calls):
                 raise LeaseLost(lease.job_id)
             self.handed_back.append(lease.job_id)
             log.info("job handed back", job_id=lease.job_id)

@@ -35,7 +35,10 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
     if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle) and not in_doubt:
         progress = replace(progress, intent=None, asked=None)  # it did not land
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
-    progress = replace(progress, troubles=troubles, trouble_since=since, trouble=reason, wait_until=now + wait_s)
+    first_at = now if progress.troubled_at is None else progress.troubled_at
+    progress = replace(
+        progress, troubles=troubles, troubled_at=first_at, trouble_since=since, trouble=reason, wait_until=now + wait_s
+    )
     if isinstance(action, Delete):
         tried = (
             replace(leftover, tries=leftover.tries + 1) if action == Delete(leftover) else leftover

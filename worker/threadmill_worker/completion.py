@@ -5,7 +5,7 @@ from dataclasses import replace
 from threadmill.result import Artifact
 from threadmill_worker.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
 from threadmill_worker.endings import misfit_of, outcome_of
-from threadmill_worker.footnotes import cited_files, made_files
+from threadmill_worker.footnotes import made_files, unnamed_files
 from threadmill_worker.progress import Answer, Leftover, Progress
 from threadmill_worker.views import AnswerRead, Downloaded, FileNamed, StepsRead
 
@@ -21,7 +21,7 @@ def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
     for file_id in made_files(answer.blocks):
         if file_id not in answer.artifacts:
             return Download(file_id)
-    for file_id in cited_files(answer.blocks):
+    for file_id in unnamed_files(answer.blocks):
         if file_id not in answer.names:
             return NameFile(file_id)
     if progress.wants.steps and answer.steps is None and progress.run is not None:

@@ -21,7 +21,8 @@ Numbers = Mapping[tuple[str, str], int]
 def compose(
     blocks: object, names: Mapping[str, str], artifacts: Mapping[str, Artifact]
 ) -> tuple[str, tuple[Citation, ...]]:
-    """The whole answer as text, and its sources. `names` of files and `artifacts` are found by file id.
+    """The whole answer as text, and its sources. `names` of files and `artifacts` are found by file id; an annotation's
+    own name for its file leads.
 
     Blocks are joined with blank lines, footnotes come last. One source has one number, in order of first use.
     Text that refers to nothing comes back as it is.
@@ -47,10 +48,11 @@ def blank(blocks: object) -> bool:
     return not any(block.get("type") != "text" or text_of(block).strip() for block in blocks_of(blocks))
 
 
-def cited_files(blocks: object) -> tuple[str, ...]:
-    """Ids of the files the answer cites, in order of first use."""
-    notes = (note for block in blocks_of(blocks) for note in notes_of(block))
-    return tuple(dict.fromkeys(note.id for note in notes if note.kind == "file"))
+def unnamed_files(blocks: object) -> tuple[str, ...]:
+    """Ids of the cited files whose annotations do not name them, in order of first use."""
+    notes = [note for block in blocks_of(blocks) for note in notes_of(block) if note.kind == "file"]
+    named = {note.id for note in notes if note.title}
+    return tuple(dict.fromkeys(note.id for note in notes if note.id not in named))
 
 
 def made_files(blocks: object) -> tuple[str, ...]:
@@ -107,10 +109,10 @@ def _image(file_id: str, names: Mapping[str, str], artifact: Artifact | None) ->
 def _citation(number: int, notes: list[Note], names: Mapping[str, str]) -> Citation:
     """`notes`: all those of one source."""
     source = notes[0]
+    title = next((note.title for note in notes if note.title), None)
     if source.kind == "file":
         passage = next((note.quote for note in notes if note.quote), None)
-        return Citation(number=number, file_id=source.id, name=names.get(source.id), quote=passage)
-    title = next((note.title for note in notes if note.title), None)
+        return Citation(number=number, file_id=source.id, name=title or names.get(source.id), quote=passage)
     return Citation(number=number, name=title, url=source.id)
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count, islice
+from types import MappingProxyType
 from typing import Any, cast
 
 import redis.asyncio
@@ -136,9 +137,12 @@ class Ledger:
             return None
         return JobRecord.read(lease.job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
 
-    async def renew(self, leases: Iterable[Lease]) -> dict[str, str]:
-        """Renews leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`."""
-        held = [part for lease in leases for part in (lease.job_id, lease.owner)]
+    async def renew(self, leases: Iterable[Lease], calls: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
+        """Renews leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`.
+
+        `calls`: by job id, how many HTTP calls were made for it so far.
+        """
+        held = [part for lease in leases for part in (lease.job_id, lease.owner, calls.get(lease.job_id, ""))]
         news = await self._renew(args=[self._prefix, self._settings.lease_s, *held])
         return dict(zip(news[::2], news[1::2], strict=True))
 
@@ -154,12 +158,13 @@ class Ledger:
             raise LeaseLost(lease.job_id)
         return lapses
 
-    async def hand_back(self, lease: Lease) -> bool:
+    async def hand_back(self, lease: Lease, calls: int | None = None) -> bool:
         """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
 
+        `calls`: HTTP calls made for it so far.
         Raises RedisError after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
         """
-        args = [self._prefix, lease.job_id, lease.owner]
+        args = [self._prefix, lease.job_id, lease.owner, "" if calls is None else calls]
         return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
 
     async def finish(

@@ -4,7 +4,9 @@ PURE: no IO, no clock, no openai. The moment is a parameter; the server's words 
 What each run status means: platform.openai.com/docs/assistants/deep-dive#run-lifecycle.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
@@ -191,8 +193,18 @@ def _is_unread(progress: Progress) -> bool:
 
 def _overdue(progress: Progress) -> Outcome:
     status = f"its run was {progress.run.status}" if progress.run else "no run was under way"
-    message = f"the deadline passed while {status}"
+    message = "; ".join((f"the deadline passed while {status}", *_reasons(progress)))
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+
+
+def _reasons(progress: Progress) -> Iterator[str]:
+    """What has kept the job from its answer, as far as the server has said."""
+    if progress.reruns:
+        yield f"it was started over {progress.reruns} times, the last time because: {progress.rerun_reason}"
+    if progress.troubles and progress.troubled_at is not None:
+        calls = f"the last {progress.troubles} calls" if progress.troubles > 1 else "the last call"
+        since = datetime.fromtimestamp(progress.troubled_at, UTC)
+        yield f"{calls} failed, since {since:%Y-%m-%d %H:%M:%S} UTC: {progress.trouble}"
 
 
 def _too_many_rounds(rounds: int) -> Outcome:

@@ -205,21 +205,37 @@ def reason(error: BaseException) -> str:
 
 
 def _text(result: CallToolResult) -> str:
-    """Its texts; and its structured content, unless the texts say the same."""
-    said = "\n".join(_block(block) for block in result.content)
+    """Its texts; and its structured content, unless that says nothing else."""
+    texts = [_block(block) for block in result.content]
     structured = result.structured_content
-    if structured is None or (said and _repeats(said, structured)):
-        return said
-    return "\n".join(filter(None, (said, json.dumps(structured, ensure_ascii=False))))
+    if structured is not None and not (texts and _repeats(result, texts, structured)):
+        texts.append(json.dumps(structured, ensure_ascii=False))
+    return "\n".join(filter(None, texts))
 
 
-def _repeats(said: str, structured: Any) -> bool:
-    if isinstance(structured, dict) and structured.keys() == {"result"}:  # how the SDKs wrap what is no object
-        return True
+def _repeats(result: CallToolResult, texts: list[str], structured: Any) -> bool:
+    """Whether the blocks hold the structured content: as JSON, or under a name of its own.
+
+    The SDKs wrap what is no object as {"result": ...}; the reference servers wrap a text, or the blocks, as
+    {"content": ...}.
+    """
+    values = [structured]
+    if isinstance(structured, dict) and len(structured) == 1:
+        if "result" in structured:
+            return True
+        values += structured.values()
+    blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
+    said: list[Any] = ["\n".join(texts), *texts]
+    said += [*map(_parsed, said), texts, list(map(_parsed, texts)), blocks]
+    return any(value in said for value in values)
+
+
+def _parsed(text: str) -> Any:
+    """As JSON; what is none is equal to nothing."""
     try:
-        return bool(json.loads(said) == structured)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return object()
 
 
 def _block(block: ContentBlock) -> str:

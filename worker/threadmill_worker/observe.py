@@ -23,6 +23,7 @@ from threadmill_worker.completion import next_completion, take_in
 from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Progress, VectorStore
 from threadmill_worker.reruns import judge, rerun
 from threadmill_worker.views import (
+    ANSWERED,
     ENDED,
     AnswerRead,
     Deleted,
@@ -62,7 +63,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
     if isinstance(view, Refused | NotDone | InDoubt | Unusable | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
     if not isinstance(view, NothingFound | Unsettled | Lost | Unlocked | Stirred):  # which are no sign of better times
-        progress = replace(progress, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)
+        progress = progress.untroubled()
     match view:
         case Uploaded(file_id, shared):
             progress = progress if shared else _own(progress, Leftover("file", file_id))
@@ -128,7 +129,8 @@ def _see_store(progress: Progress, action: Action, seen: StoreSeen, policy: Poli
     if store is None:
         progress = progress if seen.shared else _own(progress, Leftover("vector_store", seen.id))
         store = VectorStore(seen.id, now)
-    store = replace(store, ready=seen.ready, attached=store.attached or isinstance(action, AttachStore))
+    attached = store.attached or isinstance(action, AttachStore)
+    store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
     pause_s = min(max((now - store.since) * LOOK_SHARE, policy.poll_first_s), policy.poll_longest_s)
     return replace(progress, intent=None, store=store, look_at=now + pause_s)
 
@@ -139,7 +141,7 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
         case AskAgain(problem):
             return replace(progress, misfit=problem, answer=None, run=None)
         case Decide(outcome):
-            return replace(progress, outcome=outcome, troubles=0, trouble_since=None, trouble=None, wait_until=0.0)
+            return replace(progress.untroubled(), outcome=outcome)
         case AbandonRun(failure):
             return rerun(progress, failure, policy, now, new_thread=True)
 
@@ -171,11 +173,14 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
             lane=run.lane,
             lost_runs=progress.lost_runs + run.is_anonymous,
         )
+        if run.functions is not None and not progress.rounds:
+            unknown = tuple(name for name in progress.wants.functions if name not in run.functions)
+            progress = replace(progress, ignored_tools=unknown)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
-        progress = replace(progress, usage=progress.usage + (run.usage or Usage()))
+        progress = replace(progress, usage=progress.usage + _usage_of(run))
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)
@@ -186,7 +191,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         intent=None,
         asked=None,
         locked_by=None,
-        run=run,
+        run=replace(run, functions=None),  # which says nothing new in later looks
         look_at=now + _interval(run, now - news_at, policy),
     )
     return progress if progress.outcome else judge(progress, run, policy, now)
@@ -195,6 +200,14 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
 def _is_paid(run: RunView) -> bool:
     """Whether nothing more is spent on it: it has ended, or goes on under another id."""
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
+
+
+def _usage_of(run: RunView) -> Usage:
+    """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
+    if run.usage is not None and run.usage != Usage():
+        return run.usage
+    is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
+    return Usage(unreported=int(is_unreported))
 
 
 def _journal(progress: Progress, done: OutputReady) -> Progress:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from threadmill.record import JobRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, Outage
 from threadmill.result import JobResult
 from threadmill.settings import Settings
 from threadmill_worker.attempts import Attempts, exhausted
@@ -71,6 +71,8 @@ class _OwnProcess:
     """An attempt that runs in a child process."""
 
     outage: Outage | None = None  # the child's own business
+    trouble: EndpointTrouble | None = None
+    calls: int | None = None
 
     def __init__(self) -> None:
         self._child: asyncio.subprocess.Process | None = None

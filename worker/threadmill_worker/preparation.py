@@ -22,11 +22,13 @@ def _see_store_ready(progress: Progress, policy: Policy, now: float) -> Action |
     if not store.ready:
         give_up_at = min(store.since + policy.store_limit_s, progress.deadline_at)
         if now >= give_up_at:
-            return Decide(_never_ready(now - store.since))
+            return Decide(_never_ready(now - store.since, store.detail))
         return LookAtStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))
     return AttachStore(store.id) if continues and not store.attached else None
 
 
-def _never_ready(age: float) -> Outcome:
-    message = f"the server had not made the files searchable after {age:.0f} s; see store_limit_s"
+def _never_ready(age: float, detail: str) -> Outcome:
+    """`detail`: how many of the files are ready, if the server has said so."""
+    message = f"the server had not made the files searchable after {age:.0f} s"
+    message += f" ({detail}); raise store_limit_s if it needs longer" if detail else "; see store_limit_s"
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.STUCK, message=message, retryable=True))

@@ -216,6 +216,7 @@ class WorkerProcess:
             started_at=self._started_at,
             version=version("threadmill"),
             unreachable=self._attempts.outages,
+            troubles=self._attempts.troubles,
             clock_skew_s=round(self._clock.skew_s, 3),
         )
 

@@ -54,6 +54,7 @@ class Wants:
     steps: bool = False
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
+    functions: tuple[str, ...] = ()  #: names of those that its runs are offered
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class VectorStore:
     ready: bool = False
     attached: bool = False  #: to a thread that was there before us
     own: bool = True  #: made for this job or its batch; else it is the thread's, and our files join it
+    detail: str = field(default="", compare=False)  #: how many of the files are ready, in words
 
 
 @dataclass(frozen=True)
@@ -132,18 +134,24 @@ class Progress:
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
     model: str | None = None  #: of the last run
+    ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
     lane: str | None = None  #: the one that the last run came through
     lost_threads: int = 0
     lost_files: int = 0
     lost_runs: int = 0
-    troubles: int = field(default=0, compare=False)  #: calls in a row without a usable reply
-    trouble_since: float | None = field(default=None, compare=False)
+    troubles: int = 0  #: calls in a row without a usable reply
+    troubled_at: float | None = field(default=None, compare=False)  #: when the first of them was made
+    trouble_since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
     trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
     look_at: float = field(default=0.0, compare=False)  #: before the next look at the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made
 
     # Fields with compare=False alone are no reason to save: a successor does well without them.
+
+    def untroubled(self) -> "Progress":
+        """The same after a usable reply."""
+        return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
 
     @property
     def lives_on_as(self) -> str | None:

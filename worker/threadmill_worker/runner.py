@@ -13,7 +13,7 @@ import structlog
 
 from threadmill.events import EventKind
 from threadmill.policy import Policy
-from threadmill.record import JobRecord, KeptThread, LeftoverRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord, Outage
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.actions import (
     AbandonRun,
@@ -92,7 +92,7 @@ class Attempt:
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # the stream that made looks rare ended with the worker that read it
             self._progress = replace(self._progress, look_at=0.0)
-        self._calls_before = self._progress.calls
+        self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
         self._sending = False  #: what might be left behind if it were stopped now
@@ -263,8 +263,13 @@ class Attempt:
             await self._ledger.save(self._lease, self._progress)
             self._saved = self._progress
 
+    @property
+    def calls(self) -> int:
+        """HTTP calls made for the job so far, by earlier attempts too."""
+        return self._calls_before + self._server.driver.calls
+
     def _counted(self) -> Progress:
-        return replace(self._progress, calls=self._calls_before + self._server.driver.calls)
+        return replace(self._progress, calls=self.calls)
 
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
@@ -280,6 +285,7 @@ class Attempt:
             citations=outcome.citations,
             files=outcome.files,
             steps=outcome.steps,
+            ignored_tools=progress.ignored_tools,
             thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
             **progress.spent,
         )
@@ -303,6 +309,15 @@ class Attempt:
             latest=progress.run.id if progress.run and progress.run.kind else None,
             things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
         )
+
+    @property
+    def trouble(self) -> EndpointTrouble | None:
+        """Set while the server gives no usable replies and the job waits for them."""
+        progress = self._progress
+        if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
+            return None
+        reason, since = progress.trouble or "", _moment(progress.troubled_at)
+        return EndpointTrouble(endpoint=self._server.name, reason=reason, since=since, calls=progress.troubles)
 
     def _outage(self, view: View | None) -> Outage | None:
         """What producers are told while the server cannot be reached."""

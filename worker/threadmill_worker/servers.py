@@ -98,11 +98,12 @@ class Servers:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
         order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        wants = wants_of(job, endpoint, self._settings, materials)
+        wants = replace(wants_of(job, endpoint, self._settings, materials), functions=_functions(tools))
         streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
-            order = replace(order, model=wants.model, profile=profile)
+            instructions = self._settings.instructions_of(job, endpoint)
+            order = replace(order, model=wants.model, instructions=instructions, profile=profile)
             try:
                 kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
             except UnreadableThread as error:
@@ -114,7 +115,13 @@ class Servers:
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
             return server
-        order = replace(order, assistant=await self._assistant(job, name, endpoint))
+        order = replace(
+            order,
+            assistant=await self._assistant(job, name, endpoint),
+            # An assistant has its own; what the endpoint names goes with each run, as some servers need it.
+            model=wants.model if endpoint.model else job.model,
+            instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
+        )
         stream = EventStream(feed, endpoint, ASSISTANTS, streams)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
@@ -191,6 +198,12 @@ def _with_those_of_files(
     return [*tools, *(tool for file in job.files for tool in file.tools)]
 
 
+def _functions(tools: Sequence[dict[str, Any]] | None) -> tuple[str, ...]:
+    """The names of the functions among tool definitions."""
+    functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
+    return tuple(str(function.get("name")) for function in functions)
+
+
 def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:
     """Why the batch lane cannot take a job."""
     return "has tools, from its profile" if tools else "has files to upload" if wants.uploads else None
@@ -203,7 +216,6 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
 
 def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:
     """What the job asks for beyond an answer to its messages."""
-    profile = settings.profiles.get(job.profile or "")
     notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
     return Wants(
         uploads=len(materials.uploads),
@@ -213,5 +225,5 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
         keep_thread=job.keep_thread,
         steps=job.include_steps,
         response_format=job.response_format,
-        model=job.model or (profile and profile.model) or endpoint.model,
+        model=settings.model_of(job, endpoint),
     )

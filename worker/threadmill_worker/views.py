@@ -55,6 +55,7 @@ class RunView:
     usage: Usage | None = None
     model: str | None = None  #: that answers; some servers do not say
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
+    functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
     kind: str | None = None  #: of leftover, where runs do not go with their thread
@@ -77,11 +78,12 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class StoreSeen:
-    """A vector store. `ready`: its files can be searched."""
+    """A vector store. `ready`: all files of the job can be searched."""
 
     id: str
     ready: bool
     shared: bool = False
+    detail: str = ""  #: how many of the files are ready, in words
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Unlocked:
 
 @dataclass(frozen=True)
 class Deleted:
-    """It is gone, or was gone before."""
+    """It is gone, was gone before, or its server deletes nothing of its kind."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.objects import deleted
+from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import Query, page
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.resources import check_file_ids
@@ -21,6 +21,10 @@ def _found(call: Call) -> VectorStore:
     return call.world.stores.get(call.id("vector_store_id"))
 
 
+def _shown(call: Call, store: VectorStore) -> Object:
+    return store_object(store, call.world.clock(), call.emulator.options.extras)
+
+
 async def create(call: Call) -> Reply:
     body = call.body(CreateVectorStore)
     check_file_ids(call.world.files, body.file_ids, "file_ids")
@@ -31,16 +35,15 @@ async def create(call: Call) -> Reply:
         dumped(body.expires_after, None),
         dumped(body.chunking_strategy, None),
     )
-    return store_object(store, call.world.clock())
+    return _shown(call, store)
 
 
 async def list_(call: Call) -> Reply:
-    now = call.world.clock()
-    return page(call, call.world.stores.all(), lambda store: store_object(store, now))
+    return page(call, call.world.stores.all(), lambda store: _shown(call, store))
 
 
 async def retrieve(call: Call) -> Reply:
-    return store_object(_found(call), call.world.clock())
+    return _shown(call, _found(call))
 
 
 async def modify(call: Call) -> Reply:
@@ -50,7 +53,7 @@ async def modify(call: Call) -> Reply:
     if "expires_after" in body.model_fields_set:
         store.expires_after = dumped(body.expires_after, None)
     store.last_active = call.world.clock()
-    return store_object(store, call.world.clock())
+    return _shown(call, store)
 
 
 async def delete(call: Call) -> Reply:

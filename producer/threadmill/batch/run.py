@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ from threadmill.batch.tally import Tally
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.errors import UnreadableRecord
+from threadmill.errors import StoreUnavailable, UnreadableRecord
 from threadmill.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 
 #: Jobs enqueued in one round trip.
@@ -57,6 +58,7 @@ class Batch:
     ) -> None:
         self._client = client
         self._name = name
+        self._endpoint = fields.get("endpoint")
         self._questions = Questions(client, name, template, fields)
         self._out = out
         self._check = check
@@ -124,6 +126,8 @@ class Batch:
         record = self._client.store.see_to_batch(self._name)
         self.tally.running, self.tally.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
+        with suppress(StoreUnavailable):  # the next beat tells
+            self.tally.troubles = self._client.troubles(self._endpoint)
         self._check()
         self._tell()
 

@@ -26,6 +26,11 @@ class Spending:
         return sum((part.usage for part in self.by_model), Usage())
 
     @property
+    def is_reported(self) -> bool:
+        """Whether the server tells of the tokens of every model."""
+        return all(part.usage.is_reported for part in self.by_model)
+
+    @property
     def cost(self) -> Cost:
         return cost(self.by_model, self.prices)
 
@@ -48,6 +53,11 @@ class Limits:
         """The limit that is reached, in words. `endpoint_failures`: those of the last jobs, in a row."""
         if len(endpoint_failures) >= self.max_endpoint_failures:
             return f"{len(endpoint_failures):,} jobs in a row failed because of the endpoint"
+        if (self.max_tokens is not None or self.max_cost is not None) and not spending.is_reported:
+            return (
+                "what it spends is limited, and cannot be seen: the server does not report tokens; to run without "
+                "these limits, leave out --max-cost and --max-total-tokens (in a report: max_cost and max_tokens)"
+            )
         tokens, spent = spending.usage.total_tokens, spending.cost
         if self.max_tokens is not None and tokens >= self.max_tokens:
             return f"{tokens:,} tokens are spent, of at most {self.max_tokens:,}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from threadmill.batch.spending import Spending
+from threadmill.record import EndpointTrouble
 from threadmill.result import ENDPOINT_FAILURES, Failure
 
 
@@ -18,6 +19,7 @@ class Tally:
     failed: int = 0  #: in this run
     running: int = 0  #: jobs that a worker sees through now
     paused: bool = False
+    troubles: tuple[EndpointTrouble, ...] = ()  #: endpoints that give its jobs no usable replies now
     calls: int = 0  #: HTTP calls, in this run
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this run: document and reason
     endpoint_failures: list[Failure] = field(default_factory=list)  #: of the last jobs, in a row

@@ -1,6 +1,7 @@
 """Commands on enqueued batches: list, show, watch, pause, resume."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.prices import Prices, cost
-from threadmill.record import BatchRecord
+from threadmill.record import BatchRecord, EndpointTrouble, JobFilter
 from threadmill.result import JobState
 
 _LOOK_EVERY_S = 0.5
@@ -52,9 +53,10 @@ def attach(name: Name) -> None:
     """Watch a batch until it finishes; Ctrl-C stops watching, not the batch."""
     client = Client()
     batch, prices = client.batch(name), client.settings.prices
+    endpoint = _endpoint_of(client, name)
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
-            _report(reporter, batch, prices)
+            _report(reporter, batch, prices, client.troubles(endpoint) if batch.open else ())
             time.sleep(_LOOK_EVERY_S)
             batch = client.batch(name)
         _report(reporter, batch, prices)
@@ -98,10 +100,16 @@ def _state(batch: BatchRecord, prices: Prices) -> str:
     return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
 
 
-def _report(reporter: Reporter, batch: BatchRecord, prices: Prices) -> None:
+def _endpoint_of(client: Client, name: str) -> str | None:
+    """The endpoint of a batch's jobs, by the latest of them. None: not known."""
+    latest = client.store.jobs(JobFilter(batch=name), 1).jobs
+    return latest[0].job.endpoint if latest else None
+
+
+def _report(reporter: Reporter, batch: BatchRecord, prices: Prices, troubles: Sequence[EndpointTrouble] = ()) -> None:
     figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
-    failed = f"{batch.jobs.get(JobState.FAILED, 0):,} failed"
-    reporter.show(batch.total - batch.open, " · ".join(filter(None, figures)), failed=failed, paused=batch.paused)
+    failed, state = f"{batch.jobs.get(JobState.FAILED, 0):,} failed", " · ".join(filter(None, figures))
+    reporter.show(batch.total - batch.open, state, failed=failed, paused=batch.paused, troubles=troubles)
 
 
 def _states(batch: BatchRecord) -> str:
@@ -110,6 +118,8 @@ def _states(batch: BatchRecord) -> str:
 
 def _tokens(batch: BatchRecord) -> str:
     usage = batch.usage
+    if usage.unreported:
+        return usage.in_words
     return f"{usage.total_tokens:,}: {usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"
 
 

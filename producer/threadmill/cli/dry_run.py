@@ -90,7 +90,6 @@ def forecast(
 
 
 def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
-    profile = settings.profiles.get(job.profile or "")
-    model = job.model or (profile and profile.model) or settings.endpoints[str(job.endpoint)].model
-    instructions = job.instructions or (profile and profile.instructions) or ""
-    return Asked(text, model, instructions, job.max_completion_tokens)
+    endpoint = settings.endpoints[str(job.endpoint)]
+    instructions = settings.instructions_of(job, endpoint) or ""
+    return Asked(text, settings.model_of(job, endpoint), instructions, job.max_completion_tokens)

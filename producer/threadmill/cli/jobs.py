@@ -16,7 +16,7 @@ from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.place import Place
 from threadmill.record import JobFilter, JobRecord, UnreadableJob
-from threadmill.result import FailureKind, JobResult, JobState
+from threadmill.result import FailureKind, JobResult, JobState, Usage
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]
@@ -47,6 +47,8 @@ def status(
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
+    if record.result and not record.result.usage.is_reported:
+        summary["tokens"] = record.result.usage.in_words
     for name, value in summary.items():
         if value not in (None, []):
             put(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
@@ -132,13 +134,13 @@ _COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoi
 
 def _row(record: JobRecord, now: datetime) -> list[str]:
     result = record.result
-    took_s, tokens = _took_s(record, now), result.usage.total_tokens if result else 0
+    took_s, usage = _took_s(record, now), result.usage if result else Usage()
     return [
         record.id,
         record.state,
         result.failure.kind if result and result.failure else "",
         "" if took_s is None else f"{took_s:,.1f} s",
-        f"{tokens:,}" if tokens else "",
+        usage.in_words if usage != Usage() else "",
         show_moment(record.created_at),
         record.job.endpoint or "",
         " ".join((record.job.prompt or "").split())[:60],
@@ -190,6 +192,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"file {file.name}: {file.uri or f'could not be downloaded: {file.error}'}")
     if result.thread_id and result.ok:
         note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
+    if result.ignored_tools:
+        note(f"the server ignored tools of the job: {', '.join(result.ignored_tools)}")
     if result.failure:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
@@ -208,10 +212,15 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
         "worker": record.worker,
         "redriven": len(record.history) or None,
         "took_s": None if took_s is None else round(took_s, 3),
-        "tokens": record.result.usage.total_tokens if record.result else None,
+        "tokens": _tokens(record.result),
         "failure": failure and f"{failure.kind}: {failure.message}",
         **(_place(record.place) if record.place else {}),
     }
+
+
+def _tokens(result: JobResult | None) -> int | None:
+    """None: not known yet, or not reported by the server."""
+    return result.usage.total_tokens if result and result.usage.is_reported else None
 
 
 def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
@@ -239,7 +248,8 @@ def _place(place: Place) -> dict[str, Any]:
         "reruns": f"{place.reruns}{reason}" if place.reruns else None,
         "tools": place.pending_tools,
         "trouble": place.trouble,
-        "trouble_since": place.trouble and _iso(place.trouble_since),
+        "failed_calls": (place.trouble and place.troubles) or None,
+        "trouble_since": place.trouble and _iso(place.troubled_at),
         "deadline": _iso(place.deadline_at),
     }
 

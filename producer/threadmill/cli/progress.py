@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,17 +12,20 @@ from typing import Any, Self
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from threadmill.batch.failures import Group, advice, grouped
 from threadmill.batch.plan import Standing
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
 from threadmill.prices import Cost
+from threadmill.record import EndpointTrouble
 from threadmill.result import Usage
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
+_REASON_SHOWN = 60  # characters
 
 #: Terminals with at least so many columns show a bar, the number that failed, and all figures.
 _NARROW, _MEDIUM, _WIDE = 40, 70, 110
@@ -48,11 +52,22 @@ class Reporter:
             failed=failed,
             left=_time_left(tally.seconds, _fresh(tally), tally.left),
             paused=tally.paused,
+            troubles=tally.troubles,
         )
 
-    def show(self, done: int, state: str, *, failed: str = "", left: str | None = None, paused: bool = False) -> None:
+    def show(
+        self,
+        done: int,
+        state: str,
+        *,
+        failed: str = "",
+        left: str | None = None,
+        paused: bool = False,
+        troubles: Sequence[EndpointTrouble] = (),
+    ) -> None:
         """`state`: all figures, for a wide terminal; `failed`: what a narrower one shows of them.
 
+        `troubles`: a terminal shows them below the bar.
         `left`: the time left; None: it is estimated from what was done since the first call.
         """
         now = time.monotonic()
@@ -63,10 +78,11 @@ class Reporter:
             left = _time_left(now - began_at, done - done_before, self._total - done)
         left = "paused" if paused else left
         of = f"{done:,}/{self._total:,}"
+        trouble = self._progress.trouble = "; ".join(map(show_trouble, troubles))
         self._progress.update(self._task, completed=done, of=of, failed=failed, state=state, left=left)
         if not err.is_terminal and now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
-            err.print(_joined([f"{of} done", state, left]), soft_wrap=True)
+            err.print(_joined([f"{of} done", state, left, trouble]), soft_wrap=True, markup=False)
 
     def stop(self) -> None:
         self._progress.stop()
@@ -84,9 +100,13 @@ class Reporter:
 class _FittingProgress(Progress):
     """Has the columns that fit the terminal, also after it was resized."""
 
+    trouble = ""  #: a line below the bar; '' shows none
+
     def get_renderables(self) -> Iterable[RenderableType]:
         self.columns = _columns(err.width)
-        return super().get_renderables()
+        yield from super().get_renderables()
+        if self.trouble:
+            yield Text(self.trouble, no_wrap=True, overflow="ellipsis")
 
 
 def _columns(width: int) -> tuple[ProgressColumn, ...]:
@@ -112,8 +132,19 @@ def _joined(figures: Sequence[str]) -> str:
     return " · ".join(filter(None, figures))
 
 
+def show_trouble(trouble: EndpointTrouble) -> str:
+    """In one line of a terminal: what the endpoint says, how many jobs wait for it, and since when."""
+    reason = " ".join(trouble.reason.split())
+    short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
+    jobs = f"{trouble.jobs:,} jobs" if trouble.jobs > 1 else "1 job"
+    calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
+    return f"{trouble.endpoint}: {short} ({jobs}, {calls} since {trouble.since.astimezone(UTC):%H:%M:%S} UTC)"
+
+
 def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
+    if not usage.is_reported:
+        return "tokens not reported"
     tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
 
@@ -143,7 +174,7 @@ def show_summary(tally: Tally, out: Path) -> None:
         "failed": f"{failed:,}" + (f" ({tally.kept_failed:,} earlier)" if tally.kept_failed else ""),
         "not asked": f"{tally.left:,}" if tally.left else "",
         "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
-        "tokens": f"{tally.spending.usage.total_tokens:,}",
+        "tokens": tally.spending.usage.in_words,
         "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
         "calls": f"{tally.calls:,}",
         "results": f"{out}",

@@ -230,7 +230,7 @@ def _rest(night: Night, holder: str | None) -> str:
 def _cost(night: Night) -> str:
     if night.cost is not None:
         return f"{night.cost:.4f} {night.currency}"
-    return f"{night.usage.total_tokens:,} tokens"
+    return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
 
 
 def _show(made: list[Night | Problem], as_json: bool) -> None:

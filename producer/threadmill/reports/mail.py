@@ -111,7 +111,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     return [
         ("Documents", count(len(report.sections))),
         ("Failed", count(len(report.failed))),
-        ("Tokens", count(report.usage.total_tokens)),
+        ("Tokens", count(report.usage.total_tokens) if report.usage.is_reported else report.usage.in_words),
         *([("Cost", cost)] if cost else []),
         ("Took", duration(report.seconds)),
     ]

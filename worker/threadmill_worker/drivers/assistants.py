@@ -51,7 +51,6 @@ from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Leftover, Progress
 from threadmill_worker.views import (
     AnswerRead,
-    Deleted,
     FileNamed,
     Lost,
     MessageAdded,
@@ -83,6 +82,7 @@ class AssistantsDriver:
         self._runs: Any = client.beta.threads.runs.with_streaming_response  # `stream` alone has a type per value
         self._endpoint = endpoint
         self._order = order
+        self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order)
         self._stream = stream
@@ -116,10 +116,9 @@ class AssistantsDriver:
             case Upload(index):
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
-                searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
             case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id)
+                return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():
                 return ThreadSeen(
                     store_of((await self._api.ask(self._threads.with_raw_response.retrieve(thread))).body)
@@ -159,10 +158,15 @@ class AssistantsDriver:
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case Delete(leftover):
-                await self._delete(leftover.kind, leftover.id)
-                return Deleted()
+                return await self._deletions.once(
+                    self._endpoint.base_url, leftover.kind, partial(self._delete, leftover.kind, leftover.id)
+                )
             case _:
                 assert_never(action)
+
+    def _searched(self, progress: Progress) -> tuple[str, ...]:
+        """Ids of the files that the job's vector store is to have."""
+        return self._order.materials.files_for("file_search", progress.uploaded)
 
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> View:
         body = await self._requests.thread(messages, progress)
@@ -219,11 +223,10 @@ class AssistantsDriver:
     async def _delete(self, kind: str, thing_id: str) -> None:
         match kind:
             case "thread":
-                with suppress(openai.NotFoundError):
-                    await self._api.ask(self._threads.with_raw_response.delete(thing_id))
+                await self._api.ask(self._threads.with_raw_response.delete(thing_id))
             case "run":
                 thread, _, run_id = thing_id.partition("/")
-                with suppress(openai.NotFoundError, openai.BadRequestError):  # 400: it has ended
+                with suppress(openai.BadRequestError):  # it has ended
                     await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
             case _:
                 await self._files.delete(kind, thing_id)
@@ -234,7 +237,7 @@ class AssistantsDriver:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
                 return Lost()
             case Intent.CREATE_STORE:
-                return await self._files.find_store()
+                return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
                 newest = self._threads.messages.with_raw_response.list(thread, order="desc", limit=100)
                 for message in await self._api.entries(newest):

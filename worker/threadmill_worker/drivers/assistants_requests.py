@@ -76,9 +76,9 @@ class Requests:
         notes = [job.additional_instructions, time_note, misfit_note(progress)]
         fields = {
             "assistant_id": self._order.assistant,
-            "instructions": job.instructions,
+            "instructions": self._order.instructions,
             "additional_instructions": "\n".join(note for note in notes if note) or None,
-            "model": job.model,
+            "model": self._order.model,
             "tools": self._order.tools,
             "tool_choice": job.tool_choice,
             "response_format": job.response_format,

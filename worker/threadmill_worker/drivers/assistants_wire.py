@@ -61,6 +61,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
+        functions=_functions(body.get("tools")),
         poll_after_s=_seconds(poll_after_ms),
     )
 
@@ -144,7 +145,15 @@ def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
-    return Usage(**{name: int(as_number(usage.get(name)) or 0) for name in Usage.model_fields})
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return Usage(**{name: int(as_number(usage.get(name)) or 0) for name in names})
+
+
+def _functions(tools: Any) -> tuple[str, ...] | None:
+    if not isinstance(tools, list):
+        return None
+    functions = [as_dict(as_dict(tool).get("function")) for tool in tools]
+    return tuple(str(function["name"]) for function in functions if "name" in function)
 
 
 def as_dict(value: Any) -> dict[str, Any]:

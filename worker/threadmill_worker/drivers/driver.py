@@ -59,7 +59,8 @@ class Order:
     job_id: str
     job: PromptJob
     assistant: str = ""
-    model: str | None = None
+    model: str | None = None  #: to name in each run; None: the assistant's own
+    instructions: str | None = None  #: the same
     profile: Profile | None = None  #: where the server keeps none
     tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
     latest: str | None = None  #: of the thread's responses, where it is a chain of these

@@ -1,10 +1,10 @@
 """Files and vector stores on the server: the same in the Assistants and the Responses API."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import openai
 from openai.types.file_create_params import ExpiresAfter
@@ -12,7 +12,8 @@ from openai.types.file_create_params import ExpiresAfter
 from threadmill.result import Artifact, Failure, FailureKind
 from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import parse_id
+from threadmill_worker.drivers.assistants_wire import as_dict, as_number, parse_id
+from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.filenames import safe_name
 from threadmill_worker.materials import Material
@@ -26,6 +27,12 @@ _LISTED = 100
 
 _UPLOADS_AT_ONCE = 4
 
+#: Statuses of a file in a vector store that will never be searchable.
+_LOST = frozenset({"failed", "cancelled"})
+
+#: What servers answer that lack a route.
+_NO_SUCH_ROUTE = frozenset({404, 405, 501})
+
 
 def expiry() -> ExpiresAfter:
     """Of an upload."""
@@ -38,6 +45,7 @@ class Exchange:
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
+    deletions: Deletions = field(default_factory=Deletions)
 
 
 class Files:
@@ -73,19 +81,36 @@ class Files:
                 expires_after={"anchor": "last_active_at", "days": _EXPIRES_DAYS} if expires else openai.omit,
             )
         )
-        return await self._seen(reply.body)
+        return _made(reply.body, len(file_ids))
 
-    async def find_store(self) -> View:
-        """The store of a call whose reply was lost."""
+    async def find_store(self, files: int) -> View:
+        """The store of `files` files that a call made whose reply was lost."""
         for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
             if is_marked(store, self._mark, "store"):
-                return await self._seen(store)
+                return _made(store, files)
         return NothingFound()
 
-    async def look_at_store(self, store_id: str) -> View:
-        return await self._seen(
-            (await self._api.ask(self._api.client.vector_stores.with_raw_response.retrieve(store_id))).body
-        )
+    async def look_at_store(self, store_id: str, files: int) -> View:
+        """Whether all its `files` files can be searched. Refused if one of them never will be.
+
+        Servers differ. OGX calls a new store completed before it has put the files in; others send no `file_counts`.
+        So a store is ready when its counts show every file completed, or else its list of files does.
+        """
+        retrieve = self._api.client.vector_stores.with_raw_response.retrieve
+        body = (await self._api.ask(retrieve(store_id))).body
+        counts = _file_counts(body)
+        if body.get("status") == "expired":
+            return _refused("the vector store of the job's files has expired on the server")
+        is_open = counts["completed"] >= files or body.get("status") == "in_progress"
+        if is_open and not counts.keys() & _LOST:
+            return _store_seen(store_id, counts, files)
+        entries = await self._files_in(store_id)
+        if entries is None:  # this server does not list them: what it says of the store is all there is
+            said_nothing = not isinstance(body.get("file_counts"), dict)
+            return _store_seen(store_id, Counter(completed=files) if said_nothing else counts, files)
+        if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
+            return _refused("the server cannot make files searchable: " + "; ".join(lost))
+        return _store_seen(store_id, Counter(str(entry.get("status")) for entry in entries), files)
 
     async def name(self, file_id: str) -> View:
         return FileNamed(file_id, await self._name(file_id))
@@ -114,32 +139,49 @@ class Files:
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def delete(self, kind: str, thing_id: str) -> None:
-        """A file or a vector store; what is gone counts as deleted."""
+        """A file or a vector store."""
         client = self._api.client
         delete = (
             client.files.with_raw_response.delete if kind == "file" else client.vector_stores.with_raw_response.delete
         )
-        with suppress(openai.NotFoundError):
-            await self._api.ask(delete(thing_id))
+        await self._api.ask(delete(thing_id))
 
     async def _name(self, file_id: str) -> str:
         body = (await self._api.ask(self._api.client.files.with_raw_response.retrieve(file_id))).body
         return str(body.get("filename") or file_id)
 
-    async def _seen(self, store: dict[str, Any]) -> View:
-        store_id = parse_id(store)
-        counts = store.get("file_counts")
-        failed = counts.get("failed") if isinstance(counts, dict) else 0
-        if failed:
-            return Refused(Failure(kind=FailureKind.REJECTED, message=await self._why_unsearchable(store_id)))
-        return StoreSeen(store_id, ready=store.get("status") == "completed")
+    async def _files_in(self, store_id: str) -> list[dict[str, Any]] | None:
+        """The entries of a store's files; None where the server does not list them."""
+        list_files = self._api.client.vector_stores.files.with_raw_response.list
+        try:
+            return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id)]
+        except openai.APIStatusError as error:
+            if error.status_code in _NO_SUCH_ROUTE:
+                return None
+            raise
 
-    async def _why_unsearchable(self, store_id: str) -> str:
-        failed = await self._api.entries(
-            self._api.client.vector_stores.files.with_raw_response.list(store_id, filter="failed", limit=_LISTED)
-        )
-        reasons = []
-        for entry in failed:
-            error = cast(dict[str, Any], entry.get("last_error") or {})
-            reasons.append(f"{entry.get('id')}: {error.get('message') or error.get('code') or 'no reason given'}")
-        return "the server cannot make files searchable: " + "; ".join(reasons)
+
+def _made(store: dict[str, Any], files: int) -> StoreSeen:
+    """A store that a call made. Whatever is wrong with it, its id is kept: the next look says what it is."""
+    return _store_seen(parse_id(store), _file_counts(store), files)
+
+
+def _store_seen(store_id: str, counts: Counter[str], files: int) -> StoreSeen:
+    completed = counts["completed"]
+    return StoreSeen(store_id, completed >= files, detail=f"{completed} of {files} files are searchable")
+
+
+def _file_counts(store: dict[str, Any]) -> Counter[str]:
+    """How many of its files have each status, as far as the server says."""
+    numbers = {str(status): int(as_number(number) or 0) for status, number in as_dict(store.get("file_counts")).items()}
+    return +Counter(numbers)
+
+
+def _why_lost(entry: dict[str, Any]) -> str:
+    error = as_dict(entry.get("last_error"))
+    reason = error.get("message") or error.get("code") or f"{entry.get('status')}, and the server gives no reason"
+    return f"{entry.get('id')}: {reason}"
+
+
+def _refused(message: str) -> Refused:
+    return Refused(Failure(kind=FailureKind.REJECTED, message=message))

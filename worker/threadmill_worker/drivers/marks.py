@@ -21,10 +21,16 @@ def key_of(thing: dict[str, Any], moment: float) -> str:
     return f"{thing['metadata'][_MARK]}@{moment:.3f}"
 
 
+def mark_of(thing: dict[str, Any]) -> str | None:
+    """JOB/WHAT of a thing of the server; None if it is not ours."""
+    metadata = thing.get("metadata")
+    value = metadata.get(_MARK) if isinstance(metadata, dict) else None
+    return None if value is None else str(value)
+
+
 def profile_of(thing: dict[str, Any]) -> str | None:
     """The profile that an assistant is marked as made from."""
-    metadata = thing.get("metadata")
-    value = str(metadata.get(_MARK)) if isinstance(metadata, dict) else ""
+    value = mark_of(thing) or ""
     return value.removeprefix("profile/") if value.startswith("profile/") else None
 
 

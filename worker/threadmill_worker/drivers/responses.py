@@ -100,6 +100,7 @@ class ResponsesDriver:
         self._client = client
         self._endpoint = endpoint
         self._order = order
+        self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
         self._requests = Requests(order, store=endpoint.store)
         self._items = ConversationItems(self._api, client)
@@ -144,8 +145,6 @@ class ResponsesDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            if isinstance(action, Delete) and _cannot_delete(error):
-                return Deleted()
             trouble = trouble_of(error, action)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
@@ -156,10 +155,9 @@ class ResponsesDriver:
             case Upload(index):
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
-                searched = self._order.materials.files_for("file_search", progress.uploaded)
-                return await self._files.create_store(searched, lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
             case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id)
+                return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():  # a conversation has no vector store: each response names those it searches
                 return ThreadSeen(None)
             case AttachStore(store_id):
@@ -196,10 +194,16 @@ class ResponsesDriver:
             case ReadSteps(run_id):
                 return StepsRead(await self._steps(run_id, progress))
             case Delete(leftover):
-                await self._delete(leftover.kind, leftover.id)
-                return Deleted()
+                kind = RESPONSE if leftover.kind == "thread" and is_chain(leftover.id) else leftover.kind
+                return await self._deletions.once(
+                    self._endpoint.base_url, kind, partial(self._delete, kind, leftover.id)
+                )
             case _:
                 assert_never(action)
+
+    def _searched(self, progress: Progress) -> tuple[str, ...]:
+        """Ids of the files that the job's vector store is to have."""
+        return self._order.materials.files_for("file_search", progress.uploaded)
 
     async def _create_conversation(self, progress: Progress) -> View:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
@@ -302,7 +306,7 @@ class ResponsesDriver:
     async def _settle(self, intent: Intent, progress: Progress) -> View:
         match intent:
             case Intent.CREATE_STORE:
-                return await self._files.find_store()
+                return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
                 return NothingFound()
             case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
@@ -362,26 +366,17 @@ class ResponsesDriver:
         return await self._client.get("/responses", cast_to=httpx2.Response, options={"params": query})
 
     async def _delete(self, kind: str, thing_id: str) -> None:
-        with suppress(openai.NotFoundError):
-            match kind:
-                case "run":
-                    with suppress(openai.BadRequestError):  # it has ended
-                        await self._api.ask(self._client.responses.with_raw_response.cancel(thing_id))
-                case "response":
-                    self._api.calls += 1
-                    await self._client.responses.delete(thing_id)
-                case "thread" if is_chain(thing_id):
-                    self._api.calls += 1
-                    await self._client.responses.delete(thing_id)
-                case "thread":
-                    await self._api.ask(self._client.conversations.with_raw_response.delete(thing_id))
-                case "container":
-                    self._api.calls += 1
-                    await self._client.containers.delete(thing_id)
-                case _:
-                    await self._files.delete(kind, thing_id)
-
-
-def _cannot_delete(error: Exception) -> bool:
-    """LiteLLM's bridge, which stores nothing, answers 500: "DELETE responses is not supported for PROVIDER"."""
-    return isinstance(error, openai.InternalServerError) and "not supported" in error.response.text
+        match kind:
+            case "run":
+                with suppress(openai.BadRequestError):  # it has ended
+                    await self._api.ask(self._client.responses.with_raw_response.cancel(thing_id))
+            case "response":
+                self._api.calls += 1
+                await self._client.responses.delete(thing_id)
+            case "thread":
+                await self._api.ask(self._client.conversations.with_raw_response.delete(thing_id))
+            case "container":
+                self._api.calls += 1
+                await self._client.containers.delete(thing_id)
+            case _:
+                await self._files.delete(kind, thing_id)

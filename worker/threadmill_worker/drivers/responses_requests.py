@@ -67,8 +67,7 @@ class Requests:
 
     def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
         job, profile = self._order.job, self._order.profile
-        instructions = job.instructions or (profile and profile.instructions)
-        notes = [instructions, job.additional_instructions, time_note, misfit_note(progress)]
+        notes = [self._order.instructions, job.additional_instructions, time_note, misfit_note(progress)]
         effort = profile and profile.reasoning_effort
         form = job.response_format or (profile and profile.response_format)
         fields = {

@@ -37,6 +37,7 @@ def parse_response(body: dict[str, Any]) -> RunView:
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
+        functions=_functions(body.get("tools")),
         answer=parse_answer(body) if tells and not calls else None,
         kind=RESPONSE,
         is_kept=body.get("store") is not False,
@@ -84,6 +85,13 @@ def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(id) for id in ids if id))
 
 
+def _functions(tools: Any) -> tuple[str, ...] | None:
+    """LiteLLM's bridge shows an empty list whatever it was sent: that says nothing."""
+    if not isinstance(tools, list) or not tools:
+        return None
+    return tuple(str(as_dict(tool).get("name")) for tool in tools if as_dict(tool).get("type") == "function")
+
+
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
     output = body.get("output")
     return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
@@ -116,7 +124,8 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
         case "file_citation":
             place = int(as_number(note.get("index")) or 0)  # where it belongs: after the character before
             places = {"start_index": place - 1, "end_index": place}
-            return {"type": "file_citation", "file_citation": {"file_id": note.get("file_id")}, **places}
+            file = {name: note.get(name) for name in ("file_id", "filename")}
+            return {"type": "file_citation", "file_citation": file, **places}
         case "file_path":
             return {"type": "file_path", "file_path": {"file_id": note.get("file_id")}}
         case _:

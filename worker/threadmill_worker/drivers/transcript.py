@@ -12,6 +12,7 @@ from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import Look
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
+from threadmill_worker.drivers.message_order import oldest_first
 from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
 from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.drivers.troubles import trouble_of
@@ -49,10 +50,11 @@ async def _read(
     **query: Any,
 ) -> Transcript | Trouble:
     try:
-        entries = [shown(each) async for each in api.pages(call, order="asc", **query)]
+        listed = [each async for each in api.pages(call, order="asc", **query)]
     except (openai.OpenAIError, NotTheApi, OSError) as error:
         return trouble_of(error, Look(""))
-    return Transcript(tuple(each for each in entries if each), complete=len(entries) < MOST_ENTRIES)
+    messages = tuple(each for entry in oldest_first(listed) if (each := shown(entry)))
+    return Transcript(messages, complete=len(listed) < MOST_ENTRIES)
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:

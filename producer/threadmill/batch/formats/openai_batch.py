@@ -33,6 +33,9 @@ def _custom_id(entry: Entry) -> str:
     return path if entry.get("id") is None else f"{path}#{entry['id']}"
 
 
+_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
 def _body(entry: Entry) -> dict[str, Any]:
     finished = moment((entry.get("timings") or {}).get("finished_at"))
     message = {"role": "assistant", "content": entry.get("text", ""), "refusal": None}
@@ -42,6 +45,6 @@ def _body(entry: Entry) -> dict[str, Any]:
         "created": int(finished.timestamp()) if finished else 0,
         "model": entry.get("model") or "unknown",
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-        "usage": entry.get("usage") or {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        "usage": {name: (entry.get("usage") or {}).get(name, 0) for name in _USAGE},
         "system_fingerprint": None,
     }

@@ -39,7 +39,16 @@ _ALWAYS = (
 )
 
 #: Only where --fields names them: `text` says it shorter, or they say what the run did and left.
-_AT_WISH = ("content", "steps", "thread_id", "lost_threads", "lost_files", "lost_runs")
+_AT_WISH = (
+    "usage.unreported",
+    "ignored_tools",
+    "content",
+    "steps",
+    "thread_id",
+    "lost_threads",
+    "lost_files",
+    "lost_runs",
+)
 
 #: More columns than any reader of tables bears: the answers' keys are then data themselves.
 _MOST_COLUMNS = 2_000
@@ -83,6 +92,9 @@ def flatten(entry: Entry) -> dict[str, Any]:
     started, finished = moment(timings.get("started_at")), moment(timings.get("finished_at"))
     if started and finished:
         plain["seconds"] = round((finished - started).total_seconds(), 3)
+    usage = entry.get("usage") or {}
+    if usage.get("unreported") and not usage.get("total_tokens"):
+        plain["usage"] = {"unreported": usage["unreported"]}  # 0 tokens would be wrong
     return dict(_leaves({**plain, "answer": entry.get("parsed")}))
 
 

@@ -1,0 +1,81 @@
+"""The order in which the messages of a thread were written. PURE.
+
+Lists are sorted by `created_at`, whole seconds. Some servers (open-assistant-api) leave messages of one second in any
+order, so that an answer comes before its question; others ignore the `order` that they are asked for.
+"""
+
+from collections.abc import Sequence
+from itertools import chain, groupby, zip_longest
+from typing import Any
+
+from threadmill_worker.drivers.assistants_wire import as_number
+from threadmill_worker.drivers.marks import mark_of
+
+Message = dict[str, Any]
+
+
+def oldest_first(messages: Sequence[Message]) -> list[Message]:
+    """The messages of a thread, oldest first; `messages` in the order of the server, which was asked for the same.
+
+    Messages of one second are put in another order only if theirs cannot be right.
+    """
+    if any(_second(message) is None for message in messages):
+        return list(messages)
+    ordered: list[Message] = []
+    for _, group in groupby(sorted(messages, key=_moment), _moment):
+        together = list(group)
+        before = ordered[-1] if ordered else None
+        candidates = (together, together[::-1])
+        ordered += next((each for each in candidates if _can_be(before, each)), _by_turns(before, together))
+    return ordered
+
+
+def _second(message: Message) -> int | None:
+    moment = as_number(message.get("created_at"))
+    return None if moment is None else int(moment)
+
+
+def _moment(message: Message) -> int:
+    return _second(message) or 0
+
+
+def _can_be(before: Message | None, messages: Sequence[Message]) -> bool:
+    """Whether each run's answer follows a question, and the messages of each job stand as it sent them."""
+    last: dict[str, int] = {}
+    for message in messages:
+        job, number = _place(message)
+        run = _run(message)
+        is_lone_answer = run is not None and (before is None or _run(before) not in (None, run))
+        is_torn_apart = job in last and before is not None and _place(before)[0] != job
+        if is_lone_answer or is_torn_apart or last.get(job, -1) > number:
+            return False
+        last[job], before = number, message
+    return True
+
+
+def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Message]:
+    """The messages of a job, then the answer of a run, and so on."""
+    questions: dict[str, list[Message]] = {}
+    answers: dict[str | None, list[Message]] = {}
+    for message in messages:
+        if _run(message) is None:
+            questions.setdefault(_place(message)[0], []).append(message)
+        else:
+            answers.setdefault(_run(message), []).append(message)
+    asked = [sorted(group, key=_place) for group in questions.values()]
+    answered = list(answers.values())
+    first, second = (answered, asked) if before is not None and _run(before) is None else (asked, answered)
+    turns = chain.from_iterable(zip_longest(first, second, fillvalue=[]))
+    return list(chain.from_iterable(turns))
+
+
+def _run(message: Message) -> str | None:
+    """The run that wrote it; None for what someone sent."""
+    is_answer = message.get("role") == "assistant" and mark_of(message) is None
+    return str(message.get("run_id")) if is_answer else None
+
+
+def _place(message: Message) -> tuple[str, int]:
+    """The job that sent it, and its number among the job's messages; of what is not ours its own id."""
+    job, _, what = (mark_of(message) or "").rpartition("/message-")
+    return (job, int(what)) if job and what.isdecimal() else (str(message.get("id")), 0)
