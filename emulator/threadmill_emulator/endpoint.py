@@ -35,6 +35,10 @@ class Call:
         return self.emulator.world
 
     @property
+    def is_fastapi(self) -> bool:
+        return "detail_errors" in self.emulator.options.extras
+
+    @property
     def query(self) -> Mapping[str, str]:
         return self.request.query_params
 
@@ -95,13 +99,14 @@ class Endpoint:
         except ApiError as error:
             if error.status == 404 and call.request.path_params.get("thread_id") in call.world.uncouth:
                 return PlainTextResponse("Internal Server Error", 500)
-            return JSONResponse(error.body(), error.status, error.headers)
+            body = {"detail": error.message} if call.is_fastapi else error.body()
+            return JSONResponse(body, error.status, error.headers)
         return reply if isinstance(reply, Response) else JSONResponse(reply)
 
     def _admit(self, call: Call) -> None:
         request, headers = call.request, call.request.headers
         if not call.emulator.options.serves(self.name):
-            raise no_url(request.method, request.url.path)
+            raise ApiError(404, "Not Found") if call.is_fastapi else no_url(request.method, request.url.path)
         if request.method == "DELETE" and "no_delete" in call.emulator.options.extras:
             raise wrong_method(request.method, request.url.path)
         key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()

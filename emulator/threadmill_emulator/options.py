@@ -24,13 +24,6 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
 EXTRAS: Mapping[str, str] = {
     "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
     "list_responses": "GET /responses lists the responses",
-    # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
-    "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
-    "stateless": "responses are not stored: GET and DELETE answer 404",
-    # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
-    "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
-    # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
-    "changing_ids": "each reply that shows a response names another id of it; all of them are good",
 }
 
 #: What some servers do otherwise, whatever they are asked. Departures of single runs are `scenarios.QUIRKS`.
@@ -41,6 +34,17 @@ SERVER_QUIRKS: Mapping[str, str] = {
     # vLLM has no DELETE /v1/responses/{id}, and Ollama's Responses API has no DELETE at all.
     "no_delete": "DELETE is answered 405",
     "empty_stores": "a vector store is made without the files it was asked for",
+    # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
+    "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
+    "stateless": "responses are not stored: GET and DELETE answer 404",
+    # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
+    "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
+    # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
+    "changing_ids": "each reply that shows a response names another id of it; all of them are good",
+    # LiteLLM 1.106, which decodes the id first
+    "bad_ids": "an unknown response is answered 400 instead of 404",
+    # FastAPI's HTTPException: OGX 1.5, open-assistant-api
+    "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }
 
 

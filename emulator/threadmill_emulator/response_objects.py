@@ -10,15 +10,17 @@ from threadmill_emulator.files import File
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, seconds
 from threadmill_emulator.response import Response
+from threadmill_emulator.scenarios import Script
 from threadmill_emulator.settings import dumped
+
+#: What LiteLLM raises for an error of its backend, by the error's code.
+_RAISED = {"rate_limit_exceeded": "RateLimitError", "invalid_prompt": "BadRequestError"}
 
 
 def response_object(response: Response, include: Collection[str] = ()) -> Object:
     asked, run, script = response.asked, response.run, response.run.script
     text = {key: value for key, value in dumped(asked.text, {}).items() if value is not None}
-    error = None
-    if response.status == "failed" and script.error:
-        error = {"code": script.error[0], "message": script.error[1]}
+    error = _error(script) if response.status == "failed" else None
     whole: Object = {
         "id": response.id,
         "object": "response",
@@ -52,6 +54,17 @@ def response_object(response: Response, include: Collection[str] = ()) -> Object
     if "sparse" in script.quirks:
         return {key: value for key, value in whole.items() if value not in (None, {}, "")}
     return whole
+
+
+def _error(script: Script) -> Object | None:
+    if script.error is None:
+        return None
+    code, message = script.error
+    if "polling_errors" in script.quirks:
+        raised = _RAISED.get(code, "InternalServerError")
+        message = f"litellm.{raised}: {raised}: OpenAIException - {message}"
+        return {"type": "internal_error", "message": message, "code": "background_streaming_error"}
+    return {"code": code, "message": message}
 
 
 def _tool(tool: BaseModel) -> Object:

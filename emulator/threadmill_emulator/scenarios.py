@@ -41,6 +41,8 @@ QUIRKS = {
     "string_content": "a message's content is a plain string",
     "empty_required_action": "required_action is {} instead of null once outputs were submitted",
     "bare_error": "last_error is a bare string",
+    # LiteLLM, polling_via_cache: proxy/response_polling/background_streaming.py
+    "polling_errors": "a failed response has one code for all errors; its message is what a client raised",
     "no_usage": "runs and responses do not say how many tokens they took",
     # OpenOpenAI: a run has the assistant's tools, whatever it was sent
     "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",
@@ -65,7 +67,16 @@ QUIRKS = {
 }
 
 QUIRKS_OF_RESPONSES = frozenset(
-    {"sparse", "no_usage", "bad_annotations", "stream_json", "stream_drops", "stream_no_done", "stream_error"}
+    {
+        "sparse",
+        "no_usage",
+        "bad_annotations",
+        "polling_errors",
+        "stream_json",
+        "stream_drops",
+        "stream_no_done",
+        "stream_error",
+    }
 )
 
 
@@ -112,6 +123,7 @@ SCENARIOS: Mapping[str, Script] = {
     **{name: _quirk(name) for name in QUIRKS},
     "empty_required_action": _quirk("empty_required_action", **CALLS_ONCE),
     "bare_error": _quirk("bare_error", ends="failed", error=("server_error", "Something broke.")),
+    "polling_errors": _quirk("polling_errors", ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),
     "late_expiry": _quirk("late_expiry", **CALLS_ONCE, expires_s=2.0),
     "single_outputs": _quirk("single_outputs", **CALLS_ONCE, calls=3),
     "late_submit_404": _quirk("late_submit_404", **CALLS_ONCE),

@@ -25,7 +25,7 @@ OPEN = frozenset(JobState) - TERMINAL
 class FailureKind(StrEnum):
     REJECTED = "rejected"  #: the job or its input is wrong; repeating it as it is cannot help
     UNAUTHORISED = "unauthorised"  #: the server refuses the key (401, 403), or the worker has none
-    UNSUPPORTED = "unsupported"  #: the server does not speak the Assistants API (404 on its collections)
+    UNSUPPORTED = "unsupported"  #: the server does not speak the API of the endpoint's kind
     QUOTA = "quota"  #: the account has no credit left; a human must act
     RATE_LIMITED = "rate_limited"  #: runs kept ending in rate_limit_exceeded, reruns included
     INVALID_PROMPT = "invalid_prompt"  #: the server will not answer this prompt

@@ -9,6 +9,7 @@ import pytest
 from threadmill import FailureKind, JobState
 from threadmill.profile import Profile
 from threadmill_emulator.replies import PNG
+from threadmill_worker.probe import probe
 
 pytestmark = pytest.mark.integration
 
@@ -186,6 +187,55 @@ async def test_a_server_of_the_other_wire_says_what_to_set(worker, settings):
     else:
         assert result.failure.kind is FailureKind.UNSUPPORTED
         assert 'kind should be "responses"' in result.failure.message
+
+
+@pytest.mark.emulated(without=frozenset({"responses"}), extras=frozenset({"detail_errors"}))
+async def test_a_server_without_the_api_fails_a_job_at_once(worker, settings, emulator):
+    result = await worker.run("Well?")
+    if settings.endpoints["emulator"].wire == "assistants":
+        assert result.ok
+    else:
+        assert (result.failure.kind, result.runs, result.calls) == (FailureKind.UNSUPPORTED, 0, 1)
+
+
+@pytest.mark.parametrize("settings", ["responses"], indirect=True)
+@pytest.mark.parametrize(
+    ("ok", "told"),
+    [
+        pytest.param(True, "speaks the responses API", id="as OpenAI"),
+        pytest.param(
+            *(True, "speaks the responses API"),
+            marks=pytest.mark.emulated(extras=frozenset({"bad_ids"})),
+            id="as LiteLLM",
+        ),
+        pytest.param(
+            *(False, '404 Not Found; this server speaks the Assistants API: set kind = "assistants"'),
+            marks=pytest.mark.emulated(without=frozenset({"responses"}), extras=frozenset({"detail_errors"})),
+            id="without the API",
+        ),
+    ],
+)
+async def test_the_probe_of_doctor_believes_what_a_server_answers(settings, emulator, ok, told):
+    found, detail = await probe(settings, "emulator")
+
+    assert (found, told in detail) == (ok, True), detail
+    assert left(emulator) == {}
+
+
+@pytest.mark.endpoint(reruns=1)
+@pytest.mark.parametrize("settings", ["responses"], indirect=True)
+@pytest.mark.parametrize(
+    ("scenario", "kind", "runs"),
+    [
+        ("rate_limited", FailureKind.RATE_LIMITED, 2),
+        ("failed", FailureKind.SERVER_ERROR, 2),
+        ("invalid_prompt", FailureKind.REJECTED, 1),
+    ],
+)
+async def test_a_gateway_with_one_code_for_all_errors_is_judged_by_its_words(worker, settings, scenario, kind, runs):
+    result = await worker.run(f"[[scenario={scenario} quirks=polling_errors]]Well?")
+
+    assert (result.failure.kind, result.failure.code, result.runs) == (kind, "background_streaming_error", runs)
 
 
 @pytest.mark.endpoint(model=None)

@@ -19,6 +19,7 @@ from threadmill_worker.drivers.streaming import socket_of
 pytestmark = pytest.mark.integration
 
 TEXT = "All work and no play makes Jack a dull boy. " * 10
+NO_STREAMS = frozenset({"streaming"})
 BROKEN = ["stream_json", "stream_drops", "stream_no_done", "stream_flat_error", "stream_error"]
 
 
@@ -321,8 +322,14 @@ async def test_the_socket_of_a_stream_can_rest(emulator, settings):
     await client.close()
 
 
-@pytest.mark.emulated(without=frozenset({"streaming"}))
-async def test_a_server_that_refuses_to_stream_is_asked_without(wire, worker, emulator):
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("OpenAI's", marks=pytest.mark.emulated(without=NO_STREAMS)),
+        pytest.param("FastAPI's", marks=pytest.mark.emulated(without=NO_STREAMS, extras=frozenset({"detail_errors"}))),
+    ],
+)
+async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, worker, emulator):
     result = await worker.run("[[scenario=tools]]Well?", stream=True)
 
     assert result.ok, result.failure

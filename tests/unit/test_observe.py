@@ -129,6 +129,8 @@ def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Act
         ("Rate limit reached. Please try again in 12.3s.", 12.3),
         ("try again in 120ms", 0.12),
         ("Please try again in 1m26.4s", 86.4),
+        ("No deployments available for selected model, Try again in 60 seconds. Passed model=m", 60),
+        ("Rate limit is exceeded. Please retry after 7 seconds.", 7),
         ("Please try again in ... s", 5.0),
         ("Please try again in 99999999999999999999s", 5.0),
         ("slow down", 5.0),
@@ -137,6 +139,15 @@ def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Act
 def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(message: str, delay_s: float) -> None:
     progress = see(under_way(), Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.run is None
+    assert progress.wait_until - START == pytest.approx(delay_s)
+
+
+@pytest.mark.parametrize(
+    ("message", "delay_s"), [("slow down", 60), ("try again in 1s", 60), ("try again in 2m0s", 120)]
+)
+def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str, delay_s: float) -> None:
+    progress = replace(under_way(), reruns=1)
+    progress = see(progress, Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.wait_until - START == pytest.approx(delay_s)
 
 

@@ -5,6 +5,7 @@ import json
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
+import httpx2
 import openai
 import pytest
 from hypothesis import given
@@ -88,19 +89,23 @@ class Told(Feed):
         self.messages.append((message_id, text))
 
 
+CLIENT = openai.OpenAI(api_key="none", base_url="http://server/v1")
+
+
 class Server:
     """Answers a call with these bytes; `asked`: with what it was called."""
 
-    def __init__(self, *chunks: bytes, refuses: str = "") -> None:
-        self.chunks, self.refuses, self.asked = chunks, refuses, []
+    def __init__(self, *chunks: bytes, refuses: object = None, status: int = 400) -> None:
+        self.chunks, self.refuses, self.status, self.asked = chunks, refuses, status, []
         self.open = asyncio.Event()  #: lets the stream end
 
     @asynccontextmanager
     async def start(self, **options):
         self.asked.append(options.get("stream"))
         if options.get("stream") and self.refuses:
-            response = SimpleNamespace(status_code=400, headers={}, request=None)
-            raise openai.BadRequestError(self.refuses, response=response, body=None)
+            request = httpx2.Request("POST", "http://server/v1/responses")
+            response = httpx2.Response(self.status, json=self.refuses, request=request)
+            raise CLIENT._make_status_error_from_response(response)
         kind = "text/event-stream" if options.get("stream") else "application/json"
         yield SimpleNamespace(
             headers={"content-type": kind}, iter_bytes=self._bytes, read=self._whole, http_response=None
@@ -189,8 +194,18 @@ async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
         await listen(server)
 
 
-async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen):
-    server = Server(refuses="stream is not supported")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "stream is not supported"}}),
+        (400, {"error": {"message": "Unsupported value: True", "param": "stream"}}),
+        (400, {"detail": "OGX does not yet support 'stream' and 'background' together."}),
+        (422, {"detail": [{"loc": ["body", "stream"], "msg": "Extra inputs are not permitted"}]}),
+        (501, "Streaming is not implemented"),
+    ],
+)
+async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen, status, body):
+    server = Server(refuses=body, status=status)
     stream, reply = await listen(server)
     assert reply.body["id"] == "resp_1"
     await stream.open(Api(None, Endpoint(kind="responses", api_key_env=None)), server.start)
@@ -198,9 +213,12 @@ async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(lis
     assert server.asked == [True, None, None]
 
 
-async def test_any_other_refusal_is_one(listen):
+@pytest.mark.parametrize("text", ["no such model", "upstream error"])
+async def test_any_other_refusal_is_one(listen, text):
+    server = Server(refuses={"error": {"message": text}})
     with pytest.raises(openai.BadRequestError):
-        await listen(Server(refuses="no such model"))
+        await listen(server)
+    assert server.asked == [True]
 
 
 async def test_without_room_there_is_no_stream(listen):

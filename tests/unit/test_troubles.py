@@ -21,10 +21,14 @@ LOOK = Look("run_1")
 
 def status(code: int, error: object = None, **headers: str) -> openai.APIStatusError:
     """The SDK's own exception for such a reply."""
-    body = {"error": error} if error is not None else {}
+    return raised(code, headers, json={"error": error} if error is not None else {})
+
+
+def raised(code: int, headers: dict[str, str] = {}, **body: object) -> openai.APIStatusError:  # noqa: B006
+    """The same for any body: `json`, `text` or `html`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     client = openai.OpenAI(api_key="none", base_url="http://server/v1")
-    return client._make_status_error_from_response(httpx2.Response(code, json=body, headers=named, request=REQUEST))
+    return client._make_status_error_from_response(httpx2.Response(code, **body, headers=named, request=REQUEST))
 
 
 def chain(*errors: BaseException) -> BaseException:
@@ -54,6 +58,8 @@ def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientC
         (429, {"message": "x", "type": "insufficient_quota"}, START, FailureKind.QUOTA),
         (429, {"message": "You exceeded your current quota, please check"}, LOOK, FailureKind.QUOTA),
         (429, {"message": "x", "code": "credit_balance_exhausted"}, START, FailureKind.QUOTA),
+        (400, {"message": "Budget has been exceeded! Current cost: 2.0", "code": "400"}, START, FailureKind.QUOTA),
+        (402, {"message": "Insufficient credits"}, START, FailureKind.QUOTA),
         (302, None, START, FailureKind.REJECTED),
     ],
 )
@@ -62,6 +68,26 @@ def test_what_repeating_cannot_help(code, error, action, kind):
     assert isinstance(trouble, Refused)
     assert trouble.failure.kind is kind
     assert trouble.failure.message.startswith(str(code))
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "kind"),
+    [
+        (404, {"detail": "Not Found"}, FailureKind.UNSUPPORTED),
+        (404, {"error": {"message": "File Not Found", "type": "not_found_error"}}, FailureKind.UNSUPPORTED),
+        (404, {"error": {"code": "404", "message": "Resource not found"}}, FailureKind.UNSUPPORTED),
+        (405, {"detail": "Method Not Allowed"}, FailureKind.UNSUPPORTED),
+        (501, {}, FailureKind.UNSUPPORTED),
+        (404, {"error": "model 'm' not found"}, FailureKind.REJECTED),
+        (404, {"error": {"message": "The model `m` does not exist", "code": "model_not_found"}}, FailureKind.REJECTED),
+        (404, {"error": {"message": "No such File object: file-1"}}, FailureKind.REJECTED),
+        (404, {"error": {"message": "Vector store with id [] not found."}}, FailureKind.REJECTED),
+    ],
+)
+def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind):
+    trouble = trouble_of(raised(code, json=body), START, names_nothing=True)
+    assert isinstance(trouble, Refused)
+    assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +141,31 @@ def test_a_404_on_what_we_knew_means_it_is_gone(action):
 def test_a_rate_limit_says_when_to_come_back(headers, seconds):
     trouble = trouble_of(status(429, {"message": "slow down", "code": "slow_down"}, **headers), START)
     assert trouble == NotDone("429 slow down", FailureKind.RATE_LIMITED, seconds)
+
+
+def test_a_rate_limit_may_say_it_in_its_text_alone():
+    """Google's free tier says "quota" where a wait helps; LiteLLM's router sends no header through a gateway."""
+    text = "You exceeded your current quota, please check your plan and billing details. Please retry in 34.5s."
+    trouble = trouble_of(status(429, {"message": text}), START)
+    assert trouble == NotDone(f"429 {text}", FailureKind.RATE_LIMITED, 34.5)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"json": {"detail": "no 'stream' with 'background'"}}, "400 no 'stream' with 'background'"),
+        ({"json": {"detail": [{"loc": ["body", "model"], "msg": "Field required"}]}}, "400 body.model: Field required"),
+        ({"json": {"title": "No credit", "detail": "Balance 30", "status": 400}}, "400 No credit: Balance 30"),
+        ({"json": {"error": "model 'x' not found"}}, "400 model 'x' not found"),
+        ({"text": "nothing here"}, "400 nothing here"),
+        ({"html": "<html><title>Bad &amp; worse</title>"}, "400 an HTML page: Bad & worse"),
+        ({"text": ""}, "400 Bad Request"),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words_whatever_the_form_of_its_body(body, reason):
+    trouble = trouble_of(raised(400, **body), START)
+    assert isinstance(trouble, Refused)
+    assert trouble.failure.message == reason
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])

@@ -1,6 +1,5 @@
 """What the end of a run means for its job. PURE."""
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -8,39 +7,28 @@ from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.footnotes import blank, compose, plain
 from threadmill_worker.progress import Answer, Outcome, Progress
 from threadmill_worker.schema import check
+from threadmill_worker.server_errors import ServerError, asked_delay_s, failure_of
 from threadmill_worker.views import RunView
 
-_QUOTA = re.compile(r"exceeded your current quota|insufficient_quota|credit balance", re.IGNORECASE)
 #: What a filter says where the server has no words for it.
 _FILTERED = "The response was filtered."
-#: "Please try again in 12.3s", "... in 120ms", "... in 1m26.4s".
-_TRY_AGAIN = re.compile(r"try again in (?:(\d{1,3})m)?(\d{1,5}(?:\.\d+)?)\s*(ms|s)\b", re.IGNORECASE)
+
+#: Before a new run where a rate limit does not say how long to wait, in seconds.
+_RATE_LIMITED_S = 5.0
+
+#: Before every further one, in seconds: most limits count requests and tokens per minute.
+_RATE_LIMITED_AGAIN_S = 60.0
 
 
-def reason_of(run: RunView) -> tuple[Failure, float | None]:
-    """Why a run failed, and how long the server asks to wait. Unknown codes are taken as permanent."""
-    code, message = run.error_code, run.error_message or "the server gave no reason"
-    match code:
-        case "rate_limit_exceeded" | "insufficient_quota" | None if _QUOTA.search(f"{code} {message}"):
-            return Failure(kind=FailureKind.QUOTA, message=message, code=code), None
-        case "rate_limit_exceeded":
-            kind = FailureKind.RATE_LIMITED
-            return Failure(kind=kind, message=message, code=code, retryable=True), _asked_delay_s(message)
-        case "server_error" | None:
-            return Failure(kind=FailureKind.SERVER_ERROR, message=message, code=code, retryable=True), None
-        case "invalid_prompt":
-            return Failure(kind=FailureKind.INVALID_PROMPT, message=message, code=code), None
-        case _:
-            return Failure(kind=FailureKind.REJECTED, message=message, code=code), None
-
-
-def _asked_delay_s(message: str) -> float:
-    """How long a rate limit's message asks to wait."""
-    asked = _TRY_AGAIN.search(message)
-    if asked is None:
-        return 5.0
-    minutes, number, unit = asked.groups()
-    return 60 * int(minutes or 0) + float(number) / (1000 if unit.lower() == "ms" else 1)
+def reason_of(run: RunView, reruns: int = 0) -> tuple[Failure, float | None]:
+    """Why a run failed, and how many seconds to wait before another: None leaves it to the policy."""
+    failure = failure_of(ServerError(run.error_message, run.error_code, run.error_type))
+    if failure.kind is not FailureKind.RATE_LIMITED:
+        return failure, None
+    asked_s = asked_delay_s(failure.message)
+    if reruns:
+        return failure, max(asked_s or 0.0, _RATE_LIMITED_AGAIN_S)
+    return failure, _RATE_LIMITED_S if asked_s is None else asked_s
 
 
 def misfit_of(progress: Progress, answer: Answer) -> str | None:

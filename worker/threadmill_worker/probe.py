@@ -14,10 +14,8 @@ from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.toolset import Toolset
 from threadmill_worker.views import Deleted, Refused
 
-_REMEDIES = {
-    FailureKind.UNAUTHORISED: "check the key",
-    FailureKind.UNSUPPORTED: "check base_url and kind",
-}
+#: What to do where the message does not say.
+_REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTED: ""}
 
 
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
@@ -35,7 +33,7 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
         case Deleted():
             return True, f"{base_url} takes the key and speaks the {settings.endpoints[name].wire} API"
         case Refused(failure):
-            return False, f"{base_url} answered: {failure.message}; {_REMEDIES.get(failure.kind, 'see the server')}"
+            return False, f"{base_url} answered: {failure.message}{_REMEDIES.get(failure.kind, '; see the server')}"
         case _:
             return False, f"{base_url} gave no usable reply: {getattr(view, 'reason', view)}"
 

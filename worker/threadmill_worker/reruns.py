@@ -16,7 +16,7 @@ def judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Progr
     """What a status means for the job; the open ones and those with an answer mean nothing yet."""
     match run.status:
         case "failed":
-            failure, delay_s = reason_of(run)
+            failure, delay_s = reason_of(run, progress.reruns)
             if not failure.retryable:
                 return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
             return rerun(progress, failure, policy, now, delay_s=delay_s)

@@ -50,6 +50,7 @@ class RunView:
     expires_at: float | None = None  #: seconds since 1970 by the server's clock; some servers send none
     created_at: float | None = None  #: the same
     error_code: str | None = None
+    error_type: str | None = None
     error_message: str = ""
     incomplete_reason: str | None = None
     usage: Usage | None = None

@@ -85,7 +85,12 @@ def _taken(call: Call) -> CreateResponse:
 def _asked(call: Call) -> Response:
     if "unsupported_500" in call.emulator.options.extras:
         raise ApiError(500, f"{call.request.method} responses is not supported for this model.")
-    return call.world.responses.get(_real(call.id("response_id")))
+    try:
+        return call.world.responses.get(_real(call.id("response_id")))
+    except ApiError as error:
+        if "bad_ids" in call.emulator.options.extras:
+            raise ApiError(400, error.message) from None
+        raise
 
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:

@@ -46,6 +46,7 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
+from threadmill_worker.drivers.spoken import with_what_it_speaks
 from threadmill_worker.drivers.streaming import EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.progress import Intent, Leftover, Progress
@@ -100,7 +101,13 @@ class AssistantsDriver:
     async def probe(self) -> View:
         progress = Progress(deadline_at=0, messages=0)
         view = await self.do(CreateThread(1), progress)  # some servers make no empty ones
-        return await self.do(Delete(Leftover("thread", view.id)), progress) if isinstance(view, ThreadCreated) else view
+        match view:
+            case ThreadCreated(thread_id):
+                return await self.do(Delete(Leftover("thread", thread_id)), progress)
+            case Refused(failure) if failure.kind is FailureKind.UNSUPPORTED:
+                return await with_what_it_speaks(self._api, view)
+            case _:
+                return view
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 from threadmill.redaction import redact, redact_parsed
 from threadmill.result import Usage
 from threadmill_worker.annotations import text_of
+from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.views import RunView, ToolCall
 
@@ -46,18 +47,16 @@ def parse_id(body: dict[str, Any]) -> str:
 
 def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView:
     """A run; raises NotTheApi if it has no id."""
-    error = body.get("last_error")
-    if isinstance(error, str):  # OpenOpenAI
-        error = {"message": error}
-    error = as_dict(error)
+    error = error_in(body.get("last_error"))  # OpenOpenAI's is a bare text
     return RunView(
         id=parse_id(body),
         status=str(body.get("status")),
         calls=_calls(body) if body.get("status") == "requires_action" else (),
         expires_at=as_number(body.get("expires_at")),
         created_at=as_number(body.get("created_at")),
-        error_code=as_word(error.get("code")),
-        error_message=str(error.get("message") or ""),
+        error_code=error.code,
+        error_type=error.type,
+        error_message=error.message,
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,

@@ -14,6 +14,7 @@ from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, parse_id
 from threadmill_worker.drivers.deletions import Deletions
+from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.filenames import safe_name
 from threadmill_worker.materials import Material
@@ -178,8 +179,8 @@ def _file_counts(store: dict[str, Any]) -> Counter[str]:
 
 
 def _why_lost(entry: dict[str, Any]) -> str:
-    error = as_dict(entry.get("last_error"))
-    reason = error.get("message") or error.get("code") or f"{entry.get('status')}, and the server gives no reason"
+    error = error_in(entry.get("last_error"))
+    reason = error.message or error.code or f"{entry.get('status')}, and the server gives no reason"
     return f"{entry.get('id')}: {reason}"
 
 

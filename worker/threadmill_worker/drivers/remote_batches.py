@@ -22,11 +22,13 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_
 from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import parse_response
-from threadmill_worker.drivers.troubles import QUOTA_CODES, trouble_of
+from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.json_text import parse
+from threadmill_worker.server_errors import ServerError, failure_of
 from threadmill_worker.views import Gone, NotDone, Refused, RunView, Unusable
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -40,9 +42,6 @@ _LIMIT_TEXT = re.compile(r"batch rate limit exceeded|enqueued token", re.IGNOREC
 
 #: Of requests that the server did not come to.
 _UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
-
-#: Statuses of single requests that may have another answer the next time.
-_PASSING = frozenset({408, 409, 429})
 
 
 class BatchesRefused(Exception):
@@ -136,12 +135,13 @@ class RemoteBatches:
         with self._told(Look(batch_id)):
             body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
-        errors = [as_dict(error) for error in listed] if isinstance(listed, list) else []
-        reasons = [str(error.get("message") or error.get("code")) for error in errors]
+        errors = listed if isinstance(listed, list) else []
+        read = [error_in(error) for error in errors]
+        reasons = [str(error.message or error.code) for error in read]
         status = str(body.get("status"))
         answers, refused = (str(body[name]) if body.get(name) else None for name in ("output_file_id", "error_file_id"))
-        limited = any(error.get("code") == _LIMIT_CODE for error in errors)
-        lines = [error.get("line") for error in errors]
+        limited = any(error.code == _LIMIT_CODE for error in read)
+        lines = [as_dict(error).get("line") for error in errors]
         wrong = {line: reason for line, reason in zip(lines, reasons, strict=True) if isinstance(line, int)}
         return BatchView(status, status in _OVER, "; ".join(reasons[:3]), answers, refused, limited, wrong)
 
@@ -217,25 +217,16 @@ def _answered(entry: dict[str, Any]) -> Answered:
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=str(error), retryable=True)
             return Answered(_custom_id(entry), None, failure)
         return Answered(_custom_id(entry), run)
-    said = as_dict(entry.get("error")) or as_dict(body.get("error"))
+    said = error_in(entry.get("error") or body)
     return Answered(_custom_id(entry), None, _failure(status, said))
 
 
-def _failure(status: Any, said: dict[str, Any]) -> Failure | None:
+def _failure(status: Any, said: ServerError) -> Failure | None:
     """Why a request has no answer; None: the server did not come to it."""
-    code = str(said["code"]) if said.get("code") else None
-    if code in _UNANSWERED_CODES:
+    if said.code in _UNANSWERED_CODES:
         return None
-    message = str(said.get("message") or code or "no reason given")
-    if {code, said.get("type")} & QUOTA_CODES:
-        return Failure(kind=FailureKind.QUOTA, message=message, code=code)
-    if code == "invalid_prompt":
-        return Failure(kind=FailureKind.INVALID_PROMPT, message=message, code=code)
-    if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING:
-        kind = FailureKind.UNAUTHORISED if status in (401, 403) else FailureKind.REJECTED
-        return Failure(kind=kind, message=message, code=code)
-    kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.SERVER_ERROR
-    return Failure(kind=kind, message=message, code=code, retryable=True)
+    message = said.message or said.code or ""
+    return failure_of(replace(said, message=message, status=status if isinstance(status, int) else None))
 
 
 def _file_name(name: str) -> str:

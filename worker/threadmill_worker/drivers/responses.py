@@ -55,13 +55,12 @@ from threadmill_worker.drivers.responses_wire import (
     parse_response,
     steps_of,
 )
+from threadmill_worker.drivers.spoken import probe_responses, with_what_it_speaks
 from threadmill_worker.drivers.streaming import EventStream, Silent
-from threadmill_worker.drivers.troubles import is_conversation_locked, is_no_url, trouble_of
+from threadmill_worker.drivers.troubles import is_conversation_locked, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
-    Deleted,
     FileNamed,
-    Gone,
     InDoubt,
     Lost,
     MessageAdded,
@@ -119,12 +118,11 @@ class ResponsesDriver:
         await self._stream.close()
 
     async def probe(self) -> View:
-        view = await self.do(Look("resp_none"), Progress(deadline_at=0, messages=0))
-        if not isinstance(view, Gone):
-            return view
-        if is_no_url(view.reason):
-            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=view.reason))
-        return Deleted()  # it knows that there is none of this id
+        try:
+            view = await probe_responses(self._api)
+        except (openai.OpenAIError, OSError) as error:
+            return trouble_of(error, Look(""))
+        return await with_what_it_speaks(self._api, view) if isinstance(view, Refused) else view
 
     async def request(self, progress: Progress) -> dict[str, Any]:
         """The job's next run as a request of the Batch API, which has a background of its own."""
@@ -145,7 +143,8 @@ class ResponsesDriver:
         except InvalidJob as error:  # a local file that has changed since we looked
             return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            trouble = trouble_of(error, action)
+            is_first = isinstance(action, StartRun) and self._requests.names_nothing(progress)
+            trouble = trouble_of(error, action, names_nothing=is_first)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
             return trouble

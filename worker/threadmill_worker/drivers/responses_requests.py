@@ -12,6 +12,9 @@ from threadmill_worker.drivers.responses_wire import is_chain
 from threadmill_worker.progress import Progress
 from threadmill_worker.views import ToolCall
 
+#: Fields that the Responses API requires of every function, and the Assistants API does not.
+_FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
+
 
 def run_name(ordinal: int) -> str:
     """What the first response of a run is marked with."""
@@ -56,6 +59,10 @@ class Requests:
         """The conversation that the job runs in, if any."""
         return self._place(progress).get("conversation")
 
+    def names_nothing(self, progress: Progress) -> bool:
+        """Whether a run of the job starts without a conversation or a previous response."""
+        return not self._place(progress)
+
     def _place(self, progress: Progress) -> dict[str, Any]:
         """What it goes on from, if there is anything: a conversation, or the last response of a chain."""
         thread_id = self._order.job.thread or progress.thread_id
@@ -95,7 +102,7 @@ class Requests:
         tools = []
         for tool in self._order.tools:
             if tool.get("type") == "function" and isinstance(tool.get("function"), dict):
-                tools.append({"strict": False, **_flat(tool, "function")})
+                tools.append({**_FUNCTION, **_flat(tool, "function")})
             elif tool == {"type": "file_search"}:
                 stores = [progress.store.id] if progress.store is not None else []
                 tools.append(
@@ -120,14 +127,15 @@ class Requests:
         return [await self._message(each, progress) for each in self._order.job.conversation]
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
-        if isinstance(message.content, str):
-            return {"role": message.role, "content": message.content}
-        parts = [await self._part(part, message.role, progress) for part in message.content]
-        return {"role": message.role, "content": parts}
+        """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had."""
+        content: str | list[dict[str, Any]] = message.text
+        if not isinstance(message.content, str) and any(not isinstance(part, TextPart) for part in message.content):
+            content = [await self._part(part, progress) for part in message.content]
+        return {"type": "message", "role": message.role, "content": content}
 
-    async def _part(self, part: TextPart | ImagePart | ImageFilePart, role: str, progress: Progress) -> dict[str, Any]:
+    async def _part(self, part: TextPart | ImagePart | ImageFilePart, progress: Progress) -> dict[str, Any]:
         if isinstance(part, TextPart):
-            return {"type": "input_text" if role == "user" else "output_text", "text": part.text}
+            return {"type": "input_text", "text": part.text}
         if isinstance(part, ImageFilePart):
             return {"type": "input_image", "file_id": part.image_file.file_id, "detail": part.image_file.detail}
         image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)

@@ -9,6 +9,7 @@ from typing import Any
 
 from threadmill.result import Usage
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
+from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
 #: What marks a response as a run's thing to be deleted.
@@ -25,15 +26,16 @@ def is_chain(thread_id: str) -> bool:
 
 def parse_response(body: dict[str, Any]) -> RunView:
     """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
-    error = as_dict(body.get("error"))
+    error = error_in(body.get("error"))
     tells = body.get("status") in ANSWERED and isinstance(body.get("output"), list)
     calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
     return RunView(
         id=parse_id(body),
         status="requires_action" if calls else str(body.get("status")),
         calls=calls,
-        error_code=as_word(error.get("code")),
-        error_message=str(error.get("message") or ""),
+        error_code=error.code,
+        error_type=error.type,
+        error_message=error.message,
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,

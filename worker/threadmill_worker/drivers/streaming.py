@@ -5,6 +5,7 @@ beside it, and a look follows each of them. The look needs no call where the str
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -20,6 +21,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
+from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.sse import Frame, Frames
 from threadmill_worker.drivers.stream_events import Events, name_of
 from threadmill_worker.live import Feed
@@ -38,6 +40,12 @@ _FULL = 8192
 
 #: A stream that has told how its run ended may end by itself within this time, so that its connection is kept.
 _END_S = 1.0
+
+#: Statuses of a refusal to stream: 422 is FastAPI's, 501 is that of servers which have not implemented it.
+_REFUSING = frozenset({400, 422, 501})
+
+#: OGX: "OGX does not yet support 'stream' and 'background' together."; not an "upstream error".
+_ABOUT_STREAMS = re.compile(r"\bstream", re.IGNORECASE)
 
 #: Makes a call of the SDK.
 Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
@@ -77,7 +85,7 @@ class EventStream:
         """
         try:
             return await self._begin(api, start, waits=waits)
-        except openai.BadRequestError as error:
+        except openai.APIStatusError as error:
             if not self._is_refused(error):
                 raise
         return await self._begin(api, start, waits=waits)
@@ -122,9 +130,11 @@ class EventStream:
             if not begun.done() or begun.cancelled():
                 await self.close()
 
-    def _is_refused(self, error: openai.BadRequestError) -> bool:
+    def _is_refused(self, error: openai.APIStatusError) -> bool:
         """Whether the server would do without a stream what it refused with one; it is not asked for one again."""
-        refused = self._room is not None and (error.param == "stream" or "stream" in str(error).lower())
+        said = read_error(error.response.text)
+        is_about_it = said.param == "stream" or _ABOUT_STREAMS.search(said.message)
+        refused = self._room is not None and error.status_code in _REFUSING and bool(is_about_it)
         if refused:
             self._room = None
         return refused
@@ -190,7 +200,8 @@ class EventStream:
             if message is not None:
                 self._feed.message(*message)
         elif event == "error":
-            raise NotTheApi(f"the stream told of an error: {redact(data.decode('utf-8', 'replace'))[:200]}")
+            said = redact(read_error(data.decode("utf-8", "replace")).message)
+            raise NotTheApi(f"the stream told of an error: {said[:200]}")
         elif event in self._events.runs:
             has_moved = event in self._events.moved
             run = self._events.run_in(_object(data)) if has_moved or not begun.done() else {}

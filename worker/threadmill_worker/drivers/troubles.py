@@ -5,6 +5,7 @@ Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import aiohttp
 import openai
@@ -23,18 +24,9 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
 from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.server_errors import ServerError, asked_delay_s
 from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
-
-#: A 429 that waits for a human, by error type or code.
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-    }
-)
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
 _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w+)?", re.IGNORECASE)
@@ -47,26 +39,41 @@ _CONVERSATION_LOCKED = "conversation_locked"
 #: "Please retry in a few seconds": a response of someone else's runs in the conversation.
 _LOCKED_RETRY_S = 2.0
 
+#: Statuses of a request that is refused for want of credit: LiteLLM's is 400.
+_OF_A_QUOTA = frozenset({400, 402, 403, 429})
+
 _TEXT_LIMIT = 500
 
-_OTHER_WIRE = (
+OTHER_WIRE = (
     "; this server does not speak the endpoint's API: check base_url, and whether kind should be "
-    '"responses" (OpenAI, Azure v1) or "assistants"'
+    '"responses" (OpenAI, Azure v1) or "assistants"; `threadmill doctor` finds out'
+)
+
+#: Statuses for a path or a method that the server does not have.
+NO_PATH = frozenset({404, 405, 501})
+
+#: A 404 for something that the request names, not for the path: "The model `m` does not exist" (OpenAI,
+#: vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
+_OF_A_THING = re.compile(
+    r"\b(?:model|deployment|assistant|vector.?store|container|prompt)\b|\bfile[-_]\w", re.IGNORECASE
 )
 
 #: No connection was had: no such host, refused, no handshake, or none in time.
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
 
 
-def trouble_of(error: Exception, action: RemoteAction) -> Trouble:
-    """The error of a call as a Trouble, without secrets."""
+def trouble_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> Trouble:
+    """The error of a call as a Trouble, without secrets.
+
+    `names_nothing`: the call starts a run, and names no thread or run that could be gone.
+    """
     causes = list(_causes(error))
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
         return Unusable(redact(str(unusable)))
     if isinstance(error, NotTheApi):
         return InDoubt(redact(str(error)))
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, action)
+        return _by_status(error, action, names_nothing)
     reason = redact(f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": "))[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.
@@ -75,28 +82,28 @@ def trouble_of(error: Exception, action: RemoteAction) -> Trouble:
     return InDoubt(reason)
 
 
-def _by_status(error: openai.APIStatusError, action: RemoteAction) -> Trouble:
-    status, message = error.status_code, _text(error)
-    code = None if error.code is None else redact(str(error.code))  # some servers send a number
+def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing: bool) -> Trouble:
+    status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
+    message, code = _text(error, said), said.code and redact(said.code)
 
     def refused(kind: FailureKind) -> Refused:
         return Refused(Failure(kind=kind, message=message, code=code))
 
+    if status in _OF_A_QUOTA and said.is_quota:
+        return refused(FailureKind.QUOTA)
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        if {code, str(error.type)} & QUOTA_CODES or "exceeded your current quota" in message:
-            return refused(FailureKind.QUOTA)
-        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error))
+        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
+    if status in NO_PATH and _is_no_path(action, message, names_nothing):
+        hint = OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
+        return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
     if status in (408, 409) or status >= 500:
         return InDoubt(message, FailureKind.SERVER_ERROR)
     if status == 404:
-        if isinstance(action, Making) or (isinstance(action, StartRun) and is_no_url(message)):
-            hint = _OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
-            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
         if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
             return refused(FailureKind.REJECTED)
-        if isinstance(action, StartRun) and "assistant" in message.lower():
+        if isinstance(action, StartRun) and (names_nothing or "assistant" in message.lower()):
             return refused(FailureKind.REJECTED)
         return Gone(message)
     if code == _CONVERSATION_LOCKED:  # nothing was made, and it passes
@@ -110,27 +117,29 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction) -> Trouble:
 
 def is_conversation_locked(error: Exception) -> bool:
     """Whether another response is at work in the conversation."""
-    return isinstance(error, openai.APIStatusError) and error.code == _CONVERSATION_LOCKED
+    return isinstance(error, openai.APIStatusError) and read_error(error.response.text).code == _CONVERSATION_LOCKED
 
 
-def is_no_url(message: str) -> bool:
-    """Whether a 404 is for the URL itself, not for what it names."""
-    return "invalid url" in message.lower()
+def _is_no_path(action: RemoteAction, message: str, names_nothing: bool) -> bool:
+    """Whether the server lacks the path, rather than a thing that the call names."""
+    if isinstance(action, Making):
+        return True
+    if not isinstance(action, StartRun):
+        return False
+    return "invalid url" in message.lower() or (names_nothing and not _OF_A_THING.search(message))
 
 
-def _text(error: openai.APIStatusError) -> str:
+def _text(error: openai.APIStatusError, said: ServerError) -> str:
     """What the server said, in its own words where it has any."""
-    body = error.body
-    said = body.get("message") or body.get("detail") if isinstance(body, dict) else None
-    text = str(said or error.response.text.strip() or error.message)
+    text = said.message or said.code or error.response.reason_phrase
     location = error.response.headers.get("location")
     if location:
         text = f"redirected to {location}: check base_url"
     return f"{error.status_code} {redact(text)}"[:_TEXT_LIMIT]
 
 
-def _retry_after_s(error: openai.APIStatusError) -> float | None:
-    """Retry-After in seconds (RFC 9110 10.2.3), bounded; a date or junk counts as not given."""
+def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:
+    """Retry-After in seconds (RFC 9110 10.2.3), else what the text asks for; bounded. A date or junk is passed over."""
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -139,7 +148,8 @@ def _retry_after_s(error: openai.APIStatusError) -> float | None:
             continue
         if seconds > 0:
             return min(seconds, _LONGEST_RETRY_AFTER_S)
-    return None
+    asked_s = asked_delay_s(said.message)
+    return min(asked_s, _LONGEST_RETRY_AFTER_S) if asked_s else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
