@@ -103,7 +103,7 @@ async def test_a_server_that_keeps_nothing_is_sent_all_that_went_before_with_eac
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
     *_, last = emulator.sent("POST", "/responses")
-    sent = [item.get("type", item.get("role")) for item in last.json["input"]]
+    sent = [item.get("role") or item["type"] for item in last.json["input"]]
     assert sent == ["user", *["function_call", "function_call_output"] * 3]
     assert "previous_response_id" not in last.json
     assert left(emulator) == {}

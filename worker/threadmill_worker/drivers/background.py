@@ -4,7 +4,11 @@ from typing import Any
 
 import openai
 
+from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.views import ENDED
+
+#: Statuses of a request with a parameter that the server does not take; 422 is FastAPI's.
+_REFUSING = frozenset({400, 422})
 
 
 class Background:
@@ -30,6 +34,8 @@ class Background:
         self.wanted, self.waits = False, True
 
 
-def names_background(error: openai.BadRequestError) -> bool:
+def refuses_background(error: openai.APIStatusError) -> bool:
     """Whether `background` may be what the server does not take."""
-    return error.param == "background" or "background" in error.response.text.lower()
+    said = read_error(error.response.text)
+    is_about_it = said.param == "background" or "background" in said.message.lower()
+    return is_about_it and error.status_code in _REFUSING

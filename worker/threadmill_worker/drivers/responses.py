@@ -38,7 +38,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
-from threadmill_worker.drivers.background import Background, names_background
+from threadmill_worker.drivers.background import Background, refuses_background
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
@@ -226,8 +226,8 @@ class ResponsesDriver:
             except (openai.APITimeoutError, Silent):
                 self._background.silent()
                 raise
-            except openai.BadRequestError as error:
-                if not names_background(error):
+            except openai.APIStatusError as error:
+                if not refuses_background(error):
                     raise
         plain = {name: value for name, value in body.items() if name != "background"}
         run = await self._post(plain, progress, waits=True)
