@@ -106,6 +106,7 @@ class ResponsesDriver:
         self._stream = stream
         self._background = background
         self.awaits_run = False
+        self._has_landed = False  #: a response of ours, whose reply was lost, has locked the conversation
 
     @property
     def calls(self) -> int:
@@ -146,6 +147,7 @@ class ResponsesDriver:
             is_first = isinstance(action, StartRun) and self._requests.names_nothing(progress)
             trouble = trouble_of(error, action, names_nothing=is_first)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
+                self._has_landed = progress.asked is not None and progress.asked.in_doubt
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
             return trouble
 
@@ -340,8 +342,11 @@ class ResponsesDriver:
     def _found(self, body: dict[str, Any] | None, progress: Progress) -> View:
         """A response that is still at work is not there yet: it locks the conversation until it has ended."""
         if body is not None:
+            self._has_landed = False
             return parse_items(body)
-        return Unsettled() if progress.outcome is None else Lost()
+        if progress.outcome is not None:
+            return Lost()
+        return NotDone("the response whose reply was lost is at work") if self._has_landed else Unsettled()
 
     def _repeats(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""
