@@ -76,7 +76,11 @@ class TestAnOddServer:
             (answering(400, {"error": {"code": 400, "message": "odd"}}), FailureKind.REJECTED, "400 odd"),
             (answering(400, {"error": {"code": {}, "type": [], "message": None}}), FailureKind.REJECTED, "400"),
             (answering(429, {"error": {"code": "insufficient_quota", "message": "no credit"}}), "quota", "no credit"),
-            (answering(503, "<html>busy</html>", content_type="text/html"), FailureKind.SERVER_ERROR, "503 <html>busy"),
+            (
+                answering(503, "<html>busy</html>", content_type="text/html"),
+                FailureKind.SERVER_ERROR,
+                "503 an HTML page: busy",
+            ),
         ],
         indirect=["base_url"],
     )
