@@ -6,38 +6,16 @@ import signal
 import subprocess
 
 import pytest
+from tests import shared
 
 from threadmill import Client, JobState
 
 pytestmark = pytest.mark.integration
 
+emulator, base_url, settings, cli = shared.emulator, shared.base_url, shared.settings, shared.cli
+
 TEXT = "All work and no play makes Jack a dull boy. " * 5
 SLOWLY = f"[[scenario=echo deltas=30 run_s=3]]{TEXT}"
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def base_url(emulator):
-    return emulator.base_url
-
-
-@pytest.fixture(scope="module")
-def settings(make_settings, base_url, start_worker_for_all):
-    made = make_settings(base_url)
-    start_worker_for_all(made)
-    return made
-
-
-@pytest.fixture
-def cli(run_cli, settings, settings_as_environment):
-    """The command with this module's settings in its environment."""
-    variables = settings_as_environment(settings)
-    return lambda *arguments, **more: run_cli(*arguments, **more, **variables)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests import shared
 
 import threadmill
 from threadmill import Client, JobState
@@ -13,30 +14,7 @@ from threadmill.record import Worker
 
 pytestmark = pytest.mark.integration
 
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def base_url(emulator):
-    return emulator.base_url
-
-
-@pytest.fixture(scope="module")
-def settings(make_settings, base_url, start_worker_for_all):
-    made = make_settings(base_url)
-    start_worker_for_all(made)
-    return made
-
-
-@pytest.fixture
-def cli(run_cli, settings, settings_as_environment):
-    """The command with this module's settings in its environment."""
-    variables = settings_as_environment(settings)
-    return lambda *arguments, **more: run_cli(*arguments, **more, **variables)
+emulator, base_url, settings, cli = shared.emulator, shared.base_url, shared.settings, shared.cli
 
 
 def said_in_one_line(done, *words: str) -> bool:

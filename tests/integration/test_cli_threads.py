@@ -9,17 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from tests import shared
 
 from threadmill import Client
 from threadmill.record import KeptThread
 
 pytestmark = pytest.mark.integration
 
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
+emulator = shared.emulator
 
 
 @pytest.fixture

@@ -6,23 +6,15 @@ import json
 import uuid
 
 import pytest
+from tests import shared
 
 from threadmill import Client, JobState
 
 pytestmark = pytest.mark.integration
 
+emulator, base_url = shared.emulator, shared.base_url
+
 TASK = "threadmill.run_job"
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def base_url(emulator):
-    return emulator.base_url
 
 
 @pytest.fixture(scope="module")

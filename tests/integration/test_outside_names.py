@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import InvalidJob
@@ -13,14 +14,10 @@ from threadmill.record import LeftoverRecord
 
 pytestmark = pytest.mark.integration
 
+emulator = shared.emulator
+
 #: Each would be part of a key of batch `notes`, or of no key that can be.
 BATCHES = ["notes:jobs", "notes:done", "notes:shared", "a/b", "", "x" * 201, "notes\n"]
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import shared
 from tests.conftest import Core
 from tests.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
 
@@ -13,6 +14,8 @@ from threadmill import Client, JobResult, StoreRefused, StoreUnavailable, WaitTi
 from threadmill.store import Store
 
 pytestmark = pytest.mark.integration
+
+emulator = shared.emulator
 
 #: What a producer may do, with the id of a queued job of batch "b".
 VERBS = {
@@ -95,12 +98,6 @@ def test_jobs_that_redis_took_in_beside_others_get_their_messages(make_settings,
     assert list(stopped.value.enqueued) == [0, 2, 4]
     assert not stopped.value.unknown
     assert store.llen(made.queue) == 3
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
 
 
 @settings(max_examples=25)

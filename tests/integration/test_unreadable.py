@@ -6,6 +6,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
@@ -18,6 +19,8 @@ from threadmill_worker.ledger import Ledger
 from threadmill_worker.parking import Parking
 
 pytestmark = pytest.mark.integration
+
+emulator = shared.emulator
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -40,12 +43,6 @@ DAMAGED = {
 @pytest.fixture(autouse=True)
 def _warn_anew():
     stored.warn.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
 
 
 @pytest.fixture

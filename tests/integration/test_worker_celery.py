@@ -6,35 +6,20 @@ import uuid
 
 import pytest
 from celery import Celery, chain
+from tests import shared
 
 from threadmill import Client, JobState
 
 pytestmark = pytest.mark.integration
 
+emulator, base_url, settings = shared.emulator, shared.base_url, shared.settings
+
 TASK = "threadmill.run_job"
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
 
 
 @pytest.fixture(autouse=True)
 def _afresh(emulator):
     emulator.emulator.reset()
-
-
-@pytest.fixture(scope="module")
-def base_url(emulator):
-    return emulator.base_url
-
-
-@pytest.fixture(scope="module")
-def settings(make_settings, base_url, start_worker_for_all):
-    made = make_settings(base_url)
-    start_worker_for_all(made)
-    return made
 
 
 @pytest.fixture

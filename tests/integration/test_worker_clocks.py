@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import shared
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401
@@ -15,6 +16,8 @@ from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration
 
+emulator, base_url = shared.emulator, shared.base_url
+
 #: What is late by a minute does not come within it.
 PATIENCE_S = 40.0
 
@@ -24,17 +27,6 @@ WORKER = Path(__file__).parent.parent / "wrong_clock.py"
 @pytest.fixture(scope="module", params=[60, -60], ids=["ahead", "behind"])
 def ahead_s(request):
     return request.param
-
-
-@pytest.fixture(scope="module")
-def emulator(emulate):
-    with emulate() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def base_url(emulator):
-    return emulator.base_url
 
 
 @pytest.fixture(scope="module")
