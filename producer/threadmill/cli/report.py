@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,7 +10,7 @@ from threadmill.batch.tally import Tally
 from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
-from threadmill.cli.report_dry_run import Rehearsal, rehearse, rehearse_due, show_rehearsals
+from threadmill.cli.report_dry_run import Rehearsal, put_made, rehearse, rehearse_due, show_rehearsals
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
@@ -235,21 +235,14 @@ def _cost(night: Night) -> str:
 
 def _show(made: list[Night | Problem], as_json: bool) -> None:
     """Prints the outcome of each night; exits with 1 unless all are good."""
-    if as_json:
-        put_json([_as_json(each) for each in made])
-    for each in made:
-        if isinstance(each, Problem):
-            note(f"{each.report}: {each.reason}")
-        elif not as_json:
-            put(f"{each.report} {each.night}: {describe(each)}")
+    put_made(
+        made,
+        as_json,
+        put_one=lambda night: put(f"{night.report} {night.night}: {describe(night)}"),
+        json_of=lambda night: night.model_dump(mode="json"),
+    )
     if not all(isinstance(each, Night) and each.ok for each in made):
         raise typer.Exit(Exit.FAILED)
-
-
-def _as_json(each: Night | Problem) -> dict[str, Any]:
-    if isinstance(each, Problem):
-        return {"report": each.report, "problem": each.reason}
-    return each.model_dump(mode="json")
 
 
 def _say_who(holder: str) -> None:

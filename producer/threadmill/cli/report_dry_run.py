@@ -3,10 +3,10 @@
 Asks nothing, delivers nothing, and writes neither to Redis nor to a file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from threadmill.cli.app import note, put, put_json
 from threadmill.cli.dry_run import Forecast, forecast, put_forecast
@@ -17,6 +17,8 @@ from threadmill.reports.files import load
 from threadmill.reports.material import NoDocuments, documents_of, map_template, reduce_template
 from threadmill.reports.nightly import Nightly, Problem
 from threadmill.reports.publish import page_of
+
+_Made = TypeVar("_Made")
 
 
 @dataclass
@@ -84,15 +86,30 @@ def rehearse_due(client: Client, now: datetime, reports: Iterable[str], *, deliv
     return made
 
 
-def show_rehearsals(made: list[Rehearsal | Problem], as_json: bool) -> bool:
-    """Prints what would be produced; returns whether all of it can be."""
+def put_made(
+    made: Sequence[_Made | Problem],
+    as_json: bool,
+    put_one: Callable[[_Made], None],
+    json_of: Callable[[_Made], dict[str, Any]],
+) -> None:
+    """Prints what came of each night, as text or in one JSON array; problems are notes too."""
     if as_json:
-        put_json([_as_json(each) for each in made])
+        put_json(
+            [
+                {"report": each.report, "problem": each.reason} if isinstance(each, Problem) else json_of(each)
+                for each in made
+            ]
+        )
     for each in made:
         if isinstance(each, Problem):
             note(f"{each.report}: {each.reason}")
         elif not as_json:
-            _put(each)
+            put_one(each)
+
+
+def show_rehearsals(made: list[Rehearsal | Problem], as_json: bool) -> bool:
+    """Prints what would be produced; returns whether all of it can be."""
+    put_made(made, as_json, _put, _as_json)
     if not made:
         note("No report is due.")
     note("Nothing was asked, delivered or written (--dry-run).")
@@ -119,9 +136,7 @@ def _put(made: Rehearsal) -> None:
     put("")
 
 
-def _as_json(made: Rehearsal | Problem) -> dict[str, Any]:
-    if isinstance(made, Problem):
-        return {"report": made.report, "problem": made.reason}
+def _as_json(made: Rehearsal) -> dict[str, Any]:
     takes = made.forecast.takes if made.forecast else None
     return {
         "report": made.definition.name,
