@@ -70,6 +70,10 @@ class Failure(_Part):
     retryable: bool = False  #: whether the same job may succeed when sent again
 
 
+#: Of a job that nobody had begun, or that was queued again.
+CANCELLED_WHILE_QUEUED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
+
+
 class Usage(_Part):
     """Tokens, summed over all runs of the job."""
 

@@ -38,7 +38,7 @@ from threadmill.record import (
     Worker,
     examine,
 )
-from threadmill.result import TERMINAL, Failure, FailureKind, JobResult, JobState
+from threadmill.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import fault, read
 
@@ -264,14 +264,13 @@ class Store(BatchStore):
 
     def _cancelled_args(self, job_id: str, fields: dict[str, str], now: datetime) -> list[str | int]:
         """FINISH's arguments after the prefix, for a queued job that is cancelled; its record need not be readable."""
-        failure = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
         left: list[str] = []
         try:
             record = JobRecord.read(job_id, fields)
-            result = record.stopped(JobState.CANCELLED, failure, now)
+            result = record.stopped(JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
             left = record.remains(record.job.endpoint or "")
         except UnreadableRecord:
-            result = JobResult.without_record(job_id, JobState.CANCELLED, failure, now)
+            result = JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
         return keys.finish_args("", result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:

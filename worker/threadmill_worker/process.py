@@ -19,7 +19,7 @@ from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import JobRecord, Worker
 from threadmill.redis_errors import reply_of
-from threadmill.result import Failure, FailureKind, JobResult, JobState
+from threadmill.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker import toolset
 from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
@@ -167,7 +167,9 @@ class WorkerProcess:
                     await self._ledger.revoke(job_id)
                     if job_id in on_queue:
                         now = self._clock.moment()
-                        await self._ledger.refuse(JobResult.without_record(job_id, JobState.CANCELLED, _CANCELLED, now))
+                        await self._ledger.refuse(
+                            JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
+                        )
                     await self._cancel(job_id, running)  # if it was delivered in between
         except RedisError as error:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
@@ -178,9 +180,12 @@ class WorkerProcess:
             record = await self._ledger.get(job_id)
             if record is None:
                 return False
-            is_queued, end = record.state is JobState.QUEUED, partial(self._ledger.cancel_queued, record, _CANCELLED)
+            is_queued, end = (
+                record.state is JobState.QUEUED,
+                partial(self._ledger.cancel_queued, record, CANCELLED_WHILE_QUEUED),
+            )
         except UnreadableRecord:
-            is_queued, end = True, partial(self._ledger.cancel_unread, job_id, _CANCELLED)
+            is_queued, end = True, partial(self._ledger.cancel_unread, job_id, CANCELLED_WHILE_QUEUED)
         if is_queued:
             try:
                 result = await end()
@@ -235,9 +240,6 @@ class WorkerProcess:
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
         elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.stall_s:
             give_up(f"jobs are waiting, but Celery has brought none for {idle_s:.0f} s")
-
-
-_CANCELLED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
 
 
 def _body(result: JobResult | None) -> dict[str, Any] | None:
