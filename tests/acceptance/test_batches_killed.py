@@ -35,8 +35,9 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
     for written in (DOCUMENTS // 6, DOCUMENTS // 2):
         batch = begin(site, docs, out)
         until(lambda at_least=written: out.exists() and out.read_bytes().count(b"\n") >= at_least, "some lines")
-        for child in (batch, worker, site.redis):
-            child.kill()
+        batch.kill()
+        worker.kill()
+        site.kill_redis()
         site.start_redis()
         worker = site.start_worker()
     last = begin(site, docs, out)
@@ -99,7 +100,7 @@ def test_redis_goes_away_while_a_batch_is_enqueued_and_answered(site, tmp_path):
     site.start_worker()
     batch = begin(site, docs, out, "--max-queued", "20")
     until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 40, "some lines")
-    site.redis.kill()
+    site.kill_redis()
     time.sleep(AWAY_S)
     site.start_redis()
     assert batch.exit_code(120) == 0, batch.log()
