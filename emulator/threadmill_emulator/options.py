@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threadmill_emulator.faults import FaultPlan
+from threadmill_emulator.scenarios import QUIRKS
 
 #: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
@@ -17,6 +18,7 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "responses": "responses.",
     "conversations": "conversations.",
     "background": None,
+    "background_streams": None,
     "batches": "batches.",
 }
 
@@ -31,19 +33,31 @@ SERVER_QUIRKS: Mapping[str, str] = {
     # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
     "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
     "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
-    # vLLM has no DELETE /v1/responses/{id}, and Ollama's Responses API has no DELETE at all.
+    # vLLM has no DELETE /v1/responses/{id} (vllm/entrypoints/openai/responses/api_router.py)
     "no_delete": "DELETE is answered 405",
     "empty_stores": "a vector store is made without the files it was asked for",
     # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
     "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
     "stateless": "responses are not stored: GET and DELETE answer 404",
+    # Ollama (openai/responses.go), and LiteLLM without a database, where nothing is found of earlier responses
+    "ignores_previous": "previous_response_id is ignored, and null in each reply",
+    # vLLM (vllm/entrypoints/openai/responses/serving.py)
+    "previous_404": "an unknown previous_response_id is answered 404 instead of 400",
+    # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it in the ended response alone
+    "late_previous": "previous_response_id is null in replies until the response has ended",
     # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
     "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
     # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
+    # LiteLLM, polling_via_cache (litellm/proxy/response_polling/polling_handler.py)
+    "polling_ids": "the id of a response begins with litellm_poll_",
     # LiteLLM 1.106, which decodes the id first
     "bad_ids": "an unknown response is answered 400 instead of 404",
-    # FastAPI's HTTPException: OGX 1.5, open-assistant-api
+    # LiteLLM without files_settings (litellm/proxy/openai_files_endpoints/files_endpoints.py)
+    "files_500": "POST /files answers 500: files are not configured",
+    # open-assistant-api (app/core/runner/thread_runner.py) passes text and image_url to its model
+    "ignores_image_files": "image_file parts of a message are not seen",
+    # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }
 
@@ -61,7 +75,11 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
-    extras: frozenset[str] = frozenset()  #: the EXTRAS and SERVER_QUIRKS this server has
+    extras: frozenset[str] = frozenset()  #: its EXTRAS and SERVER_QUIRKS, and the QUIRKS of all its runs
+
+    @property
+    def run_quirks(self) -> frozenset[str]:
+        return self.extras & QUIRKS.keys()
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

@@ -61,6 +61,10 @@ def no_background() -> ApiError:
     return ApiError(400, message, param="background", code="unsupported_parameter")
 
 
+def no_background_streams() -> ApiError:
+    return ApiError(400, "This server does not yet support 'stream' and 'background' together.")
+
+
 def no_such_choice(kind: str) -> ApiError:
     return ApiError(400, f"Tool choice '{kind}' not found in 'tools' parameter.", param="tool_choice")
 

@@ -137,7 +137,8 @@ class Responses:
     def _answer(self, response: Response) -> list[Item]:
         run, container = response.run, self._container(response)
         documents = self._stores.searchable(response.asked.vector_store_ids)
-        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot))
+        heard = tuple(map(context.text, response.all_read))
+        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, heard))
         if container.files.created or any(call["type"] == "code_interpreter" for call in made.calls):
             self.containers.keep(container)
         query = " ".join(run.prompt.text.split())
@@ -158,7 +159,8 @@ class Responses:
     def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
         prompt, settings = context.prompt(read, self._files, body.file_ids), response_settings(body)
         counted_by = body.conversation_id or prompt.marked
-        script = as_response(self._tally.counted(script_for(body.model, prompt.marked), counted_by))
+        named = script_for(body.model, prompt.marked, self._options.run_quirks)
+        script = as_response(self._tally.counted(named, counted_by))
         if run_s is None:
             run_s = self._options.run_s if script.run_s is None else script.run_s
         return Run(
@@ -178,7 +180,7 @@ class Responses:
             return []
         previous = self._responses.get(id)
         if previous is None or not self._there(previous) or previous.asked.store is False:
-            raise no_previous_response(id)
+            raise no_response(id) if "previous_404" in self._options.extras else no_previous_response(id)
         if previous.ended is None:
             raise unfinished_previous_response(id, previous.status)
         return previous.all_read + previous.output
