@@ -10,10 +10,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
-from threadmill.border import Redacted
+from threadmill.border import Redacted, Stored
 from threadmill.errors import UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import printable
@@ -141,10 +141,8 @@ class JobFilter:
         )
 
 
-class UnreadableJob(BaseModel):
+class UnreadableJob(Stored):
     """A job whose record cannot be read: damaged, or written by a newer version."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     state: str  #: as it is stored; '' if it is not
@@ -197,20 +195,16 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class LeftoverRecord(BaseModel):
+class LeftoverRecord(Stored):
     """A remote thing that outlived its job, still to be deleted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
     id: str  #: of a run on a thread: THREAD/RUN
 
 
-class KeptThread(BaseModel):
+class KeptThread(Stored):
     """A remote thread that lives on for later jobs, until someone deletes it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     id: str
@@ -220,7 +214,7 @@ class KeptThread(BaseModel):
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
     latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
-    things: dict[str, str] = {}  #: what is deleted with it: id -> kind, "file" or "vector_store"
+    things: dict[str, str] = Field(default={})  #: what is deleted with it: id -> kind, "file" or "vector_store"
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
@@ -229,14 +223,12 @@ class KeptThread(BaseModel):
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
-class BatchRecord(BaseModel):
+class BatchRecord(Stored):
     """A batch: how many of its jobs are in each state, and what those that have ended spent. Its hash holds a number
     for each of that; it is read without looking at a job.
 
     A job that was sent again has spent what it spent, but failed only if it failed the last time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     changed_at: AwareDatetime  #: when one of its jobs last changed its state
@@ -248,7 +240,7 @@ class BatchRecord(BaseModel):
     seen_to: bool = False  #: some process enqueues its documents, or awaits them
     usage_by_model: tuple[ModelUsage, ...] = ()
     calls: int = 0  #: HTTP calls made
-    failures: dict[FailureKind, int] = {}  #: of its failed jobs, the most frequent first
+    failures: dict[FailureKind, int] = Field(default={})  #: of its failed jobs, the most frequent first
 
     @property
     def total(self) -> int:
@@ -301,7 +293,7 @@ class BatchRecord(BaseModel):
         counted = {
             f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
             for part in result.usage_by_model
-            for kind, tokens in part.usage.model_dump().items()
+            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
         }
         counted["calls"] = result.calls
         if result.state is JobState.FAILED and result.failure:
@@ -321,10 +313,8 @@ def _number(batch: str, text: str) -> int:
         return 0
 
 
-class RemoteBatch(BaseModel):
+class RemoteBatch(Stored):
     """Jobs that the provider works through together, at a lower price: how far that is."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str  #: ours
     endpoint: str
@@ -339,10 +329,8 @@ class RemoteBatch(BaseModel):
     reason: str | None = None  #: why its jobs still wait, for `threadmill status`
 
 
-class Applied(BaseModel):
+class Applied(Stored):
     """The remote assistant that a profile was applied to."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     applied_at: AwareDatetime
@@ -356,10 +344,8 @@ class Leftover(LeftoverRecord):
     due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(Stored):
     """A message on the queue that no worker could deliver."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: AwareDatetime  #: when a worker took it off the queue
     reason: str
@@ -373,10 +359,8 @@ class DeadLetter(BaseModel):
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
-class Outage(BaseModel):
+class Outage(Stored):
     """An endpoint that a worker cannot reach."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     reason: Redacted
@@ -384,10 +368,8 @@ class Outage(BaseModel):
     until: AwareDatetime  #: when the first job that waits for it will fail
 
 
-class EndpointTrouble(BaseModel):
+class EndpointTrouble(Stored):
     """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     reason: str  #: of the latest failed call, with the status that the server sent
@@ -409,10 +391,8 @@ def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, 
     return tuple(sums.values())
 
 
-class Worker(BaseModel):
+class Worker(Stored):
     """What a worker process announces of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is

@@ -130,8 +130,9 @@ class Sweep:
             view, reason = None, str(error)
         except Exception as error:  # an id that fits no URL, a kind of a newer version: the others are not held up
             view, reason = None, type(error).__name__
+        named = {"endpoint": leftover.endpoint, "kind": leftover.kind, "id": leftover.id}
         if isinstance(view, Deleted):
             await self._ledger.drop_leftover(leftover)
-            log.info("leftover deleted", **leftover.model_dump())
+            log.info("leftover deleted", **named)
         elif not await self._ledger.postpone_leftover(leftover):
-            log.error("leftover given up", reason=reason, **leftover.model_dump())
+            log.error("leftover given up", reason=reason, **named)

@@ -81,7 +81,13 @@ def jobs(
     batch: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")] = None,
     endpoint: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs for this endpoint.")] = None,
     failure: Annotated[
-        FailureKind | None, typer.Option(metavar="KIND", help="Only jobs that failed with this kind.")
+        FailureKind | None,
+        typer.Option(
+            parser=FailureKind,
+            metavar="KIND",
+            autocompletion=lambda: list(FailureKind),
+            help="Only jobs that failed with this kind.",
+        ),
     ] = None,
     since: Annotated[
         Any,  # datetime | timedelta | None: typer takes no unions
@@ -112,6 +118,8 @@ def jobs(
         put_json([_summary(record, now) for record in records])
     else:
         put_table(_COLUMNS, [_row(record, now) for record in records])
+    if failure and failure not in list(FailureKind):
+        note(f"this version knows no failure {failure!r}; it knows {', '.join(FailureKind)}")
     if left_out:
         note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
 
