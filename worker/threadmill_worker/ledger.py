@@ -21,6 +21,8 @@ from redis.exceptions import NoPermissionError
 from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
+from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
+from threadmill.lease import take
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
@@ -56,10 +58,6 @@ class NoSuchJob(Exception):
 
 class UnreadableThread(Exception):
     """Nobody knows how to continue the thread."""
-
-
-class LeaseLost(Exception):
-    """Somebody else has claimed the job, or it has ended: step back and leave it alone."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +310,7 @@ class Ledger:
 
     async def may_sweep(self, for_s: float) -> bool:
         """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
-        return bool(await self._redis.set(self._keys.sweep, self._name, nx=True, px=int(for_s * 1000)))
+        return await take(self._redis, self._keys.sweep, self._name, for_s) is not None
 
     async def uptime_s(self) -> float:
         """How long Redis has been up; infinitely if it does not permit us to ask."""

@@ -1,18 +1,17 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
-import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, cast
 
 import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
-from threadmill import keys, lane_scripts
+from threadmill import keys, lane_scripts, lease
 from threadmill.endpoint import Endpoint
 from threadmill.errors import UnreadableRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
@@ -41,6 +40,8 @@ class Parking:
         self._pack = redis.register_script(lane_scripts.PACK)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
         self._replace = redis.register_script(lane_scripts.REPLACE)
+        self._write = redis.register_script(lease.WRITE)
+        self._owners: dict[str, str] = {}  #: of the leases that we hold, by the names of the remote batches
         self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
     async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
@@ -69,24 +70,20 @@ class Parking:
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
         """The remote batch as it stands, ours to see to; None if another worker does, or it is over.
 
+        Once another worker may see to it, what runs inside is cancelled, and the context ends without an error.
         A worker that dies lets go of it as of its jobs, after `lease_s`.
         """
-        held, lease_ms = self._keys.remote_batch_held(name), int(self._settings.lease_s * 1000)
-        if not await self._redis.set(held, self._name, nx=True, px=lease_ms):
-            yield None
-            return
-        renewal = asyncio.create_task(self._renew(held, lease_ms))
+        key, owner = self._keys.remote_batch_held(name), f"{self._name}:{uuid.uuid4().hex}"
         try:
-            yield await self.get(name)
+            async with lease.holding(self._redis, key, owner, self._settings.lease_s) as is_ours:
+                if is_ours:
+                    self._owners[name] = owner
+                yield await self.get(name) if is_ours else None
+        except LeaseLost:
+            log.warning("lease of a remote batch lost", batch=name)
         finally:
-            renewal.cancel()
-            await self._redis.delete(held)
-
-    async def _renew(self, held: str, lease_ms: int) -> None:
-        while True:
-            await asyncio.sleep(lease_ms / 3000)
-            with suppress(RedisError):
-                await self._redis.pexpire(held, lease_ms)
+            if self._owners.get(name) == owner:
+                del self._owners[name]
 
     async def get(self, name: str) -> RemoteBatch | None:
         """The remote batch as it stands; None if it is over, or cannot be read."""
@@ -94,7 +91,11 @@ class Parking:
         return _remote_batch(name, entry) if entry else None
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
-        await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
+        """Raises LeaseLost unless it is ours to see to, and then nothing was saved."""
+        under, owner = self._keys.remote_batch_held(batch.name), self._owners.get(batch.name, "")
+        args = [owner, batch.name, batch.model_dump_json()]
+        if not await self._write(keys=[under, self._keys.remote_batches], args=args):
+            raise LeaseLost(f"remote batch {batch.name}")
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
