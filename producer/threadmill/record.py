@@ -14,12 +14,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
 from threadmill.border import Redacted, Stored
-from threadmill.errors import UnreadableRecord
+from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import printable
 from threadmill.place import Place
 from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+
+#: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
+#: with a new state, a new value of a field, a new meaning of what is stored. A new field alone needs no new number.
+#: Worker and producer write it with each job and each saved place; a worker leaves a record of a higher number alone.
+FORMAT = 1
 
 #: A clock that differs from Redis' by more than this is reported, in seconds.
 SKEW_LIMIT_S = 1.0
@@ -43,6 +48,8 @@ class JobRecord(BaseModel):
     id: str
     state: JobState
     job: PromptJob
+    unknown: tuple[str, ...] = ()  #: fields that only a newer version knows, as `job.prompt`
+    format: int = 1  #: the newest of the versions that wrote it; see FORMAT
     attempts: int = 0
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
@@ -86,6 +93,15 @@ class JobRecord(BaseModel):
         return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
 
     @property
+    def newer(self) -> NewerRecord | None:
+        """Why only a worker of a newer version runs it; None: one of this version does."""
+        if self.format > FORMAT:
+            return newer_format(self.id, self.format)
+        if self.unknown:
+            return NewerRecord(self.id, self.unknown[0], "unknown to this version")
+        return None
+
+    @property
     def worker(self) -> str | None:
         """The name of the worker that runs it."""
         return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
@@ -102,20 +118,35 @@ class JobRecord(BaseModel):
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        """A record from its hash; raises UnreadableRecord."""
-        values: dict[str, Any] = {**fields, "id": job_id, "cancel_requested": "cancel_requested" in fields}
-        field = ""
+        """A record from its hash; raises UnreadableRecord, and NewerRecord if that is why it cannot be read."""
+        values: dict[str, Any] = {
+            **fields,
+            "id": job_id,
+            "cancel_requested": "cancel_requested" in fields,
+            "unknown": (),
+        }
+        field = "job"
         try:
+            if fields.get(field):
+                values[field], unknown = unpacked(fields[field])
+                values["unknown"] = tuple(f"{field}.{name}" for name in unknown)
             for field, parse in _PARSERS.items():
                 if fields.get(field):
                     values[field] = parse(fields[field])
             field = ""
             record = cls.model_validate(values)
         except (ValueError, RecursionError, zlib.error) as error:
+            if (number := fields.get("format", "")).isdecimal() and int(number) > FORMAT:
+                raise newer_format(job_id, int(number)) from None
             raise UnreadableRecord(job_id, *stored.fault(error, field)) from None
         if record.state in TERMINAL and record.result is None:
             raise UnreadableRecord(job_id, "result", "missing")
         return record
+
+
+def newer_format(job_id: str, number: int) -> NewerRecord:
+    """That a record has a format of a newer version."""
+    return NewerRecord(job_id, "format", f"{number}, and this version knows {FORMAT}")
 
 
 @dataclass(frozen=True)
@@ -176,8 +207,8 @@ def packed(job: PromptJob) -> str:
     return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
 
 
-def unpacked(field: str) -> PromptJob:
-    """The job that `packed` made this of; JSON of any length is read too."""
+def unpacked(field: str) -> tuple[PromptJob, tuple[str, ...]]:
+    """The job that `packed` made this of, and its fields that are unknown here; JSON of any length is read too."""
     if field.startswith(_PACKED):
         field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
     return PromptJob.read(field)
@@ -189,7 +220,6 @@ def _history(field: str) -> list[JobResult]:
 
 #: Fields that hold more than a plain value.
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "job": unpacked,
     "result": JobResult.model_validate_json,
     "history": _history,
 }
@@ -327,6 +357,7 @@ class RemoteBatch(Stored):
     limited: bool = False  #: the last of them exceeded a limit of the server: now its lane sends one at a time
     not_before: datetime | None = None  #: when it is sent
     reason: str | None = None  #: why its jobs still wait, for `threadmill status`
+    format: int = FORMAT
 
 
 class Applied(Stored):
@@ -403,4 +434,6 @@ class Worker(Stored):
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()
     troubles: tuple[EndpointTrouble, ...] = ()  #: one for each endpoint that gives its jobs no usable replies
+    format: int = 1  #: the newest FORMAT of records that it knows
+    left_alone: int = 0  #: jobs that it did not run, because only a newer version knows what they ask for
     clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind

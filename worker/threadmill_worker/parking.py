@@ -13,10 +13,10 @@ from redis.commands.core import AsyncScript
 
 from threadmill import keys, lane_scripts, lease
 from threadmill.endpoint import Endpoint
-from threadmill.errors import UnreadableRecord
-from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.errors import NewerRecord, UnreadableRecord
+from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
-from threadmill.stored import read
+from threadmill.stored import read, warn
 from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
@@ -61,10 +61,10 @@ class Parking:
         return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
 
     async def remote_batches(self) -> list[RemoteBatch]:
-        """Those under way that can be read."""
+        """Those under way that can be read. One that a newer worker packed is left to newer workers."""
         entries = cast(dict[str, str], await self._redis.hgetall(self._keys.remote_batches))
         found = [_remote_batch(name, entry) for name, entry in entries.items()]
-        return [batch for batch in found if batch]
+        return [batch for batch in found if batch and not _is_newer(batch)]
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
@@ -99,29 +99,41 @@ class Parking:
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
-        """Its jobs that still wait and can be read."""
+        """Its jobs that still wait and can be read. Raises NewerRecord if one of them is left to newer workers."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
-        return [job for job in await self._read(ids) if job.parked == batch.name]
+        jobs, newer = await self._read(ids)
+        if newer:
+            raise newer
+        return [job for job in jobs if job.parked == batch.name]
 
-    async def _read(self, ids: Sequence[str]) -> list[JobRecord]:
+    async def _read(self, ids: Sequence[str]) -> tuple[list[JobRecord], NewerRecord | None]:
+        """Those that wait in the lane, and why one of them is left to newer workers, if one is.
+
+        A job that cannot be read leaves the lane, so that its claim fails it.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [job for job_id, fields in found if fields.get("parked") and (job := await self._job(job_id, fields))]
-
-    async def _job(self, job_id: str, fields: dict[str, str]) -> JobRecord | None:
-        """None: it cannot be read, and leaves the lane, so that its claim fails it."""
-        try:
-            return JobRecord.read(job_id, fields)
-        except UnreadableRecord as error:
-            log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
-            await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
-            return None
+        jobs: list[JobRecord] = []
+        newer: NewerRecord | None = None
+        for job_id, fields in found:
+            try:
+                job = JobRecord.read(job_id, fields) if fields.get("parked") else None
+            except NewerRecord as error:
+                newer = error
+            except UnreadableRecord as error:
+                log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
+                await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
+            else:
+                newer = (job and job.newer) or newer
+                jobs += [job] if job and not job.newer else []
+        return jobs, newer
 
     async def overdue(self) -> list[JobRecord]:
         """Jobs that have waited in the lane for too long, some at a time."""
-        return await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+        jobs, _ = await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+        return jobs
 
     async def unpark(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
@@ -152,6 +164,12 @@ class Parking:
 
 def _remote_batch(name: str, entry: str) -> RemoteBatch | None:
     return read(RemoteBatch, entry, f"remote batch {name}")
+
+
+def _is_newer(batch: RemoteBatch) -> bool:
+    if batch.format > FORMAT:
+        warn(f"remote batch {batch.name} is left alone: it has format {batch.format}, and this version knows {FORMAT}")
+    return batch.format > FORMAT
 
 
 def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:

@@ -32,6 +32,8 @@ def workers(as_json: AsJson = False) -> None:
     if count:
         note(f"messages that could not be delivered: {count:,}; to list them: threadmill dead-letters")
     for worker in alive:
+        if worker.left_alone:
+            note(f"{worker.name} left jobs to workers of a newer version: {worker.left_alone:,}; update it")
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")
         if abs(worker.clock_skew_s) > SKEW_LIMIT_S:
