@@ -22,7 +22,7 @@ from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 
 #: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
-#: with a new state, a new value of a field, a new meaning of what is stored. A new field alone needs no new number.
+#: with a new state, a new value or default of a field, a new meaning of it. A new field alone needs no new number.
 #: Worker and producer write it with each job and each saved place; a worker leaves a record of a higher number alone.
 FORMAT = 1
 

@@ -187,4 +187,28 @@ def test_a_job_of_an_older_version_has_defaults_for_what_it_lacks():
 def test_fields_that_are_known_are_not_taken_for_newer_ones():
     job = PromptJob.parse({"prompt": "Why?", "files": [{"path": "a.pdf"}], "metadata": {"mood": "good"}})
     assert PromptJob.read(job.model_dump_json()) == (job, ())
-    assert Progress.unknown_fields(Progress(deadline_at=1.0, messages=1).to_json()) == ()
+    place = Progress(deadline_at=1.0, messages=1)
+    assert Progress.unknown_fields(place.to_json()) == ()
+    assert json.loads(place.to_json()) == {"deadline_at": 1.0, "messages": 1}, (
+        "new fields are there only if they are used"
+    )
+    assert Progress.from_json(place.to_json()) == place
+
+
+async def test_a_failure_of_tomorrow_is_listed_by_its_kind(worker, store, keys, cli):
+    job_id = worker.create("Why?")
+    worker.client.cancel(job_id)
+    failure = {"kind": "moonstruck", "message": "the moon was full", "retryable": True, "phase": 0.5}
+    result = json.loads(store.hget(keys.record(job_id), "result")) | {"failure": failure, "state": "failed"}
+    store.hset(keys.record(job_id), mapping={"result": json.dumps(result), "state": "failed"})
+
+    listed = cli("jobs", "--failure", "moonstruck")
+    assert (listed.exit_code, job_id in listed.stdout, "moonstruck" in listed.stdout) == (0, True, True)
+    assert "this version knows no failure moonstruck; it knows rejected," in listed.stderr
+    assert "moonstruck: the moon was full" in cli("status", job_id).stdout
+    shown = cli("result", job_id, "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["failure"]) == (1, failure | {"code": None})
+    assert worker.client.redrive(job_id) is JobState.QUEUED
+    assert (await worker.see_through(job_id)).ok
+    [earlier] = worker.record(job_id).history
+    assert earlier.failure.kind == "moonstruck"

@@ -26,7 +26,9 @@ OF_PRODUCER = [
 
 
 def scripts_of(*modules):
-    return [value for module in modules for name, value in vars(module).items() if name.isupper()]
+    return [
+        value for module in modules for name, value in vars(module).items() if name.isupper() and isinstance(value, str)
+    ]
 
 
 @pytest.mark.parametrize(

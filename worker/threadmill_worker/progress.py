@@ -164,7 +164,8 @@ class Progress:
         return {name: getattr(self, name) for name in SPENT}
 
     def to_json(self) -> str:
-        return _ADAPTER.dump_json(self).decode()
+        """Without the fields that have their defaults: an older worker needs to know only those that say something."""
+        return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":

@@ -122,7 +122,7 @@ def jobs(
     if newer:
         note(f"jobs of a newer version of threadmill: {newer:,}; only workers of that version run them")
     if failure and failure not in list(FailureKind):
-        note(f"this version knows no failure {failure!r}; it knows {', '.join(FailureKind)}")
+        note(f"this version knows no failure {failure}; it knows {', '.join(FailureKind)}")
     if left_out:
         note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
 
