@@ -80,7 +80,7 @@ class Parking:
                     self._owners[name] = owner
                 yield await self.get(name) if is_ours else None
         except LeaseLost:
-            log.warning("lease of a remote batch lost", batch=name)
+            log.warning("lease lost", batch=name)
         finally:
             if self._owners.get(name) == owner:
                 del self._owners[name]
