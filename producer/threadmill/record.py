@@ -49,7 +49,7 @@ class JobRecord(BaseModel):
     state: JobState
     job: PromptJob
     unknown: tuple[str, ...] = ()  #: fields that only a newer version knows, as `job.prompt`
-    format: int = 1  #: the newest of the versions that wrote it; see FORMAT
+    format: int = 1  #: the highest FORMAT of the versions that wrote it
     attempts: int = 0
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None

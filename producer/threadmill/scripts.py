@@ -153,10 +153,10 @@ local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local state = state_of(id)
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
-if is_newer(id) then return {'newer', redis.call('HGET', key('job', id), 'format')} end
 if not owned(id, owner) then  -- else the reply to this claim was lost
   if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
   if state == 'queued' and waits(id) then return {'waits'} end
+  if is_newer(id) then return {'newer', redis.call('HGET', key('job', id), 'format')} end
   redis.call('HSET', key('job', id), 'owner', owner)
   if state == 'running' then count_lapse(id) end
   redis.pcall('HINCRBY', key('job', id), 'attempts', 1)

@@ -66,7 +66,7 @@ def test_workers_that_are_too_old_for_this_command_are_an_error(monkeypatch):
     client = SimpleNamespace(workers=lambda: [old])
     assert doctor._workers(client, "davinci", 0) == "w (0/1 jobs)"
     monkeypatch.setattr(doctor, "FORMAT", old.format + 1)
-    with pytest.raises(doctor.CheckFailed, match="all run an older version of threadmill .*: update them"):
+    with pytest.raises(doctor.CheckFailed, match="older version of threadmill"):
         doctor._workers(client, "davinci", 0)
 
 

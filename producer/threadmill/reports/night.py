@@ -35,9 +35,8 @@ class Night(Stored):
     files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
     error: str | None = None
     withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
-    deliveries: dict[str, str | None] = Field(
-        default={}
-    )  #: what is settled: channel -> None, or why it was not delivered
+    #: What is settled: channel -> None, or why it was not delivered.
+    deliveries: dict[str, str | None] = Field(default={})
 
     @property
     def is_over(self) -> bool:
