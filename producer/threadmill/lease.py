@@ -55,7 +55,7 @@ class Lease:
         self._thread = threading.Thread(target=self._keep_renewing, name=f"lease of {thing}", daemon=True)
 
     def take(self, owner: str) -> bool:
-        """Whether it is ours now. `owner`: another one each time. Raises StoreUnavailable."""
+        """Whether it is ours now. `owner`: a text that no other holder has. Raises StoreUnavailable."""
         with self._reaching():
             return bool(self._lock.acquire(token=owner))
 
@@ -106,7 +106,7 @@ class Lease:
 
 
 async def take(client: redis.asyncio.Redis, key: str, owner: str, lease_s: float) -> AsyncLock | None:
-    """The lease, if it is ours now. `owner`: another one each time. Raises RedisError."""
+    """The lease, if it is ours now. `owner`: a text that no other holder has. Raises RedisError."""
     lock = AsyncLock(client, key, timeout=lease_s, blocking=False, thread_local=False)
     return lock if await lock.acquire(token=owner) else None
 
