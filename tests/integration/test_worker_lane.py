@@ -202,7 +202,7 @@ async def test_what_the_lane_cannot_do_is_refused(worker, field):
 
 @pytest.mark.endpoint(wire="assistants", assistant="asst_emulator")
 async def test_an_assistants_server_has_no_lane(worker):
-    with pytest.raises(InvalidJob, match="endpoint 'emulator' has no batch lane"):
+    with pytest.raises(InvalidJob, match="endpoint 'emulator' speaks the Assistants API, which has no cheaper lanes"):
         worker.create(lane="batch")
 
 
