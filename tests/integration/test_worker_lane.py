@@ -279,6 +279,7 @@ async def test_with_a_fallback_jobs_above_the_limit_run_at_full_price(worker, em
     results = await see_all_through(worker, jobs)
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, None)}
+    assert {result.full_price for result in results} == {"the batch lane did not answer the job"}
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1, 8)
 
 

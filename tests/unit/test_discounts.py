@@ -129,6 +129,8 @@ def ended(tier: str | None = None, *, in_background: bool = True) -> RunView:
             None,
             "the server did not work in the background, as the lane within-8h requires",
         ),
+        ("batch", ended("default"), None, "the batch lane did not answer the job"),
+        ("batch", replace(ended("default"), lane="batch"), "batch", None),
         (None, ended("default"), None, None),
         (None, ended("flex"), "flex", None),
         (None, replace(ended("default"), lane="batch"), "batch", None),

@@ -73,6 +73,7 @@ def test_a_refusal_of_the_lane(status, error, lane, passes):
         (400, {"message": "Unsupported parameter: 'background'"}, "flex"),
         (401, {"message": "Incorrect API key"}, "within-2h"),
         (500, {"message": "Sorry about that"}, "within-2h"),
+        (500, {"message": "The background task failed"}, "within-2h"),
     ],
 )
 def test_any_other_refusal_keeps_its_meaning(status, error, lane):

@@ -1,4 +1,4 @@
-"""The lanes of ordinary runs: how long a job waits, what its runs cost, what follows if the lane is closed. PURE."""
+"""Lanes: how long a job waits for the server, what its runs cost, and what follows if a lane is closed. PURE."""
 
 import math
 from dataclasses import replace
@@ -55,6 +55,8 @@ def _has_window(lane: str | None) -> bool:
 
 
 def _why_not(run: RunView, asked: str) -> str:
+    if asked == "batch":
+        return "the batch lane did not answer the job"
     if _has_window(asked) and not run.in_background:
         return f"the server did not work in the background, as the lane {asked} requires"
     if run.tier is None:

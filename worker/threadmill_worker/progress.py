@@ -55,7 +55,7 @@ class Wants:
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
     functions: tuple[str, ...] = ()  #: names of those that its runs are offered
-    lane: str | None = None  #: the discount to ask for with each run
+    lane: str | None = None  #: the job's
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Progress:
 
     @property
     def lane_asked(self) -> str | None:
-        """The discount that the next request asks for."""
+        """The lane that the next run asks for."""
         return None if self.fell_back else self.wants.lane
 
     @property

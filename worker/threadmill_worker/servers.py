@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job import PromptJob
-from threadmill.lanes import discount_of
 from threadmill.profile import Profile
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
@@ -228,5 +227,5 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
         steps=job.include_steps,
         response_format=job.response_format,
         model=settings.model_of(job, endpoint),
-        lane=job.lane if discount_of(job.lane) else None,
+        lane=job.lane,
     )

@@ -58,7 +58,7 @@ Endpoint = Annotated[
 ]
 Assistant = Annotated[str | None, typer.Option(metavar="ID", help="Remote assistant id. Default: the endpoint's.")]
 TimeoutS = Annotated[
-    float | None, typer.Option("--timeout-s", min=0.001, metavar="SECONDS", help="How long one job may take.")
+    float | None, typer.Option("--timeout-s", min=0.001, metavar="SECONDS", help="Time limit of each job.")
 ]
 LocalFlag = Annotated[
     bool,

@@ -21,7 +21,8 @@ from threadmill.record import Applied
 from threadmill.settings import CONFIG_NAME, Settings
 
 ProfileFile = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="TOML or YAML. Default: the settings' [profiles].")
+    Path | None,
+    typer.Argument(metavar="FILE", help="TOML or YAML file with profiles. Default: the profiles of the settings."),
 ]
 
 

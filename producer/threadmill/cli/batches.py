@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def batches(as_json: AsJson = False) -> None:
-    """List batches with their jobs by state, tokens and cost, the latest change first."""
+    """List batches: jobs by state, tokens, cost. The latest change comes first."""
     client = Client()
     found, prices = client.batches(), client.settings.prices
     if as_json:

@@ -29,7 +29,7 @@ def cancel(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel jobs: a queued one at once, a running one as soon as its worker has stopped the remote run."""
+    """Cancel jobs: queued jobs at once, running jobs as soon as their worker has stopped the remote run."""
     client = Client()
     _check(jobs, batch)
     if batch is not None:
@@ -42,10 +42,10 @@ def cancel(
 
 def redrive(
     jobs: SomeJobIds = None,
-    batch: Annotated[str | None, typer.Option(metavar="NAME", help="Redrive all failed jobs of a batch.")] = None,
+    batch: Annotated[str | None, typer.Option(metavar="NAME", help="Run all failed jobs of a batch again.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send failed or cancelled jobs again; with --batch, the failed ones. Earlier results stay in the job's history."""
+    """Run failed or cancelled jobs again; with --batch, all failed jobs of a batch. A job keeps its earlier results."""
     client = Client()
     _check(jobs, batch)
     if batch is not None:

@@ -47,11 +47,11 @@ def add_to(app: typer.Typer) -> None:
 
 def show(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also the defaults of endpoints, profiles and tools.")
+        bool, typer.Option("--all", help="Also show the defaults of endpoints, profiles and tools.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the settings as resolved and where each came from. Secrets are not shown."""
+    """Show the settings in effect, and where each came from. Secrets are not shown."""
     settings, file = Settings.load(), find_config()
     found = list(_settings(settings, file, everything or as_json))
     variables = {name: bool(os.environ.get(name)) for name in sorted(settings.secret_variables)}

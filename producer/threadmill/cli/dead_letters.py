@@ -1,4 +1,4 @@
-"""`threadmill dead-letters`: messages on the queue that no worker could deliver."""
+"""`threadmill dead-letters`: queue messages that no worker could deliver."""
 
 from typing import Annotated
 
@@ -18,12 +18,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def dead_letters(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all of them, after they were listed.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="List them, then delete all of them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List messages on the queue that no worker could deliver; with --json, also their first 64 kB in base64.
+    """List queue messages that no worker could deliver; with --json, also their first 64 kB in base64.
 
-    They come from other clients of the queue. What a message was meant to ask must be sent again.
+    Other clients of the queue sent them. Whoever sent a message must send the job again.
     """
     client = Client()
     letters, count = client.dead_letters(), client.store.dead_letter_count()

@@ -44,7 +44,7 @@ def export_results(
             show_default=False,
         ),
     ] = None,
-    only: Annotated[Only | None, typer.Option(help="Export these documents only.")] = None,
+    only: Annotated[Only | None, typer.Option(help="Export only these documents.")] = None,
     fields: Annotated[
         str | None, typer.Option(help="Columns, separated by commas. A name includes all fields below it.")
     ] = None,
@@ -57,13 +57,13 @@ def export_results(
         bool,
         typer.Option(
             "--raw-cells",
-            help="For CSV and TSV: write texts unchanged. By default an apostrophe keeps a spreadsheet from running "
-            "one as a formula.",
+            help="For CSV and TSV: write texts unchanged. By default, a text that a spreadsheet could run as a formula "
+            "begins with an apostrophe.",
         ),
     ] = False,
     bom: Annotated[
         bool,
-        typer.Option("--bom", help="For CSV and TSV: begin with a byte order mark, by which Excel recognises UTF-8."),
+        typer.Option("--bom", help="For CSV and TSV: begin with a byte order mark. Excel needs it to recognise UTF-8."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
     yes: Yes = False,

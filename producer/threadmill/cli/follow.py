@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def follow(job: JobId, as_json: AsJson = False) -> None:
-    """Print a job's text as it is written, and what its run does. With --json, print one line per event."""
+    """Print a job's text as it is written, and its other events. With --json, print one line per event."""
     follow_job(Client(), job, as_json)
 
 

@@ -33,11 +33,11 @@ def status(
     job: JobId,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="Print the record as Redis holds it, readable or not; it contains the prompt."),
+        typer.Option("--raw", help="Print the stored record, even if it cannot be read. It contains the prompt."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the state of a job; of a running one also its thread, its remote run, reruns and troubles."""
+    """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
     client = Client()
     if raw:
         put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
@@ -55,16 +55,18 @@ def status(
 
 
 def result(job: JobId, as_json: AsJson = False) -> None:
-    """Print a job's answer, if it has ended; exit 124 if it has not."""
+    """Print a job's answer; exit code 124 if the job has not ended."""
     show_result(Client().wait(job, timeout_s=0), as_json)
 
 
 def wait(
     jobs: JobIds,
-    timeout_s: Annotated[float | None, typer.Option("--timeout-s", min=0, help="In all, in seconds.")] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout-s", min=0, metavar="SECONDS", help="Time limit for all jobs together.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait for jobs to end and print their answers, in the order given."""
+    """Wait for jobs to end, and print their answers in the order of the ids."""
     client = Client()
     stop_at = None if timeout_s is None else time.monotonic() + timeout_s
     results = []
@@ -85,19 +87,21 @@ def jobs(
     ] = None,
     since: Annotated[
         Any,  # datetime | timedelta | None: typer takes no unions
-        typer.Option(parser=parse_since, metavar="TIME", help="Only jobs that changed state since: 90m, 3d, ISO time."),
+        typer.Option(
+            parser=parse_since, metavar="TIME", help="Only jobs that changed state since TIME: 90m, 3d, a date."
+        ),
     ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this metadata; repeatable.")
     ] = None,
     unreadable: Annotated[
         bool,
-        typer.Option("--unreadable", help="Only jobs whose record cannot be read: which part of it, and why."),
+        typer.Option("--unreadable", help="Only jobs whose record cannot be read, with the part and the reason."),
     ] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N jobs.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, those that changed their state last first."""
+    """List jobs. The latest change of state comes first."""
     store = Client().store
     now = store.now()
     earliest = now - since if isinstance(since, timedelta) else since

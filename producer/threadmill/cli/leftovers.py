@@ -16,10 +16,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def leftovers(
-    retry: Annotated[bool, typer.Option("--retry", help="Retry all of them now, including those given up.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try to delete all of them now, including those given up.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List remote threads and files that could not be deleted yet. Workers retry a bounded number of times."""
+    """List remote objects that could not be deleted yet. Workers try again a limited number of times."""
     client = Client()
     if retry:
         note(f"workers will retry {client.retry_leftovers():,} leftovers at their next sweep")

@@ -30,9 +30,7 @@ RetryFailed = Annotated[
 ]
 Force = Annotated[bool, _limits("--force", help="Ask about all documents again and overwrite --out.")]
 Limit = Annotated[int | None, _documents(min=1, metavar="N", help="Ask about the first N documents only.")]
-Sample = Annotated[
-    int | None, _documents(min=1, metavar="N", help="Ask about N documents only; every run picks the same ones.")
-]
+Sample = Annotated[int | None, _documents(min=1, metavar="N", help="Ask about N documents only, always the same ones.")]
 DryRun = Annotated[
     bool, _limits("--dry-run", help="Show the first prompts, the number of tokens and the cost; ask nothing.")
 ]
@@ -56,7 +54,7 @@ MaxEndpointFailures = Annotated[
         "--max-endpoint-failures",
         min=1,
         metavar="N",
-        help="Stop after this many jobs in a row failed because of the endpoint (unauthorised, unsupported, quota).",
+        help="Stop when this many jobs in a row fail because of the endpoint (unauthorised, unsupported, quota).",
     ),
 ]
 MaxQueued = Annotated[

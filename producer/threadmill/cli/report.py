@@ -41,7 +41,7 @@ def _moment(text: str) -> datetime:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of a report: that of its file in reports/, without .toml.")
+    str, typer.Argument(metavar="NAME", help="Name of a report: the name of its file in reports/, without .toml.")
 ]
 SomeNames = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Names of reports. Default: all.", show_default=False)
@@ -52,7 +52,7 @@ OfDate = Annotated[
         "--date",
         parser=_day,
         metavar="DAY",
-        help="The day that the report is about. Default: that of the latest scheduled time.",
+        help="The day that the report is about. Default: the day of the latest scheduled time.",
     ),
 ]
 NoDeliver = Annotated[
@@ -68,7 +68,9 @@ DryRun = Annotated[
 ]
 Now = Annotated[
     datetime | None,
-    typer.Option(parser=_moment, metavar="TIME", help="Act as if it were this time, for a rehearsal. Default: now."),
+    typer.Option(
+        parser=_moment, metavar="TIME", help="Act as if it were this time; use it with --dry-run. Default: now."
+    ),
 ]
 
 
@@ -193,7 +195,7 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
 
 
 def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
-    """List the nights of each report, latest first, with state, cost and link."""
+    """List the nights of each report: state, cost, link. The latest night comes first."""
     settings = Settings.load()
     book = Book(settings)
     nights = [night for name in some or book.names() for night in book.nights(name)]

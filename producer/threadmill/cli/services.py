@@ -54,7 +54,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the setting `concurrency`, 100.")
     ] = None,
-    log_level: Annotated[LogLevel, typer.Option(help="The least important log lines to show.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="Lowest level of log lines to write.")] = "info",
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", help="Node name in Flower and `celery inspect`. Default: a unique one."),

@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def workers(as_json: AsJson = False) -> None:
-    """List the workers that are alive: jobs in hand, endpoints they can call, endpoints they cannot reach."""
+    """List live workers: their jobs, the endpoints they can call, and the endpoints they cannot reach."""
     client = Client()
     alive = client.workers()
     if as_json:

@@ -58,7 +58,7 @@ def in_lane(trouble: Trouble, error: Exception, lane: str | None) -> Trouble:
     if error.status_code in (429, 498) and _NO_CAPACITY.search(named):
         after = getattr(trouble, "retry_after_s", None)
         return LaneClosed(f"the lane {lane} has no capacity now: {reason}", passes=True, retry_after_s=after)
-    about = _OF_WINDOW if discount.completion_window else _OF_TIER
+    about = _OF_WINDOW if discount.completion_window and error.status_code != 500 else _OF_TIER
     if error.status_code in _REFUSING and about.search(named):
         return LaneClosed(f"the server does not take the lane {lane}: {reason}")
     return trouble
