@@ -110,7 +110,7 @@ class ModelUsage(Stored):
     """Tokens that one model has read and written."""
 
     model: str | None = None  #: as the server names it; None: it does not, and nobody asked for one
-    lane: str | None = None  #: "batch" where they went through the provider's Batch API
+    lane: str | None = None  #: the one they went through, at a lower price; None: at the full price
     usage: Usage = Usage()
 
 
@@ -159,7 +159,8 @@ class JobResult(Stored):
     thread_id: str | None = None  #: the thread, when it lives on
     usage: Usage = Usage()
     model: str | None = None  #: that answered, as the server names it; of several runs, the last one's
-    lane: str | None = None  #: "batch" if the answer came through the provider's Batch API, at a lower price
+    lane: str | None = None  #: the one that all runs went through, at a lower price; None: not all of them did
+    full_price: str | None = None  #: why runs went through no lane, though the job names one
     runs: int = 0  #: remote runs started
     attempts: int = 0
     calls: int = 0  #: HTTP calls made, retries included

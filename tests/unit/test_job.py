@@ -103,10 +103,32 @@ def test_a_job_survives_its_record():
     assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == (job, ())
 
 
+@pytest.mark.parametrize(
+    ("lane", "time_limit_s"),
+    [(None, 1800), ("batch", 1800), ("flex", 7200), ("within-2h", 14_400), ("within-8h", 57_600)],
+)
+def test_a_job_has_the_time_that_its_lane_needs(lane: str | None, time_limit_s: float):
+    job = PromptJob.parse({"prompt": "x", "lane": lane})
+    hurried = PromptJob.parse({"prompt": "x", "lane": lane, "timeout_s": 1800})
+
+    assert job.time_limit_s == time_limit_s
+    assert PromptJob.read(hurried.model_dump_json(exclude_defaults=True)).time_limit_s == 1800
+
+
+def test_the_lanes_of_ordinary_runs_take_tools_files_and_threads():
+    much = {"prompt": "x", "tools": ["t"], "files": ["file-1"], "thread": "conv_1", "keep_thread": True}
+    for lane in ("flex", "within-2h", "within-8h"):
+        assert PromptJob.parse({**much, "lane": lane}).lane == lane
+    assert PromptJob.parse({"prompt": "x", "stream": True, "lane": "flex"}).stream
+
+    with pytest.raises(InvalidJob, match="the lane within-2h does not stream"):
+        PromptJob.parse({"prompt": "x", "stream": True, "lane": "within-2h"})
+
+
 def test_the_fingerprint_is_of_the_content_alone():
     plain = PromptJob(prompt="x")
     assert plain.digest == PromptJob(prompt="x", key="k", batch="b").digest
-    assert plain.digest == PromptJob(prompt="x", timeout_s=1800.0).digest
+    assert plain.digest == PromptJob(prompt="x", keep_thread=False).digest
     assert plain.digest != PromptJob(prompt="x", timeout_s=60).digest
     assert plain.digest != PromptJob(prompt="y").digest
     assert plain.digest != PromptJob.parse({"messages": [{"content": "x"}]}).digest

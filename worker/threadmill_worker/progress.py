@@ -55,6 +55,7 @@ class Wants:
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
     functions: tuple[str, ...] = ()  #: names of those that its runs are offered
+    lane: str | None = None  #: the job's
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class Progress:
     usage: Usage = field(default_factory=Usage)
     model: str | None = None  #: of the last run
     ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
-    lane: str | None = None  #: the one that the last run came through
+    lane: str | None = None  #: the one that all runs came through
+    fell_back: bool = False  #: its lane is closed, and further runs cost the full price
+    full_price: str | None = None  #: why runs cost that, though the job has a lane
     lost_threads: int = 0
     lost_files: int = 0
     lost_runs: int = 0
@@ -152,6 +155,11 @@ class Progress:
     def untroubled(self) -> "Progress":
         """The same after a usable reply."""
         return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
+
+    @property
+    def lane_asked(self) -> str | None:
+        """The lane that the next run asks for."""
+        return None if self.fell_back else self.wants.lane
 
     @property
     def lives_on_as(self) -> str | None:

@@ -226,6 +226,7 @@ class Batch:
             item, part = self._awaited.pop(result.job_id)
             self.tally.spending.add(result.usage_by_model)
             self.tally.calls += result.calls
+            self.tally.full_price.update([result.full_price] if result.full_price else ())
             self._watch_endpoint(result)
             if item.add(part, result.model_copy(update={"batch": self._name})):  # a damaged record has lost it
                 self._write(item.label, item.line)

@@ -209,6 +209,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
     if result.ignored_tools:
         note(f"the server ignored tools of the job: {', '.join(result.ignored_tools)}")
+    if result.full_price:
+        note(f"runs of the job cost the full price: {result.full_price}")
     if result.failure:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 
