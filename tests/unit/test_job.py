@@ -112,7 +112,8 @@ def test_a_job_has_the_time_that_its_lane_needs(lane: str | None, time_limit_s: 
     hurried = PromptJob.parse({"prompt": "x", "lane": lane, "timeout_s": 1800})
 
     assert job.time_limit_s == time_limit_s
-    assert PromptJob.read(hurried.model_dump_json(exclude_defaults=True)).time_limit_s == 1800
+    assert PromptJob.read(hurried.model_dump_json(exclude_defaults=True)) == (hurried, ())
+    assert hurried.time_limit_s == 1800
 
 
 def test_the_lanes_of_ordinary_runs_take_tools_files_and_threads():
