@@ -19,6 +19,8 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "conversations": "conversations.",
     "background": None,
     "background_streams": None,
+    "flex": None,
+    "completion_windows": None,
     "batches": "batches.",
 }
 
@@ -57,6 +59,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "files_500": "POST /files answers 500: files are not configured",
     # open-assistant-api (app/core/runner/thread_runner.py) passes text and image_url to its model
     "ignores_image_files": "image_file parts of a message are not seen",
+    # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
+    "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
     # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }

@@ -79,6 +79,8 @@ def _taken(call: Call) -> CreateResponse:
         heeded["previous_response_id"] = None
     if "ignores_background" in extras:
         heeded["background"] = None
+    if "ignores_tiers" in extras:
+        heeded |= {"service_tier": "default", "background_options": None}
     if "stateless" in extras:
         heeded["store"] = False
     return body.model_copy(update=heeded)
