@@ -138,7 +138,7 @@ class Batch:
     @cached_property
     def _reopened(self) -> AbstractSet[str]:
         """Jobs that were sent again by someone else since they failed here: their new results are wanted."""
-        failed = [each.job_id for each in self._out.earlier.values() if each.state is JobState.FAILED]
+        failed = [each.job_id for each in self._out.earlier.values() if each.state == JobState.FAILED]
         states = self._client.store.states(failed)
         return {job_id for job_id, state in states.items() if state is not JobState.FAILED}
 
