@@ -57,7 +57,8 @@ class Responses:
         read = conversation.items[:] if conversation else self._history(body.previous_response_id)
         input = items.taken(body.input)
         context.check_files(input, self._files)
-        context.check_outputs(read + input)
+        if "ignores_previous" not in self._options.extras:  # LiteLLM adds the calls of outputs from a cache
+            context.check_outputs(read + input)
         response = Response(body, self._run(body, read + input, run_s), read, input, conversation)
         self._responses[response.id] = self.active[response.id] = response
         if conversation:
