@@ -34,13 +34,23 @@ PROFILES: Mapping[str, Profile] = {
     "litellm-bridge": Profile(
         "LiteLLM 1.108 in front of a chat model, without a database",
         ASSISTANTS | STORES - {"files"} | {"conversations"},
-        frozenset({"ignores_background", "ignores_previous", "stateless", "unsupported_500", "bad_ids", "files_500"}),
+        frozenset(
+            {
+                "bad_ids",
+                "files_500",
+                "ignores_background",
+                "ignores_previous",
+                "ignores_tiers",
+                "stateless",
+                "unsupported_500",
+            }
+        ),
     ),
     # litellm/proxy/response_polling: a request with `background` is answered with JSON, `stream` or not
     "litellm-polling": Profile(
         "the same with polling_via_cache and Redis",
         ASSISTANTS | STORES - {"files"} | {"conversations"},
-        frozenset({"ignores_previous", "polling_ids", "polling_errors", "stream_json", "files_500"}),
+        frozenset({"files_500", "ignores_previous", "ignores_tiers", "polling_errors", "polling_ids", "stream_json"}),
     ),
     # ogx_api/responses/fastapi_routes.py, ogx/providers/inline/responses/builtin; its batches are of chat completions
     "ogx": Profile(
@@ -58,7 +68,7 @@ PROFILES: Mapping[str, Profile] = {
     "ollama": Profile(
         "Ollama 0.13.3 and later",
         ASSISTANTS | STORES | {"conversations"},
-        frozenset({"ignores_background", "ignores_previous", "stateless"}),
+        frozenset({"ignores_background", "ignores_previous", "ignores_tiers", "stateless"}),
     ),
     # app/api/v1, app/services/run/run.py
     "open-assistant-api": Profile(

@@ -119,6 +119,14 @@ async def test_a_plain_job(server, worker, emulator):
     assert (made(emulator), left(emulator)) == (1, {})
 
 
+async def test_two_rounds_of_tools(worker, emulator):
+    result = await worker.run("[[scenario=tool_rounds n=2 tool=beat]]Well?", tools=["beat"])
+
+    assert (result.state, result.failure, result.runs) == (JobState.SUCCEEDED, None, 1)
+    assert result.text.count("> beaten") == 2
+    assert left(emulator) == {}
+
+
 async def test_an_answer_in_json(server, worker, emulator):
     result = await worker.run("How many?", response_format=IN_JSON)
 
@@ -145,6 +153,17 @@ async def test_a_file_is_searched_or_refused(server, worker, emulator, policy):
     else:
         assert result.failure.kind is UNSEARCHED.get(server, FailureKind.UNSUPPORTED)
         assert not result.text
+    assert left(emulator) == {}
+
+
+async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
+    first = await worker.run(SECRET, keep_thread=True)
+    second = await worker.run("[[scenario=recall]]What is it called?", thread=first.thread_id)
+
+    assert (second.state, second.thread_id) == (JobState.SUCCEEDED, first.thread_id)
+    assert SECRET in second.text
+    worker.client.delete_thread(first.thread_id)
+    await worker.process._sweep.tidy()
     assert left(emulator) == {}
 
 
