@@ -43,6 +43,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "stateless": "responses are not stored: GET and DELETE answer 404",
     # Ollama (openai/responses.go), and LiteLLM without a database, where nothing is found of earlier responses
     "ignores_previous": "previous_response_id is ignored, and null in each reply",
+    # Ollama ("not supported"), vLLM, whose requests may have unknown fields, LiteLLM's bridge
+    "ignores_conversation": "conversation is ignored, and null in each reply",
     # vLLM (vllm/entrypoints/openai/responses/serving.py)
     "previous_404": "an unknown previous_response_id is answered 404 instead of 400",
     # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it in the ended response alone

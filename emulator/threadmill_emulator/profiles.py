@@ -39,6 +39,7 @@ PROFILES: Mapping[str, Profile] = {
                 "bad_ids",
                 "files_500",
                 "ignores_background",
+                "ignores_conversation",
                 "ignores_previous",
                 "ignores_tiers",
                 "stateless",
@@ -50,7 +51,17 @@ PROFILES: Mapping[str, Profile] = {
     "litellm-polling": Profile(
         "the same with polling_via_cache and Redis",
         ASSISTANTS | STORES - {"files"} | {"conversations"},
-        frozenset({"files_500", "ignores_previous", "ignores_tiers", "polling_errors", "polling_ids", "stream_json"}),
+        frozenset(
+            {
+                "files_500",
+                "ignores_conversation",
+                "ignores_previous",
+                "ignores_tiers",
+                "polling_errors",
+                "polling_ids",
+                "stream_json",
+            }
+        ),
     ),
     # ogx_api/responses/fastapi_routes.py, ogx/providers/inline/responses/builtin; its batches are of chat completions
     "ogx": Profile(
@@ -62,13 +73,13 @@ PROFILES: Mapping[str, Profile] = {
     "vllm": Profile(
         "vLLM without VLLM_ENABLE_RESPONSES_API_STORE",
         ASSISTANTS | STORES | {"conversations", "background"},
-        frozenset({"stateless", "previous_404", "no_delete"}),
+        frozenset({"ignores_conversation", "no_delete", "previous_404", "stateless"}),
     ),
     # openai/responses.go, server/routes.go
     "ollama": Profile(
         "Ollama 0.13.3 and later",
         ASSISTANTS | STORES | {"conversations"},
-        frozenset({"ignores_background", "ignores_previous", "ignores_tiers", "stateless"}),
+        frozenset({"ignores_background", "ignores_conversation", "ignores_previous", "ignores_tiers", "stateless"}),
     ),
     # app/api/v1, app/services/run/run.py
     "open-assistant-api": Profile(

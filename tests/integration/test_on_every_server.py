@@ -167,6 +167,14 @@ async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
     assert left(emulator) == {}
 
 
+@pytest.mark.parametrize("thread", ["resp_of_elsewhere", "conv_of_elsewhere", "thread_of_elsewhere"])
+async def test_a_thread_that_the_server_does_not_know_is_not_passed_over(thread, worker, emulator):
+    result = await worker.run("[[scenario=recall]]What is it called?", thread=thread)
+
+    assert result.state is JobState.FAILED
+    assert left(emulator) == {}
+
+
 async def test_a_job_is_cancelled_while_it_runs(worker_that_knows, emulator, until):
     worker = worker_that_knows
     job_id = worker.create("[[run_s=60]]Why?")

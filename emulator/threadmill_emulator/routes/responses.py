@@ -77,6 +77,8 @@ def _taken(call: Call) -> CreateResponse:
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
     if "ignores_previous" in extras:
         heeded["previous_response_id"] = None
+    if "ignores_conversation" in extras:
+        heeded["conversation"] = None
     if "ignores_background" in extras:
         heeded["background"] = None
     if "ignores_tiers" in extras:
