@@ -55,8 +55,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
     # LiteLLM, polling_via_cache (litellm/proxy/response_polling/polling_handler.py)
     "polling_ids": "the id of a response begins with litellm_poll_",
-    # LiteLLM 1.106, which decodes the id first
-    "bad_ids": "an unknown response is answered 400 instead of 404",
+    # LiteLLM, which decodes the id first (litellm/responses/main.py)
+    "bad_ids": "what is no id of the server's is answered 400 instead of 404",
     # LiteLLM without files_settings (litellm/proxy/openai_files_endpoints/files_endpoints.py)
     "files_500": "POST /files answers 500: files are not configured",
     # open-assistant-api (app/core/runner/thread_runner.py) passes text and image_url to its model
