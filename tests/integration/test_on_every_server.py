@@ -13,6 +13,7 @@ from threadmill import Client, FailureKind, JobState
 from threadmill.events import EventKind
 from threadmill_emulator.profiles import PROFILES
 from threadmill_emulator.replies import PNG
+from threadmill_worker.probe import probe
 
 pytestmark = [
     pytest.mark.integration,
@@ -108,6 +109,14 @@ def made(emulator: Any) -> int:
     """Runs, or responses, that the server has begun."""
     world = emulator.emulator.world
     return world.stats.runs_created + world.responses.created
+
+
+async def test_doctor_finds_the_api(server, settings, emulator):
+    found, detail = await probe(settings, "emulator")
+
+    api = "assistants" if server == "open-assistant-api" else "responses"
+    assert (found, detail.endswith(f"speaks the {api} API")) == (True, True), detail
+    assert (made(emulator), left(emulator)) == (0, {})
 
 
 async def test_a_plain_job(server, worker, emulator):
