@@ -13,11 +13,12 @@ def lacks_context(run: RunView) -> bool:
 
 
 def send_again(progress: Progress, run: RunView, now: float) -> Progress:
-    """Drops the run: the request for it is to be sent again, with all that was said before. Fails without that."""
+    """Drops the run: its request is to be sent again, with all that was said before. Fails if that cannot be done."""
+    was_sent_whole = bool(progress.ignorant)
     progress = replace(
         progress, run=run, ignorant=(*progress.ignorant, run.id), intent=None, asked=None, locked_by=None
     )
-    if not progress.wants.has_transcript:
+    if was_sent_whole or not progress.wants.has_transcript:
         return replace(progress, outcome=Outcome(JobState.FAILED, failure=no_context()))
     if not progress.past_rounds:
         return replace(progress, run=None)
