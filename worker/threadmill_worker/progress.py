@@ -126,7 +126,7 @@ class Progress:
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     past_rounds: tuple[RunView, ...] = ()  #: of the current run, if each is a response
-    ignorant: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
+    without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False

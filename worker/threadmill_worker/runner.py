@@ -345,9 +345,9 @@ class Attempt:
         if after.run and (before.run is None or before.run.status != after.run.status):
             self._log.info("run status", status=after.run.status, **place)
             self._server.feed.tell(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
-        if after.ignorant != before.ignorant:
+        if after.without_context != before.without_context:
             reason = "its reply does not name the response that the request continues from"
-            self._log.warning("response without its context", reason=reason, run_id=after.ignorant[-1])
+            self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])
         if after.reruns > before.reruns:
             self._log.warning("rerun", reruns=after.reruns, reason=after.rerun_reason, thread_id=after.thread_id)
 

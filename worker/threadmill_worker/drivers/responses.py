@@ -315,7 +315,7 @@ class ResponsesDriver:
         rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]
         steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:
-            if leftover.kind == RESPONSE and leftover.id not in progress.ignorant:
+            if leftover.kind == RESPONSE and leftover.id not in progress.without_context:
                 body = await self._retrieve(leftover.id, include=_WITH_DETAILS)
                 if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
                     steps += steps_of(body, progress.outputs)

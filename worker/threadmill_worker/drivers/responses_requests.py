@@ -26,7 +26,7 @@ def run_name(ordinal: int) -> str:
 
 def round_name(progress: Progress) -> str:
     """What the response is marked with that takes the outputs of the current run's last calls."""
-    return round_names(progress.runs, progress.rounds + 1)[bool(progress.ignorant)]
+    return round_names(progress.runs, progress.rounds + 1)[bool(progress.without_context)]
 
 
 def round_names(run: int, number: int) -> tuple[str, str]:
@@ -126,7 +126,7 @@ class Requests:
 
     def _stores(self, progress: Progress) -> bool:
         """Whether a request may continue from an earlier response, as far as is known."""
-        return self._store and not progress.ignorant and not self._background.ignores_previous
+        return self._store and not progress.without_context and not self._background.ignores_previous
 
     def _repeated(self, rounds: Sequence[RunView], progress: Progress) -> Iterator[dict[str, Any]]:
         """Rounds of tools: what the model wrote, then the outputs of its calls."""
