@@ -251,6 +251,7 @@ def _place(place: Place) -> dict[str, Any]:
         "run_since": _iso(place.run_since),
         "reruns": f"{place.reruns}{reason}" if place.reruns else None,
         "tools": place.pending_tools,
+        "ending": place.failure and f"{place.failure.kind}: {place.failure.message}",
         "trouble": place.trouble,
         "failed_calls": (place.trouble and place.troubles) or None,
         "trouble_since": place.trouble and _iso(place.troubled_at),
