@@ -109,7 +109,7 @@ class Servers:
             except UnreadableThread as error:
                 raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
             order = replace(order, latest=kept.latest if kept else None)
-            stream = EventStream(feed, endpoint, RESPONSES, streams)
+            stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
             server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
@@ -122,7 +122,7 @@ class Servers:
             model=wants.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
-        stream = EventStream(feed, endpoint, ASSISTANTS, streams)
+        stream = EventStream(feed, endpoint, ASSISTANTS, streams, wants.model)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 
