@@ -202,6 +202,17 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
 
 
+def test_a_run_that_ends_twice_has_spent_what_was_said_last() -> None:
+    def look(progress: Progress, status: str, usage: Usage | None) -> Progress:
+        return see(progress, Look("run_1"), RunView("run_1", status, usage=usage))
+
+    progress = look(under_way(), "completed", Usage(total_tokens=3))
+    progress = look(progress, "in_progress", None)
+    progress = look(progress, "completed", Usage(total_tokens=5))
+    assert progress.usage.total_tokens == 5
+    assert look(progress, "completed", None).usage == Usage(total_tokens=5)
+
+
 def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
     silent = under_way()
     assert (silent.model, silent.spent["model"]) == (None, None)

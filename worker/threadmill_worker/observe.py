@@ -179,8 +179,8 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
-    if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
-        progress = replace(progress, usage=progress.usage + _usage_of(run))
+    if _is_paid(run):
+        progress = _count(progress, run)
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)
@@ -202,9 +202,22 @@ def _is_paid(run: RunView) -> bool:
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
 
 
+def _count(progress: Progress, run: RunView) -> Progress:
+    """With what the run has spent, by the latest that its server said: a run may be seen to end more than once."""
+    if not _tells_usage(run) and run.id in progress.usage_by_run:
+        return progress
+    by_run = {**progress.usage_by_run, run.id: _usage_of(run)}
+    return replace(progress, usage_by_run=by_run, usage=sum(by_run.values(), Usage()))
+
+
+def _tells_usage(run: RunView) -> bool:
+    """An answer always takes tokens: one without is of a server that does not report them."""
+    return run.usage is not None and run.usage != Usage()
+
+
 def _usage_of(run: RunView) -> Usage:
-    """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
-    if run.usage is not None and run.usage != Usage():
+    """What a run has spent."""
+    if run.usage is not None and _tells_usage(run):
         return run.usage
     is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
     return Usage(unreported=int(is_unreported))

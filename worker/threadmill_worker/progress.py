@@ -133,6 +133,7 @@ class Progress:
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    usage_by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
     model: str | None = None  #: of the last run
     ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
     lane: str | None = None  #: the one that the last run came through
