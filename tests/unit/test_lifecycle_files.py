@@ -1,6 +1,9 @@
 """Files, threads that live on and answers with more than text, told as stories."""
 
-from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, play
+from dataclasses import replace
+
+import pytest
+from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
 from threadmill.policy import Policy
 from threadmill.result import Artifact, FailureKind, JobState
@@ -24,6 +27,7 @@ from threadmill_worker.progress import Leftover, Wants
 from threadmill_worker.views import (
     AnswerRead,
     Downloaded,
+    Gone,
     InDoubt,
     Lost,
     NotDone,
@@ -117,6 +121,26 @@ def test_an_answer_is_not_lost_for_files_that_cannot_be_had() -> None:
     assert story.outcome.files[0].error
     assert story.outcome.citations[0].name == "file-cited"
     assert Delete(Leftover("file", "file-made")) not in story.actions, "the only copy is the server's"
+
+
+def test_steps_that_cannot_be_read_again_are_those_that_the_replies_showed() -> None:
+    call = {"type": "function", "name": "weigh", "arguments": "{}", "call_id": "a"}
+    search = {"type": "file_search", "results": []}
+    first, last = replace(asks("a"), steps=(call,)), replace(COMPLETED, steps=(search,))
+    a_call = {"type": "function", "name": "weigh", "arguments": "{}", "output": "a done"}
+    for shown in (last, replace(last, is_kept=False)):
+        story = play({Look: [first, shown], ReadSteps: [GONE]}, wants=Wants(steps=True))
+        assert (story.outcome.steps, story.outcome.missing_steps) == ((a_call, search), None)
+        assert story.told.count("ReadSteps") == shown.is_kept
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(True, "404 no such run"), (False, "the server does not keep its")])
+def test_steps_that_cannot_be_had_are_said_to_be_missing(kept: bool, reason: str) -> None:
+    view = replace(COMPLETED, is_kept=kept)
+    story = play({Look: [view], ReadSteps: [Gone("404 no such run")]}, wants=Wants(steps=True))
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.outcome.steps == ()
+    assert (story.outcome.missing_steps or "").startswith(reason)
 
 
 def test_a_file_that_could_not_be_stored_stays_on_the_server() -> None:

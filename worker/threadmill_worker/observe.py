@@ -158,7 +158,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if before is None:
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_calls=(),
-            cancel_asked_at=None, cancel_refused=False,
+            shown_steps={}, cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
@@ -184,6 +184,10 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)
+    if run.steps is not None:
+        if progress.wants.steps:
+            progress = replace(progress, shown_steps={**progress.shown_steps, progress.rounds: run.steps})
+        run = replace(run, steps=None)
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(

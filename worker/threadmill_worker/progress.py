@@ -85,6 +85,7 @@ class Answer:
     names: dict[str, str] = field(default_factory=dict)  #: of cited files, by id
     artifacts: dict[str, Artifact] = field(default_factory=dict)  #: files the model made, by id
     steps: tuple[dict[str, Any], ...] | None = None
+    missing_steps: str | None = None  #: why `steps` may lack some
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Outcome:
     citations: tuple[Citation, ...] = ()
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, Any], ...] = ()
+    missing_steps: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Progress:
     rerun_reason: str | None = None  #: of the latest one
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
+    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
     past_calls: tuple[tuple[ToolCall, ...], ...] = ()  #: of earlier rounds of the current run, if each is a response
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run

@@ -285,6 +285,7 @@ class Attempt:
             citations=outcome.citations,
             files=outcome.files,
             steps=outcome.steps,
+            missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
             thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
             **progress.spent,

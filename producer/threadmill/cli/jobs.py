@@ -198,6 +198,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
     if result.ignored_tools:
         note(f"the server ignored tools of the job: {', '.join(result.ignored_tools)}")
+    if result.missing_steps:
+        note(f"the steps of the run are not complete: {result.missing_steps}")
     if result.failure:
         note(f"job {result.job_id} {result.state}: {result.failure.kind}: {result.failure.message}")
 

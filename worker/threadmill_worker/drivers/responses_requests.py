@@ -15,6 +15,9 @@ from threadmill_worker.views import ToolCall
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
 
+#: What a response shows of its steps only when asked for it.
+STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
+
 
 def run_name(ordinal: int) -> str:
     """What the first response of a run is marked with."""
@@ -82,6 +85,7 @@ class Requests:
             "instructions": "\n".join(note for note in notes if note) or None,
             "tools": self._tools(progress),
             "tool_choice": _flat_choice(job.tool_choice),
+            "include": STEP_DETAILS if job.include_steps else None,
             "text": {"format": _flat(form, "json_schema")} if isinstance(form, dict) else None,
             "temperature": _first(job.temperature, profile and profile.temperature),
             "top_p": _first(job.top_p, profile and profile.top_p),

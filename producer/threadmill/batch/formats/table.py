@@ -44,6 +44,7 @@ _AT_WISH = (
     "ignored_tools",
     "content",
     "steps",
+    "missing_steps",
     "thread_id",
     "lost_threads",
     "lost_files",
