@@ -65,11 +65,6 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
     )
 
 
-def is_answer(message: dict[str, Any], run_id: str) -> bool:
-    """Whether the run wrote the message. Some servers ignore the run_id filter, or name no run."""
-    return message.get("role") == "assistant" and message.get("run_id") in (run_id, None)
-
-
 def store_of(thread: dict[str, Any]) -> str | None:
     """The vector store of a thread, which has one at most."""
     ids = as_dict(as_dict(thread.get("tool_resources")).get("file_search")).get("vector_store_ids")
