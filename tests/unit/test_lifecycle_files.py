@@ -197,8 +197,19 @@ def test_a_thread_that_was_there_is_given_a_store_or_has_one() -> None:
     without = play(wants=Wants(uploads=1, search=True, continues=True))
     assert without.told.startswith("Upload LookAtThread CreateStore LookAtStore AttachStore AddMessage")
     having = play({LookAtThread: [ThreadSeen("vs_theirs")]}, wants=Wants(uploads=1, search=True, continues=True))
-    assert having.told == "Upload LookAtThread AddMessage StartRun Look ReadAnswer"
+    assert having.told == "Upload LookAtThread AddMessage LookAtStore StartRun Look ReadAnswer"
     assert {each.kind for each in having.progress.leftovers} == {"file"}
+
+
+def test_files_that_join_a_store_are_awaited_before_the_run() -> None:
+    wants = Wants(uploads=1, search=True, continues=True)
+    joined, awaited = ThreadSeen("vs_theirs"), StoreSeen("vs_theirs", ready=False, detail="0 of 1 files are searchable")
+    script = {LookAtThread: [joined], LookAtStore: [awaited, awaited, replace(awaited, ready=True)]}
+    story = play(script, messages=2, wants=wants)
+    assert story.told.startswith("Upload LookAtThread AddMessage AddMessage LookAtStore LookAtStore LookAtStore Start")
+    never = play({LookAtThread: [joined], LookAtStore: [awaited]}, wants=wants)
+    assert never.kind is FailureKind.STUCK
+    assert "StartRun" not in never.told
 
 
 def test_no_other_thread_will_do() -> None:

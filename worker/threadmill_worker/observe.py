@@ -69,7 +69,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             progress = progress if shared else _own(progress, Leftover("file", file_id))
             return replace(progress, intent=None, uploaded=(*progress.uploaded, file_id))
         case ThreadSeen(store_id):
-            theirs = None if store_id is None else VectorStore(store_id, now, ready=True, attached=True, own=False)
+            theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
             return replace(progress, thread_seen=True, store=theirs)
         case StoreSeen():
             return _see_store(progress, action, view, policy, now)

@@ -124,6 +124,8 @@ class AssistantsDriver:
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
+            case LookAtStore(store_id) if progress.store is not None and not progress.store.own:
+                return await self._files.look_at_joined(store_id, self._searched(progress))
             case LookAtStore(store_id):
                 return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():
