@@ -48,6 +48,7 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "calls": ("calls", int),
     "deltas": ("deltas", _count),
     "looks": ("blind_looks", int),
+    "flex_refusals": ("flex_refusals", int),
     "tool": ("tool", str),
     "reason": ("reason", _one_of("max_completion_tokens", "max_prompt_tokens")),
     "quirks": ("quirks", _quirks),

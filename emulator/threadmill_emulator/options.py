@@ -17,6 +17,8 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "responses": "responses.",
     "conversations": "conversations.",
     "background": None,
+    "flex": None,
+    "completion_windows": None,
     "batches": "batches.",
 }
 
@@ -43,6 +45,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
     # LiteLLM 1.106, which decodes the id first
     "bad_ids": "an unknown response is answered 400 instead of 404",
+    # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
+    "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
     # FastAPI's HTTPException: OGX 1.5, open-assistant-api
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }

@@ -1,5 +1,6 @@
 """Whether a response may be made at all: what its body names must be there, and fit together."""
 
+from threadmill_emulator import tiers
 from threadmill_emulator.containers import Containers
 from threadmill_emulator.errors import no_referenced_store, unknown_parameter
 from threadmill_emulator.files import Files
@@ -35,6 +36,7 @@ def check(body: CreateResponse, files: Files, stores: VectorStores, containers: 
         raise no_input()
     if body.background and not options.offers("background"):
         raise no_background()
+    tiers.check(body, options)
     if body.conversation_id is not None and not options.offers("conversations"):
         raise unknown_parameter("conversation")
     for number, tool in enumerate(body.tools):

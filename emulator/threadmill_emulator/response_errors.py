@@ -61,6 +61,22 @@ def no_background() -> ApiError:
     return ApiError(400, message, param="background", code="unsupported_parameter")
 
 
+def no_tier() -> ApiError:
+    message = "Invalid service_tier argument: The requested service tier is not allowed for this project."
+    return ApiError(400, message, param="service_tier")
+
+
+def no_capacity() -> ApiError:
+    """Flex processing has no room: nothing was begun, and nothing is charged."""
+    return ApiError(429, "Resource Unavailable", type="resource_unavailable", code="resource_unavailable")
+
+
+def no_window(reason: str) -> ApiError:
+    """The specification says what a completion window requires. The words are the emulator's."""
+    message = f"Invalid 'background_options.completion_window': {reason}."
+    return ApiError(400, message, param="background_options.completion_window", code="invalid_value")
+
+
 def no_such_choice(kind: str) -> ApiError:
     return ApiError(400, f"Tool choice '{kind}' not found in 'tools' parameter.", param="tool_choice")
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel
 
+from threadmill_emulator import tiers
 from threadmill_emulator.containers import LIVES_S, Container
 from threadmill_emulator.conversations import Conversation
 from threadmill_emulator.files import File
@@ -39,7 +40,7 @@ def response_object(response: Response, include: Collection[str] = ()) -> Object
         "previous_response_id": asked.previous_response_id,
         "conversation": {"id": response.conversation.id} if response.conversation else None,
         "reasoning": {"effort": None, "summary": None} | dumped(asked.reasoning, {}),
-        "service_tier": asked.service_tier or "auto",
+        "service_tier": tiers.shown(asked),
         "store": asked.store is not False,
         "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "text": {"format": {"type": "text"}, "verbosity": "medium"} | text,

@@ -24,6 +24,7 @@ from threadmill_emulator.runs import Run
 from threadmill_emulator.scenarios import Tally, as_response, fitted
 from threadmill_emulator.settings import response_settings
 from threadmill_emulator.stats import Stats
+from threadmill_emulator.tiers import FlexCapacity
 from threadmill_emulator.vector_stores import VectorStores
 from threadmill_emulator.wire_responses import CreateResponse
 
@@ -42,6 +43,7 @@ class Responses:
         self._files, self._stores = files, stores
         self.conversations = Conversations(clock)
         self.containers = Containers(clock)
+        self._flex = FlexCapacity()
         self._responses: dict[str, Response] = {}
         self.active: dict[str, Response] = {}
         self.created = 0  #: how many there ever were
@@ -158,7 +160,9 @@ class Responses:
     def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
         prompt, settings = context.prompt(read, self._files, body.file_ids), response_settings(body)
         counted_by = body.conversation_id or prompt.marked
-        script = as_response(self._tally.counted(script_for(body.model, prompt.marked), counted_by))
+        script = script_for(body.model, prompt.marked)
+        self._flex.take(body, script, counted_by)
+        script = as_response(self._tally.counted(script, counted_by))
         if run_s is None:
             run_s = self._options.run_s if script.run_s is None else script.run_s
         return Run(

@@ -24,6 +24,7 @@ class Script:
     calls: int = 1  #: tool calls per round
     tool: str | None = None  #: the function to call; default: the declared ones, else SEARCH
     broken: bool = False  #: the calls' arguments are no JSON
+    flex_refusals: int = 0  #: the first so many requests for flex processing find no capacity
     blind_looks: int = 0  #: the first looks at requires_action list no calls
     run_s: float | None = None  #: how long the server works; default: the emulator's --run-s
     expires_s: float = 600.0  #: how long the run may live, counted from its creation
@@ -101,6 +102,7 @@ SCENARIOS: Mapping[str, Script] = {
     "auto": Script(reply="auto"),  # whatever the tools of the run are good for
     "citations": Script(reply="cited"),
     "reasoning": Script(reply="reasoned"),
+    "no_flex_capacity": Script(flex_refusals=1_000_000),
     "failed": Script(**FAILS),
     "failed_once": Script(**FAILS, times=1),
     "rate_limited": Script(ends="failed", error=("rate_limit_exceeded", RATE_LIMIT)),

@@ -124,6 +124,11 @@ class StreamOptions(Body):
     include_obfuscation: bool | None = None
 
 
+class BackgroundOptions(Body):
+    completion_window: Literal["soonest", "2h", "8h"] = "soonest"
+    continuation_id: str | None = None
+
+
 class ConversationId(Body):
     id: str
 
@@ -157,11 +162,12 @@ class CreateResponse(Body):
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Metadata | None = None
     background: bool | None = None
+    background_options: BackgroundOptions | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     include: list[Includable] | None = None
-    service_tier: Literal["auto", "default", "fast", "flex", "priority"] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     safety_identifier: Annotated[str, Field(max_length=128)] | None = None

@@ -134,8 +134,6 @@ class Client:
         endpoint = self.settings.endpoints[name]
         if endpoint.wire == "responses":
             self._check_model(name, job)
-        elif job.lane is not None:
-            raise InvalidJob(f"endpoint {name!r} has no batch lane; only the Responses API has one: leave out `lane`")
         elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):

@@ -82,7 +82,6 @@ class Endpoint(Policy):
     lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are gathered for one remote batch
     lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: that one remote batch holds at most
     lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
-    lane_fallback: Literal["none", "full_price"] = "none"  #: what happens to a job that the batch lane does not answer
     connect_timeout_s: PositiveFloat = 5
     reply_limit_bytes: PositiveInt = 32_000_000  #: of one reply, decompressed; files have limits of their own
     max_connections: PositiveInt = 100  #: per worker process

@@ -15,6 +15,7 @@ from threadmill.errors import InvalidJob
 from threadmill.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job import PromptJob
 from threadmill.json_schema import response_format_problem, tools_problem
+from threadmill.lanes import discount_of
 from threadmill.message import is_data_url, is_path
 from threadmill.settings import Settings
 
@@ -51,6 +52,7 @@ class Intake:
         """Raises InvalidJob for what the endpoint cannot do at all, and for an invalid schema."""
         _check_schemas(job)
         table = f"[endpoints.{self.name}]"
+        self._check_lane(job)
         if self.endpoint.wire == "responses":
             self._check_fields(job)
         self._check_token_limits(job)
@@ -66,6 +68,22 @@ class Intake:
                         f"{label(source)}: endpoint {self.name!r} takes images only as https URLs; "
                         f"if its server does, set data_urls = true or files = true in {table}"
                     )
+
+    def _check_lane(self, job: PromptJob) -> None:
+        if job.lane is None:
+            return
+        if self.endpoint.wire != "responses":
+            raise InvalidJob(
+                f"`lane`: endpoint {self.name!r} speaks the Assistants API, which has no cheaper lanes; "
+                "leave it out, or name an endpoint of kind `responses`"
+            )
+        discount = discount_of(job.lane)
+        has_window = discount is not None and discount.completion_window is not None
+        if has_window and not self.endpoint.background and self.endpoint.lane_fallback == "none":
+            raise InvalidJob(
+                f"`lane`: {job.lane} needs a server that works in the background, which endpoint {self.name!r} "
+                f"does not (background = false in [endpoints.{self.name}]); use the lane flex, or leave it out"
+            )
 
     def _check_fields(self, job: PromptJob) -> None:
         """The Responses API has no word for some of what the Assistants API can be told."""

@@ -1,13 +1,13 @@
 """The contract: what a caller asks for. What comes back: result.py.
 
-Pydantic at the border: a job with an unknown field is refused before it is enqueued, yet a worker that
-is older than the producer ignores fields it does not know (`PromptJob.read`).
+A job with an unknown field is refused before it is enqueued. A worker that is older than the producer leaves a job
+alone that has fields it does not know (`PromptJob.read`): it would not do what they ask for.
 """
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
@@ -22,11 +22,16 @@ from pydantic import (
 
 from threadmill.border import Border, Metadata, explain
 from threadmill.errors import InvalidJob
+from threadmill.lanes import LaneName, discount_of
 from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
 from threadmill.names import Name, ThreadId
+from threadmill.stored import unknown_fields
 
 #: Characters of a job's input by which people know it.
 _GIST = 200
+
+#: Of a job that sets none, and whose lane needs no more.
+_TIMEOUT_S = 1800.0
 
 #: Fields by which a job is found; they say nothing of what it asks.
 _NOT_CONTENT = {"key", "batch"}
@@ -36,8 +41,9 @@ class PromptJob(Border):
     """One prompt to be seen through to an answer. Only the input is required.
 
     `prompt` is short for one user message, `images` for images in it; with `messages`, it comes after them.
-    `timeout_s` bounds the execution in seconds, from the first claim; `deadline_at` is absolute and counts
-    the time in the queue too, by Redis' clock. `key` is the idempotency key: the same key is the same job.
+    `timeout_s` bounds the execution in seconds, from the first claim; its default is 1800, or what the lane needs.
+    `deadline_at` is absolute and counts the time in the queue too, by Redis' clock. `key` is the idempotency key: the
+    same key is the same job.
     Field limits: the Assistants API's own (POST /threads, /runs).
     """
 
@@ -65,10 +71,10 @@ class PromptJob(Border):
     parallel_tool_calls: bool | None = None
     include_steps: bool = False  #: bring what the run did, code and its logs for one, in the result's `steps`
     stream: bool = False  #: have text come as it is written, for `threadmill follow`
-    lane: Literal["batch"] | None = None  #: through the provider's Batch API: at half the price, within a day
+    lane: LaneName | None = None  #: a cheaper way to the answer, which takes longer
     metadata: Metadata = Field(default={})
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    timeout_s: Annotated[float, Field(gt=0)] = 1800
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
     deadline_at: AwareDatetime | None = None
     batch: Name | None = None
 
@@ -87,10 +93,13 @@ class PromptJob(Border):
 
     @model_validator(mode="after")
     def _fits_its_lane(self) -> Self:
-        if self.lane is not None:
+        if self.lane == "batch":
             for name in ("tools", "files", "thread", "keep_thread", "stream"):
                 if getattr(self, name):
                     raise ValueError(f"the batch lane takes single questions: leave out `{name}`, or `lane`")
+        discount = discount_of(self.lane)
+        if discount is not None and discount.completion_window and self.stream:
+            raise ValueError(f"the lane {self.lane} does not stream: leave out `stream`, or use the lane flex")
         return self
 
     @classmethod
@@ -102,9 +111,15 @@ class PromptJob(Border):
             raise InvalidJob(explain(error)) from None
 
     @classmethod
-    def read(cls, data: str) -> Self:
-        """A job from its record; fields of a newer producer are ignored."""
-        return cls.model_validate_json(data, extra="ignore")
+    def read(cls, data: str) -> tuple[Self, tuple[str, ...]]:
+        """A job from its record, and the names of its fields that only a newer version knows."""
+        try:
+            return cls.model_validate_json(data), ()
+        except ValidationError as error:
+            unknown = unknown_fields(error)
+            if not unknown:
+                raise
+            return cls.model_validate_json(data, extra="ignore"), unknown
 
     @property
     def conversation(self) -> tuple[Message, ...]:
@@ -116,6 +131,14 @@ class PromptJob(Border):
         text = (TextPart(type="text", text=self.prompt),) if self.prompt is not None else ()
         images = (ImagePart(type="image_url", image_url=ImageUrl(url=image)) for image in self.images)
         return (*self.messages, Message(content=(*text, *images)))
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds from the first claim to the job's deadline."""
+        if self.timeout_s is not None:
+            return self.timeout_s
+        discount = discount_of(self.lane)
+        return discount.timeout_s if discount is not None else _TIMEOUT_S
 
     @property
     def image_sources(self) -> tuple[str, ...]:

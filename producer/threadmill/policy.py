@@ -23,3 +23,4 @@ class Policy(BaseModel):
     busy_thread: Literal["wait", "cancel"] = "wait"  #: what to do about a stranger's run that locks our thread
     store_limit_s: PositiveFloat = 300  #: how long the server may take to make files searchable
     unreachable_s: PositiveFloat = 300  #: how long a job bears a server that gives no usable reply
+    lane_fallback: Literal["none", "full_price"] = "none"  #: what happens to a job that its lane does not answer

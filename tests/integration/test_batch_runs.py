@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,14 @@ class Desk:
         self.folder = folder
         self.out = folder.parent / "results.jsonl"
 
-    def batch(self, results: ResultsFile, **manner: Any) -> Batch:
+    def batch(self, results: ResultsFile, fields: Mapping[str, Any] = {}, **manner: Any) -> Batch:
         return Batch(
-            self.client, "b", PromptTemplate(PROMPT), {"endpoint": "emulator"}, results, manner=Manner(**manner)
+            self.client,
+            "b",
+            PromptTemplate(PROMPT),
+            {"endpoint": "emulator", **fields},
+            results,
+            manner=Manner(**manner),
         )
 
     def run(self, watch: Callable[[Tally], None] = lambda tally: None, **manner: Any) -> Tally:
@@ -67,6 +72,16 @@ def desk(client: Client, docs: Path) -> Desk:
 @pytest.fixture
 def with_worker(start_worker, settings) -> None:
     start_worker(settings)
+
+
+@pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None)
+@pytest.mark.emulated(extras=frozenset({"ignores_tiers"}))
+@pytest.mark.usefixtures("with_worker")
+def test_a_batch_counts_the_answers_at_full_price_that_were_to_be_cheaper(desk):
+    tally = desk.run(fields={"lane": "flex"})
+
+    assert (tally.succeeded, tally.full_price.total(), len(tally.full_price)) == (8, 8, 1)
+    assert {line["lane"] for line in desk.lines.values()} == {None}
 
 
 @pytest.mark.usefixtures("with_worker")

@@ -202,7 +202,7 @@ async def test_what_the_lane_cannot_do_is_refused(worker, field):
 
 @pytest.mark.endpoint(wire="assistants", assistant="asst_emulator")
 async def test_an_assistants_server_has_no_lane(worker):
-    with pytest.raises(InvalidJob, match="endpoint 'emulator' has no batch lane"):
+    with pytest.raises(InvalidJob, match="endpoint 'emulator' speaks the Assistants API, which has no cheaper lanes"):
         worker.create(lane="batch")
 
 
@@ -279,6 +279,7 @@ async def test_with_a_fallback_jobs_above_the_limit_run_at_full_price(worker, em
     results = await see_all_through(worker, jobs)
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, None)}
+    assert {result.full_price for result in results} == {"the batch lane did not answer the job"}
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1, 8)
 
 

@@ -18,13 +18,14 @@ from threadmill_worker.actions import (
     Finish,
     Settle,
     StartRun,
+    SubmitOutputs,
     Wait,
 )
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle import SUBMIT_MARGIN_S, intend, next_action
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.views import InDoubt, NotDone, OutputReady, Refused, View
+from threadmill_worker.views import InDoubt, LaneClosed, NotDone, OutputReady, Refused, View
 
 START = 1_800_000_000.0
 MOST_STEPS = 2000
@@ -43,6 +44,7 @@ class Fault(StrEnum):
     LOST_AFTER = "reply lost"
     BUSY = "429"
     BUSY_LONG = "429 for a while"
+    NO_CAPACITY = "429 of the lane"
     REFUSED = "401"
     CRASH_UNSAVED = "worker dies before it saves"
     CRASH_BEFORE = "worker dies before the call"
@@ -55,7 +57,17 @@ class Fault(StrEnum):
 
 CRASHES = {Fault.CRASH_UNSAVED, Fault.CRASH_BEFORE, Fault.CRASH_AFTER}
 CANCELS = {Fault.CANCEL_BEFORE, Fault.CANCEL_AFTER}
-UNSENT = {Fault.LOST_BEFORE, Fault.BUSY, Fault.BUSY_LONG, Fault.REFUSED, Fault.CANCEL_BEFORE}
+UNSENT = {
+    Fault.LOST_BEFORE,
+    Fault.BUSY,
+    Fault.BUSY_LONG,
+    Fault.NO_CAPACITY,
+    Fault.REFUSED,
+    Fault.CANCEL_BEFORE,
+}
+
+#: The calls that ask for work at the price of a lane.
+PRICED = (StartRun, SubmitOutputs)
 
 
 #: Settled without a call: no server lists its threads, and files carry no mark.
@@ -138,7 +150,7 @@ class ModelWorker:
         self.most_troubles = max(self.most_troubles, self.progress.troubles)
 
     def _call(self, action: RemoteAction, fault: Fault) -> View:
-        if action in UNCALLED:
+        if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):
             fault = Fault.NONE
         view = InDoubt("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
         match fault:
@@ -148,6 +160,8 @@ class ModelWorker:
                 return NotDone("slow down")
             case Fault.BUSY_LONG:
                 return NotDone("slow down", FailureKind.RATE_LIMITED, 20.0)
+            case Fault.NO_CAPACITY:
+                return LaneClosed("no capacity", passes=True)
             case Fault.REFUSED:
                 return Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
             case _:

@@ -1,6 +1,7 @@
 """The progress of a batch on terminals of any width, and its summary."""
 
 import io
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -134,6 +135,16 @@ def test_the_summary_groups_failures_and_says_each_reason_once(shown):
     assert "failed: 1,200 documents: quota: 429 no credit (0.md, 1.md, 2.md, ...)" in said
     assert "--retry-failed" not in said
     assert "run the same command again" in said
+
+
+def test_a_batch_says_how_many_jobs_cost_the_full_price_though_they_name_a_lane(shown):
+    full_price = Counter({"the server used its service tier default": 1_100, "the lane flex has no capacity now": 1})
+
+    assert "1,101 at full price" in bar(shown, 140, full_price=full_price)
+    said = " ".join(summarise(shown, full_price=full_price).split())
+    assert "1,100 jobs: the server used its service tier default; 1 job: the lane flex has no capacity now" in said
+    assert progress.summary(tally(full_price=full_price), "b", Path("out.jsonl"))["full_price"] == full_price
+    assert "full price" not in summarise(shown)
 
 
 def test_the_summary_of_a_run_that_asked_nothing_has_no_rate(shown):

@@ -97,10 +97,11 @@ def test_prompts_for_several_models_are_each_at_the_price_of_theirs():
     assert found.most.amount == pytest.approx(0.001 + 0.010 + 0.002 + 0.040)
 
 
-def test_the_batch_lane_is_estimated_at_its_price():
+@pytest.mark.parametrize(("lane", "amount"), [("batch", 0.0005), ("flex", 0.0005), ("within-2h", 0.0007)])
+def test_a_lane_is_estimated_at_its_price(lane, amount):
     asked = [Asked("字" * 993, "gpt-4o-mini")]
-    ordinary, cheap = (estimate(asked, MINI, lane=lane) for lane in (None, "batch"))
-    assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(0.0005))
+    ordinary, cheap = (estimate(asked, MINI, lane=each) for each in (None, lane))
+    assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(amount))
 
 
 def test_answers_of_which_one_is_not_bounded_have_no_highest_cost():

@@ -190,3 +190,17 @@ def test_a_field_the_responses_api_lacks_is_refused(check, field, job):
     assert told.startswith(f"{field}: endpoint 'x' speaks the Responses API")
     check(job)
     check({"truncation": {"type": "auto"}}, wire="responses", model="m")
+
+
+@pytest.mark.parametrize("lane", ["batch", "flex", "within-2h", "within-8h"])
+def test_the_assistants_api_has_no_cheaper_lanes(check, lane):
+    told = refusal(check, {"lane": lane})
+    assert "leave it out, or name an endpoint of kind `responses`" in told
+
+
+def test_a_completion_window_needs_a_server_that_works_in_the_background(check):
+    plain = {"kind": "responses", "model": "m", "assistant": None, "background": False}
+
+    assert "use the lane flex, or leave it out" in refusal(check, {"lane": "within-2h"}, **plain)
+    assert check({"lane": "within-2h"}, lane_fallback="full_price", **plain).lane == "within-2h"
+    assert check({"lane": "flex"}, **plain).lane == "flex"

@@ -69,9 +69,10 @@ def test_every_wrong_field_is_named_at_once():
     assert "`top_p`" in str(refused.value)
 
 
-def test_a_field_of_a_newer_producer_is_ignored_in_a_record():
-    written = json.dumps({"prompt": "x", "mood": "good"})
-    assert PromptJob.read(written) == PromptJob(prompt="x")
+def test_fields_of_a_newer_producer_are_named():
+    written = json.dumps({"prompt": "x", "mood": "good", "messages": [{"content": "y", "tone": 7}]})
+    job = PromptJob.parse({"prompt": "x", "messages": [{"content": "y"}]})
+    assert PromptJob.read(written) == (job, ("messages.0.tone", "mood"))
 
 
 def test_the_prompt_is_the_last_message():
@@ -99,13 +100,36 @@ def test_a_job_survives_its_record():
             "metadata": {"a": "b"},
         }
     )
-    assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == job
+    assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == (job, ())
+
+
+@pytest.mark.parametrize(
+    ("lane", "time_limit_s"),
+    [(None, 1800), ("batch", 1800), ("flex", 7200), ("within-2h", 14_400), ("within-8h", 57_600)],
+)
+def test_a_job_has_the_time_that_its_lane_needs(lane: str | None, time_limit_s: float):
+    job = PromptJob.parse({"prompt": "x", "lane": lane})
+    hurried = PromptJob.parse({"prompt": "x", "lane": lane, "timeout_s": 1800})
+
+    assert job.time_limit_s == time_limit_s
+    assert PromptJob.read(hurried.model_dump_json(exclude_defaults=True)) == (hurried, ())
+    assert hurried.time_limit_s == 1800
+
+
+def test_the_lanes_of_ordinary_runs_take_tools_files_and_threads():
+    much = {"prompt": "x", "tools": ["t"], "files": ["file-1"], "thread": "conv_1", "keep_thread": True}
+    for lane in ("flex", "within-2h", "within-8h"):
+        assert PromptJob.parse({**much, "lane": lane}).lane == lane
+    assert PromptJob.parse({"prompt": "x", "stream": True, "lane": "flex"}).stream
+
+    with pytest.raises(InvalidJob, match="the lane within-2h does not stream"):
+        PromptJob.parse({"prompt": "x", "stream": True, "lane": "within-2h"})
 
 
 def test_the_fingerprint_is_of_the_content_alone():
     plain = PromptJob(prompt="x")
     assert plain.digest == PromptJob(prompt="x", key="k", batch="b").digest
-    assert plain.digest == PromptJob(prompt="x", timeout_s=1800.0).digest
+    assert plain.digest == PromptJob(prompt="x", keep_thread=False).digest
     assert plain.digest != PromptJob(prompt="x", timeout_s=60).digest
     assert plain.digest != PromptJob(prompt="y").digest
     assert plain.digest != PromptJob.parse({"messages": [{"content": "x"}]}).digest

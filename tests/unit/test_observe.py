@@ -242,12 +242,14 @@ def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
     assert Leftover("file", "file-made") in cancelled.leftovers
 
 
-def test_the_lane_is_that_of_the_last_run() -> None:
+def test_the_lane_is_that_of_all_runs_that_took_tokens() -> None:
     cheap = see(
         replace(under_way(), run=None), StartRun(1), RunView("resp_1", "completed", kind="response", lane="batch")
     )
     assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
-    assert see(replace(cheap, run=None), StartRun(2), RunView("resp_2", "queued", kind="response")).lane is None
+    again = replace(cheap, run=None)
+    assert see(again, StartRun(2), RunView("resp_2", "queued", kind="response")).lane == "batch"
+    assert see(again, StartRun(2), RunView("resp_2", "completed", kind="response")).lane is None
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:

@@ -27,6 +27,20 @@ def test_a_million_tokens_cost_what_the_settings_say():
     assert cost([used("gpt-4o-mini", MILLION, MILLION // 2)], MINI) == Cost(pytest.approx(0.45), "USD")
 
 
+@pytest.mark.parametrize(
+    ("lane", "share"),
+    [("batch", 0.5), ("flex", 0.5), ("within-2h", 0.7), ("within-8h", 0.6), ("of-a-newer-version", 1)],
+)
+def test_a_lane_costs_its_share_of_the_ordinary_price(lane, share):
+    ordinary, cheap = (cost([used("gpt-4o-mini", lane=each)], MINI).amount for each in (None, lane))
+    assert cheap == pytest.approx(ordinary * share)
+
+
+def test_the_share_of_a_lane_can_be_set():
+    prices = Prices.model_validate({"m": {"prompt": 1, "completion": 1}, "within_8h_lane_factor": 0.25})
+    assert cost([used("m", lane="within-8h")], prices).amount == 0.25
+
+
 def test_the_batch_lane_is_cheaper_by_its_factor():
     ordinary, cheap = (cost([used("gpt-4o-mini", lane=lane)], MINI).amount for lane in (None, "batch"))
     assert cheap == ordinary / 2

@@ -9,7 +9,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.model_server import ModelServer, answer_of
-from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, UNCALLED, UNSENT, Fault
+from tests.unit.model_worker import CANCELS, CRASHES, POLICY, PRICED, START, UNCALLED, UNSENT, Fault
 from tests.unit.test_lifecycle_properties import faults, lives
 
 from threadmill.job import PromptJob
@@ -21,7 +21,7 @@ from threadmill_worker.ledger import Lease
 from threadmill_worker.materials import Material, Materials
 from threadmill_worker.progress import Progress, Wants
 from threadmill_worker.runner import Attempt, Server
-from threadmill_worker.views import InDoubt, NotDone, OutputReady, Refused, ToolCall, View
+from threadmill_worker.views import InDoubt, LaneClosed, NotDone, OutputReady, Refused, ToolCall, View
 
 MOST_CALLS = 1000
 
@@ -102,6 +102,8 @@ class World:
         self.calls += 1
         assert self.calls < MOST_CALLS, "the job does not end"
         fault = self._next(set(Fault)) if action not in UNCALLED else Fault.NONE
+        if fault is Fault.NO_CAPACITY and not isinstance(action, PRICED):
+            fault = Fault.NONE
         self.now += 4 if fault is Fault.SLOW else 0.1
         if fault is Fault.CRASH_BEFORE:
             raise Crash
@@ -119,6 +121,8 @@ class World:
                 return InDoubt("timeout")
             case Fault.BUSY | Fault.BUSY_LONG:
                 return NotDone("slow down")
+            case Fault.NO_CAPACITY:
+                return LaneClosed("no capacity", passes=True)
             case Fault.REFUSED:
                 return Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
             case Fault.THREAD_GONE:

@@ -7,9 +7,10 @@ from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.actions import Action, Delete, Settle, Unlock
 from threadmill_worker.completion import Completing, do_without
+from threadmill_worker.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.progress import Intent, Outcome, Progress
 from threadmill_worker.reruns import REASON_CHARACTERS, rerun
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.views import Gone, InDoubt, LaneClosed, NotDone, Refused, Trouble, Unusable
 
 #: The wait after it: doubles from the first to the longest, unless the server says.
 BACKOFF_FIRST_S = 0.5
@@ -26,13 +27,14 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
     """A call gave no usable reply."""
     since = progress.trouble_since if progress.trouble_since is not None else now
     troubles = progress.troubles + 1
-    wait_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** (troubles - 1))
-    if isinstance(trouble, NotDone):
+    longest_s = CAPACITY_LONGEST_S if isinstance(trouble, LaneClosed) else BACKOFF_LONGEST_S
+    wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (troubles - 1))
+    if isinstance(trouble, NotDone | LaneClosed):
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
         wait_s = min(wait_s, TIDY_WAIT_S)
     in_doubt = progress.asked is not None and progress.asked.in_doubt
-    if isinstance(trouble, NotDone | Refused) and not isinstance(action, Settle) and not in_doubt:
+    if isinstance(trouble, NotDone | LaneClosed | Refused) and not isinstance(action, Settle) and not in_doubt:
         progress = replace(progress, intent=None, asked=None)  # it did not land
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
@@ -60,6 +62,8 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
             return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)
         case _ if progress.outcome is not None:
             return progress
+        case LaneClosed():
+            return closed(progress, trouble, policy, now)
         case Refused(failure):
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case Unusable(reason):  # an intent stands: what the call may have made is looked for, and deleted

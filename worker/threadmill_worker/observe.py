@@ -20,6 +20,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.bearing import bear, lose
 from threadmill_worker.completion import next_completion, take_in
+from threadmill_worker.discounts import spend
 from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Progress, VectorStore
 from threadmill_worker.reruns import judge, rerun
 from threadmill_worker.views import (
@@ -31,6 +32,7 @@ from threadmill_worker.views import (
     FileNamed,
     Gone,
     InDoubt,
+    LaneClosed,
     Lost,
     MessageAdded,
     NotDone,
@@ -60,7 +62,7 @@ HINT_RANGE_S = (0.25, 10.0)
 
 def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
     """The progress after `action` showed `view`."""
-    if isinstance(view, Refused | NotDone | InDoubt | Unusable | Gone):
+    if isinstance(view, Refused | NotDone | LaneClosed | InDoubt | Unusable | Gone):
         return _complete(bear(progress, action, view, policy, now), now)
     if not isinstance(view, NothingFound | Unsettled | Lost | Unlocked | Stirred):  # which are no sign of better times
         progress = progress.untroubled()
@@ -170,7 +172,6 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(
             progress,
             model=run.model or progress.wants.model,
-            lane=run.lane,
             lost_runs=progress.lost_runs + run.is_anonymous,
         )
         if run.functions is not None and not progress.rounds:
@@ -180,7 +181,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run):
-        progress = _count(progress, run)
+        progress = spend(progress, run, _usage_of(run))
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)
@@ -206,22 +207,9 @@ def _is_paid(run: RunView) -> bool:
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
 
 
-def _count(progress: Progress, run: RunView) -> Progress:
-    """With what the run has spent, by the latest that its server said: a run may be seen to end more than once."""
-    if not _tells_usage(run) and run.id in progress.usage_by_run:
-        return progress
-    by_run = {**progress.usage_by_run, run.id: _usage_of(run)}
-    return replace(progress, usage_by_run=by_run, usage=sum(by_run.values(), Usage()))
-
-
-def _tells_usage(run: RunView) -> bool:
-    """An answer always takes tokens: one without is of a server that does not report them."""
-    return run.usage is not None and run.usage != Usage()
-
-
 def _usage_of(run: RunView) -> Usage:
-    """What a run has spent."""
-    if run.usage is not None and _tells_usage(run):
+    """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
+    if run.usage is not None and run.usage != Usage():
         return run.usage
     is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
     return Usage(unreported=int(is_unreported))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
@@ -55,6 +55,7 @@ class Wants:
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
     functions: tuple[str, ...] = ()  #: names of those that its runs are offered
+    lane: str | None = None  #: the job's
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,9 @@ class Progress:
     usage_by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
     model: str | None = None  #: of the last run
     ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
-    lane: str | None = None  #: the one that the last run came through
+    lane: str | None = None  #: the one that all runs came through
+    fell_back: bool = False  #: its lane is closed, and further runs cost the full price
+    full_price: str | None = None  #: why runs cost that, though the job has a lane
     lost_threads: int = 0
     lost_files: int = 0
     lost_runs: int = 0
@@ -158,6 +161,11 @@ class Progress:
         return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
 
     @property
+    def lane_asked(self) -> str | None:
+        """The lane that the next run asks for."""
+        return None if self.fell_back else self.wants.lane
+
+    @property
     def lives_on_as(self) -> str | None:
         """What later jobs know the thread by: where runs have none, the first answer of the chain that they are."""
         return self.thread_id or (self.run.id if self.run else None)
@@ -168,7 +176,8 @@ class Progress:
         return {name: getattr(self, name) for name in SPENT}
 
     def to_json(self) -> str:
-        return _ADAPTER.dump_json(self).decode()
+        """Without the fields that have their defaults: an older worker needs to know only those that say something."""
+        return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
@@ -177,6 +186,15 @@ class Progress:
             return cls.from_json(record.progress) if record.progress else None
         except ValueError as error:
             raise UnreadableRecord(record.id, *stored.fault(error, "progress")) from None
+
+    @classmethod
+    def unknown_fields(cls, data: str) -> tuple[str, ...]:
+        """Those of a saved place that only a newer version knows, as `progress.run`."""
+        try:
+            _ADAPTER.validate_json(data, extra="forbid")
+        except ValidationError as error:
+            return tuple(f"progress.{name}" for name in stored.unknown_fields(error))
+        return ()
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":

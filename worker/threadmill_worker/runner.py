@@ -287,6 +287,7 @@ class Attempt:
             steps=outcome.steps,
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
+            full_price=progress.full_price,
             thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
             **progress.spent,
         )
@@ -366,7 +367,7 @@ def _moment(at: float) -> datetime:
 def begin(record: JobRecord, wants: Wants) -> Progress:
     """The place of a job nobody has worked on."""
     started = (record.started_at or record.created_at).timestamp()
-    deadline_at = started + record.job.timeout_s
+    deadline_at = started + record.job.time_limit_s
     if record.job.deadline_at is not None:
         deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
     messages = len(record.job.conversation)

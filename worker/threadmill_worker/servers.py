@@ -13,6 +13,7 @@ from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.artifacts import ArtifactStore
+from threadmill_worker.discounts import patient
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.connection import Client, connect
@@ -111,7 +112,7 @@ class Servers:
             order = replace(order, latest=kept.latest if kept else None)
             stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
-            server = Server(name, speaker, toolbox, endpoint, "", wants, materials, feed)
+            server = Server(name, speaker, toolbox, patient(endpoint, job.lane), "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
             return server
@@ -226,4 +227,5 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
         steps=job.include_steps,
         response_format=job.response_format,
         model=settings.model_of(job, endpoint),
+        lane=job.lane,
     )

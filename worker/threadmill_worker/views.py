@@ -56,6 +56,8 @@ class RunView:
     usage: Usage | None = None
     model: str | None = None  #: that answers; some servers do not say
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
+    tier: str | None = None  #: the service tier that it is of, as the server names it; some servers do not say
+    in_background: bool = False  #: the server says that it works on it in the background
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
@@ -186,6 +188,15 @@ class NotDone:
 
 
 @dataclass(frozen=True)
+class LaneClosed:
+    """The server does not take the request at the price of the job's lane, and did nothing."""
+
+    reason: str
+    passes: bool = False  #: it lacks capacity now, and may take the request later
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True)
 class InDoubt:
     """Nobody knows whether the call landed: its reply was lost, or a server error came instead."""
 
@@ -208,7 +219,7 @@ class Gone:
     reason: str
 
 
-Trouble = Refused | NotDone | InDoubt | Unusable | Gone
+Trouble = Refused | NotDone | LaneClosed | InDoubt | Unusable | Gone
 View = (
     RunView
     | Uploaded

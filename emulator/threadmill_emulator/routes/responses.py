@@ -77,6 +77,8 @@ def _taken(call: Call) -> CreateResponse:
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
     if "ignores_background" in extras:
         heeded["background"] = None
+    if "ignores_tiers" in extras:
+        heeded |= {"service_tier": "default", "background_options": None}
     if "stateless" in extras:
         heeded["store"] = False
     return body.model_copy(update=heeded)

@@ -39,7 +39,7 @@ def standing(earlier: Earlier | None, *, is_known: bool, retry_failed: bool) -> 
     """
     if earlier is None:
         return Standing.CHANGED if is_known else Standing.NEW
-    if earlier.state is JobState.SUCCEEDED:
+    if earlier.state == JobState.SUCCEEDED:
         return Standing.ANSWERED
-    stays_failed = earlier.state is JobState.FAILED and earlier.failure not in ENDPOINT_FAILURES and not retry_failed
+    stays_failed = earlier.state == JobState.FAILED and earlier.failure not in ENDPOINT_FAILURES and not retry_failed
     return Standing.FAILED if stays_failed else Standing.AGAIN

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from threadmill.errors import ThreadmillError
 from threadmill.redaction import redact_all
-from threadmill.result import JobState, ModelUsage, add_up
+from threadmill.result import ModelUsage, add_up
 
 #: How each of our lines starts.
 _START = b'{"path": '
@@ -25,7 +25,7 @@ _START = b'{"path": '
 class Earlier:
     """How an earlier run of the batch left a document."""
 
-    state: JobState
+    state: str  #: a JobState, or one of a newer version
     job_id: str
     failure: str | None = None  #: its kind
     retryable: bool = False  #: whether that failure may pass when the job is sent again
@@ -60,9 +60,9 @@ class ResultsFile:
             if line["key"] is not None and line.get("job_id"):
                 failure = line.get("failure") or {}
                 self.earlier[line["key"]] = Earlier(
-                    JobState(line["state"]), line["job_id"], failure.get("kind"), failure.get("retryable", False)
+                    line["state"], line["job_id"], failure.get("kind"), failure.get("retryable", False)
                 )
-                yield ModelUsage.model_validate(line)
+                yield ModelUsage.model_validate({name: line[name] for name in ModelUsage.model_fields if name in line})
 
     def see(self, place: Mapping[str, Any], number: int) -> None:
         """Notes where in the order of the documents one stands."""

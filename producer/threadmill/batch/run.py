@@ -138,7 +138,7 @@ class Batch:
     @cached_property
     def _reopened(self) -> AbstractSet[str]:
         """Jobs that were sent again by someone else since they failed here: their new results are wanted."""
-        failed = [each.job_id for each in self._out.earlier.values() if each.state is JobState.FAILED]
+        failed = [each.job_id for each in self._out.earlier.values() if each.state == JobState.FAILED]
         states = self._client.store.states(failed)
         return {job_id for job_id, state in states.items() if state is not JobState.FAILED}
 
@@ -226,6 +226,7 @@ class Batch:
             item, part = self._awaited.pop(result.job_id)
             self.tally.spending.add(result.usage_by_model)
             self.tally.calls += result.calls
+            self.tally.full_price.update([result.full_price] if result.full_price else ())
             self._watch_endpoint(result)
             if item.add(part, result.model_copy(update={"batch": self._name})):  # a damaged record has lost it
                 self._write(item.label, item.line)

@@ -1,5 +1,6 @@
 """How a batch stands, for those who watch it."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from threadmill.batch.spending import Spending
@@ -21,6 +22,7 @@ class Tally:
     paused: bool = False
     troubles: tuple[EndpointTrouble, ...] = ()  #: endpoints that give its jobs no usable replies now
     calls: int = 0  #: HTTP calls, in this run
+    full_price: Counter[str] = field(default_factory=Counter)  #: why jobs went through no lane though they name one
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this run: document and reason
     endpoint_failures: list[Failure] = field(default_factory=list)  #: of the last jobs, in a row
     retryable: int = 0  #: failed documents, earlier runs included, that may succeed when asked again as they are

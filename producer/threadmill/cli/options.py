@@ -5,11 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from threadmill.errors import InvalidJob
+from threadmill.lanes import LaneName
 from threadmill.message import is_file_id
 
 Images = Annotated[
@@ -52,9 +53,10 @@ JsonSchema = Annotated[
     Path | None, typer.Option("--json-schema", metavar="FILE", help="Require answers that match this JSON Schema.")
 ]
 Lane = Annotated[
-    Literal["batch"] | None,
+    LaneName | None,
     typer.Option(
-        help="batch: use the provider's Batch API, at half the price, within a day (endpoints of kind `responses`)."
+        help="Get the answer at a lower price, and later (endpoints of kind `responses`). batch: the provider's Batch "
+        "API, within a day; flex: processing of lower priority; within-2h, within-8h: within so many hours."
     ),
 ]
 

@@ -25,6 +25,7 @@ from threadmill.result import Usage
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
+_REASONS = 3  #: why jobs cost the full price
 _REASON_SHOWN = 60  # characters
 
 #: Terminals with at least so many columns show a bar, the number that failed, and all figures.
@@ -46,6 +47,7 @@ class Reporter:
         failed = f"{tally.failed + tally.kept_failed:,} failed"
         figures = [failed, f"{tally.running:,} running", _rate(tally)]
         figures.append(spent(tally.spending.usage, tally.spending.cost))
+        figures.append(f"{tally.full_price.total():,} at full price" if tally.full_price else "")
         self.show(
             tally.done,
             _joined(figures),
@@ -136,9 +138,13 @@ def show_trouble(trouble: EndpointTrouble) -> str:
     """In one line of a terminal: what the endpoint says, how many jobs wait for it, and since when."""
     reason = " ".join(trouble.reason.split())
     short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
-    jobs = f"{trouble.jobs:,} jobs" if trouble.jobs > 1 else "1 job"
     calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
-    return f"{trouble.endpoint}: {short} ({jobs}, {calls} since {trouble.since.astimezone(UTC):%H:%M:%S} UTC)"
+    since = f"since {trouble.since.astimezone(UTC):%H:%M:%S} UTC"
+    return f"{trouble.endpoint}: {short} ({_jobs(trouble.jobs)}, {calls} {since})"
+
+
+def _jobs(number: int) -> str:
+    return f"{number:,} jobs" if number > 1 else "1 job"
 
 
 def spent(usage: Usage, cost: Cost) -> str:
@@ -176,6 +182,7 @@ def show_summary(tally: Tally, out: Path) -> None:
         "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
         "tokens": tally.spending.usage.in_words,
         "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
+        "full price": "; ".join(f"{_jobs(jobs)}: {reason}" for reason, jobs in tally.full_price.most_common(_REASONS)),
         "calls": f"{tally.calls:,}",
         "results": f"{out}",
     }
@@ -219,6 +226,7 @@ def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
         "usage": tally.spending.usage.model_dump(),
         "cost": asdict(tally.spending.cost),
         "calls": tally.calls,
+        "full_price": dict(tally.full_price.most_common()),
         "failures": [{"path": label, **failure.model_dump(mode="json")} for label, failure in tally.failures],
         "failure_groups": [
             {"kind": group.kind, "message": group.message, "retryable": group.retryable, "count": len(group.documents)}

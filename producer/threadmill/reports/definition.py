@@ -27,6 +27,7 @@ from threadmill.border import Border
 from threadmill.documents.encoding import known
 from threadmill.errors import ThreadmillError
 from threadmill.job import PromptJob
+from threadmill.lanes import LaneName
 from threadmill.message import FileTool
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
@@ -127,7 +128,7 @@ class ReportDefinition(Border):
     assistant: str | None = None
     profile: str | None = None
     model: str | None = None
-    lane: Literal["batch"] | None = None
+    lane: LaneName | None = None
     timeout_s: PositiveFloat | None = None  #: of one job
     publish_if_failed_at_most: NonNegativeInt | _Share = "10%"  #: documents, or their share
     keep_days: PositiveInt = 90  #: files and state of a night, from when it was made

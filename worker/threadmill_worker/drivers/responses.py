@@ -57,11 +57,13 @@ from threadmill_worker.drivers.responses_wire import (
 )
 from threadmill_worker.drivers.spoken import probe_responses, with_what_it_speaks
 from threadmill_worker.drivers.streaming import EventStream, Silent
+from threadmill_worker.drivers.tiers import as_arguments, in_lane, no_background
 from threadmill_worker.drivers.troubles import is_conversation_locked, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     FileNamed,
     InDoubt,
+    LaneClosed,
     Lost,
     MessageAdded,
     NotDone,
@@ -144,6 +146,8 @@ class ResponsesDriver:
         except (openai.OpenAIError, NotTheApi, OSError) as error:
             is_first = isinstance(action, StartRun) and self._requests.names_nothing(progress)
             trouble = trouble_of(error, action, names_nothing=is_first)
+            if isinstance(action, StartRun | SubmitOutputs):
+                trouble = in_lane(trouble, error, progress.lane_asked)
             if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
                 self._has_landed = progress.asked is not None and progress.asked.in_doubt
                 return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
@@ -218,8 +222,9 @@ class ResponsesDriver:
             message = "this server has no conversations: without `store` it cannot keep a thread"
             return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message))
 
-    async def _create(self, body: dict[str, Any], progress: Progress) -> RunView:
-        """In the background, where the server works there."""
+    async def _create(self, body: dict[str, Any], progress: Progress) -> RunView | LaneClosed:
+        """In the background, where the server works there. A completion window requires that."""
+        has_window = "background_options" in body
         if self._background.wanted:
             try:
                 return await self._post(body, progress, waits=self._background.waits)
@@ -227,8 +232,10 @@ class ResponsesDriver:
                 self._background.silent()
                 raise
             except openai.APIStatusError as error:
-                if not refuses_background(error):
+                if has_window or not refuses_background(error):
                     raise
+        elif has_window:
+            return no_background(progress.lane_asked or "")
         plain = {name: value for name, value in body.items() if name != "background"}
         run = await self._post(plain, progress, waits=True)
         self._background.refused()
@@ -240,7 +247,7 @@ class ResponsesDriver:
         `waits`: the reply may come only when the response has ended; its time is the job's.
         """
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
-        start = partial(create, **body, **self._key(body, progress))
+        start = partial(create, **as_arguments(body), **self._key(body, progress))
         self.awaits_run = waits
         try:
             reply = await self._stream.open(self._api, start, waits=waits)

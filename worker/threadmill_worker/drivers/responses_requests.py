@@ -9,6 +9,7 @@ from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_wire import is_chain
+from threadmill_worker.drivers.tiers import fields_of
 from threadmill_worker.progress import Progress
 from threadmill_worker.views import ToolCall
 
@@ -96,6 +97,7 @@ class Requests:
             "metadata": job.metadata | mark(self._order.mark, what),
             "background": True,
             "store": self._store,
+            **fields_of(progress.lane_asked, self._order.mark),
         }
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -39,6 +39,8 @@ def parse_response(body: dict[str, Any]) -> RunView:
         incomplete_reason=as_word(as_dict(body.get("incomplete_details")).get("reason")),
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
+        tier=as_word(body.get("service_tier")) or None,
+        in_background=body.get("background") is True,
         functions=_functions(body.get("tools")),
         answer=parse_answer(body) if tells and not calls else None,
         steps=steps_of(body) if tells else None,

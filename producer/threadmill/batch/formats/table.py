@@ -42,6 +42,7 @@ _ALWAYS = (
 _AT_WISH = (
     "usage.unreported",
     "ignored_tools",
+    "full_price",
     "content",
     "steps",
     "missing_steps",

@@ -1,0 +1,47 @@
+"""At which price a response is worked on: the service tiers and completion windows of the Responses API.
+
+Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guide flex-processing.
+"""
+
+from collections import Counter
+
+from threadmill_emulator.errors import unknown_parameter
+from threadmill_emulator.options import Options
+from threadmill_emulator.response_errors import no_capacity, no_tier, no_window
+from threadmill_emulator.scenarios import Script
+from threadmill_emulator.wire_responses import CreateResponse
+
+
+class FlexCapacity:
+    """Refuses the first requests for flex processing, where a script says so."""
+
+    def __init__(self) -> None:
+        self._refused: Counter[str] = Counter()
+
+    def take(self, asked: CreateResponse, script: Script, key: str) -> None:
+        """`key`: what the refusals are counted by."""
+        if asked.service_tier == "flex" and self._refused[key] < script.flex_refusals:
+            self._refused[key] += 1
+            raise no_capacity()
+
+
+def check(asked: CreateResponse, options: Options) -> None:
+    if asked.service_tier == "flex" and not options.offers("flex"):
+        raise no_tier()
+    if asked.background_options is None:
+        return
+    if not options.offers("completion_windows"):
+        raise unknown_parameter("background_options")
+    if asked.background_options.completion_window == "soonest":
+        return
+    if not asked.background:
+        raise no_window("it requires 'background' to be true")
+    if asked.service_tier not in (None, "auto", "default"):
+        raise no_window("it requires standard processing")
+    if asked.stream:
+        raise no_window("it cannot be used with 'stream'")
+
+
+def shown(asked: CreateResponse) -> str:
+    """The tier that the response shows: fast mode is called priority there."""
+    return "priority" if asked.service_tier == "fast" else asked.service_tier or "auto"

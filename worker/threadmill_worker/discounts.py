@@ -1,0 +1,84 @@
+"""Lanes: how long a job waits for the server, what its runs cost, and what follows if a lane is closed. PURE."""
+
+import math
+from dataclasses import replace
+
+from threadmill.lanes import discount_of
+from threadmill.policy import Policy
+from threadmill.result import Failure, FailureKind, JobState, Usage
+from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.reruns import REASON_CHARACTERS
+from threadmill_worker.views import LaneClosed, RunView
+
+#: A result is late by at most this share of the time that its lane may take.
+_LATE_SHARE = 1 / 120
+
+#: Tiers of standard processing, which completion windows require. None: the server does not say.
+_STANDARD = frozenset({None, "auto", "default"})
+
+#: Between two requests for capacity, at most: cheap work is not urgent, and each refusal counts towards rate limits.
+CAPACITY_LONGEST_S = 300.0
+
+REMEDY = 'to run such jobs at full price, leave out `lane`, or set lane_fallback = "full_price" for the endpoint'
+
+
+def patient(policy: Policy, lane: str | None) -> Policy:
+    """The policy for a job of the lane. A run that waits its turn there is not stuck: its deadline alone bounds it."""
+    discount = discount_of(lane)
+    if discount is None:
+        return policy
+    pause_s = max(policy.poll_longest_s, discount.slowest_s * _LATE_SHARE)
+    return policy.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
+
+
+def spend(progress: Progress, run: RunView, usage: Usage) -> Progress:
+    """Counts what a run has spent, and in which lane. After runs of different lanes, the full price is assumed.
+
+    A run may be seen to end more than once: it has spent what its server said last.
+    """
+    if usage == Usage() or (usage.unreported and run.id in progress.usage_by_run):
+        return progress
+    asked = progress.lane_asked
+    lane = _lane_of(run, asked)
+    is_alike = lane == progress.lane or progress.usage_by_run.keys() <= {run.id}
+    reason = progress.full_price if lane == asked or asked is None else progress.full_price or _why_not(run, asked)
+    by_run = {**progress.usage_by_run, run.id: usage}
+    total = sum(by_run.values(), Usage())
+    return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
+
+
+def _lane_of(run: RunView, asked: str | None) -> str | None:
+    """The lane that a run came through. Its tier is the server's word; of a completion window servers say nothing."""
+    if run.lane is not None or run.tier == "flex":
+        return run.lane or "flex"
+    return asked if _has_window(asked) and run.in_background and run.tier in _STANDARD else None
+
+
+def _has_window(lane: str | None) -> bool:
+    discount = discount_of(lane)
+    return discount is not None and discount.completion_window is not None
+
+
+def _why_not(run: RunView, asked: str) -> str:
+    if asked == "batch":
+        return "the batch lane did not answer the job"
+    if _has_window(asked) and not run.in_background:
+        return f"the server did not work in the background, as the lane {asked} requires"
+    if run.tier is None:
+        return f"the server did not say that it used the lane {asked}"
+    return f"the server used its service tier {run.tier} instead of the lane {asked}"
+
+
+def closed(progress: Progress, trouble: LaneClosed, policy: Policy, now: float) -> Progress:
+    """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
+
+    With `lane_fallback`, it waits for `unreachable_s`, or for half of the time to its deadline if that is less.
+    """
+    since = progress.trouble_since if progress.trouble_since is not None else now
+    patience_s = min(policy.unreachable_s, (progress.deadline_at - since) / 2)
+    if policy.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
+        return replace(progress.untroubled(), fell_back=True, full_price=trouble.reason[:REASON_CHARACTERS])
+    if trouble.passes:
+        return progress
+    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{trouble.reason}; {REMEDY}")
+    return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))

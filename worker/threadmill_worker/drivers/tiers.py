@@ -1,0 +1,64 @@
+"""The lanes of ordinary runs on the wire of the Responses API: service tiers and completion windows.
+
+Source: OpenAI's guides flex-processing and error-codes; openai-python 3.57, types/responses/response_create_params.py.
+"""
+
+import re
+from typing import Any
+
+import openai
+
+from threadmill.lanes import discount_of
+from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.views import LaneClosed, Refused, Trouble
+
+#: Nothing is begun or charged. The second is Groq's.
+_NO_CAPACITY = re.compile(r"resource.unavailable|capacity_exceeded", re.IGNORECASE)
+
+#: Statuses of a request with a parameter or a value that the server does not take. 422 is FastAPI's, and some servers
+#: answer an unknown tier with 500.
+_REFUSING = frozenset({400, 422, 500})
+
+#: What a refusal names if it is about a tier, or about what a completion window requires.
+_OF_TIER = re.compile("service.tier", re.IGNORECASE)
+_OF_WINDOW = re.compile("service.tier|background|completion.window", re.IGNORECASE)
+
+
+def fields_of(lane: str | None, continuation: str) -> dict[str, Any]:
+    """The fields of a request in the lane. `continuation`: what the requests of the same work have in common."""
+    discount = discount_of(lane)
+    if discount is None:
+        return {}
+    if discount.completion_window is None:
+        return {"service_tier": discount.service_tier}
+    window = {"completion_window": discount.completion_window, "continuation_id": continuation}
+    return {"service_tier": discount.service_tier, "background_options": window}
+
+
+def as_arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """The body as arguments of the openai package, which knows completion windows only since 3.57."""
+    if "background_options" not in body:
+        return body
+    plain = {name: value for name, value in body.items() if name != "background_options"}
+    return {**plain, "extra_body": {"background_options": body["background_options"]}}
+
+
+def no_background(lane: str) -> LaneClosed:
+    return LaneClosed(f"the lane {lane} needs a server that works in the background, and this one does not")
+
+
+def in_lane(trouble: Trouble, error: Exception, lane: str | None) -> Trouble:
+    """The trouble of a request in the lane: whether that is what the server does not take."""
+    discount = discount_of(lane)
+    if discount is None or not isinstance(error, openai.APIStatusError):
+        return trouble
+    said = read_error(error.response.text)
+    named = f"{said.code} {said.type} {said.param} {said.message}"
+    reason = trouble.failure.message if isinstance(trouble, Refused) else trouble.reason
+    if error.status_code in (429, 498) and _NO_CAPACITY.search(named):
+        after = getattr(trouble, "retry_after_s", None)
+        return LaneClosed(f"the lane {lane} has no capacity now: {reason}", passes=True, retry_after_s=after)
+    about = _OF_WINDOW if discount.completion_window and error.status_code != 500 else _OF_TIER
+    if error.status_code in _REFUSING and about.search(named):
+        return LaneClosed(f"the server does not take the lane {lane}: {reason}")
+    return trouble
