@@ -311,3 +311,18 @@ async def test_no_job_asks_on_a_thread_whose_store_lacks_its_files(folder, worke
     assert result.failure.kind is FailureKind.STUCK
     assert "0 of 1 files are searchable" in result.failure.message
     assert not emulator.sent("POST", "/runs")
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+async def test_a_job_fails_whose_assistant_has_no_tool_for_its_files(folder, worker, emulator):
+    with httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        assistant = http.post("/assistants", json={"model": "emulator-1", "tools": [WEATHER]}).json()["id"]
+    files = [str(folder / "policy.txt")]
+    unread = await worker.run("Well?", assistant=assistant, files=files)
+    read = await worker.run("Well?", assistant=assistant, files=files, tools=[WEATHER])
+
+    assert (unread.failure.kind, read.ok) == (FailureKind.REJECTED, True)
+    assert "the run cannot read the job's files: it has no file_search" in unread.failure.message
+    assert nothing_left(emulator)

@@ -168,6 +168,8 @@ def test_the_functions_of_a_run_are_those_it_shows() -> None:
     weather = {"type": "function", "function": {"name": "weather"}}
     assert parse_run({"id": "run_1", "tools": [weather, {"type": "file_search"}, None]}).functions == ("weather",)
     assert parse_run({"id": "run_1", "tools": []}).functions == ()
+    assert parse_run({"id": "run_1", "tools": []}).own_tools is None, "some servers show none, whatever a run has"
+    assert parse_run({"id": "run_1", "tools": [{"type": "retrieval"}]}).own_tools == {"file_search"}
     assert parse_run({"id": "run_1"}).functions is None
 
 

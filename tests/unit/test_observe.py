@@ -263,6 +263,27 @@ def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
     assert ignored(RunView("run_1", "queued", functions=None)) == (), "a server that does not say"
 
 
+@pytest.mark.parametrize(
+    ("shown", "lacking"),
+    [
+        (frozenset({"function"}), "it has no file_search and no code_interpreter;"),
+        (frozenset({"file_search"}), "it has no code_interpreter;"),
+        (frozenset({"file_search", "code_interpreter"}), None),
+        (None, None),
+    ],
+)
+def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset[str] | None, lacking: str) -> None:
+    given = replace(JOB, wants=Wants(file_tools=("file_search", "code_interpreter")))
+    progress = see(given, StartRun(1), replace(QUEUED, own_tools=shown))
+    if lacking is None:
+        assert progress.outcome is None
+        return
+    assert progress.outcome is not None
+    assert progress.outcome.failure is not None
+    assert lacking in progress.outcome.failure.message
+    assert next_action(progress, POLICY, START) == CancelRun(QUEUED.id)
+
+
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
     progress = under_way(asks("a", "b"))
     action = next_action(progress, POLICY, START)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.policy import Policy
-from threadmill.result import Usage
+from threadmill.result import Failure, FailureKind, JobState, Usage
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
@@ -21,7 +21,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import bear, lose
 from threadmill_worker.completion import next_completion, take_in
 from threadmill_worker.discounts import spend
-from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Progress, VectorStore
+from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Outcome, Progress, VectorStore, Wants
 from threadmill_worker.reruns import judge, rerun
 from threadmill_worker.views import (
     ANSWERED,
@@ -196,10 +196,24 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         intent=None,
         asked=None,
         locked_by=None,
-        run=replace(run, functions=None),  # which says nothing new in later looks
+        run=replace(run, functions=None, own_tools=None),  # which says nothing new in later looks
         look_at=now + _interval(run, now - news_at, policy),
     )
+    if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
+        return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
     return progress if progress.outcome else judge(progress, run, policy, now)
+
+
+def _without_files(wants: Wants, run: RunView) -> Failure | None:
+    """Why a run cannot read files of the job, if its tools show that."""
+    lacking = [tool for tool in wants.file_tools if run.own_tools is not None and tool not in run.own_tools]
+    if not lacking:
+        return None
+    message = (
+        f"the run cannot read the job's files: it has no {' and no '.join(lacking)}; name the tool in the job's "
+        "`tools`, or give it to the assistant"
+    )
+    return Failure(kind=FailureKind.REJECTED, message=message)
 
 
 def _is_paid(run: RunView) -> bool:

@@ -55,6 +55,7 @@ class Wants:
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
     functions: tuple[str, ...] = ()  #: names of those that its runs are offered
+    file_tools: tuple[str, ...] = ()  #: types of the server's tools that the job's files are for
     lane: str | None = None  #: the job's
 
 

@@ -221,6 +221,7 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
     return Wants(
         uploads=len(materials.uploads),
         search=any("file_search" in file.tools for file in job.files),
+        file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         at_once=endpoint.create_and_run and not notes,
         continues=job.thread is not None,
         keep_thread=job.keep_thread,

@@ -59,6 +59,7 @@ class RunView:
     tier: str | None = None  #: the service tier that it is of, as the server names it; some servers do not say
     in_background: bool = False  #: the server says that it works on it in the background
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
+    own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: nothing is shown
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
     steps: tuple[dict[str, Any], ...] | None = None  #: what it did, as StepsRead has it, where the reply shows that

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Usage
-from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
+from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
@@ -42,6 +42,7 @@ def parse_response(body: dict[str, Any]) -> RunView:
         tier=as_word(body.get("service_tier")) or None,
         in_background=body.get("background") is True,
         functions=_functions(body.get("tools")),
+        own_tools=own_tools(body.get("tools")),
         answer=parse_answer(body) if tells and not calls else None,
         steps=steps_of(body) if tells else None,
         kind=RESPONSE,
