@@ -157,5 +157,9 @@ def test_after_runs_of_different_lanes_the_full_price_is_assumed():
     assert (cheap.lane, mixed.lane, again.lane) == ("flex", None, None)
 
 
+def test_what_an_older_worker_has_counted_stays_counted():
+    assert spend(progress("flex", usage=TOKENS), ended("flex"), TOKENS).usage == TOKENS + TOKENS
+
+
 def test_a_run_that_took_nothing_says_nothing_of_the_price():
     assert spend(progress("flex"), ended("default"), Usage()) == progress("flex")

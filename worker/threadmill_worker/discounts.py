@@ -40,9 +40,10 @@ def spend(progress: Progress, run: RunView, usage: Usage) -> Progress:
         return progress
     asked = progress.lane_asked
     lane = _lane_of(run, asked)
-    is_alike = lane == progress.lane or progress.usage_by_run.keys() <= {run.id}
+    is_alike = lane == progress.lane or progress.usage == progress.usage_by_run.get(run.id, Usage())
     reason = progress.full_price if lane == asked or asked is None else progress.full_price or _why_not(run, asked)
-    by_run = {**progress.usage_by_run, run.id: usage}
+    earlier = progress.usage_by_run or {"": progress.usage}  # an older worker saved the sum alone
+    by_run = {**earlier, run.id: usage}
     total = sum(by_run.values(), Usage())
     return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
 

@@ -21,7 +21,8 @@ class NoAnswer(ThreadmillError):
 def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
     """The result of one prompt. A job that does not end in `timeout_s` is cancelled. Raises NoAnswer with the cause."""
     deadline_at = client.store.now() + timedelta(seconds=timeout_s)
-    handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": endpoint, "deadline_at": deadline_at})
+    limits = {"deadline_at": deadline_at, "timeout_s": timeout_s}
+    handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": endpoint, **limits})
     try:
         result = handle.wait(timeout_s + GRACE_S)
     except WaitTimeout:
