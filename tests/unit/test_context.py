@@ -39,7 +39,7 @@ def test_an_answer_with_its_context_is_the_answer() -> None:
 
 def test_a_run_without_its_context_is_started_again() -> None:
     dropped = see(JOB, StartRun(1), ENDED)
-    assert (dropped.outcome, dropped.answer, dropped.ignorant) == (None, None, ("resp_2",))
+    assert (dropped.outcome, dropped.answer, dropped.without_context) == (None, None, ("resp_2",))
     assert next_action(dropped, POLICY, NOW) == StartRun(2)
     assert [each.id for each in dropped.leftovers] == ["resp_2"], "it is deleted with the job"
     assert dropped.reruns == 0

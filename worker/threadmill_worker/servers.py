@@ -115,7 +115,7 @@ class Servers:
             if kept is not None and kept.latest == "" and not has_transcript:
                 raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
             wants = replace(wants, has_transcript=has_transcript)
-            stream = EventStream(feed, endpoint, RESPONSES, streams)
+            stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
             server = Server(name, speaker, toolbox, patient(endpoint, job.lane), "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
@@ -128,7 +128,7 @@ class Servers:
             model=wants.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
-        stream = EventStream(feed, endpoint, ASSISTANTS, streams)
+        stream = EventStream(feed, endpoint, ASSISTANTS, streams, wants.model)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 
@@ -226,6 +226,7 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
     return Wants(
         uploads=len(materials.uploads),
         search=any("file_search" in file.tools for file in job.files),
+        file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         at_once=endpoint.create_and_run and not notes,
         continues=job.thread is not None,
         keep_thread=job.keep_thread,

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +17,7 @@ from threadmill.batch.failures import Group, advice, grouped
 from threadmill.batch.plan import Standing
 from threadmill.batch.tally import Tally
 from threadmill.cli.app import err
+from threadmill.cli.waiting import show_jobs, show_trouble
 from threadmill.prices import Cost
 from threadmill.record import EndpointTrouble
 from threadmill.result import Usage
@@ -26,7 +26,6 @@ _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
 _REASONS = 3  #: why jobs cost the full price
-_REASON_SHOWN = 60  # characters
 
 #: Terminals with at least so many columns show a bar, the number that failed, and all figures.
 _NARROW, _MEDIUM, _WIDE = 40, 70, 110
@@ -134,19 +133,6 @@ def _joined(figures: Sequence[str]) -> str:
     return " · ".join(filter(None, figures))
 
 
-def show_trouble(trouble: EndpointTrouble) -> str:
-    """In one line of a terminal: what the endpoint says, how many jobs wait for it, and since when."""
-    reason = " ".join(trouble.reason.split())
-    short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
-    calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
-    since = f"since {trouble.since.astimezone(UTC):%H:%M:%S} UTC"
-    return f"{trouble.endpoint}: {short} ({_jobs(trouble.jobs)}, {calls} {since})"
-
-
-def _jobs(number: int) -> str:
-    return f"{number:,} jobs" if number > 1 else "1 job"
-
-
 def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
     if not usage.is_reported:
@@ -182,7 +168,9 @@ def show_summary(tally: Tally, out: Path) -> None:
         "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
         "tokens": tally.spending.usage.in_words,
         "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
-        "full price": "; ".join(f"{_jobs(jobs)}: {reason}" for reason, jobs in tally.full_price.most_common(_REASONS)),
+        "full price": "; ".join(
+            f"{show_jobs(jobs)}: {reason}" for reason, jobs in tally.full_price.most_common(_REASONS)
+        ),
         "calls": f"{tally.calls:,}",
         "results": f"{out}",
     }

@@ -48,7 +48,7 @@ from threadmill_worker.drivers.conversation_items import ConversationItems, is_i
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked, key_of, mark
-from threadmill_worker.drivers.responses_requests import Requests, round_name, round_names, run_name
+from threadmill_worker.drivers.responses_requests import STEP_DETAILS, Requests, round_name, round_names, run_name
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
@@ -86,8 +86,6 @@ from threadmill_worker.views import (
 
 #: How far a server's clock may be behind ours, in seconds.
 _CLOCKS_S = 600.0
-
-_WITH_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
 
 class ResponsesDriver:
@@ -315,10 +313,10 @@ class ResponsesDriver:
         rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]
         steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:
-            if leftover.kind == RESPONSE and leftover.id not in progress.ignorant:
-                body = await self._retrieve(leftover.id, include=_WITH_DETAILS)
+            if leftover.kind == RESPONSE and leftover.id not in progress.without_context:
+                body = await self._retrieve(leftover.id, include=STEP_DETAILS)
                 if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
-                    steps += steps_of(body, progress.outputs)
+                    steps += steps_of(body)
         return tuple(steps)
 
     async def _cancel(self, run_id: str) -> View:
