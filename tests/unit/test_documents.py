@@ -84,7 +84,7 @@ def test_a_link_that_leads_nowhere_is_a_bad_document_not_a_missing_one(folder):
         (b" \n\t", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\).*--encoding NAME, or convert it"),
-        (b"\x89PNG\r\n", "is not UTF-8 text"),
+        (b"\x89PNG\r\n", "is not text but binary data; it looks like an image"),
         (b"x" * 2_000_000, "has 2,000,000 bytes; a message holds 256,000 characters"),
     ],
 )

@@ -207,7 +207,7 @@ def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, packa
     ("content", "text"),
     [
         (rb"{\rtf1\ansi{\fonttbl\f0 Arial;}\f0 Caf\'e9 {\b bold}\par Next \u22825?\par}", "Café bold\nNext 天"),
-        ("{\\rtf1\\ansi Café crème brûlée déjà}".encode("cp1252"), "Café crème brûlée déjà"),
+        ("{\\rtf1\\ansi\\ansicpg1252 Café crème brûlée déjà}".encode("cp1252"), "Café crème brûlée déjà"),
         (rb"{\rtf1 a {\pict\bin3 " + b"\xff}{" + b"}b}", "a b"),
     ],
 )

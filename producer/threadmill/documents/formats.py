@@ -118,7 +118,7 @@ def _reader(kind: str, encoding: str | None) -> _Reader | None:
         if kind == ".rtf":
             from threadmill.documents import rtf
 
-            return partial(rtf.text, encoding=encoding)
+            return partial(rtf.read_rtf, encoding=encoding)
     except ModuleNotFoundError as error:
         raise needs_extra(kind, error) from None
     if kind in WORKBOOKS:

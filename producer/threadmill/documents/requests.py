@@ -7,7 +7,7 @@ from typing import Any
 
 from threadmill.documents.bodies import fields_of, in_terms_of
 from threadmill.documents.document import STDIN, Numbered, UniqueIds, shown
-from threadmill.documents.encoding import opened
+from threadmill.documents.encoding import open_text
 from threadmill.documents.lines import objects
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
@@ -64,7 +64,7 @@ class Requests:
         for path in self._paths:
             where = self._stdin if path == STDIN and self._stdin else path
             try:
-                with opened(where, self._encoding) as file:
+                with open_text(where, self._encoding) as file:
                     for number, value, problem in objects(file):
                         yield _request(path, number, value, problem, ids)
             except (BadDocument, UnicodeError) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from threadmill.documents.document import STDIN, Document
-from threadmill.documents.encoding import known
+from threadmill.documents.encoding import check_encoding
 from threadmill.documents.find import find, find_files
 from threadmill.documents.requests import Requests
 from threadmill.documents.rows import Rows
@@ -59,7 +59,7 @@ class Source:
 
     def open(self, paths: Sequence[str], prompt: str) -> tuple[DocumentSet, PromptTemplate]:
         """The documents, and how they are asked about. Raises ThreadmillError, BadTemplate."""
-        encoding = known(self.encoding) if self.encoding is not None else None
+        encoding = check_encoding(self.encoding) if self.encoding is not None else None
         if str(STDIN) in paths and self.attach is not None:
             raise ThreadmillError("-: stdin cannot be attached; save it as a file")
         stdin = _kept() if str(STDIN) in paths else None

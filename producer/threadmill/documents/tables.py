@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from threadmill.documents.encoding import opened
+from threadmill.documents.encoding import open_text
 from threadmill.documents.formats import broken, needs_extra
 from threadmill.documents.lines import LINE_LIMIT, objects
 from threadmill.documents.template import BadDocument
@@ -41,7 +41,7 @@ def records(path: Path, kind: str, encoding: str | None) -> Iterator[Record]:
             with path.open("rb") as packed:
                 yield from _PACKED[kind](packed)
         else:
-            with opened(path, encoding) as file:
+            with open_text(path, encoding) as file:
                 yield from _lines(file) if kind == ".jsonl" else _table(file, "\t" if kind == ".tsv" else None)
     except BadDocument as error:
         raise ThreadmillError(str(error)) from None
@@ -64,7 +64,7 @@ def _table(file: TextIO, delimiter: str | None) -> Iterator[Record]:
         for values in reader:
             if values:
                 yield _record(reader.line_num, header, values)
-    except csv.Error as error:  # where the next row begins cannot be known
+    except csv.Error as error:  # where the next row begins cannot be check_encoding
         yield Record(reader.line_num, {}, f"cannot be read as CSV ({error}), nor can what comes after it")
 
 

@@ -24,7 +24,7 @@ from pydantic import (
 
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
 from threadmill.border import Border
-from threadmill.documents.encoding import known
+from threadmill.documents.encoding import check_encoding
 from threadmill.errors import ThreadmillError
 from threadmill.job import PromptJob
 from threadmill.lanes import LaneName
@@ -158,7 +158,7 @@ class ReportDefinition(Border):
     @classmethod
     def _known_encoding(cls, name: str | None) -> str | None:
         try:
-            return known(name) if name is not None else None
+            return check_encoding(name) if name is not None else None
         except ThreadmillError as error:
             raise ValueError(str(error).removeprefix("--encoding ")) from None
 
