@@ -17,7 +17,7 @@ from threadmill.batch.run import Batch
 from threadmill.batch.spending import Limits
 from threadmill.batch.tally import Tally
 from threadmill.documents.find import find
-from threadmill.documents.source import Source
+from threadmill.documents.source import DocumentSource
 from threadmill.documents.template import PromptTemplate
 
 pytestmark = pytest.mark.integration
@@ -293,7 +293,7 @@ def test_a_document_in_parts_has_one_line(desk, docs, tmp_path, client):
         each.unlink()
     text = "\n\n".join(f"Paragraph {number} is about pump {number}." for number in range(12))
     (docs / "long.txt").write_text(text)
-    documents, template = Source(max_chars=120, split=True).open([str(docs)], "[[run_s=0.05]] {{ text }}")
+    documents, template = DocumentSource(max_chars=120, split=True).open([str(docs)], "[[run_s=0.05]] {{ text }}")
     for _ in range(2):
         with ResultsFile(desk.out, "b") as results:
             Batch(client, "b", template, {"endpoint": "emulator"}, results).run(documents, 1)

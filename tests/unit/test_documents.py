@@ -149,7 +149,7 @@ def test_a_prompt_that_grows_too_long_is_refused(tmp_path):
 def test_a_template_that_fails_on_one_document_spares_the_others(tmp_path):
     template = PromptTemplate("{{ text.split(':')[1] if text != 'probe' else '' }}")
     assert template.render(_of("a:b")) == "b"
-    with pytest.raises(BadDocument, match="does not go into the prompt template"):
+    with pytest.raises(BadDocument, match="the prompt template fails for this document"):
         template.render(_of("no colon"))
 
 
@@ -158,6 +158,6 @@ def test_a_name_that_is_no_text_can_be_written_down(tmp_path, monkeypatch):
     with open(b"caf\xe9.txt", "w") as file:
         file.write("a text")
     [document] = find(["."])
-    assert document.place == {"path": r"caf\udce9.txt", "name": r"caf\udce9.txt"}
+    assert document.location == {"path": r"caf\udce9.txt", "name": r"caf\udce9.txt"}
     assert document.identity.isascii()
     assert document.variables()["text"] == "a text"

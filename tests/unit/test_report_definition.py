@@ -187,7 +187,7 @@ def test_only_texts_are_split(written, kind, field):
 
 def test_a_prompt_that_leaves_no_room_for_text_is_refused(written):
     definition = written(f"split = true\n{LEAST}[map]\nprompt = '{'x' * MESSAGE_LIMIT}{{{{ text }}}}'\n")
-    with pytest.raises(BadTemplate, match="leaves no room for text"):
+    with pytest.raises(BadTemplate, match="has no space for text"):
         check_prompts(definition, [])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.client import Client
-from threadmill.documents.document import Document, asked, digest
+from threadmill.documents.document import Document, file_digest, merge_fields
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
@@ -22,7 +22,7 @@ class Item:
     """A document that is asked about, without its text: thousands of them are held."""
 
     label: str
-    place: Mapping[str, Any]
+    location: Mapping[str, Any]
     key: str  #: of the document with all that is asked about it
     parts: int
     _results: dict[int, JobResult] | None = None  #: of its parts, so far
@@ -37,7 +37,7 @@ class Item:
         """Its line of the results file, once all parts have their results; answers of several are joined."""
         results = [result for _, result in sorted((self._results or {}).items())]
         lines = [result.model_dump(mode="json") for result in results]
-        return {**self.place, "key": self.key, **(lines[0] if len(lines) == 1 else _joined(results, lines))}
+        return {**self.location, "key": self.key, **(lines[0] if len(lines) == 1 else _joined(results, lines))}
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,15 @@ class Questions:
         """One, or one for each of its parts. Raises BadDocument."""
         jobs, keys = [], []
         for part in document.parts():
-            fields = asked(self._fields, part.job_fields(self._template))
+            fields = merge_fields(self._fields, part.job_fields(self._template))
             try:
                 jobs.append(self._client.check({**fields, "batch": self._batch}))
             except InvalidJob as error:
                 raise BadDocument(part.explain(error)) from None
             keys.append(_digest(f"{part.identity}\0{jobs[-1].digest}{self._attached}{part.fingerprint()}"))
-        item = Item(document.label, document.place, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys))
+        item = Item(
+            document.label, document.location, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys)
+        )
         return [
             Question(item, number, job.model_copy(update={"key": key}))
             for number, (job, key) in enumerate(zip(jobs, keys, strict=True))
@@ -97,7 +99,7 @@ def _joined(results: Sequence[JobResult], lines: Sequence[Mapping[str, Any]]) ->
 
 def fingerprint(paths: Iterable[str]) -> str:
     """Of the files' contents; '' for those that are not here: the workers' disk need not be ours."""
-    return "".join(digest(Path(path)) for path in filter(os.path.isfile, paths))
+    return "".join(file_digest(Path(path)) for path in filter(os.path.isfile, paths))
 
 
 def batch_name(stem: str, *content: Any) -> str:

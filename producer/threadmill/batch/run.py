@@ -145,13 +145,13 @@ class Batch:
     def _standing(self, item: Item) -> Standing:
         earlier = self._out.earlier.get(item.key)
         retry = self._manner.retry_failed or (earlier is not None and earlier.job_id in self._reopened)
-        return standing(earlier, is_known=self._out.knows(item.place), retry_failed=retry)
+        return standing(earlier, is_known=self._out.knows(item.location), retry_failed=retry)
 
     def _left(self, documents: Iterable[Document]) -> Iterator[Question]:
         """What is left to ask; the rest is written down or counted at once."""
         for number, document in enumerate(documents):
             self._beat()  # many may be passed over without a word
-            self._out.see(document.place, number)
+            self._out.see(document.location, number)
             try:
                 questions = self._questions.about(document)
             except BadDocument as error:
@@ -249,7 +249,7 @@ class Batch:
         """A document that never becomes a job."""
         failure = Failure(kind=FailureKind.REJECTED, message=reason).model_dump(mode="json")
         outcome = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self._name}
-        self._write(document.label, {**document.place, **outcome})
+        self._write(document.label, {**document.location, **outcome})
 
     def _write(self, label: str, line: Mapping[str, Any]) -> None:
         self._out.write(line)

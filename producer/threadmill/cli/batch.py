@@ -82,7 +82,7 @@ from threadmill.cli.sources import (
 from threadmill.client import Client
 from threadmill.documents import choice
 from threadmill.documents.find import find_files
-from threadmill.documents.source import DocumentSet, Source
+from threadmill.documents.source import DocumentSet, DocumentSource
 from threadmill.job import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings import Settings
@@ -161,7 +161,7 @@ def batch(
         if prompt is not None:
             raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
         prompt = read_template(prompt_file, "--prompt-file")
-    source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
+    source = DocumentSource(rows, requests, id_column, encoding, attach, max_chars, split)
     prompt = source.prompt(prompt)
     found, template = source.open(paths, prompt.replace("\\n", "\n"))
     other_forms = beside(out, formats or ())
@@ -229,8 +229,8 @@ def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> Do
     if limit is not None and sample is not None:
         raise typer.BadParameter("give --limit or --sample, not both")
     if sample is not None:
-        return choice.Sample(documents, sample)
-    return documents if limit is None else choice.First(documents, limit)
+        return choice.DocumentSample(documents, sample)
+    return documents if limit is None else choice.FirstDocuments(documents, limit)
 
 
 def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:

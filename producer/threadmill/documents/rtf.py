@@ -19,7 +19,7 @@ def read_rtf(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
     """Yields the text without formatting and pictures. `encoding`: of unescaped characters. Raises BadDocument."""
     content = file.read().lstrip()
     if not content.startswith(_SIGNATURE):
-        raise BadDocument("is broken, or no RTF file; open and save it again")
+        raise BadDocument("is broken, or not an RTF file; open and save it again")
     code_page = None if encoding else _CODE_PAGE.search(content)
     has_pictures = b"\\bin" in content  # their bytes are not text
     if has_pictures or content.isascii():

@@ -104,7 +104,7 @@ class Maker:
         lines = self._ask("map", documents, len(documents), self._definition.map, template)
         by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
         sections = []
-        for place in (document.place for document in documents):
+        for place in (document.location for document in documents):
             line = by_place.get((place["path"], place["name"]))
             sections.append(section_of(line) if line else missing(place))
         return sections

@@ -7,10 +7,10 @@ from typing import Any
 
 from threadmill.documents.document import Document
 from threadmill.documents.find import find, find_files
-from threadmill.documents.rows import Rows
-from threadmill.documents.source import DocumentSet, carriers_of
+from threadmill.documents.rows import RowDocuments
+from threadmill.documents.source import DocumentSet, document_variables_of
 from threadmill.documents.template import PROBE, BadDocument, PromptTemplate
-from threadmill.documents.text import Reading
+from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 
@@ -26,10 +26,10 @@ class DatedTemplate(PromptTemplate):
     """One that knows the night and the title too."""
 
     def __init__(
-        self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any], carriers: Collection[str]
+        self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any], document_variables: Collection[str]
     ) -> None:
         self._more = more
-        super().__init__(source, {**sample, **more}, carriers=carriers)
+        super().__init__(source, {**sample, **more}, document_variables=document_variables)
 
     def _rendered(self, variables: Mapping[str, Any]) -> str:
         return super()._rendered({**self._more, **variables})
@@ -39,27 +39,29 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
     """The document set of a night. Raises NoDocuments, and ThreadmillError for one that cannot be read."""
     paths, skips = definition.paths_of(night), definition.when_empty == "skip"
     documents: DocumentSet = (
-        Rows(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
+        RowDocuments(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
         if definition.rows
-        else find(paths, _reading(definition, night), attach=definition.attach, may_be_empty=skips)
+        else find(paths, _read_options(definition, night), attach=definition.attach, may_be_empty=skips)
     )
     if next(iter(documents), None) is None:  # to count rows takes all of them
         raise NoDocuments(f"no documents in {', '.join(paths)}")
     return documents
 
 
-def _reading(definition: ReportDefinition, night: date) -> Reading:
+def _read_options(definition: ReportDefinition, night: date) -> ReadOptions:
     """How text is read. With `split`, a part is at most as long as a message has room for beside the prompt."""
     limit = definition.max_chars
     if definition.split:
-        room = DatedTemplate(definition.map_prompt, PROBE, dated(definition, night), ()).room()
-        limit = min(limit or room, room)
-    return Reading(definition.encoding, limit, definition.split)
+        max_text_chars = DatedTemplate(definition.map_prompt, PROBE, dated(definition, night), ()).max_text_chars()
+        limit = min(limit or max_text_chars, max_text_chars)
+    return ReadOptions(definition.encoding, limit, definition.split)
 
 
 def map_template(definition: ReportDefinition, night: date, documents: Iterable[Document]) -> DatedTemplate:
     """The prompt about each document. Raises BadTemplate."""
-    return DatedTemplate(definition.map_prompt, sample_of(documents), dated(definition, night), carriers_of(documents))
+    return DatedTemplate(
+        definition.map_prompt, sample_of(documents), dated(definition, night), document_variables_of(documents)
+    )
 
 
 def reduce_template(definition: ReportDefinition, night: date) -> DatedTemplate:
@@ -74,7 +76,7 @@ def dated(definition: ReportDefinition, night: date) -> dict[str, Any]:
 
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
     """Raises BadTemplate."""
-    _reading(definition, date(2026, 1, 1))
+    _read_options(definition, date(2026, 1, 1))
     map_template(definition, date(2026, 1, 1), documents)
     reduce_template(definition, date(2026, 1, 1))
 
