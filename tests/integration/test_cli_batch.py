@@ -116,7 +116,7 @@ def test_results_of_another_batch_are_not_overwritten(run_cli, docs, tmp_path):
 
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-    assert "results.jsonl holds results of something else (line 1)" in refused.stderr
+    assert "results.jsonl has other content (line 1)" in refused.stderr
     assert "--force" in refused.stderr
     assert out.read_text() == "my own notes\n"
     assert not (tmp_path / ".threadmill").exists(), "nothing was started"

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli import progress
 from threadmill.prices import Prices
 from threadmill.record import EndpointTrouble, add_troubles
@@ -19,7 +19,7 @@ from threadmill.result import Failure, ModelUsage, Usage
 def tally(**fields):
     spending = Spending(Prices())
     spending.add([ModelUsage(usage=Usage(total_tokens=1_234_567))])
-    return Tally(
+    return BatchProgress(
         **{"total": 12_000, "spending": spending, "succeeded": 3_000, "running": 20, "seconds": 600.0} | fields
     )
 
@@ -129,7 +129,12 @@ def summarise(shown, **fields):
 def test_the_summary_groups_failures_and_says_each_reason_once(shown):
     failures = [(f"{n}.md", Failure(kind="quota", message="429 no credit")) for n in range(1_200)]
     said = summarise(
-        shown, failed=1_200, failures=failures, hopeless={"quota"}, stopped="5 jobs in a row failed", succeeded=0
+        shown,
+        failed=1_200,
+        failures=failures,
+        permanent_failures={"quota"},
+        stopped="5 jobs in a row failed",
+        succeeded=0,
     )
     assert said.count("429 no credit") == 1
     assert "failed: 1,200 documents: quota: 429 no credit (0.md, 1.md, 2.md, ...)" in said

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from threadmill import Client, Settings
 from threadmill.batch.export import Format, export
-from threadmill.batch.questions import Questions
-from threadmill.batch.results import ResultsFile, lines_in
+from threadmill.batch.questions import JobBuilder
+from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.documents.bodies import to_job_fields
 from threadmill.documents.requests import RequestDocuments
 from threadmill.documents.template import BadDocument, PromptTemplate
@@ -234,9 +234,9 @@ def test_a_repeated_custom_id_deletes_no_answer_of_an_earlier_run(requests, tmp_
         results.write({**refused.location, **common, "key": None, "state": "failed"})
     for _ in range(2):
         with ResultsFile(out, "b") as results:
-            assert list(results.earlier) == ["k"]
+            assert list(results.previous) == ["k"]
             results.write({**refused.location, **common, "key": None, "state": "failed"})
-    assert [line["state"] for line in lines_in(out)] == ["succeeded", "failed"]
+    assert [line["state"] for line in read_lines(out)] == ["succeeded", "failed"]
     export(out, Format.OPENAI_BATCH, tmp_path / "openai.jsonl")
     assert '"custom_id":"a"' in (tmp_path / "openai.jsonl").read_text().replace(": ", ":")
     assert '"custom_id":"a/2"' in (tmp_path / "openai.errors.jsonl").read_text().replace(": ", ":")
@@ -252,9 +252,9 @@ def refusal(requests):
 
     def refused(endpoint: dict, url: str = CHAT, **body) -> str:
         [document] = requests(request(url, **body))
-        questions = Questions(Client(Settings(endpoints={"x": endpoint})), "b", UNUSED, {"endpoint": "x"})
+        questions = JobBuilder(Client(Settings(endpoints={"x": endpoint})), "b", UNUSED, {"endpoint": "x"})
         try:
-            return questions.about(document) and ""
+            return questions.build(document) and ""
         except BadDocument as error:
             return str(error)
 

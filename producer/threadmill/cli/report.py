@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
@@ -258,13 +258,13 @@ class _Steps:
         self._step: str | None = None
         self._reporter: Reporter | None = None
 
-    def watch(self, step: str, tally: Tally) -> None:
+    def watch(self, step: str, progress: BatchProgress) -> None:
         if self._reporter is None or step != self._step:
             self.end()
-            self._step, self._reporter = step, Reporter(tally.total)
+            self._step, self._reporter = step, Reporter(progress.total)
             self._reporter.__enter__()
-            note(f"{step}: {count(tally.total, 'prompt')}")
-        self._reporter.update(tally)
+            note(f"{step}: {count(progress.total, 'prompt')}")
+        self._reporter.update(progress)
 
     def end(self) -> None:
         if self._reporter is not None:

@@ -2,7 +2,7 @@
 
 import re
 
-from threadmill.batch.failures import Group, grouped
+from threadmill.batch.failures import FailureGroup, group_failures
 from threadmill.reports.report import Report, Section
 
 #: Where one part of a message ends and the next begins.
@@ -19,9 +19,9 @@ def for_readers(message: str) -> str:
     return " ".join(parts).rstrip(" ;,.") or message
 
 
-def reasons(report: Report) -> list[Group[tuple[int, Section]]]:
+def reasons(report: Report) -> list[FailureGroup[tuple[int, Section]]]:
     """The groups of failures, the largest first; of documents with their numbers on the page."""
-    return grouped(
+    return group_failures(
         ((number, section), section.failure.model_copy(update={"message": for_readers(section.failure.message)}))
         for number, section in enumerate(report.sections, 1)
         if section.failure is not None

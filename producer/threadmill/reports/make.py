@@ -11,11 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from threadmill.batch.plan import Manner
-from threadmill.batch.results import ResultsFile, lines_in
+from threadmill.batch.plan import BatchOptions
+from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.batch.run import Batch
-from threadmill.batch.spending import Limits, Spending
-from threadmill.batch.tally import Tally
+from threadmill.batch.spending import BatchLimits, Spending
+from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
@@ -28,7 +28,7 @@ from threadmill.reports.report import Report, Section
 from threadmill.result import JobState
 
 #: Told of each change: which step of which night, and how its batch stands.
-Watch = Callable[[str, Tally], None]
+Watch = Callable[[str, BatchProgress], None]
 
 
 class ReportFailed(ThreadmillError):
@@ -149,7 +149,7 @@ class Maker:
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
         budget = self._definition.budget
         max_failures = budget.max_failures if step == "map" else None
-        limits = Limits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
+        limits = BatchLimits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
         limits.check(self._client.settings.prices)
         with ResultsFile(out, batch) as results:
             run = Batch(
@@ -159,10 +159,10 @@ class Maker:
                 self._definition.job_fields(asking),
                 results,
                 self._check,
-                Manner(limits, retry_failed=True),
+                BatchOptions(limits, retry_failed=True),
                 self._spending,
             )
-            tally = run.run(documents, total, lambda tally: self._watch(f"{self._label}: {step}", tally))
-        if tally.stopped:
-            raise ReportFailed(f"{step}: {tally.why_stopped}")
-        return list(lines_in(out))
+            progress = run.run(documents, total, lambda progress: self._watch(f"{self._label}: {step}", progress))
+        if progress.stopped:
+            raise ReportFailed(f"{step}: {progress.why_stopped}")
+        return list(read_lines(out))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.processes import ProcessEnded
@@ -45,7 +45,7 @@ class Problem:
     reason: str
 
 
-def _say_nothing(step: str, tally: Tally) -> None:
+def _say_nothing(step: str, progress: BatchProgress) -> None:
     pass
 
 
