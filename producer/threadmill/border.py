@@ -1,4 +1,4 @@
-"""What all models at the border share: frozen, strict about unknown fields, and readable in their errors."""
+"""What the models share: those of values from outside refuse unknown fields, those of our own values keep them."""
 
 from typing import Annotated
 
@@ -25,6 +25,15 @@ class Border(BaseModel):
     """A value from outside: an unknown field is an error that names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stored(BaseModel):
+    """A value that a version of threadmill wrote. Unknown fields, a newer version's, are kept and written again.
+
+    New fields stand at the end and have a default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 def explain(error: ValidationError) -> str:

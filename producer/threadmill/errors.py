@@ -10,6 +10,7 @@
   - JobNotFound       no record of this id: never enqueued here, or its retention is over
     - InvalidJobId    no job can have this id
   - UnreadableRecord  the job's record is damaged, or a newer version wrote it
+    - NewerRecord     a newer version wrote it, and this one does not know all of it
   - BatchNotFound     no batch of this name is kept
   - ThreadNotFound    no such thread is kept
   - ThreadInUse       jobs wait or run on the thread
@@ -98,6 +99,18 @@ class UnreadableRecord(ThreadmillError):
         super().__init__(
             f"job {job_id} cannot be read: {self.reason}. `threadmill status {job_id} --raw` shows what is stored, "
             f"`threadmill cancel {job_id}` ends it"
+        )
+
+
+class NewerRecord(UnreadableRecord):
+    """Only a newer version knows what `field` says. Nothing is wrong with the job: a worker of that version runs it."""
+
+    def __init__(self, job_id: str, field: str, kind: str) -> None:
+        super().__init__(job_id, field, kind)
+        self.reason = f"its record was written by a newer version of threadmill ({describe(field, kind)})"
+        self.args = (
+            f"job {job_id} cannot be read: {self.reason}. Update threadmill here; "
+            f"`threadmill status {job_id} --raw` shows what is stored",
         )
 
 

@@ -1,7 +1,7 @@
 """The contract: what a caller asks for. What comes back: result.py.
 
-Pydantic at the border: a job with an unknown field is refused before it is enqueued, yet a worker that
-is older than the producer ignores fields it does not know (`PromptJob.read`).
+A job with an unknown field is refused before it is enqueued. A worker that is older than the producer leaves a job
+alone that has fields it does not know (`PromptJob.read`): it would not do what they ask for.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from threadmill.errors import InvalidJob
 from threadmill.lanes import LaneName, discount_of
 from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
 from threadmill.names import Name, ThreadId
+from threadmill.stored import unknown_fields
 
 #: Characters of a job's input by which people know it.
 _GIST = 200
@@ -110,9 +111,15 @@ class PromptJob(Border):
             raise InvalidJob(explain(error)) from None
 
     @classmethod
-    def read(cls, data: str) -> Self:
-        """A job from its record; fields of a newer producer are ignored."""
-        return cls.model_validate_json(data, extra="ignore")
+    def read(cls, data: str) -> tuple[Self, tuple[str, ...]]:
+        """A job from its record, and the names of its fields that only a newer version knows."""
+        try:
+            return cls.model_validate_json(data), ()
+        except ValidationError as error:
+            unknown = unknown_fields(error)
+            if not unknown:
+                raise
+            return cls.model_validate_json(data, extra="ignore"), unknown
 
     @property
     def conversation(self) -> tuple[Message, ...]:

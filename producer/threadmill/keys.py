@@ -1,5 +1,5 @@
 """The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py,
-lane_scripts.py, report_scripts.py.
+lane_scripts.py, lease.py.
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it

@@ -42,8 +42,9 @@ end
 if redis.call('ZCARD', lane) < most and tonumber(first[2]) + tonumber(ARGV[4]) > now then return 0 end
 local packed = 0
 for _, id in ipairs(redis.call('ZRANGE', lane, 0, most - 1)) do
-  redis.call('ZREM', lane, id)
-  if redis.call('HGET', key('job', id), 'parked') == '-' then
+  local stays = is_newer(id)  -- for a newer worker to pack
+  if not stays then redis.call('ZREM', lane, id) end
+  if not stays and redis.call('HGET', key('job', id), 'parked') == '-' then
     redis.call('HSET', key('job', id), 'parked', name)
     redis.call('SADD', key('remote_batch', name), id)
     packed = packed + 1
@@ -64,6 +65,7 @@ if redis.call('HGET', key('job', id), 'parked') ~= ARGV[3] then return 0 end
 redis.call('HDEL', key('job', id), 'parked')
 redis.call('ZREM', key('lane_deadlines'), id)
 redis.call('HSET', key('job', id), 'progress', ARGV[4])
+stamp_format(id)
 redis.call('ZADD', key('jobs', 'queued'), stamp, id)
 return 1
 """

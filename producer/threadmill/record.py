@@ -10,16 +10,21 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
-from threadmill.border import Redacted
-from threadmill.errors import UnreadableRecord
+from threadmill.border import Redacted, Stored
+from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import printable
 from threadmill.place import Place
 from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+
+#: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
+#: with a new state, a new value or default of a field, a new meaning of it. A new field alone needs no new number.
+#: Worker and producer write it with each job and each saved place; a worker leaves a record of a higher number alone.
+FORMAT = 1
 
 #: A clock that differs from Redis' by more than this is reported, in seconds.
 SKEW_LIMIT_S = 1.0
@@ -43,6 +48,8 @@ class JobRecord(BaseModel):
     id: str
     state: JobState
     job: PromptJob
+    unknown: tuple[str, ...] = ()  #: fields that only a newer version knows, as `job.prompt`
+    format: int = 1  #: the highest FORMAT of the versions that wrote it
     attempts: int = 0
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
@@ -86,6 +93,15 @@ class JobRecord(BaseModel):
         return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
 
     @property
+    def newer(self) -> NewerRecord | None:
+        """Why only a worker of a newer version runs it; None: one of this version does."""
+        if self.format > FORMAT:
+            return newer_format(self.id, self.format)
+        if self.unknown:
+            return NewerRecord(self.id, self.unknown[0], "unknown to this version")
+        return None
+
+    @property
     def worker(self) -> str | None:
         """The name of the worker that runs it."""
         return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
@@ -102,20 +118,35 @@ class JobRecord(BaseModel):
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        """A record from its hash; raises UnreadableRecord."""
-        values: dict[str, Any] = {**fields, "id": job_id, "cancel_requested": "cancel_requested" in fields}
-        field = ""
+        """A record from its hash; raises UnreadableRecord, and NewerRecord if that is why it cannot be read."""
+        values: dict[str, Any] = {
+            **fields,
+            "id": job_id,
+            "cancel_requested": "cancel_requested" in fields,
+            "unknown": (),
+        }
+        field = "job"
         try:
+            if fields.get(field):
+                values[field], unknown = unpacked(fields[field])
+                values["unknown"] = tuple(f"{field}.{name}" for name in unknown)
             for field, parse in _PARSERS.items():
                 if fields.get(field):
                     values[field] = parse(fields[field])
             field = ""
             record = cls.model_validate(values)
         except (ValueError, RecursionError, zlib.error) as error:
+            if (number := fields.get("format", "")).isdecimal() and int(number) > FORMAT:
+                raise newer_format(job_id, int(number)) from None
             raise UnreadableRecord(job_id, *stored.fault(error, field)) from None
         if record.state in TERMINAL and record.result is None:
             raise UnreadableRecord(job_id, "result", "missing")
         return record
+
+
+def newer_format(job_id: str, number: int) -> NewerRecord:
+    """That a record has a format of a newer version."""
+    return NewerRecord(job_id, "format", f"{number}, and this version knows {FORMAT}")
 
 
 @dataclass(frozen=True)
@@ -141,10 +172,8 @@ class JobFilter:
         )
 
 
-class UnreadableJob(BaseModel):
+class UnreadableJob(Stored):
     """A job whose record cannot be read: damaged, or written by a newer version."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     state: str  #: as it is stored; '' if it is not
@@ -178,8 +207,8 @@ def packed(job: PromptJob) -> str:
     return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
 
 
-def unpacked(field: str) -> PromptJob:
-    """The job that `packed` made this of; JSON of any length is read too."""
+def unpacked(field: str) -> tuple[PromptJob, tuple[str, ...]]:
+    """The job that `packed` made this of, and its fields that are unknown here; JSON of any length is read too."""
     if field.startswith(_PACKED):
         field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
     return PromptJob.read(field)
@@ -191,26 +220,21 @@ def _history(field: str) -> list[JobResult]:
 
 #: Fields that hold more than a plain value.
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "job": unpacked,
     "result": JobResult.model_validate_json,
     "history": _history,
 }
 
 
-class LeftoverRecord(BaseModel):
+class LeftoverRecord(Stored):
     """A remote thing that outlived its job, still to be deleted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
     id: str  #: of a run on a thread: THREAD/RUN
 
 
-class KeptThread(BaseModel):
+class KeptThread(Stored):
     """A remote thread that lives on for later jobs, until someone deletes it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     id: str
@@ -220,7 +244,7 @@ class KeptThread(BaseModel):
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
     latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
-    things: dict[str, str] = {}  #: what is deleted with it: id -> kind, "file" or "vector_store"
+    things: dict[str, str] = Field(default={})  #: what is deleted with it: id -> kind, "file" or "vector_store"
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
@@ -229,14 +253,12 @@ class KeptThread(BaseModel):
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
-class BatchRecord(BaseModel):
+class BatchRecord(Stored):
     """A batch: how many of its jobs are in each state, and what those that have ended spent. Its hash holds a number
     for each of that; it is read without looking at a job.
 
     A job that was sent again has spent what it spent, but failed only if it failed the last time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     changed_at: AwareDatetime  #: when one of its jobs last changed its state
@@ -248,7 +270,7 @@ class BatchRecord(BaseModel):
     seen_to: bool = False  #: some process enqueues its documents, or awaits them
     usage_by_model: tuple[ModelUsage, ...] = ()
     calls: int = 0  #: HTTP calls made
-    failures: dict[FailureKind, int] = {}  #: of its failed jobs, the most frequent first
+    failures: dict[FailureKind, int] = Field(default={})  #: of its failed jobs, the most frequent first
 
     @property
     def total(self) -> int:
@@ -301,7 +323,7 @@ class BatchRecord(BaseModel):
         counted = {
             f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
             for part in result.usage_by_model
-            for kind, tokens in part.usage.model_dump().items()
+            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
         }
         counted["calls"] = result.calls
         if result.state is JobState.FAILED and result.failure:
@@ -321,10 +343,8 @@ def _number(batch: str, text: str) -> int:
         return 0
 
 
-class RemoteBatch(BaseModel):
+class RemoteBatch(Stored):
     """Jobs that the provider works through together, at a lower price: how far that is."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str  #: ours
     endpoint: str
@@ -337,12 +357,11 @@ class RemoteBatch(BaseModel):
     limited: bool = False  #: the last of them exceeded a limit of the server: now its lane sends one at a time
     not_before: datetime | None = None  #: when it is sent
     reason: str | None = None  #: why its jobs still wait, for `threadmill status`
+    format: int = FORMAT
 
 
-class Applied(BaseModel):
+class Applied(Stored):
     """The remote assistant that a profile was applied to."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     applied_at: AwareDatetime
@@ -356,10 +375,8 @@ class Leftover(LeftoverRecord):
     due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(Stored):
     """A message on the queue that no worker could deliver."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: AwareDatetime  #: when a worker took it off the queue
     reason: str
@@ -373,10 +390,8 @@ class DeadLetter(BaseModel):
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
-class Outage(BaseModel):
+class Outage(Stored):
     """An endpoint that a worker cannot reach."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     reason: Redacted
@@ -384,10 +399,8 @@ class Outage(BaseModel):
     until: AwareDatetime  #: when the first job that waits for it will fail
 
 
-class EndpointTrouble(BaseModel):
+class EndpointTrouble(Stored):
     """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
     reason: str  #: of the latest failed call, with the status that the server sent
@@ -409,10 +422,8 @@ def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, 
     return tuple(sums.values())
 
 
-class Worker(BaseModel):
+class Worker(Stored):
     """What a worker process announces of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is
@@ -423,4 +434,6 @@ class Worker(BaseModel):
     version: str | None = None
     unreachable: tuple[Outage, ...] = ()
     troubles: tuple[EndpointTrouble, ...] = ()  #: one for each endpoint that gives its jobs no usable replies
+    format: int = 1  #: the newest FORMAT of records that it knows
+    left_alone: int = 0  #: jobs that it did not run, because only a newer version knows what they ask for
     clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind

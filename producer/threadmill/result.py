@@ -1,13 +1,16 @@
-"""The contract's other half: what comes back of a job."""
+"""The contract's other half: what comes back of a job.
+
+A result of a newer version is read too: it keeps the fields and the kinds of failure that this version does not know.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
-from threadmill.border import Redacted
+from threadmill.border import Redacted, Stored
 
 
 class JobState(StrEnum):
@@ -23,6 +26,8 @@ OPEN = frozenset(JobState) - TERMINAL
 
 
 class FailureKind(StrEnum):
+    """Why a job failed. A kind that only a newer version knows is kept as its text: end a `match` with `case _`."""
+
     REJECTED = "rejected"  #: the job or its input is wrong; repeating it as it is cannot help
     UNAUTHORISED = "unauthorised"  #: the server refuses the key (401, 403), or the worker has none
     UNSUPPORTED = "unsupported"  #: the server does not speak the API of the endpoint's kind
@@ -43,11 +48,15 @@ class FailureKind(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  #: too many processes in a row ended while they ran it
     UNREADABLE = "unreadable"  #: its record is damaged, or was written by a newer version
     INTERNAL_ERROR = "internal_error"  #: an unexpected exception in the worker; its log has the traceback
-    UNKNOWN = "unknown"  #: a kind that only a newer version has a name for; the message says what it is
 
     @classmethod
     def _missing_(cls, value: object) -> "FailureKind | None":
-        return cls.UNKNOWN if isinstance(value, str) else None
+        """A kind that is not in the list of all kinds; it is equal to its text."""
+        if not isinstance(value, str):
+            return None
+        kind = str.__new__(cls, value)
+        kind._name_ = kind._value_ = value
+        return kind
 
 
 #: The endpoint fails, not the document: every job fails the same way until somebody fixes the key, the account or
@@ -55,13 +64,7 @@ class FailureKind(StrEnum):
 ENDPOINT_FAILURES = frozenset({FailureKind.UNAUTHORISED, FailureKind.UNSUPPORTED, FailureKind.QUOTA})
 
 
-class _Part(BaseModel):
-    """A part of a result: one of a newer worker is read all the same."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Failure(_Part):
+class Failure(Stored):
     """Why a job did not succeed: part of the result, not an exception."""
 
     kind: FailureKind
@@ -74,7 +77,7 @@ class Failure(_Part):
 CANCELLED_WHILE_QUEUED = Failure(kind=FailureKind.CANCELLED, message="cancelled while it was queued", retryable=True)
 
 
-class Usage(_Part):
+class Usage(Stored):
     """Tokens, summed over all runs of the job."""
 
     prompt_tokens: int = 0
@@ -103,7 +106,7 @@ class Usage(_Part):
         )
 
 
-class ModelUsage(_Part):
+class ModelUsage(Stored):
     """Tokens that one model has read and written."""
 
     model: str | None = None  #: as the server names it; None: it does not, and nobody asked for one
@@ -111,7 +114,7 @@ class ModelUsage(_Part):
     usage: Usage = Usage()
 
 
-class Timings(_Part):
+class Timings(Stored):
     """Moments of the job, by Redis' clock."""
 
     created_at: AwareDatetime
@@ -119,7 +122,7 @@ class Timings(_Part):
     finished_at: AwareDatetime
 
 
-class Citation(_Part):
+class Citation(Stored):
     """A source of the answer: footnote `[number]` of its text."""
 
     number: int
@@ -129,7 +132,7 @@ class Citation(_Part):
     quote: str | None = None  #: the passage, where the server gives it
 
 
-class Artifact(_Part):
+class Artifact(Stored):
     """A file the model made, downloaded to the artifact store; the answer's links lead there."""
 
     file_id: str
@@ -141,7 +144,7 @@ class Artifact(_Part):
     error: str | None = None  #: why it could not be had; it is still on the server then
 
 
-class JobResult(_Part):
+class JobResult(Stored):
     """What became of a job. A failed run is a result too: look at `state`, then `text` or `failure`."""
 
     job_id: str
@@ -166,7 +169,7 @@ class JobResult(_Part):
     lost_runs: int = 0  #: the same of runs that do not go with their thread
     failure: Failure | None = None
     timings: Timings
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = Field(default={})
     batch: str | None = None
 
     @classmethod

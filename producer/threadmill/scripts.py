@@ -6,7 +6,13 @@ of each is the key prefix; they make key names as keys.py does, and so need one 
 Celery's Redis broker does.
 """
 
-PRELUDE = """
+from threadmill.record import FORMAT
+
+PRELUDE = (
+    f"""
+local FORMAT = {FORMAT}
+"""
+    + """
 local prefix = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -39,6 +45,16 @@ end
 local function decode(text)
   local is_read, value = pcall(cjson.decode, text)
   return is_read and type(value) == 'table' and value or nil
+end
+
+-- A record of a newer format: a worker leaves it alone.
+local function is_newer(id)
+  return (tonumber(redis.call('HGET', key('job', id), 'format')) or 1) > FORMAT
+end
+
+-- The number of the format never falls.
+local function stamp_format(id)
+  if not is_newer(id) then redis.call('HSET', key('job', id), 'format', FORMAT) end
 end
 
 local function has_open_jobs(batch)
@@ -97,6 +113,7 @@ local function waits(id)
   return parked or (head and head ~= id) or (batch and redis.call('HEXISTS', key('batch', batch), 'paused') == 1)
 end
 """
+)
 
 #: id, job JSON, digest, idempotency key or '', batch or '', turn or '' -> [id, state, digest, '1' if created]
 CREATE = (
@@ -108,6 +125,7 @@ if idempotency ~= '' then existing = redis.call('GET', key('key', idempotency)) 
 local state, old_digest = unpack(redis.call('HMGET', key('job', existing), 'state', 'digest'))
 if state then return {existing, state, old_digest, '0'} end
 redis.call('HSET', key('job', id), 'job', job, 'digest', digest, 'attempts', 0, 'created_at', stamp)
+stamp_format(id)
 if idempotency ~= '' then
   redis.call('SET', key('key', idempotency), id)
   redis.call('HSET', key('job', id), 'key', idempotency)
@@ -127,7 +145,7 @@ return {id, 'queued', digest, '1'}
 )
 
 #: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]; a job that waits for
-#: its turn, or in the batch lane, stays queued: what it waits for sends it again
+#: its turn, or in the batch lane, stays queued: what it waits for sends it again. One of a newer format stays as it is
 CLAIM = (
     PRELUDE
     + """
@@ -138,6 +156,7 @@ if is_terminal(state) then return {state} end
 if not owned(id, owner) then  -- else the reply to this claim was lost
   if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
   if state == 'queued' and waits(id) then return {'waits'} end
+  if is_newer(id) then return {'newer', redis.call('HGET', key('job', id), 'format')} end
   redis.call('HSET', key('job', id), 'owner', owner)
   if state == 'running' then count_lapse(id) end
   redis.pcall('HINCRBY', key('job', id), 'attempts', 1)
@@ -188,6 +207,7 @@ SAVE = (
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[4])
+stamp_format(ARGV[2])
 redis.call('HDEL', key('job', ARGV[2]), 'lapses')
 return 1
 """
@@ -203,12 +223,15 @@ return count_lapse(ARGV[2])
 )
 
 #: id, owner, HTTP calls so far or '' -> 1, or 0 if somebody else has claimed the job; a job handed back spends no
-#: attempt
+#: attempt, and one that was not begun no time
 HAND_BACK = (
     PRELUDE
     + """
 if not owned(ARGV[2], ARGV[3]) then return 0 end
 redis.call('HINCRBY', key('job', ARGV[2]), 'attempts', -1)
+if redis.call('HEXISTS', key('job', ARGV[2]), 'progress') == 0 then
+  redis.call('HDEL', key('job', ARGV[2]), 'started_at')
+end
 if ARGV[4] ~= '' then redis.call('HSET', key('job', ARGV[2]), 'calls', ARGV[4]) end
 drop_lease(ARGV[2])
 if redis.call('HGET', key('job', ARGV[2]), 'state') == 'running' then move(ARGV[2], 'running', 'queued') end
@@ -286,6 +309,7 @@ if is_terminal(from) then return reply(from) end
 if owner == '' and from == 'running' then return reply(from) end
 if owner ~= '' and not owned(id, owner) then return {'lost', ''} end
 redis.call('HSET', record, 'result', result, 'finished_at', stamp)
+stamp_format(id)
 redis.call('HDEL', record, 'progress', 'calls', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
 redis.call('ZREM', key('lane_deadlines'), id)
 if ARGV[12] ~= '' then redis.call('HSET', record, 'job', ARGV[12]) end

@@ -415,7 +415,8 @@ class Store(BatchStore):
             if left := read(LeftoverRecord, member, "a leftover"):
                 at = None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC)
                 number = tries.get(member, "0")
-                found.append(Leftover(**left.model_dump(), tries=int(number) if number.isdecimal() else 0, due_at=at))
+                standing = {"tries": int(number) if number.isdecimal() else 0, "due_at": at}
+                found.append(Leftover.model_validate(left.model_dump() | standing))
         return found
 
     def retry_leftovers(self) -> int:

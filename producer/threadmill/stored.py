@@ -42,6 +42,16 @@ def fault(error: Exception, within: str = "") -> tuple[str, str]:
     return ".".join([within, *steps] if within else steps), first["type"]
 
 
+def unknown_fields(error: ValidationError) -> tuple[str, ...]:
+    """The fields, such as `wants.mood`, that a model does not know: a newer version's."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple(
+        ".".join(printable(str(step))[:_NAME] for step in problem["loc"][:4])
+        for problem in problems
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+    )
+
+
 def describe(field: str, kind: str) -> str:
     """A fault in words."""
     return f"`{field}`: {kind}" if field else kind

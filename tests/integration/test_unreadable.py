@@ -144,7 +144,7 @@ async def test_jobs_of_a_newer_version_are_read(worker, damage, store, keys):
     result["usage"]["reasoning_tokens"] = 7
     damage(job_id, result=json.dumps(result))
     failure = worker.client.wait(job_id, timeout_s=0).failure
-    assert (failure.kind, failure.message) == (FailureKind.UNKNOWN, "cancelled while it was queued")
+    assert (failure.kind, failure.message) == ("out_of_poetry", "cancelled while it was queued")
 
 
 async def test_a_damaged_number_of_a_batch_keeps_no_job_from_its_end(worker, store, keys):

@@ -1,6 +1,7 @@
 """What `threadmill doctor` says about a Redis that answers, and how it ends."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -58,6 +59,15 @@ def test_a_clock_that_is_more_than_a_second_off_is_a_warning_that_names_the_mach
         "the clock of worker host mill-7 is 60.0 s behind Redis' clock; synchronise both with NTP",
     ]
     assert not list(doctor._clocks(-0.9, [right]))
+
+
+def test_workers_that_are_too_old_for_this_command_are_an_error(monkeypatch):
+    old = Worker(name="w", seen_at=NOW, concurrency=1, jobs=0, endpoints=("davinci",))  # of a version without formats
+    client = SimpleNamespace(workers=lambda: [old])
+    assert doctor._workers(client, "davinci", 0) == "w (0/1 jobs)"
+    monkeypatch.setattr(doctor, "FORMAT", old.format + 1)
+    with pytest.raises(doctor.CheckFailed, match="older version of threadmill"):
+        doctor._workers(client, "davinci", 0)
 
 
 @pytest.fixture

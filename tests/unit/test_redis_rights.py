@@ -5,12 +5,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from redis.lock import Lock
 
-from threadmill import lane_scripts, remote_scripts, report_scripts, scripts
+from threadmill import lane_scripts, lease, remote_scripts, scripts
 from threadmill.redis_rights import acl, grant, of_producer, of_worker
 from threadmill.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
+
+OF_LEASES = [lease.WRITE, Lock.LUA_RELEASE_SCRIPT, Lock.LUA_REACQUIRE_SCRIPT]
 
 OF_PRODUCER = [
     scripts.CREATE,
@@ -18,26 +21,26 @@ OF_PRODUCER = [
     scripts.REQUEST_CANCEL,
     scripts.REDRIVE,
     remote_scripts.FORGET_THREAD,
-    report_scripts.RENEW_NIGHT,
-    report_scripts.SAVE_NIGHT,
-    report_scripts.RELEASE_NIGHT,
+    *OF_LEASES,
 ]
 
 
 def scripts_of(*modules):
-    return [value for module in modules for name, value in vars(module).items() if name.isupper()]
+    return [
+        value for module in modules for name, value in vars(module).items() if name.isupper() and isinstance(value, str)
+    ]
 
 
 @pytest.mark.parametrize(
     ("rights", "run"),
     [
         (of_producer(Settings()), OF_PRODUCER),
-        (of_worker(Settings()), scripts_of(scripts, remote_scripts, lane_scripts)),
+        (of_worker(Settings()), [*scripts_of(scripts, remote_scripts, lane_scripts), *OF_LEASES]),
     ],
     ids=["producer", "worker"],
 )
 def test_every_command_of_a_script_is_listed(rights, run):
-    called = {name.lower() for script in run for name in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
+    called = {name.lower() for script in run for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", script)}
     assert called
     assert called <= {right.name for right in rights}
 

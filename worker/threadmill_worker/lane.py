@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 import structlog
 
+from threadmill.errors import NewerRecord
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
+from threadmill.stored import warn
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.remote_batches import (
     Answered,
@@ -89,17 +91,24 @@ class Lane:
         async with self._parking.holding(name) as batch:
             if batch is None:
                 return
-            age = self._clock.now() - batch.made_at.timestamp()
-            policy = self._settings.endpoints[batch.endpoint]
-            pause_s = min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
-            self._look_at[name] = self._clock.now() + pause_s
             try:
-                async with asyncio.timeout(LONGEST_STEP_S):
-                    await self._go_on(batch, self._servers.batches(batch.endpoint))
-            except (BatchTooLarge, BatchesRefused, BatchesAway, TimeoutError) as error:
-                current = await self._parking.get(name)
-                if current is not None:
-                    await self._on_error(current, error, age)
+                await self._advance(batch)
+            except NewerRecord as error:
+                warn(f"remote batch {name} is left alone: {error.reason} (job {error.job_id}); update this worker")
+
+    async def _advance(self, batch: RemoteBatch) -> None:
+        """Raises NewerRecord if one of its jobs is left to newer workers, and so is the batch."""
+        age = self._clock.now() - batch.made_at.timestamp()
+        policy = self._settings.endpoints[batch.endpoint]
+        pause_s = min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+        self._look_at[batch.name] = self._clock.now() + pause_s
+        try:
+            async with asyncio.timeout(LONGEST_STEP_S):
+                await self._go_on(batch, self._servers.batches(batch.endpoint))
+        except (BatchTooLarge, BatchesRefused, BatchesAway, TimeoutError) as error:
+            current = await self._parking.get(batch.name)
+            if current is not None:
+                await self._on_error(current, error, age)
 
     async def _on_error(self, batch: RemoteBatch, error: Exception, age: float) -> None:
         policy = self._settings.endpoints[batch.endpoint]

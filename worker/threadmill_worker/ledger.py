@@ -21,7 +21,9 @@ from redis.exceptions import NoPermissionError
 from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
-from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker
+from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
+from threadmill.lease import take
+from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker, newer_format
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import read
@@ -56,10 +58,6 @@ class NoSuchJob(Exception):
 
 class UnreadableThread(Exception):
     """Nobody knows how to continue the thread."""
-
-
-class LeaseLost(Exception):
-    """Somebody else has claimed the job, or it has ended: step back and leave it alone."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +125,25 @@ class Ledger:
         """The job's record, ours until the lease lapses and somebody else claims it.
 
         None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
-        job before it sends it again. Raises NoSuchJob, and UnreadableRecord for a job that is ours now.
+        job before it sends it again. Raises NoSuchJob, UnreadableRecord for a job that is ours now, and NewerRecord
+        for one that is left to a newer worker.
         """
         await self.read_clock()  # the deadline of the job is Redis' time
         reply = await self._step(self._claim, lease.job_id, lease.owner, self._settings.lease_s)
         if reply[0] == "missing":
             raise NoSuchJob(lease.job_id)
+        if reply[0] == "newer":
+            raise newer_format(lease.job_id, int(reply[1]))
         if reply[0] != "claimed":
             return None
-        return JobRecord.read(lease.job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
+        record = JobRecord.read(lease.job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
+        if record.progress:
+            unknown = record.unknown + Progress.unknown_fields(record.progress)
+            record = record.model_copy(update={"unknown": unknown})
+        if record.newer:
+            await self.hand_back(lease)
+            raise record.newer
+        return record
 
     async def renew(self, leases: Iterable[Lease], calls: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
         """Renews leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`.
@@ -312,7 +320,7 @@ class Ledger:
 
     async def may_sweep(self, for_s: float) -> bool:
         """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
-        return bool(await self._redis.set(self._keys.sweep, self._name, nx=True, px=int(for_s * 1000)))
+        return await take(self._redis, self._keys.sweep, self._name, for_s) is not None
 
     async def uptime_s(self) -> float:
         """How long Redis has been up; infinitely if it does not permit us to ask."""

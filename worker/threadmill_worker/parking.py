@@ -1,23 +1,22 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
-import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, cast
 
 import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
-from threadmill import keys, lane_scripts
+from threadmill import keys, lane_scripts, lease
 from threadmill.endpoint import Endpoint
-from threadmill.errors import UnreadableRecord
-from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.errors import NewerRecord, UnreadableRecord
+from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
-from threadmill.stored import read
+from threadmill.stored import read, warn
 from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
@@ -41,6 +40,8 @@ class Parking:
         self._pack = redis.register_script(lane_scripts.PACK)
         self._unpark = redis.register_script(lane_scripts.UNPARK)
         self._replace = redis.register_script(lane_scripts.REPLACE)
+        self._write = redis.register_script(lease.WRITE)
+        self._owners: dict[str, str] = {}  #: of the leases that we hold, by the names of the remote batches
         self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
     async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
@@ -60,33 +61,29 @@ class Parking:
         return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
 
     async def remote_batches(self) -> list[RemoteBatch]:
-        """Those under way that can be read."""
+        """Those under way that can be read. One that a newer worker packed is left to newer workers."""
         entries = cast(dict[str, str], await self._redis.hgetall(self._keys.remote_batches))
         found = [_remote_batch(name, entry) for name, entry in entries.items()]
-        return [batch for batch in found if batch]
+        return [batch for batch in found if batch and not _is_newer(batch)]
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
         """The remote batch as it stands, ours to see to; None if another worker does, or it is over.
 
+        Once another worker may see to it, what runs inside is cancelled, and the context ends without an error.
         A worker that dies lets go of it as of its jobs, after `lease_s`.
         """
-        held, lease_ms = self._keys.remote_batch_held(name), int(self._settings.lease_s * 1000)
-        if not await self._redis.set(held, self._name, nx=True, px=lease_ms):
-            yield None
-            return
-        renewal = asyncio.create_task(self._renew(held, lease_ms))
+        key, owner = self._keys.remote_batch_held(name), f"{self._name}:{uuid.uuid4().hex}"
         try:
-            yield await self.get(name)
+            async with lease.holding(self._redis, key, owner, self._settings.lease_s) as is_ours:
+                if is_ours:
+                    self._owners[name] = owner
+                yield await self.get(name) if is_ours else None
+        except LeaseLost:
+            log.warning("lease lost", batch=name)
         finally:
-            renewal.cancel()
-            await self._redis.delete(held)
-
-    async def _renew(self, held: str, lease_ms: int) -> None:
-        while True:
-            await asyncio.sleep(lease_ms / 3000)
-            with suppress(RedisError):
-                await self._redis.pexpire(held, lease_ms)
+            if self._owners.get(name) == owner:
+                del self._owners[name]
 
     async def get(self, name: str) -> RemoteBatch | None:
         """The remote batch as it stands; None if it is over, or cannot be read."""
@@ -94,33 +91,49 @@ class Parking:
         return _remote_batch(name, entry) if entry else None
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
-        await self._redis.hset(self._keys.remote_batches, batch.name, batch.model_dump_json())
+        """Raises LeaseLost unless it is ours to see to, and then nothing was saved."""
+        under, owner = self._keys.remote_batch_held(batch.name), self._owners.get(batch.name, "")
+        args = [owner, batch.name, batch.model_dump_json()]
+        if not await self._write(keys=[under, self._keys.remote_batches], args=args):
+            raise LeaseLost(f"remote batch {batch.name}")
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
-        """Its jobs that still wait and can be read."""
+        """Its jobs that still wait and can be read. Raises NewerRecord if one of them is left to newer workers."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
-        return [job for job in await self._read(ids) if job.parked == batch.name]
+        jobs, newer = await self._read(ids)
+        if newer:
+            raise newer
+        return [job for job in jobs if job.parked == batch.name]
 
-    async def _read(self, ids: Sequence[str]) -> list[JobRecord]:
+    async def _read(self, ids: Sequence[str]) -> tuple[list[JobRecord], NewerRecord | None]:
+        """Those that wait in the lane, and why one of them is left to newer workers, if one is.
+
+        A job that cannot be read leaves the lane, so that its claim fails it.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._keys.record(job_id))
             found = zip(ids, await pipe.execute(), strict=True)
-        return [job for job_id, fields in found if fields.get("parked") and (job := await self._job(job_id, fields))]
-
-    async def _job(self, job_id: str, fields: dict[str, str]) -> JobRecord | None:
-        """None: it cannot be read, and leaves the lane, so that its claim fails it."""
-        try:
-            return JobRecord.read(job_id, fields)
-        except UnreadableRecord as error:
-            log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
-            await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
-            return None
+        jobs: list[JobRecord] = []
+        newer: NewerRecord | None = None
+        for job_id, fields in found:
+            try:
+                job = JobRecord.read(job_id, fields) if fields.get("parked") else None
+            except NewerRecord as error:
+                newer = error
+            except UnreadableRecord as error:
+                log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
+                await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
+            else:
+                newer = (job and job.newer) or newer
+                jobs += [job] if job and not job.newer else []
+        return jobs, newer
 
     async def overdue(self) -> list[JobRecord]:
         """Jobs that have waited in the lane for too long, some at a time."""
-        return await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+        jobs, _ = await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+        return jobs
 
     async def unpark(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
@@ -151,6 +164,12 @@ class Parking:
 
 def _remote_batch(name: str, entry: str) -> RemoteBatch | None:
     return read(RemoteBatch, entry, f"remote batch {name}")
+
+
+def _is_newer(batch: RemoteBatch) -> bool:
+    if batch.format > FORMAT:
+        warn(f"remote batch {batch.name} is left alone: it has format {batch.format}, and this version knows {FORMAT}")
+    return batch.format > FORMAT
 
 
 def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:

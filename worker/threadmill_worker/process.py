@@ -14,10 +14,10 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from threadmill.errors import InvalidJob, UnreadableRecord
+from threadmill.errors import InvalidJob, NewerRecord, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import JOB_ID_RULE, is_job_id
-from threadmill.record import JobRecord, Worker
+from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis_errors import reply_of
 from threadmill.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -62,7 +62,8 @@ class WorkerProcess:
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)
         self._runs: set[asyncio.Future[Any]] = set()
         self._pulse = Pulse(settings.lease_s)
-        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse)
+        self._left_alone: set[str] = set()  #: jobs that only a newer version runs
+        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse, self._left_alone)
         self._lane = Lane(settings, parking, self._servers, send, self._clock)
         self._closing = False
         self._last_job = time.monotonic()
@@ -125,6 +126,9 @@ class WorkerProcess:
             record = await self._ledger.claim(lease)
         except NoSuchJob:
             return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
+        except NewerRecord as error:
+            self._leave_alone(error)
+            return None
         except UnreadableRecord as error:
             failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
             return _body(await self._attempts.run(lease, self._attempts.fail_unread(lease, failure)))
@@ -133,6 +137,12 @@ class WorkerProcess:
             return await self._ledger.result(job_id)
         is_late = expires_at is not None and expires_at < self._clock.moment()
         return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
+
+    def _leave_alone(self, error: NewerRecord) -> None:
+        """The job stays queued. The sweep sends it again after a while, until a newer worker receives it."""
+        if error.job_id not in self._left_alone:
+            self._left_alone.add(error.job_id)
+            log.warning("job left alone", job_id=error.job_id, reason=error.reason, remedy="update this worker")
 
     async def _execute(self, lease: Lease, record: JobRecord, is_late: bool) -> JobResult | None:
         """Brings a claimed job to its end. None: it waits in the batch lane now, or was handed back."""
@@ -222,6 +232,8 @@ class WorkerProcess:
             version=version("threadmill"),
             unreachable=self._attempts.outages,
             troubles=self._attempts.troubles,
+            format=FORMAT,
+            left_alone=len(self._left_alone),
             clock_skew_s=round(self._clock.skew_s, 3),
         )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
@@ -172,7 +172,8 @@ class Progress:
         return {name: getattr(self, name) for name in SPENT}
 
     def to_json(self) -> str:
-        return _ADAPTER.dump_json(self).decode()
+        """Without the fields that have their defaults: an older worker needs to know only those that say something."""
+        return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
@@ -181,6 +182,15 @@ class Progress:
             return cls.from_json(record.progress) if record.progress else None
         except ValueError as error:
             raise UnreadableRecord(record.id, *stored.fault(error, "progress")) from None
+
+    @classmethod
+    def unknown_fields(cls, data: str) -> tuple[str, ...]:
+        """Those of a saved place that only a newer version knows, as `progress.run`."""
+        try:
+            _ADAPTER.validate_json(data, extra="forbid")
+        except ValidationError as error:
+            return tuple(f"progress.{name}" for name in stored.unknown_fields(error))
+        return ()
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":

@@ -4,7 +4,7 @@ Every worker sweeps, one at a time. Celery alone would wait for its visibility t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import structlog
 
@@ -43,16 +43,26 @@ SWEEPS_PER_RESEND = 6
 
 
 class Sweep:
-    """`send(job_id)` puts a message on the queue; it is called in a thread. `pulse`: of the worker's heartbeats."""
+    """`send(job_id)` puts a message on the queue; it is called in a thread. `pulse`: of the worker's heartbeats.
+
+    `left_alone`: jobs that this worker leaves to a newer one.
+    """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, servers: Servers, send: Callable[[str], None], pulse: Pulse
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        servers: Servers,
+        send: Callable[[str], None],
+        pulse: Pulse,
+        left_alone: Container[str] = (),
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._servers = servers
         self._send = send
         self._pulse = pulse
+        self._left_alone = left_alone
         self._turns = 0
 
     async def once(self) -> None:
@@ -98,6 +108,9 @@ class Sweep:
             return
         if record is None:
             return
+        if record.newer:  # the worker of a newer version that claims it may go on with it
+            await asyncio.to_thread(self._send, job_id)
+            return
         try:
             result = await self._ledger.fail_queued(record, exhausted(record.lapses))
         except LeaseLost:
@@ -113,7 +126,10 @@ class Sweep:
         for job_id in queued:
             if job_id not in announced:
                 await asyncio.to_thread(self._send, job_id)
-                log.warning("job sent again", job_id=job_id, reason="its message was lost")
+                if job_id in self._left_alone:
+                    log.debug("job sent again", job_id=job_id, reason="only a newer worker runs it")
+                else:
+                    log.warning("job sent again", job_id=job_id, reason="its message was lost")
 
     async def _delete(self, leftover: LeftoverRecord) -> None:
         view: View | None
@@ -130,8 +146,9 @@ class Sweep:
             view, reason = None, str(error)
         except Exception as error:  # an id that fits no URL, a kind of a newer version: the others are not held up
             view, reason = None, type(error).__name__
+        named = {"endpoint": leftover.endpoint, "kind": leftover.kind, "id": leftover.id}
         if isinstance(view, Deleted):
             await self._ledger.drop_leftover(leftover)
-            log.info("leftover deleted", **leftover.model_dump())
+            log.info("leftover deleted", **named)
         elif not await self._ledger.postpone_leftover(leftover):
-            log.error("leftover given up", reason=reason, **leftover.model_dump())
+            log.error("leftover given up", reason=reason, **named)

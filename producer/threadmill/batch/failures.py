@@ -23,6 +23,7 @@ _REMEDIES = {
     FailureKind.TOOL_FAILED: "raise `tool_rounds` of the endpoint if so many rounds of tools are intended",
 }
 
+_KNOWN = frozenset(FailureKind)
 
 _D = TypeVar("_D")
 
@@ -55,10 +56,14 @@ def _common(one: str, other: str) -> str:
     return one if one == other else " ".join(a if a == b else "…" for a, b in words)
 
 
+def _remedy(kind: FailureKind) -> str:
+    return _REMEDIES.get(kind, "read the messages; a newer version of threadmill has a name for this kind")
+
+
 def advice(permanent_failures: Iterable[str], retryable: int) -> list[str]:
     """Returns what to do: a remedy for each permanent kind of failure, then how to ask again."""
-    kinds = sorted(permanent_failures)
-    lines = [f"{kind}: {_REMEDIES[FailureKind(kind)]}" for kind in kinds if kind in _REMEDIES]
+    kinds = sorted(FailureKind(kind) for kind in permanent_failures)
+    lines = [f"{kind}: {_remedy(kind)}" for kind in kinds if kind in _REMEDIES or kind not in _KNOWN]
     if ENDPOINT_FAILURES.intersection(kinds):
         lines.append("Then run the same command again: it asks about every document without an answer.")
     if retryable:

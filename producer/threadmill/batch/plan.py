@@ -39,7 +39,7 @@ def document_status(previous: PreviousResult | None, *, is_known: bool, retry_fa
     """
     if previous is None:
         return DocumentStatus.CHANGED if is_known else DocumentStatus.NEW
-    if previous.state is JobState.SUCCEEDED:
+    if previous.state == JobState.SUCCEEDED:
         return DocumentStatus.ANSWERED
-    stays_failed = previous.state is JobState.FAILED and previous.failure not in ENDPOINT_FAILURES and not retry_failed
+    stays_failed = previous.state == JobState.FAILED and previous.failure not in ENDPOINT_FAILURES and not retry_failed
     return DocumentStatus.FAILED if stays_failed else DocumentStatus.AGAIN

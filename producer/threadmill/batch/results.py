@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self
 from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
 from threadmill.redaction import redact_all
-from threadmill.result import JobState, ModelUsage, add_up
+from threadmill.result import ModelUsage, add_up
 
 #: The start of each line.
 _LINE_START = b'{"path": '
@@ -26,7 +26,7 @@ _LINE_START = b'{"path": '
 class PreviousResult:
     """The result of an earlier invocation for a document and the same prompt."""
 
-    state: JobState
+    state: str  #: a JobState, or one of a newer version
     job_id: str
     failure: str | None = None  #: its FailureKind
     retryable: bool = False  #: whether the job can succeed if it is sent again
@@ -61,9 +61,9 @@ class ResultsFile:
             if line["key"] is not None and line.get("job_id"):
                 failure = line.get("failure") or {}
                 self.previous[line["key"]] = PreviousResult(
-                    JobState(line["state"]), line["job_id"], failure.get("kind"), failure.get("retryable", False)
+                    line["state"], line["job_id"], failure.get("kind"), failure.get("retryable", False)
                 )
-                yield ModelUsage.model_validate(line)
+                yield ModelUsage.model_validate({name: line[name] for name in ModelUsage.model_fields if name in line})
 
     def set_position(self, location: Mapping[str, Any], number: int) -> None:
         """Sets the position of a document for the order of the lines."""

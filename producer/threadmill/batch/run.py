@@ -150,7 +150,7 @@ class Batch:
     @cached_property
     def _reopened(self) -> AbstractSet[str]:
         """The failed jobs of earlier invocations that were redriven since; their new results are needed."""
-        failed = [each.job_id for each in self._out.previous.values() if each.state is JobState.FAILED]
+        failed = [each.job_id for each in self._out.previous.values() if each.state == JobState.FAILED]
         states = self._client.store.states(failed)
         return {job_id for job_id, state in states.items() if state is not JobState.FAILED}
 

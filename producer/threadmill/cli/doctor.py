@@ -13,7 +13,7 @@ from threadmill.cli.command import examples, message
 from threadmill.cli.times import show_skew
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.record import SKEW_LIMIT_S, Worker
+from threadmill.record import FORMAT, SKEW_LIMIT_S, Worker
 from threadmill.redis_rights import grant, of_producer, of_worker
 from threadmill.settings import Settings, find_config
 from threadmill.store import Store
@@ -169,11 +169,14 @@ def _workers(client: Client, name: str, patience_s: float) -> str:
     give_up_at = time.monotonic() + patience_s
     while True:
         alive = client.workers()
-        if any(name in worker.endpoints for worker in alive):
+        serving = [worker for worker in alive if name in worker.endpoints]
+        if any(worker.format >= FORMAT for worker in serving):
             return ", ".join(f"{worker.name} ({worker.jobs}/{worker.concurrency} jobs)" for worker in alive)
         if time.monotonic() >= give_up_at:
             break
         time.sleep(0.1)
+    if serving:
+        raise CheckFailed("all run an older version of threadmill and leave jobs of this one alone: update them")
     if alive:
         variable = client.settings.endpoints[name].api_key_env
         missing = f"{variable} in its environment" if variable else f"[endpoints.{name}] in its threadmill.toml"

@@ -43,7 +43,7 @@ def status(
         put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
         return
     record = client.get(job)
-    summary = _summary(record, client.store.now()) | _in_lane(client, record)
+    summary = _summary(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
     if as_json:
         put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -83,7 +83,13 @@ def jobs(
     batch: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")] = None,
     endpoint: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs for this endpoint.")] = None,
     failure: Annotated[
-        FailureKind | None, typer.Option(metavar="KIND", help="Only jobs that failed with this kind.")
+        FailureKind | None,
+        typer.Option(
+            parser=FailureKind,
+            metavar="KIND",
+            autocompletion=lambda: list(FailureKind),
+            help="Only jobs that failed with this kind.",
+        ),
     ] = None,
     since: Annotated[
         Any,  # datetime | timedelta | None: typer takes no unions
@@ -116,6 +122,11 @@ def jobs(
         put_json([_summary(record, now) for record in records])
     else:
         put_table(_COLUMNS, [_row(record, now) for record in records])
+    newer = sum(record.newer is not None and record.result is None for record in records)
+    if newer:
+        note(f"jobs of a newer version of threadmill: {newer:,}; only workers of that version run them")
+    if failure and failure not in list(FailureKind):
+        note(f"this version knows no failure {failure}; it knows {', '.join(FailureKind)}")
     if left_out:
         note(f"unreadable jobs left out: {left_out:,}; to list them: threadmill jobs --unreadable")
 
@@ -241,6 +252,16 @@ def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
         "next_try": batch and batch.not_before and batch.not_before.isoformat(),
         "trouble": batch and batch.reason,
     }
+
+
+def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
+    """Why a queued job waits for a worker of a newer version, if it does."""
+    if record.state is not JobState.QUEUED:
+        return {}
+    known = max((worker.format for worker in client.workers()), default=record.format)
+    if known < record.format:
+        return {"left_alone": f"its record has format {record.format}, and the workers know {known}: update them"}
+    return {"left_alone": record.newer and f"by workers of this version: {record.newer.reason}"}
 
 
 def _place(place: Place) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Waiting for jobs: a note for every server that workers cannot reach meanwhile."""
+"""Waiting for jobs: a note for every server that workers cannot reach meanwhile, and for workers that are too old."""
 
 import time
 from collections.abc import Callable
@@ -8,27 +8,33 @@ from threadmill.cli.app import note
 from threadmill.cli.times import show_moment
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
-from threadmill.record import Outage
+from threadmill.record import Outage, Worker
 from threadmill.result import JobResult
 
 _LOOK_EVERY_S = 1.0
 
 
 class Outages:
-    """Notes once, on stderr, that an endpoint cannot be reached, and once that it can be again."""
+    """Notes once, on stderr, that an endpoint cannot be reached, that it can be again, and that a worker is too old."""
 
     def __init__(self, client: Client, endpoint: str | None = None) -> None:
         self._client = client
         self._endpoint = endpoint  #: None: any
         self._noted: dict[str, str] = {}
+        self._too_old = set[str]()
 
     def look(self) -> None:
         """To be called about once a second."""
         found: dict[str, Outage] = {}
         with suppress(StoreUnavailable):  # whoever waits for a job reports that
+            workers = self._client.workers()
+            for worker in workers:
+                if worker.left_alone and worker.name not in self._too_old:
+                    self._too_old.add(worker.name)
+                    note(show_left_alone(worker))
             found = {
                 outage.endpoint: outage
-                for worker in self._client.workers()
+                for worker in workers
                 for outage in worker.unreachable
                 if self._endpoint in (None, outage.endpoint)
             }
@@ -39,6 +45,10 @@ class Outages:
             if name not in self._noted:
                 self._noted[name] = outage.reason
                 note(show_outage(outage))
+
+
+def show_left_alone(worker: Worker) -> str:
+    return f"{worker.name} left jobs to workers of a newer version: {worker.left_alone:,}; update it"
 
 
 def show_outage(outage: Outage) -> str:

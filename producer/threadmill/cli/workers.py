@@ -8,7 +8,7 @@ from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
 from threadmill.cli.table import put_table
 from threadmill.cli.times import show_skew, show_span
-from threadmill.cli.waiting import show_outage
+from threadmill.cli.waiting import show_left_alone, show_outage
 from threadmill.client import Client
 from threadmill.record import SKEW_LIMIT_S, Worker
 
@@ -32,6 +32,8 @@ def workers(as_json: AsJson = False) -> None:
     if count:
         note(f"messages that could not be delivered: {count:,}; to list them: threadmill dead-letters")
     for worker in alive:
+        if worker.left_alone:
+            note(show_left_alone(worker))
         for outage in worker.unreachable:
             note(f"{worker.name} {show_outage(outage)}")
         if abs(worker.clock_skew_s) > SKEW_LIMIT_S:

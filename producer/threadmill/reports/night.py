@@ -3,8 +3,9 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from threadmill.border import Stored
 from threadmill.result import Usage
 
 
@@ -15,10 +16,8 @@ class NightState(StrEnum):
     FAILED = "failed"  #: the error says why; `report run` tries again
 
 
-class Night(BaseModel):
+class Night(Stored):
     """One night of a report."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version's is read all the same
 
     report: str
     night: date
@@ -36,7 +35,8 @@ class Night(BaseModel):
     files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
     error: str | None = None
     withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
-    deliveries: dict[str, str | None] = {}  #: what is settled: channel -> None, or why it was not delivered
+    #: What is settled: channel -> None, or why it was not delivered.
+    deliveries: dict[str, str | None] = Field(default={})
 
     @property
     def is_over(self) -> bool:

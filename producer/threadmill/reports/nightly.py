@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.lease import Lease, LeaseLost
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
-from threadmill.reports.book import Book, Held, LeaseLost, UnreadableNight
+from threadmill.reports.book import Book, UnreadableNight
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Parcel, deliver
 from threadmill.reports.files import load, written_at
@@ -151,17 +152,17 @@ class Nightly:
         return None
 
     def _see_through(
-        self, held: Held, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
+        self, held: Lease, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
     ) -> Night:
         now = datetime.now(UTC)
         one = before.begun(now, again) if before else Night(report=definition.name, night=night, begun_at=now)
-        held.save(one)
+        self.book.save(one, held)
         try:
             one = self._made(held, definition, one)
         except _HANDS_BACK:
             with suppress(LeaseLost, StoreUnavailable):
                 one = self.book.get(one.report, one.night) or one
-                held.save(one.model_copy(update={"attempts": one.attempts - 1}))
+                self.book.save(one.model_copy(update={"attempts": one.attempts - 1}), held)
             raise
         except (LeaseLost, StoreUnavailable):
             raise
@@ -169,13 +170,13 @@ class Nightly:
             is_skipped = isinstance(error, NoDocuments) and definition.when_empty == "skip"
             state = NightState.SKIPPED if is_skipped else NightState.FAILED
             one = one.model_copy(update={"state": state, "error": _reason(error), "ended_at": datetime.now(UTC)})
-            held.save(one)
+            self.book.save(one, held)
             if not is_skipped:
                 one = self._delivered(held, definition, one, publish.bad_news(definition, one))
         self._remove_old(definition)
         return one
 
-    def _made(self, held: Held, definition: ReportDefinition, one: Night) -> Night:
+    def _made(self, held: Lease, definition: ReportDefinition, one: Night) -> Night:
         """Published and delivered; what was done by an earlier attempt is not repeated."""
         if one.attempts > _MAX_ATTEMPTS:
             raise ThreadmillError(
@@ -207,23 +208,23 @@ class Nightly:
                 "currency": report.currency,
             }
         )
-        held.save(one)
+        self.book.save(one, held)
         check()
         one = self._delivered(held, definition, one, publish.parcel(report, definition, one))
         one = one.model_copy(update={"state": NightState.PUBLISHED, "ended_at": datetime.now(UTC)})
-        held.save(one)
+        self.book.save(one, held)
         return one
 
-    def _delivered(self, held: Held, definition: ReportDefinition, one: Night, parcel: Parcel) -> Night:
+    def _delivered(self, held: Lease, definition: ReportDefinition, one: Night, parcel: Parcel) -> Night:
         """Through each channel that has not had it; saved after each, so that a crash repeats one at most."""
         one = one.model_copy(update={"withheld": not self._delivers and bool(definition.delivery.channels)})
-        held.save(one)
+        self.book.save(one, held)
         for name, channel in definition.delivery.channels.items() if self._delivers else ():
             if name not in one.deliveries:
                 held.ensure()
                 why = deliver(channel, parcel)
                 one = one.model_copy(update={"deliveries": {**one.deliveries, name: why}})
-                held.save(one)
+                self.book.save(one, held)
         return one
 
     def _remove_old(self, definition: ReportDefinition) -> None:

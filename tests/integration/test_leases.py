@@ -1,0 +1,144 @@
+"""Leases: who has lost one neither renews nor releases that of its successor, changes nothing more, and stops."""
+
+import asyncio
+from datetime import UTC, date, datetime
+
+import pytest
+import redis
+from tests.conftest import PATIENCE_S
+
+from threadmill.keys import Keys
+from threadmill.lease import LeaseLost
+from threadmill.record import RemoteBatch
+from threadmill.reports.book import Book
+from threadmill.reports.night import Night
+from threadmill_worker.ledger import Ledger
+from threadmill_worker.parking import Parking
+
+pytestmark = [pytest.mark.integration, pytest.mark.settings(lease_s=0.3)]
+
+NIGHT = date(2026, 11, 28)
+
+#: How long the successor's lease lasts, in milliseconds. Renewed by the wrong one it would last 0.3 s.
+LONG_MS = 600_000
+
+
+@pytest.fixture
+def base_url():
+    return "http://127.0.0.1:9/v1"  # nobody is asked
+
+
+@pytest.fixture
+def keys(settings):
+    return Keys(settings.key_prefix)
+
+
+@pytest.fixture
+async def parking(settings):
+    ledger = Ledger(settings, "one", str)
+    await ledger.read_clock()
+    yield Parking(settings, "one", ledger.redis, ledger.clock.now)
+    await ledger.close()
+
+
+@pytest.fixture
+def batch(store, keys):
+    batch = RemoteBatch(name="b", endpoint="emulator", made_at=datetime.now(UTC), lane="emulator/m")
+    store.hset(keys.remote_batches, batch.name, batch.model_dump_json())
+    return batch
+
+
+async def test_work_on_a_remote_batch_stops_when_its_lease_is_lost(parking, batch, store, keys):
+    held, went_on = keys.remote_batch_held(batch.name), False
+
+    async with asyncio.timeout(PATIENCE_S):
+        async with parking.holding(batch.name) as ours:
+            assert ours == batch
+            store.set(held, "another", px=LONG_MS)
+            await asyncio.Event().wait()
+            went_on = True
+
+    assert not went_on
+    assert (store.get(held), store.pttl(held) > LONG_MS / 2) == ("another", True), "it is neither renewed nor released"
+
+
+async def test_who_has_lost_a_remote_batch_saves_nothing_of_it(parking, batch, store, keys):
+    went_on = False
+    async with parking.holding(batch.name) as ours:
+        store.set(keys.remote_batch_held(batch.name), "another", px=LONG_MS)
+        await parking.save(ours.model_copy(update={"batch_id": "batch_1"}))
+        went_on = True
+
+    assert not went_on
+    assert await parking.get(batch.name) == batch
+    with pytest.raises(LeaseLost):
+        await parking.save(batch)
+
+
+async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(parking, batch, store, keys, monkeypatch):
+    went_on = False
+    async with asyncio.timeout(PATIENCE_S):
+        async with parking.holding(batch.name):
+            monkeypatch.setattr(parking._redis.connection_pool, "get_connection", _away)
+            await asyncio.Event().wait()
+            went_on = True
+    assert not went_on
+
+
+async def _away(*arguments, **options):
+    raise redis.ConnectionError
+
+
+async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store, keys, until):
+    held = keys.remote_batch_held(batch.name)
+    async with parking.holding(batch.name) as ours:
+        first = store.get(held)
+        async with parking.holding(batch.name) as twice:
+            assert (ours, twice) == (batch, None)
+        assert store.get(held) == first
+        await parking.save(ours.model_copy(update={"reason": "busy"}))
+        await asyncio.sleep(0.5)  # longer than the lease lasts
+        assert store.get(held) == first
+    assert store.get(held) is None
+    assert (await parking.get(batch.name)).reason == "busy"
+
+    with pytest.raises(ZeroDivisionError):
+        async with parking.holding(batch.name):
+            raise ZeroDivisionError
+    assert store.get(held) is None
+
+
+def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys, until):
+    book, night = Book(settings), Night(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
+    held = keys.report_held("shift", str(NIGHT))
+    lease = book.claim("shift", NIGHT)
+    assert book.claim("shift", NIGHT) is None
+
+    with lease:
+        book.save(night, lease)
+        store.set(held, "another", px=LONG_MS)
+        with pytest.raises(LeaseLost):
+            book.save(night.model_copy(update={"attempts": 7}), lease)
+        for stopped in (lease.check, lease.ensure):
+            with pytest.raises(LeaseLost, match="shift, night of 2026-11-28"):
+                stopped()
+
+    assert (store.get(held), store.pttl(held) > LONG_MS / 2) == ("another", True)
+    assert book.get("shift", NIGHT) == night
+
+
+def test_a_night_that_was_made_is_free(settings, store, keys):
+    book = Book(settings)
+    for _ in range(2):
+        with book.claim("shift", NIGHT) as lease:
+            lease.ensure()
+            assert book.holder("shift", NIGHT)
+    assert store.get(keys.report_held("shift", str(NIGHT))) is None
+
+
+async def test_one_worker_sweeps_at_a_time(settings, store, keys):
+    one, other = Ledger(settings, "one", str), Ledger(settings, "other", str)
+    assert [await one.may_sweep(60), await other.may_sweep(60), await one.may_sweep(60)] == [True, False, False]
+    assert store.get(keys.sweep) == "one"
+    for ledger in (one, other):
+        await ledger.close()
