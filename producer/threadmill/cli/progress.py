@@ -155,7 +155,7 @@ def spent(usage: Usage, cost: Cost) -> str:
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
 
 
-_STANDING = {
+_STATUS_LABELS = {
     DocumentStatus.ANSWERED: "answered earlier",
     DocumentStatus.FAILED: "failed earlier",
     DocumentStatus.AGAIN: "to ask again",
@@ -167,7 +167,7 @@ _STANDING = {
 
 def show_plan(plan: Counter[DocumentStatus]) -> None:
     """What a later run of a batch is going to do."""
-    said = ", ".join(f"{plan[status]:,} {what}" for status, what in _STANDING.items() if plan[status])
+    said = ", ".join(f"{plan[status]:,} {what}" for status, what in _STATUS_LABELS.items() if plan[status])
     err.print(f"{plan.total():,} documents: {said}", soft_wrap=True, markup=False)
 
 

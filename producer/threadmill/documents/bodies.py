@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from threadmill.documents.template import BadDocument
+from threadmill.errors import short_repr
 from threadmill.message import is_path
 
 #: Fields of a job, by the field of the request with the same meaning and form.
@@ -66,8 +67,8 @@ def to_job_fields(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
     if left:
         fields_left = f"field{'s' * (len(left) > 1)} {', '.join(map(repr, left))}"
         raise BadDocument(f"has the unsupported {fields_left}; remove {'them' if len(left) > 1 else 'it'}")
-    said = [{"role": "user", "content": given}] if isinstance(given, str) else _list(given, name)
-    instructions, messages = _conversation(said, name)
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else _list(given, name)
+    instructions, messages = _conversation(items, name)
     if instructions:
         first = [_plain(fields["instructions"], "instructions")] if "instructions" in fields else []
         fields["instructions"] = "\n\n".join([*first, *instructions])
@@ -109,7 +110,7 @@ def _response_fields(left: dict[str, Any]) -> dict[str, Any]:
 def _nested(value: Any, where: str) -> dict[str, Any]:
     """Returns a function tool in the form of Chat Completions."""
     if not isinstance(value, dict) or value.get("type") != "function":
-        raise BadDocument(f"{where}: only function tools are supported in a request; remove {_short(value)}")
+        raise BadDocument(f"{where}: only function tools are supported in a request; remove {short_repr(value)}")
     return value if "function" in value else _inner(value, "function")
 
 
@@ -119,13 +120,13 @@ def _inner(value: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {"type": kind, kind: fields}
 
 
-def _conversation(said: Sequence[Any], name: str) -> tuple[list[str], list[dict[str, Any]]]:
+def _conversation(items: Sequence[Any], name: str) -> tuple[list[str], list[dict[str, Any]]]:
     instructions: list[str] = []
     messages: list[dict[str, Any]] = []
-    for index, message in enumerate(said):
+    for index, message in enumerate(items):
         where = f"{name}[{index}]"
         if not isinstance(message, dict) or message.get("type", "message") != "message":
-            raise BadDocument(f"{where}: only messages are supported, not {_short(message)}")
+            raise BadDocument(f"{where}: only messages are supported, not {short_repr(message)}")
         role, content = message.get("role"), message.get("content")
         more = [key for key, value in message.items() if key not in _MESSAGE_FIELDS and value not in (None, [])]
         if more:
@@ -163,12 +164,12 @@ def _part(part: Any, where: str) -> dict[str, Any]:
         return {"type": "image_file", "image_file": _with_detail({"file_id": part["file_id"]}, part.get("detail"))}
     if kind == "input_image":
         return _image(part.get("image_url"), part.get("detail"), where)
-    raise BadDocument(f"{where}: only text and images are supported, not {_short(kind or part)}; remove it")
+    raise BadDocument(f"{where}: only text and images are supported, not {short_repr(kind or part)}; remove it")
 
 
 def _image(url: Any, detail: Any, where: str) -> dict[str, Any]:
     if not isinstance(url, str) or is_path(url):  # a request file from elsewhere must not read local files
-        raise BadDocument(f"{where}: an image must be an https URL or a data:image/... URL, not {_short(url)}")
+        raise BadDocument(f"{where}: an image must be an https URL or a data:image/... URL, not {short_repr(url)}")
     return {"type": "image_url", "image_url": _with_detail({"url": url}, detail)}
 
 
@@ -186,10 +187,5 @@ def _plain(content: Any, where: str) -> str:
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BadDocument(f"{where}: must be a list, not {_short(value)}")
+        raise BadDocument(f"{where}: must be a list, not {short_repr(value)}")
     return value
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}..."

@@ -112,9 +112,9 @@ class Webhook(Border):
             raise NotDelivered(f"the webhook replied {error.code}", is_temporary=is_temporary) from None
         except (OSError, HTTPException, ValueError) as error:  # its text can contain the URL
             reason = getattr(error, "reason", None)
-            said = getattr(reason, "strerror", None) or type(reason or error).__name__
+            detail = getattr(reason, "strerror", None) or type(reason or error).__name__
             raise NotDelivered(
-                f"the webhook cannot be reached: {said}", is_temporary=not isinstance(error, ValueError)
+                f"the webhook cannot be reached: {detail}", is_temporary=not isinstance(error, ValueError)
             ) from None
 
 
@@ -159,8 +159,8 @@ class Smtp(Border):
         except smtplib.SMTPRecipientsRefused:
             raise NotDelivered(f"{self.host} refuses the recipients", is_temporary=False) from None
         except OSError as error:  # smtplib's other errors among them
-            said = error.strerror or str(error) or type(error).__name__
-            raise NotDelivered(f"{self.host}:{self.port}: {said}", is_temporary=True) from None
+            detail = error.strerror or str(error) or type(error).__name__
+            raise NotDelivered(f"{self.host}:{self.port}: {detail}", is_temporary=True) from None
 
     def _connected(self) -> smtplib.SMTP:
         context = ssl.create_default_context()

@@ -24,10 +24,10 @@ def load(folder: Path, name: str) -> ReportDefinition:
     try:
         return ReportDefinition.model_validate({"name": name, **content})
     except ValidationError as error:
-        said = explain(error)
+        reason = explain(error)
         fields = ", ".join(field for field in ReportDefinition.model_fields if field != "name")
-        remedy = f". A report has {fields}" if "unknown field" in said else ""
-        raise InvalidReport(f"{file}: {said}{remedy}") from None
+        remedy = f". A report has {fields}" if "unknown field" in reason else ""
+        raise InvalidReport(f"{file}: {reason}{remedy}") from None
 
 
 def names(folder: Path) -> list[str]:

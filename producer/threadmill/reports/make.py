@@ -115,30 +115,30 @@ class ReportBuilder:
         limits = self._definition.reduce
         pieces = [shorten(f"## {each.name}\n\n{each.text}", limits.at_most_chars // 2) for each in sections]
         for level in count(1):
-            made = group_answers(pieces, [len(piece) for piece in pieces], limits.at_most, limits.at_most_chars)
-            answers = self._reduce_level(level, made)
-            if len(made) == 1:
+            groups = group_answers(pieces, [len(piece) for piece in pieces], limits.at_most, limits.at_most_chars)
+            answers = self._reduce_level(level, groups)
+            if len(groups) == 1:
                 return answers[0]
             pieces = [
                 group[0] if len(group) == 1 else shorten(f"## Part {number}\n\n{answer}", limits.at_most_chars // 2)
-                for number, (group, answer) in enumerate(zip(made, answers, strict=True), 1)
+                for number, (group, answer) in enumerate(zip(groups, answers, strict=True), 1)
             ]
         raise AssertionError("levels have no end")
 
-    def _reduce_level(self, level: int, made: Sequence[Sequence[str]]) -> list[str]:
+    def _reduce_level(self, level: int, groups: Sequence[Sequence[str]]) -> list[str]:
         """Returns an answer per group. A group of one is its own answer, unless it is the last group."""
         step = f"reduce-{level}"
-        asked = {
+        to_reduce = {
             number: AnswerGroup(Path(f"{step}/{number}"), tuple(group))
-            for number, group in enumerate(made)
-            if len(group) > 1 or len(made) == 1
+            for number, group in enumerate(groups)
+            if len(group) > 1 or len(groups) == 1
         }
         template = reduce_template(self._definition, self._night)
-        lines = self._run_batch(step, list(asked.values()), len(asked), self._definition.reduce, template)
+        lines = self._run_batch(step, list(to_reduce.values()), len(to_reduce), self._definition.reduce, template)
         by_path = {line["path"]: line for line in lines}
         answers = []
-        for number, group in enumerate(made):
-            line = by_path[str(asked[number].path)] if number in asked else None
+        for number, group in enumerate(groups):
+            line = by_path[str(to_reduce[number].path)] if number in to_reduce else None
             if line and line["state"] != JobState.SUCCEEDED:
                 raise ReportFailed(f"the answers could not be reduced ({step}): {failure_of(line).message}")
             answers.append(line["text"] if line else group[0])

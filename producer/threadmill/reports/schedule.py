@@ -119,19 +119,19 @@ class _Tick:
     def __call__(self) -> None:
         now = datetime.now(UTC)
         try:
-            made = self._runner.run_due(now, names(self._folder))
+            results = self._runner.run_due(now, names(self._folder))
         except Stopped:
             return
         except ThreadmillError as error:
             log.error("reports not produced", reason=str(error))
             return
-        problems = {each.report: each.reason for each in made if isinstance(each, ReportProblem)}
+        problems = {each.report: each.reason for each in results if isinstance(each, ReportProblem)}
         for report, reason in problems.items():
             if self._problems.get(report) != reason:
                 log.error("report not started", report=report, reason=reason)
         self._problems = problems
         following = watched(self._folder, now)
-        for night in made:
+        for night in results:
             if isinstance(night, Night):
                 say: Callable[..., None] = log.info if night.ok else log.error
                 say(
