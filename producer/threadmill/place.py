@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from threadmill.result import Usage
+from threadmill.result import Failure, Usage
 
 #: Statuses of a run that goes on unless somebody cancels it.
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
@@ -43,6 +43,14 @@ class RemoteRun(BaseModel):
     kind: str | None = None  #: of the thing that it is, where runs do not go with their thread
 
 
+class Ending(BaseModel):
+    """How a job will end, once what was made for it is deleted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    failure: Failure | None = None
+
+
 class Place(BaseModel):
     """What a producer can read of a worker's saved progress. Moments are seconds since 1970."""
 
@@ -59,6 +67,7 @@ class Place(BaseModel):
     trouble: str | None = None  #: why the latest call had no usable reply; None once one had
     troubles: int = 0  #: calls in a row without one
     troubled_at: float | None = None  #: when the first of them was made
+    outcome: Ending | None = None
     intent: str | None = None  #: the call whose outcome is not known
     leftovers: tuple[RemoteThing, ...] = ()
     usage: Usage = Usage()
@@ -77,6 +86,11 @@ class Place(BaseModel):
             "lost_files": self.lost_files + (self.intent in ("upload", "create_store")),
             "lost_runs": self.lost_runs + (self.intent in ("start_run", "submit_outputs")),
         }
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the job will fail; None: that is open, or it will succeed."""
+        return self.outcome.failure if self.outcome else None
 
     @property
     def remains(self) -> tuple[RemoteThing, ...]:

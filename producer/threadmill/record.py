@@ -390,28 +390,22 @@ class DeadLetter(Stored):
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
-class Outage(Stored):
-    """An endpoint that a worker cannot reach."""
-
-    endpoint: str
-    reason: Redacted
-    since: AwareDatetime
-    until: AwareDatetime  #: when the first job that waits for it will fail
-
-
 class EndpointTrouble(Stored):
     """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
 
     endpoint: str
-    reason: str  #: of the latest failed call, with the status that the server sent
+    reason: Redacted  #: of the latest failed call, with the status that the server sent
     since: AwareDatetime
+    until: AwareDatetime | None = None  #: when the first job that waits for it fails; None: not known
     calls: int = 1  #: failed calls in a row, of the job that has most of them
     jobs: int = 1  #: how many jobs wait for it
 
     def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
         """Both as one; the reason is that of the longer one."""
         first = min(self, other, key=lambda each: each.since)
-        return first.model_copy(update={"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs})
+        until = min(filter(None, (self.until, other.until)), default=None)
+        summed = {"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs, "until": until}
+        return first.model_copy(update=summed)
 
 
 def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
@@ -432,7 +426,6 @@ class Worker(Stored):
     endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
     started_at: AwareDatetime | None = None
     version: str | None = None
-    unreachable: tuple[Outage, ...] = ()
     troubles: tuple[EndpointTrouble, ...] = ()  #: one for each endpoint that gives its jobs no usable replies
     format: int = 1  #: the newest FORMAT of records that it knows
     left_alone: int = 0  #: jobs that it did not run, because only a newer version knows what they ask for

@@ -155,6 +155,7 @@ class JobResult(Stored):
     citations: tuple[Citation, ...] = ()
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, JsonValue], ...] = ()  #: what the run did, when the job asked for `include_steps`
+    missing_steps: str | None = None  #: why `steps` may lack some; None: the server has told all
     ignored_tools: tuple[str, ...] = ()  #: functions that the job offered, and the run, as its server shows it, lacks
     thread_id: str | None = None  #: the thread, when it lives on
     usage: Usage = Usage()

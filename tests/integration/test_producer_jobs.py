@@ -210,20 +210,17 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     job = worker.create()
     running = asyncio.create_task(worker.see_through(job))
 
-    def outages():
-        return [each for announced in worker.client.workers() for each in announced.unreachable]
-
-    [outage] = await asyncio.to_thread(until, outages)
-    assert (outage.endpoint, outage.until > outage.since) == ("emulator", True)
+    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
+    assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
     place = worker.record(job).place
     assert place is not None
-    assert place.trouble == outage.reason
+    assert place.trouble == trouble.reason
     assert place.troubles >= 1
-    assert worker.client.troubles("emulator")[0].reason == outage.reason
+    assert worker.client.troubles("emulator")[0].reason == trouble.reason
     assert not worker.client.troubles("elsewhere")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not outages() and not worker.client.troubles())
+    await asyncio.to_thread(until, lambda: not worker.client.troubles())
 
 
 async def test_an_endpoint_that_refuses_is_announced_with_its_words(worker, emulator, until):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from threadmill import FailureKind, JobState
@@ -276,4 +277,52 @@ async def test_no_job_asks_about_a_store_that_lacks_its_files(folder, worker, em
     assert result.failure.kind is FailureKind.STUCK
     assert "0 of 2 files are searchable" in result.failure.message
     assert not emulator.sent("POST", "/runs")
+    assert nothing_left(emulator)
+
+
+HEADERS = {"Authorization": "Bearer none", "OpenAI-Beta": "assistants=v2"}
+
+
+@pytest.mark.emulated(index_s=0.3)
+async def test_files_that_join_a_thread_with_a_store_are_awaited(folder, worker, emulator):
+    first = await worker.run("Well?", files=[str(folder / "policy.txt")], keep_thread=True)
+    emulator.requests.clear()
+    prompt = "[[scenario=citations]]What of travel and meals?"
+    second = await worker.run(prompt, files=[str(folder / "rules.md")], thread=first.thread_id)
+
+    assert second.ok, second.failure
+    assert "rules.md" in {each.name for each in second.citations}
+    assert not emulator.sent("POST", "/vector_stores"), "the thread has one"
+    made = [f"{each.method} {each.path.rpartition('/')[2]}" for each in emulator.requests]
+    begun = made.index("POST messages"), made.index("POST runs")
+    looks = [place for place, call in enumerate(made) if call == "GET files"]
+    assert begun[0] < looks[0] < looks[-1] < begun[1]
+
+
+@pytest.mark.emulated(index_s=60)
+@pytest.mark.endpoint(store_limit_s=0.5)
+async def test_no_job_asks_on_a_thread_whose_store_lacks_its_files(folder, worker, emulator):
+    with httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        store = http.post("/vector_stores", json={}).json()["id"]
+        resources = {"file_search": {"vector_store_ids": [store]}}
+        thread = http.post("/threads", json={"tool_resources": resources}).json()["id"]
+    result = await worker.run("Well?", files=[str(folder / "policy.txt")], thread=thread)
+
+    assert result.failure.kind is FailureKind.STUCK
+    assert "0 of 1 files are searchable" in result.failure.message
+    assert not emulator.sent("POST", "/runs")
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+async def test_a_job_fails_whose_assistant_has_no_tool_for_its_files(folder, worker, emulator):
+    with httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        assistant = http.post("/assistants", json={"model": "emulator-1", "tools": [WEATHER]}).json()["id"]
+    files = [str(folder / "policy.txt")]
+    unread = await worker.run("Well?", assistant=assistant, files=files)
+    read = await worker.run("Well?", assistant=assistant, files=files, tools=[WEATHER])
+
+    assert (unread.failure.kind, read.ok) == (FailureKind.REJECTED, True)
+    assert "the run cannot read the job's files: it has no file_search" in unread.failure.message
     assert nothing_left(emulator)

@@ -125,3 +125,15 @@ async def test_tools_that_a_server_ignores_are_named_in_the_result(scenario, ign
 
     assert result.ok
     assert result.ignored_tools == ignored
+
+
+@pytest.mark.parametrize("quirks", ["float_times,no_run_filter", "float_times", "no_run_filter"])
+async def test_each_job_of_a_thread_gets_its_own_answer_whatever_the_order_of_messages(quirks, worker):
+    thread = None
+    for question in ("Why?", "And how?", "Since when?"):
+        kept = {"thread": thread} if thread else {"keep_thread": True}
+        result = await worker.run(f"[[scenario=echo quirks={quirks} run_s=0]]{question}", **kept)
+        thread = result.thread_id
+        others = {"Why?", "And how?", "Since when?"} - {question}
+        assert (result.ok, question in result.text) == (True, True), result.failure
+        assert not any(other in result.text for other in others)

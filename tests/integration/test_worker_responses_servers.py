@@ -65,6 +65,28 @@ async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emula
     assert left(emulator) == {}
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["[[scenario=tools tool=beat]]Well?", "[[scenario=plot]]Draw it."],
+)
+async def test_the_steps_of_a_run_are_those_of_its_replies_where_the_server_keeps_none(
+    prompt, settings, emulate, worker_of
+):
+    steps = []
+    for extras in (frozenset(), frozenset({"ignores_background", "stateless"})):
+        with emulate(extras=extras) as emulator:
+            endpoint = settings.endpoints["emulator"].model_copy(update={"base_url": emulator.base_url})
+            core = worker_of(settings.model_copy(update={"endpoints": {"emulator": endpoint}}))
+            result = await core.run(prompt, tools=["beat", {"type": "code_interpreter"}], include_steps=True)
+            assert (result.ok, result.missing_steps) == (True, None)
+            assert extras == frozenset() or "GET" not in [
+                request.method for request in emulator.requests if "/responses/" in request.path
+            ]
+            steps.append([{**step, "images": bool(step.get("images"))} for step in result.steps])
+    assert steps[0] == steps[1] != []
+    assert "beaten" in str(steps) or steps[0][0]["logs"] is not None
+
+
 @like("ignores_background", "stateless")
 async def test_a_stateless_server_is_paid_once(worker, emulator):
     incomplete = await worker.run("[[scenario=incomplete]]Why?")

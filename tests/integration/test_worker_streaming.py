@@ -335,6 +335,9 @@ async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, work
     assert result.ok, result.failure
     asked = [request.json.get("stream") for request in started(emulator)]
     assert asked == ([True, None] if wire == "assistants" else [True, None, None]), "its rounds are responses too"
+    await worker.run("And you?", stream=True)
+    assert started(emulator)[-1].json.get("stream") is None, "the next job knows"
+    assert len(started(emulator)) == len(asked) + 1
     assert left(emulator) == 0
 
 

@@ -12,11 +12,11 @@ from threadmill_worker.actions import Look
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,
     blocks_of,
-    is_answer,
     parse_id,
     parse_object,
     parse_run,
 )
+from threadmill_worker.drivers.message_order import answers_of
 from threadmill_worker.drivers.responses_wire import parse_response
 from threadmill_worker.observe import observe
 from threadmill_worker.progress import Progress
@@ -110,21 +110,6 @@ def test_an_object_without_an_id_is_none_of_the_apis(body):
         parse_id(body)
 
 
-@pytest.mark.parametrize(
-    ("message", "is_ours"),
-    [
-        ({"role": "assistant", "run_id": "run_1"}, True),
-        ({"role": "assistant", "run_id": None}, True),
-        ({"role": "assistant"}, True),
-        ({"role": "assistant", "run_id": "run_2"}, False),
-        ({"role": "user", "run_id": None}, False),
-        ({}, False),
-    ],
-)
-def test_whose_message_it_is(message, is_ours):
-    assert is_answer(message, "run_1") is is_ours
-
-
 def test_content_is_blocks_or_a_plain_string():
     block = {"type": "image_file", "image_file": {"file_id": "file-1"}}
     assert blocks_of({"content": [block, "junk", None]}) == [block]
@@ -169,9 +154,13 @@ def test_any_run_at_all_is_a_view_that_the_lifecycle_takes(body, hint):
     assert Progress.from_json(after.to_json()).run == after.run
 
 
-@given(st.fixed_dictionaries({}, optional={"role": ANY_JSON, "run_id": ANY_JSON, "content": ANY_JSON}))
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"role": ANY_JSON, "run_id": ANY_JSON, "created_at": ANY_JSON, "content": ANY_JSON}
+    )
+)
 def test_any_message_at_all_can_be_read(message):
-    is_answer(message, "run_1")
+    answers_of("run_1", [message], None)
     assert all(isinstance(block, dict) for block in blocks_of(message))
 
 
@@ -179,6 +168,8 @@ def test_the_functions_of_a_run_are_those_it_shows() -> None:
     weather = {"type": "function", "function": {"name": "weather"}}
     assert parse_run({"id": "run_1", "tools": [weather, {"type": "file_search"}, None]}).functions == ("weather",)
     assert parse_run({"id": "run_1", "tools": []}).functions == ()
+    assert parse_run({"id": "run_1", "tools": []}).own_tools is None, "some servers show none, whatever a run has"
+    assert parse_run({"id": "run_1", "tools": [{"type": "retrieval"}]}).own_tools == {"file_search"}
     assert parse_run({"id": "run_1"}).functions is None
 
 

@@ -97,9 +97,10 @@ def test_off_a_terminal_the_line_says_it_too(monkeypatch, capsys):
 
 def test_troubles_of_several_workers_are_one_of_their_endpoint():
     later = BUSY.model_copy(update={"reason": "503", "since": BUSY.since + timedelta(minutes=1), "jobs": 3, "calls": 9})
+    later = later.model_copy(update={"until": BUSY.since + timedelta(minutes=9)})
     elsewhere = later.model_copy(update={"endpoint": "azure"})
     assert add_troubles([later, BUSY, elsewhere]) == (
-        BUSY.model_copy(update={"jobs": 23, "calls": 9}),
+        BUSY.model_copy(update={"jobs": 23, "calls": 9, "until": later.until}),
         elsewhere,
     )
 

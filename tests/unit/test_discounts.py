@@ -151,9 +151,14 @@ def test_a_job_that_fell_back_asks_for_no_lane():
 
 def test_after_runs_of_different_lanes_the_full_price_is_assumed():
     cheap = spend(progress("flex"), ended("flex"), TOKENS)
-    mixed = spend(cheap, ended("default"), TOKENS)
+    mixed = spend(cheap, replace(ended("default"), id="resp_2"), TOKENS)
+    again = spend(mixed, replace(ended("flex"), id="resp_3"), TOKENS)
 
-    assert (cheap.lane, mixed.lane, spend(mixed, ended("flex"), TOKENS).lane) == ("flex", None, None)
+    assert (cheap.lane, mixed.lane, again.lane) == ("flex", None, None)
+
+
+def test_what_an_older_worker_has_counted_stays_counted():
+    assert spend(progress("flex", usage=TOKENS), ended("flex"), TOKENS).usage == TOKENS + TOKENS
 
 
 def test_a_run_that_took_nothing_says_nothing_of_the_price():

@@ -1,6 +1,9 @@
 """Files, threads that live on and answers with more than text, told as stories."""
 
-from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, play
+from dataclasses import replace
+
+import pytest
+from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
 from threadmill.policy import Policy
 from threadmill.result import Artifact, FailureKind, JobState
@@ -24,6 +27,7 @@ from threadmill_worker.progress import Leftover, Wants
 from threadmill_worker.views import (
     AnswerRead,
     Downloaded,
+    Gone,
     InDoubt,
     Lost,
     NotDone,
@@ -119,6 +123,26 @@ def test_an_answer_is_not_lost_for_files_that_cannot_be_had() -> None:
     assert Delete(Leftover("file", "file-made")) not in story.actions, "the only copy is the server's"
 
 
+def test_steps_that_cannot_be_read_again_are_those_that_the_replies_showed() -> None:
+    call = {"type": "function", "name": "weigh", "arguments": "{}", "call_id": "a"}
+    search = {"type": "file_search", "results": []}
+    first, last = replace(asks("a"), steps=(call,)), replace(COMPLETED, steps=(search,))
+    a_call = {"type": "function", "name": "weigh", "arguments": "{}", "output": "a done"}
+    for shown in (last, replace(last, is_kept=False)):
+        story = play({Look: [first, shown], ReadSteps: [GONE]}, wants=Wants(steps=True))
+        assert (story.outcome.steps, story.outcome.missing_steps) == ((a_call, search), None)
+        assert story.told.count("ReadSteps") == shown.is_kept
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(True, "404 no such run"), (False, "the server does not keep its")])
+def test_steps_that_cannot_be_had_are_said_to_be_missing(kept: bool, reason: str) -> None:
+    view = replace(COMPLETED, is_kept=kept)
+    story = play({Look: [view], ReadSteps: [Gone("404 no such run")]}, wants=Wants(steps=True))
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.outcome.steps == ()
+    assert (story.outcome.missing_steps or "").startswith(reason)
+
+
 def test_a_file_that_could_not_be_stored_stays_on_the_server() -> None:
     error = Artifact(file_id="file-made", name="chart.png", error="has more than 100 bytes")
     story = play({ReadAnswer: [RICH], Download: [Downloaded(error)]})
@@ -173,8 +197,19 @@ def test_a_thread_that_was_there_is_given_a_store_or_has_one() -> None:
     without = play(wants=Wants(uploads=1, search=True, continues=True))
     assert without.told.startswith("Upload LookAtThread CreateStore LookAtStore AttachStore AddMessage")
     having = play({LookAtThread: [ThreadSeen("vs_theirs")]}, wants=Wants(uploads=1, search=True, continues=True))
-    assert having.told == "Upload LookAtThread AddMessage StartRun Look ReadAnswer"
+    assert having.told == "Upload LookAtThread AddMessage LookAtStore StartRun Look ReadAnswer"
     assert {each.kind for each in having.progress.leftovers} == {"file"}
+
+
+def test_files_that_join_a_store_are_awaited_before_the_run() -> None:
+    wants = Wants(uploads=1, search=True, continues=True)
+    joined, awaited = ThreadSeen("vs_theirs"), StoreSeen("vs_theirs", ready=False, detail="0 of 1 files are searchable")
+    script = {LookAtThread: [joined], LookAtStore: [awaited, awaited, replace(awaited, ready=True)]}
+    story = play(script, messages=2, wants=wants)
+    assert story.told.startswith("Upload LookAtThread AddMessage AddMessage LookAtStore LookAtStore LookAtStore Start")
+    never = play({LookAtThread: [joined], LookAtStore: [awaited]}, wants=wants)
+    assert never.kind is FailureKind.STUCK
+    assert "StartRun" not in never.told
 
 
 def test_no_other_thread_will_do() -> None:

@@ -99,6 +99,13 @@ def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() 
     assert f"the last {calls} calls failed, since {since}: 429 Rate limit reached" in story.outcome.failure.message
 
 
+def test_an_overdue_job_says_for_how_long_its_run_was_in_its_status() -> None:
+    patient = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({Look: [QUEUED]}, policy=patient)
+    assert story.outcome.failure is not None
+    assert f"its run was queued, {TIMEOUT_S:.0f} s after it was started" in story.outcome.failure.message
+
+
 def test_an_overdue_job_says_why_it_was_started_over() -> None:
     patient = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
     story = play({Look: [failed("server_error", "no GPU left"), QUEUED]}, policy=patient)

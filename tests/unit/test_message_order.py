@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.message_order import oldest_first
+from threadmill_worker.drivers.message_order import answers_of, oldest_first
 
 
 def asks(job: str, number: int = 0, at: float = 100) -> dict[str, Any]:
@@ -59,6 +59,46 @@ def test_an_answer_to_the_second_before_comes_first() -> None:
 def test_messages_without_a_time_stay_as_they_are_listed() -> None:
     listed = [answers("r1"), {"id": "x", "role": "user", "created_at": None}]
     assert oldest_first(listed) == listed
+
+
+def nameless(name: str, at: float = 100) -> dict[str, Any]:
+    """An answer of a server that names no run."""
+    return {**answers(None, at), "id": name}
+
+
+def ids(messages: Any) -> list[str]:
+    return [each["id"] for each in messages]
+
+
+@pytest.mark.parametrize("listed", list(permutations([asks("b", at=2.0), asks("b", 1, at=2.0), nameless("a2", 2.0)])))
+def test_an_answer_that_names_no_run_follows_the_questions_of_its_second(listed: Any) -> None:
+    earlier = [asks("a", at=1.0), nameless("a1", 1.0)]
+    assert ids(oldest_first([*earlier, *listed])) == ["a0", "a1", "b0", "b1", "a2"]
+    assert ids(answers_of("run_2", [*earlier, *listed], None)) == ["a2"]
+
+
+def test_the_messages_of_a_second_are_turned_with_a_list_that_is_newest_first() -> None:
+    written = [asks("a", at=1), {**answers("r1", 2), "id": "x"}, {**answers("r1", 2), "id": "y"}, foreign("u", 3)]
+    assert oldest_first(written[::-1]) == written
+
+
+@pytest.mark.parametrize("listed", list(permutations([asks("b", at=2.0), answers("r2", 2.0)])))
+def test_an_answer_that_names_the_run_is_its(listed: Any) -> None:
+    thread = [asks("a", at=1), answers("r1", 1), *listed, foreign("u", 2.0)]
+    assert ids(answers_of("r2", thread, None)) == ["answer-r2"]
+    assert ids(answers_of("r1", thread, None)) == ["answer-r1"]
+    assert answers_of("r3", thread, None) == []
+
+
+def test_what_a_job_sends_as_an_assistant_is_no_answer() -> None:
+    history = {**asks("a", 1), "role": "assistant"}
+    assert answers_of("r1", [asks("a"), history], None) == []
+
+
+def test_an_answer_from_before_the_run_is_not_its() -> None:
+    thread = [asks("a", at=1), nameless("misfit", 2), nameless("again", 4)]
+    assert ids(answers_of("r2", thread, 3.7)) == ["again"]
+    assert ids(answers_of("r2", thread, 9.0)) == ["misfit", "again"], "the clocks of the server disagree"
 
 
 @given(

@@ -202,6 +202,17 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
 
 
+def test_a_run_that_ends_twice_has_spent_what_was_said_last() -> None:
+    def look(progress: Progress, status: str, usage: Usage | None) -> Progress:
+        return see(progress, Look("run_1"), RunView("run_1", status, usage=usage))
+
+    progress = look(under_way(), "completed", Usage(total_tokens=3))
+    progress = look(progress, "in_progress", None)
+    progress = look(progress, "completed", Usage(total_tokens=5))
+    assert progress.usage.total_tokens == 5
+    assert look(progress, "completed", None).usage == Usage(total_tokens=5)
+
+
 def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
     silent = under_way()
     assert (silent.model, silent.spent["model"]) == (None, None)
@@ -250,6 +261,27 @@ def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
     assert ignored(RunView("run_1", "queued", functions=("weigh", "other"))) == ("measure",)
     assert ignored(RunView("run_1", "queued", functions=())) == ("weigh", "measure")
     assert ignored(RunView("run_1", "queued", functions=None)) == (), "a server that does not say"
+
+
+@pytest.mark.parametrize(
+    ("shown", "lacking"),
+    [
+        (frozenset({"function"}), "it has no file_search and no code_interpreter;"),
+        (frozenset({"file_search"}), "it has no code_interpreter;"),
+        (frozenset({"file_search", "code_interpreter"}), None),
+        (None, None),
+    ],
+)
+def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset[str] | None, lacking: str) -> None:
+    given = replace(JOB, wants=Wants(file_tools=("file_search", "code_interpreter")))
+    progress = see(given, StartRun(1), replace(QUEUED, own_tools=shown))
+    if lacking is None:
+        assert progress.outcome is None
+        return
+    assert progress.outcome is not None
+    assert progress.outcome.failure is not None
+    assert lacking in progress.outcome.failure.message
+    assert next_action(progress, POLICY, START) == CancelRun(QUEUED.id)
 
 
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:

@@ -12,9 +12,11 @@ from openai.types.responses import ResponseInputItemParam, ResponseTextConfigPar
 from pydantic import TypeAdapter, ValidationError
 
 from threadmill import PromptJob
+from threadmill.errors import InvalidJob
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.responses_requests import Requests
-from threadmill_worker.progress import Progress
+from threadmill_worker.materials import Materials
+from threadmill_worker.progress import Progress, VectorStore
 
 PROGRESS = Progress(deadline_at=0, messages=1)
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -96,3 +98,40 @@ async def test_a_format_is_flat():
     body = await requests(prompt="Well?", response_format=FORMAT).first(1, PROGRESS, None)
 
     assert fits(TypeAdapter(ResponseTextConfigParam), body["text"])
+
+
+SEARCHED = Progress(deadline_at=0, messages=1, store=VectorStore("vs_job", 0))
+
+
+async def tool_of(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as it is sent, of a job with a file for each of the server's own tools."""
+    files = Materials((), {}, (("file-s", ("file_search",)), ("file-c", ("code_interpreter",))))
+    order = Order("job", PromptJob(prompt="Well?"), model="m", tools=[tool], materials=files)
+    [sent] = (await Requests(order).first(1, SEARCHED, None))["tools"]
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("tool", "sent"),
+    [
+        ({"type": "file_search"}, {"vector_store_ids": ["vs_job"]}),
+        ({"type": "file_search", "max_num_results": 3}, {"vector_store_ids": ["vs_job"], "max_num_results": 3}),
+        (  # as the Assistants API has it
+            {"type": "file_search", "file_search": {"max_num_results": 3}},
+            {"vector_store_ids": ["vs_job"], "max_num_results": 3},
+        ),
+        ({"type": "file_search", "vector_store_ids": ["vs_1"]}, {"vector_store_ids": ["vs_job", "vs_1"]}),
+        ({"type": "code_interpreter"}, {"container": {"type": "auto", "file_ids": ["file-c"]}}),
+        (
+            {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g", "file_ids": ["file-1"]}},
+            {"container": {"type": "auto", "memory_limit": "4g", "file_ids": ["file-c", "file-1"]}},
+        ),
+    ],
+)
+async def test_the_files_of_a_job_are_given_to_tools_with_options_too(tool, sent):
+    assert await tool_of(tool) == {"type": tool["type"], **sent}
+
+
+async def test_files_for_a_container_that_is_there_are_refused():
+    with pytest.raises(InvalidJob, match="files cannot be put into the container 'cntr_1'"):
+        await tool_of({"type": "code_interpreter", "container": "cntr_1"})

@@ -1,13 +1,14 @@
 """The limits on a job's runs hold whatever the server says, whatever ids its replies carry."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from threadmill.policy import Policy
+from threadmill.result import Usage
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
@@ -28,7 +29,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.lifecycle import intend, next_action
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Progress
-from threadmill_worker.views import AnswerRead, Deleted, OutputReady, RunView, ThreadCreated, ToolCall, View
+from threadmill_worker.views import ENDED, AnswerRead, Deleted, OutputReady, RunView, ThreadCreated, ToolCall, View
 
 START = 1_800_000_000.0
 POLICY = Policy(
@@ -54,6 +55,7 @@ class Said:
 
     id: str
     status: str
+    tokens: int = 0
 
 
 class Worker:
@@ -65,6 +67,7 @@ class Worker:
         self._ids = 0
         self.done: Counter[type[Action]] = Counter()
         self.longest_run_s = 0.0
+        self.tokens: dict[str, int] = {}  #: that a reply showed last for a run that costs no more, by its id
         self.asked_for: list[set[str]] = []  #: the ids that were looked at or cancelled, by run and round
         self.progress = Progress(START + TIMEOUT_S, messages=1)
 
@@ -109,24 +112,28 @@ class Worker:
             case Delete():
                 return Deleted()
             case StartRun() | SubmitOutputs() | Look() | CancelRun() | Settle():
-                return self._run(next(self._replies), getattr(action, "run_id", "resp_1"))
+                return self._run(next(self._replies), action)
             case _:
                 raise AssertionError(action)
 
-    def _run(self, said: Said, asked: str) -> RunView:
+    def _run(self, said: Said, action: Action) -> RunView:
+        asked = getattr(action, "run_id", "resp_1")
         self._ids += said.id == "new"
         run_id = {"new": f"resp_new_{self._ids}", ID: asked}.get(said.id, said.id)
-        run = RunView(run_id, said.status, kind=self._kind)
-        calls = (ToolCall(f"call_{self._ids}", "weigh", "{}"),)
-        return replace(run, calls=calls) if said.status == "requires_action" else run
+        calls = (ToolCall(f"call_{self._ids}", "weigh", "{}"),) if said.status == "requires_action" else ()
+        if said.tokens and (said.status in ENDED or (calls and self._kind)):
+            is_new = isinstance(action, StartRun) or (isinstance(action, SubmitOutputs) and self._kind is not None)
+            self.tokens[run_id if is_new else self.progress.run.id if self.progress.run else asked] = said.tokens
+        return RunView(run_id, said.status, calls, usage=Usage(total_tokens=said.tokens), kind=self._kind)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.builds(Said, ids, statuses), min_size=1, max_size=12), kinds)
+@given(st.lists(st.builds(Said, ids, statuses, st.integers(0, 9)), min_size=1, max_size=12), kinds)
 @example([Said("new", "requires_action")], "response")  # LiteLLM encrypts the id anew for each reply
 @example([Said("new", "requires_action")], None)
 @example([Said("new", "in_progress")], "response")
 @example([Said("new", "queued")], None)
+@example([Said("resp_1", "requires_action", 3)], "response")  # each round has the id of the first
 def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: list[Said], kind: str | None) -> None:
     worker = Worker(replies, kind)
     worker.drive()
@@ -135,4 +142,5 @@ def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: 
     assert worker.done[SubmitOutputs] <= runs * POLICY.tool_rounds
     a_queue_for_each_round = (1 + POLICY.tool_rounds) * POLICY.queued_limit_s
     assert worker.longest_run_s <= POLICY.run_limit_s + a_queue_for_each_round + POLICY.cancel_limit_s + 1
+    assert worker.progress.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
     assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"

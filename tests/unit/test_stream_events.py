@@ -97,12 +97,13 @@ class Server:
 
     def __init__(self, *chunks: bytes, refuses: object = None, status: int = 400) -> None:
         self.chunks, self.refuses, self.status, self.asked = chunks, refuses, status, []
+        self.refuses_all = False
         self.open = asyncio.Event()  #: lets the stream end
 
     @asynccontextmanager
     async def start(self, **options):
         self.asked.append(options.get("stream"))
-        if options.get("stream") and self.refuses:
+        if (options.get("stream") or self.refuses_all) and self.refuses:
             request = httpx2.Request("POST", "http://server/v1/responses")
             response = httpx2.Response(self.status, json=self.refuses, request=request)
             raise CLIENT._make_status_error_from_response(response)
@@ -142,8 +143,8 @@ def listen(monkeypatch, feed):
     REDACTOR.register("sk-secret")
     endpoint = Endpoint(kind="responses", api_key_env=None)
 
-    async def open(server: Server, room: Room | None = None):
-        stream = EventStream(feed, endpoint, RESPONSES, room or Room(1))
+    async def open(server: Server, room: Room | None = None, model: str = "m"):
+        stream = EventStream(feed, endpoint, RESPONSES, room or Room(1), model)
         reply = await stream.open(Api(None, endpoint), server.start)
         return stream, reply
 
@@ -205,12 +206,28 @@ async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
     ],
 )
 async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen, status, body):
-    server = Server(refuses=body, status=status)
-    stream, reply = await listen(server)
+    server, room = Server(refuses=body, status=status), Room(1)
+    _, reply = await listen(server, room)
     assert reply.body["id"] == "resp_1"
-    await stream.open(Api(None, Endpoint(kind="responses", api_key_env=None)), server.start)
-
+    await listen(server, room)  # another job
     assert server.asked == [True, None, None]
+
+
+async def test_a_refusal_to_stream_is_one_of_a_model(listen):
+    message = "Your organization must be verified to stream this model."
+    server, room = Server(refuses={"error": {"message": message, "param": "stream"}}), Room(1)
+    for model in ("m", "n", "m", "n"):
+        await listen(server, room, model)
+    assert server.asked == [True, None, True, None, None, None]
+
+
+async def test_a_call_that_fails_without_a_stream_too_says_nothing_of_streams(listen):
+    room = Room(1)
+    server = Server(refuses={"error": {"message": "stream: unknown model"}})
+    server.refuses_all = True
+    with pytest.raises(openai.BadRequestError):
+        await listen(server, room)
+    assert not room.refused
 
 
 @pytest.mark.parametrize("text", ["no such model", "upstream error"])

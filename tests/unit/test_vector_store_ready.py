@@ -68,6 +68,33 @@ async def test_a_store_is_ready_with_all_its_files(store: Any, listed: Any, comp
     assert await look(store, listed) == (seen, lists)
 
 
+@pytest.mark.parametrize(
+    ("store", "listed", "ready"),
+    [
+        ({"file_counts": counts(completed=9)}, ["completed", "completed", "in_progress"], True),
+        ({"file_counts": counts(completed=9)}, ["completed", "in_progress", "completed"], False),
+        ({"file_counts": counts(completed=9)}, ["completed"], False),  # the other is not in it yet
+        ({"file_counts": counts(completed=9)}, NO_LIST, True),
+        ({"file_counts": counts(in_progress=1, completed=9)}, NO_LIST, False),
+    ],
+)
+async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: Any, ready: bool) -> None:
+    server: Any = Server(store, listed)
+    files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
+    view = await files.look_at_joined("vs_1", ("file-0", "file-1"))
+    assert isinstance(view, StoreSeen)
+    assert view.ready is ready
+
+
+async def test_a_file_that_joins_a_store_and_fails_is_named() -> None:
+    server: Any = Server({}, ["completed", "failed", "failed"])
+    files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
+    view = await files.look_at_joined("vs_1", ("file-0", "file-1"))
+    assert isinstance(view, Refused)
+    assert "file-1: no text in it" in view.failure.message
+    assert "file-2" not in view.failure.message, "which is another job's"
+
+
 @pytest.mark.parametrize("status", ["completed", "in_progress"])
 async def test_a_file_that_failed_is_named_with_the_reason(status: str) -> None:
     view, _ = await look({"status": status, "file_counts": counts(completed=1, failed=1)}, ["completed", "failed"])

@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
-from threadmill.record import EndpointTrouble, JobRecord, Outage, add_troubles
+from threadmill.record import EndpointTrouble, JobRecord, add_troubles
 from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
@@ -30,8 +30,6 @@ HEARTBEAT_S = 1.0
 
 class Running(Protocol):
     """An attempt that can be told to stop."""
-
-    outage: Outage | None  #: set while the server cannot be reached
 
     @property
     def trouble(self) -> EndpointTrouble | None:
@@ -143,13 +141,6 @@ class Attempts:
             is_late = time.monotonic() > late_at
             leaving = [held for held in self._held.values() if held.attempt is None or held.attempt.leave() or is_late]
             await stop([held.task for held in leaving], awaited)
-
-    @property
-    def outages(self) -> tuple[Outage, ...]:
-        """The endpoints that cannot be reached, each with the outage that began first."""
-        found = [held.attempt.outage for held in self._held.values() if held.attempt and held.attempt.outage]
-        first = {outage.endpoint: outage for outage in sorted(found, key=lambda each: each.since, reverse=True)}
-        return tuple(first.values())
 
     @property
     def troubles(self) -> tuple[EndpointTrouble, ...]:

@@ -1,6 +1,9 @@
 """What is still to be done about an answer that was read: files to fetch, names and steps to learn. PURE."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
+from typing import Any
 
 from threadmill.result import Artifact
 from threadmill_worker.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
@@ -25,7 +28,9 @@ def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
         if file_id not in answer.names:
             return NameFile(file_id)
     if progress.wants.steps and answer.steps is None and progress.run is not None:
-        return ReadSteps(progress.run.id)
+        if progress.run.is_kept:
+            return ReadSteps(progress.run.id)
+        answer = _with_shown_steps(progress, answer, "the server does not keep its responses")
     return Decide(outcome_of(progress, answer))
 
 
@@ -50,7 +55,7 @@ def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | Step
                 kept = tuple(each for each in kept if each != Leftover("file", artifact.file_id))
             return replace(progress, answer=replace(answer, artifacts=artifacts), leftovers=kept)
         case StepsRead(steps):
-            return replace(progress, answer=replace(answer, steps=steps))
+            return replace(progress, answer=replace(answer, steps=_with_outputs(steps, progress.outputs)))
 
 
 def do_without(progress: Progress, action: Completing, reason: str) -> Progress:
@@ -61,5 +66,25 @@ def do_without(progress: Progress, action: Completing, reason: str) -> Progress:
         case Download(file_id):
             error = f"could not be downloaded ({reason}); it is on the server as {file_id}"
             return take_in(progress, Downloaded(Artifact(file_id=file_id, name=file_id, error=error)))
+        case ReadSteps() if progress.answer is not None:
+            return replace(progress, answer=_with_shown_steps(progress, progress.answer, reason))
         case ReadSteps():
-            return take_in(progress, StepsRead(()))
+            return progress
+
+
+def _with_shown_steps(progress: Progress, answer: Answer, reason: str) -> Answer:
+    """The answer with the steps that the replies about the run have shown. `reason`: why they cannot be read again."""
+    shown = tuple(chain.from_iterable(progress.shown_steps.values()))
+    is_whole = len(progress.shown_steps) > progress.rounds
+    steps, missing = _with_outputs(shown, progress.outputs), None if is_whole else reason
+    return replace(answer, steps=steps, missing_steps=missing)
+
+
+def _with_outputs(steps: Iterable[dict[str, Any]], outputs: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """Function calls with what we have answered to them."""
+    return tuple(
+        {**{name: value for name, value in step.items() if name != "call_id"}, "output": outputs.get(step["call_id"])}
+        if "call_id" in step
+        else step
+        for step in steps
+    )

@@ -32,14 +32,20 @@ def patient(policy: Policy, lane: str | None) -> Policy:
 
 
 def spend(progress: Progress, run: RunView, usage: Usage) -> Progress:
-    """Counts what a run has spent, and in which lane. After runs of different lanes, the full price is assumed."""
-    if usage == Usage():
+    """Counts what a run has spent, and in which lane. After runs of different lanes, the full price is assumed.
+
+    A run may be seen to end more than once: it has spent what its server said last.
+    """
+    if usage == Usage() or (usage.unreported and run.id in progress.usage_by_run):
         return progress
     asked = progress.lane_asked
     lane = _lane_of(run, asked)
-    is_alike = lane == progress.lane or progress.usage == Usage()
+    is_alike = lane == progress.lane or progress.usage == progress.usage_by_run.get(run.id, Usage())
     reason = progress.full_price if lane == asked or asked is None else progress.full_price or _why_not(run, asked)
-    return replace(progress, usage=progress.usage + usage, lane=lane if is_alike else None, full_price=reason)
+    earlier = progress.usage_by_run or {"": progress.usage}  # an older worker saved the sum alone
+    by_run = {**earlier, run.id: usage}
+    total = sum(by_run.values(), Usage())
+    return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
 
 
 def _lane_of(run: RunView, asked: str | None) -> str | None:

@@ -49,6 +49,7 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
         citations=tuple(each.model_copy(update={"quote": quotes.get(each.file_id)}) for each in citations),
         files=tuple(answer.artifacts.values()),
         steps=answer.steps or (),
+        missing_steps=answer.missing_steps,
     )
     run = progress.run
     if run is not None and _is_cut(run):

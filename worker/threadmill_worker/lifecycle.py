@@ -50,7 +50,7 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
     if progress.outcome is not None:
         return _wind_up(progress, progress.outcome, policy, now)
     if now >= progress.deadline_at and not _has_answer(progress):
-        return Decide(_overdue(progress))
+        return Decide(_overdue(progress, now))
     if now < progress.wait_until:
         late = now >= progress.deadline_at
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
@@ -191,8 +191,10 @@ def _is_unread(progress: Progress) -> bool:
     return progress.answer is None and progress.run is not None and progress.run.status in ANSWERED
 
 
-def _overdue(progress: Progress) -> Outcome:
-    status = f"its run was {progress.run.status}" if progress.run else "no run was under way"
+def _overdue(progress: Progress, now: float) -> Outcome:
+    status = "no run was under way"
+    if progress.run is not None:
+        status = f"its run was {progress.run.status}, {now - progress.run_since:.0f} s after it was started"
     message = "; ".join((f"the deadline passed while {status}", *_reasons(progress)))
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
 

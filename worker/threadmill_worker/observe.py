@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.policy import Policy
-from threadmill.result import Usage
+from threadmill.result import Failure, FailureKind, JobState, Usage
 from threadmill_worker.actions import (
     AbandonRun,
     Action,
@@ -21,7 +21,7 @@ from threadmill_worker.actions import (
 from threadmill_worker.bearing import bear, lose
 from threadmill_worker.completion import next_completion, take_in
 from threadmill_worker.discounts import spend
-from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Progress, VectorStore
+from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Outcome, Progress, VectorStore, Wants
 from threadmill_worker.reruns import judge, rerun
 from threadmill_worker.views import (
     ANSWERED,
@@ -71,7 +71,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             progress = progress if shared else _own(progress, Leftover("file", file_id))
             return replace(progress, intent=None, uploaded=(*progress.uploaded, file_id))
         case ThreadSeen(store_id):
-            theirs = None if store_id is None else VectorStore(store_id, now, ready=True, attached=True, own=False)
+            theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
             return replace(progress, thread_seen=True, store=theirs)
         case StoreSeen():
             return _see_store(progress, action, view, policy, now)
@@ -160,7 +160,7 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if before is None:
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_calls=(),
-            cancel_asked_at=None, cancel_refused=False,
+            shown_steps={}, cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
@@ -180,11 +180,15 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
-    if _is_paid(run) and (is_new or before is None or not _is_paid(before)):
+    if _is_paid(run):
         progress = spend(progress, run, _usage_of(run))
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)
+    if run.steps is not None:
+        if progress.wants.steps:
+            progress = replace(progress, shown_steps={**progress.shown_steps, progress.rounds: run.steps})
+        run = replace(run, steps=None)
     progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
@@ -192,10 +196,24 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         intent=None,
         asked=None,
         locked_by=None,
-        run=replace(run, functions=None),  # which says nothing new in later looks
+        run=replace(run, functions=None, own_tools=None),  # which says nothing new in later looks
         look_at=now + _interval(run, now - news_at, policy),
     )
+    if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
+        return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
     return progress if progress.outcome else judge(progress, run, policy, now)
+
+
+def _without_files(wants: Wants, run: RunView) -> Failure | None:
+    """Why a run cannot read files of the job, if its tools show that."""
+    lacking = [tool for tool in wants.file_tools if run.own_tools is not None and tool not in run.own_tools]
+    if not lacking:
+        return None
+    message = (
+        f"the run cannot read the job's files: it has no {' and no '.join(lacking)}; name the tool in the job's "
+        "`tools`, or give it to the assistant"
+    )
+    return Failure(kind=FailureKind.REJECTED, message=message)
 
 
 def _is_paid(run: RunView) -> bool:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from threadmill.record import EndpointTrouble, JobRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord
 from threadmill.result import JobResult
 from threadmill.settings import Settings
 from threadmill_worker.attempts import Attempts, exhausted
@@ -70,8 +70,7 @@ class OwnProcesses:
 class _OwnProcess:
     """An attempt that runs in a child process."""
 
-    outage: Outage | None = None  # the child's own business
-    trouble: EndpointTrouble | None = None
+    trouble: EndpointTrouble | None = None  # the child's own business
     calls: int | None = None
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What has to be on the server before the thread: uploaded files, and a vector store of those to be searched. PURE."""
+"""What has to be on the server before the run: uploaded files, and a vector store of those to be searched. PURE."""
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
@@ -19,6 +19,8 @@ def _see_store_ready(progress: Progress, policy: Policy, now: float) -> Action |
         return LookAtThread()
     if store is None:
         return CreateStore()
+    if not store.own and progress.messages_sent < progress.messages:
+        return None  # the last message puts the files into it
     if not store.ready:
         give_up_at = min(store.since + policy.store_limit_s, progress.deadline_at)
         if now >= give_up_at:

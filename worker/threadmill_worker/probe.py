@@ -26,12 +26,18 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
         driver = servers.janitor(name)
     except NotServed as error:
         return False, str(error)
-    view = await driver.probe()
-    await servers.close()
-    base_url = settings.endpoints[name].base_url
+    endpoint = settings.endpoints[name]
+    base_url, limit_s = endpoint.base_url, endpoint.connect_timeout_s + endpoint.request_timeout_s
+    try:
+        async with asyncio.timeout(limit_s):  # a server that sends a byte now and then never lets a read time out
+            view = await driver.probe()
+    except TimeoutError:
+        return False, f"{base_url} gave no complete reply in {limit_s:g} s"
+    finally:
+        await servers.close()
     match view:
         case Deleted():
-            return True, f"{base_url} takes the key and speaks the {settings.endpoints[name].wire} API"
+            return True, f"{base_url} takes the key and speaks the {endpoint.wire} API"
         case Refused(failure):
             return False, f"{base_url} answered: {failure.message}{_REMEDIES.get(failure.kind, '; see the server')}"
         case _:

@@ -230,7 +230,6 @@ class WorkerProcess:
             endpoints=tuple(self._servers.ready),
             started_at=self._started_at,
             version=version("threadmill"),
-            unreachable=self._attempts.outages,
             troubles=self._attempts.troubles,
             format=FORMAT,
             left_alone=len(self._left_alone),

@@ -55,6 +55,7 @@ class Wants:
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
     functions: tuple[str, ...] = ()  #: names of those that its runs are offered
+    file_tools: tuple[str, ...] = ()  #: types of the server's tools that the job's files are for
     lane: str | None = None  #: the job's
 
 
@@ -86,6 +87,7 @@ class Answer:
     names: dict[str, str] = field(default_factory=dict)  #: of cited files, by id
     artifacts: dict[str, Artifact] = field(default_factory=dict)  #: files the model made, by id
     steps: tuple[dict[str, Any], ...] | None = None
+    missing_steps: str | None = None  #: why `steps` may lack some
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Outcome:
     citations: tuple[Citation, ...] = ()
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, Any], ...] = ()
+    missing_steps: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Progress:
     rerun_reason: str | None = None  #: of the latest one
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
+    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
     past_calls: tuple[tuple[ToolCall, ...], ...] = ()  #: of earlier rounds of the current run, if each is a response
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
@@ -134,6 +138,7 @@ class Progress:
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    usage_by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
     model: str | None = None  #: of the last run
     ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
     lane: str | None = None  #: the one that all runs came through

@@ -13,7 +13,7 @@ import structlog
 
 from threadmill.events import EventKind
 from threadmill.policy import Policy
-from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord, Outage
+from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.actions import (
     AbandonRun,
@@ -39,7 +39,7 @@ from threadmill_worker.materials import Materials
 from threadmill_worker.observe import conclude, observe
 from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import InDoubt, NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
+from threadmill_worker.views import NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +97,6 @@ class Attempt:
         self._interruptions = 0
         self._sending = False  #: what might be left behind if it were stopped now
         self._is_leaving = False
-        self.outage: Outage | None = None  #: set while the server cannot be reached
         self._task: asyncio.Task[JobResult | None] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
@@ -285,6 +284,7 @@ class Attempt:
             citations=outcome.citations,
             files=outcome.files,
             steps=outcome.steps,
+            missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
             full_price=progress.full_price,
             thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
@@ -317,23 +317,21 @@ class Attempt:
         progress = self._progress
         if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
             return None
-        reason, since = progress.trouble or "", _moment(progress.troubled_at)
-        return EndpointTrouble(endpoint=self._server.name, reason=reason, since=since, calls=progress.troubles)
-
-    def _outage(self, view: View | None) -> Outage | None:
-        """What producers are told while the server cannot be reached."""
-        since = self._progress.trouble_since
-        if since is None or not isinstance(view, NotDone | InDoubt) or view.kind is not FailureKind.UNREACHABLE:
-            return self.outage
-        until = min(since + self._server.policy.unreachable_s, self._progress.deadline_at)
-        reason = self._progress.trouble or view.reason
-        return Outage(endpoint=self._server.name, reason=reason, since=_moment(since), until=_moment(until))
+        until = None
+        if progress.trouble_since is not None:
+            until = _moment(min(progress.trouble_since + self._server.policy.unreachable_s, progress.deadline_at))
+        return EndpointTrouble(
+            endpoint=self._server.name,
+            reason=progress.trouble or "",
+            since=_moment(progress.troubled_at),
+            until=until,
+            calls=progress.troubles,
+        )
 
     def _tell(self, before: Progress, action: Action, view: View | None) -> None:
         """One log line per change of the run, which followers hear of too, and per trouble."""
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
-        self.outage = self._outage(view) if after.troubles else None
         if after.troubles > before.troubles:
             reason = getattr(view, "reason", None) or repr(view)
             self._log.warning(

@@ -110,7 +110,7 @@ class Servers:
             except UnreadableThread as error:
                 raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
             order = replace(order, latest=kept.latest if kept else None)
-            stream = EventStream(feed, endpoint, RESPONSES, streams)
+            stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
             server = Server(name, speaker, toolbox, patient(endpoint, job.lane), "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
@@ -123,7 +123,7 @@ class Servers:
             model=wants.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
-        stream = EventStream(feed, endpoint, ASSISTANTS, streams)
+        stream = EventStream(feed, endpoint, ASSISTANTS, streams, wants.model)
         driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
         return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
 
@@ -221,6 +221,7 @@ def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: 
     return Wants(
         uploads=len(materials.uploads),
         search=any("file_search" in file.tools for file in job.files),
+        file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         at_once=endpoint.create_and_run and not notes,
         continues=job.thread is not None,
         keep_thread=job.keep_thread,

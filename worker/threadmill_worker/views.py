@@ -59,8 +59,10 @@ class RunView:
     tier: str | None = None  #: the service tier that it is of, as the server names it; some servers do not say
     in_background: bool = False  #: the server says that it works on it in the background
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
+    own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: nothing is shown
     poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
+    steps: tuple[dict[str, Any], ...] | None = None  #: what it did, as StepsRead has it, where the reply shows that
     kind: str | None = None  #: of leftover, where runs do not go with their thread
     is_kept: bool = True  #: the server stores it, so that a next round can refer to it
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
@@ -132,7 +134,10 @@ class Downloaded:
 
 @dataclass(frozen=True)
 class StepsRead:
-    """What the run did, in order: code and its logs, searches and what they found, function calls."""
+    """What the run did, in order: code and its logs, searches and what they found, function calls.
+
+    A function call with a `call_id` has no output: that is ours.
+    """
 
     steps: tuple[dict[str, Any], ...]
 

@@ -10,6 +10,7 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples, message
+from threadmill.cli.round_trip import round_trip
 from threadmill.cli.times import show_skew
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
@@ -185,9 +186,6 @@ def _workers(client: Client, name: str, patience_s: float) -> str:
 
 
 def _round_trip(client: Client, name: str, timeout_s: float) -> str:
-    handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": name, "timeout_s": timeout_s})
-    result = handle.wait(timeout_s + 15)
-    if not result.ok and result.failure:
-        raise CheckFailed(f"{result.failure.kind}: {result.failure.message}")
+    result = round_trip(client, name, timeout_s)
     seconds = (result.timings.finished_at - result.timings.created_at).total_seconds()
     return f"{seconds:.1f} s, {result.calls} calls: {' '.join(result.text.split())[:60]!r}"

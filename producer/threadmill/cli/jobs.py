@@ -209,6 +209,8 @@ def _print_notes(result: JobResult) -> None:
         note(f"thread {result.thread_id} is kept: continue it with --thread {result.thread_id}")
     if result.ignored_tools:
         note(f"the server ignored tools of the job: {', '.join(result.ignored_tools)}")
+    if result.missing_steps:
+        note(f"the steps of the run are not complete: {result.missing_steps}")
     if result.full_price:
         note(f"runs of the job cost the full price: {result.full_price}")
     if result.failure:
@@ -274,6 +276,7 @@ def _place(place: Place) -> dict[str, Any]:
         "run_since": _iso(place.run_since),
         "reruns": f"{place.reruns}{reason}" if place.reruns else None,
         "tools": place.pending_tools,
+        "ending": place.failure and f"{place.failure.kind}: {place.failure.message}",
         "trouble": place.trouble,
         "failed_calls": (place.trouble and place.troubles) or None,
         "trouble_since": place.trouble and _iso(place.troubled_at),

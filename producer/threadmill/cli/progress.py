@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +17,7 @@ from threadmill.batch.failures import FailureGroup, advice, group_failures
 from threadmill.batch.plan import DocumentStatus
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import err
+from threadmill.cli.waiting import show_jobs, show_trouble
 from threadmill.prices import Cost
 from threadmill.record import EndpointTrouble
 from threadmill.result import Usage
@@ -26,7 +26,6 @@ _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
 _REASONS = 3  #: why jobs cost the full price
-_REASON_SHOWN = 60  # characters
 
 #: Terminals with at least so many columns show a bar, the number that failed, and all figures.
 _NARROW, _MEDIUM, _WIDE = 40, 70, 110
@@ -134,19 +133,6 @@ def _joined(figures: Sequence[str]) -> str:
     return " · ".join(filter(None, figures))
 
 
-def show_trouble(trouble: EndpointTrouble) -> str:
-    """In one line of a terminal: what the endpoint says, how many jobs wait for it, and since when."""
-    reason = " ".join(trouble.reason.split())
-    short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
-    calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
-    since = f"since {trouble.since.astimezone(UTC):%H:%M:%S} UTC"
-    return f"{trouble.endpoint}: {short} ({_jobs(trouble.jobs)}, {calls} {since})"
-
-
-def _jobs(number: int) -> str:
-    return f"{number:,} jobs" if number > 1 else "1 job"
-
-
 def spent(usage: Usage, cost: Cost) -> str:
     """Tokens, and what they cost where there is a price."""
     if not usage.is_reported:
@@ -183,7 +169,7 @@ def show_summary(progress: BatchProgress, out: Path) -> None:
         "tokens": progress.spending.usage.in_words,
         "cost": "" if progress.spending.cost.amount is None else str(progress.spending.cost),
         "full price": "; ".join(
-            f"{_jobs(jobs)}: {reason}" for reason, jobs in progress.full_price.most_common(_REASONS)
+            f"{show_jobs(jobs)}: {reason}" for reason, jobs in progress.full_price.most_common(_REASONS)
         ),
         "calls": f"{progress.calls:,}",
         "results": f"{out}",

@@ -8,7 +8,7 @@ from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
 from threadmill.cli.table import put_table
 from threadmill.cli.times import show_skew, show_span
-from threadmill.cli.waiting import show_left_alone, show_outage
+from threadmill.cli.waiting import show_left_alone, show_trouble
 from threadmill.client import Client
 from threadmill.record import SKEW_LIMIT_S, Worker
 
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def workers(as_json: AsJson = False) -> None:
-    """List live workers: their jobs, the endpoints they can call, and the endpoints they cannot reach."""
+    """List live workers: their jobs, the endpoints they can call, and those that give them no usable replies."""
     client = Client()
     alive = client.workers()
     if as_json:
@@ -34,8 +34,8 @@ def workers(as_json: AsJson = False) -> None:
     for worker in alive:
         if worker.left_alone:
             note(show_left_alone(worker))
-        for outage in worker.unreachable:
-            note(f"{worker.name} {show_outage(outage)}")
+        for trouble in worker.troubles:
+            note(f"{worker.name}: {show_trouble(trouble)}")
         if abs(worker.clock_skew_s) > SKEW_LIMIT_S:
             note(f"{worker.name}: its machine's clock is {show_skew(worker.clock_skew_s)}; synchronise it with NTP")
 

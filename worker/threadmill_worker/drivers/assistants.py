@@ -36,7 +36,6 @@ from threadmill_worker.drivers.assistants_requests import Requests
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,
     blocks_of,
-    is_answer,
     parse_id,
     parse_run,
     parse_step,
@@ -46,6 +45,7 @@ from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
+from threadmill_worker.drivers.message_order import answers_of
 from threadmill_worker.drivers.spoken import with_what_it_speaks
 from threadmill_worker.drivers.streaming import EventStream, Start
 from threadmill_worker.drivers.troubles import trouble_of
@@ -124,6 +124,8 @@ class AssistantsDriver:
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
+            case LookAtStore(store_id) if progress.store is not None and not progress.store.own:
+                return await self._files.look_at_joined(store_id, self._searched(progress))
             case LookAtStore(store_id):
                 return await self._files.look_at_store(store_id, len(self._searched(progress)))
             case LookAtThread():
@@ -155,7 +157,7 @@ class AssistantsDriver:
                 await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
                 return Unlocked()
             case ReadAnswer(run_id):
-                return await self._read_answer(thread, run_id)
+                return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
             case NameFile(file_id) if file_id in progress.uploaded:
                 return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
@@ -210,17 +212,12 @@ class AssistantsDriver:
             # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
             return await self._look(thread, run_id)
 
-    async def _read_answer(self, thread: str, run_id: str) -> View:
-        """The run's messages. Some servers name no run: theirs are those after the last of ours."""
-        blocks: list[dict[str, Any]] = []
+    async def _read_answer(self, thread: str, run_id: str, since: float | None) -> View:
         query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
         list_messages = self._threads.messages.with_raw_response.list
-        async for message in self._api.pages(list_messages, thread_id=thread, order="asc", **query):
-            if is_answer(message, run_id):
-                blocks += blocks_of(message)
-            elif message.get("run_id") is None and message.get("role") == "user":
-                blocks = []
-        return AnswerRead(tuple(blocks))
+        messages = [each async for each in self._api.pages(list_messages, thread_id=thread, order="asc", **query)]
+        answers = answers_of(run_id, messages, since)
+        return AnswerRead(tuple(block for message in answers for block in blocks_of(message)))
 
     async def _read_steps(self, thread: str, run_id: str) -> View:
         list_steps = self._threads.runs.steps.with_raw_response.list

@@ -61,13 +61,9 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView
         usage=_usage(body.get("usage")),
         model=as_word(body.get("model")) or None,
         functions=_functions(body.get("tools")),
+        own_tools=own_tools(body.get("tools")),
         poll_after_s=_seconds(poll_after_ms),
     )
-
-
-def is_answer(message: dict[str, Any], run_id: str) -> bool:
-    """Whether the run wrote the message. Some servers ignore the run_id filter, or name no run."""
-    return message.get("role") == "assistant" and message.get("run_id") in (run_id, None)
 
 
 def store_of(thread: dict[str, Any]) -> str | None:
@@ -153,6 +149,18 @@ def _functions(tools: Any) -> tuple[str, ...] | None:
         return None
     functions = [as_dict(as_dict(tool).get("function")) for tool in tools]
     return tuple(str(function["name"]) for function in functions if "name" in function)
+
+
+#: Of tools that open-assistant-api calls as version 1 of the API did.
+_NAMES_TODAY = {"retrieval": "file_search"}
+
+
+def own_tools(tools: Any) -> frozenset[str] | None:
+    """The types of a run's tools. No tools at all say nothing: some servers show none, whatever a run has."""
+    if not isinstance(tools, list) or not tools:
+        return None
+    types = (str(as_dict(tool).get("type")) for tool in tools)
+    return frozenset(_NAMES_TODAY.get(kind, kind) for kind in types)
 
 
 def as_dict(value: Any) -> dict[str, Any]:

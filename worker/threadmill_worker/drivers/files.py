@@ -109,9 +109,20 @@ class Files:
         if entries is None:  # this server does not list them: what it says of the store is all there is
             said_nothing = not isinstance(body.get("file_counts"), dict)
             return _store_seen(store_id, Counter(completed=files) if said_nothing else counts, files)
-        if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
-            return _refused("the server cannot make files searchable: " + "; ".join(lost))
-        return _store_seen(store_id, Counter(str(entry.get("status")) for entry in entries), files)
+        return _files_seen(store_id, entries, files)
+
+    async def look_at_joined(self, store_id: str, file_ids: tuple[str, ...]) -> View:
+        """Whether the files that a message put into a store which was there before can be searched.
+
+        Refused if one of them never will be.
+        """
+        entries = await self._files_in(store_id, order="desc")
+        if entries is None:  # this server does not list them: that the store has none at work is all there is
+            retrieve = self._api.client.vector_stores.with_raw_response.retrieve
+            at_work = _file_counts((await self._api.ask(retrieve(store_id))).body)["in_progress"]
+            return StoreSeen(store_id, not at_work, detail=f"{at_work} files are being made searchable")
+        ours = [entry for entry in entries if entry.get("id") in file_ids or entry.get("file_id") in file_ids]
+        return _files_seen(store_id, ours, len(file_ids))
 
     async def name(self, file_id: str) -> View:
         return FileNamed(file_id, await self._name(file_id))
@@ -151,11 +162,11 @@ class Files:
         body = (await self._api.ask(self._api.client.files.with_raw_response.retrieve(file_id))).body
         return str(body.get("filename") or file_id)
 
-    async def _files_in(self, store_id: str) -> list[dict[str, Any]] | None:
+    async def _files_in(self, store_id: str, **query: Any) -> list[dict[str, Any]] | None:
         """The entries of a store's files; None where the server does not list them."""
         list_files = self._api.client.vector_stores.files.with_raw_response.list
         try:
-            return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id)]
+            return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id, **query)]
         except openai.APIStatusError as error:
             if error.status_code in _NO_SUCH_ROUTE:
                 return None
@@ -170,6 +181,13 @@ def _made(store: dict[str, Any], files: int) -> StoreSeen:
 def _store_seen(store_id: str, counts: Counter[str], files: int) -> StoreSeen:
     completed = counts["completed"]
     return StoreSeen(store_id, completed >= files, detail=f"{completed} of {files} files are searchable")
+
+
+def _files_seen(store_id: str, entries: list[dict[str, Any]], files: int) -> StoreSeen | Refused:
+    """What the entries of a store say of its `files` files."""
+    if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
+        return _refused("the server cannot make files searchable: " + "; ".join(lost))
+    return _store_seen(store_id, Counter(str(entry.get("status")) for entry in entries), files)
 
 
 def _file_counts(store: dict[str, Any]) -> Counter[str]:

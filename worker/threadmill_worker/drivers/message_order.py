@@ -13,6 +13,9 @@ from threadmill_worker.drivers.marks import mark_of
 
 Message = dict[str, Any]
 
+#: The run of an answer that names none.
+_NO_RUN = ""
+
 
 def oldest_first(messages: Sequence[Message]) -> list[Message]:
     """The messages of a thread, oldest first; `messages` in the order of the server, which was asked for the same.
@@ -21,6 +24,8 @@ def oldest_first(messages: Sequence[Message]) -> list[Message]:
     """
     if any(_second(message) is None for message in messages):
         return list(messages)
+    if messages and _moment(messages[0]) > _moment(messages[-1]):
+        messages = messages[::-1]
     ordered: list[Message] = []
     for _, group in groupby(sorted(messages, key=_moment), _moment):
         together = list(group)
@@ -28,6 +33,21 @@ def oldest_first(messages: Sequence[Message]) -> list[Message]:
         candidates = (together, together[::-1])
         ordered += next((each for each in candidates if _can_be(before, each)), _by_turns(before, together))
     return ordered
+
+
+def answers_of(run_id: str, messages: Sequence[Message], since: float | None) -> list[Message]:
+    """Those of the messages of a thread that a run wrote, the last run of the thread, in order.
+
+    Some servers name no run. Then they are the answers after the last question, but for those of a second before
+    `since`: when the run was made, by the server's clock.
+    """
+    ordered = oldest_first(messages)
+    if named := [message for message in ordered if _run(message) == run_id]:
+        return named
+    questions = [place for place, message in enumerate(ordered) if _run(message) is None]
+    after = ordered[questions[-1] + 1 :] if questions else ordered
+    found = [message for message in after if _run(message) == _NO_RUN]
+    return [message for message in found if since is None or _moment(message) >= int(since)] or found
 
 
 def _second(message: Message) -> int | None:
@@ -40,8 +60,13 @@ def _moment(message: Message) -> int:
 
 
 def _can_be(before: Message | None, messages: Sequence[Message]) -> bool:
-    """Whether each run's answer follows a question, and the messages of each job stand as it sent them."""
+    """Whether each run's answer follows a question, and the messages of each job stand as it sent them.
+
+    `before`: the last message of an earlier second. Where answers name no run, those of one second are of one.
+    """
     last: dict[str, int] = {}
+    if before is not None and _run(before) == _NO_RUN and any(_run(message) is None for message in messages):
+        before = None
     for message in messages:
         job, number = _place(message)
         run = _run(message)
@@ -72,7 +97,7 @@ def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Messa
 def _run(message: Message) -> str | None:
     """The run that wrote it; None for what someone sent."""
     is_answer = message.get("role") == "assistant" and mark_of(message) is None
-    return str(message.get("run_id")) if is_answer else None
+    return str(message.get("run_id") or _NO_RUN) if is_answer else None
 
 
 def _place(message: Message) -> tuple[str, int]:

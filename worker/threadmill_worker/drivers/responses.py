@@ -44,7 +44,7 @@ from threadmill_worker.drivers.conversation_items import ConversationItems, is_i
 from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked, key_of, mark
-from threadmill_worker.drivers.responses_requests import Requests, round_name, run_name
+from threadmill_worker.drivers.responses_requests import STEP_DETAILS, Requests, round_name, run_name
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
@@ -81,8 +81,6 @@ from threadmill_worker.views import (
 
 #: How far a server's clock may be behind ours, in seconds.
 _CLOCKS_S = 600.0
-
-_WITH_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
 
 class ResponsesDriver:
@@ -297,9 +295,9 @@ class ResponsesDriver:
         steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:
             if leftover.kind == RESPONSE:
-                body = await self._retrieve(leftover.id, include=_WITH_DETAILS)
+                body = await self._retrieve(leftover.id, include=STEP_DETAILS)
                 if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
-                    steps += steps_of(body, progress.outputs)
+                    steps += steps_of(body)
         return tuple(steps)
 
     async def _cancel(self, run_id: str) -> View:

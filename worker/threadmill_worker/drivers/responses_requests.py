@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
+from threadmill.errors import InvalidJob
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.marks import mark
@@ -15,6 +16,9 @@ from threadmill_worker.views import ToolCall
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
+
+#: What a response shows of its steps only when asked for it.
+STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
 
 def run_name(ordinal: int) -> str:
@@ -83,6 +87,7 @@ class Requests:
             "instructions": "\n".join(note for note in notes if note) or None,
             "tools": self._tools(progress),
             "tool_choice": _flat_choice(job.tool_choice),
+            "include": STEP_DETAILS if job.include_steps else None,
             "text": {"format": _flat(form, "json_schema")} if isinstance(form, dict) else None,
             "temperature": _first(job.temperature, profile and profile.temperature),
             "top_p": _first(job.top_p, profile and profile.top_p),
@@ -101,22 +106,28 @@ class Requests:
         """Function tools are flat here, and the server's own say what they work on."""
         if self._order.tools is None:
             return None
-        tools = []
-        for tool in self._order.tools:
-            if tool.get("type") == "function" and isinstance(tool.get("function"), dict):
-                tools.append({**_FUNCTION, **_flat(tool, "function")})
-            elif tool == {"type": "file_search"}:
-                stores = [progress.store.id] if progress.store is not None else []
-                tools.append(
-                    {**tool, "vector_store_ids": [*stores, *self._resources(tool["type"], "vector_store_ids")]}
-                )
-            elif tool == {"type": "code_interpreter"}:
-                files = self._order.materials.files_for(tool["type"], progress.uploaded)
-                given = self._resources(tool["type"], "file_ids")
-                tools.append({**tool, "container": {"type": "auto", "file_ids": [*files, *given]}})
-            else:
-                tools.append(tool)
-        return tools
+        return [self._tool(tool, progress) for tool in self._order.tools]
+
+    def _tool(self, tool: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        match tool.get("type"):
+            case "function" if isinstance(tool.get("function"), dict):
+                return {**_FUNCTION, **_flat(tool, "function")}
+            case "file_search":
+                own = [progress.store.id] if progress.store is not None else []
+                stores = [*own, *self._resources("file_search", "vector_store_ids")]
+                return _with_ids(_flat(tool, "file_search"), "vector_store_ids", stores)
+            case "code_interpreter":
+                files = self._order.materials.files_for("code_interpreter", progress.uploaded)
+                ids = [*files, *self._resources("code_interpreter", "file_ids")]
+                container = tool.get("container") or {"type": "auto"}
+                if isinstance(container, dict):
+                    return {**tool, "container": _with_ids(container, "file_ids", ids)}
+                if files:
+                    raise InvalidJob(
+                        f"`tools`: files cannot be put into the container {container!r} that code_interpreter names; "
+                        "leave the container out, or the files"
+                    )
+        return tool
 
     def _resources(self, tool: str, what: str) -> list[str]:
         """What the profile's tool works on."""
@@ -143,6 +154,12 @@ class Requests:
         image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)
         source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
         return {"type": "input_image", "detail": part.image_url.detail, **source}
+
+
+def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:
+    """The same, working on these too."""
+    given = tool.get(field)
+    return {**tool, field: list(dict.fromkeys([*ids, *(given if isinstance(given, list) else ())]))}
 
 
 def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:

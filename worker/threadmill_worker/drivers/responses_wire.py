@@ -3,12 +3,12 @@
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Usage
-from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, parse_id
+from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
@@ -42,7 +42,9 @@ def parse_response(body: dict[str, Any]) -> RunView:
         tier=as_word(body.get("service_tier")) or None,
         in_background=body.get("background") is True,
         functions=_functions(body.get("tools")),
+        own_tools=own_tools(body.get("tools")),
         answer=parse_answer(body) if tells and not calls else None,
+        steps=steps_of(body) if tells else None,
         kind=RESPONSE,
         is_kept=body.get("store") is not False,
     )
@@ -78,9 +80,9 @@ def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     return tuple(block for part in parts for block in [_block(part)] if block)
 
 
-def steps_of(body: dict[str, Any], outputs: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
-    """What it did before it answered; the outputs of its function calls are ours, by call id."""
-    return tuple(step for item in _items(body) for step in [_step(item, outputs)] if step)
+def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """What it did before it answered, as StepsRead has it."""
+    return tuple(step for item in _items(body) for step in [_step(item)] if step)
 
 
 def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
@@ -136,7 +138,7 @@ def _note(note: dict[str, Any]) -> dict[str, Any]:
             return note
 
 
-def _step(item: dict[str, Any], outputs: Mapping[str, str]) -> dict[str, Any] | None:
+def _step(item: dict[str, Any]) -> dict[str, Any] | None:
     match item.get("type"):
         case "code_interpreter_call":
             made = [as_dict(output) for output in item.get("outputs") or ()]
@@ -159,8 +161,8 @@ def _step(item: dict[str, Any], outputs: Mapping[str, str]) -> dict[str, Any] | 
                 ],
             }  # fmt: skip
         case "function_call":
-            output = outputs.get(str(item.get("call_id")))
-            return {"type": "function", "name": item.get("name"), "arguments": item.get("arguments"), "output": output}
+            call = {name: item.get(name) for name in ("name", "arguments")}
+            return {"type": "function", **call, "call_id": str(item.get("call_id"))}
         case _:
             return None
 

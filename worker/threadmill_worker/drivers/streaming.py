@@ -56,20 +56,24 @@ class Silent(NotTheApi):
 
 
 class Room:
-    """How many more streams an endpoint may have: each holds a connection for as long as its run lasts."""
+    """Which streams the jobs of an endpoint may have: each holds a connection for as long as its run lasts."""
 
     def __init__(self, most: int) -> None:
         self.left = most
+        self.refused: set[str | None] = set()  #: models whose runs the server does not stream; OpenAI decides by model
 
 
 class EventStream:
     """The streams of a job's runs, one at a time. Without `room`, or when none is left, there are none."""
 
-    def __init__(self, feed: Feed, endpoint: Endpoint, events: Events, room: Room | None = None) -> None:
+    def __init__(
+        self, feed: Feed, endpoint: Endpoint, events: Events, room: Room | None = None, model: str | None = None
+    ) -> None:
         self._feed = feed
         self._endpoint = endpoint
         self._events = events
         self._room = room
+        self._model = model
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last: dict[str, Any] | None = None
@@ -83,12 +87,17 @@ class EventStream:
         reply may come only when the run has ended, so that the caller limits its time. Raises NotTheApi,
         openai.OpenAIError.
         """
+        room = self._room
+        if room is None or room.left <= 0 or self._model in room.refused:
+            return await self._begin(api, start, streams=False, waits=waits)
         try:
-            return await self._begin(api, start, waits=waits)
+            return await self._begin(api, start, streams=True, waits=waits)
         except openai.APIStatusError as error:
-            if not self._is_refused(error):
+            if not _refuses_streams(error):
                 raise
-        return await self._begin(api, start, waits=waits)
+        reply = await self._begin(api, start, streams=False, waits=waits)
+        room.refused.add(self._model)
+        return reply
 
     def paced(self, run: RunView) -> RunView:
         """With a stream that lives beside it, a run is looked at rarely."""
@@ -111,14 +120,14 @@ class EventStream:
             task.cancel()
             await asyncio.wait((task,))
 
-    async def _begin(self, api: Api, start: Start, *, waits: bool) -> Reply:
+    async def _begin(self, api: Api, start: Start, *, streams: bool, waits: bool) -> Reply:
         api.calls += 1
         await self.close()
         self._news.clear()
         self._last, self.is_stream = None, False
         begun: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(
-            self._listen(api, partial(start, **self._options(waits=waits)), begun), name="stream"
+            self._listen(api, partial(start, **self._options(streams=streams, waits=waits)), begun), name="stream"
         )
         try:
             usual_s = self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s
@@ -130,17 +139,7 @@ class EventStream:
             if not begun.done() or begun.cancelled():
                 await self.close()
 
-    def _is_refused(self, error: openai.APIStatusError) -> bool:
-        """Whether the server would do without a stream what it refused with one; it is not asked for one again."""
-        said = read_error(error.response.text)
-        is_about_it = said.param == "stream" or _ABOUT_STREAMS.search(said.message)
-        refused = self._room is not None and error.status_code in _REFUSING and bool(is_about_it)
-        if refused:
-            self._room = None
-        return refused
-
-    def _options(self, *, waits: bool) -> dict[str, Any]:
-        streams = self._room is not None and self._room.left > 0
+    def _options(self, *, streams: bool, waits: bool) -> dict[str, Any]:
         if not streams and not waits:
             return {}
         # No limit between two reads: a run may be silent for long, looks tell of a dead one, and aiohttp sets such a
@@ -211,6 +210,13 @@ class EventStream:
                 self._last = run
             if has_moved:  # one that follows may be a lie
                 self.lives = False
+
+
+def _refuses_streams(error: openai.APIStatusError) -> bool:
+    """Whether the server may do without a stream what it refused with one."""
+    said = read_error(error.response.text)
+    is_about_it = said.param == "stream" or _ABOUT_STREAMS.search(said.message)
+    return error.status_code in _REFUSING and bool(is_about_it)
 
 
 def _object(data: bytes) -> dict[str, Any]:

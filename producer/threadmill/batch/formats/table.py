@@ -45,6 +45,7 @@ _ON_REQUEST = (
     "full_price",
     "content",
     "steps",
+    "missing_steps",
     "thread_id",
     "lost_threads",
     "lost_files",

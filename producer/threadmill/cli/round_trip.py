@@ -1,0 +1,79 @@
+"""The round trip of `threadmill doctor`: one prompt through a worker and back, or why its answer does not come."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from threadmill.client import Client
+from threadmill.errors import ThreadmillError, WaitTimeout
+from threadmill.place import Place
+from threadmill.record import JobRecord, Worker
+from threadmill.result import JobResult, JobState
+
+#: A job whose time is over still cancels its run and deletes what it made. Its result is awaited for so many seconds.
+GRACE_S = 5.0
+
+
+class NoAnswer(ThreadmillError):
+    """The text says why."""
+
+
+def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
+    """The result of one prompt. A job that does not end in `timeout_s` is cancelled. Raises NoAnswer with the cause."""
+    deadline_at = client.store.now() + timedelta(seconds=timeout_s)
+    limits = {"deadline_at": deadline_at, "timeout_s": timeout_s}
+    handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": endpoint, **limits})
+    try:
+        result = handle.wait(timeout_s + GRACE_S)
+    except WaitTimeout:
+        cause = why_unanswered(handle.get(), client.workers(), client.settings.queue, client.store.now())
+        handle.cancel()
+        raise NoAnswer(f"no answer in {timeout_s:g} s: {cause}") from None
+    except KeyboardInterrupt:
+        with suppress(ThreadmillError):
+            handle.cancel()
+        raise
+    if result.failure:
+        raise NoAnswer(f"{result.failure.kind}: {result.failure.message}")
+    return result
+
+
+def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now: datetime) -> str:
+    """What an unfinished job waits for. PURE."""
+    if record.state is JobState.QUEUED:
+        return _why_queued(str(record.job.endpoint), workers, queue)
+    place = record.place
+    if place is None:
+        return f"worker {record.worker} has taken the job, and called nothing so far; see its log"
+    if place.failure is not None:
+        return f"{place.failure.kind}: {place.failure.message}; its worker still deletes what was made for it"
+    return "; ".join((_what_is_awaited(place, now), *_trouble(place)))
+
+
+def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
+    serving = [worker for worker in workers if endpoint in worker.endpoints]
+    if not serving:
+        return f"no worker that serves {endpoint!r} is running any more: start one with `threadmill worker`"
+    if all(worker.jobs >= worker.concurrency for worker in serving):
+        jobs = sum(worker.jobs for worker in serving)
+        return f"the job waits for its turn: all workers of {endpoint!r} are busy ({jobs:,} jobs); start another worker"
+    return (
+        f"no worker has taken the job from queue {queue!r}: check that the workers have the same `queue` in their "
+        "settings, and their logs"
+    )
+
+
+def _what_is_awaited(place: Place, now: datetime) -> str:
+    if place.intent is not None:
+        return f"the server has not replied to the call {place.intent!r}"
+    if place.run is None:
+        return "no run was under way"
+    seconds = now.timestamp() - place.run_since
+    return f"run {place.run.id} was still {place.run.status} after {seconds:.0f} s"
+
+
+def _trouble(place: Place) -> list[str]:
+    if place.trouble is None or place.troubled_at is None:
+        return []
+    since = datetime.fromtimestamp(place.troubled_at, UTC)
+    return [f"failed calls in a row: {place.troubles:,}, since {since:%Y-%m-%d %H:%M:%S} UTC; last: {place.trouble}"]
