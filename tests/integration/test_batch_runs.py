@@ -52,7 +52,7 @@ class Desk:
             options=BatchOptions(**options),
         )
 
-    def run(self, watch: Callable[[BatchProgress], None] = lambda tally: None, **options: Any) -> BatchProgress:
+    def run(self, watch: Callable[[BatchProgress], None] = lambda progress: None, **options: Any) -> BatchProgress:
         documents = find([str(self.folder)])
         with ResultsFile(self.out, "b", force=options.get("restart", False)) as results:
             return self.batch(results, **options).run(documents, len(documents), watch)
@@ -78,9 +78,9 @@ def with_worker(start_worker, settings) -> None:
 @pytest.mark.emulated(extras=frozenset({"ignores_tiers"}))
 @pytest.mark.usefixtures("with_worker")
 def test_a_batch_counts_the_answers_at_full_price_that_were_to_be_cheaper(desk):
-    tally = desk.run(fields={"lane": "flex"})
+    progress = desk.run(fields={"lane": "flex"})
 
-    assert (tally.succeeded, tally.full_price.total(), len(tally.full_price)) == (8, 8, 1)
+    assert (progress.succeeded, progress.full_price.total(), len(progress.full_price)) == (8, 8, 1)
     assert {line["lane"] for line in desk.lines.values()} == {None}
 
 
@@ -104,7 +104,7 @@ def test_what_failed_is_kept_until_it_is_to_be_asked_again(desk, docs, emulator)
 
 
 def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, client, store, settings, start_worker):
-    def damage(tally):
+    def damage(progress):
         """Before a worker is there: once its jobs are enqueued."""
         queued = client.jobs(batch="b")
         if len(queued) == 8 and not started:
@@ -144,8 +144,8 @@ def test_a_changed_document_is_asked_about_and_its_line_replaced(desk, docs, emu
         plan = desk.batch(results).plan(find([str(docs)]))
     assert plan == {DocumentStatus.ANSWERED: 7, DocumentStatus.CHANGED: 1}
 
-    tally = desk.run()
-    assert (tally.kept, tally.succeeded) == (7, 1)
+    progress = desk.run()
+    assert (progress.kept, progress.succeeded) == (7, 1)
     after = desk.lines
     assert "Another text." in after.pop("3.txt")["text"]
     before.pop("3.txt")
@@ -169,15 +169,15 @@ def test_anew_takes_no_earlier_answers_and_is_gone_on_with_as_any_other(desk, em
 @pytest.mark.settings(concurrency=2)
 @pytest.mark.usefixtures("with_worker")
 def test_a_limit_takes_back_what_no_worker_has_begun(desk, emulator):
-    tally = desk.run(limits=BatchLimits(max_tokens=1))
-    assert tally.stopped is not None
-    assert "tokens are spent" in tally.stopped
-    assert 0 < tally.succeeded < 8
-    assert (len(desk.lines), tally.left) == (tally.succeeded, 8 - tally.succeeded)
-    assert emulator.completed() == tally.succeeded
+    progress = desk.run(limits=BatchLimits(max_tokens=1))
+    assert progress.stopped is not None
+    assert "tokens are spent" in progress.stopped
+    assert 0 < progress.succeeded < 8
+    assert (len(desk.lines), progress.left) == (progress.succeeded, 8 - progress.succeeded)
+    assert emulator.completed() == progress.succeeded
 
     again = desk.run(limits=BatchLimits(max_tokens=1))
-    assert (again.kept, again.succeeded) == (tally.succeeded, 0), "what earlier runs spent counts"
+    assert (again.kept, again.succeeded) == (progress.succeeded, 0), "what earlier runs spent counts"
 
     rest = desk.run()
     assert (rest.kept + rest.succeeded, rest.left) == (8, 0)
@@ -190,13 +190,13 @@ def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everythi
     for number in range(8, 200):
         (docs / f"{number}.txt").write_text(f"The text of number {number}.")
     emulator.faults(unauthorised=1)
-    tally = desk.run()
-    assert tally.stopped == "5 jobs in a row failed because of the endpoint"
-    assert "unauthorised: 401" in tally.why_stopped
-    assert 5 <= tally.failed < 100, "the rest was withdrawn"
-    assert (tally.retryable, tally.permanent_failures) == (0, {"unauthorised"})
-    assert tally.calls == tally.failed, "a job is not retried"
-    assert tally.left == 200 - tally.failed
+    progress = desk.run()
+    assert progress.stopped == "5 jobs in a row failed because of the endpoint"
+    assert "unauthorised: 401" in progress.why_stopped
+    assert 5 <= progress.failed < 100, "the rest was withdrawn"
+    assert (progress.retryable, progress.permanent_failures) == (0, {"unauthorised"})
+    assert progress.calls == progress.failed, "a job is not retried"
+    assert progress.left == 200 - progress.failed
 
     emulator.faults(unauthorised=0)
     again = desk.run()
@@ -208,7 +208,7 @@ def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everythi
 def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings):
     seen: list[int] = []
 
-    def watch(tally: BatchProgress) -> None:
+    def watch(progress: BatchProgress) -> None:
         seen.append(client.batch("b").open)
 
     assert desk.run(watch, max_queued=3).succeeded == 8
@@ -252,8 +252,8 @@ def test_a_paused_batch_waits_until_it_is_resumed(desk, client, emulator, until)
     paused = threading.Event()
     tallies: list[BatchProgress] = []
 
-    def watch(tally: BatchProgress) -> None:
-        if tally.paused:
+    def watch(progress: BatchProgress) -> None:
+        if progress.paused:
             paused.set()
 
     runner = threading.Thread(target=lambda: tallies.append(desk.run(watch)))
@@ -276,14 +276,14 @@ def test_cancelling_a_batch_stops_who_enqueues_it(desk, docs, client):
         (docs / f"{number}.txt").write_text("[[run_s=1]] more")
     cancelled = threading.Event()
 
-    def watch(tally: BatchProgress) -> None:
-        if tally.succeeded and not cancelled.is_set():
+    def watch(progress: BatchProgress) -> None:
+        if progress.succeeded and not cancelled.is_set():
             cancelled.set()
             client.cancel_batch("b")
 
-    tally = desk.run(watch, max_queued=5)
-    assert tally.stopped == "it was cancelled"
-    assert tally.left > 40
+    progress = desk.run(watch, max_queued=5)
+    assert progress.stopped == "it was cancelled"
+    assert progress.left > 40
     assert client.batch("b").open == 0
 
 

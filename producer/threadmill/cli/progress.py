@@ -42,7 +42,7 @@ class Reporter:
         self._first: tuple[float, int] | None = None  # when, and how many were done
 
     def update(self, progress: BatchProgress) -> None:
-        """Takes every change of the tally."""
+        """Shows a change of the progress."""
         failed = f"{progress.failed + progress.kept_failed:,} failed"
         figures = [failed, f"{progress.running:,} running", _rate(progress)]
         figures.append(spent(progress.spending.usage, progress.spending.cost))

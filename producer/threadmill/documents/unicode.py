@@ -12,5 +12,5 @@ def replace_surrogates(text: str) -> str:
 
 
 def escape_surrogates(text: str) -> str:
-    """Replaces surrogates with escapes, as in `caf\\\\udce9.txt` for a file name that is not UTF-8."""
+    """Replaces surrogates with escapes, as in `caf\\udce9.txt` for a file name that is not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
