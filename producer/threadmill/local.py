@@ -19,7 +19,8 @@ from typing import Self
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.installation import install_command
-from threadmill.processes import Process, claim_file
+from threadmill.locks import claim_file
+from threadmill.processes import Process
 from threadmill.redaction import REDACTOR
 from threadmill.settings import Settings
 from threadmill.store import Store

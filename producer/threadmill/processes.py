@@ -1,7 +1,6 @@
 """A child process: started with its log in a file, stopped in order, gone when we are gone."""
 
 import ctypes
-import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from threadmill.errors import ThreadmillError
 
@@ -18,26 +16,6 @@ _START_S = 30.0
 _STOP_S = 10.0
 _TAIL = 1500  # characters of the log that an error shows
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-def lock_file(file: TextIO) -> str | None:
-    """Locks an open file until it is closed. Returns None, or the id of the process that holds the lock."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        return file.read().strip() or "?"
-    return None
-
-
-def claim_file(file: TextIO) -> str | None:
-    """Locks an open file as `lock_file` does, and writes the id of this process into it."""
-    holder = lock_file(file)
-    if holder is None:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-    return holder
 
 
 class ProcessEnded(ThreadmillError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from threadmill.errors import ThreadmillError
-from threadmill.processes import claim_file, lock_file
+from threadmill.locks import claim_file, lock_file
 
 _RETRY_EVERY_S = 0.5
 
