@@ -13,6 +13,7 @@ class Sources:
     made: Files  #: where a reply puts the files it makes
     documents: Sequence[File] = ()  #: what file_search finds on the thread and with the assistant
     has_plot: bool = False  #: whether an earlier answer on the thread holds a picture
+    heard: Sequence[str] = ()  #: the text of each message of the thread so far, scenario markers included
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,18 @@ SERVER_QUIRKS: Mapping[str, str] = {
     # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
     "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
     "stateless": "responses are not stored: GET and DELETE answer 404",
+    # Ollama (openai/responses.go), and LiteLLM without a database, where nothing is found of earlier responses
+    "ignores_previous": "previous_response_id is ignored, and null in each reply",
+    # vLLM (vllm/entrypoints/openai/responses/serving.py)
+    "previous_404": "an unknown previous_response_id is answered 404 instead of 400",
+    # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it in the ended response alone
+    "late_previous": "previous_response_id is null in replies until the response has ended",
     # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
     "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
     # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
+    # LiteLLM, polling_via_cache (litellm/proxy/response_polling/polling_handler.py)
+    "polling_ids": "the id of a response begins with litellm_poll_",
     # LiteLLM 1.106, which decodes the id first
     "bad_ids": "an unknown response is answered 400 instead of 404",
     # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters

@@ -9,6 +9,7 @@ from threadmill_emulator.answers import NOTICE, answer, summary
 from threadmill_emulator.arguments import fitting
 from threadmill_emulator.contents import Made, Sources, text_block
 from threadmill_emulator.ids import new_file_id
+from threadmill_emulator.markers import without_markers
 from threadmill_emulator.messages import Block
 from threadmill_emulator.own_tools import cited, computed, plotted
 from threadmill_emulator.runs import Run
@@ -59,6 +60,11 @@ def _echo(run: Run, sources: Sources) -> Made:
     return Made([[text_block(run.prompt.text)]])
 
 
+def _recalled(run: Run, sources: Sources) -> Made:
+    said = (without_markers(text) for text in sources.heard if text)
+    return Made([[text_block("\n\n".join([NOTICE, *(f"> {text}" for text in said)]))]])
+
+
 def _tool_outputs(run: Run, sources: Sources) -> Made:
     parts = [NOTICE]
     for call in (call for asked in run.rounds for call in asked.calls):
@@ -106,6 +112,7 @@ WANTS_A_PLOT = re.compile(r"plot|chart|draw|visuali[sz]|graph|dark", re.IGNORECA
 REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
     "answer": _answer,
     "echo": _echo,
+    "recalled": _recalled,
     "tool_outputs": _tool_outputs,
     "blocks": _blocks,
     "two_messages": _two_messages,

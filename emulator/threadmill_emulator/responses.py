@@ -57,7 +57,8 @@ class Responses:
         read = conversation.items[:] if conversation else self._history(body.previous_response_id)
         input = items.taken(body.input)
         context.check_files(input, self._files)
-        context.check_outputs(read + input)
+        if "ignores_previous" not in self._options.extras:  # LiteLLM adds the calls of outputs from a cache
+            context.check_outputs(read + input)
         response = Response(body, self._run(body, read + input, run_s), read, input, conversation)
         self._responses[response.id] = self.active[response.id] = response
         if conversation:
@@ -139,7 +140,8 @@ class Responses:
     def _answer(self, response: Response) -> list[Item]:
         run, container = response.run, self._container(response)
         documents = self._stores.searchable(response.asked.vector_store_ids)
-        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot))
+        heard = tuple(map(context.text, response.all_read))
+        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, heard))
         if container.files.created or any(call["type"] == "code_interpreter" for call in made.calls):
             self.containers.keep(container)
         query = " ".join(run.prompt.text.split())
@@ -182,7 +184,7 @@ class Responses:
             return []
         previous = self._responses.get(id)
         if previous is None or not self._there(previous) or previous.asked.store is False:
-            raise no_previous_response(id)
+            raise no_response(id) if "previous_404" in self._options.extras else no_previous_response(id)
         if previous.ended is None:
             raise unfinished_previous_response(id, previous.status)
         return previous.all_read + previous.output

@@ -91,6 +91,7 @@ FAILS: dict[str, Any] = {"ends": "failed", "error": ("server_error", "Sorry, som
 SCENARIOS: Mapping[str, Script] = {
     "emulator": Script(),
     "echo": Script(reply="echo"),
+    "recall": Script(reply="recalled"),  # all that was said on the thread so far
     "tools": Script(reply="tool_outputs", rounds=1),
     "parallel_tools": Script(reply="tool_outputs", rounds=1, calls=3),
     "tool_rounds": Script(reply="tool_outputs", rounds=3),

@@ -19,6 +19,7 @@ PREFIX:batch:NAME:seen_to      string, some process enqueues its documents or aw
 PREFIX:batches         zset    names of batches by the moment one of their jobs changed its state
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
 PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
+PREFIX:transcript:ENDPOINT/THREAD   string, the items of a kept chain of responses as JSON; it goes with its thread
 PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
 PREFIX:lanes           set     ENDPOINT/MODEL of which jobs wait for a remote batch
 PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
@@ -85,6 +86,9 @@ class Keys:
     @property
     def threads(self) -> str:
         return f"{self.prefix}:threads"
+
+    def transcript(self, endpoint: str, thread_id: str) -> str:
+        return f"{self.prefix}:transcript:{thread_name(endpoint, thread_id)}"
 
     @property
     def assistants(self) -> str:
@@ -181,6 +185,7 @@ def finish_args(
     leftovers: Sequence[str] = (),
     kept: str = "",
     remains: PromptJob | None = None,
+    transcript: str = "",
 ) -> list[str | int]:
     """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step.
 
@@ -198,5 +203,6 @@ def finish_args(
         kept,
         json.dumps({field: str(number) for field, number in BatchRecord.counts(result).items()}),
         packed(remains) if remains else "",
+        transcript,
         *leftovers,
     ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -233,23 +233,50 @@ class LeftoverRecord(Stored):
     id: str  #: of a run on a thread: THREAD/RUN
 
 
+#: Characters of a transcript's JSON; a longer one is not kept.
+TRANSCRIPT_LIMIT = 1_000_000
+
+
+class Transcript(Stored):
+    """What was said on a chain of responses: items for the input of the next one, oldest first."""
+
+    items: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> str:
+        """'' if it is too long to be kept. Secrets of this process are left out."""
+        text = json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
+        return text if len(text) <= TRANSCRIPT_LIMIT else ""
+
+
+#: What a thread is on its server: of the Assistants API, a conversation, or responses that continue from each other.
+ThreadKind = Literal["thread", "conversation", "chain"]
+
+
 class KeptThread(Stored):
     """A remote thread that lives on for later jobs, until someone deletes it."""
 
     endpoint: str
     id: str
+    kind: ThreadKind | None = None  #: None: kept by a version that did not store it
     job_id: str  #: the last job on it
     created_at: AwareDatetime  #: when it was first kept
     used_at: AwareDatetime  #: the end of its last job
     jobs: int = 1  #: how many ended on it
     assistant: str | None = None
-    latest: str | None = None  #: where the server has no conversations: the response that the next job goes on from
+    latest: str | None = None  #: of a chain: the response to continue from; '': the server stores none
+    transcript: Transcript | None = Field(None, exclude=True)  #: of a chain; it has a key of its own
     things: dict[str, str] = Field(default={})  #: what is deleted with it: id -> kind, "file" or "vector_store"
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it consists of responses. Where that was not stored, the id of the first of them tells."""
+        return self.kind == "chain" or (self.kind is None and self.id.startswith("resp"))
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
         """What is to be deleted of it: the thread, and its things."""
-        things = [("thread", self.id), *((kind, id) for id, kind in self.things.items())]
+        kind = "response" if self.is_chain else "thread"
+        things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 

@@ -64,6 +64,7 @@ for _, id in ipairs(redis.call('ZRANGE', key('turns', field), 0, -1)) do
 end
 if #reply > 1 and not force then return reply end
 redis.call('HDEL', key('threads'), field)
+redis.call('DEL', key('transcript', field))
 for i = 5, #ARGV do redis.call('ZADD', key('leftovers'), stamp, ARGV[i]) end
 return {'forgotten'}
 """

@@ -241,7 +241,8 @@ return 1
 
 #: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, the longest ttl of any job, Celery's key,
 #: Celery's value, kept thread
-#: as JSON or '', what its batch is to count as JSON, what remains of the job or '' for all, leftovers as JSON...
+#: as JSON or '', what its batch is to count as JSON, what remains of the job or '' for all, the kept thread's
+#: transcript or '' for none, leftovers as JSON...
 #: -> ['finished', 'missing', 'lost', or the state that forbids it; the queued job whose turn it is now, or '': found
 #: by a repetition too]
 FINISH = (
@@ -263,7 +264,7 @@ local function join_thread(thread, news)
   thread.job_id = id
   thread.used_at = stamp
   for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
-  for _, name in ipairs({'assistant', 'latest'}) do thread[name] = news and news[name] or thread[name] end
+  for _, name in ipairs({'assistant', 'kind', 'latest'}) do thread[name] = news and news[name] or thread[name] end
   return thread
 end
 
@@ -282,6 +283,11 @@ local function keep_thread()
     thread = joined
   end
   redis.call('HSET', key('threads'), field, cjson.encode(thread))
+  if news and ARGV[13] ~= '' then
+    redis.call('SET', key('transcript', field), ARGV[13])
+  elseif news then
+    redis.call('DEL', key('transcript', field))
+  end
   return news ~= false
 end
 
@@ -323,7 +329,7 @@ redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
   -- A run comes first: it is cancelled before what it works on is deleted.
   local due = now
-  for i = 13, #ARGV do
+  for i = 14, #ARGV do
     redis.call('ZADD', key('leftovers'), string.format('%.6f', due), ARGV[i])
     if cjson.decode(ARGV[i]).kind == 'run' then due = now + 5 end
   end

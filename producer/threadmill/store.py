@@ -34,6 +34,7 @@ from threadmill.record import (
     Leftover,
     LeftoverRecord,
     RemoteBatch,
+    Transcript,
     UnreadableJob,
     Worker,
     examine,
@@ -351,6 +352,12 @@ class Store(BatchStore):
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
         kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
         return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
+
+    def transcript(self, kept: KeptThread) -> Transcript | None:
+        """What was said on a kept chain of responses; None if that is not kept, or cannot be read."""
+        with self._reaching():
+            entry = cast(str | None, self._redis.get(self._keys.transcript(kept.endpoint, kept.id)))
+        return read(Transcript, entry, f"the transcript of thread {kept.id}") if entry else None
 
     def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
         """Hands a kept thread and its things to the workers' sweep, to be deleted; then it is listed no more.

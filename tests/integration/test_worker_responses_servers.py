@@ -143,10 +143,12 @@ async def test_a_server_that_is_not_to_store_is_sent_all_that_went_before(worker
 
 @pytest.mark.endpoint(store=False)
 @pytest.mark.emulated(without=frozenset({"conversations"}))
-async def test_a_thread_is_not_kept_where_nothing_is_stored(worker, emulator):
-    result = await worker.run("Why?", keep_thread=True)
+async def test_a_thread_is_kept_here_where_nothing_is_stored(worker, emulator):
+    first = await worker.run("Why?", keep_thread=True)
+    second = await worker.run("[[scenario=recall]]And then?", thread=first.thread_id)
 
-    assert (result.failure.kind, left(emulator)) == (FailureKind.UNSUPPORTED, {})
+    assert "> Why?" in second.text
+    assert not any("previous_response_id" in request.json for request in emulator.sent("POST", "/responses"))
 
 
 @pytest.mark.endpoint(tool_rounds=3)

@@ -5,6 +5,7 @@ cannot be: whatever it holds, it is both an EasyInputMessage and an InputMessage
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -17,6 +18,7 @@ from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.responses_requests import Requests
 from threadmill_worker.materials import Materials
 from threadmill_worker.progress import Progress, VectorStore
+from threadmill_worker.views import RunView, ToolCall
 
 PROGRESS = Progress(deadline_at=0, messages=1)
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -80,6 +82,21 @@ async def test_an_output_of_a_tool_is_of_one_kind():
     body = await requests(prompt="Well?").round(PROGRESS, {"call_1": "7"}, "resp_1", None)
 
     assert [kinds(each) for each in body["input"]] == [["FunctionCallOutput"]]
+
+
+@pytest.mark.parametrize(("store", "is_repeated"), [(True, True), (False, False)])
+async def test_a_summary_of_reasoning_is_not_sent_to_a_server_that_was_not_to_store_it(store, is_repeated):
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    run = RunView("resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False)
+    progress = replace(PROGRESS, run=run, outputs={"call_1": "7"})
+    order = Order("job", PromptJob.parse({"prompt": "Well?"}), model="m")
+    body = await Requests(order, store=store).round(progress, progress.outputs, "resp_1", None)
+
+    question, *middle, output = body["input"]
+    assert middle == ([thought, call] if is_repeated else [call])
+    assert (question["content"], output["output"]) == ("Well?", "7")
+    assert all(kinds(item) for item in middle)
 
 
 @pytest.mark.parametrize(

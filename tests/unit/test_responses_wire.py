@@ -51,6 +51,34 @@ def test_an_ended_response_that_was_never_retrieved_is_kept_if_it_ran_in_the_bac
     assert parse_reply(body).is_kept is is_kept
 
 
+def test_no_request_can_continue_from_a_response_that_litellm_polls() -> None:
+    polled = response(CALL, background=True) | {"id": "litellm_poll_1", "previous_response_id": "litellm_poll_0"}
+    assert not parse_response(polled).is_kept
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "repeated"),
+    [
+        ({"summary": []}, None),
+        ({"summary": [], "content": None, "encrypted_content": "x", "status": None}, {"encrypted_content": "x"}),
+        (
+            {"content": [{"type": "reasoning_text", "text": "Hm."}]},
+            {"content": [{"type": "reasoning_text", "text": "Hm."}]},
+        ),
+    ],
+)
+def test_a_response_with_calls_is_repeated_with_what_stands_beside_them(
+    reasoning: dict[str, Any], repeated: dict[str, Any] | None
+) -> None:
+    thought = {"type": "reasoning", "id": "rs_1", **reasoning}
+    first, *others = parse_response(response(thought, TEXT, CALL | {"id": "fc_1", "status": "completed"})).items
+
+    assert [first, *others][-2:] == [{"type": "message", "role": "assistant", "content": "42"}, CALL]
+    if repeated is not None:
+        assert first == {"type": "reasoning", "id": "rs_1", "summary": [], **repeated}
+    assert len(others) == 1 + (repeated is not None)
+
+
 def test_a_response_that_was_retrieved_is_kept() -> None:
     assert parse_response(response(CALL)).is_kept
     assert not parse_response(response(CALL, store=False)).is_kept

@@ -23,7 +23,7 @@ from threadmill.errors import SettingsError
 from threadmill.job import PromptJob
 from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
 from threadmill.lease import take
-from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Worker, newer_format
+from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import read
@@ -247,7 +247,8 @@ class Ledger:
         remains: PromptJob | None = None,
     ) -> None:
         entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        args = keys.finish_args(owner, result, self._settings.lifetimes_s, leftovers, entry, remains)
+        transcript = kept.transcript.to_json() if kept and kept.transcript else ""
+        args = keys.finish_args(owner, result, self._settings.lifetimes_s, leftovers, entry, remains, transcript)
         outcome, following = await self._step(self._finish, *args)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
@@ -303,14 +304,18 @@ class Ledger:
         return applied.id if applied else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
-        """What is known of a thread that an earlier job left. Raises UnreadableThread."""
+        """What is known of a thread that an earlier job left, its transcript included. Raises UnreadableThread."""
         name = keys.thread_name(endpoint, thread_id)
         entry = await self._patiently(self._redis.hget, self._keys.threads, name)
         if not entry:
             return None
         if (kept := read(KeptThread, entry, f"kept thread {name}")) is None:
             raise UnreadableThread(f"what is kept of thread {thread_id} is damaged or was written by a newer version")
-        return kept
+        if not kept.is_chain:
+            return kept
+        text = await self._patiently(self._redis.get, self._keys.transcript(endpoint, thread_id))
+        transcript = read(Transcript, text, f"the transcript of thread {thread_id}") if text else None
+        return kept.model_copy(update={"transcript": transcript})
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it; None if there is none to be read."""

@@ -20,6 +20,7 @@ from threadmill_worker.actions import (
 )
 from threadmill_worker.bearing import bear, lose
 from threadmill_worker.completion import next_completion, take_in
+from threadmill_worker.context import lacks_context, send_again
 from threadmill_worker.discounts import spend
 from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Outcome, Progress, VectorStore, Wants
 from threadmill_worker.reruns import judge, rerun
@@ -154,18 +155,19 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     submitted = isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS)
     is_new = before is None or (submitted and run.is_round)
     if before is not None and not is_new:
-        run = replace(run, id=before.id)  # the one we asked by: some servers return another with each reply
+        # The one we asked by: some servers return another with each reply.
+        run = replace(run, id=before.id, continues=before.continues)
     if is_new and run.kind is not None:
         progress = _own(progress, Leftover(run.kind, run.id))
     if before is None:
         progress = replace(
-            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_calls=(),
+            progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_rounds=(),
             shown_steps={}, cancel_asked_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
         if run.is_round:
-            progress = replace(progress, past_calls=(*progress.past_calls, before.calls))
+            progress = replace(progress, past_rounds=(*progress.past_rounds, before))
         if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:
@@ -182,6 +184,8 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
         progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
     if _is_paid(run):
         progress = spend(progress, run, _usage_of(run))
+    if progress.outcome is None and lacks_context(run):
+        return send_again(progress, replace(run, answer=None, steps=None), now)
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
         progress = take_in(progress, run.answer)
         run = replace(run, answer=None)

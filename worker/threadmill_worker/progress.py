@@ -11,7 +11,7 @@ from threadmill.errors import UnreadableRecord
 from threadmill.place import SPENT
 from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
-from threadmill_worker.views import RunView, ToolCall
+from threadmill_worker.views import RunView
 
 
 class Intent(StrEnum):
@@ -51,6 +51,7 @@ class Wants:
     at_once: bool = False  #: thread and first run in one call
     continues: bool = False  #: on a thread that was there before: no other will do
     keep_thread: bool = False
+    has_transcript: bool = True  #: all that was said before the job is known here, and can be sent again
     steps: bool = False
     response_format: Any = None
     model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
@@ -128,7 +129,8 @@ class Progress:
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
-    past_calls: tuple[tuple[ToolCall, ...], ...] = ()  #: of earlier rounds of the current run, if each is a response
+    past_rounds: tuple[RunView, ...] = ()  #: of the current run, if each is a response
+    without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
     cancel_refused: bool = False

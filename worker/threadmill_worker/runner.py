@@ -273,7 +273,7 @@ class Attempt:
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
         at = _moment(self._clock())
-        kept = self._kept(progress, at) if keeps_thread(progress, outcome) else None
+        kept = await self._kept(progress, outcome, at) if keeps_thread(progress, outcome) else None
         result = self._record.ended(
             outcome.state,
             outcome.failure,
@@ -297,8 +297,9 @@ class Attempt:
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 
-    def _kept(self, progress: Progress, at: datetime) -> KeptThread:
+    async def _kept(self, progress: Progress, outcome: Outcome, at: datetime) -> KeptThread:
         """The thread, with what is to go when it goes."""
+        state = await self._server.driver.thread_state(progress, outcome.content)
         return KeptThread(
             endpoint=self._server.name,
             id=progress.lives_on_as or "",
@@ -307,7 +308,9 @@ class Attempt:
             used_at=at,
             jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
             assistant=self._server.assistant,
-            latest=progress.run.id if progress.run and progress.run.kind else None,
+            kind=state.kind,
+            latest=state.latest,
+            transcript=state.transcript,
             things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
         )
 
@@ -340,6 +343,9 @@ class Attempt:
         if after.run and (before.run is None or before.run.status != after.run.status):
             self._log.info("run status", status=after.run.status, **place)
             self._server.feed.tell(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
+        if after.without_context != before.without_context:
+            reason = "its reply does not name the response that the request continues from"
+            self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])
         if after.reruns > before.reruns:
             self._log.warning("rerun", reruns=after.reruns, reason=after.rerun_reason, thread_id=after.thread_id)
 

@@ -13,6 +13,7 @@ from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.artifacts import ArtifactStore
+from threadmill_worker.context import no_context
 from threadmill_worker.discounts import patient
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.background import Background
@@ -109,7 +110,11 @@ class Servers:
                 kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
             except UnreadableThread as error:
                 raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
-            order = replace(order, latest=kept.latest if kept else None)
+            order = replace(order, kept=kept)
+            has_transcript = job.thread is None or (kept is not None and kept.transcript is not None)
+            if kept is not None and kept.latest == "" and not has_transcript:
+                raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
+            wants = replace(wants, has_transcript=has_transcript)
             stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
             server = Server(name, speaker, toolbox, patient(endpoint, job.lane), "", wants, materials, feed)

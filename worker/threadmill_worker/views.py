@@ -65,6 +65,9 @@ class RunView:
     steps: tuple[dict[str, Any], ...] | None = None  #: what it did, as StepsRead has it, where the reply shows that
     kind: str | None = None  #: of leftover, where runs do not go with their thread
     is_kept: bool = True  #: the server stores it, so that a next round can refer to it
+    items: tuple[dict[str, Any], ...] = ()  #: with calls: its output, as a later request repeats it
+    continues: bool = False  #: it was asked to continue from an earlier response
+    names_previous: bool = False  #: the server says that it does
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
     @property

@@ -75,6 +75,8 @@ def _taken(call: Call) -> CreateResponse:
     """What is asked for, as far as this server heeds it."""
     body, extras = call.body(CreateResponse), call.emulator.options.extras
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
+    if "ignores_previous" in extras:
+        heeded["previous_response_id"] = None
     if "ignores_background" in extras:
         heeded["background"] = None
     if "ignores_tiers" in extras:
@@ -96,17 +98,21 @@ def _asked(call: Call) -> Response:
 
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:
-    shown = response_object(response, include)
-    if "ignores_background" in call.emulator.options.extras:  # LiteLLM says so, stored or not
+    shown, extras = response_object(response, include), call.emulator.options.extras
+    if "ignores_background" in extras:  # LiteLLM says so, stored or not
         shown["store"] = True
-    if "changing_ids" in call.emulator.options.extras:
+    if "late_previous" in extras and response.ended is None:
+        shown["previous_response_id"] = None
+    if "polling_ids" in extras:
+        shown["id"] = _POLLING + shown["id"]
+    if "changing_ids" in extras:
         shown["id"] += new_id(_ALIAS)
     return shown
 
 
 def _real(id: str) -> str:
-    """The id of a response without what makes it another one in each reply."""
-    return id.partition(_ALIAS)[0]
+    """The id of a response without what its replies add to it."""
+    return id.partition(_ALIAS)[0].removeprefix(_POLLING)
 
 
 async def _ended(call: Call, response: Response) -> None:
@@ -138,6 +144,7 @@ def _listening(call: Call, response: Response, listener: Listener) -> EventStrea
 
 #: Between the id of a response and what changes with each reply.
 _ALIAS = "."
+_POLLING = "litellm_poll_"
 
 RESPONSE = "/responses/{response_id}"
 ROUTES = [

@@ -14,8 +14,9 @@ from threadmill.cli.table import put_table
 from threadmill.cli.times import parse_span, show_span
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
+from threadmill.intake import label
 from threadmill.names import is_thread_id
-from threadmill.record import KeptThread
+from threadmill.record import KeptThread, Transcript
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
@@ -64,7 +65,10 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """Show what was said on a thread, as the server has it. One that is not kept needs --endpoint."""
+    """Show what was said on a thread: as the server has it, or as kept here if the server has no conversations.
+
+    One that is not kept needs --endpoint.
+    """
     if not is_thread_id(thread):
         raise ThreadNotFound(thread)
     client = Client()
@@ -72,7 +76,8 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
     if kept is None and endpoint is None:
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
-    transcript = ask_worker("transcript", name, thread, environment={})
+    said = client.store.transcript(kept) if kept and kept.is_chain else None
+    transcript = _kept_here(said) if said else ask_worker("transcript", name, thread, environment={})
     if as_json:
         put_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
     else:
@@ -141,6 +146,20 @@ def _chosen(
     if named:
         return [thread for thread in here if thread.id in named]
     return [thread for thread in here if used_before is None or thread.used_at <= used_before]
+
+
+def _kept_here(said: Transcript) -> dict[str, Any]:
+    """The messages on a chain of responses, in the form in which the worker reads those of other threads."""
+    messages = [_message(item) for item in said.items if item.get("type") == "message"]
+    return {"gone": False, "messages": messages, "complete": True}
+
+
+def _message(item: Mapping[str, Any]) -> dict[str, Any]:
+    content = item["content"]
+    parts = [{"text": content}] if isinstance(content, str) else content
+    sources = [part.get("file_id") or label(part["image_url"]) for part in parts if part.get("type") == "input_image"]
+    text = "\n".join(part["text"] for part in parts if part.get("text"))
+    return {"id": None, "role": item["role"], "created_at": None, "text": text, "files": sources}
 
 
 def _print(transcript: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The Assistants API (v2): MediaTek DaVinci, self-hosted servers and gateways, Azure's classic one, the emulator."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, assert_never
@@ -42,7 +42,7 @@ from threadmill_worker.drivers.assistants_wire import (
     store_of,
 )
 from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
+from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked
 from threadmill_worker.drivers.message_order import answers_of
@@ -91,6 +91,9 @@ class AssistantsDriver:
     @property
     def calls(self) -> int:
         return self._api.calls
+
+    async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
+        return ThreadState("thread")
 
     async def stirred(self) -> None:
         await self._stream.stirred()

@@ -16,6 +16,7 @@ class Background:
 
     def __init__(self, *, wanted: bool) -> None:
         self.wanted = wanted  #: requests ask for it
+        self.ignores_previous = False  #: it answers a request as if it named no previous response
         self.waits = not wanted  #: a reply may come only when the response has ended
         self._is_proven = False
 

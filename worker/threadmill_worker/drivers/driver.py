@@ -1,6 +1,7 @@
 """What the runner asks of a driver: carry an action out, and say what came of it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 from threadmill.endpoint import Endpoint
 from threadmill.job import PromptJob
 from threadmill.profile import Profile
+from threadmill.record import KeptThread, ThreadKind, Transcript
 from threadmill_worker.actions import (
     AddMessage,
     AttachStore,
@@ -53,6 +55,15 @@ RemoteAction = (
 
 
 @dataclass(frozen=True)
+class ThreadState:
+    """What is to be known of a thread that lives on, for the next job on it."""
+
+    kind: ThreadKind
+    latest: str | None = None  #: of a chain: the response to continue from; '': the server stores none
+    transcript: Transcript | None = None  #: of a chain: what was said on it; None: that is not known here
+
+
+@dataclass(frozen=True)
 class Order:
     """What a driver needs to know of its job."""
 
@@ -63,7 +74,7 @@ class Order:
     instructions: str | None = None  #: the same
     profile: Profile | None = None  #: where the server keeps none
     tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
-    latest: str | None = None  #: of the thread's responses, where it is a chain of these
+    kept: KeptThread | None = None  #: what is known here of the thread that it continues
     materials: Materials = NONE
     life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
 
@@ -118,6 +129,10 @@ class Driver(Protocol):
 
         Cancelling it leaves the outcome of a call under way unknown, as a lost reply does.
         """
+        ...
+
+    async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
+        """Of the job's thread after its last run. `answer`: the content blocks that this run wrote."""
         ...
 
     async def stirred(self) -> None:

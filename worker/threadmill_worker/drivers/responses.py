@@ -5,8 +5,11 @@ idempotency keys, the request is repeated and brings the reply. In a conversatio
 is counted, and goes with the server's own retention.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, assert_never
 
 import httpx2
@@ -36,19 +39,19 @@ from threadmill_worker.actions import (
     Unlock,
     Upload,
 )
+from threadmill_worker.context import lacks_context
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.background import Background, refuses_background
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
-from threadmill_worker.drivers.driver import Order, RemoteAction, time_note
+from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.marks import is_marked, key_of, mark
-from threadmill_worker.drivers.responses_requests import STEP_DETAILS, Requests, round_name, run_name
+from threadmill_worker.drivers.responses_requests import STEP_DETAILS, Requests, round_name, round_names, run_name
 from threadmill_worker.drivers.responses_wire import (
     IN_CONTAINER,
     RESPONSE,
-    is_chain,
     parse_answer,
     parse_last_event,
     parse_reply,
@@ -57,8 +60,9 @@ from threadmill_worker.drivers.responses_wire import (
 )
 from threadmill_worker.drivers.spoken import probe_responses, with_what_it_speaks
 from threadmill_worker.drivers.streaming import EventStream, Silent
+from threadmill_worker.drivers.thread_kinds import find_kind
 from threadmill_worker.drivers.tiers import as_arguments, in_lane, no_background
-from threadmill_worker.drivers.troubles import is_conversation_locked, trouble_of
+from threadmill_worker.drivers.troubles import NO_PATH, is_conversation_locked, trouble_of
 from threadmill_worker.progress import Intent, Progress
 from threadmill_worker.views import (
     FileNamed,
@@ -74,6 +78,7 @@ from threadmill_worker.views import (
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
+    Trouble,
     Unlocked,
     Unsettled,
     View,
@@ -101,7 +106,7 @@ class ResponsesDriver:
         self._order = order
         self._deletions = exchange.deletions
         self._files = Files(self._api, order.job_id, order.mark, exchange)
-        self._requests = Requests(order, store=endpoint.store)
+        self._requests = Requests(order, store=endpoint.store, background=background)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
         self._background = background
@@ -111,6 +116,9 @@ class ResponsesDriver:
     @property
     def calls(self) -> int:
         return self._api.calls
+
+    async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
+        return await self._requests.thread_state(progress, answer)
 
     async def stirred(self) -> None:
         await self._stream.stirred()
@@ -131,7 +139,14 @@ class ResponsesDriver:
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> View:
+        if self._requests.is_kind_unknown and isinstance(action, StartRun | SubmitOutputs | Settle):
+            kind = await find_kind(self._api, self._order.job.thread or "")
+            if isinstance(kind, Trouble):
+                return kind
+            self._requests.kind = kind
         view = await self._try(action, progress)
+        if isinstance(view, RunView):
+            self._see_context(view, action, progress)
         in_doubt = progress.asked is not None and progress.asked.in_doubt
         if isinstance(view, Refused) and progress.intent and in_doubt and self._can_look(action, progress):
             found = await self._try(Settle(progress.intent), progress)  # an earlier try may have landed since we looked
@@ -197,10 +212,8 @@ class ResponsesDriver:
             case ReadSteps(run_id):
                 return StepsRead(await self._steps(run_id, progress))
             case Delete(leftover):
-                kind = RESPONSE if leftover.kind == "thread" and is_chain(leftover.id) else leftover.kind
-                return await self._deletions.once(
-                    self._endpoint.base_url, kind, partial(self._delete, kind, leftover.id)
-                )
+                delete = partial(self._delete, leftover.kind, leftover.id)
+                return await self._deletions.once(self._endpoint.base_url, leftover.kind, delete)
             case _:
                 assert_never(action)
 
@@ -216,11 +229,10 @@ class ResponsesDriver:
         call = self._client.conversations.with_raw_response.create(**body, **self._key(body, progress))
         try:
             return ThreadCreated(parse_id((await self._api.ask(call)).body))
-        except openai.NotFoundError:
-            if self._endpoint.store:
-                return ThreadCreated("", remote=False)
-            message = "this server has no conversations: without `store` it cannot keep a thread"
-            return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message))
+        except openai.APIStatusError as error:
+            if error.status_code not in NO_PATH:
+                raise
+            return ThreadCreated("", remote=False)
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunView | LaneClosed:
         """In the background, where the server works there. A completion window requires that."""
@@ -255,7 +267,14 @@ class ResponsesDriver:
             self.awaits_run = False
         if "background" in body:
             self._background.answered(reply.body, streamed=self._stream.is_stream)
-        return self._stream.paced(parse_reply(reply.body))
+        return self._stream.paced(replace(parse_reply(reply.body), continues="previous_response_id" in body))
+
+    def _see_context(self, view: RunView, action: RemoteAction, progress: Progress) -> None:
+        """Remembers a server that does not continue from earlier responses."""
+        if isinstance(action, Look) and progress.run is not None:
+            view = replace(view, continues=progress.run.continues)
+        if lacks_context(view):
+            self._background.ignores_previous = True
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
@@ -290,11 +309,11 @@ class ResponsesDriver:
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
         """Of all rounds of the run: each is a response of its own."""
-        own = f"run-{progress.runs}"
-        rounds = [own, *(f"{own}-{number + 1}" for number in range(progress.rounds))]
+        numbered = (round_names(progress.runs, number + 1) for number in range(progress.rounds))
+        rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]
         steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:
-            if leftover.kind == RESPONSE:
+            if leftover.kind == RESPONSE and leftover.id not in progress.without_context:
                 body = await self._retrieve(leftover.id, include=STEP_DETAILS)
                 if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
                     steps += steps_of(body)
@@ -318,9 +337,9 @@ class ResponsesDriver:
             case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
                 return NothingFound()
             case Intent.START_RUN if self._endpoint.lists_responses:
-                return await self._find(run_name(progress.runs + 1), progress)
+                return await self._find(run_name(progress.runs + 1), progress, is_round=False)
             case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
-                return await self._find(round_name(progress), progress)
+                return await self._find(round_name(progress), progress, is_round=True)
             case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
                 return Unsettled()
             case Intent.START_RUN if self._can_look(StartRun(progress.runs + 1), progress):
@@ -357,13 +376,15 @@ class ResponsesDriver:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""
         return self._endpoint.idempotency_keys and progress.outcome is None
 
-    async def _find(self, what: str, progress: Progress) -> View:
+    async def _find(self, what: str, progress: Progress, *, is_round: bool) -> View:
         """Looks for a response of ours among the newest."""
         since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
         try:
             async for entry in self._api.pages(self._list, order="desc"):
                 if is_marked(entry, self._order.mark, what):
-                    return parse_response(entry)
+                    return replace(
+                        parse_response(entry), continues=self._requests.continues(progress, is_round=is_round)
+                    )
                 seen += 1
                 if isinstance(entry.get("created_at"), int | float) and entry["created_at"] < since:
                     return NothingFound()

@@ -1,18 +1,19 @@
 """What we send to Responses servers: the body of POST /responses, for a run and for each round of its tools."""
 
 import asyncio
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.driver import Order, misfit_note
+from threadmill.record import ThreadKind, Transcript
+from threadmill_worker.drivers.background import Background
+from threadmill_worker.drivers.driver import Order, ThreadState, misfit_note
 from threadmill_worker.drivers.marks import mark
-from threadmill_worker.drivers.responses_wire import is_chain
+from threadmill_worker.drivers.responses_wire import assistant_message
 from threadmill_worker.drivers.tiers import fields_of
 from threadmill_worker.progress import Progress
-from threadmill_worker.views import ToolCall
+from threadmill_worker.views import RunView
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
@@ -28,20 +29,33 @@ def run_name(ordinal: int) -> str:
 
 def round_name(progress: Progress) -> str:
     """What the response is marked with that takes the outputs of the current run's last calls."""
-    return f"{run_name(progress.runs)}-{progress.rounds + 1}"
+    return round_names(progress.runs, progress.rounds + 1)[bool(progress.without_context)]
+
+
+def round_names(run: int, number: int) -> tuple[str, str]:
+    """What a round of a run may be marked with: sent at first, or sent again with all that was said before."""
+    return f"{run_name(run)}-{number}", f"{run_name(run)}-{number}-whole"
 
 
 class Requests:
     """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
 
-    def __init__(self, order: Order, *, store: bool = True) -> None:
+    def __init__(self, order: Order, *, store: bool = True, background: Background | None = None) -> None:
         self._order = order
         self._store = store
+        self._background = background or Background(wanted=True)
+        #: Of the thread that the job continues; None: it continues none, or what it is has still to be looked up.
+        self.kind: ThreadKind | None = _kind_of(order)
+
+    @property
+    def is_kind_unknown(self) -> bool:
+        return self._order.job.thread is not None and self.kind is None
 
     async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
-        messages = await self._messages(progress)
-        return {"input": messages, **self._settings(run_name(ordinal), progress, time_note), **self._place(progress)}
+        place = self._place(progress)
+        settings = self._settings(run_name(ordinal), progress, time_note)
+        return {"input": [*self._before(place), *await self._messages(progress)], **settings, **place}
 
     async def round(
         self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
@@ -51,14 +65,11 @@ class Requests:
         settings = self._settings(round_name(progress), progress, time_note)
         if "conversation" in place:
             return {"input": _results(outputs), **settings, **place}
-        if self._store and (progress.run is None or progress.run.is_kept):
+        if self._is_last_kept(progress):
             return {"input": _results(outputs), **settings, "previous_response_id": previous}
-        latest = progress.run.calls if progress.run else ()
-        rounds = [
-            [*map(_call, calls), *_results({call.id: progress.outputs[call.id] for call in calls})]
-            for calls in (*progress.past_calls, latest)
-        ]
-        return {"input": [*await self._messages(progress), *chain.from_iterable(rounds)], **settings, **place}
+        rounds = (*progress.past_rounds, *([progress.run] if progress.run else []))
+        said = [*self._before(place), *await self._messages(progress), *self._repeated(rounds, progress)]
+        return {"input": said, **settings, **place}
 
     def conversation(self, progress: Progress) -> str | None:
         """The conversation that the job runs in, if any."""
@@ -68,14 +79,66 @@ class Requests:
         """Whether a run of the job starts without a conversation or a previous response."""
         return not self._place(progress)
 
+    def continues(self, progress: Progress, *, is_round: bool) -> bool:
+        """Whether the request for a run, or for a round of its tools, names an earlier response."""
+        place = self._place(progress)
+        if "conversation" in place:
+            return False
+        return "previous_response_id" in place or (is_round and self._is_last_kept(progress))
+
+    def _is_last_kept(self, progress: Progress) -> bool:
+        return self._stores(progress) and (progress.run is None or progress.run.is_kept)
+
+    async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
+        """Of the job's thread after its last run, which wrote the content blocks `answer`."""
+        if self.conversation(progress):
+            return ThreadState("conversation")
+        run = progress.run
+        is_kept = run is not None and run.kind is not None and self._is_last_kept(progress)
+        latest = run.id if run is not None and is_kept else ""
+        return ThreadState("chain", latest, await self._transcript(progress, answer))
+
+    async def _transcript(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> Transcript | None:
+        """What was said on the chain; None if its beginning is not known."""
+        kept, last = self._order.kept, assistant_message(answer)
+        before = kept.transcript if kept else None
+        if self._order.job.thread and before is None:
+            return None
+        try:
+            messages = await self._messages(progress)
+        except (InvalidJob, OSError):  # a local file of the job is not there any more
+            return None
+        items = [*(before.items if before else ()), *messages, *self._repeated(progress.past_rounds, progress)]
+        return Transcript(items=(*items, *([last] if last else [])))
+
     def _place(self, progress: Progress) -> dict[str, Any]:
-        """What it goes on from, if there is anything: a conversation, or the last response of a chain."""
-        thread_id = self._order.job.thread or progress.thread_id
-        if not thread_id:
-            return {}
-        if not is_chain(thread_id):
-            return {"conversation": thread_id}
-        return {"previous_response_id": self._order.latest or thread_id} if self._order.job.thread else {}
+        """What it continues from, if there is anything: a conversation, or the last response of a chain."""
+        given, kept = self._order.job.thread, self._order.kept
+        if given is None:
+            return {"conversation": progress.thread_id} if progress.thread_id else {}
+        if self.kind == "conversation":
+            return {"conversation": given}
+        latest = given if kept is None or kept.latest is None else kept.latest
+        is_known = kept is not None and kept.transcript is not None
+        return {} if is_known and not (latest and self._stores(progress)) else {"previous_response_id": latest}
+
+    def _before(self, place: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """What was said on the job's thread, where the server does not know it."""
+        kept = self._order.kept
+        return kept.transcript.items if not place and kept and kept.transcript else ()
+
+    def _stores(self, progress: Progress) -> bool:
+        """Whether a request may continue from an earlier response, as far as is known."""
+        return self._store and not progress.without_context and not self._background.ignores_previous
+
+    def _repeated(self, rounds: Sequence[RunView], progress: Progress) -> Iterator[dict[str, Any]]:
+        """Rounds of tools: what the model wrote, then the outputs of its calls."""
+        for run in rounds:
+            for item in run.items:
+                # OpenAI refuses reasoning that it neither stored nor encrypted; other servers have it in words.
+                if self._store or item["type"] != "reasoning" or {"content", "encrypted_content"} & item.keys():
+                    yield item
+            yield from _results({call.id: progress.outputs[call.id] for call in run.calls})
 
     def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
         job, profile = self._order.job, self._order.profile
@@ -168,8 +231,11 @@ def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+def _kind_of(order: Order) -> ThreadKind | None:
+    """As stored with the thread; one kept by a version that did not store it is known by its id."""
+    if order.job.thread is None or order.kept is None:
+        return None
+    return order.kept.kind or ("chain" if order.kept.is_chain else "conversation")
 
 
 def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:

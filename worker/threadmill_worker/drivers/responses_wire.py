@@ -3,7 +3,7 @@
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +15,15 @@ from threadmill_worker.views import ANSWERED, ENDED, AnswerRead, RunView, ToolCa
 #: What marks a response as a run's thing to be deleted.
 RESPONSE = "response"
 
+#: Begins the ids of LiteLLM's polling. Its models do not know them, so no request can continue from such a response,
+#: though LiteLLM repeats `previous_response_id` in its reply (litellm/proxy/response_polling).
+_POLLED = "litellm_poll_"
+
+#: Where a reasoning item says something: in words, or encrypted for the server that made it.
+_REASONING = ("summary", "content", "encrypted_content")
+
 #: Between the ids of a container and of a file in it: both are needed to fetch it.
 IN_CONTAINER = "/"
-
-
-def is_chain(thread_id: str) -> bool:
-    """Whether a thread is a chain of responses, by its first: so it is where a server has no conversations."""
-    return thread_id.startswith("resp")
 
 
 def parse_response(body: dict[str, Any]) -> RunView:
@@ -46,7 +48,9 @@ def parse_response(body: dict[str, Any]) -> RunView:
         answer=parse_answer(body) if tells and not calls else None,
         steps=steps_of(body) if tells else None,
         kind=RESPONSE,
-        is_kept=body.get("store") is not False,
+        is_kept=body.get("store") is not False and not str(body.get("id")).startswith(_POLLED),
+        items=repeated(body) if calls else (),
+        names_previous=body.get("previous_response_id") is not None,
     )
 
 
@@ -80,6 +84,11 @@ def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     return tuple(block for part in parts for block in [_block(part)] if block)
 
 
+def repeated(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Its output as items for the input of a later request: function calls, text and reasoning, in order."""
+    return tuple(repeat for item in _items(body) if (repeat := _repeat(item)) is not None)
+
+
 def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """What it did before it answered, as StepsRead has it."""
     return tuple(step for item in _items(body) for step in [_step(item)] if step)
@@ -107,6 +116,29 @@ def _calls(body: dict[str, Any]) -> Iterator[ToolCall]:
     for item in _items(body):
         if item.get("type") == "function_call" and item.get("call_id"):
             yield ToolCall(str(item["call_id"]), str(item.get("name")), str(item.get("arguments") or ""))
+
+
+def _repeat(item: dict[str, Any]) -> dict[str, Any] | None:
+    """Text is a string: strict servers take an assistant's parts only with the ids they once had."""
+    match item.get("type"):
+        case "function_call":
+            return {name: item.get(name) for name in ("type", "call_id", "name")} | {
+                "arguments": str(item.get("arguments") or "")
+            }
+        case "message":
+            return assistant_message(blocks_of({"output": [item]}))
+        case "reasoning" if any(item.get(name) for name in _REASONING):
+            said = {name: item[name] for name in ("id", *_REASONING) if item.get(name)}
+            return {"type": "reasoning", "summary": [], **said}
+        case _:
+            return None
+
+
+def assistant_message(blocks: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """An answer's blocks as an item of the input; None if there is no text in them."""
+    texts = (str(as_dict(block.get("text")).get("value") or "") or block.get("refusal") for block in blocks)
+    text = "\n".join(str(each) for each in texts if each)
+    return {"type": "message", "role": "assistant", "content": text} if text else None
 
 
 def _block(part: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
 from threadmill_worker.drivers.message_order import oldest_first
 from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
-from threadmill_worker.drivers.responses_wire import is_chain
+from threadmill_worker.drivers.thread_kinds import find_kind
 from threadmill_worker.drivers.troubles import trouble_of
 from threadmill_worker.footnotes import plain
 from threadmill_worker.views import Refused, Trouble
@@ -35,11 +35,15 @@ async def read_thread(api: Api, thread: str) -> Transcript | Trouble:
 
 async def read_conversation(api: Api, thread: str) -> Transcript | Trouble:
     """As `read_thread`; reasoning and tool calls are left out."""
-    if is_chain(thread):
+    kind = await find_kind(api, thread)
+    if kind == "chain":
         reason = (
-            f"{thread} is a chain of responses, whose server has no conversations: `threadmill result JOB` shows each"
+            f"{thread} is a response, and others may continue from it; what was said there is not kept here: "
+            "`threadmill result JOB` shows the answer of a job"
         )
         return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
+    if isinstance(kind, Trouble):
+        return kind
     return await _read(api, api.client.conversations.items.with_raw_response.list, _shown_item, conversation_id=thread)
 
 

@@ -1,0 +1,93 @@
+"""A response whose server ignored what it was to continue from is requested once more, or the job fails."""
+
+from dataclasses import replace
+
+import pytest
+
+from threadmill.policy import Policy
+from threadmill.record import KeptThread
+from threadmill.result import FailureKind, JobState
+from threadmill_worker.actions import Action, Look, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle import next_action
+from threadmill_worker.observe import observe
+from threadmill_worker.progress import Progress, Wants
+from threadmill_worker.views import AnswerRead, OutputReady, RunView, ToolCall, View
+
+POLICY = Policy(tool_rounds=1)
+NOW = 1_800_000_000.0
+CALL = ToolCall("call_1", "weigh", "{}")
+ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
+
+JOB = Progress(deadline_at=NOW + 3600, messages=1, thread_id="", messages_sent=1)
+ENDED = RunView("resp_2", "completed", answer=ANSWER, kind="response", continues=True)
+
+
+def see(progress: Progress, action: Action, view: View) -> Progress:
+    return observe(progress, action, view, POLICY, NOW)
+
+
+def with_outputs() -> Progress:
+    asks = RunView("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
+    return see(see(JOB, StartRun(1), asks), Look("resp_1"), OutputReady("call_1", "7"))
+
+
+def test_an_answer_with_its_context_is_the_answer() -> None:
+    named = see(JOB, StartRun(1), replace(ENDED, names_previous=True))
+    assert named.outcome is not None
+    assert named.outcome.text == "42"
+
+
+def test_a_run_without_its_context_is_started_again() -> None:
+    dropped = see(JOB, StartRun(1), ENDED)
+    assert (dropped.outcome, dropped.answer, dropped.without_context) == (None, None, ("resp_2",))
+    assert next_action(dropped, POLICY, NOW) == StartRun(2)
+    assert [each.id for each in dropped.leftovers] == ["resp_2"], "it is deleted with the job"
+    assert dropped.reruns == 0
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_background: bool) -> None:
+    place = with_outputs()
+    submit = SubmitOutputs("resp_1", {"call_1": "7"})
+    if in_background:
+        place = see(place, submit, RunView("resp_2", "queued", kind="response", continues=True))
+        dropped = see(place, Look("resp_2"), replace(ENDED, continues=False))
+    else:
+        dropped = see(place, submit, ENDED)
+
+    assert next_action(dropped, POLICY, NOW) == submit, "and no tool runs again"
+    assert dropped.rounds == 0
+    final = see(dropped, submit, replace(ENDED, id="resp_3", continues=False))
+    assert final.outcome is not None
+    assert (final.outcome.state, final.rounds, final.runs) == (JobState.SUCCEEDED, 1, 1)
+
+
+def test_a_job_whose_context_is_not_known_here_fails() -> None:
+    failed = see(replace(JOB, wants=Wants(continues=True, has_transcript=False)), StartRun(1), ENDED)
+    assert failed.outcome is not None
+    assert failed.outcome.failure is not None
+    assert failed.outcome.failure.kind is FailureKind.UNSUPPORTED
+
+
+def test_no_server_can_have_all_sent_more_than_once() -> None:
+    failed = see(see(JOB, StartRun(1), ENDED), StartRun(2), replace(ENDED, id="resp_3"))
+    assert failed.outcome is not None
+    assert failed.outcome.state is JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("kind", "id", "deleted"),
+    [
+        ("chain", "litellm_poll_1", "response"),
+        ("conversation", "resp_like", "thread"),
+        ("thread", "thread_1", "thread"),
+        (None, "resp_1", "response"),
+        (None, "conv_1", "thread"),
+    ],
+)
+def test_what_a_kept_thread_is_is_stored_with_it(kind: str | None, id: str, deleted: str) -> None:
+    moment = "2026-11-28T12:00:00Z"
+    kept = KeptThread.model_validate(
+        {"endpoint": "e", "id": id, "kind": kind, "job_id": "j", "created_at": moment, "used_at": moment}
+    )
+    assert [(each.kind, each.id) for each in kept.leftovers] == [(deleted, id)]

@@ -1,0 +1,35 @@
+"""What a job does when its server ignores the response that a request continues from. PURE."""
+
+from dataclasses import replace
+
+from threadmill.result import Failure, FailureKind, JobState
+from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.views import ANSWERED, RunView
+
+
+def lacks_context(run: RunView) -> bool:
+    """Whether a run has ended without what was said before: its server does not name the response it continues."""
+    return run.continues and not run.names_previous and (run.status in ANSWERED or bool(run.calls))
+
+
+def send_again(progress: Progress, run: RunView, now: float) -> Progress:
+    """Drops the run: its request is to be sent again, with all that was said before. Fails if that cannot be done."""
+    was_sent_whole = bool(progress.without_context)
+    progress = replace(
+        progress, run=run, without_context=(*progress.without_context, run.id), intent=None, asked=None, locked_by=None
+    )
+    if was_sent_whole or not progress.wants.has_transcript:
+        return replace(progress, outcome=Outcome(JobState.FAILED, failure=no_context()))
+    if not progress.past_rounds:
+        return replace(progress, run=None)
+    *earlier, last = progress.past_rounds
+    return replace(progress, run=last, past_rounds=tuple(earlier), rounds=progress.rounds - 1, active_since=now)
+
+
+def no_context() -> Failure:
+    """Of a job that would be answered without what was said before it."""
+    message = (
+        "the server does not continue from earlier responses, and what was said on this thread is not kept here: "
+        "send the earlier messages with the job (`messages`), on a new thread"
+    )
+    return Failure(kind=FailureKind.UNSUPPORTED, message=message)

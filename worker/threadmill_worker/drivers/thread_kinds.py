@@ -1,0 +1,44 @@
+"""What a thread is that was not kept here: the server is asked, as its id need not tell."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import openai
+
+from threadmill.record import ThreadKind
+from threadmill_worker.actions import Look
+from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.assistants_wire import NotTheApi
+from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.views import Gone, InDoubt, NotDone, Trouble
+
+#: Statuses of a server that has no such thing, or nothing of its kind.
+_UNKNOWN = frozenset({400, 404, 405, 501})
+
+#: How the ids of OpenAI's conversations begin. It decides only what is asked for first.
+_CONVERSATION = "conv"
+
+
+async def find_kind(api: Api, thread: str) -> ThreadKind | Trouble:
+    """Gone: the server shows neither a conversation nor a response of this id, so it cannot continue from one."""
+    client = api.client
+    reads: list[tuple[ThreadKind, Callable[[str], Awaitable[Any]]]] = [
+        ("chain", client.responses.with_raw_response.retrieve),
+        ("conversation", client.conversations.with_raw_response.retrieve),
+    ]
+    for kind, read in reversed(reads) if thread.startswith(_CONVERSATION) else reads:
+        try:
+            await api.ask(read(thread))
+        except openai.APIStatusError as error:
+            if error.status_code not in _UNKNOWN:
+                return _retryable(trouble_of(error, Look("")))
+        except (openai.OpenAIError, NotTheApi, OSError) as error:
+            return _retryable(trouble_of(error, Look("")))
+        else:
+            return kind
+    return Gone(f"the server has neither a conversation nor a response {thread}")
+
+
+def _retryable(trouble: Trouble) -> Trouble:
+    """Nothing was made: a read that failed leaves no doubt."""
+    return NotDone(trouble.reason, trouble.kind) if isinstance(trouble, InDoubt) else trouble
