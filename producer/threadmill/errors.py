@@ -69,7 +69,7 @@ class KeyConflict(ThreadmillError):
 
     def __init__(self, key: str, job_id: str, differences: Mapping[str, tuple[object, object]]) -> None:
         shown = "; ".join(
-            f"{name}: {_short(old)} there, {_short(new)} here" for name, (old, new) in differences.items()
+            f"{name}: {short_repr(old)} there, {short_repr(new)} here" for name, (old, new) in differences.items()
         )
         super().__init__(f"the key {key!r} belongs to job {job_id}, whose content differs ({shown}). Use another key")
         self.job_id = job_id
@@ -173,7 +173,8 @@ class WaitTimeout(ThreadmillError, TimeoutError):
         super().__init__(f"job {job_id} has not finished after {timeout_s:g} s; it continues, so wait again")
 
 
-def _short(value: object, limit: int = 60) -> str:
+def short_repr(value: object, limit: int = 60) -> str:
+    """Returns `repr(value)`, shortened for a message."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 

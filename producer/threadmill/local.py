@@ -3,9 +3,7 @@
 What Redis holds is kept in the state folder, so that an interrupted batch goes on.
 """
 
-import fcntl
 import json
-import os
 import random
 import re
 import secrets
@@ -21,6 +19,7 @@ from typing import Self
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.installation import install_command
+from threadmill.locks import claim_file
 from threadmill.processes import Process
 from threadmill.redaction import REDACTOR
 from threadmill.settings import Settings
@@ -92,17 +91,11 @@ class Local:
 
     def _lock(self) -> None:
         file = self._closing.enter_context((self._folder / "lock").open("a+"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
+        if (holder := claim_file(file)) is not None:
             raise ThreadmillError(
-                f"{self._folder}/ is in use by another --local command (process {file.read().strip()}). "
+                f"{self._folder}/ is in use by another --local command (process {holder}). "
                 "Wait for it, or work in another folder"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            )
 
     def _start(self, name: str, command: list[str], stdin: str = "") -> Process:
         process = Process(name, command, self._folder / f"{name}.log", self.environment, stdin)

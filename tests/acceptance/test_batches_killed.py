@@ -21,7 +21,7 @@ def begin(site: Site, docs: Path, out: Path, *options: str) -> Child:
     return site.start("batch", command, **site.environment)
 
 
-def lines_in(out: Path) -> list[dict[str, Any]]:
+def read_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
 
 
@@ -43,7 +43,7 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
     last = begin(site, docs, out)
     assert last.exit_code(120) == 0, last.log()
 
-    lines = lines_in(out)
+    lines = read_lines(out)
     assert len(lines) == DOCUMENTS
     assert {line["path"] for line in lines} == {str(path) for path in docs.iterdir()}
     assert {line["state"] for line in lines} == {"succeeded"}
@@ -70,7 +70,7 @@ def test_bad_inputs_and_failing_runs_are_counted_exactly_and_retried_where_that_
 
     first = begin(site, docs, out, "--json", "--max-endpoint-failures", "100")
     assert first.exit_code(120) == 1
-    lines = lines_in(out)
+    lines = read_lines(out)
     failed = [line for line in lines if line["state"] == "failed"]
     assert (len(lines), len(failed)) == (500, 68)
     assert all(line["failure"]["kind"] and line["failure"]["message"] for line in failed)
@@ -81,14 +81,14 @@ def test_bad_inputs_and_failing_runs_are_counted_exactly_and_retried_where_that_
         again = begin(site, docs, out)
         assert again.exit_code(120) == 1
         assert site.runs()["created"] == runs, "the same command asks once what the wrong key kept from the server"
-        assert [line["state"] for line in lines_in(out)].count("failed") == 44
+        assert [line["state"] for line in read_lines(out)].count("failed") == 44
 
     for number in range(10):
         (docs / f"bad-{number}.txt").write_text(f"Mended {number}.")
     retried = begin(site, docs, out, "--retry-failed")
     assert retried.exit_code(120) == 1
     assert site.runs()["created"] == runs + 24 + 10
-    states = [line["state"] for line in lines_in(out)]
+    states = [line["state"] for line in read_lines(out)]
     assert (len(states), states.count("failed")) == (500, 24 + 10)
 
 
@@ -104,5 +104,5 @@ def test_redis_goes_away_while_a_batch_is_enqueued_and_answered(site, tmp_path):
     time.sleep(AWAY_S)
     site.start_redis()
     assert batch.exit_code(120) == 0, batch.log()
-    assert len(lines_in(out)) == 200
+    assert len(read_lines(out)) == 200
     assert site.runs()["created"] == 200

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from threadmill import Client, JobState, StoreUnavailable
-from threadmill.batch.plan import Manner, Standing
+from threadmill.batch.plan import BatchOptions, DocumentStatus
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch
-from threadmill.batch.spending import Limits
-from threadmill.batch.tally import Tally
+from threadmill.batch.spending import BatchLimits
+from threadmill.batch.tally import BatchProgress
 from threadmill.documents.find import find
-from threadmill.documents.source import Source
+from threadmill.documents.source import DocumentSource
 from threadmill.documents.template import PromptTemplate
 
 pytestmark = pytest.mark.integration
@@ -42,20 +42,20 @@ class Desk:
         self.folder = folder
         self.out = folder.parent / "results.jsonl"
 
-    def batch(self, results: ResultsFile, fields: Mapping[str, Any] = {}, **manner: Any) -> Batch:
+    def batch(self, results: ResultsFile, fields: Mapping[str, Any] = {}, **options: Any) -> Batch:
         return Batch(
             self.client,
             "b",
             PromptTemplate(PROMPT),
             {"endpoint": "emulator", **fields},
             results,
-            manner=Manner(**manner),
+            options=BatchOptions(**options),
         )
 
-    def run(self, watch: Callable[[Tally], None] = lambda tally: None, **manner: Any) -> Tally:
+    def run(self, watch: Callable[[BatchProgress], None] = lambda progress: None, **options: Any) -> BatchProgress:
         documents = find([str(self.folder)])
-        with ResultsFile(self.out, "b", force=manner.get("anew", False)) as results:
-            return self.batch(results, **manner).run(documents, len(documents), watch)
+        with ResultsFile(self.out, "b", force=options.get("restart", False)) as results:
+            return self.batch(results, **options).run(documents, len(documents), watch)
 
     @property
     def lines(self) -> dict[str, dict[str, Any]]:
@@ -78,9 +78,9 @@ def with_worker(start_worker, settings) -> None:
 @pytest.mark.emulated(extras=frozenset({"ignores_tiers"}))
 @pytest.mark.usefixtures("with_worker")
 def test_a_batch_counts_the_answers_at_full_price_that_were_to_be_cheaper(desk):
-    tally = desk.run(fields={"lane": "flex"})
+    progress = desk.run(fields={"lane": "flex"})
 
-    assert (tally.succeeded, tally.full_price.total(), len(tally.full_price)) == (8, 8, 1)
+    assert (progress.succeeded, progress.full_price.total(), len(progress.full_price)) == (8, 8, 1)
     assert {line["lane"] for line in desk.lines.values()} == {None}
 
 
@@ -104,7 +104,7 @@ def test_what_failed_is_kept_until_it_is_to_be_asked_again(desk, docs, emulator)
 
 
 def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, client, store, settings, start_worker):
-    def damage(tally):
+    def damage(progress):
         """Before a worker is there: once its jobs are enqueued."""
         queued = client.jobs(batch="b")
         if len(queued) == 8 and not started:
@@ -142,10 +142,10 @@ def test_a_changed_document_is_asked_about_and_its_line_replaced(desk, docs, emu
     (docs / "3.txt").write_text("Another text.")
     with ResultsFile(desk.out, "b") as results:
         plan = desk.batch(results).plan(find([str(docs)]))
-    assert plan == {Standing.ANSWERED: 7, Standing.CHANGED: 1}
+    assert plan == {DocumentStatus.ANSWERED: 7, DocumentStatus.CHANGED: 1}
 
-    tally = desk.run()
-    assert (tally.kept, tally.succeeded) == (7, 1)
+    progress = desk.run()
+    assert (progress.kept, progress.succeeded) == (7, 1)
     after = desk.lines
     assert "Another text." in after.pop("3.txt")["text"]
     before.pop("3.txt")
@@ -157,7 +157,7 @@ def test_a_changed_document_is_asked_about_and_its_line_replaced(desk, docs, emu
 def test_anew_takes_no_earlier_answers_and_is_gone_on_with_as_any_other(desk, emulator):
     desk.run()
     first = {line["job_id"] for line in desk.lines.values()}
-    assert desk.run(anew=True).succeeded == 8
+    assert desk.run(restart=True).succeeded == 8
     second = {line["job_id"] for line in desk.lines.values()}
     assert not first & second
     desk.out.unlink()
@@ -169,15 +169,15 @@ def test_anew_takes_no_earlier_answers_and_is_gone_on_with_as_any_other(desk, em
 @pytest.mark.settings(concurrency=2)
 @pytest.mark.usefixtures("with_worker")
 def test_a_limit_takes_back_what_no_worker_has_begun(desk, emulator):
-    tally = desk.run(limits=Limits(max_tokens=1))
-    assert tally.stopped is not None
-    assert "tokens are spent" in tally.stopped
-    assert 0 < tally.succeeded < 8
-    assert (len(desk.lines), tally.left) == (tally.succeeded, 8 - tally.succeeded)
-    assert emulator.completed() == tally.succeeded
+    progress = desk.run(limits=BatchLimits(max_tokens=1))
+    assert progress.stopped is not None
+    assert "tokens are spent" in progress.stopped
+    assert 0 < progress.succeeded < 8
+    assert (len(desk.lines), progress.left) == (progress.succeeded, 8 - progress.succeeded)
+    assert emulator.completed() == progress.succeeded
 
-    again = desk.run(limits=Limits(max_tokens=1))
-    assert (again.kept, again.succeeded) == (tally.succeeded, 0), "what earlier runs spent counts"
+    again = desk.run(limits=BatchLimits(max_tokens=1))
+    assert (again.kept, again.succeeded) == (progress.succeeded, 0), "what earlier runs spent counts"
 
     rest = desk.run()
     assert (rest.kept + rest.succeeded, rest.left) == (8, 0)
@@ -190,13 +190,13 @@ def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everythi
     for number in range(8, 200):
         (docs / f"{number}.txt").write_text(f"The text of number {number}.")
     emulator.faults(unauthorised=1)
-    tally = desk.run()
-    assert tally.stopped == "5 jobs in a row failed because of the endpoint"
-    assert "unauthorised: 401" in tally.why_stopped
-    assert 5 <= tally.failed < 100, "the rest was withdrawn"
-    assert (tally.retryable, tally.hopeless) == (0, {"unauthorised"})
-    assert tally.calls == tally.failed, "a job is not retried"
-    assert tally.left == 200 - tally.failed
+    progress = desk.run()
+    assert progress.stopped == "5 jobs in a row failed because of the endpoint"
+    assert "unauthorised: 401" in progress.why_stopped
+    assert 5 <= progress.failed < 100, "the rest was withdrawn"
+    assert (progress.retryable, progress.permanent_failures) == (0, {"unauthorised"})
+    assert progress.calls == progress.failed, "a job is not retried"
+    assert progress.left == 200 - progress.failed
 
     emulator.faults(unauthorised=0)
     again = desk.run()
@@ -208,7 +208,7 @@ def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everythi
 def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings):
     seen: list[int] = []
 
-    def watch(tally: Tally) -> None:
+    def watch(progress: BatchProgress) -> None:
         seen.append(client.batch("b").open)
 
     assert desk.run(watch, max_queued=3).succeeded == 8
@@ -250,10 +250,10 @@ def test_a_paused_batch_waits_until_it_is_resumed(desk, client, emulator, until)
     client.store.open_batch("b", 8, anew=False)
     client.pause("b")
     paused = threading.Event()
-    tallies: list[Tally] = []
+    tallies: list[BatchProgress] = []
 
-    def watch(tally: Tally) -> None:
-        if tally.paused:
+    def watch(progress: BatchProgress) -> None:
+        if progress.paused:
             paused.set()
 
     runner = threading.Thread(target=lambda: tallies.append(desk.run(watch)))
@@ -276,14 +276,14 @@ def test_cancelling_a_batch_stops_who_enqueues_it(desk, docs, client):
         (docs / f"{number}.txt").write_text("[[run_s=1]] more")
     cancelled = threading.Event()
 
-    def watch(tally: Tally) -> None:
-        if tally.succeeded and not cancelled.is_set():
+    def watch(progress: BatchProgress) -> None:
+        if progress.succeeded and not cancelled.is_set():
             cancelled.set()
             client.cancel_batch("b")
 
-    tally = desk.run(watch, max_queued=5)
-    assert tally.stopped == "it was cancelled"
-    assert tally.left > 40
+    progress = desk.run(watch, max_queued=5)
+    assert progress.stopped == "it was cancelled"
+    assert progress.left > 40
     assert client.batch("b").open == 0
 
 
@@ -293,7 +293,7 @@ def test_a_document_in_parts_has_one_line(desk, docs, tmp_path, client):
         each.unlink()
     text = "\n\n".join(f"Paragraph {number} is about pump {number}." for number in range(12))
     (docs / "long.txt").write_text(text)
-    documents, template = Source(max_chars=120, split=True).open([str(docs)], "[[run_s=0.05]] {{ text }}")
+    documents, template = DocumentSource(max_chars=120, split=True).open([str(docs)], "[[run_s=0.05]] {{ text }}")
     for _ in range(2):
         with ResultsFile(desk.out, "b") as results:
             Batch(client, "b", template, {"endpoint": "emulator"}, results).run(documents, 1)
@@ -343,7 +343,7 @@ def test_a_background_process_that_fails_at_once_is_reported(docs, run_cli, tmp_
     (tmp_path / "results.jsonl").write_text("my notes\n")
     failed = run_cli("batch", "docs", "--endpoint", "emulator", "--detach")
     assert (failed.returncode, failed.stdout) == (2, "")
-    assert "holds results of something else" in failed.stderr
+    assert "has other content" in failed.stderr
 
 
 def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):

@@ -63,8 +63,8 @@ def test_bad_documents_have_their_reasons_and_stop_no_other(run_cli, docs, tmp_p
     again = run_cli("batch", "docs", "--prompt", QUICK, *LOCAL, "--json")
 
     assert again.returncode == 1
-    tally = json.loads(again.stdout)
-    assert (tally["total"], tally["succeeded"], tally["kept"], tally["failed"]) == (9, 7, 5, 2)
+    printed = json.loads(again.stdout)
+    assert (printed["total"], printed["succeeded"], printed["kept"], printed["failed"]) == (9, 7, 5, 2)
     for name, entry in results(tmp_path).items():
         if name.startswith("good"):
             assert entry == lines[name], "kept as it was, not asked again"
@@ -76,9 +76,13 @@ def test_a_clean_batch_exits_with_0_and_says_so_to_programs(run_cli, docs, tmp_p
     done = run_cli("batch", "docs", "--prompt", QUICK, "--out", "out/answers.jsonl", *LOCAL, "--json", NO_COLOR="1")
 
     assert done.returncode == 0, done.stderr
-    tally = json.loads(done.stdout)
-    assert (tally["total"], tally["succeeded"], tally["failed"], tally["failures"]) == (5, 5, 0, [])
-    assert (tally["out"], tally["usage"]["total_tokens"] > 0, tally["calls"] >= 25) == ("out/answers.jsonl", True, True)
+    printed = json.loads(done.stdout)
+    assert (printed["total"], printed["succeeded"], printed["failed"], printed["failures"]) == (5, 5, 0, [])
+    assert (printed["out"], printed["usage"]["total_tokens"] > 0, printed["calls"] >= 25) == (
+        "out/answers.jsonl",
+        True,
+        True,
+    )
     assert len(results(tmp_path, "out/answers.jsonl")) == 5
     assert ANSI not in done.stderr
 
@@ -102,8 +106,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(cli_command, run_cli
 
     done = run_cli(*command, "--json")
     assert done.returncode == 0, done.stderr
-    tally = json.loads(done.stdout)
-    assert (tally["total"], tally["succeeded"], tally["kept"]) == (20, 20, len(first))
+    printed = json.loads(done.stdout)
+    assert (printed["total"], printed["succeeded"], printed["kept"]) == (20, 20, len(first))
     second = results(tmp_path)
     assert {name: second[name] for name in first} == first, "what was there is kept"
     assert len({entry["job_id"] for entry in second.values()}) == 20
@@ -116,7 +120,7 @@ def test_results_of_another_batch_are_not_overwritten(run_cli, docs, tmp_path):
 
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-    assert "results.jsonl holds results of something else (line 1)" in refused.stderr
+    assert "results.jsonl has other content (line 1)" in refused.stderr
     assert "--force" in refused.stderr
     assert out.read_text() == "my own notes\n"
     assert not (tmp_path / ".threadmill").exists(), "nothing was started"

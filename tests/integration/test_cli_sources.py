@@ -106,11 +106,11 @@ def test_requests_name_their_own_model(run_cli, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--rows", "--requests"], "--rows and --requests: a document is either"),
+        (["--rows", "--requests"], "--rows and --requests: use only one of them"),
         (["--attach", "web_search"], "--attach"),
         (["--encoding", "klingon"], "--encoding klingon: there is no such encoding"),
         (["--max-chars", "0"], "--max-chars"),
-        (["--requests", "--prompt", "x"], "a request holds its own prompt"),
+        (["--requests", "--prompt", "x"], "each request has its own prompt"),
     ],
 )
 def test_options_that_say_nothing_together_are_refused(run_cli, tmp_path, options, says):

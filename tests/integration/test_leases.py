@@ -10,7 +10,7 @@ from tests.conftest import PATIENCE_S
 from threadmill.keys import Keys
 from threadmill.lease import LeaseLost
 from threadmill.record import RemoteBatch
-from threadmill.reports.book import Book
+from threadmill.reports.book import ReportStore
 from threadmill.reports.night import Night
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.parking import Parking
@@ -109,7 +109,7 @@ async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store
 
 
 def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys, until):
-    book, night = Book(settings), Night(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
+    book, night = ReportStore(settings), Night(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
     held = keys.report_held("shift", str(NIGHT))
     lease = book.claim("shift", NIGHT)
     assert book.claim("shift", NIGHT) is None
@@ -128,7 +128,7 @@ def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, sto
 
 
 def test_a_night_that_was_made_is_free(settings, store, keys):
-    book = Book(settings)
+    book = ReportStore(settings)
     for _ in range(2):
         with book.claim("shift", NIGHT) as lease:
             lease.ensure()

@@ -10,11 +10,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from threadmill.local import free_port
-from threadmill.reports.delivery import Parcel, Webhook, deliver
+from threadmill.reports.delivery import Notification, Webhook, deliver
 
 pytestmark = pytest.mark.integration
 
-PARCEL = Parcel("daily/2026-11-20", "News of today 今日", "# News", "<h1>News</h1>", {"report": "daily", "tokens": 7})
+PARCEL = Notification(
+    "daily/2026-11-20", "News of today 今日", "# News", "<h1>News</h1>", {"report": "daily", "tokens": 7}
+)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_webhook_that_refuses_is_not_asked_for_ever(hook, pauses, code, tries)
 
     why = deliver(Webhook(url=hook.url), PARCEL, pauses.append)
 
-    assert why == f"the webhook answers {code}"
+    assert why == f"the webhook replied {code}"
     assert (len(hook.requests), len(pauses)) == (tries, tries - 1)
 
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.cli.app import app
 from threadmill.client import Client
-from threadmill.reports.book import Book
+from threadmill.reports.book import ReportStore
 from threadmill.reports.files import load
-from threadmill.reports.nightly import Nightly
+from threadmill.reports.nightly import ReportRunner
 
 pytestmark = pytest.mark.integration
 
@@ -92,7 +92,7 @@ def test_a_dry_run_shows_the_report_and_writes_nothing(folder, written, emulator
 def test_due_shows_each_night_that_is_due_and_counts_from_what_redis_has(folder, settings):
     (folder / "notes" / "2026-11-19").mkdir()
     (folder / "notes" / "2026-11-19" / "note.md").write_text("The belt squeals.\n")
-    book = Book(settings)
+    book = ReportStore(settings)
     definition = load(folder / "reports", "daily")
     first = json.loads(report("due", "--now", MORNING, "--dry-run", "--json").stdout)
     book.since("daily", definition.clock.next_fires(_day(20), 1)[0].at)
@@ -102,7 +102,7 @@ def test_due_shows_each_night_that_is_due_and_counts_from_what_redis_has(folder,
     assert [each["night"] for each in second] == ["2026-11-19", "2026-11-20"]
     assert second[1]["documents"] == 5
     assert [each["night"] for each in second] == [
-        str(night) for night in Nightly(Client(settings)).due(definition, _day(21, 6))
+        str(night) for night in ReportRunner(Client(settings)).due(definition, _day(21, 6))
     ]
 
 

@@ -13,11 +13,11 @@ from email import policy
 import pytest
 from tests.certificates import self_signed
 
-from threadmill.reports.delivery import Parcel, Smtp, deliver
+from threadmill.reports.delivery import Notification, Smtp, deliver
 
 pytestmark = pytest.mark.integration
 
-PARCEL = Parcel("daily/2026-11-20", "News of today 今日", "# News", "<h1>News</h1>", {})
+PARCEL = Notification("daily/2026-11-20", "News of today 今日", "# News", "<h1>News</h1>", {})
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_a_mail_has_both_forms_and_the_same_id_each_time(pauses):
 @pytest.mark.parametrize(
     ("refuses", "why", "tries"),
     [
-        (("MAIL", "550 not you"), "127.0.0.1 answers 550", 1),
+        (("MAIL", "550 not you"), "127.0.0.1 replied 550", 1),
         (("RCPT", "550 nobody"), "127.0.0.1 refuses the recipients", 1),
-        (("MAIL", "451 later"), "127.0.0.1 answers 451", 4),
+        (("MAIL", "451 later"), "127.0.0.1 replied 451", 4),
     ],
 )
 def test_a_mail_that_is_refused_is_tried_again_if_that_may_help(pauses, refuses, why, tries):

@@ -260,7 +260,7 @@ def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(sit
 
     link = "https://reports.example/daily/2026-11-20.html"
     assert first.returncode == 1
-    assert first.stdout == f"daily 2026-11-20: published, {link}, webhook not delivered: the webhook answers 404\n"
+    assert first.stdout == f"daily 2026-11-20: published, {link}, webhook not delivered: the webhook replied 404\n"
     assert (second.returncode, second.stdout) == (0, f"daily 2026-11-20: published, {link}\n")
     assert [key for key, _ in taken] == ["daily/2026-11-20"] * 2
     assert (taken[1][1]["link"], taken[1][1]["documents"], taken[1][1]["failed"]) == (link, 6, [])

@@ -13,7 +13,7 @@ from threadmill import FailureKind, JobState, UnreadableRecord, stored
 from threadmill.cli import app
 from threadmill.keys import Keys, celery_key
 from threadmill.record import DeadLetter, LeftoverRecord, Worker
-from threadmill.reports.book import Book, UnreadableNight
+from threadmill.reports.book import ReportStore, UnreadableNight
 from threadmill.reports.night import Night
 from threadmill_worker.ledger import Ledger
 from threadmill_worker.parking import Parking
@@ -253,7 +253,7 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
 
 @pytest.mark.parametrize("endpoint", [{"kind": "custom"}], ids=str)
 def test_a_damaged_night_is_not_made_twice(settings, store, keys, endpoint):
-    book, night = Book(settings), date(2026, 11, 27)
+    book, night = ReportStore(settings), date(2026, 11, 27)
     sound = Night(report="notes", night=date(2026, 11, 26), begun_at=NOW)
     store.hset(keys.report("notes"), mapping={str(sound.night): sound.model_dump_json(), str(night): "{"})
     store.hset(keys.reports, "notes", "long ago")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill.batch.failures import advice, grouped
-from threadmill.batch.spending import Limits, Spending
+from threadmill.batch.failures import advice, group_failures
+from threadmill.batch.spending import BatchLimits, Spending
 from threadmill.prices import Prices
 from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
 
@@ -14,7 +14,7 @@ def failure(kind="rejected", message="is empty", **fields):
 
 def test_failures_of_one_reason_are_one_group_the_largest_first():
     quota = [(f"{n}.md", failure("quota", f"429 no credit (request req_{n}a)")) for n in range(3)]
-    groups = grouped([("a.md", failure()), *quota, ("b.md", failure(message="is encrypted"))])
+    groups = group_failures([("a.md", failure()), *quota, ("b.md", failure(message="is encrypted"))])
     found = [(group.kind, group.message, group.documents) for group in groups]
     assert found == [
         ("quota", "429 no credit (request …", ["0.md", "1.md", "2.md"]),
@@ -37,9 +37,9 @@ def test_each_endpoint_failure_has_a_remedy_and_how_to_continue(kind):
 
 def test_endpoint_failures_in_a_row_reach_a_limit():
     spending, in_a_row = Spending(Prices()), [failure("unauthorised", "401")] * 5
-    assert Limits().reached(spending, 5, in_a_row) == "5 jobs in a row failed because of the endpoint"
-    assert Limits().reached(spending, 5, in_a_row[:4]) is None
-    assert Limits(max_endpoint_failures=6).reached(spending, 5, in_a_row) is None
+    assert BatchLimits().reached(spending, 5, in_a_row) == "5 jobs in a row failed because of the endpoint"
+    assert BatchLimits().reached(spending, 5, in_a_row[:4]) is None
+    assert BatchLimits(max_endpoint_failures=6).reached(spending, 5, in_a_row) is None
 
 
 def test_kinds_about_a_document_are_not_the_endpoints():

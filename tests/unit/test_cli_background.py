@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.batch.alone import alone_with, holder_of
+from threadmill.batch.alone import file_lock, lock_holder
 from threadmill.cli import background
 from threadmill.cli.app import Exit, app
 
@@ -21,20 +21,20 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_who_works_on_a_results_file_is_known_while_it_does():
-    assert holder_of(OUT) is None
-    with alone_with(OUT, lambda process: None):
-        assert holder_of(OUT) == str(os.getpid())
-    assert holder_of(OUT) is None
+    assert lock_holder(OUT) is None
+    with file_lock(OUT, lambda process: None):
+        assert lock_holder(OUT) == str(os.getpid())
+    assert lock_holder(OUT) is None
 
 
 def test_a_lock_that_a_killed_process_left_holds_nothing():
     Path("results.jsonl.lock").write_text("1")
-    assert holder_of(OUT) is None
+    assert lock_holder(OUT) is None
 
 
 def test_a_second_detach_is_refused_and_starts_nothing(monkeypatch):
     monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
-    with alone_with(OUT, lambda process: None):
+    with file_lock(OUT, lambda process: None):
         refused = CliRunner().invoke(app, ["batch", "a.txt", "--endpoint", "emulator", "--name", "night", "--detach"])
     assert refused.exit_code == Exit.USAGE
     said = refused.stderr

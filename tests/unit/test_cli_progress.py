@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console
 
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli import progress
 from threadmill.prices import Prices
 from threadmill.record import EndpointTrouble, add_troubles
 from threadmill.result import Failure, ModelUsage, Usage
 
 
-def tally(**fields):
+def batch_progress(**fields):
     spending = Spending(Prices())
     spending.add([ModelUsage(usage=Usage(total_tokens=1_234_567))])
-    return Tally(
+    return BatchProgress(
         **{"total": 12_000, "spending": spending, "succeeded": 3_000, "running": 20, "seconds": 600.0} | fields
     )
 
@@ -40,7 +40,7 @@ def shown(monkeypatch):
 def bar(shown, width, **fields):
     def act():
         with progress.Reporter(12_000) as reporter:
-            reporter.update(tally(**fields))
+            reporter.update(batch_progress(**fields))
 
     return [line for line in shown(width, act).splitlines() if "/12,000" in line][-1]
 
@@ -72,7 +72,7 @@ BUSY = EndpointTrouble(
 def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
     def act():
         with progress.Reporter(12_000) as reporter:
-            reporter.update(tally(troubles=(BUSY,)))
+            reporter.update(batch_progress(troubles=(BUSY,)))
 
     said = "openai: 429 Rate limit reached for requests (20 jobs, 4 failed calls since 10:01:05 UTC)"
     assert said in shown(120, act).splitlines()
@@ -82,8 +82,8 @@ def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
 def test_the_line_goes_when_the_endpoint_answers_again(shown):
     def act():
         with progress.Reporter(12_000) as reporter:
-            reporter.update(tally(troubles=(BUSY,)))
-            reporter.update(tally())
+            reporter.update(batch_progress(troubles=(BUSY,)))
+            reporter.update(batch_progress())
 
     assert "openai" not in shown(120, act)
 
@@ -91,7 +91,7 @@ def test_the_line_goes_when_the_endpoint_answers_again(shown):
 def test_off_a_terminal_the_line_says_it_too(monkeypatch, capsys):
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.0)
     reporter = progress.Reporter(12_000)
-    reporter.update(tally(troubles=(BUSY,)))
+    reporter.update(batch_progress(troubles=(BUSY,)))
     assert "openai: 429 Rate limit reached for requests" in capsys.readouterr().err
 
 
@@ -124,13 +124,18 @@ def test_a_slow_rate_is_not_rounded_to_nothing(shown):
 
 
 def summarise(shown, **fields):
-    return shown(200, lambda: progress.show_summary(tally(**fields), Path("out.jsonl")))
+    return shown(200, lambda: progress.show_summary(batch_progress(**fields), Path("out.jsonl")))
 
 
 def test_the_summary_groups_failures_and_says_each_reason_once(shown):
     failures = [(f"{n}.md", Failure(kind="quota", message="429 no credit")) for n in range(1_200)]
     said = summarise(
-        shown, failed=1_200, failures=failures, hopeless={"quota"}, stopped="5 jobs in a row failed", succeeded=0
+        shown,
+        failed=1_200,
+        failures=failures,
+        permanent_failures={"quota"},
+        stopped="5 jobs in a row failed",
+        succeeded=0,
     )
     assert said.count("429 no credit") == 1
     assert "failed: 1,200 documents: quota: 429 no credit (0.md, 1.md, 2.md, ...)" in said
@@ -144,7 +149,7 @@ def test_a_batch_says_how_many_jobs_cost_the_full_price_though_they_name_a_lane(
     assert "1,101 at full price" in bar(shown, 140, full_price=full_price)
     said = " ".join(summarise(shown, full_price=full_price).split())
     assert "1,100 jobs: the server used its service tier default; 1 job: the lane flex has no capacity now" in said
-    assert progress.summary(tally(full_price=full_price), "b", Path("out.jsonl"))["full_price"] == full_price
+    assert progress.summary(batch_progress(full_price=full_price), "b", Path("out.jsonl"))["full_price"] == full_price
     assert "full price" not in summarise(shown)
 
 
@@ -154,6 +159,6 @@ def test_the_summary_of_a_run_that_asked_nothing_has_no_rate(shown):
 
 def test_json_has_every_failure_and_the_groups():
     failures = [(f"{n}.md", Failure(kind="stuck", message="it hangs", retryable=True)) for n in range(30)]
-    found = progress.summary(tally(failed=30, failures=failures), "b", Path("out.jsonl"))
+    found = progress.summary(batch_progress(failed=30, failures=failures), "b", Path("out.jsonl"))
     assert len(found["failures"]) == 30
     assert found["failure_groups"] == [{"kind": "stuck", "message": "it hangs", "retryable": True, "count": 30}]

@@ -84,7 +84,7 @@ def test_a_link_that_leads_nowhere_is_a_bad_document_not_a_missing_one(folder):
         (b" \n\t", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\).*--encoding NAME, or convert it"),
-        (b"\x89PNG\r\n", "is not UTF-8 text"),
+        (b"\x89PNG\r\n", "is not text but binary data; it looks like an image"),
         (b"x" * 2_000_000, "has 2,000,000 bytes; a message holds 256,000 characters"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_prompt_that_grows_too_long_is_refused(tmp_path):
 def test_a_template_that_fails_on_one_document_spares_the_others(tmp_path):
     template = PromptTemplate("{{ text.split(':')[1] if text != 'probe' else '' }}")
     assert template.render(_of("a:b")) == "b"
-    with pytest.raises(BadDocument, match="does not go into the prompt template"):
+    with pytest.raises(BadDocument, match="the prompt template fails for this document"):
         template.render(_of("no colon"))
 
 
@@ -158,6 +158,6 @@ def test_a_name_that_is_no_text_can_be_written_down(tmp_path, monkeypatch):
     with open(b"caf\xe9.txt", "w") as file:
         file.write("a text")
     [document] = find(["."])
-    assert document.place == {"path": r"caf\udce9.txt", "name": r"caf\udce9.txt"}
+    assert document.location == {"path": r"caf\udce9.txt", "name": r"caf\udce9.txt"}
     assert document.identity.isascii()
     assert document.variables()["text"] == "a text"

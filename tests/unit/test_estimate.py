@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from threadmill.batch import estimate as estimates
-from threadmill.batch.estimate import Asked, by_characters, counter_for, estimate
+from threadmill.batch.estimate import EstimatedPrompt, by_characters, counter_for, estimate
 from threadmill.prices import Cost, Prices
 
 MINI = Prices.model_validate({"gpt-4o-mini": {"prompt": 1, "completion": 10}})
@@ -57,16 +57,8 @@ def test_without_tiktoken_too(monkeypatch):
     assert counter_for("gpt-4o").count("字字") == 2
 
 
-def test_a_damaged_vocabulary_is_not_fetched_anew(tmp_path):
-    pytest.importorskip("tiktoken")
-    url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
-    (tmp_path / hashlib.sha1(url.encode()).hexdigest()).write_bytes(b"damaged")
-
-    assert counter_for("gpt-4o").name == "estimated by characters"
-
-
-def test_tiktoken_counts_where_it_has_its_vocabulary(monkeypatch):
-    """With a vocabulary of single bytes, in the place of the real one's reader."""
+def test_tiktoken_counts_if_its_cache_has_the_vocabulary(monkeypatch, tmp_path):
+    """The encoding has single bytes as tokens, in place of the one that a real vocabulary makes."""
     tiktoken = pytest.importorskip("tiktoken")
     bytewise = tiktoken.Encoding(
         "bytewise",
@@ -75,13 +67,16 @@ def test_tiktoken_counts_where_it_has_its_vocabulary(monkeypatch):
         special_tokens={"<|x|>": 256},
     )
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: bytewise)
+    url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+    (tmp_path / hashlib.sha1(url.encode()).hexdigest()).touch()
 
-    assert counter_for("m").name == "counted with bytewise"
-    assert counter_for("m").count("é<|x|>") == 7, "what looks like a special token is text"
+    assert counter_for("gpt-4o").name == "counted with bytewise"
+    assert counter_for("gpt-4o").count("é<|x|>") == 7, "what looks like a special token is text"
+    assert counter_for("gpt-4").name == "estimated by characters", "its vocabulary is another one"
 
 
 def test_an_estimate_counts_prompts_and_bounds_their_cost():
-    asked = (Asked(f"{number}" * 600, "gpt-4o-mini-2024-07-18", "字" * 91, 1000) for number in range(10))
+    asked = (EstimatedPrompt(f"{number}" * 600, "gpt-4o-mini-2024-07-18", "字" * 91, 1000) for number in range(10))
     found = estimate(asked, MINI)
 
     assert (found.prompts, found.prompt_tokens) == (10, 10 * (402 + 91 + 7))
@@ -91,7 +86,7 @@ def test_an_estimate_counts_prompts_and_bounds_their_cost():
 
 def test_prompts_for_several_models_are_each_at_the_price_of_theirs():
     prices = Prices.model_validate({"a": {"prompt": 1, "completion": 10}, "b": {"prompt": 2, "completion": 20}})
-    found = estimate([Asked("字" * 993, "a", "", 1000), Asked("字" * 993, "b", "", 2000)], prices)
+    found = estimate([EstimatedPrompt("字" * 993, "a", "", 1000), EstimatedPrompt("字" * 993, "b", "", 2000)], prices)
 
     assert found.least.amount == pytest.approx(0.001 + 0.002)
     assert found.most.amount == pytest.approx(0.001 + 0.010 + 0.002 + 0.040)
@@ -99,17 +94,17 @@ def test_prompts_for_several_models_are_each_at_the_price_of_theirs():
 
 @pytest.mark.parametrize(("lane", "amount"), [("batch", 0.0005), ("flex", 0.0005), ("within-2h", 0.0007)])
 def test_a_lane_is_estimated_at_its_price(lane, amount):
-    asked = [Asked("字" * 993, "gpt-4o-mini")]
+    asked = [EstimatedPrompt("字" * 993, "gpt-4o-mini")]
     ordinary, cheap = (estimate(asked, MINI, lane=each) for each in (None, lane))
     assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(amount))
 
 
 def test_answers_of_which_one_is_not_bounded_have_no_highest_cost():
-    asked = [Asked("Why?", "gpt-4o-mini", max_completion_tokens=256), Asked("Why?", "gpt-4o-mini")]
+    asked = [EstimatedPrompt("Why?", "gpt-4o-mini", max_completion_tokens=256), EstimatedPrompt("Why?", "gpt-4o-mini")]
     assert estimate(asked, MINI).most is None
 
 
 def test_without_a_price_the_tokens_are_told_and_the_model_named():
-    found = estimate([Asked("Why?", "llama")], MINI)
-    assert (found.prompt_tokens, found.least) == (estimates._FRAME + 2, Cost(None, "USD", ("llama",)))
+    found = estimate([EstimatedPrompt("Why?", "llama")], MINI)
+    assert (found.prompt_tokens, found.least) == (estimates._OVERHEAD + 2, Cost(None, "USD", ("llama",)))
     assert estimate([], MINI).least == Cost(0, "USD")

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from threadmill.answers import answer_markdown
 from threadmill.batch.export import Format, export, format_of
 from threadmill.batch.formats.csv import write as write_csv
-from threadmill.batch.formats.table import Table, flatten, table
+from threadmill.batch.formats.table import Table, build_table, flatten
 from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import Only, Order, Outcomes
+from threadmill.batch.outcomes import ResultOrder, ResultsReader, StateFilter
 from threadmill.cli.app import app
 from threadmill.errors import ThreadmillError
 
@@ -68,48 +68,53 @@ def cells(path, delimiter=","):
 class TestOutcomes:
     def test_of_a_document_with_two_lines_the_later_counts(self, results):
         path = results(refused("a.md"), answer("b.md"), answer("a.md", "at last"))
-        assert [(each["path"], each["text"]) for each in Outcomes(path)] == [("b.md", "It is."), ("a.md", "at last")]
-        assert [each["path"] for each in Outcomes(path, Only.FAILED)] == []
+        assert [(each["path"], each["text"]) for each in ResultsReader(path)] == [
+            ("b.md", "It is."),
+            ("a.md", "at last"),
+        ]
+        assert [each["path"] for each in ResultsReader(path, StateFilter.FAILED)] == []
 
     def test_rows_of_one_table_are_documents_of_their_own(self, results):
         path = results(*(answer("t.csv", row=2, id=each) for each in ("x", "y", "x")))
-        assert [each["id"] for each in Outcomes(path)] == ["y", "x"]
+        assert [each["id"] for each in ResultsReader(path)] == ["y", "x"]
 
     @pytest.mark.parametrize("torn", ['{"path": "c', '{"path": "c.md", "state": "succ', "", "\n", "{"])
     def test_a_line_cut_off_at_the_end_is_left_out(self, results, torn):
-        assert len(Outcomes(results(answer(), torn=torn))) == 1
+        assert len(ResultsReader(results(answer(), torn=torn))) == 1
 
     def test_a_last_line_without_its_end_counts_if_it_is_whole(self, results):
-        assert len(Outcomes(results(answer(), torn=json.dumps(refused())))) == 2
+        assert len(ResultsReader(results(answer(), torn=json.dumps(refused())))) == 2
 
     def test_what_is_no_results_file_is_told(self, results, tmp_path):
         for wrong in ("my notes\n", '{"a": 1}\n', "[1]\n"):
-            with pytest.raises(ThreadmillError, match="line 2 is no result"):
-                Outcomes(results(answer(), torn=wrong))
+            with pytest.raises(ThreadmillError, match="line 2 is not a result"):
+                ResultsReader(results(answer(), torn=wrong))
         with pytest.raises(ThreadmillError, match="cannot be read: No such file"):
-            Outcomes(tmp_path / "none.jsonl")
+            ResultsReader(tmp_path / "none.jsonl")
 
     def test_by_path_numbers_go_by_size(self, results):
         paths = ["n/10.md", "n/9.md", "a.md", "n/09b.md", "n/1.md", "n/123456789012345678901234.md"]
         path = results(*(answer(each) for each in paths), *(answer("t.csv", id=f"h{n}", row=n) for n in (10, 9, 100)))
-        shown = [each["path"] if "row" not in each else each["id"] for each in Outcomes(path, order=Order.PATH)]
+        shown = [
+            each["path"] if "row" not in each else each["id"] for each in ResultsReader(path, order=ResultOrder.PATH)
+        ]
         numbered = ["n/1.md", "n/9.md", "n/09b.md", "n/10.md", "n/123456789012345678901234.md"]
         assert shown == ["a.md", *numbered, "h9", "h10", "h100"]
 
     def test_a_batch_started_anew_meanwhile_is_noticed(self, results):
-        outcomes = Outcomes(results(answer("a.md"), answer("b.md")))
-        fresh = outcomes.path.with_name("fresh")
+        reader = ResultsReader(results(answer("a.md"), answer("b.md")))
+        fresh = reader.path.with_name("fresh")
         fresh.write_text("")
-        fresh.replace(outcomes.path)
-        with pytest.raises(ThreadmillError, match="was written anew meanwhile"):
-            list(outcomes)
+        fresh.replace(reader.path)
+        with pytest.raises(ThreadmillError, match="was replaced while it was read"):
+            list(reader)
 
     def test_what_is_appended_meanwhile_waits_for_the_next_export(self, results):
         path = results(answer())
-        outcomes = Outcomes(path)
+        reader = ResultsReader(path)
         with path.open("a") as file:
             file.write(json.dumps(answer("b.md")) + "\n")
-        assert len(list(outcomes)) == 1
+        assert len(list(reader)) == 1
 
 
 class TestTable:
@@ -150,7 +155,7 @@ class TestTable:
         ]
         lines = exported(path, "jsonl", fields=("path", "usage.total_tokens")).read_text().splitlines()
         assert json.loads(lines[0]) == {"path": "a.md", "usage.total_tokens": 15}
-        with pytest.raises(ThreadmillError, match=r"there is no 'amount', but path, .*answer\.amount"):
+        with pytest.raises(ThreadmillError, match=r"there is no 'amount'; there are path, .*answer\.amount"):
             exported(path, "tsv", fields=("amount",))
 
     def test_what_says_how_it_ran_is_there_if_named(self, results):
@@ -163,11 +168,11 @@ class TestTable:
         good = list(cells(exported(results(answer(parsed={"n": 1})), "csv", fields=("path", "state", "answer.n")))[0])
         path = results(refused())
         assert list(cells(exported(path, "csv", fields=("path", "state", "answer.n"), force=True))[0]) == good
-        assert table(Outcomes(results(answer())), ()).columns == table(Outcomes(path), ()).columns
+        assert build_table(ResultsReader(results(answer())), ()).columns == build_table(ResultsReader(path), ()).columns
 
     def test_answers_whose_keys_are_data_are_told(self, results):
         path = results(*(answer(f"{n}", parsed={f"k{n}-{i}": i for i in range(100)}) for n in range(30)))
-        with pytest.raises(ThreadmillError, match=r"more than 2,000 different keys.*--fields, or take --format jsonl"):
+        with pytest.raises(ThreadmillError, match=r"more than 2,000 different keys.*--fields, or use --format jsonl"):
             exported(path, "csv")
         assert exported(path, "csv", fields=("path", "answer.k1-1")).exists()
 
@@ -312,7 +317,7 @@ class TestOpenAIBatch:
         assert failed["error"] == {"code": "rejected", "message": "is empty"}
 
     def test_one_kind_alone_is_one_file(self, results):
-        out = exported(results(answer(), refused()), "openai-batch", only=Only.FAILED)
+        out = exported(results(answer(), refused()), "openai-batch", only=StateFilter.FAILED)
         assert json.loads(out.read_text())["error"]["code"] == "rejected"
         assert not (out.parent / "out.openai.errors.jsonl").exists()
 
@@ -328,7 +333,7 @@ class TestTemplate:
     )
     def test_a_mistake_names_the_document_and_leaves_no_file(self, results, source):
         path = results(answer("x/a.md"))
-        with pytest.raises(ThreadmillError, match=r"does not go with x/a\.md: .*It can use .*path"):
+        with pytest.raises(ThreadmillError, match=r"fails for x/a\.md: .*It can use .*path"):
             exported(path, "template", template=Template(source))
         assert list(path.parent.iterdir()) == [path]
 
@@ -370,7 +375,7 @@ class TestOut:
         assert out.read_bytes() == before
         exported(path, "csv", fields=("path",), force=True)
         assert out.read_text() == "path\n" + "a.md\n"
-        with pytest.raises(ThreadmillError, match="holds the results themselves"):
+        with pytest.raises(ThreadmillError, match="is the results file"):
             export(path, Format.JSONL, path, force=True)
         assert sorted(path.parent.iterdir()) == [out, path]
 
@@ -393,8 +398,8 @@ class TestOut:
             ("csv", {"folder": True}, "is a folder"),
             ("jsonl", {"raw_cells": True}, "for csv and tsv"),
             ("markdown", {"bom": True}, "for csv and tsv"),
-            ("template", {}, "give --template"),
-            ("csv", {"template": Template("x")}, "go together"),
+            ("template", {}, "needs --template or --template-file"),
+            ("csv", {"template": Template("x")}, "these need --format template"),
         ],
     )
     def test_what_does_not_go_together_is_told(self, results, format, options, reason):

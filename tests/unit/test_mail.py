@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.compound import compound
 
-from threadmill.documents.formats import text_of
+from threadmill.documents.formats import extract_text
 from threadmill.documents.template import BadDocument
 
 HEADERS = {"From": "Ann <ann@x.org>", "To": "bob@y.org, c@z.org", "Date": "Fri, 20 Nov 2026 10:00:00 +0800"}
@@ -23,7 +23,7 @@ def read(tmp_path):
     def text(content: bytes | EmailMessage, name: str = "a.eml", encoding: str | None = None) -> str:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.as_bytes())
-        return text_of(path, encoding)
+        return extract_text(path, encoding)
 
     return text
 
@@ -108,8 +108,8 @@ def test_a_badly_written_email_keeps_its_text(read, content):
     ("content", "reason"),
     [
         (b"", "is empty"),
-        (b"Just a text.\n", "is broken, or no email: it has none of the headers"),
-        (bytes(range(256)), "is broken, or no email"),
+        (b"Just a text.\n", "is broken, or not an email: it has none of the headers"),
+        (bytes(range(256)), "is broken, or not an email"),
         (b"From: a@b\nContent-Type: application/pkcs7-mime\n\nMIIB", "is encrypted or sealed"),
         (b"From: a@b\nContent-Type: multipart/encrypted; boundary=x\n\n--x\n\nMIIB", "is encrypted or sealed"),
     ],
@@ -124,7 +124,7 @@ def test_whatever_follows_a_header_is_text_or_has_a_reason(tmp_path_factory, con
     path = tmp_path_factory.mktemp("mails") / "a.eml"
     path.write_bytes(b"Subject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n" + content)
     with suppress(BadDocument):
-        assert text_of(path).startswith("Subject: s")
+        assert extract_text(path).startswith("Subject: s")
 
 
 # Properties of an Outlook message, by id and type.
@@ -173,7 +173,7 @@ def test_an_email_of_outlook_without_plain_text_and_date(read):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (outlook({RTF: b"\0\0"}), r"has its text as RTF alone; save it as \.eml"),
+        (outlook({RTF: b"\0\0"}), r"has its text only as RTF; save it as \.eml"),
         (outlook({CLASS: "IPM.Note.SMIME"}), "is encrypted or sealed"),
         (outlook({BODY: "x"})[:1000], "is broken, or not what its name says"),
         (b"PK\3\4", "is broken, or not what its name says"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill import Failure, FailureKind, JobResult, JobState
-from threadmill.batch.failures import advice, grouped
+from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import _is_endpoint_failure
 from threadmill.keys import celery_meta, finish_args
@@ -73,7 +73,7 @@ def test_a_kind_that_is_no_text_is_damage(kind):
 def test_an_unknown_failure_is_grouped_counted_and_advised_on(result):
     other = JobResult.model_validate(OF_TOMORROW | {"failure": OF_TOMORROW["failure"] | {"message": "no rhyme on 7"}})
 
-    [group, _] = grouped([("a", result.failure), ("b", result.failure), ("c", other.failure)])
+    [group, _] = group_failures([("a", result.failure), ("b", result.failure), ("c", other.failure)])
     assert (group.kind, group.documents, group.retryable) == ("out_of_poetry", ["a", "b"], True)
     assert not _is_endpoint_failure(result)
     [line] = advice(["out_of_poetry"], 0)
@@ -93,10 +93,10 @@ def test_a_results_file_of_a_newer_version_is_read(tmp_path):
     path.write_text("".join(json.dumps(each) + "\n" for each in (line, skipped)))
 
     with ResultsFile(path, "notes") as file:
-        failed, other = file.earlier["key-a"], file.earlier["key-b"]
+        failed, other = file.previous["key-a"], file.previous["key-b"]
         assert (failed.failure, failed.retryable) == ("out_of_poetry", True)
         assert other.state == "skipped"
-        assert file.spent[0].usage == Usage(prompt_tokens=6, total_tokens=6)
+        assert file.previous_usage[0].usage == Usage(prompt_tokens=6, total_tokens=6)
     assert [json.loads(each) for each in path.read_text().splitlines()] == [line, skipped]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.batch.spending import Limits, Spending
+from threadmill.batch.spending import BatchLimits, Spending
 from threadmill.errors import SettingsError
 from threadmill.prices import Cost, Price, Prices, cost
 from threadmill.result import ModelUsage, Usage, add_up
@@ -161,7 +161,7 @@ def test_what_is_known_is_told_beside_what_is_not():
     assert both[0].usage.in_words == "1,000,000, and 3 runs not reported"
 
 
-@pytest.mark.parametrize("limits", [Limits(max_cost=5), Limits(max_tokens=1000)])
+@pytest.mark.parametrize("limits", [BatchLimits(max_cost=5), BatchLimits(max_tokens=1000)])
 def test_a_budget_that_cannot_be_seen_stops_the_batch(limits):
     spending = Spending(MINI)
     spending.add([ModelUsage(model="gpt-4o-mini", usage=Usage(prompt_tokens=10, total_tokens=10))])
@@ -170,4 +170,4 @@ def test_a_budget_that_cannot_be_seen_stops_the_batch(limits):
     said = limits.reached(spending, 0) or ""
     assert "the server does not report tokens" in said
     assert "leave out --max-cost and --max-total-tokens" in said
-    assert Limits(max_failures=3).reached(spending, 0) is None
+    assert BatchLimits(max_failures=3).reached(spending, 0) is None

@@ -94,11 +94,14 @@ def test_the_threshold_is_a_number_of_documents_or_a_share(written, allowed, fai
         (LEAST + "pahts = 1", "unknown field `pahts`. A report has title, schedule, "),
         (LEAST + '[map]\npromt = "x"', "unknown field `map.promt`"),
         ('schedule = "0 6 * * *"\npaths = []', "`paths`: "),
-        ('schedule = "61 6 * * *"\npaths = ["a"]', "schedule '61 6 * * *': Bad minute; write as in '0 6 * * *'"),
-        ('schedule = "0 6,18 * * *"\npaths = ["a"]', "fires more than once a day; a report is about a day"),
+        ('schedule = "61 6 * * *"\npaths = ["a"]', "schedule '61 6 * * *': Bad minute; an example is '0 6 * * *'"),
+        ('schedule = "0 6,18 * * *"\npaths = ["a"]', "fires more than once a day; there is one report per day"),
         ('schedule = "0 6 30 2 *"\npaths = ["a"]', "schedule '0 6 30 2 *': Bad day-of-month"),
-        (LEAST + 'time_zone = "Asia/Taipeh"', "`time_zone`: 'Asia/Taipeh' is no time zone; write one as Asia/Taipei"),
-        (LEAST + 'time_zone = "../etc"', "is no time zone"),
+        (
+            LEAST + 'time_zone = "Asia/Taipeh"',
+            "`time_zone`: 'Asia/Taipeh' is not a time zone; examples are Asia/Taipei",
+        ),
+        (LEAST + 'time_zone = "../etc"', "is not a time zone"),
         ('schedule = "0 6 * * *"\npaths = ["{{ day }}"]', "'{{ day }}': 'day' is undefined; it can use date"),
         (LEAST + 'title = "{{ date"', "`title`: "),
         (LEAST + 'publish_if_failed_at_most = "many"', "publish_if_failed_at_most"),
@@ -122,7 +125,7 @@ def test_a_mistake_is_told_with_file_field_and_remedy(written, text, says):
 def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
     written(LEAST)
 
-    with pytest.raises(InvalidReport, match=r"there is no report 'nightly' \(.* has daily\); write "):
+    with pytest.raises(InvalidReport, match=r"there is no report 'nightly' \(.* has daily\); to add it, write "):
         load(tmp_path, "nightly")
 
 
@@ -181,13 +184,13 @@ def test_without_split_max_chars_refuses_longer_texts(written, tmp_path):
 @pytest.mark.parametrize("kind", ["rows = true", 'attach = "file_search"'])
 @pytest.mark.parametrize("field", ["split = true", "max_chars = 1000"])
 def test_only_texts_are_split(written, kind, field):
-    with pytest.raises(InvalidReport, match=r"`split` and `max_chars` are for texts, not for `(rows|attach)`"):
+    with pytest.raises(InvalidReport, match=r"`split` and `max_chars` apply to texts, not to `(rows|attach)`"):
         written(f"{kind}\n{field}\n{LEAST}")
 
 
 def test_a_prompt_that_leaves_no_room_for_text_is_refused(written):
     definition = written(f"split = true\n{LEAST}[map]\nprompt = '{'x' * MESSAGE_LIMIT}{{{{ text }}}}'\n")
-    with pytest.raises(BadTemplate, match="leaves no room for text"):
+    with pytest.raises(BadTemplate, match="has no space for text"):
         check_prompts(definition, [])
 
 

@@ -1,6 +1,6 @@
 """What is read of a step's results."""
 
-from threadmill.reports.lines import missing, section_of
+from threadmill.reports.lines import missing_section, section_of
 from threadmill.result import FailureKind
 
 ENTRY = {"path": "a.md", "name": "a.md", "state": "succeeded", "text": "one\u2028two\x85three"}
@@ -19,4 +19,4 @@ def test_a_section_has_the_answer_or_the_reason():
 
 
 def test_a_document_without_a_line_is_not_hidden():
-    assert missing({"path": "new.csv", "name": "new.csv:7"}).failure is not None
+    assert missing_section({"path": "new.csv", "name": "new.csv:7"}).failure is not None

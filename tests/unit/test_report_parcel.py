@@ -33,7 +33,9 @@ def bodies(mail: EmailMessage) -> tuple[str, str]:
 
 
 def test_without_a_url_the_page_is_attached_to_the_mail():
-    parcel = publish.parcel(everything(), definition(), night(link="/srv/reports/published/daily/2026-01-15.html"))
+    parcel = publish.report_notification(
+        everything(), definition(), night(link="/srv/reports/published/daily/2026-01-15.html")
+    )
     mail = mail_of(parcel)
     [page] = mail.iter_attachments()
 
@@ -47,7 +49,7 @@ def test_without_a_url_the_page_is_attached_to_the_mail():
 
 def test_with_a_url_the_mail_links_to_the_page():
     link = "https://reports.example/daily/2026-01-15.html"
-    parcel = publish.parcel(report(), definition(url="https://reports.example"), night(link=link))
+    parcel = publish.report_notification(report(), definition(url="https://reports.example"), night(link=link))
     plain, html = bodies(mail_of(parcel))
 
     assert list(mail_of(parcel).iter_attachments()) == []
@@ -57,7 +59,7 @@ def test_with_a_url_the_mail_links_to_the_page():
 
 def test_a_page_that_is_too_large_is_not_attached_and_the_mail_says_so():
     large = report(summary="x" * 5_000_001)
-    mail = mail_of(publish.parcel(large, definition(), night(link="/srv/daily/2026-01-15.html")))
+    mail = mail_of(publish.report_notification(large, definition(), night(link="/srv/daily/2026-01-15.html")))
 
     assert list(mail.iter_attachments()) == []
     for body in bodies(mail):
@@ -66,7 +68,7 @@ def test_a_page_that_is_too_large_is_not_attached_and_the_mail_says_so():
 
 def test_the_mail_of_a_failed_night_has_the_reason_and_the_remedy():
     failed = night(state=NightState.FAILED, error=ERROR)
-    parcel = publish.bad_news(definition(), failed)
+    parcel = publish.failure_notification(definition(), failed)
     plain, html = bodies(mail_of(parcel))
 
     assert parcel.key == "daily/2026-01-15/failed"
@@ -81,5 +83,5 @@ def test_the_mail_of_a_failed_night_has_the_reason_and_the_remedy():
 
 @pytest.mark.parametrize("error", ["x" * 1_000_000, "\ud800 half a character"])
 def test_any_reason_of_a_failure_can_be_mailed(error):
-    mail = mail_of(publish.bad_news(definition(), night(state=NightState.FAILED, error=error)))
+    mail = mail_of(publish.failure_notification(definition(), night(state=NightState.FAILED, error=error)))
     assert len(mail.as_bytes()) < 100_000

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from threadmill import Client, Settings
 from threadmill.batch.export import Format, export
-from threadmill.batch.questions import Questions
-from threadmill.batch.results import ResultsFile, lines_in
-from threadmill.documents.bodies import fields_of
-from threadmill.documents.requests import Requests
+from threadmill.batch.questions import JobBuilder
+from threadmill.batch.results import ResultsFile, read_lines
+from threadmill.documents.bodies import to_job_fields
+from threadmill.documents.requests import RequestDocuments
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
 from threadmill.job import PromptJob
@@ -28,7 +28,7 @@ def requests(tmp_path):
 
     def write(*lines):
         path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
-        return Requests([path])
+        return RequestDocuments([path])
 
     return write
 
@@ -148,16 +148,24 @@ def test_what_changes_nothing_is_no_trouble(job):
         (CHAT, {"input": "x"}, "'input'"),
         (CHAT, {"max_output_tokens": 300}, "'max_output_tokens'"),
         (CHAT, {"max_tokens": 300, "max_completion_tokens": 300}, "'max_tokens'"),
-        (CHAT, {"messages": []}, "messages: no message"),
-        (CHAT, {"messages": None}, "messages: is no list but None"),
-        (CHAT, {"messages": ["x"]}, r"messages\[0\]: a job has messages alone, not 'x'"),
-        (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, r"messages\[0\]: the role 'tool'"),
-        (CHAT, {"messages": [{"role": "user", "name": "Ann", "content": "x"}]}, r"messages\[0\] has 'name'"),
-        (CHAT, {"messages": [{"role": "assistant", "tool_calls": [{}]}]}, r"messages\[0\] has 'tool_calls'"),
+        (CHAT, {"messages": []}, "messages: has no user message"),
+        (CHAT, {"messages": None}, "messages: must be a list, not None"),
+        (CHAT, {"messages": ["x"]}, r"messages\[0\]: only messages are supported, not 'x'"),
+        (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, r"messages\[0\]: the role is 'tool'"),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "name": "Ann", "content": "x"}]},
+            r"messages\[0\] has the unsupported field 'name'",
+        ),
+        (
+            CHAT,
+            {"messages": [{"role": "assistant", "tool_calls": [{}]}]},
+            r"messages\[0\] has the unsupported field 'tool_calls'",
+        ),
         (
             CHAT,
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "y"}]},
-            r"messages\[1\]: a system message comes after others",
+            r"messages\[1\]: a system message follows other messages",
         ),
         (
             CHAT,
@@ -167,14 +175,14 @@ def test_what_changes_nothing_is_no_trouble(job):
         (
             CHAT,
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "/etc/passwd"}}]}]},
-            r"content\[0\]: an image of a request is an https URL or a data:image/... URL, not '/etc/passwd'",
+            r"content\[0\]: an image must be an https URL or a data:image/... URL, not '/etc/passwd'",
         ),
-        (CHAT, {"tools": [{"type": "custom"}]}, "tools: a job of a request has functions alone"),
-        (RESPONSES, {"tools": [{"type": "web_search"}]}, "tools: a job of a request has functions alone"),
+        (CHAT, {"tools": [{"type": "custom"}]}, "tools: only function tools are supported"),
+        (RESPONSES, {"tools": [{"type": "web_search"}]}, "tools: only function tools are supported"),
         (RESPONSES, {"text": {"format": {"type": "text"}, "verbosity": "low"}}, "'text' with more than a format"),
         (RESPONSES, {"reasoning": {"effort": "high"}}, "'reasoning'"),
         (RESPONSES, {"previous_response_id": "resp_1"}, "'previous_response_id'"),
-        (RESPONSES, {"input": [{"type": "function_call_output"}]}, r"input\[0\]: a job has messages alone"),
+        (RESPONSES, {"input": [{"type": "function_call_output"}]}, r"input\[0\]: only messages are supported"),
     ],
 )
 def test_what_a_job_has_no_word_for_is_named(requests, url, body, names):
@@ -185,7 +193,7 @@ def test_what_a_job_has_no_word_for_is_named(requests, url, body, names):
 
 def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
     [first] = requests("", request(custom_id="a"))
-    assert (first.identity, first.place["custom_id"], first.name) == ("a", "a", "requests.jsonl:2")
+    assert (first.identity, first.location["custom_id"], first.name) == ("a", "a", "requests.jsonl:2")
     [_, again] = requests(request(custom_id="b"), request(custom_id="a"))
     assert again.identity == "a"
 
@@ -194,7 +202,7 @@ def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
     ("line", "reason"),
     [
         ("{", "is not JSON"),
-        ("[1]", "is no JSON object with fields"),
+        ("[1]", "is not a JSON object with fields"),
         ({"url": CHAT, "body": {}}, "has no custom_id"),
         ({"custom_id": 7, "url": CHAT, "body": {}}, "has no custom_id"),
         ({"custom_id": "b", "method": "GET", "url": CHAT, "body": {}}, f"is GET {CHAT}; supported are POST {CHAT}"),
@@ -213,7 +221,7 @@ def test_a_bad_request_has_a_reason_and_stops_no_other(requests, line, reason):
 
 def test_repeated_custom_ids_are_refused_and_keep_result_lines_of_their_own(requests):
     documents = list(requests(*(request(custom_id=name) for name in ("a", "a/2", "a", "a", "a/3"))))
-    assert [each.place["custom_id"] for each in documents] == ["a", "a/2", "a/3", "a/4", "a/3/2"]
+    assert [each.location["custom_id"] for each in documents] == ["a", "a/2", "a/3", "a/4", "a/3/2"]
     assert [bool(each.problem) for each in documents] == [False, False, True, True, True]
 
 
@@ -222,13 +230,13 @@ def test_a_repeated_custom_id_deletes_no_answer_of_an_earlier_run(requests, tmp_
     answered, refused = requests(request(custom_id="a"), request(custom_id="a"))
     common = {"batch": "b", "job_id": None, "text": "", "failure": {"kind": "rejected", "message": "twice"}}
     with ResultsFile(out, "b") as results:
-        results.write({**answered.place, **common, "key": "k", "state": "succeeded", "job_id": "j", "failure": None})
-        results.write({**refused.place, **common, "key": None, "state": "failed"})
+        results.write({**answered.location, **common, "key": "k", "state": "succeeded", "job_id": "j", "failure": None})
+        results.write({**refused.location, **common, "key": None, "state": "failed"})
     for _ in range(2):
         with ResultsFile(out, "b") as results:
-            assert list(results.earlier) == ["k"]
-            results.write({**refused.place, **common, "key": None, "state": "failed"})
-    assert [line["state"] for line in lines_in(out)] == ["succeeded", "failed"]
+            assert list(results.previous) == ["k"]
+            results.write({**refused.location, **common, "key": None, "state": "failed"})
+    assert [line["state"] for line in read_lines(out)] == ["succeeded", "failed"]
     export(out, Format.OPENAI_BATCH, tmp_path / "openai.jsonl")
     assert '"custom_id":"a"' in (tmp_path / "openai.jsonl").read_text().replace(": ", ":")
     assert '"custom_id":"a/2"' in (tmp_path / "openai.errors.jsonl").read_text().replace(": ", ":")
@@ -244,9 +252,9 @@ def refusal(requests):
 
     def refused(endpoint: dict, url: str = CHAT, **body) -> str:
         [document] = requests(request(url, **body))
-        questions = Questions(Client(Settings(endpoints={"x": endpoint})), "b", UNUSED, {"endpoint": "x"})
+        questions = JobBuilder(Client(Settings(endpoints={"x": endpoint})), "b", UNUSED, {"endpoint": "x"})
         try:
-            return questions.about(document) and ""
+            return questions.build(document) and ""
         except BadDocument as error:
             return str(error)
 
@@ -282,9 +290,9 @@ def test_a_refusal_names_the_field_of_the_file(refusal, url, body, begins):
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ThreadmillError, match=r"a\.csv: --requests takes \.jsonl files"):
-        Requests([tmp_path / "a.csv"])
+        RequestDocuments([tmp_path / "a.csv"])
     with pytest.raises(ThreadmillError, match=r"gone\.jsonl: cannot be read: No such file"):
-        list(Requests([tmp_path / "gone.jsonl"]))
+        list(RequestDocuments([tmp_path / "gone.jsonl"]))
 
 
 JSON = st.recursive(
@@ -307,4 +315,4 @@ BODIES = st.dictionaries(
 @given(st.sampled_from([CHAT, RESPONSES]), BODIES)
 def test_whatever_a_body_holds_it_is_a_job_or_has_a_reason(url, body):
     with suppress(BadDocument, InvalidJob):
-        PromptJob.parse(fields_of(url, body))
+        PromptJob.parse(to_job_fields(url, body))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from threadmill.batch.results import ResultsFile, lines_in
+from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.errors import ThreadmillError
 
 
@@ -33,7 +33,7 @@ def test_a_later_line_of_a_document_takes_the_place_of_the_earlier_in_the_end(ou
         for line in (entry("1"), entry("2", "failed"), entry("3")):
             results.write(line)
     with ResultsFile(out, "b") as results:
-        states = {key: earlier.state for key, earlier in results.earlier.items()}
+        states = {key: earlier.state for key, earlier in results.previous.items()}
         assert states == {"1": "succeeded", "2": "failed", "3": "succeeded"}
         results.write(entry("2"))
         assert lines(out)[1] == entry("2", "failed"), "nothing is dropped before there is more"
@@ -45,7 +45,7 @@ def test_a_later_run_knows_why_a_document_failed(out):
     with ResultsFile(out, "b") as results:
         results.write(entry("1", "failed") | {"failure": failure})
     with ResultsFile(out, "b") as results:
-        assert (results.earlier["1"].failure, results.earlier["1"].retryable) == ("stuck", True)
+        assert (results.previous["1"].failure, results.previous["1"].retryable) == ("stuck", True)
 
 
 def test_a_kill_before_the_end_leaves_both_and_the_next_run_keeps_the_later(out):
@@ -61,8 +61,8 @@ def test_a_changed_document_is_known_by_its_place(out):
     with ResultsFile(out, "b") as results:
         results.write(entry("1"))
     with ResultsFile(out, "b") as results:
-        assert results.knows({"path": "1.md"})
-        assert not results.knows({"path": "2.md"})
+        assert results.has_line({"path": "1.md"})
+        assert not results.has_line({"path": "2.md"})
         results.write(entry("1") | {"key": "1, changed"})
     assert [line["key"] for line in lines(out)] == ["1, changed"]
 
@@ -79,7 +79,7 @@ def test_rows_of_one_file_are_told_apart(out):
 def test_in_the_end_lines_may_be_in_the_order_of_the_documents(out):
     with ResultsFile(out, "b", ordered=True) as results:
         for number, key in enumerate(["1", "2", "3"]):
-            results.see({"path": f"{key}.md"}, number)
+            results.set_position({"path": f"{key}.md"}, number)
         for key in ("3", "1", "2"):
             results.write(entry(key))
     assert [line["key"] for line in lines(out)] == ["1", "2", "3"]
@@ -91,9 +91,9 @@ def test_a_line_cut_off_by_a_kill_is_dropped(out, torn):
         results.write(entry("1"))
     with out.open("ab") as file:
         file.write(torn)
-    assert list(lines_in(out)) == [entry("1")]
+    assert list(read_lines(out)) == [entry("1")]
     with ResultsFile(out, "b") as results:
-        assert set(results.earlier) == {"1"}
+        assert set(results.previous) == {"1"}
     assert lines(out) == [entry("1")]
 
 
@@ -102,7 +102,7 @@ def test_an_answer_may_hold_any_character(out):
     with ResultsFile(out, "b") as results:
         results.write(odd)
     with ResultsFile(out, "b") as results:
-        assert set(results.earlier) == {"1"}
+        assert set(results.previous) == {"1"}
     assert lines(out) == [odd]
 
 
@@ -110,7 +110,7 @@ def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
     with ResultsFile(out, "b") as results:
         results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
     with ResultsFile(out, "b") as results:
-        assert not results.earlier
+        assert not results.previous
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
 def test_a_file_that_holds_something_else_is_left_alone(out, content):
     out.parent.mkdir()
     out.write_text(content)
-    with pytest.raises(ThreadmillError, match=r"holds results of something else \(line \d\).*--force to overwrite"):
+    with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--force to overwrite"):
         ResultsFile(out, "b")
     assert out.read_text() == content
     assert list(out.parent.iterdir()) == [out]
@@ -136,7 +136,7 @@ def test_a_file_that_holds_something_else_is_left_alone(out, content):
 def test_even_a_single_line_of_something_else_is_left_alone(out, content):
     out.parent.mkdir()
     out.write_text(content)
-    with pytest.raises(ThreadmillError, match="holds results of something else"):
+    with pytest.raises(ThreadmillError, match="has other content"):
         ResultsFile(out, "b")
     assert out.read_text() == content
 
@@ -153,7 +153,7 @@ def test_force_starts_over(out):
     out.parent.mkdir()
     out.write_text("my notes\nand more\n")
     with ResultsFile(out, "b", force=True) as results:
-        assert not results.earlier
+        assert not results.previous
     assert out.read_text() == ""
 
 
@@ -161,7 +161,7 @@ def test_an_empty_file_is_nobodys(out):
     out.parent.mkdir()
     out.touch()
     with ResultsFile(out, "b") as results:
-        assert not results.earlier
+        assert not results.previous
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 from tests.unit.compound import compound
 
-from threadmill.documents.formats import text_of
-from threadmill.documents.rows import Rows
+from threadmill.documents.formats import extract_text
+from threadmill.documents.rows import RowDocuments
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
@@ -117,7 +117,7 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_workbook_is_a_line_per_row(file, kind):
-    lines = text_of(file(f"a{kind}", FILES[kind])).replace(" 00:00:00", "").splitlines()
+    lines = extract_text(file(f"a{kind}", FILES[kind])).replace(" 00:00:00", "").splitlines()
     assert lines == [
         "## Costs",
         "",
@@ -129,7 +129,7 @@ def test_a_workbook_is_a_line_per_row(file, kind):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_each_row_of_its_first_sheet_may_be_a_document(file, kind):
-    train, hotel = Rows([file(f"a{kind}", FILES[kind])], id_column="what")
+    train, hotel = RowDocuments([file(f"a{kind}", FILES[kind])], id_column="what")
     assert (train.number, train.id, train.fields["amount"], train.fields["paid"]) == (2, "Train 火車", 120, True)
     assert str(train.fields["day"]).startswith("2026-01-02")
     assert (hotel.number, hotel.fields) == (4, {"what": "Hotel", "amount": 90.5, "day": None, "paid": False})
@@ -141,15 +141,15 @@ def test_repeated_rows_and_columns_of_an_ods_are_counted(file):
         row("a"), row(repeated=2), f'<table:table-row table:number-rows-repeated="2">{cells}</table:table-row>'
     )
     path = file("a.ods", content)
-    assert text_of(path) == "## Costs\n\na\n7\t7\t7\n7\t7\t7"
-    assert [each.number for each in Rows([path])] == [4, 5]
+    assert extract_text(path) == "## Costs\n\na\n7\t7\t7\n7\t7\t7"
+    assert [each.number for each in RowDocuments([path])] == [4, 5]
 
 
 def test_an_ods_that_repeats_without_end_is_refused_by_its_length(file):
     cells = '<table:table-cell table:number-columns-repeated="999999999"><text:p>x</text:p></table:table-cell>'
     content = ods(f'<table:table-row table:number-rows-repeated="999999999">{cells}</table:table-row>')
     with pytest.raises(BadDocument, match="has more than 10,000 characters"):
-        text_of(file("a.ods", content), limit=10_000)
+        extract_text(file("a.ods", content), limit=10_000)
 
 
 @pytest.mark.parametrize(
@@ -158,19 +158,19 @@ def test_an_ods_that_repeats_without_end_is_refused_by_its_length(file):
         ("a.xls", xls(("a",), encrypted=True), "is encrypted; save it without its password"),
         ("a.xls", xls(("a",))[:600], "is broken, or not what its name says"),
         ("a.xls", b"<table><tr><td>1", "is broken, or not what its name says"),
-        ("a.ods", b"PK\3\4", "is broken, or no Office file"),
-        ("a.ods", {"other.xml": ""}, "is broken, or no OpenDocument file"),
+        ("a.ods", b"PK\3\4", "is broken, or not an Office file"),
+        ("a.ods", {"other.xml": ""}, "is broken, or not an OpenDocument file"),
         ("a.ods", open_document("text", ""), "it has no office:spreadsheet; open and save it again"),
         ("a.ods", open_document("spreadsheet", "", "<encryption-data/>"), "is encrypted; save it without its password"),
-        ("a.ods", {"content.xml": " " * 31_000_000}, "is too large unpacked"),
+        ("a.ods", {"content.xml": " " * 31_000_000}, "is too large when unpacked"),
     ],
 )
 def test_a_workbook_that_cannot_be_read_is_refused(file, name, content, reason):
     path = file(name, content)
     with pytest.raises(BadDocument, match=reason):
-        text_of(path)
+        extract_text(path)
     with pytest.raises(ThreadmillError, match=rf"{name}: .*{reason}"):
-        list(Rows([path]))
+        list(RowDocuments([path]))
 
 
 def test_a_text_document_of_libreoffice_becomes_markdown(file):
@@ -182,7 +182,7 @@ def test_a_text_document_of_libreoffice_becomes_markdown(file):
     frame = "<text:p>eight<draw:frame><draw:text-box><text:p>nine</text:p></draw:text-box></draw:frame></text:p>"
     table = f"<table:table>{row('what', 'amount')}{row('Train | bus', 120)}</table:table>"
     path = file("a.odt", open_document("text", deleted + heading + spaces + note + items + frame + table))
-    assert text_of(path) == (
+    assert extract_text(path) == (
         "## Agenda\n\nOne   two\tthree\nfour\n\nFive six\n\nseven\n\neight\nnine\n\n"
         "| what | amount |\n| --- | --- |\n| Train \\| bus | 120 |\n"
     )
@@ -193,11 +193,11 @@ def test_slides_of_libreoffice_come_one_by_one_with_their_notes(file):
     notes = f"<presentation:notes>{box.format('say it slowly')}</presentation:notes>"
     pages = f"<draw:page>{box.format('One')}{notes}</draw:page><draw:page>{box.format('Two')}</draw:page>"
     path = file("a.odp", open_document("presentation", pages))
-    assert text_of(path) == "## Slide 1\n\nOne\n\nNotes: say it slowly\n\n## Slide 2\n\nTwo\n"
+    assert extract_text(path) == "## Slide 1\n\nOne\n\nNotes: say it slowly\n\n## Slide 2\n\nTwo\n"
 
 
 def test_entities_of_an_open_document_are_not_resolved(file, tmp_path):
     (tmp_path / "secret").write_text("secret")
     document = open_document("text", "<text:p>a&x;b</text:p>")["content.xml"]
     attack = document.replace("?>", f'?><!DOCTYPE a [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>', 1)
-    assert text_of(file("a.odt", {"content.xml": attack})) == "ab\n"
+    assert extract_text(file("a.odt", {"content.xml": attack})) == "ab\n"

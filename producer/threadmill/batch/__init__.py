@@ -1,1 +1,1 @@
-"""A document set through the queue: enqueued, awaited, its results written down."""
+"""Batches: jobs for a document set, their results in a file and in other formats. For reports/ and cli/."""

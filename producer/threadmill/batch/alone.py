@@ -1,6 +1,5 @@
-"""One process at a time writes a results file."""
+"""Locks a results file, so that one process at a time writes it."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -9,61 +8,58 @@ from pathlib import Path
 from typing import TextIO
 
 from threadmill.errors import ThreadmillError
+from threadmill.locks import claim_file, lock_file
 
-_LOOK_EVERY_S = 0.5
+_RETRY_EVERY_S = 0.5
 
 
 @contextmanager
-def alone_with(path: Path, wait: Callable[[str], None]) -> Iterator[None]:
-    """Waits until no other process works on the file; `wait` is called now and then with the other's process id.
+def file_lock(path: Path, wait: Callable[[str], None]) -> Iterator[None]:
+    """Waits until no other process works on the file. Calls `wait` with the id of that process at every attempt.
 
-    The lock is a file next to it, and goes with its holder, however that ends.
+    The lock is a file beside it, which the system unlocks when its holder ends in any way.
     """
-    lock = lock_of(path)
+    lock = lock_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _taken(lock, wait)
+        file = _claimed(lock, wait)
     except OSError as error:
         raise ThreadmillError(f"cannot write results to {path}: {error.strerror or error}") from None
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)  # before it is let go: who waits for it looks whether it is still the one
+        lock.unlink(missing_ok=True)  # before it is unlocked: a waiting process checks that its file still exists
         file.close()
 
 
-def lock_of(path: Path) -> Path:
-    """The lock of a results file: holds the id of the process that works on it."""
+def lock_path(path: Path) -> Path:
+    """Returns the lock of a results file, which contains the id of the process that works on it."""
     return path.with_name(path.name + ".lock")
 
 
-def holder_of(path: Path) -> str | None:
-    """The id of the process that works on the file; None if none does."""
+def lock_holder(path: Path) -> str | None:
+    """Returns the id of the process that works on the file, or None."""
     try:
-        with lock_of(path).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "?"
+        with lock_path(path).open() as file:
+            return lock_file(file)
     except FileNotFoundError:
-        pass
-    return None
+        return None
 
 
-def _taken(lock: Path, wait: Callable[[str], None]) -> TextIO:
+def _claimed(lock: Path, wait: Callable[[str], None]) -> TextIO:
     while True:
         file = lock.open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                file.truncate(0)
-                file.write(str(os.getpid()))
-                file.flush()
-                return file
-        except BlockingIOError:
-            file.seek(0)
-            wait(file.read().strip() or "?")
-            time.sleep(_LOOK_EVERY_S)
-        except FileNotFoundError:
-            pass  # removed in this moment by who held it
-        file.close()
+        holder = claim_file(file)
+        if holder is not None:
+            wait(holder)
+            time.sleep(_RETRY_EVERY_S)
+        elif _is_current(lock, file):
+            return file
+        file.close()  # held by another process, or removed by the previous holder
+
+
+def _is_current(lock: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), lock.stat())
+    except FileNotFoundError:
+        return False

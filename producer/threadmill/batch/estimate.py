@@ -1,23 +1,25 @@
-"""What a batch will take, before anything is sent: tokens of its prompts, and between what and what it costs.
+"""Estimates the prompt tokens and the cost range of a batch before it is sent.
 
-Tokens are counted with tiktoken where it is installed (extra `tiktoken`) and its vocabulary lies in
-its cache (TIKTOKEN_CACHE_DIR): it is never fetched. Else they are estimated by characters.
+tiktoken counts the tokens if it is installed (extra `tiktoken`) and TIKTOKEN_CACHE_DIR has the vocabulary of the
+model, which is not downloaded. Otherwise they are estimated by the kinds of characters.
 """
 
+import hashlib
 import math
+import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from threadmill.prices import Cost, Prices, cost
 from threadmill.result import ModelUsage, Usage
 
-#: Characters and how many tokens one of them makes. Measured against o200k_base, on a page or more each: English,
-#: code and tables come out right within 10 %, German, French, Chinese, Japanese and Korean within 35 %, all else within
-#: 40 %. The older cl100k_base makes up to three times as many of alphabets other than the Latin one.
+#: Kinds of characters, and the tokens per character. Compared with o200k_base on a page or more per language, the
+#: error is at most 10 % for English, code and tables, 35 % for German, French, Chinese, Japanese and Korean, and 40 %
+#: for others. The older cl100k_base has up to three times as many tokens for alphabets other than the Latin one.
 _LETTERS = re.compile(r"[A-Za-z ]+"), 0.22
 _DIGITS = re.compile(r"[0-9]+"), 0.67
 _SIGNS = re.compile(r"[^A-Za-z 0-9\x80-\U0010ffff]+"), 0.5
@@ -25,21 +27,21 @@ _OTHER_ALPHABETS = re.compile(r"[\x80-\u2e7f]+"), 1 / 3
 _IDEOGRAPHS = re.compile(r"[\u2e80-\U0010ffff]+"), 1.0
 _KINDS = (_LETTERS, _DIGITS, _SIGNS, _OTHER_ALPHABETS, _IDEOGRAPHS)
 
-#: Tokens that a request with one message has besides its text. Source: OpenAI's cookbook, "How to count tokens".
-_FRAME = 7
+#: Tokens of a request with one message, without its text. Source: OpenAI's cookbook, "How to count tokens".
+_OVERHEAD = 7
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A way to count tokens."""
+    """Counts the tokens of a text."""
 
-    name: str  #: for people
+    name: str  #: how it counts, for people
     count: Callable[[str], int]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A prompt, with what else decides on its tokens and their price."""
+class EstimatedPrompt:
+    """A prompt, with the model and the options that determine its tokens and its price."""
 
     text: str
     model: str | None
@@ -49,31 +51,31 @@ class Asked:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of texts alone: images, files, tools, and instructions that only the server has come on top of it."""
+    """Tokens and cost of texts, without images, files, tools and instructions that only the server has."""
 
     prompts: int
     prompt_tokens: int
     counted_by: str
-    least: Cost  #: of the prompts, without any answer
-    most: Cost | None  #: with each answer as long as it may be; None: not all of them are bounded
+    least: Cost  #: of the prompts without answers
+    most: Cost | None  #: with answers of the largest allowed length; None if some have no limit
 
 
-def estimate(prompts: Iterable[Asked], prices: Prices, *, lane: str | None = None) -> Estimate:
-    """What it takes to ask all of these once. They are not held in memory."""
+def estimate(prompts: Iterable[EstimatedPrompt], prices: Prices, *, lane: str | None = None) -> Estimate:
+    """Returns the estimate for sending all prompts once. They are not held in memory."""
 
     @lru_cache(maxsize=16)  # most have the same instructions
-    def around(model: str | None, instructions: str) -> int:
-        return _FRAME + counter_for(model).count(instructions)
+    def overhead(model: str | None, instructions: str) -> int:
+        return _OVERHEAD + counter_for(model).count(instructions)
 
     read, written = defaultdict[str | None, int](int), defaultdict[str | None, int](int)
     number, are_bounded, counters = 0, True, dict[str, None]()
-    for each in prompts:
-        counter = counter_for(each.model)
+    for prompt in prompts:
+        counter = counter_for(prompt.model)
         counters[counter.name] = None
         number += 1
-        read[each.model] += around(each.model, each.instructions) + counter.count(each.text)
-        written[each.model] += each.max_completion_tokens or 0
-        are_bounded &= each.max_completion_tokens is not None
+        read[prompt.model] += overhead(prompt.model, prompt.instructions) + counter.count(prompt.text)
+        written[prompt.model] += prompt.max_completion_tokens or 0
+        are_bounded &= prompt.max_completion_tokens is not None
 
     def costs(answers: Mapping[str | None, int]) -> Cost:
         return cost((_usage(model, lane, tokens, answers[model]) for model, tokens in read.items()), prices)
@@ -90,13 +92,14 @@ def _usage(model: str | None, lane: str | None, read: int, written: int) -> Mode
 
 @lru_cache
 def counter_for(model: str | None) -> Counter:
-    """The best there is here for this model."""
+    """Returns the most accurate counter that is available for the model."""
     try:
         import tiktoken
 
-        with _offline():
-            encoding = tiktoken.encoding_for_model(model or "")
-    except (ImportError, KeyError, _NotInCache):  # KeyError: a model that tiktoken does not know
+        encoding = tiktoken.encoding_for_model(model) if model and _has_vocabulary(model) else None
+    except (ImportError, KeyError):  # KeyError: tiktoken does not know the model
+        encoding = None
+    if encoding is None:
         return Counter("estimated by characters", by_characters)
     return Counter(f"counted with {encoding.name}", lambda text: len(encoding.encode_ordinary(text)))
 
@@ -105,20 +108,10 @@ def by_characters(text: str) -> int:
     return math.ceil(sum(rate * sum(map(len, runs.findall(text))) for runs, rate in _KINDS))
 
 
-class _NotInCache(Exception):
-    pass
+def _has_vocabulary(model: str) -> bool:
+    """Whether tiktoken finds the vocabulary in its cache; it would download it otherwise. Raises KeyError."""
+    from tiktoken import encoding_name_for_model
 
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Has tiktoken fail where it would fetch a vocabulary: what it has in its cache, it reads without this call."""
-    from tiktoken import load
-
-    def refuse(blobpath: str) -> bytes:
-        raise _NotInCache(blobpath)
-
-    fetch, load.read_file = load.read_file, refuse
-    try:
-        yield
-    finally:
-        load.read_file = fetch
+    url = f"https://openaipublic.blob.core.windows.net/encodings/{encoding_name_for_model(model)}.tiktoken"
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR")
+    return bool(folder) and Path(str(folder), hashlib.sha1(url.encode()).hexdigest()).is_file()

@@ -1,27 +1,29 @@
-"""A batch's results in another form. The results file stays as it is; what is written appears whole or not at all."""
+"""Exports the results of a batch to other formats. Files appear complete or not at all."""
 
 import io
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO
 
 from threadmill.batch.formats import csv, jsonl, markdown, openai_batch
 from threadmill.batch.formats import template as templates
-from threadmill.batch.formats.table import table
+from threadmill.batch.formats.table import build_table
 from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import Only, Order, Outcomes
+from threadmill.batch.outcomes import ResultOrder, ResultsReader, StateFilter
+from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
 from threadmill.installation import install_command
 
-#: As `out`: on stdout.
+#: The `out` that stands for stdout.
 STDOUT = Path("-")
 
 
 class Format(StrEnum):
+    """A format of exports."""
+
     CSV = "csv"
     TSV = "tsv"
     PARQUET = "parquet"
@@ -32,20 +34,20 @@ class Format(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """That a file of this format has; of a template, the template says it."""
+        """The suffix of files in this format, except for templates, which have their own."""
         return {Format.MARKDOWN: ".md", Format.OPENAI_BATCH: ".openai.jsonl"}.get(self, f".{self}")
 
 
-_TABLES = frozenset({Format.CSV, Format.TSV, Format.PARQUET, Format.JSONL})  #: have columns to choose
+_TABLES = frozenset({Format.CSV, Format.TSV, Format.PARQUET, Format.JSONL})  #: formats with columns
 _BY_SUFFIX = {each.suffix: each for each in (Format.CSV, Format.TSV, Format.PARQUET, Format.MARKDOWN, Format.JSONL)}
 
 
-#: Those that `threadmill batch` writes next to its results.
-BESIDE = tuple(each for each in Format if each not in (Format.JSONL, Format.TEMPLATE))
+#: The formats that `threadmill batch` can write in addition to its results.
+ADDITIONAL_FORMATS = tuple(each for each in Format if each not in (Format.JSONL, Format.TEMPLATE))
 
 
 def format_of(out: Path) -> Format:
-    """What a file's suffix says; raises ThreadmillError."""
+    """Returns the format of a file by its suffix. Raises ThreadmillError."""
     try:
         return _BY_SUFFIX[out.suffix.lower()]
     except KeyError:
@@ -54,8 +56,8 @@ def format_of(out: Path) -> Format:
         ) from None
 
 
-def errors_beside(out: Path) -> Path:
-    """Where the error file of the OpenAI form goes: answers.jsonl, answers.errors.jsonl."""
+def errors_path(out: Path) -> Path:
+    """Returns the error file of the format openai-batch: answers.errors.jsonl for answers.jsonl."""
     return out.with_name(f"{out.stem}.errors{out.suffix}")
 
 
@@ -64,53 +66,53 @@ def export(
     format: Format,
     out: Path,
     *,
-    only: Only | None = None,
+    only: StateFilter | None = None,
     fields: Sequence[str] = (),
-    order: Order = Order.WRITTEN,
+    order: ResultOrder = ResultOrder.WRITTEN,
     template: Template | None = None,
     folder: bool = False,
     raw_cells: bool = False,
     bom: bool = False,
     force: bool = False,
 ) -> int:
-    """Writes what `results` holds to `out`; returns of how many documents. Raises ThreadmillError.
+    """Writes `results` to `out` and returns the number of documents. Raises ThreadmillError.
 
-    `fields`: columns of tables. `template`: for that format; with `folder`, a file per document in the folder `out`.
-    `raw_cells`, `bom`: see `formats.csv.write`. `force`: overwrite `out`.
+    `fields` are the columns of tables. `template` is for the format of that name; with `folder`, it renders a file per
+    document into the folder `out`. `raw_cells`, `bom`: see `formats.csv.write`. `force` overwrites `out`.
     """
     if (format is Format.TEMPLATE) is (template is None):
-        raise ThreadmillError("a template and --format template go together: give --template or --template-file")
+        raise ThreadmillError("--format template needs --template or --template-file, and these need --format template")
     if fields and format not in _TABLES:
         raise ThreadmillError(f"--fields chooses columns, and {format} has none: use {', '.join(sorted(_TABLES))}")
     if folder and format is not Format.TEMPLATE:
         raise ThreadmillError(f"{out} is a folder: only --format template writes a file per document")
     if (raw_cells or bom) and format not in (Format.CSV, Format.TSV):
         raise ThreadmillError("--raw-cells and --bom are for csv and tsv")
-    outcomes = Outcomes(results, only, order)
+    reader = ResultsReader(results, only, order)
     if template is not None and folder:
-        _fill(out, template, outcomes, force)
+        _write_folder(out, template, reader, force)
     elif format is Format.PARQUET:
         if out == STDOUT:
-            raise ThreadmillError("Parquet is no text: give --out a file")
+            raise ThreadmillError("Parquet is binary: give --out a file")
         try:
-            from threadmill.batch.formats import parquet  # the extra, and slow to import
+            from threadmill.batch.formats import parquet  # an extra, and slow to import
         except ImportError:
             raise ThreadmillError(f"Parquet needs pyarrow: {install_command('parquet')}, or use --format csv") from None
-        with _written(out, results, force) as file:
-            parquet.write(table(outcomes, fields), file)
+        with _binary(out, results, force) as file:
+            parquet.write(build_table(reader, fields), file)
     elif format is Format.OPENAI_BATCH and only is None:
         if out == STDOUT:
             raise ThreadmillError("openai-batch writes two files: give --out a file, or say --only succeeded or failed")
-        with _text(out, results, force) as output, _text(errors_beside(out), results, force) as errors:
-            openai_batch.write(outcomes, output, errors)
+        with _text(out, results, force) as output, _text(errors_path(out), results, force) as errors:
+            openai_batch.write(reader, output, errors)
     else:
         with _text(out, results, force) as file:
-            _write(outcomes, format, file, fields, template, raw_cells, bom)
-    return len(outcomes)
+            _write(reader, format, file, fields, template, raw_cells, bom)
+    return len(reader)
 
 
 def _write(
-    outcomes: Outcomes,
+    reader: ResultsReader,
     format: Format,
     file: TextIO,
     fields: Sequence[str],
@@ -120,25 +122,25 @@ def _write(
 ) -> None:
     if format in (Format.CSV, Format.TSV):
         delimiter = "," if format is Format.CSV else "\t"
-        csv.write(table(outcomes, fields), file, delimiter=delimiter, raw_cells=raw_cells, bom=bom)
+        csv.write(build_table(reader, fields), file, delimiter=delimiter, raw_cells=raw_cells, bom=bom)
     elif format is Format.JSONL and fields:
-        jsonl.write_columns(table(outcomes, fields), file)
+        jsonl.write_columns(build_table(reader, fields), file)
     elif format is Format.JSONL:
-        jsonl.write(outcomes, file)
+        jsonl.write(reader, file)
     elif format is Format.MARKDOWN:
-        markdown.write(outcomes, file)
+        markdown.write(reader, file)
     elif format is Format.OPENAI_BATCH:
-        openai_batch.write(outcomes, file, file)
+        openai_batch.write(reader, file, file)
     elif template is not None:
-        templates.write(template, outcomes, file)
+        templates.write(template, reader, file)
 
 
-def _fill(folder: Path, template: Template, outcomes: Outcomes, force: bool) -> None:
-    """A file per document. Each appears whole; those written before a mistake shows stay."""
+def _write_folder(folder: Path, template: Template, reader: ResultsReader, force: bool) -> None:
+    """Writes a file per document. If a later one fails, the earlier ones stay."""
     if not force and folder.is_dir() and any(folder.iterdir()):
-        raise ThreadmillError(f"{folder} is not empty. Choose another --out, or --force to overwrite files in it")
-    for name, content in templates.files(template, outcomes):
-        with _text(folder / name, outcomes.path, force) as file:
+        raise ThreadmillError(f"{folder} is not empty. Choose another --out, or use --force to overwrite files in it")
+    for name, content in templates.files(template, reader):
+        with _text(folder / name, reader.path, force) as file:
             file.write(content)
 
 
@@ -151,27 +153,22 @@ def _text(out: Path, results: Path, force: bool) -> Iterator[TextIO]:
         finally:
             file.detach()
         return
-    with _written(out, results, force) as binary:
-        file = io.TextIOWrapper(binary, "utf-8", "replace", newline="")  # half a character in an answer: "?"
+    with _binary(out, results, force) as binary:
+        file = io.TextIOWrapper(binary, "utf-8", "replace", newline="")  # "?" for surrogates
         yield file
         file.flush()
         file.detach()
 
 
 @contextmanager
-def _written(out: Path, results: Path, force: bool) -> Iterator[BinaryIO]:
-    """A file next to `out` that takes its place at the end, or goes."""
+def _binary(out: Path, results: Path, force: bool) -> Iterator[BinaryIO]:
     if out.exists() and out.samefile(results):
-        raise ThreadmillError(f"{out} holds the results themselves. Choose another --out")
+        raise ThreadmillError(f"{out} is the results file. Choose another --out")
     if out.exists() and not force:
-        raise ThreadmillError(f"{out} exists. Choose another --out, or --force to overwrite it")
-    fresh = out.with_name(out.name + ".new")
+        raise ThreadmillError(f"{out} exists. Choose another --out, or use --force to overwrite it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            yield cast(BinaryIO, file)
-        os.replace(fresh, out)
+        with replacing(out) as file:
+            yield file
     except OSError as error:
         raise ThreadmillError(f"cannot write {out}: {error.strerror or error}") from None
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Why documents failed, for people: failures grouped by reason, and what would help. PURE."""
+"""Groups the failures of a batch by reason, and says what helps. PURE."""
 
 import re
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from typing import Generic, TypeVar
 
 from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
 
-#: Words with a digit (ids, sizes, times) differ between failures of the same reason.
+#: Words with a digit (ids, sizes, times), which differ between failures with the same reason.
 _VARYING = re.compile(r"\S*\d\S*")
 
-#: What helps against failures that asking again does not cure.
+#: The remedy for each kind of failure that asking again does not help.
 _REMEDIES = {
     FailureKind.REJECTED: "fix what the message names; documents that changed are asked again by the same command",
     FailureKind.UNAUTHORISED: "set a valid key where the worker runs (threadmill doctor checks it)",
     FailureKind.UNSUPPORTED: "check `base_url` and `kind` of the endpoint (threadmill doctor checks them)",
     FailureKind.QUOTA: "add credit to the account, or raise its limit",
-    FailureKind.INVALID_PROMPT: "change the documents or the prompt; the server does not answer them as they are",
+    FailureKind.INVALID_PROMPT: "change the documents or the prompt; the server refuses to answer them",
     FailureKind.INCOMPLETE: "raise --max-tokens, or shorten the documents (--split asks about them in parts)",
-    FailureKind.UNREADABLE: "update threadmill here and where the workers run; else --force asks anew",
+    FailureKind.UNREADABLE: "update threadmill here and where the workers run; else --force asks again",
     FailureKind.INTERNAL_ERROR: "report the message, with the traceback in the worker's log",
     FailureKind.TOOL_FAILED: "raise `tool_rounds` of the endpoint if so many rounds of tools are intended",
 }
@@ -29,21 +29,21 @@ _D = TypeVar("_D")
 
 
 @dataclass
-class Group(Generic[_D]):
-    """Failures of one kind whose messages differ in ids and numbers at most."""
+class FailureGroup(Generic[_D]):
+    """Failures of one kind whose messages differ only in ids and numbers."""
 
     kind: FailureKind
-    message: str  #: "…" stands for what differs between them
-    retryable: bool = False  #: whether any of them may pass when asked again
+    message: str  #: with "…" in place of words that differ
+    retryable: bool = False  #: whether any of them can succeed when asked again
     documents: list[_D] = field(default_factory=list)
 
 
-def grouped(failures: Iterable[tuple[_D, Failure]]) -> list[Group[_D]]:
-    """The groups of (document, failure), the largest first."""
-    groups: dict[tuple[str, str], Group[_D]] = {}
+def group_failures(failures: Iterable[tuple[_D, Failure]]) -> list[FailureGroup[_D]]:
+    """Returns groups of (document, failure), the largest first."""
+    groups: dict[tuple[str, str], FailureGroup[_D]] = {}
     for document, failure in failures:
         reason = failure.kind, _VARYING.sub("…", failure.message)
-        group = groups.setdefault(reason, Group(failure.kind, failure.message))
+        group = groups.setdefault(reason, FailureGroup(failure.kind, failure.message))
         group.message = _common(group.message, failure.message)
         group.documents.append(document)
         group.retryable |= failure.retryable
@@ -51,7 +51,7 @@ def grouped(failures: Iterable[tuple[_D, Failure]]) -> list[Group[_D]]:
 
 
 def _common(one: str, other: str) -> str:
-    """The words that two messages share; "…" stands for each that differs."""
+    """Returns the words that two messages share, with "…" in place of each that differs."""
     words = zip(one.split(" "), other.split(" "), strict=False)
     return one if one == other else " ".join(a if a == b else "…" for a, b in words)
 
@@ -60,14 +60,14 @@ def _remedy(kind: FailureKind) -> str:
     return _REMEDIES.get(kind, "read the messages; a newer version of threadmill has a name for this kind")
 
 
-def advice(hopeless: Iterable[str], retryable: int) -> list[str]:
-    """What to do about failed documents: a remedy for each kind that asking again cannot help, then how to ask."""
-    kinds = sorted(FailureKind(kind) for kind in hopeless)
+def advice(permanent_failures: Iterable[str], retryable: int) -> list[str]:
+    """Returns what to do: a remedy for each permanent kind of failure, then how to ask again."""
+    kinds = sorted(FailureKind(kind) for kind in permanent_failures)
     lines = [f"{kind}: {_remedy(kind)}" for kind in kinds if kind in _REMEDIES or kind not in _KNOWN]
     if ENDPOINT_FAILURES.intersection(kinds):
         lines.append("Then run the same command again: it asks about every document without an answer.")
     if retryable:
         lines.append(
-            f"{retryable:,} failed for a reason that may pass: to ask again, run the same command with --retry-failed"
+            f"{retryable:,} failed for a temporary reason: to ask again, run the same command with --retry-failed"
         )
     return lines

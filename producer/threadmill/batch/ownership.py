@@ -1,4 +1,4 @@
-"""Which files threadmill wrote itself, and may replace without asking."""
+"""Recognises files that threadmill wrote, and can replace without asking."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ from threadmill.batch.formats.markdown import title
 _ALWAYS_THERE = {"path", "state", "job_id"}
 _OPENAI_BATCH = {"id", "custom_id", "response", "error"}
 
-#: Longer than the first line of any table: 2,000 columns.
+#: More than the first line of any table, which has at most 2,000 columns.
 _HEAD_BYTES = 1_000_000
 
 
 def is_own(file: Path, results: Path) -> bool:
-    """Whether `file` is a results file or an export of `results`, by what it begins with; an empty file is.
+    """Whether `file` is a results file or an export of `results`, by its first line. An empty file is.
 
-    Exports by a template or with chosen columns cannot be recognised, so they are not. Raises OSError.
+    Exports with a template or with chosen columns are not recognised. Raises OSError.
     """
     if not file.is_file():
         return False
@@ -46,7 +46,7 @@ def _is_own_line(text: str) -> bool:
 
 def _parquet_columns(content: BinaryIO) -> set[str]:
     try:
-        from pyarrow import ArrowException, parquet  # the extra, and slow to import
+        from pyarrow import ArrowException, parquet  # an extra, and slow to import
     except ImportError:
         return set()
     try:

@@ -1,45 +1,45 @@
-"""How a batch is gone about, and what a run is going to do about each document. PURE."""
+"""Decides what a batch does with each document. PURE."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from threadmill.batch.results import Earlier
-from threadmill.batch.spending import Limits
+from threadmill.batch.results import PreviousResult
+from threadmill.batch.spending import BatchLimits
 from threadmill.result import ENDPOINT_FAILURES, JobState
 
-#: Jobs of the batch that stand in Redis unfinished, at most: their texts must not fill it.
+#: The most unfinished jobs of a batch in Redis, which holds their texts in memory.
 MAX_QUEUED = 10_000
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How a batch is gone about."""
+class BatchOptions:
+    """How a batch is run."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: BatchLimits = field(default_factory=BatchLimits)
     max_queued: int = MAX_QUEUED
-    retry_failed: bool = False  #: ask again what failed in an earlier run
-    anew: bool = False  #: take no answers of jobs of earlier runs
+    retry_failed: bool = False  #: ask again about documents that failed in an earlier invocation
+    restart: bool = False  #: use no answers of jobs of earlier invocations
 
 
-class Standing(StrEnum):
-    """How a document stands as a run begins."""
+class DocumentStatus(StrEnum):
+    """What a batch will do with a document."""
 
-    ANSWERED = "answered"  #: in an earlier run: kept
-    FAILED = "failed"  #: in an earlier run: kept
-    AGAIN = "again"  #: cancelled in an earlier run, or failed and to be retried: asked again
-    CHANGED = "changed"  #: since an earlier run: asked
-    NEW = "new"  #: asked
-    BAD = "bad"  #: cannot be asked about
+    ANSWERED = "answered"  #: keep the answer of an earlier invocation
+    FAILED = "failed"  #: keep the failure of an earlier invocation
+    AGAIN = "again"  #: ask again: it was cancelled, or it failed and is to be retried
+    CHANGED = "changed"  #: ask: it has changed since an earlier invocation
+    NEW = "new"  #: ask
+    BAD = "bad"  #: report that it cannot be used
 
 
-def standing(earlier: Earlier | None, *, is_known: bool, retry_failed: bool) -> Standing:
-    """By what an earlier run left of what is asked; `is_known`: it left something of the document.
+def document_status(previous: PreviousResult | None, *, is_known: bool, retry_failed: bool) -> DocumentStatus:
+    """Returns the status by the previous result for the same prompt. `is_known`: there is one for another prompt.
 
-    A failure of the endpoint says nothing about the document, so it is asked again without `retry_failed`.
+    A failure of the endpoint says nothing about the document, so it is always asked about again.
     """
-    if earlier is None:
-        return Standing.CHANGED if is_known else Standing.NEW
-    if earlier.state == JobState.SUCCEEDED:
-        return Standing.ANSWERED
-    stays_failed = earlier.state == JobState.FAILED and earlier.failure not in ENDPOINT_FAILURES and not retry_failed
-    return Standing.FAILED if stays_failed else Standing.AGAIN
+    if previous is None:
+        return DocumentStatus.CHANGED if is_known else DocumentStatus.NEW
+    if previous.state == JobState.SUCCEEDED:
+        return DocumentStatus.ANSWERED
+    stays_failed = previous.state == JobState.FAILED and previous.failure not in ENDPOINT_FAILURES and not retry_failed
+    return DocumentStatus.FAILED if stays_failed else DocumentStatus.AGAIN

@@ -1,48 +1,47 @@
-"""A batch: a document set is enqueued, its results are written down as they come.
+"""Runs a batch: enqueues jobs for a document set and writes their results as they finish.
 
-The same call again goes on where an earlier one stopped: what was answered is kept, what is on its way is
-awaited, what is missing, changed or was cancelled is asked.
+The same call again resumes the batch. It keeps answers, waits for unfinished jobs, and asks about documents that are
+new, have changed or were cancelled.
 """
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from threadmill.batch.plan import Manner, Standing, standing
-from threadmill.batch.questions import Item, Question, Questions
+from threadmill.batch.plan import BatchOptions, DocumentStatus, document_status
+from threadmill.batch.questions import BatchJob, JobBuilder, PendingDocument
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import StoreUnavailable, UnreadableRecord
 from threadmill.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 
-#: Jobs enqueued in one round trip.
+#: Jobs per round trip to Redis.
 _CHUNK = 100
 
-#: Without news for so long, the records are asked: no lost wake-up can hold a batch.
-_RECONCILE_S = 30.0
+#: After this time without results, the states of all jobs are read: a notification can be lost.
+_RECONCILE_AFTER_S = 30.0
 
-#: How often it says that it is there, and looks whether it is to stop.
-_BEAT_S = 1.0
+_HEARTBEAT_EVERY_S = 1.0
 
-_DEFAULT = Manner()
+_DEFAULT = BatchOptions()
 
 
-def _quiet(tally: Tally) -> None:
-    """For a run that nobody watches."""
+def _ignore(progress: BatchProgress) -> None:
+    """Shows no progress."""
 
 
 class Batch:
-    """One run over a document set. `check` is called about once a second, and may raise.
+    """One invocation of a batch. `check` is called about once a second, and can raise to stop it.
 
-    `spending`: where what it spends is added to what others have spent, for the limits.
+    `spending` collects what this and other batches spend, for the limits.
     """
 
     def __init__(
@@ -53,213 +52,234 @@ class Batch:
         fields: Mapping[str, Any],
         out: ResultsFile,
         check: Callable[[], None] = lambda: None,
-        manner: Manner = _DEFAULT,
+        options: BatchOptions = _DEFAULT,
         spending: Spending | None = None,
     ) -> None:
         self._client = client
         self._name = name
         self._endpoint = fields.get("endpoint")
-        self._questions = Questions(client, name, template, fields)
+        self._builder = JobBuilder(client, name, template, fields)
         self._out = out
         self._check = check
-        self._manner = manner
-        self._awaited: dict[str, tuple[Item, int]] = {}
+        self._options = options
+        self._awaited: dict[str, tuple[PendingDocument, int]] = {}
         self._generation = 0
         self._cursor = "0-0"
         self._is_cancelled = False
-        self._beat_at = self._started = 0.0
-        self._report: Callable[[Tally], None] = _quiet
-        self.tally = Tally(total=0, spending=spending or Spending(client.settings.prices))
+        self._next_heartbeat = self._started = self._last_result = 0.0
+        self._report: Callable[[BatchProgress], None] = _ignore
+        self.progress = BatchProgress(total=0, spending=spending or Spending(client.settings.prices))
 
-    def plan(self, documents: Iterable[Document]) -> Counter[Standing]:
-        """Looks through the documents; asks nothing."""
-        plan = Counter[Standing]()
+    def plan(self, documents: Iterable[Document]) -> Counter[DocumentStatus]:
+        """Counts the documents by status, without asking about them."""
+        plan = Counter[DocumentStatus]()
         for document in documents:
             try:
-                plan[self._standing(self._questions.about(document)[0].item)] += 1
+                plan[self._status(self._builder.build(document)[0].document)] += 1
             except BadDocument:
-                plan[Standing.BAD] += 1
+                plan[DocumentStatus.BAD] += 1
         return plan
 
-    def run(self, documents: Iterable[Document], total: int, report: Callable[[Tally], None] = _quiet) -> Tally:
-        """Enqueues and collects until every document, of `total`, has its line, or a limit is reached.
+    def run(
+        self, documents: Iterable[Document], total: int, report: Callable[[BatchProgress], None] = _ignore
+    ) -> BatchProgress:
+        """Enqueues jobs and collects results until each of `total` documents has a line, or a limit is reached.
 
         `report` is called after every change.
         """
-        tally = self.tally
-        tally.total = total
-        tally.spending.add(self._out.spent)
-        self._started, self._report = time.monotonic(), report
-        store = self._client.store
-        self._generation = store.open_batch(self._name, total, anew=self._manner.anew)
-        self._cursor = store.batch_cursor(self._name)
-        questions = self._left(documents)
-        more, last_news = True, time.monotonic()
+        self._open(total, report)
+        jobs, has_more = self._pending_jobs(documents), True
         try:
-            while more or self._awaited:
-                self._beat()
-                limit = self._manner.limits.reached(tally.spending, tally.failed, tally.endpoint_failures)
-                if not tally.stopped and (limit or self._is_cancelled):
-                    tally.stopped, more = limit or "it was cancelled", False
-                    self._withdraw()
-                    deque(questions, maxlen=0)  # so that all are counted
-                if more and (room := self._manner.max_queued - len(self._awaited)) > 0:
-                    chunk = self._next_of(questions, min(room, _CHUNK))
-                    more = bool(chunk)
-                    self._enqueue(chunk)
-                can_go_on = more and len(self._awaited) < self._manner.max_queued
-                if self._collect(block_s=0.0 if can_go_on or not self._awaited else 1.0):
-                    last_news = time.monotonic()
-                elif time.monotonic() - last_news > _RECONCILE_S:
-                    last_news = time.monotonic()
-                    self._reconcile()
-                self._tell()
+            while has_more or self._awaited:
+                self._heartbeat()
+                if reason := self._stop_reason():
+                    self._stop(jobs, reason)
+                    has_more = False
+                if has_more and self._free_slots:
+                    has_more = self._enqueue(self._next_chunk(jobs))
+                can_enqueue = has_more and self._free_slots
+                self._collect(block_s=0.0 if can_enqueue or not self._awaited else 1.0)
+                self._publish()
         finally:
-            store.leave_batch(self._name)
-        return tally
+            self._client.store.leave_batch(self._name)
+        return self.progress
 
-    def _beat(self) -> None:
-        """Says that this batch is seen to, and hears whether it is to stop."""
-        if time.monotonic() < self._beat_at:
+    def _open(self, total: int, report: Callable[[BatchProgress], None]) -> None:
+        self.progress.total = total
+        self.progress.spending.add(self._out.previous_usage)
+        self._started = self._last_result = time.monotonic()
+        self._report = report
+        self._generation = self._client.store.open_batch(self._name, total, anew=self._options.restart)
+        self._cursor = self._client.store.batch_cursor(self._name)
+
+    def _heartbeat(self) -> None:
+        """Tells Redis that the batch is attended, and reads whether it is paused or cancelled."""
+        if time.monotonic() < self._next_heartbeat:
             return
-        self._beat_at = time.monotonic() + _BEAT_S
+        self._next_heartbeat = time.monotonic() + _HEARTBEAT_EVERY_S
         record = self._client.store.see_to_batch(self._name)
-        self.tally.running, self.tally.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
+        self.progress.running, self.progress.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
-        with suppress(StoreUnavailable):  # the next beat tells
-            self.tally.troubles = self._client.troubles(self._endpoint)
+        with suppress(StoreUnavailable):  # the next heartbeat reads them
+            self.progress.troubles = self._client.troubles(self._endpoint)
         self._check()
-        self._tell()
+        self._publish()
 
-    def _tell(self) -> None:
-        self.tally.seconds = time.monotonic() - self._started
-        self._report(self.tally)
+    def _publish(self) -> None:
+        self.progress.seconds = time.monotonic() - self._started
+        self._report(self.progress)
+
+    def _stop_reason(self) -> str | None:
+        """Returns why the batch must stop now, or None if it need not or already does."""
+        progress = self.progress
+        if progress.stopped:
+            return None
+        limit = self._options.limits.reached(progress.spending, progress.failed, progress.endpoint_failures)
+        return limit or ("it was cancelled" if self._is_cancelled else None)
+
+    def _stop(self, jobs: Iterator[BatchJob], reason: str) -> None:
+        self.progress.stopped = reason
+        self._withdraw()
+        for _ in jobs:  # counts the documents that need no job
+            pass
+
+    @property
+    def _free_slots(self) -> int:
+        return max(0, self._options.max_queued - len(self._awaited))
 
     @cached_property
     def _reopened(self) -> AbstractSet[str]:
-        """Jobs that were sent again by someone else since they failed here: their new results are wanted."""
-        failed = [each.job_id for each in self._out.earlier.values() if each.state == JobState.FAILED]
+        """The failed jobs of earlier invocations that were redriven since; their new results are needed."""
+        failed = [each.job_id for each in self._out.previous.values() if each.state == JobState.FAILED]
         states = self._client.store.states(failed)
         return {job_id for job_id, state in states.items() if state is not JobState.FAILED}
 
-    def _standing(self, item: Item) -> Standing:
-        earlier = self._out.earlier.get(item.key)
-        retry = self._manner.retry_failed or (earlier is not None and earlier.job_id in self._reopened)
-        return standing(earlier, is_known=self._out.knows(item.place), retry_failed=retry)
+    def _status(self, document: PendingDocument) -> DocumentStatus:
+        previous = self._out.previous.get(document.key)
+        retry = self._options.retry_failed or (previous is not None and previous.job_id in self._reopened)
+        return document_status(previous, is_known=self._out.has_line(document.location), retry_failed=retry)
 
-    def _left(self, documents: Iterable[Document]) -> Iterator[Question]:
-        """What is left to ask; the rest is written down or counted at once."""
+    def _pending_jobs(self, documents: Iterable[Document]) -> Iterator[BatchJob]:
+        """Yields the jobs to enqueue. Documents that need none are written or counted at once."""
         for number, document in enumerate(documents):
-            self._beat()  # many may be passed over without a word
-            self._out.see(document.place, number)
+            self._heartbeat()  # there can be many that need no job
+            self._out.set_position(document.location, number)
             try:
-                questions = self._questions.about(document)
+                jobs = self._builder.build(document)
             except BadDocument as error:
-                self._refuse(document, str(error))
+                self._write_refused(document, str(error))
                 continue
-            match self._standing(questions[0].item):
-                case Standing.ANSWERED:
-                    self.tally.kept += 1
-                case Standing.FAILED:
-                    self._keep_failed(questions[0].item)
+            match self._status(jobs[0].document):
+                case DocumentStatus.ANSWERED:
+                    self.progress.kept += 1
+                case DocumentStatus.FAILED:
+                    self._keep_failed(jobs[0].document)
                 case _:
-                    yield from questions
+                    yield from jobs
 
-    def _keep_failed(self, item: Item) -> None:
-        earlier = self._out.earlier[item.key]
-        self.tally.kept_failed += 1
-        if earlier.failure is not None:
-            self.tally.count_failure(earlier.failure, retryable=earlier.retryable)
+    def _keep_failed(self, document: PendingDocument) -> None:
+        previous = self._out.previous[document.key]
+        self.progress.kept_failed += 1
+        if previous.failure is not None:
+            self.progress.count_failure(previous.failure, retryable=previous.retryable)
 
-    def _next_of(self, questions: Iterator[Question], most: int) -> list[Question]:
-        """Fewer where documents are slow to read: the first answers need not wait for the last question."""
-        chunk, stop_at = [], time.monotonic() + _BEAT_S
-        for question in questions:
-            chunk.append(question)
+    def _next_chunk(self, jobs: Iterator[BatchJob]) -> list[BatchJob]:
+        """Returns the next jobs, fewer if documents are slow to read, so that the first ones start soon."""
+        most = min(self._free_slots, _CHUNK)
+        chunk, stop_at = [], time.monotonic() + _HEARTBEAT_EVERY_S
+        for job in jobs:
+            chunk.append(job)
             if len(chunk) == most or time.monotonic() > stop_at:
                 break
         return chunk
 
-    def _enqueue(self, questions: Sequence[Question]) -> None:
+    def _enqueue(self, chunk: Sequence[BatchJob]) -> bool:
+        """Enqueues the jobs. Returns False if there are none."""
         scope = f"{self._name}/{self._generation}" if self._generation else self._name
-        jobs = [each.job.model_copy(update={"key": f"{scope}/{each.job.key}"}) for each in questions]
-        handles = self._client.store.patiently(lambda: self._client.enqueue_many(jobs))  # each has its key
-        for question, handle in zip(questions, handles, strict=True):
-            self._awaited[handle.id] = (question.item, question.part)
+        jobs = [each.job.model_copy(update={"key": f"{scope}/{each.job.key}"}) for each in chunk]
+        # Safe to repeat: the jobs have keys.
+        handles = self._client.store.patiently(lambda: self._client.enqueue_many(jobs))
+        for each, handle in zip(chunk, handles, strict=True):
+            self._awaited[handle.id] = (each.document, each.part)
             if handle.state in TERMINAL:
-                self._meet_again(handle)
+                self._handle_ended(handle)
+        return bool(chunk)
 
-    def _meet_again(self, handle: JobHandle) -> None:
-        """A job of an earlier run that has ended: its result is taken, or it is sent again."""
+    def _handle_ended(self, handle: JobHandle) -> None:
+        """Records the result of a job that an earlier invocation enqueued and that has ended, or redrives the job."""
         results = self._client.store.results([handle.id])
         again = handle.state is JobState.CANCELLED or (
-            handle.state is JobState.FAILED and (self._manner.retry_failed or any(map(_is_endpoint_failure, results)))
+            handle.state is JobState.FAILED and (self._options.retry_failed or any(map(_is_endpoint_failure, results)))
         )
         if not (again and self._is_redriven(handle.id)):
-            self._take(results)
+            self._record(results)
 
     def _is_redriven(self, job_id: str) -> bool:
         try:
             return self._client.store.patiently(lambda: self._client.redrive(job_id)) is JobState.QUEUED
-        except UnreadableRecord:  # its result says so
+        except UnreadableRecord:  # its result has that failure
             return False
 
-    def _collect(self, block_s: float) -> bool:
+    def _collect(self, block_s: float) -> None:
         finished = self._client.store.finished(self._name, self._cursor, block_s)
         if finished:
             self._cursor = finished[-1].cursor
-            mine = [each.job_id for each in finished if each.job_id in self._awaited]
-            self._take(self._client.store.results(mine))
-        return bool(finished)
+            ids = [each.job_id for each in finished if each.job_id in self._awaited]
+            self._record(self._client.store.results(ids))
+        elif time.monotonic() - self._last_result > _RECONCILE_AFTER_S:
+            self._reconcile()
+        else:
+            return
+        self._last_result = time.monotonic()
 
     def _reconcile(self) -> None:
-        """Looks which have ended without our hearing of it."""
+        """Records jobs that have ended without a notification."""
         store = self._client.store
         states = store.patiently(lambda: store.states(list(self._awaited)))
-        self._take(store.results([job_id for job_id, state in states.items() if state in TERMINAL]))
+        self._record(store.results([job_id for job_id, state in states.items() if state in TERMINAL]))
 
-    def _take(self, results: Iterable[JobResult]) -> None:
-        """Writes down the results of jobs that have ended."""
+    def _record(self, results: Iterable[JobResult]) -> None:
+        """Writes the results of jobs that have ended."""
         for result in results:
             if result.job_id not in self._awaited:
                 continue
-            item, part = self._awaited.pop(result.job_id)
-            self.tally.spending.add(result.usage_by_model)
-            self.tally.calls += result.calls
-            self.tally.full_price.update([result.full_price] if result.full_price else ())
-            self._watch_endpoint(result)
-            if item.add(part, result.model_copy(update={"batch": self._name})):  # a damaged record has lost it
-                self._write(item.label, item.line)
+            document, part = self._awaited.pop(result.job_id)
+            self.progress.spending.add(result.usage_by_model)
+            self.progress.calls += result.calls
+            self.progress.full_price.update([result.full_price] if result.full_price else ())
+            self._count_endpoint_failure(result)
+            if document.add(part, result.model_copy(update={"batch": self._name})):  # unreadable records lack it
+                self._write(document.label, document.line)
 
-    def _watch_endpoint(self, result: JobResult) -> None:
-        """Counts the endpoint's failures in a row; once stopped, the reason stays."""
-        if self.tally.stopped is not None:
+    def _count_endpoint_failure(self, result: JobResult) -> None:
+        """Counts consecutive failures of the endpoint. Once the batch stops, they stay as its reason."""
+        if self.progress.stopped is not None:
             return
         if result.failure is not None and _is_endpoint_failure(result):
-            self.tally.endpoint_failures.append(result.failure)
+            self.progress.endpoint_failures.append(result.failure)
         elif result.state is not JobState.CANCELLED:
-            self.tally.endpoint_failures.clear()
+            self.progress.endpoint_failures.clear()
 
     def _withdraw(self) -> None:
-        """Takes back what no worker has started, the last ones first: workers start at the other end."""
+        """Removes jobs that no worker has started, the last ones first, because workers start with the first."""
         for job_id in self._client.withdraw(list(reversed(self._awaited))):
             del self._awaited[job_id]
 
-    def _refuse(self, document: Document, reason: str) -> None:
-        """A document that never becomes a job."""
+    def _write_refused(self, document: Document, reason: str) -> None:
+        """Writes the line of a document that cannot be used."""
         failure = Failure(kind=FailureKind.REJECTED, message=reason).model_dump(mode="json")
-        outcome = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self._name}
-        self._write(document.label, {**document.place, **outcome})
+        result = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self._name}
+        self._write(document.label, {**document.location, **result})
 
     def _write(self, label: str, line: Mapping[str, Any]) -> None:
         self._out.write(line)
         if line["failure"] is None:
-            self.tally.succeeded += 1
+            self.progress.succeeded += 1
         else:
             failure = Failure.model_validate(line["failure"])
-            self.tally.failed += 1
-            self.tally.failures.append((label, failure))
-            self.tally.count_failure(failure.kind, retryable=failure.retryable)
+            self.progress.failed += 1
+            self.progress.failures.append((label, failure))
+            self.progress.count_failure(failure.kind, retryable=failure.retryable)
 
 
 def _is_endpoint_failure(result: JobResult) -> bool:

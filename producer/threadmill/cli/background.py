@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from threadmill.batch.alone import holder_of, lock_of
+from threadmill.batch.alone import lock_holder, lock_path
 from threadmill.cli.app import err, put
 from threadmill.documents.document import STDIN
 from threadmill.errors import ThreadmillError
@@ -49,7 +49,7 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
     if local:
         raise typer.BadParameter("--local ends with its command: leave out --detach, or use a Redis that keeps running")
     watch = f"To watch it: threadmill attach {batch}"
-    if (holder := holder_of(out)) is not None:
+    if (holder := lock_holder(out)) is not None:
         raise ThreadmillError(f"process {holder} already works on {out}; nothing was started. {watch}")
     log = log_of(out)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
 
 def _await_start(process: "subprocess.Popen[bytes]", out: Path, log: Path, begins_at: int) -> None:
     """Until the process works on `out`; the words and the exit code of one that fails at once are passed on."""
-    stop_at, lock = time.monotonic() + _START_S, lock_of(out)
+    stop_at, lock = time.monotonic() + _START_S, lock_path(out)
     while process.poll() is None and time.monotonic() < stop_at and not _holds(process.pid, lock):
         time.sleep(_LOOK_EVERY_S)
     with suppress(subprocess.TimeoutExpired):  # it may still refuse what `out` holds

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.alone import alone_with, lock_of
-from threadmill.batch.plan import MAX_QUEUED, Manner
+from threadmill.batch.alone import file_lock, lock_path
+from threadmill.batch.plan import MAX_QUEUED, BatchOptions
 from threadmill.batch.questions import batch_name
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch
-from threadmill.batch.spending import MAX_ENDPOINT_FAILURES, Limits
-from threadmill.batch.tally import Tally
+from threadmill.batch.spending import MAX_ENDPOINT_FAILURES, BatchLimits
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import (
     AsJson,
     Assistant,
@@ -82,7 +82,7 @@ from threadmill.cli.sources import (
 from threadmill.client import Client
 from threadmill.documents import choice
 from threadmill.documents.find import find_files
-from threadmill.documents.source import DocumentSet, Source
+from threadmill.documents.source import DocumentSet, DocumentSource
 from threadmill.job import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings import Settings
@@ -161,12 +161,14 @@ def batch(
         if prompt is not None:
             raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
         prompt = read_template(prompt_file, "--prompt-file")
-    source = Source(rows, requests, id_column, encoding, attach, max_chars, split)
+    source = DocumentSource(rows, requests, id_column, encoding, attach, max_chars, split)
     prompt = source.prompt(prompt)
     found, template = source.open(paths, prompt.replace("\\n", "\n"))
     other_forms = beside(out, formats or ())
     outputs = [out, *targets(other_forms)]
-    found = without(found, [file for file in (*own(outputs, out), log_of(out), lock_of(out)) if str(file) not in paths])
+    found = without(
+        found, [file for file in (*own(outputs, out), log_of(out), lock_path(out)) if str(file) not in paths]
+    )
     texts = (document.path for document in found) if isinstance(found, list) else find_files(paths)
     refuse_inputs(
         outputs, chain(texts, local_files(prompt_file, json_schema, *images or (), *files or (), *code_files or ()))
@@ -192,9 +194,9 @@ def batch(
     if local:
         settings = with_own_files(settings, probe, own_files(found))
     Client(settings).check(probe)
-    limits = Limits(max_cost, max_total_tokens, max_failures, max_endpoint_failures)
-    manner = Manner(limits, max_queued, retry_failed, anew=force)
-    manner.limits.check(settings.prices)
+    limits = BatchLimits(max_cost, max_total_tokens, max_failures, max_endpoint_failures)
+    options = BatchOptions(limits, max_queued, retry_failed, restart=force)
+    options.limits.check(settings.prices)
     named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
     if dry_run:
         say_what_it_takes(Client(settings), documents, template, fields)
@@ -204,24 +206,24 @@ def batch(
         detach_from_here(named, paths, out, local)
         return
     with (
-        alone_with(out, say_who_is_there(out)),
+        file_lock(out, say_who_is_there(out)),
         ResultsFile(out, named, force=force, ordered=ordered) as results,
         started(settings, local, fields["endpoint"]) as here,
     ):
-        run = Batch(Client(here.settings), named, template, fields, results, check=here.check, manner=manner)
-        if results.earlier:
+        run = Batch(Client(here.settings), named, template, fields, results, check=here.check, options=options)
+        if results.previous:
             show_plan(run.plan(documents))
         try:
             with Reporter(len(documents)) as reporter:
-                tally = run.run(documents, len(documents), reporter.update)
+                progress = run.run(documents, len(documents), reporter.update)
         except KeyboardInterrupt:
-            _say_how_to_go_on(run.tally, named, out, local)
+            _say_how_to_go_on(run.progress, named, out, local)
             raise typer.Exit(Exit.INTERRUPTED) from None
     write_beside(out, other_forms)
-    show_summary(tally, out)
+    show_summary(progress, out)
     if as_json:
-        put_json(summary(tally, named, out))
-    if tally.failed or tally.kept_failed or tally.left:
+        put_json(summary(progress, named, out))
+    if progress.failed or progress.kept_failed or progress.left:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -229,12 +231,12 @@ def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> Do
     if limit is not None and sample is not None:
         raise typer.BadParameter("give --limit or --sample, not both")
     if sample is not None:
-        return choice.Sample(documents, sample)
-    return documents if limit is None else choice.First(documents, limit)
+        return choice.DocumentSample(documents, sample)
+    return documents if limit is None else choice.FirstDocuments(documents, limit)
 
 
-def _say_how_to_go_on(tally: Tally, batch: str, out: Path, local: bool) -> None:
-    lines = [f"Stopped: {tally.done:,} of {tally.total:,} documents are in {out}, {tally.left:,} are left."]
+def _say_how_to_go_on(progress: BatchProgress, batch: str, out: Path, local: bool) -> None:
+    lines = [f"Stopped: {progress.done:,} of {progress.total:,} documents are in {out}, {progress.left:,} are left."]
     lines.append("Run the same command again to resume.")
     if not local:
         lines.append(f"Workers continue with the jobs in the queue; to cancel these: threadmill cancel --batch {batch}")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from threadmill.batch.estimate import Asked, Estimate, estimate
-from threadmill.batch.questions import Questions
+from threadmill.batch.estimate import Estimate, EstimatedPrompt, estimate
+from threadmill.batch.questions import JobBuilder
 from threadmill.cli.app import note, put
 from threadmill.client import Client
 from threadmill.documents.source import DocumentSet
@@ -66,15 +66,15 @@ def forecast(
     show: Callable[[str, str], None],
 ) -> Forecast:
     """Reads all documents and asks nothing. `show` gets the label and the beginning of each of the first prompts."""
-    questions = Questions(client, "dry-run", template, fields)
+    builder = JobBuilder(client, "dry-run", template, fields)
     bad: list[str] = []
     prompts = 0
 
-    def asked() -> Iterator[Asked]:
+    def prompts_to_estimate() -> Iterator[EstimatedPrompt]:
         nonlocal prompts
         for document in documents:
             try:
-                jobs = [question.job for question in questions.about(document)]
+                jobs = [each.job for each in builder.build(document)]
             except BadDocument as error:
                 bad.append(f"{document.label}: {error}")
                 continue
@@ -83,13 +83,13 @@ def forecast(
                 text = "\n\n".join(message.text for message in job.conversation)
                 if prompts <= _SHOWN:
                     show(document.label, text[:_SHOWN_CHARACTERS] + "..." * (len(text) > _SHOWN_CHARACTERS))
-                yield _asked(client.settings, job, text)
+                yield _estimated_prompt(client.settings, job, text)
 
-    takes = estimate(asked(), client.settings.prices, lane=fields.get("lane"))
-    return Forecast(len(documents), tuple(bad), takes)
+    estimated = estimate(prompts_to_estimate(), client.settings.prices, lane=fields.get("lane"))
+    return Forecast(len(documents), tuple(bad), estimated)
 
 
-def _asked(settings: Settings, job: PromptJob, text: str) -> Asked:
+def _estimated_prompt(settings: Settings, job: PromptJob, text: str) -> EstimatedPrompt:
     endpoint = settings.endpoints[str(job.endpoint)]
     instructions = settings.instructions_of(job, endpoint) or ""
-    return Asked(text, settings.model_of(job, endpoint), instructions, job.max_completion_tokens)
+    return EstimatedPrompt(text, settings.model_of(job, endpoint), instructions, job.max_completion_tokens)

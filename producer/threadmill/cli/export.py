@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.export import BESIDE, STDOUT, Format, errors_beside, export, format_of
+from threadmill.batch.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import Only, Order
+from threadmill.batch.outcomes import ResultOrder, StateFilter
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
 from threadmill.cli.confirm import Yes
@@ -44,13 +44,13 @@ def export_results(
             show_default=False,
         ),
     ] = None,
-    only: Annotated[Only | None, typer.Option(help="Export only these documents.")] = None,
+    only: Annotated[StateFilter | None, typer.Option(help="Export only these documents.")] = None,
     fields: Annotated[
         str | None, typer.Option(help="Columns, separated by commas. A name includes all fields below it.")
     ] = None,
     sort: Annotated[
-        Order, typer.Option(help="Order of the documents: as written, or by path with numbers in numeric order.")
-    ] = (Order.WRITTEN),
+        ResultOrder, typer.Option(help="Order of the documents: as written, or by path with numbers in numeric order.")
+    ] = (ResultOrder.WRITTEN),
     template: Annotated[str | None, typer.Option(help="Jinja2 template to fill in for each document.")] = None,
     template_file: Annotated[Path | None, typer.Option(help="Read the template from this file.")] = None,
     raw_cells: Annotated[
@@ -75,7 +75,7 @@ def export_results(
     if format is None:
         format = Format.TEMPLATE if made else format_of(target)
     if force and target != STDOUT:
-        beside_it = [errors_beside(target)] if format is Format.OPENAI_BATCH and only is None else []
+        beside_it = [errors_path(target)] if format is Format.OPENAI_BATCH and only is None else []
         confirm_overwriting([target, *beside_it], results, yes=yes)
     try:
         count = export(
@@ -95,7 +95,7 @@ def export_results(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None
     if target != STDOUT:
-        both = f" and {errors_beside(target)}" if format is Format.OPENAI_BATCH and only is None else ""
+        both = f" and {errors_path(target)}" if format is Format.OPENAI_BATCH and only is None else ""
         err.print(
             f"{count:,} {'document' if count == 1 else 'documents'} written to {target}{both}",
             soft_wrap=True,
@@ -117,14 +117,14 @@ def _template(source: str | None, file: Path | None, suffix: str) -> Template | 
 def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
     """Where the results in these forms go; raises BadParameter."""
     for each in formats:
-        if each not in BESIDE or out.with_suffix(each.suffix) == out:
+        if each not in ADDITIONAL_FORMATS or out.with_suffix(each.suffix) == out:
             raise typer.BadParameter(f"--format {each} cannot be written next to {out}; see: threadmill export --help")
     return {each: out.with_suffix(each.suffix) for each in formats}
 
 
 def targets(files: Mapping[Format, Path]) -> list[Path]:
     """All files that writing these forms replaces."""
-    errors = [errors_beside(file) for form, file in files.items() if form is Format.OPENAI_BATCH]
+    errors = [errors_path(file) for form, file in files.items() if form is Format.OPENAI_BATCH]
     return [*files.values(), *errors]
 
 

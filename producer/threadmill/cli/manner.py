@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.export import BESIDE, Format
+from threadmill.batch.export import ADDITIONAL_FORMATS, Format
 
 _documents = partial(typer.Option, rich_help_panel="Documents")
 _results = partial(typer.Option, rich_help_panel="Results")
@@ -21,8 +21,8 @@ Formats = Annotated[
     _results(
         "--format",
         metavar="FORMAT",
-        help=f"When the batch ends, also write the results in this format, next to --out: {', '.join(BESIDE)}. "
-        "Repeatable.",
+        help="When the batch ends, also write the results in this format, next to --out: "
+        f"{', '.join(ADDITIONAL_FORMATS)}. Repeatable.",
     ),
 ]
 RetryFailed = Annotated[

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from threadmill.batch.failures import Group, advice, grouped
-from threadmill.batch.plan import Standing
-from threadmill.batch.tally import Tally
+from threadmill.batch.failures import FailureGroup, advice, group_failures
+from threadmill.batch.plan import DocumentStatus
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import err
 from threadmill.cli.waiting import show_jobs, show_trouble
 from threadmill.prices import Cost
@@ -41,19 +41,19 @@ class Reporter:
         self._last_line = time.monotonic()
         self._first: tuple[float, int] | None = None  # when, and how many were done
 
-    def update(self, tally: Tally) -> None:
-        """Takes every change of the tally."""
-        failed = f"{tally.failed + tally.kept_failed:,} failed"
-        figures = [failed, f"{tally.running:,} running", _rate(tally)]
-        figures.append(spent(tally.spending.usage, tally.spending.cost))
-        figures.append(f"{tally.full_price.total():,} at full price" if tally.full_price else "")
+    def update(self, progress: BatchProgress) -> None:
+        """Shows a change of the progress."""
+        failed = f"{progress.failed + progress.kept_failed:,} failed"
+        figures = [failed, f"{progress.running:,} running", _rate(progress)]
+        figures.append(spent(progress.spending.usage, progress.spending.cost))
+        figures.append(f"{progress.full_price.total():,} at full price" if progress.full_price else "")
         self.show(
-            tally.done,
+            progress.done,
             _joined(figures),
             failed=failed,
-            left=_time_left(tally.seconds, _fresh(tally), tally.left),
-            paused=tally.paused,
-            troubles=tally.troubles,
+            left=_time_left(progress.seconds, _fresh(progress), progress.left),
+            paused=progress.paused,
+            troubles=progress.troubles,
         )
 
     def show(
@@ -141,37 +141,37 @@ def spent(usage: Usage, cost: Cost) -> str:
     return tokens if cost.amount is None or not tokens else f"{tokens}, {cost}"
 
 
-_STANDING = {
-    Standing.ANSWERED: "answered earlier",
-    Standing.FAILED: "failed earlier",
-    Standing.AGAIN: "to ask again",
-    Standing.CHANGED: "changed",
-    Standing.NEW: "new",
-    Standing.BAD: "unreadable",
+_STATUS_LABELS = {
+    DocumentStatus.ANSWERED: "answered earlier",
+    DocumentStatus.FAILED: "failed earlier",
+    DocumentStatus.AGAIN: "to ask again",
+    DocumentStatus.CHANGED: "changed",
+    DocumentStatus.NEW: "new",
+    DocumentStatus.BAD: "unreadable",
 }
 
 
-def show_plan(plan: Counter[Standing]) -> None:
+def show_plan(plan: Counter[DocumentStatus]) -> None:
     """What a later run of a batch is going to do."""
-    said = ", ".join(f"{plan[standing]:,} {what}" for standing, what in _STANDING.items() if plan[standing])
+    said = ", ".join(f"{plan[status]:,} {what}" for status, what in _STATUS_LABELS.items() if plan[status])
     err.print(f"{plan.total():,} documents: {said}", soft_wrap=True, markup=False)
 
 
-def show_summary(tally: Tally, out: Path) -> None:
+def show_summary(progress: BatchProgress, out: Path) -> None:
     """The table at the end, what failed, and what would help."""
-    failed = tally.failed + tally.kept_failed
+    failed = progress.failed + progress.kept_failed
     rows: Mapping[str, str] = {
-        "documents": f"{tally.total:,}",
-        "succeeded": f"{tally.answered:,}" + (f" ({tally.kept:,} earlier)" if tally.kept else ""),
-        "failed": f"{failed:,}" + (f" ({tally.kept_failed:,} earlier)" if tally.kept_failed else ""),
-        "not asked": f"{tally.left:,}" if tally.left else "",
-        "time": ", ".join(filter(None, [f"{tally.seconds:,.1f} s", _rate(tally)])),
-        "tokens": tally.spending.usage.in_words,
-        "cost": "" if tally.spending.cost.amount is None else str(tally.spending.cost),
+        "documents": f"{progress.total:,}",
+        "succeeded": f"{progress.answered:,}" + (f" ({progress.kept:,} earlier)" if progress.kept else ""),
+        "failed": f"{failed:,}" + (f" ({progress.kept_failed:,} earlier)" if progress.kept_failed else ""),
+        "not asked": f"{progress.left:,}" if progress.left else "",
+        "time": ", ".join(filter(None, [f"{progress.seconds:,.1f} s", _rate(progress)])),
+        "tokens": progress.spending.usage.in_words,
+        "cost": "" if progress.spending.cost.amount is None else str(progress.spending.cost),
         "full price": "; ".join(
-            f"{show_jobs(jobs)}: {reason}" for reason, jobs in tally.full_price.most_common(_REASONS)
+            f"{show_jobs(jobs)}: {reason}" for reason, jobs in progress.full_price.most_common(_REASONS)
         ),
-        "calls": f"{tally.calls:,}",
+        "calls": f"{progress.calls:,}",
         "results": f"{out}",
     }
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -179,17 +179,17 @@ def show_summary(tally: Tally, out: Path) -> None:
         if value:
             table.add_row(name, value)
     err.print(table)
-    groups = grouped(tally.failures)
+    groups = group_failures(progress.failures)
     lines = [_group(group) for group in groups[:_GROUPS_SHOWN]]
     if len(groups) > _GROUPS_SHOWN:
         lines.append(f"... and {len(groups) - _GROUPS_SHOWN:,} more reasons; all are in {out}")
-    if tally.stopped:
-        lines.append(f"Stopped: {tally.stopped}. {tally.left:,} documents were not asked.")
-    for line in (*lines, *advice(tally.hopeless, tally.retryable)):
+    if progress.stopped:
+        lines.append(f"Stopped: {progress.stopped}. {progress.left:,} documents were not asked.")
+    for line in (*lines, *advice(progress.permanent_failures, progress.retryable)):
         err.print(line, soft_wrap=True, markup=False)
 
 
-def _group(group: Group[str]) -> str:
+def _group(group: FailureGroup[str]) -> str:
     first = ", ".join(group.documents[:_DOCUMENTS_SHOWN])
     number = len(group.documents)
     if number == 1:
@@ -198,40 +198,40 @@ def _group(group: Group[str]) -> str:
     return f"failed: {number:,} documents: {group.kind}: {group.message} ({first}{more})"
 
 
-def summary(tally: Tally, batch: str, out: Path) -> dict[str, Any]:
+def summary(progress: BatchProgress, batch: str, out: Path) -> dict[str, Any]:
     """The same for programs."""
     return {
         "batch": batch,
         "out": str(out),
-        "total": tally.total,
-        "succeeded": tally.answered,
-        "kept": tally.kept,
-        "failed": tally.failed + tally.kept_failed,
-        "kept_failed": tally.kept_failed,
-        "left": tally.left,
-        "stopped": tally.stopped,
-        "seconds": round(tally.seconds, 3),
-        "usage": tally.spending.usage.model_dump(),
-        "cost": asdict(tally.spending.cost),
-        "calls": tally.calls,
-        "full_price": dict(tally.full_price.most_common()),
-        "failures": [{"path": label, **failure.model_dump(mode="json")} for label, failure in tally.failures],
+        "total": progress.total,
+        "succeeded": progress.answered,
+        "kept": progress.kept,
+        "failed": progress.failed + progress.kept_failed,
+        "kept_failed": progress.kept_failed,
+        "left": progress.left,
+        "stopped": progress.stopped,
+        "seconds": round(progress.seconds, 3),
+        "usage": progress.spending.usage.model_dump(),
+        "cost": asdict(progress.spending.cost),
+        "calls": progress.calls,
+        "full_price": dict(progress.full_price.most_common()),
+        "failures": [{"path": label, **failure.model_dump(mode="json")} for label, failure in progress.failures],
         "failure_groups": [
             {"kind": group.kind, "message": group.message, "retryable": group.retryable, "count": len(group.documents)}
-            for group in grouped(tally.failures)
+            for group in group_failures(progress.failures)
         ],
     }
 
 
-def _fresh(tally: Tally) -> int:
-    return tally.succeeded + tally.failed
+def _fresh(progress: BatchProgress) -> int:
+    return progress.succeeded + progress.failed
 
 
-def _rate(tally: Tally) -> str:
+def _rate(progress: BatchProgress) -> str:
     """Documents of this run by time, in the smallest unit that has one of them; nothing before the first."""
-    if not _fresh(tally) or tally.seconds <= 0:
+    if not _fresh(progress) or progress.seconds <= 0:
         return ""
-    per_s = _fresh(tally) / tally.seconds
+    per_s = _fresh(progress) / progress.seconds
     factor, unit = next(((f, unit) for f, unit in ((1, "s"), (60, "min")) if per_s * f >= 1), (3600, "h"))
     return f"{per_s * factor:,.1f}/{unit}"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter
@@ -14,12 +14,12 @@ from threadmill.cli.report_dry_run import Rehearsal, put_made, rehearse, rehears
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.book import Book
+from threadmill.reports.book import ReportStore
 from threadmill.reports.figures import count
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night, describe
-from threadmill.reports.nightly import Nightly, Problem
+from threadmill.reports.nightly import ReportProblem, ReportRunner
 from threadmill.settings import Settings
 
 
@@ -127,8 +127,8 @@ def run(
     with started(settings, local, definition.endpoint) as here, _Steps() as steps:
         client = Client(here.settings)
         client.check(definition.probe)
-        nightly = Nightly(client, steps.watch, here.check, delivers=not no_deliver)
-        made = nightly.make(definition, night, again=again, waiting=_say_who)
+        runner = ReportRunner(client, steps.watch, here.check, delivers=not no_deliver)
+        made = runner.run(definition, night, again=again, waiting=_say_who)
     _show([made], as_json)
 
 
@@ -146,7 +146,7 @@ def due(
         _rehearsed(rehearse_due(client, moment, reports, delivers=not no_deliver), as_json)
         return
     with _Steps() as steps:
-        made = Nightly(client, steps.watch, delivers=not no_deliver).make_due(moment, reports)
+        made = ReportRunner(client, steps.watch, delivers=not no_deliver).run_due(moment, reports)
     _show(made, as_json)
 
 
@@ -197,7 +197,7 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
 def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
     """List the nights of each report: state, cost, link. The latest night comes first."""
     settings = Settings.load()
-    book = Book(settings)
+    book = ReportStore(settings)
     nights = [night for name in some or book.names() for night in book.nights(name)]
     if as_json:
         put_json([night.model_dump(mode="json") for night in nights])
@@ -207,7 +207,7 @@ def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
         put(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
 
 
-def _rehearsed(made: list[Rehearsal | Problem], as_json: bool) -> None:
+def _rehearsed(made: list[Rehearsal | ReportProblem], as_json: bool) -> None:
     if not show_rehearsals(made, as_json):
         raise typer.Exit(Exit.FAILED)
 
@@ -235,7 +235,7 @@ def _cost(night: Night) -> str:
     return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
 
 
-def _show(made: list[Night | Problem], as_json: bool) -> None:
+def _show(made: list[Night | ReportProblem], as_json: bool) -> None:
     """Prints the outcome of each night; exits with 1 unless all are good."""
     put_made(
         made,
@@ -258,13 +258,13 @@ class _Steps:
         self._step: str | None = None
         self._reporter: Reporter | None = None
 
-    def watch(self, step: str, tally: Tally) -> None:
+    def watch(self, step: str, progress: BatchProgress) -> None:
         if self._reporter is None or step != self._step:
             self.end()
-            self._step, self._reporter = step, Reporter(tally.total)
+            self._step, self._reporter = step, Reporter(progress.total)
             self._reporter.__enter__()
-            note(f"{step}: {count(tally.total, 'prompt')}")
-        self._reporter.update(tally)
+            note(f"{step}: {count(progress.total, 'prompt')}")
+        self._reporter.update(progress)
 
     def end(self) -> None:
         if self._reporter is not None:

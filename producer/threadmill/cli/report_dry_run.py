@@ -15,7 +15,7 @@ from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.files import load
 from threadmill.reports.material import NoDocuments, documents_of, map_template, reduce_template
-from threadmill.reports.nightly import Nightly, Problem
+from threadmill.reports.nightly import ReportProblem, ReportRunner
 from threadmill.reports.publish import page_of
 
 _Made = TypeVar("_Made")
@@ -67,27 +67,29 @@ def rehearse(client: Client, definition: ReportDefinition, night: date, *, deliv
     return made
 
 
-def rehearse_due(client: Client, now: datetime, reports: Iterable[str], *, delivers: bool) -> list[Rehearsal | Problem]:
+def rehearse_due(
+    client: Client, now: datetime, reports: Iterable[str], *, delivers: bool
+) -> list[Rehearsal | ReportProblem]:
     """Every report that is due at `now`."""
-    nightly = Nightly(client)
-    made: list[Rehearsal | Problem] = []
+    runner = ReportRunner(client)
+    made: list[Rehearsal | ReportProblem] = []
     for name in reports:
         try:
             definition = load(client.settings.reports, name)
             client.check(definition.probe)
             made += [
                 rehearse(client, definition, night, delivers=delivers)
-                for night in nightly.due(definition, now, dry_run=True)
+                for night in runner.due(definition, now, dry_run=True)
             ]
         except StoreUnavailable:
             raise
         except ThreadmillError as error:
-            made.append(Problem(name, str(error)))
+            made.append(ReportProblem(name, str(error)))
     return made
 
 
 def put_made(
-    made: Sequence[_Made | Problem],
+    made: Sequence[_Made | ReportProblem],
     as_json: bool,
     put_one: Callable[[_Made], None],
     json_of: Callable[[_Made], dict[str, Any]],
@@ -96,18 +98,18 @@ def put_made(
     if as_json:
         put_json(
             [
-                {"report": each.report, "problem": each.reason} if isinstance(each, Problem) else json_of(each)
+                {"report": each.report, "problem": each.reason} if isinstance(each, ReportProblem) else json_of(each)
                 for each in made
             ]
         )
     for each in made:
-        if isinstance(each, Problem):
+        if isinstance(each, ReportProblem):
             note(f"{each.report}: {each.reason}")
         elif not as_json:
             put_one(each)
 
 
-def show_rehearsals(made: list[Rehearsal | Problem], as_json: bool) -> bool:
+def show_rehearsals(made: list[Rehearsal | ReportProblem], as_json: bool) -> bool:
     """Prints what would be produced; returns whether all of it can be."""
     put_made(made, as_json, _put, _as_json)
     if not made:

@@ -1,1 +1,1 @@
-"""Document sets: from paths to documents, from documents to what is asked of them."""
+"""Documents: finds them, extracts their text, renders their prompts. For batch/ and reports/."""

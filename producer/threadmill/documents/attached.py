@@ -1,21 +1,21 @@
-"""Documents that go along with the prompt: files for the server's tools, images for the model to see."""
+"""Documents that are sent beside the prompt: files for the server's tools, and images."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document, shown
+from threadmill.documents.document import Document, printable
 from threadmill.documents.template import PromptTemplate
 from threadmill.filetypes import IMAGE_EXTENSIONS
 from threadmill.message import FileTool
 
-#: Of images, as which they are taken whatever the set is made of.
-IMAGES = (*IMAGE_EXTENSIONS.values(), ".jpeg")
+#: Files with these suffixes are sent as images, also in a set of attached files.
+IMAGE_SUFFIXES = (*IMAGE_EXTENSIONS.values(), ".jpeg")
 
 
 @dataclass(frozen=True)
-class Attached(Document):
-    """Uploaded for `tool`, which reads what the prompt does not hold."""
+class AttachedFile(Document):
+    """A file that is uploaded for `tool`; the prompt does not contain its text."""
 
     tool: FileTool
 
@@ -24,21 +24,23 @@ class Attached(Document):
         return (self.path,)
 
     def variables(self) -> dict[str, Any]:
-        return {"name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
+        return {"name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         return super().job_fields(template) | {"files": [{"path": str(self.path), "tools": [self.tool]}]}
 
 
 @dataclass(frozen=True)
-class Image(Document):
+class ImageFile(Document):
+    """An image that the model sees."""
+
     @property
     def files(self) -> tuple[Path, ...]:
         return (self.path,)
 
     def variables(self) -> dict[str, Any]:
-        """`text` is empty: the model sees the image beside the prompt."""
-        return {"text": "", "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
+        """Has an empty `text`: the image is not part of the prompt."""
+        return {"text": "", "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         prompt = template.render(self.variables())

@@ -1,4 +1,4 @@
-"""Some documents of a set, to try things out."""
+"""Parts of a document set, to try a prompt out."""
 
 import hashlib
 import heapq
@@ -9,8 +9,8 @@ from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
 
 
-class First:
-    """The first `number` of them."""
+class FirstDocuments:
+    """The first `number` documents of a set."""
 
     def __init__(self, documents: DocumentSet, number: int) -> None:
         self._documents = documents
@@ -23,18 +23,18 @@ class First:
         return min(self._number, len(self._documents))
 
 
-class Sample:
-    """Any `number` of them, in their order: the same ones every time, as long as they are there."""
+class DocumentSample:
+    """A random sample of `number` documents, in their order. The same set has the same sample every time."""
 
     def __init__(self, documents: DocumentSet, number: int) -> None:
         self._documents = documents
-        lots = (
-            (hashlib.sha256(document.identity.encode()).digest(), place) for place, document in enumerate(documents)
+        ranked = (
+            (hashlib.sha256(document.identity.encode()).digest(), index) for index, document in enumerate(documents)
         )
-        self._places = {place for _, place in heapq.nsmallest(number, lots)}
+        self._indexes = {index for _, index in heapq.nsmallest(number, ranked)}
 
     def __iter__(self) -> Iterator[Document]:
-        return (document for place, document in enumerate(self._documents) if place in self._places)
+        return (document for index, document in enumerate(self._documents) if index in self._indexes)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indexes)

@@ -1,4 +1,7 @@
-"""A document of a set, and what a job says of it. A bad document has a reason, and stops no other."""
+"""A document: its names, its identity, and the job that asks about it.
+
+A document that cannot be used raises BadDocument with the reason; the others of the set are not affected.
+"""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -8,76 +11,77 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.unicode import escape_surrogates
 from threadmill.errors import InvalidJob
 
-#: The path that stands for what comes on stdin.
+#: The path of a document that is read from stdin.
 STDIN = Path("-")
 
-#: Fields of a job that what goes with all documents and what is a document's own add up in.
-_ADD_UP = ("images", "files")
+#: Job fields in which the values for all documents and those of one document are combined.
+_COMBINED = ("images", "files")
 
 
 @dataclass(frozen=True)
 class Document(ABC):
-    """`path`: as found, relative if it was given so."""
+    """One input. `path` is as found: relative if it was given so."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        return "stdin" if self.path == STDIN else shown(self.path.name)
+        return "stdin" if self.path == STDIN else printable(self.path.name)
 
     @property
     def label(self) -> str:
-        """What a person finds it by."""
-        return "stdin" if self.path == STDIN else shown(self.path)
+        """Its name in messages, by which a person finds it."""
+        return "stdin" if self.path == STDIN else printable(self.path)
 
     @property
     def identity(self) -> str:
-        """What a later run of the batch knows it by."""
-        return shown(self.path)
+        """Identifies the document in later invocations of the batch."""
+        return printable(self.path)
 
     @property
-    def place(self) -> dict[str, Any]:
-        """Where it is, as fields of its result line."""
-        return {"path": shown(self.path), "name": self.name}
+    def location(self) -> dict[str, Any]:
+        """The fields of its result line that say where it is."""
+        return {"path": printable(self.path), "name": self.name}
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Those a worker reads for it."""
+        """The files that a worker reads for its job."""
         return ()
 
     @property
-    def carriers(self) -> tuple[str, ...]:
-        """The variables that stand for it: a prompt must use one, unless its files are sent beside the prompt."""
+    def document_variables(self) -> tuple[str, ...]:
+        """The variables that refer to this document. A template must use one of them, unless files are attached."""
         return () if self.files else ("text", "name", "path")
 
     @abstractmethod
     def variables(self) -> dict[str, Any]:
-        """What a template can use of it; raises BadDocument."""
+        """Returns the variables for the prompt template. Raises BadDocument."""
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
-        """The fields of PromptJob that are its own; raises BadDocument."""
+        """Returns the fields of PromptJob that differ between documents. Raises BadDocument."""
         return {"prompt": template.render(self.variables())}
 
     def explain(self, error: InvalidJob) -> str:
-        """Why its job was refused, in terms of what the user wrote."""
+        """Returns the error message, with the names that the user wrote."""
         return str(error)
 
     def parts(self) -> "Sequence[Document]":
-        """What is asked about one by one, to be answered as one; raises BadDocument."""
+        """Returns the parts, each of which gets its own job. Raises BadDocument."""
         return (self,)
 
     def fingerprint(self) -> str:
-        """Of what its files hold, which its job's fields only name: '' without any. Raises BadDocument."""
-        return "".join(map(digest, self.files))
+        """Returns a digest of the contents of its files, '' if it has none. Raises BadDocument."""
+        return "".join(map(file_digest, self.files))
 
 
 @dataclass(frozen=True)
-class Numbered(Document):
-    """One of many in a file."""
+class NumberedDocument(Document):
+    """One of several documents in a file."""
 
-    number: int  #: of the line where it ends, or of the row; from 1
+    number: int  #: the line where it ends, or the row; from 1
 
     @property
     def name(self) -> str:
@@ -89,13 +93,13 @@ class Numbered(Document):
 
 
 class UniqueIds:
-    """Ids of the documents of one set: a repeated one gets a number, so that no two documents share a result line."""
+    """Makes ids unique within one set: a repeated id gets a number, so that each document has its own result line."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
     def take(self, wanted: str) -> tuple[str, bool]:
-        """An id that no earlier document has, and whether `wanted` was taken."""
+        """Returns an id that no earlier document has, and whether that is different from `wanted`."""
         unique, count = wanted, self._counts.get(wanted, 0)
         while unique in self._counts:
             count += 1
@@ -105,19 +109,19 @@ class UniqueIds:
         return unique, unique != wanted
 
 
-def asked(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A job's fields: those common to all documents, and a document's own. Images and files go along together."""
-    both = {name: [*common[name], *own[name]] for name in _ADD_UP if common.get(name) and own.get(name)}
-    return {**common, **own, **both}
+def merge_fields(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a job: those `common` to all documents and its `own`. Images and files are combined."""
+    combined = {name: [*common[name], *own[name]] for name in _COMBINED if common.get(name) and own.get(name)}
+    return {**common, **own, **combined}
 
 
-def shown(name: object) -> str:
-    """Fit to be written down, whatever bytes a file is named by."""
-    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+def printable(name: object) -> str:
+    """Returns a file name as text that can be encoded, with escapes for bytes that are not UTF-8."""
+    return escape_surrogates(str(name))
 
 
-def digest(path: Path) -> str:
-    """Of what a file holds; raises BadDocument."""
+def file_digest(path: Path) -> str:
+    """Returns the SHA-256 of a file. Raises BadDocument."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

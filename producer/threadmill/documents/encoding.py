@@ -1,9 +1,8 @@
-"""What bytes say: text in whatever encoding, told from the bytes themselves unless a name is given."""
+"""Decodes text files with the encoding that is given, declared or certain, and refuses those where none is."""
 
 import codecs
 import re
 import unicodedata
-from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -12,7 +11,7 @@ from charset_normalizer import CharsetMatch, from_bytes
 from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
-_BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
+_BYTE_ORDER_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,42 +19,19 @@ _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-#: How Japanese mail begins its characters; the bytes of it are good ASCII.
-_ISO_2022_JP = (b"\x1b$B", b"\x1b$@")
+#: Encodings of Latin letters. They differ in few letters, so a text counts as certain only if it reads the same in all.
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
 
-#: What is guessed among: encodings that texts are met in, not all there are. Those of Latin letters differ in few.
-_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")  # Western Europe first
-_USUAL = (
-    *("cp950", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949", "utf_16_le", "utf_16_be"),
-    *("cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp874"),
-    *_LATIN,
-)
-
-#: Letters beyond ASCII of the languages written in them: only one reading of a text has those of one language.
-_ALPHABETS = {
-    "Croatian, Slovene": "čćđšž",
-    "Czech": "áčďéěíňóřšťúůýž",
-    "Danish, Norwegian": "æøåéòô",
-    "Dutch": "áäèéëíïóöúü",
-    "Estonian": "äõöüšž",
-    "French": "àâæçèéêëîïôœùûüÿ",
-    "German": "äöüßé",
-    "Hungarian": "áéíóöőúüű",
-    "Icelandic": "áðéíóúýþæö",
-    "Italian": "àèéìíîòóùúªº",
-    "Latvian": "āčēģīķļņšūž",
-    "Lithuanian": "ąčęėįšųūž",
-    "Polish": "ąćęłńóśźż",
-    "Portuguese": "àáâãçéêíóôõúüªº",
-    "Romanian": "ăâîşţ",
-    "Slovak": "áäčďéíĺľňóôŕšťúýž",
-    "Spanish": "áéíñóúüªº",
-    "Swedish, Finnish": "åäöé",
-    "Turkish": "çğıöşüâîû\u0307",
+#: The encodings to detect, and for each the bytes outside ASCII that a text needs for a reliable result.
+_CANDIDATES = {
+    **dict.fromkeys(("cp950", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949"), 24),
+    **dict.fromkeys(("iso2022_jp", "utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"), 0),
+    **dict.fromkeys(("cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp874"), 24),
+    **dict.fromkeys(_LATIN, 4),
 }
 
-#: What is written under a name may use more than the name's standard has; browsers read it so too.
-_WIDER = {
+#: Supersets that are read in place of an encoding: files often use more than their declared encoding has.
+_SUPERSETS = {
     "big5": "cp950",
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -64,15 +40,8 @@ _WIDER = {
     "iso8859-1": "cp1252",
 }
 
-#: What no language of these has: a sign within a word, a capital after a small letter, much beyond ASCII in a row.
-_TORN = re.compile(
-    r"[^\W\d_][\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7ˆ˜‚„“‹›†‡‰•€™]+[^\W\d_]"
-    r"|[a-z][À-ÖØ-ÞĂĄĆČĎĐĘĚĹĽŁŃŇŐŔŘŚŠŞŤŢŮŰŹŻŽ]"
-    r"|[^\x00-\x7f\xa0]{4}"
-)
-
-#: What is no text, by how it begins.
-_KINDS = {
+#: Binary formats by their first bytes, for error messages.
+_SIGNATURES = {
     b"%PDF-": "a PDF",
     b"PK\x03\x04": "a ZIP or Office file",
     b"\xd0\xcf\x11\xe0": "an Office file from before 2007 or an Outlook email",
@@ -81,51 +50,48 @@ _KINDS = {
     b"\xff\xd8\xff": "an image",
 }
 
-#: What no text in an old encoding has; \x1a ended files under DOS.
+#: Control characters that text does not contain; DOS ended files with \x1a.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 
-#: In the first bytes of an HTML or XML file.
-_DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
+#: The declaration in the first bytes of an HTML or XML file.
+_DECLARATION = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
 
-#: Bytes beyond ASCII below which any guess is luck, and below which one of Latin letters is.
-_LEAST_BYTES, _LEAST_LETTERS = 24, 4
+#: A reading is certain if every other one is worse by this much, in the measure of `_mess`.
+_CLEAR_LEAD = 0.08
 
-_BEYOND_ASCII = bytes(range(0x80, 0x100))
+_NOT_ASCII = bytes(range(0x80, 0x100))
 
-#: By so much less mess the right reading is told from a wrong one.
-_LEAST_GAP = 0.08
-
-#: Bytes by which the encoding of a stream is told.
-SAMPLE = 1_000_000
+#: The bytes at the start of a stream from which its encoding is detected.
+SAMPLE_BYTES = 1_000_000
 
 _REMEDY = "say which it is with --encoding NAME, or convert it, for example with: iconv -f ENCODING -t UTF-8"
 
 
 def decode(content: bytes, encoding: str | None = None, *, markup: bool = False, declared: str | None = None) -> str:
-    """The text, without a byte order mark. Raises BadDocument.
+    """Returns the text without a byte order mark. Raises BadDocument if the encoding is wrong or not certain.
 
-    `declared`: the encoding that its sender names, used where it fits. `markup`: it may declare its own encoding.
+    `declared` is the encoding named by the sender, used if it fits. With `markup`, the content may declare its own.
     """
-    if declared and _reads(_canonical(declared), content, whole=True):
-        encoding = _canonical(declared)
-    name = encoding or tell(content, markup=markup)
+    if declared and _reads(_superset(declared), content, whole=True):
+        encoding = _superset(declared)
+    name = encoding or detect(content, markup=markup)
     try:
         return content.decode(name).removeprefix("\ufeff")
     except UnicodeError as error:
-        raise BadDocument(_misfit(name, error, given=encoding is not None)) from None
+        raise BadDocument(_decode_error(name, error, is_given=encoding is not None)) from None
 
 
-def opened(path: Path, encoding: str | None = None) -> TextIO:
-    """A file to read on as text, its line ends as they are. Raises BadDocument, OSError; reading it, UnicodeError."""
+def open_text(path: Path, encoding: str | None = None) -> TextIO:
+    """Opens a file as text and keeps its line ends. Raises BadDocument and OSError; reading raises UnicodeError."""
     if encoding is None:
         with path.open("rb") as file:
-            head = file.read(SAMPLE)
-        encoding = tell(head, whole=len(head) < SAMPLE)
+            head = file.read(SAMPLE_BYTES)
+        encoding = detect(head, whole=len(head) < SAMPLE_BYTES)
     return path.open(encoding="utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding, newline="")
 
 
-def known(encoding: str) -> str:
-    """The name itself; raises ThreadmillError if no such encoding of text is known."""
+def check_encoding(encoding: str) -> str:
+    """Returns the name. Raises ThreadmillError if Python has no such text encoding."""
     try:
         "".encode(encoding)
     except LookupError:
@@ -135,92 +101,85 @@ def known(encoding: str) -> str:
     return encoding
 
 
-def tell(content: bytes, *, markup: bool = False, whole: bool = True) -> str:
-    """The encoding of a text, or of the beginning of one. Raises BadDocument for what is no text, or too unclear."""
-    for mark, name in _BOMS:
+def detect(content: bytes, *, markup: bool = False, whole: bool = True) -> str:
+    """Returns the encoding of a text, or of its start if not `whole`.
+
+    Raises BadDocument for binary data, and for a text whose encoding is not certain.
+    """
+    for mark, name in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return name
-    if b"\0" in content:
-        return _wide(content, whole)
-    if any(start in content for start in _ISO_2022_JP) and _reads("iso2022_jp", content, whole):
-        return "iso2022_jp"
-    if _reads("utf-8", content, whole):
+    has_escapes = b"\0" in content or b"\x1b$" in content  # as UTF-16 and ISO-2022-JP have, which read as UTF-8 too
+    if not has_escapes and _reads("utf-8", content, whole):
         return "utf-8"
-    declared = _DECLARED.search(content[:1024]) if markup else None
-    if declared is not None:
-        name = _canonical(declared[1].decode("ascii"))
+    declaration = _DECLARATION.search(content[:1024]) if markup else None
+    if declaration is not None:
+        name = _superset(declaration[1].decode("ascii"))
         if _reads(name, content, whole):
             return name
     return _guess(content, whole)
 
 
-def _wide(content: bytes, whole: bool) -> str:
-    """Bytes with NULs: UTF-16 or UTF-32 without a mark, whose spaces and line ends have them, or no text at all."""
-    plain: dict[str, int] = {}
-    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
-        with suppress(UnicodeError):
-            text = codecs.getincrementaldecoder(name)().decode(content, whole)
-            if all(map(_is_written, set(text))):
-                plain[name] = sum(character < "\x80" for character in text)
-    best = max(plain, key=plain.__getitem__, default="")
-    if not plain.get(best) or content.startswith(tuple(_KINDS)):
-        raise _no_text(content)
-    return best
+def _guess(content: bytes, whole: bool) -> str:
+    if content.startswith(tuple(_SIGNATURES)):
+        raise _binary_data(content)
+    start = _first_error_in_utf8(content)
+    matches = list(from_bytes(_sample(content, start), cp_isolation=list(_CANDIDATES), enable_fallback=False))
+    least = min(map(_mess, matches), default=0.0)
+    likely = [match for match in matches if _mess(match) - least < _CLEAR_LEAD]
+    if len(likely) == 1 and _is_certain(likely[0], content, whole):
+        return _superset(_encoding(likely[0]))
+    if _CONTROL.search(content):
+        raise _binary_data(content)
+    names = [_superset(_encoding(match)) for match in matches[:4]]
+    names = [name for name in names if not name.startswith("utf")]
+    if not names or not set(names).isdisjoint(_LATIN):
+        names = [*(name for name in _LATIN if _reads(name, content, whole)), *names]
+    *rest, last = dict.fromkeys(names) or ("unknown",)
+    candidates = f"{', '.join(rest)} or {last}" if rest else last
+    raise BadDocument(
+        f"is not UTF-8 text (byte 0x{content[start]:02x} at {start:,}); its encoding may be {candidates}; {_REMEDY}"
+    )
 
 
-def _no_text(content: bytes) -> BadDocument:
-    kind = next((kind for head, kind in _KINDS.items() if content.startswith(head)), None)
+def _is_certain(match: CharsetMatch, content: bytes, whole: bool) -> bool:
+    """Whether the content has enough bytes to tell, and decodes to assigned characters."""
+    name = _encoding(match)
+    if name in _LATIN and not set(_LATIN).issubset(match.could_be_from_charset):
+        return False
+    outside_ascii = len(content) - len(content.translate(None, _NOT_ASCII))
+    if outside_ascii < _CANDIDATES[name]:
+        return False
+    try:
+        text = codecs.getincrementaldecoder(_superset(name))().decode(content, whole)
+    except UnicodeError:
+        return False
+    return all(map(_is_assigned, set(text)))
+
+
+def _is_assigned(character: str) -> bool:
+    return character in "\t\n\r\f\x1a" or unicodedata.category(character) not in ("Cc", "Cn", "Co", "Cs")
+
+
+def _binary_data(content: bytes) -> BadDocument:
+    kind = next((kind for head, kind in _SIGNATURES.items() if content.startswith(head)), None)
     found = _CONTROL.search(content)
     where = f" (byte 0x{content[found.start()]:02x} at {found.start():,})" if found else ""
     remedy = f"it looks like {kind}: name it so, or leave it out" if kind else "leave it out"
     return BadDocument(f"is not text but binary data{where}; {remedy} (.threadmillignore)")
 
 
-def _is_written(character: str) -> bool:
-    return character in "\t\n\r\f" or unicodedata.category(character) not in ("Cc", "Cn", "Co", "Cs")
-
-
-def _guess(content: bytes, whole: bool) -> str:
-    at = _first_misfit(content)
-    if _CONTROL.search(content):
-        raise _no_text(content)
-    matches = list(from_bytes(_sample(content, at), cp_isolation=list(_USUAL), enable_fallback=False))
-    least = min(map(_mess, matches), default=0.0)
-    near = {str(match): _encoding(match) for match in matches if _mess(match) - least < _LEAST_GAP}
-    likely = [encoding for text, encoding in near.items() if encoding not in _LATIN or _is_latin(text)]
-    if len(likely) == 1:
-        name = _canonical(likely[0])
-        least_bytes = _LEAST_LETTERS if name in _LATIN else _LEAST_BYTES
-        beyond = len(content) - len(content.translate(None, _BEYOND_ASCII))
-        if beyond >= least_bytes and _reads(name, content, whole):
-            return name
-    names = [name for each in matches[:4] if not (name := _canonical(_encoding(each))).startswith("utf")]
-    if not names or not set(names).isdisjoint(_LATIN):
-        names = [*(name for name in _LATIN if _reads(name, content, whole)), *names]
-    *others, last = dict.fromkeys(names) or ("unknown",)
-    perhaps = f"{', '.join(others)} or {last}" if others else last
-    raise BadDocument(
-        f"is not UTF-8 text (byte 0x{content[at]:02x} at {at:,}); its encoding may be {perhaps}; {_REMEDY}"
-    )
-
-
-def _sample(content: bytes, at: int) -> bytes:
-    """The lines from the one on that says something."""
-    start = content.rfind(b"\n", 0, at) + 1
-    sample = content[start : start + SAMPLE]
-    return sample if len(sample) < SAMPLE else sample[: sample.rfind(b"\n") + 1] or sample
-
-
-def _is_latin(text: str) -> bool:
-    """Whether some language is written so: with its letters, and few of them beyond ASCII."""
-    letters = [letter for letter in text.lower() if letter.isalpha()]
-    beyond = [letter for letter in letters if letter > "\x7f"]
-    is_odd = 3 * len(beyond) > len(letters) or _TORN.search(text)
-    return not is_odd and any(set(beyond) <= set(alphabet) for alphabet in _ALPHABETS.values())
+def _sample(content: bytes, start: int) -> bytes:
+    """The lines from the first one that is not UTF-8; all of UTF-16 and UTF-32, whose lines end in other bytes."""
+    if b"\0" in content:
+        return content[:SAMPLE_BYTES]
+    first = content.rfind(b"\n", 0, start) + 1
+    sample = content[first : first + SAMPLE_BYTES]
+    return sample if len(sample) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1] or sample
 
 
 def _encoding(match: CharsetMatch) -> str:
-    """Of those that read the sample alike; the rest of the file may show a difference."""
+    """The encoding of a match: the Western European one where several read the sample alike."""
     return next((name for name in _LATIN if name in match.could_be_from_charset), match.encoding)
 
 
@@ -228,13 +187,13 @@ def _mess(match: CharsetMatch) -> float:
     return match.chaos - match.coherence / 2
 
 
-def _canonical(name: str) -> str:
-    """As Python calls it, in its widest form."""
+def _superset(name: str) -> str:
+    """Python's name of the encoding to read in place of `name`."""
     try:
         name = codecs.lookup(name).name
     except LookupError:
         return name
-    return _WIDER.get(name, name)
+    return _SUPERSETS.get(name, name)
 
 
 def _reads(name: str, content: bytes, whole: bool) -> bool:
@@ -245,7 +204,7 @@ def _reads(name: str, content: bytes, whole: bool) -> bool:
     return True
 
 
-def _first_misfit(content: bytes) -> int:
+def _first_error_in_utf8(content: bytes) -> int:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -253,6 +212,6 @@ def _first_misfit(content: bytes) -> int:
     return 0
 
 
-def _misfit(name: str, error: UnicodeError, *, given: bool) -> str:
+def _decode_error(name: str, error: UnicodeError, *, is_given: bool) -> str:
     where = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
-    return f"is not {name} text{where}; {'name another --encoding, or leave it out' if given else _REMEDY}"
+    return f"is not {name} text{where}; {'name another --encoding, or leave it out' if is_given else _REMEDY}"

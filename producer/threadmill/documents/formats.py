@@ -1,6 +1,6 @@
-"""The text of a file of any format: as it is, or extracted from web pages, PDFs, Office files and emails.
+"""Reads the text of a file: plain text, or extracted from web pages, PDFs, Office files and emails.
 
-The libraries that extract it are an extra, and are imported when the first such file is read.
+The libraries are the extra `documents`, imported when the first such file is read.
 """
 
 import os
@@ -13,24 +13,25 @@ from typing import BinaryIO
 from threadmill.documents import mail, workbooks
 from threadmill.documents.encoding import decode
 from threadmill.documents.template import BadDocument, too_long
-from threadmill.documents.workbooks import WORKBOOKS
+from threadmill.documents.unicode import join_surrogates
+from threadmill.documents.workbooks import WORKBOOK_SUFFIXES
 from threadmill.installation import install_command
 from threadmill.message import MESSAGE_LIMIT
 
-#: Bytes of a file, and characters of its text: one that is larger would eat the memory.
+#: The largest file in bytes, and the longest text in characters, that are held in memory.
 FILE_LIMIT = 100_000_000
 TEXT_LIMIT = 20_000_000
 
-#: Bytes of an HTML or RTF file, whose parsing takes many times its size.
+#: The largest HTML or RTF file in bytes: parsing takes many times its size.
 _MARKUP_LIMIT = 5_000_000
 
-#: A character takes at most this many bytes in any encoding of ours.
+#: The most bytes that a character takes in any supported encoding.
 _BYTES_PER_CHARACTER = 4
 
 _HTML = (".html", ".htm", ".xhtml")
 _MAIL = (".eml", ".mht", ".mhtml")
 
-#: Formats that cannot be read here -> the one to save such a file as.
+#: Formats that are not supported -> the format to convert to.
 _SAVE_AS = {
     **dict.fromkeys((".doc", ".docm", ".dotx", ".wps", ".wpd", ".pages"), ".docx"),
     **dict.fromkeys((".ppt", ".pps", ".ppsx", ".pptm"), ".pptx"),
@@ -38,12 +39,12 @@ _SAVE_AS = {
     **dict.fromkeys((".fodt", ".fods", ".fodp"), ".odt, .ods or .odp"),
 }
 
-#: From an open file to pieces of its text.
+#: Yields the text of an open file in pieces.
 _Reader = Callable[[BinaryIO], Iterator[str]]
 
 
-def text_of(path: Path, encoding: str | None = None, *, limit: int = TEXT_LIMIT) -> str:
-    """The text, of at most `limit` characters; raises BadDocument."""
+def extract_text(path: Path, encoding: str | None = None, *, limit: int = TEXT_LIMIT) -> str:
+    """Returns the text. Raises BadDocument, also for more than `limit` characters."""
     kind = path.suffix.lower()
     read = _reader(kind, encoding)
     try:
@@ -58,73 +59,73 @@ def text_of(path: Path, encoding: str | None = None, *, limit: int = TEXT_LIMIT)
         if not content:
             raise BadDocument("is empty")
         return _extracted(read, kind, BytesIO(content), limit)
-    return _fitting(decode(content, encoding, markup=kind in (".xml", ".svg")), limit)
+    return _checked(decode(content, encoding, markup=kind in (".xml", ".svg")), limit)
 
 
-def broken(error: Exception) -> BadDocument:
-    """For whatever a library raises that meets a broken file."""
+def broken_file(error: Exception) -> BadDocument:
+    """The error for a file that a library cannot read."""
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return BadDocument(f"is broken, or not what its name says ({reason}); open and save it again")
 
 
-def needs_extra(kind: str, error: ModuleNotFoundError) -> BadDocument:
-    """For a file whose library is not installed."""
+def missing_extra(kind: str, error: ModuleNotFoundError) -> BadDocument:
+    """The error for a file whose library is not installed."""
     return BadDocument(
         f"is a {kind} file, and the package {error.name!r} to read it is not installed: {install_command('documents')}"
     )
 
 
 def _bytes(file: BinaryIO, most: int, limit: int | None = None) -> bytes:
-    """All of a file, if that is no more than `most`; it may grow meanwhile, or never end."""
+    """Returns the content. Raises BadDocument if it has more than `most` bytes, also where the size is not known."""
     size = os.fstat(file.fileno()).st_size
     content = b"" if size > most else file.read(most + 1)
     if size > most or len(content) > most:
-        has = f"{size:,} bytes" if size > most else f"more than {most:,} bytes"
-        raise BadDocument(_excess(has, limit) if limit else f"has {has}; the limit is {most:,}")
+        actual = f"{size:,} bytes" if size > most else f"more than {most:,} bytes"
+        raise BadDocument(_too_large(actual, limit) if limit else f"has {actual}; the limit is {most:,}")
     return content
 
 
-def _fitting(text: str, limit: int) -> str:
+def _checked(text: str, limit: int) -> str:
     if len(text) > limit:
-        raise BadDocument(_excess(f"{len(text):,} characters", limit))
+        raise BadDocument(_too_large(f"{len(text):,} characters", limit))
     return text
 
 
-def _excess(size: str, limit: int) -> str:
+def _too_large(size: str, limit: int) -> str:
     return too_long(size) if limit <= MESSAGE_LIMIT else f"has {size}; a document has at most {limit:,} characters"
 
 
 def _reader(kind: str, encoding: str | None) -> _Reader | None:
-    """What extracts the text of such files; None: they are text. Raises BadDocument where nothing here can."""
+    """Returns the reader of a format, None for plain text. Raises BadDocument for an unsupported format."""
     if kind in _SAVE_AS:
         raise BadDocument(f"is a {kind} file, which cannot be read; save it as {_SAVE_AS[kind]}")
     try:
         if kind in _HTML:
-            from threadmill.documents.html import page
+            from threadmill.documents.html import read_html
 
-            return partial(page, encoding=encoding)
+            return partial(read_html, encoding=encoding)
         if kind == ".pdf":
-            from threadmill.documents.pdf import pages
+            from threadmill.documents.pdf import read_pdf
 
-            return pages
+            return read_pdf
         if kind in (".docx", ".pptx"):
             from threadmill.documents import office
 
-            return office.word if kind == ".docx" else office.slides
+            return office.read_docx if kind == ".docx" else office.read_pptx
         if kind in (".odt", ".odp"):
             from threadmill.documents import open_document
 
-            return open_document.document if kind == ".odt" else open_document.slides
+            return open_document.read_odt if kind == ".odt" else open_document.read_odp
         if kind == ".rtf":
             from threadmill.documents import rtf
 
-            return partial(rtf.text, encoding=encoding)
+            return partial(rtf.read_rtf, encoding=encoding)
     except ModuleNotFoundError as error:
-        raise needs_extra(kind, error) from None
-    if kind in WORKBOOKS:
-        return partial(workbooks.text, kind=kind)
+        raise missing_extra(kind, error) from None
+    if kind in WORKBOOK_SUFFIXES:
+        return partial(workbooks.read_workbook, kind=kind)
     if kind == ".msg" or kind in _MAIL:
-        return partial(mail.msg if kind == ".msg" else mail.eml, encoding=encoding)
+        return partial(mail.read_msg if kind == ".msg" else mail.read_eml, encoding=encoding)
     return None
 
 
@@ -135,12 +136,11 @@ def _extracted(read: _Reader, kind: str, file: BinaryIO, limit: int) -> str:
             pieces.append(piece)
             size += len(piece) + 1
             if size > limit + 1:
-                raise BadDocument(_excess(f"more than {limit:,} characters", limit))
+                raise BadDocument(_too_large(f"more than {limit:,} characters", limit))
     except BadDocument:
         raise
     except ModuleNotFoundError as error:
-        raise needs_extra(kind, error) from None
+        raise missing_extra(kind, error) from None
     except Exception as error:  # libraries raise anything
-        raise broken(error) from None
-    # PDFs have halves of characters: those that belong together are joined, the others are lost already.
-    return "\n".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        raise broken_file(error) from None
+    return join_surrogates("\n".join(pieces))  # text of PDFs can have surrogates

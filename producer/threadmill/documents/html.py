@@ -1,4 +1,4 @@
-"""The text of a page, as Markdown. Its libraries are of the extra `documents`."""
+"""Converts HTML to Markdown. Needs the extra `documents`."""
 
 import re
 import warnings
@@ -10,18 +10,18 @@ from markdownify import MarkdownConverter
 
 from threadmill.documents.encoding import decode
 
-#: What no reader of the page sees.
-_UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "head")
+#: Elements that a browser does not show.
+_HIDDEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "head")
 
 
-def page(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
-    """Headings, lists, tables and links, without images. Raises BadDocument."""
-    with warnings.catch_warnings():  # of pages that look like XML, or like a file's name
+def read_html(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
+    """Yields the page with headings, lists, tables and links, without images. Raises BadDocument."""
+    with warnings.catch_warnings():  # about pages that look like XML, or like a file name
         warnings.simplefilter("ignore")
         soup = BeautifulSoup(decode(file.read(), encoding, markup=True), "lxml")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for unseen in soup.find_all(_UNSEEN):
-        unseen.decompose()
+    for element in soup.find_all(_HIDDEN):
+        element.decompose()
     for comment in soup.find_all(string=lambda text: isinstance(text, Comment)):
         comment.extract()
     converter = MarkdownConverter(heading_style="ATX", bullets="-", strip=["img"], escape_misc=False)

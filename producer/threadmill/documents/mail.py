@@ -1,4 +1,4 @@
-"""The text of emails: their main headers, their body, the names of their attachments."""
+"""Reads emails: their main headers, their body and the names of their attachments."""
 
 from collections.abc import Callable, Iterable, Iterator
 from email import message_from_binary_file, policy
@@ -11,32 +11,33 @@ from threadmill.documents.template import BadDocument
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
-#: Of a date in Outlook that was never set.
+#: The year of a date that was never set in Outlook.
 _NO_YEAR = 1601
 
 _ENCRYPTED = "is encrypted or sealed (S/MIME or PGP); decrypt it in your mail program and save it again"
 
 
-def eml(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
-    """An email as servers send it, and a page saved as .mhtml. `encoding`: of a body that declares none that fits.
+def read_eml(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
+    """Yields the text of an email in MIME form, or of a page saved as .mhtml.
 
-    Raises BadDocument; ModuleNotFoundError for an HTML body without the extra `documents`.
+    `encoding` applies to a body that declares none that fits. Raises BadDocument, and ModuleNotFoundError for
+    an HTML body without the extra `documents`.
     """
     message = message_from_binary_file(file, policy=policy.default)
     headers = {name: value for name in _HEADERS if (value := _header(message, name))}
     if not headers:
-        raise BadDocument("is broken, or no email: it has none of the headers From, To, Date and Subject")
-    if any(part.get_content_type() in _SEALED for part in message.walk()):
+        raise BadDocument("is broken, or not an email: it has none of the headers From, To, Date and Subject")
+    if any(part.get_content_type() in _ENCRYPTED_TYPES for part in message.walk()):
         raise BadDocument(_ENCRYPTED)
     return _mail(headers, _body(message, encoding), _attachments(message))
 
 
-#: Content types of what only its recipient can read.
-_SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
+#: Content types that only the recipient can read.
+_ENCRYPTED_TYPES = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
 
 
-def msg(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
-    """An email as Outlook saves it. Raises BadDocument; ModuleNotFoundError without the extra `documents`."""
+def read_msg(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
+    """Yields the text of an email saved by Outlook. Raises BadDocument, ModuleNotFoundError without `documents`."""
     from oxmsg import Message
     from oxmsg.domain import constants as ids
 
@@ -56,7 +57,7 @@ def msg(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
     if not body and (html := properties.binary_prop_value(ids.PID_HTML)):
         body = _html(html, properties.body_encoding, encoding)
     if not body and properties.binary_prop_value(ids.PID_RTF_COMPRESSED):
-        raise BadDocument("has its text as RTF alone; save it as .eml, .html or .rtf")
+        raise BadDocument("has its text only as RTF; save it as .eml, .html or .rtf")
     names = (attachment.file_name or "unnamed" for attachment in message.attachments)
     # Outlook ends some texts with a NUL.
     return _mail({name: value.strip("\0") for name, value in headers.items() if value}, body.strip("\0"), names)
@@ -72,16 +73,16 @@ def _mail(headers: dict[str, str], body: str, attachments: Iterable[str]) -> Ite
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    """A header's text; as it stands where it cannot be parsed."""
+    """Returns the text of a header, unparsed if it is malformed."""
     try:
         return str(message.get(name, ""))
-    except Exception:  # the parser raises anything for headers that are wrong enough
+    except Exception:  # the parser can raise any exception for malformed headers
         raw = next(value for key, value in message.raw_items() if key.lower() == name.lower())
         return str(raw).encode("ascii", "backslashreplace").decode()
 
 
 def _body(message: EmailMessage, encoding: str | None) -> str:
-    """As plain text, else as HTML. Empty for a mail of attachments alone."""
+    """Returns the plain text body, else the HTML body. Empty for a mail that only has attachments."""
     for kind, read in _READERS.items():
         part = message.get_body((kind,))
         if part is not None:
@@ -91,7 +92,7 @@ def _body(message: EmailMessage, encoding: str | None) -> str:
                 return text
     if message.is_multipart() or message.get_content_maintype() != "multipart":
         return ""
-    return _plain(cast(bytes, message.get_payload(decode=True)), None, encoding)  # its parts cannot be told apart
+    return _plain(cast(bytes, message.get_payload(decode=True)), None, encoding)  # malformed: it has no boundaries
 
 
 def _plain(content: bytes, declared: str | None, encoding: str | None) -> str:
@@ -99,13 +100,13 @@ def _plain(content: bytes, declared: str | None, encoding: str | None) -> str:
 
 
 def _html(content: bytes, declared: str | None, encoding: str | None) -> str:
-    from threadmill.documents.html import page
+    from threadmill.documents.html import read_html
 
     text = decode(content, encoding, markup=True, declared=declared)
-    return "\n".join(page(BytesIO(text.encode("utf-8", "replace")), "utf-8"))
+    return "\n".join(read_html(BytesIO(text.encode("utf-8", "replace")), "utf-8"))
 
 
-#: By subtype of text, the best first: from the bytes, the charset declared, the encoding given.
+#: Readers by subtype of text/, in order of preference: (content, declared charset, given encoding) -> text.
 _READERS: dict[str, Callable[[bytes, str | None, str | None], str]] = {"plain": _plain, "html": _html}
 
 

@@ -1,4 +1,4 @@
-"""The text of Word documents and slides, as Markdown. The libraries are of the extra `documents`."""
+"""Converts Word documents and PowerPoint slides to Markdown. Needs the extra `documents`."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
@@ -12,13 +12,15 @@ from threadmill.documents.markdown import table
 
 _BREAKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-", qn("w:p"): "\n"}
 
-#: The same text again for old programs, and what was deleted or is no text of the document.
-_TWICE = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_UNSEEN = (_TWICE, qn("w:del"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"))
+#: A copy of text for old programs.
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+
+#: Copies, deleted text, and properties.
+_SKIPPED = (_FALLBACK, qn("w:del"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"))
 
 
-def word(file: BinaryIO) -> Iterator[str]:
-    """Paragraphs and tables in their order; headings are told by their styles."""
+def read_docx(file: BinaryIO) -> Iterator[str]:
+    """Yields paragraphs and tables in their order. The style of a paragraph makes it a heading."""
     archive.check(file)
     document = open_word(file)
     levels = {style.style_id: _level(style.name or "") for style in document.styles}
@@ -36,14 +38,14 @@ def _blocks(parent: Any, levels: dict[str, int]) -> Iterator[str]:
         elif child.tag == qn("w:tbl"):
             rows = ([_text(cell) for cell in row.iter(qn("w:tc"))] for row in child.iter(qn("w:tr")))
             yield f"{table(rows)}\n"
-        elif child.tag not in _UNSEEN:  # content controls, insertions
+        elif child.tag not in _SKIPPED:  # content controls, insertions
             yield from _blocks(child, levels)
 
 
 def _text(element: Any) -> str:
     if element.tag == qn("w:t"):
         return element.text or ""
-    inner = "".join(_text(child) for child in element if child.tag not in _UNSEEN)
+    inner = "".join(_text(child) for child in element if child.tag not in _SKIPPED)
     return _BREAKS.get(element.tag, "") + inner
 
 
@@ -55,8 +57,8 @@ def _level(style: str) -> int:
     return int(number) if number != name and number.isdigit() else 0
 
 
-def slides(file: BinaryIO) -> Iterator[str]:
-    """Slide by slide: the text of its shapes, its tables, its notes."""
+def read_pptx(file: BinaryIO) -> Iterator[str]:
+    """Yields each slide: the text of its shapes, its tables and its notes."""
     archive.check(file)
     for number, slide in enumerate(Presentation(file).slides, 1):
         yield f"## Slide {number}\n"

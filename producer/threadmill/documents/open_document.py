@@ -1,4 +1,4 @@
-"""The text of OpenDocument files (LibreOffice), as Markdown. Its library is of the extra `documents`."""
+"""Converts OpenDocument files (LibreOffice) to Markdown. Needs the extra `documents`."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
@@ -22,8 +22,8 @@ _NAMESPACES = {
     }.items()
 }
 
-#: The size of a sheet: a file that repeats cells beyond it is no workbook that anybody saved.
-_ROWS, _COLUMNS = 1_048_576, 16_384
+#: The largest sheet of a spreadsheet program; a malicious file can repeat cells beyond it.
+_MAX_ROWS, _MAX_COLUMNS = 1_048_576, 16_384
 
 
 def _tag(name: str) -> str:
@@ -32,19 +32,19 @@ def _tag(name: str) -> str:
 
 
 #: Deleted text, notes and comments.
-_UNSEEN = {_tag(name) for name in ("text:tracked-changes", "text:note", "office:annotation", "office:forms")}
+_SKIPPED = {_tag(name) for name in ("text:tracked-changes", "text:note", "office:annotation", "office:forms")}
 _BREAKS = {_tag("text:tab"): "\t", _tag("text:line-break"): "\n", _tag("text:p"): "\n"}
 _PARAGRAPH, _HEADING, _TABLE, _NOTES = map(_tag, ("text:p", "text:h", "table:table", "presentation:notes"))
 _ROW, _CELL, _COVERED = map(_tag, ("table:table-row", "table:table-cell", "table:covered-table-cell"))
 
 
-def document(file: BinaryIO) -> Iterator[str]:
-    """Headings, paragraphs and tables in their order. Raises BadDocument."""
+def read_odt(file: BinaryIO) -> Iterator[str]:
+    """Yields headings, paragraphs and tables in their order. Raises BadDocument."""
     return _blocks(_body(file, "office:text"))
 
 
-def slides(file: BinaryIO) -> Iterator[str]:
-    """Slide by slide: its texts and tables, then its notes. Raises BadDocument."""
+def read_odp(file: BinaryIO) -> Iterator[str]:
+    """Yields each slide: its texts and tables, then its notes. Raises BadDocument."""
     for number, page in enumerate(_body(file, "office:presentation").iterfind(_tag("draw:page")), 1):
         yield f"## Slide {number}\n"
         notes = page.find(_NOTES)
@@ -56,10 +56,10 @@ def slides(file: BinaryIO) -> Iterator[str]:
             yield f"Notes: {spoken}\n"
 
 
-def sheets(file: BinaryIO) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
-    """The sheets of a workbook with their rows; None is an empty cell. Raises BadDocument."""
+def read_ods(file: BinaryIO) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
+    """Yields the name and the rows of each sheet; an empty cell is None. Raises BadDocument."""
     for sheet in _body(file, "office:spreadsheet").iterfind(_TABLE):
-        yield sheet.get(_tag("table:name"), ""), islice(_rows(sheet), _ROWS)
+        yield sheet.get(_tag("table:name"), ""), islice(_rows(sheet), _MAX_ROWS)
 
 
 def _body(file: BinaryIO, kind: str) -> Any:
@@ -70,7 +70,7 @@ def _body(file: BinaryIO, kind: str) -> Any:
         if b"encryption-data" in manifest:
             raise BadDocument("is encrypted; save it without its password")
         if "content.xml" not in names:
-            raise BadDocument("is broken, or no OpenDocument file; open and save it again")
+            raise BadDocument("is broken, or not an OpenDocument file; open and save it again")
         content = package.read("content.xml")
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     body = etree.fromstring(content, parser).find(f"{_tag('office:body')}/{_tag(kind)}")
@@ -88,17 +88,17 @@ def _blocks(parent: Any) -> Iterator[str]:
                 yield f"{'#' * level} {text}\n" if level else f"{text}\n"
         elif child.tag == _TABLE:
             yield f"{table([[_text(cell) for cell in _cells(row)] for row in child.iter(_ROW)])}\n"
-        elif child.tag not in _UNSEEN:  # sections, lists, frames
+        elif child.tag not in _SKIPPED:  # sections, lists, frames
             yield from _blocks(child)
 
 
 def _text(element: Any) -> str:
-    """The text of an element with all that is in it, but not what follows it."""
+    """Returns the text of an element and its children, without the text that follows it."""
     if element.tag == _tag("text:s"):
         return " " * min(int(element.get(_tag("text:c"), 1)), 1000)
     pieces = [element.text or ""]
     for child in element:
-        if isinstance(child.tag, str) and child.tag not in _UNSEEN:
+        if isinstance(child.tag, str) and child.tag not in _SKIPPED:
             pieces += _BREAKS.get(child.tag, ""), _text(child)
         pieces.append(child.tail or "")
     return "".join(pieces)
@@ -109,7 +109,7 @@ def _cells(row: Any) -> Iterator[Any]:
 
 
 def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    """Without the empty rows that fill the sheet to its end."""
+    """Yields the rows without the empty ones at the end of the sheet."""
     empty = 0
     for row in sheet.iter(_ROW):
         values, count = _values(row), int(row.get(_tag("table:number-rows-repeated"), 1))
@@ -121,7 +121,7 @@ def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
 
 def _values(row: Any) -> tuple[Any, ...]:
     cells = (repeat(_value(cell), int(cell.get(_tag("table:number-columns-repeated"), 1))) for cell in _cells(row))
-    values = list(islice(chain.from_iterable(cells), _COLUMNS))
+    values = list(islice(chain.from_iterable(cells), _MAX_COLUMNS))
     while values and values[-1] is None:
         values.pop()
     return tuple(values)
@@ -140,7 +140,7 @@ def _number(value: str) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-#: The attribute that holds the value of a cell, by its type; of a text it is its paragraphs.
+#: The attribute with the value of a cell, by type. The value of a text cell is its paragraphs.
 _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "float": ("office:value", _number),
     "percentage": ("office:value", _number),

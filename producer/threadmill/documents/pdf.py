@@ -1,4 +1,4 @@
-"""The text of a PDF. Its library is of the extra `documents`."""
+"""Reads PDFs. Needs the extra `documents`."""
 
 import logging
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pypdf import PdfReader
 
 from threadmill.documents.template import BadDocument
 
-# What it has to say of odd PDFs is for those who log, not for stderr.
+# Its warnings about malformed PDFs go to configured log handlers, not to stderr.
 logging.getLogger("pypdf").addHandler(logging.NullHandler())
 
 
-def pages(file: BinaryIO) -> Iterator[str]:
-    """Page by page; raises BadDocument for one without any text."""
+def read_pdf(file: BinaryIO) -> Iterator[str]:
+    """Yields the text of each page. Raises BadDocument for a PDF without text."""
     reader = PdfReader(file)
     if reader.is_encrypted and not reader.decrypt(""):
         raise BadDocument("is encrypted; save it without its password")
@@ -24,6 +24,6 @@ def pages(file: BinaryIO) -> Iterator[str]:
         yield f"{text}\n"
     if not found:
         raise BadDocument(
-            f"has no text on its {len(reader.pages)} pages, only images perhaps; "
+            f"has no text on its {len(reader.pages)} pages, perhaps only images; "
             "run OCR over it (ocrmypdf), or have the server read it: --attach file_search"
         )

@@ -1,14 +1,14 @@
-"""Files for OpenAI's Batch API as document sets: each line is a request, with all that is asked in it."""
+"""Input files of OpenAI's Batch API as document sets: each line is a request with its own prompt."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.bodies import fields_of, in_terms_of
-from threadmill.documents.document import STDIN, Numbered, UniqueIds, shown
-from threadmill.documents.encoding import opened
-from threadmill.documents.lines import objects
+from threadmill.documents.bodies import to_job_fields, with_request_names
+from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
+from threadmill.documents.encoding import open_text
+from threadmill.documents.lines import read_objects
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
 
@@ -16,39 +16,39 @@ URLS = ("/v1/chat/completions", "/v1/responses")
 
 
 @dataclass(frozen=True)
-class Request(Numbered):
-    """A line of a request file. `custom_id`: its own; a number is added to one that an earlier request has."""
+class RequestDocument(NumberedDocument):
+    """A line of a request file. A `custom_id` that an earlier request has gets a number."""
 
     custom_id: str
     url: str
     body: Mapping[str, Any]
-    problem: str = ""  #: why it cannot be asked
+    problem: str = ""  #: why it cannot be used
 
     @property
     def identity(self) -> str:
         return self.custom_id
 
     @property
-    def place(self) -> dict[str, Any]:
-        return {**super().place, "custom_id": self.custom_id}
+    def location(self) -> dict[str, Any]:
+        return {**super().location, "custom_id": self.custom_id}
 
     def variables(self) -> dict[str, Any]:
-        raise BadDocument("is a request, which holds its own prompt; no template can use it")
+        raise BadDocument("is a request with its own prompt; templates do not apply")
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
-        """What its body asks for; the template is not used. Raises BadDocument."""
+        """Returns the fields of its body; the template is not used. Raises BadDocument."""
         if self.problem:
             raise BadDocument(self.problem)
-        return fields_of(self.url, self.body)
+        return to_job_fields(self.url, self.body)
 
     def explain(self, error: InvalidJob) -> str:
-        return in_terms_of(self.url, self.body, str(error))
+        return with_request_names(self.url, self.body, str(error))
 
 
-class Requests:
-    """The requests of files, read anew each time they are gone through, so that none is held in memory.
+class RequestDocuments:
+    """The requests of files. Each iteration reads the files again, so that requests are not held in memory.
 
-    `stdin`: the file that holds what came there. Raises ThreadmillError for a file that cannot be read.
+    `stdin` is the file with the content of the path `-`. Raises ThreadmillError for a file that cannot be read.
     """
 
     def __init__(self, paths: Iterable[Path], *, encoding: str | None = None, stdin: Path | None = None) -> None:
@@ -57,15 +57,15 @@ class Requests:
         self._stdin = stdin
         for path in self._paths:
             if path != STDIN and path.suffix.lower() != ".jsonl":
-                raise ThreadmillError(f"{path}: --requests takes .jsonl files, a request of the Batch API in each line")
+                raise ThreadmillError(f"{path}: --requests takes .jsonl files, a request of the Batch API per line")
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[RequestDocument]:
         ids = UniqueIds()
         for path in self._paths:
-            where = self._stdin if path == STDIN and self._stdin else path
+            source = self._stdin if path == STDIN and self._stdin else path
             try:
-                with opened(where, self._encoding) as file:
-                    for number, value, problem in objects(file):
+                with open_text(source, self._encoding) as file:
+                    for number, value, problem in read_objects(file):
                         yield _request(path, number, value, problem, ids)
             except (BadDocument, UnicodeError) as error:
                 raise ThreadmillError(f"{path}: {error}") from None
@@ -76,13 +76,13 @@ class Requests:
         return sum(1 for _ in self)
 
 
-def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, ids: UniqueIds) -> Request:
-    wanted = shown(value.get("custom_id", ""))
+def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, ids: UniqueIds) -> RequestDocument:
+    wanted = printable(value.get("custom_id", ""))
     custom_id, is_repeated = ids.take(wanted)
     problem = problem or _problem(value)
     if is_repeated and not problem:
         problem = f"has the custom_id {wanted!r} of an earlier request; give each request its own"
-    return Request(path, number, custom_id, str(value.get("url")), value.get("body", {}), problem)
+    return RequestDocument(path, number, custom_id, str(value.get("url")), value.get("body", {}), problem)
 
 
 def _problem(value: Mapping[str, Any]) -> str:
@@ -92,5 +92,5 @@ def _problem(value: Mapping[str, Any]) -> str:
     if value.get("method", "POST") != "POST" or value.get("url") not in URLS:
         return f"is {value.get('method')} {value.get('url')}; supported are POST {' and POST '.join(URLS)}"
     if not isinstance(value.get("body"), dict):
-        return "has no body, which holds the request's parameters"
+        return "has no body, which has the parameters of the request"
     return ""

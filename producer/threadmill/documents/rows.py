@@ -1,4 +1,4 @@
-"""Tables as document sets: each row of a table, each line of a JSONL file, is a document."""
+"""Tables as document sets: each row of a table and each line of a JSONL file is a document."""
 
 import hashlib
 import json
@@ -7,48 +7,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import STDIN, Numbered, UniqueIds, shown
-from threadmill.documents.tables import TABLES, Record, records
-from threadmill.documents.template import BadDocument, listed
+from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
+from threadmill.documents.tables import TABLE_SUFFIXES, TableRow, read_rows
+from threadmill.documents.template import BadDocument, list_columns
 from threadmill.errors import ThreadmillError
 
 
 @dataclass(frozen=True)
-class Row(Numbered):
-    """`id`: by which a later run knows the row again, wherever in the file it stands then."""
+class RowDocument(NumberedDocument):
+    """A row of a table. `id` identifies it in later invocations, also if it has moved in the file."""
 
     id: str
     fields: Mapping[str, Any]
-    problem: str = ""  #: why it cannot be asked about
+    problem: str = ""  #: why it cannot be used
 
     @property
     def identity(self) -> str:
         return f"{super().identity}#{self.id}"
 
     @property
-    def place(self) -> dict[str, Any]:
-        return {**super().place, "row": self.number, "id": self.id}
+    def location(self) -> dict[str, Any]:
+        return {**super().location, "row": self.number, "id": self.id}
 
     def variables(self) -> dict[str, Any]:
-        """Its columns; `row` has them all, also those whose names no template could write; `text` is all as lines."""
+        """Returns the columns as variables, all of them as `row`, and as lines of `text`.
+
+        A template can use columns whose names are not identifiers through `row`.
+        """
         if self.problem:
             raise BadDocument(self.problem)
         text = "\n".join(f"{column}: {_as_text(value)}" for column, value in self.fields.items())
-        own = {"text": text, "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
+        own = {"text": text, "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
         return {**own, "row": dict(self.fields), **self.fields}
 
     @property
-    def carriers(self) -> tuple[str, ...]:
+    def document_variables(self) -> tuple[str, ...]:
         if self.problem:
             return ()
         return ("text", *(name for name in self.fields if name.isidentifier()), "row", "name", "path")
 
 
-class Rows:
-    """The rows of files, read anew each time they are gone through, so that none is held in memory.
+class RowDocuments:
+    """The rows of files. Each iteration reads the files again, so that rows are not held in memory.
 
-    `id_column`: what names a row; default: its content, so that a changed row is a new one. `stdin`: the file that
-    holds what came there, as JSONL. Raises ThreadmillError for a file that is no table, which no row of it survives.
+    `id_column` identifies a row; by default its content does, so that a changed row is a new one. `stdin` is the file
+    with the content of the path `-`, as JSONL. Raises ThreadmillError for a file that is not a table.
     """
 
     def __init__(
@@ -64,43 +67,45 @@ class Rows:
         self._encoding = encoding
         self._stdin = stdin
         for path in self._paths:
-            if path != STDIN and path.suffix.lower() not in TABLES:
-                raise ThreadmillError(f"{path}: not a table: --rows takes {' '.join(TABLES)} files, and - as JSONL")
+            if path != STDIN and path.suffix.lower() not in TABLE_SUFFIXES:
+                raise ThreadmillError(
+                    f"{path}: not a table; --rows takes {' '.join(TABLE_SUFFIXES)} files, and - as JSONL"
+                )
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[RowDocument]:
         for path in self._paths:
             ids, columns = UniqueIds(), dict[str, None]()
-            where, kind = (self._stdin, ".jsonl") if path == STDIN and self._stdin else (path, path.suffix.lower())
+            source, kind = (self._stdin, ".jsonl") if path == STDIN and self._stdin else (path, path.suffix.lower())
             try:
-                for record in records(where, kind, self._encoding):
-                    if self._id_column is not None and self._id_column not in columns and not record.problem:
-                        columns |= dict.fromkeys(record.fields)
-                    yield self._row(path, record, ids)
+                for row in read_rows(source, kind, self._encoding):
+                    if self._id_column is not None and self._id_column not in columns and not row.problem:
+                        columns |= dict.fromkeys(row.fields)
+                    yield self._document(path, row, ids)
                 if columns and self._id_column not in columns:
-                    raise ThreadmillError(f"there is no column {self._id_column}; there are {listed(columns)}")
+                    raise ThreadmillError(f"there is no column {self._id_column}; there are {list_columns(columns)}")
             except ThreadmillError as error:
                 raise ThreadmillError(f"{path}: {error}") from None
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _row(self, path: Path, record: Record, ids: UniqueIds) -> Row:
-        column, fields, problem = self._id_column, record.fields, record.problem
+    def _document(self, path: Path, row: TableRow, ids: UniqueIds) -> RowDocument:
+        column, fields, problem = self._id_column, row.fields, row.problem
         if column is not None and not problem and fields.get(column) in (None, ""):
-            problem = f"has no {column!r}, by which rows are known (--id-column)"
+            problem = f"has no {column!r}, which identifies the row (--id-column)"
         if column is None or problem:
             content = json.dumps([fields, problem], sort_keys=True, default=str)
             row_id = hashlib.sha256(content.encode()).hexdigest()[:16]
         else:
-            row_id = shown(_as_text(fields[column]))
+            row_id = printable(_as_text(fields[column]))
         row_id, is_repeated = ids.take(row_id)
         if is_repeated and column is not None and not problem:
             problem = f"has the {column!r} of an earlier row"
-        return Row(path, record.number, row_id, fields, problem)
+        return RowDocument(path, row.number, row_id, fields, problem)
 
 
 def _as_text(value: Any) -> str:
-    """Times, decimals and the like, which Parquet and Excel have, as they are usually written."""
+    """Returns a value as text: JSON types as JSON, times and decimals of Parquet and Excel by `str`."""
     if value is None or isinstance(value, (bool, int, float, list, dict)):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     return _plain(value)

@@ -1,5 +1,6 @@
-"""The text of Rich Text Format. Its library is of the extra `documents`."""
+"""Reads Rich Text Format. Needs the extra `documents`."""
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -8,14 +9,21 @@ from striprtf.striprtf import rtf_to_text
 from threadmill.documents.encoding import decode
 from threadmill.documents.template import BadDocument
 
-HEAD = b"{\\rtf"
+_SIGNATURE = b"{\\rtf"
+
+#: Declares the code page of characters that are not escaped.
+_CODE_PAGE = re.compile(rb"\\ansicpg(\d+)")
 
 
-def text(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
-    """Without formatting and pictures. `encoding`: of characters that are not escaped. Raises BadDocument."""
+def read_rtf(file: BinaryIO, encoding: str | None = None) -> Iterator[str]:
+    """Yields the text without formatting and pictures. `encoding`: of unescaped characters. Raises BadDocument."""
     content = file.read().lstrip()
-    if not content.startswith(HEAD):
-        raise BadDocument("is broken, or no RTF file; open and save it again")
-    has_binary = b"\\bin" in content  # pictures, whose bytes are no text
-    source = content.decode("latin-1") if has_binary or content.isascii() else decode(content, encoding)
+    if not content.startswith(_SIGNATURE):
+        raise BadDocument("is broken, or not an RTF file; open and save it again")
+    code_page = None if encoding else _CODE_PAGE.search(content)
+    has_pictures = b"\\bin" in content  # their bytes are not text
+    if has_pictures or content.isascii():
+        source = content.decode("latin-1")
+    else:
+        source = decode(content, encoding, declared=f"cp{code_page[1].decode()}" if code_page else None)
     yield str(rtf_to_text(source, errors="replace")).strip()  # type: ignore[no-untyped-call]

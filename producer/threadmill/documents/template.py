@@ -1,39 +1,39 @@
-"""From what a document has to the prompt about it."""
+"""Prompt templates, in Jinja2."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, UndefinedError, meta
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import TemplateError, UndefinedError, meta
 
+from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.message import MESSAGE_LIMIT
 
-#: What a template can use of a document whose text is in the prompt, and of one that goes along as a file.
+#: Sample variables of a document whose text is in the prompt, and of one that is attached.
 PROBE: dict[str, Any] = {"text": "probe", "name": "probe", "path": "probe", "part": 1, "parts": 1}
 WITHOUT_TEXT = {name: value for name, value in PROBE.items() if name != "text"}
 
-#: Names in a message: of variables that stand for the document, and of columns.
-_SHOWN, _SHOWN_COLUMNS = 5, 30
+#: How many variables, and how many columns, an error message lists.
+_LISTED, _LISTED_COLUMNS = 5, 30
 
-#: Names as long as they may be, to see how much room they leave.
-_WIDEST = {"name": "x" * 255, "path": "x" * 4096, "part": 1_000_000, "parts": 1_000_000}
+#: The longest values of the other variables, to measure the space that is left for text.
+_LONGEST = {"name": "x" * 255, "path": "x" * 4096, "part": 1_000_000, "parts": 1_000_000}
 
 
 class BadDocument(Exception):
-    """This document cannot be asked about; the text says why and what to do."""
+    """The document cannot be used. The message has the reason and the remedy."""
 
 
 class BadTemplate(ThreadmillError):
-    """No document can be asked about with this template."""
+    """The template cannot be used for any document."""
 
 
 class PromptTemplate:
-    """A Jinja2 template (sandboxed). Raises BadTemplate for one that cannot be used.
+    """A prompt template. Raises BadTemplate if it cannot be used.
 
-    `sample`: variables as a document has them; a name that is not among them is an error. None: there is no document.
-    `carriers`: the variables that stand for the document; the template must use one of them.
-    `columns`: those variables that are columns of a table.
+    `sample` has the variables of a document; other names are errors. None if there is no document.
+    The template must use one of the `document_variables`, which refer to the document.
+    `columns` are the variables that are columns of a table.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class PromptTemplate:
         source: str,
         sample: Mapping[str, Any] | None = PROBE,
         *,
-        carriers: Collection[str] = (),
+        document_variables: Collection[str] = (),
         columns: Collection[str] = (),
     ) -> None:
-        environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        environment = sandbox(keep_trailing_newline=True)
         try:
             self._template = environment.from_string(source)
             names = meta.find_undeclared_variables(environment.parse(source))
@@ -55,19 +55,19 @@ class PromptTemplate:
             raise BadTemplate(f"the prompt template: {_unknown(unknown, error, sample or (), columns)}") from None
         except TemplateError as error:
             raise BadTemplate(f"the prompt template: {error}. It can use {', '.join(sample or ())}") from None
-        optional = names - set(sample or ()) - set(environment.globals)  # columns that only later rows may have
-        if carriers and not optional and names.isdisjoint(carriers):
+        optional = names - set(sample or ()) - set(environment.globals)  # columns that later rows may have
+        if document_variables and not optional and names.isdisjoint(document_variables):
             raise BadTemplate(
                 "the prompt template does not use the document, so every prompt would be the same; "
-                f"add {' or '.join(f'{{{{ {name} }}}}' for name in list(carriers)[:_SHOWN])}"
+                f"add {' or '.join(f'{{{{ {name} }}}}' for name in list(document_variables)[:_LISTED])}"
             )
 
     def render(self, variables: Mapping[str, Any]) -> str:
-        """The prompt; raises BadDocument."""
+        """Returns the prompt. Raises BadDocument."""
         try:
             prompt = self._rendered(variables)
         except TemplateError as error:
-            raise BadDocument(f"does not go into the prompt template: {error}") from None
+            raise BadDocument(f"the prompt template fails for this document: {error}") from None
         if len(prompt) > MESSAGE_LIMIT:
             raise BadDocument(too_long(f"{len(prompt):,} characters with the prompt"))
         return prompt
@@ -76,19 +76,19 @@ class PromptTemplate:
         """Raises TemplateError."""
         return self._template.render(variables)
 
-    def room(self) -> int:
-        """Characters of `text` that a message has room for beside the rest; raises BadTemplate if there is none."""
+    def max_text_chars(self) -> int:
+        """Returns how many characters of `text` fit into a message. Raises BadTemplate if none do."""
         try:
-            empty, filled = (len(self._rendered(_WIDEST | {"text": "x" * count})) for count in (0, 1000))
+            empty, filled = (len(self._rendered(_LONGEST | {"text": "x" * count})) for count in (0, 1000))
         except TemplateError as error:
             raise BadTemplate(
-                f"the prompt template: {error}, with a text of x, by which its room is measured"
+                f"the prompt template: {error}, with a text of x, which measures the space for text"
             ) from None
-        times = max(1, -(-(filled - empty) // 1000))  # a template may have it twice
-        room = (MESSAGE_LIMIT - empty) // times
-        if room < 1:
-            raise BadTemplate(f"the prompt template leaves no room for text in the {MESSAGE_LIMIT:,} of a message")
-        return room
+        times = max(1, -(-(filled - empty) // 1000))  # a template can use `text` twice
+        characters = (MESSAGE_LIMIT - empty) // times
+        if characters < 1:
+            raise BadTemplate(f"the prompt template has no space for text in the {MESSAGE_LIMIT:,} of a message")
+        return characters
 
 
 def _unknown(unknown: Sequence[str], error: UndefinedError, sample: Iterable[str], columns: Collection[str]) -> str:
@@ -96,14 +96,14 @@ def _unknown(unknown: Sequence[str], error: UndefinedError, sample: Iterable[str
         return f"{error}. It can use {', '.join(sample)}"
     reason = f"there is no column {' or '.join(unknown)}" if unknown else str(error)
     others = ", ".join(name for name in sample if name not in columns)
-    return f"{reason}; there are {listed(columns)}. It can also use {others}"
+    return f"{reason}; there are {list_columns(columns)}. It can also use {others}"
 
 
-def listed(columns: Collection[str]) -> str:
-    """The names of a table's columns, as many as a message can show."""
-    shown, more = list(columns)[:_SHOWN_COLUMNS], len(columns) - _SHOWN_COLUMNS
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+def list_columns(columns: Collection[str]) -> str:
+    """Returns the names of a table's columns for a message, shortened if there are many."""
+    first, more = list(columns)[:_LISTED_COLUMNS], len(columns) - _LISTED_COLUMNS
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def too_long(size: str) -> str:
-    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document, or have it done with --split"
+    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document, or use --split"

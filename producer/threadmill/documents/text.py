@@ -1,52 +1,54 @@
-"""Documents whose text goes into the prompt, whole or in parts."""
+"""Documents whose text is in the prompt, whole or in parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document, digest, shown
-from threadmill.documents.formats import TEXT_LIMIT, text_of
+from threadmill.documents.document import Document, file_digest, printable
+from threadmill.documents.formats import TEXT_LIMIT, extract_text
 from threadmill.documents.split import split
 from threadmill.documents.template import BadDocument
 from threadmill.message import MESSAGE_LIMIT
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How text is read. `encoding`: told from the bytes unless given. `max_chars`: of a document, or of its parts."""
+class ReadOptions:
+    """How text is read. Without `encoding`, it is detected. `max_chars` is the longest document, or part."""
 
     encoding: str | None = None
     max_chars: int | None = None
-    split: bool = False  #: a longer document is asked about in parts; else it is refused
+    split: bool = False  #: ask about a longer document in parts; without, it is refused
 
 
 @dataclass(frozen=True)
 class TextFile(Document):
-    reading: Reading = Reading()
-    kept: Path | None = None  #: where its bytes are, if not at its path: those of stdin
+    """A file whose text is in the prompt."""
+
+    options: ReadOptions = ReadOptions()
+    stored_at: Path | None = None  #: the file with its content, if that is not `path`: for stdin
 
     @property
     def identity(self) -> str:
-        return super().identity if self.kept is None else f"{self.path}#{digest(self.kept)}"
+        return super().identity if self.stored_at is None else f"{self.path}#{file_digest(self.stored_at)}"
 
     def variables(self) -> dict[str, Any]:
-        text, limit = self.read(), self.reading.max_chars
+        text, limit = self.read(), self.options.max_chars
         if limit is not None and len(text) > limit:
             raise BadDocument(f"has {len(text):,} characters, the limit is {limit:,} (--max-chars); or add --split")
-        return {"text": text, "name": self.name, "path": shown(self.path), "part": 1, "parts": 1}
+        return {"text": text, "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
 
     def parts(self) -> Sequence[Document]:
-        """Itself; where long documents are split, parts that hold its text."""
-        if not self.reading.split:
+        """Returns the document itself, or its parts if long documents are split."""
+        if not self.options.split:
             return (self,)
-        pieces = split(self.read(), self.reading.max_chars or MESSAGE_LIMIT)
+        pieces = split(self.read(), self.options.max_chars or MESSAGE_LIMIT)
         return [TextPart(self.path, self, piece, number, len(pieces)) for number, piece in enumerate(pieces, 1)]
 
     def read(self) -> str:
-        """The whole text; raises BadDocument."""
-        limit = TEXT_LIMIT if self.reading.split or self.reading.max_chars else MESSAGE_LIMIT
-        text = text_of(self.kept or self.path, self.reading.encoding, limit=limit)
+        """Returns the whole text. Raises BadDocument."""
+        limit = TEXT_LIMIT if self.options.split or self.options.max_chars else MESSAGE_LIMIT
+        text = extract_text(self.stored_at or self.path, self.options.encoding, limit=limit)
         if not text.strip():
             raise BadDocument("is empty")
         return text
@@ -54,7 +56,7 @@ class TextFile(Document):
 
 @dataclass(frozen=True)
 class TextPart(Document):
-    """The `number`-th of `count` parts of a document, which is found where the whole is."""
+    """The `number`-th of `count` parts of a document. Its names and its location are those of the whole."""
 
     whole: Document
     text: str
@@ -70,13 +72,13 @@ class TextPart(Document):
         return self.whole.label
 
     @property
-    def place(self) -> dict[str, Any]:
-        return self.whole.place
+    def location(self) -> dict[str, Any]:
+        return self.whole.location
 
     @property
     def identity(self) -> str:
         return self.whole.identity if self.count == 1 else f"{self.whole.identity}/{self.number}"
 
     def variables(self) -> dict[str, Any]:
-        where = {"name": self.name, "path": shown(self.path)}
+        where = {"name": self.name, "path": printable(self.path)}
         return {"text": self.text, **where, "part": self.number, "parts": self.count}

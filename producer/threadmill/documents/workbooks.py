@@ -1,4 +1,4 @@
-"""The text and the rows of workbooks. The libraries are of the extra `documents`."""
+"""Reads workbooks as text and as rows. Needs the extra `documents`."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,25 +10,25 @@ from threadmill.documents import archive
 from threadmill.documents.markdown import one_line
 from threadmill.documents.template import BadDocument
 
-#: Bytes of a workbook's XML, which is parsed row by row.
+#: The largest unpacked XML of a workbook in bytes; it is parsed row by row.
 _XML_LIMIT = 100_000_000
 
 #: The name of a sheet, and its rows.
 Sheet = tuple[str, Iterator[tuple[Any, ...]]]
 
 
-def text(file: BinaryIO, kind: str) -> Iterator[str]:
-    """Sheet by sheet: a line per row, tabs between the values that its formulas had when it was saved."""
+def read_workbook(file: BinaryIO, kind: str) -> Iterator[str]:
+    """Yields the sheets with a line per row and tabs between values. Formulas have their saved values."""
     between = ""
-    for name, rows in sheets(file, kind):
+    for name, rows in read_sheets(file, kind):
         lines = ("\t".join("" if value is None else one_line(str(value)) for value in row) for row in rows)
         for index, line in enumerate(filter(str.strip, lines)):
             yield line.rstrip() if index else f"{between}## {name}\n\n{line.rstrip()}"
             between = "\n"
 
 
-def sheets(file: BinaryIO, kind: str) -> Iterator[Sheet]:
-    """The sheets with their rows; None is an empty cell. Raises BadDocument for a file that cannot be a workbook."""
+def read_sheets(file: BinaryIO, kind: str) -> Iterator[Sheet]:
+    """Yields the name and the rows of each sheet; an empty cell is None. Raises BadDocument."""
     return _READERS[kind](file)
 
 
@@ -36,11 +36,11 @@ def _xlsx(file: BinaryIO) -> Iterator[Sheet]:
     from openpyxl import load_workbook
 
     archive.check(file, _XML_LIMIT)
-    with warnings.catch_warnings():  # of what it does not keep, should one save the file
+    with warnings.catch_warnings():  # about what would be lost if the file were saved
         warnings.simplefilter("ignore")
         book = load_workbook(file, read_only=True, data_only=True)
     for sheet in book.worksheets:
-        sheet.reset_dimensions()  # what the file says of them may be wrong
+        sheet.reset_dimensions()  # those in the file can be wrong
         yield sheet.title, sheet.iter_rows(values_only=True)
 
 
@@ -48,7 +48,7 @@ def _xls(file: BinaryIO) -> Iterator[Sheet]:
     import xlrd
 
     try:
-        # It prints what it finds odd, and would hold the empty cells too.
+        # `logfile`: it prints warnings. `ragged_rows`: empty cells take memory.
         book = xlrd.open_workbook(file_contents=file.read(), on_demand=True, ragged_rows=True, logfile=StringIO())
     except xlrd.XLRDError as error:
         if "encrypted" in str(error):
@@ -61,7 +61,7 @@ def _xls(file: BinaryIO) -> Iterator[Sheet]:
 
 
 def _value(cell: Any, datemode: int) -> str | int | float | bool | date | time | None:
-    """What a cell of an .xls file shows; it has no type for whole numbers, for dates or for times alone."""
+    """Returns the value of an .xls cell. The format has no types for integers and for times without a date."""
     import xlrd
 
     match cell.ctype:
@@ -82,7 +82,7 @@ def _value(cell: Any, datemode: int) -> str | int | float | bool | date | time |
 def _ods(file: BinaryIO) -> Iterator[Sheet]:
     from threadmill.documents import open_document
 
-    return open_document.sheets(file)
+    return open_document.read_ods(file)
 
 
 _READERS: dict[str, Callable[[BinaryIO], Iterator[Sheet]]] = {
@@ -93,4 +93,4 @@ _READERS: dict[str, Callable[[BinaryIO], Iterator[Sheet]]] = {
 }
 
 #: Suffixes of the workbooks that can be read.
-WORKBOOKS = tuple(_READERS)
+WORKBOOK_SUFFIXES = tuple(_READERS)

@@ -1,1 +1,1 @@
-"""Nightly reports: a document set is summarised, the summaries become one report."""
+"""Nightly reports: documents are summarised, the summaries become one report. For cli/; imports batch/ and below."""

@@ -1,10 +1,10 @@
-"""PURE: a report as a chat message, for Slack's incoming webhooks and Teams' workflows."""
+"""Renders a report as a chat message for Slack's incoming webhooks and Teams' workflows. PURE."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from threadmill.reports.chat_text import SLACK, TEAMS, chat_text
-from threadmill.reports.grouping import cut
+from threadmill.reports.grouping import shorten
 from threadmill.reports.html import is_web_page
 
 ChatFormat = Literal["slack", "teams"]
@@ -15,12 +15,12 @@ _CARD = 4000  #: characters; Teams refuses messages above 28 KB, and JSON may ta
 
 
 def chat_message(format: ChatFormat, title: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body. `facts`: those of the plain webhook."""
+    """Returns the JSON body. `facts` is Notification.facts."""
     dialect, longest = (SLACK, _SECTION) if format == "slack" else (TEAMS, _CARD)
     if summary := facts.get("summary"):
         text = chat_text(str(summary), dialect, longest)
     else:
-        text = cut(dialect.escape(str(facts.get("error") or "")), longest)
+        text = shorten(dialect.escape(str(facts.get("error") or "")), longest)
     counts = f"{facts['documents']} documents, {len(facts['failed'])} failed" if "documents" in facts else "failed"
     link = str(facts.get("link") or "")
     return _slack(title, counts, text, link) if format == "slack" else _teams(title, counts, text, link)
@@ -30,7 +30,7 @@ def _slack(title: str, counts: str, text: str, link: str) -> dict[str, Any]:
     opens = f"<{link}|Open the full report>" if is_web_page(link) else ""
     bodies = filter(None, (counts, text, opens))
     sections = [{"type": "section", "text": {"type": "mrkdwn", "text": body}} for body in bodies]
-    header = {"type": "header", "text": {"type": "plain_text", "text": cut(title, _HEADER)}}
+    header = {"type": "header", "text": {"type": "plain_text", "text": shorten(title, _HEADER)}}
     return {"text": f"{SLACK.escape(title)}: {counts}", "blocks": [header, *sections]}
 
 

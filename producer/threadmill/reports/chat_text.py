@@ -1,4 +1,4 @@
-"""PURE: Markdown as text of a chat message: Slack's mrkdwn, or the Markdown subset of an Adaptive Card in Teams.
+"""Converts Markdown to Slack's mrkdwn, or to the Markdown subset of an Adaptive Card in Teams. PURE.
 
 Neither has headings or tables: a heading becomes a bold line, and each row of a table becomes a list item.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markdown_it.tree import SyntaxTreeNode
 
 from threadmill.answers import answer_tokens
-from threadmill.reports.grouping import cut
+from threadmill.reports.grouping import shorten
 
 #: What starts or ends emphasis or a link in Markdown. An underscore inside a word does not.
 _TEAMS_SYNTAX = re.compile(r"[\\*\[\]]|(?<!\w)_|_(?!\w)")
@@ -19,7 +19,7 @@ _CUT_NOTE = "[...]"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a chat writes what Markdown can say. A mark is '' where the chat has none."""
+    """The syntax of a chat. A mark is '' if the chat has none."""
 
     bold: str
     italic: str
@@ -35,7 +35,7 @@ class Dialect:
 
 
 def chat_text(markdown: str, dialect: Dialect, longest: int) -> str:
-    """The text of at most `longest` characters. It is cut after a block, so that no markup is left open."""
+    """Returns text of at most `longest` characters, cut after a block, so that all markup is closed."""
     blocks = list(_blocks(SyntaxTreeNode(answer_tokens(markdown)).children, dialect))
     text = "\n\n".join(blocks)
     return text if len(text) <= longest else _fitted(blocks, longest)
@@ -52,12 +52,12 @@ def _fitted(blocks: Sequence[str], longest: int) -> str:
 
 
 def _first_lines(block: str, longest: int) -> str:
-    """Of a block that is too long by itself: a code block stays closed, a single long line is cut."""
+    """Returns the first lines of a block that is too long. A code block stays closed, a long single line is cut."""
     fence = "```" if block.startswith("```") else ""
     end = f"\n{_CUT_NOTE}" + (f"\n{fence}" if fence else "")
     whole = re.split(r"[\r\n]", block[: longest - len(end)])[:-1]
     lines = "\n".join(whole)
-    return lines + end if lines.strip("`\n") else cut(block, longest)
+    return lines + end if lines.strip("`\n") else shorten(block, longest)
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], dialect: Dialect) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _rows(table: SyntaxTreeNode, dialect: Dialect) -> Iterator[str]:
 
 
 def _inline(node: SyntaxTreeNode, dialect: Dialect, *, is_bold: bool = False) -> str:
-    """`is_bold`: inside bold text, where another mark would end it."""
+    """Renders the children of a node. `is_bold`: inside bold text, which another mark would end."""
     return "".join(_span(child, dialect, is_bold) for child in node.children)
 
 
@@ -158,7 +158,7 @@ SLACK = Dialect(
     link=_slack_link,
 )
 
-#: Bold, italic, flat lists and links are all that a TextBlock knows.
+#: A TextBlock supports only bold, italic, flat lists and links.
 TEAMS = Dialect(
     bold="**",
     italic="_",

@@ -1,7 +1,6 @@
-"""Sends a report that is published: to a webhook, by mail. Secrets are named by their variables alone.
+"""Delivers notifications by webhook and by mail. Secrets are read from environment variables.
 
-A crash while one is on its way sends it again: the webhook's Idempotency-Key and the mail's Message-ID are
-the same then.
+After a crash during a delivery, it is sent again with the same Idempotency-Key or Message-ID.
 """
 
 import json
@@ -32,42 +31,42 @@ _TRIES = 4
 _PAUSE_FIRST_S = 1.0  # doubles
 _TIMEOUT_S = 30.0
 
-#: Replies of a server that may take the same later.
-_PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+#: Replies below 500 to requests that can succeed later.
+_TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 _Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]
 _Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """What is sent. `key`: of this night of this report, the same however often it is sent."""
+class Notification:
+    """A report or a failure notice. `key` identifies the night and the kind, for receivers that get it twice."""
 
     key: str
     title: str
     markdown: str
-    html: str  #: of the mail
+    html: str  #: body of the mail
     facts: Mapping[str, Any]  #: for programs
     text: str | None = None  #: plain text of the mail; default: the Markdown
-    page: str | None = None  #: HTML that is attached to the mail
+    page: str | None = None  #: HTML to attach to the mail
     page_name: str = "report.html"
 
 
 class NotDelivered(Exception):
-    """The text says why. `passing`: whether it may be taken later."""
+    """The delivery failed. `is_temporary`: it can succeed later."""
 
-    def __init__(self, reason: str, *, passing: bool) -> None:
+    def __init__(self, reason: str, *, is_temporary: bool) -> None:
         super().__init__(reason)
-        self.passing = passing
+        self.is_temporary = is_temporary
 
 
 class Webhook(Border):
-    """POSTs the report as JSON, with an Idempotency-Key; redirects are not followed."""
+    """Sends a POST request with the report as JSON. Does not follow redirects."""
 
     url: str | None = None
-    url_env: _Variable | None = None  #: variable that holds the URL, where that is a secret
-    token_env: _Variable | None = None  #: variable of a bearer token
-    format: ChatFormat | None = None  #: a chat's message in place of the report's JSON
+    url_env: _Variable | None = None  #: variable with the URL, if that is a secret
+    token_env: _Variable | None = None  #: variable with a bearer token
+    format: ChatFormat | None = None  #: send a chat message in place of the JSON of the report
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
@@ -82,7 +81,7 @@ class Webhook(Border):
 
     @property
     def target(self) -> str:
-        """Where it sends, for people: never the whole URL, which may hold a secret."""
+        """The receiver in messages, without the path of the URL, which can contain a secret."""
         if self.url is None:
             return f"the URL in {self.url_env}"
         try:
@@ -90,18 +89,18 @@ class Webhook(Border):
         except ValueError:
             return "an invalid URL"
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, notification: Notification) -> None:
         """Raises NotDelivered."""
         url = self.url or _secret(str(self.url_env))
         if not url.startswith(("http://", "https://")):
-            raise NotDelivered("the webhook's URL is not http:// or https://", passing=False)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": parcel.key}
+            raise NotDelivered("the webhook's URL is not http:// or https://", is_temporary=False)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": notification.key}
         if self.token_env:
             headers["Authorization"] = f"Bearer {_secret(self.token_env)}"
         content = (
-            chat_message(self.format, parcel.title, parcel.facts)
+            chat_message(self.format, notification.title, notification.facts)
             if self.format
-            else {**parcel.facts, "title": parcel.title, "markdown": parcel.markdown}
+            else {**notification.facts, "title": notification.title, "markdown": notification.markdown}
         )
         body = json.dumps(content).encode()
         opener = urllib.request.build_opener(_NoRedirects)
@@ -109,13 +108,13 @@ class Webhook(Border):
             opener.open(urllib.request.Request(url, body, headers), timeout=_TIMEOUT_S).close()
         except urllib.error.HTTPError as error:
             error.close()
-            passing = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _PASSING
-            raise NotDelivered(f"the webhook answers {error.code}", passing=passing) from None
-        except (OSError, HTTPException, ValueError) as error:  # whose text may hold the URL
+            is_temporary = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _TEMPORARY
+            raise NotDelivered(f"the webhook replied {error.code}", is_temporary=is_temporary) from None
+        except (OSError, HTTPException, ValueError) as error:  # its text can contain the URL
             reason = getattr(error, "reason", None)
-            said = getattr(reason, "strerror", None) or type(reason or error).__name__
+            detail = getattr(reason, "strerror", None) or type(reason or error).__name__
             raise NotDelivered(
-                f"the webhook cannot be reached: {said}", passing=not isinstance(error, ValueError)
+                f"the webhook cannot be reached: {detail}", is_temporary=not isinstance(error, ValueError)
             ) from None
 
 
@@ -124,7 +123,7 @@ class Smtp(Border):
 
     host: str
     port: PositiveInt = 587
-    security: Literal["starttls", "tls", "none"] = "starttls"  #: tls: from the start, as on port 465
+    security: Literal["starttls", "tls", "none"] = "starttls"  #: tls: from the start of the connection, as on port 465
     user: str | None = None
     password_env: _Variable | None = None
     sender: _Address = Field(alias="from")
@@ -143,25 +142,25 @@ class Smtp(Border):
 
     @property
     def target(self) -> str:
-        """Where it sends, for people."""
+        """The receivers in messages."""
         return f"{', '.join(self.to)} through {self.host}:{self.port}"
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, notification: Notification) -> None:
         """Raises NotDelivered."""
         password = _secret(self.password_env) if self.password_env else ""
         try:
             with self._connected() as server:
                 if self.user:
                     server.login(self.user, password)
-                server.send_message(self._message(parcel))
+                server.send_message(self._message(notification))
         except smtplib.SMTPResponseException as error:
-            passing = error.smtp_code < 500
-            raise NotDelivered(f"{self.host} answers {error.smtp_code}", passing=passing) from None
+            is_temporary = error.smtp_code < 500
+            raise NotDelivered(f"{self.host} replied {error.smtp_code}", is_temporary=is_temporary) from None
         except smtplib.SMTPRecipientsRefused:
-            raise NotDelivered(f"{self.host} refuses the recipients", passing=False) from None
+            raise NotDelivered(f"{self.host} refuses the recipients", is_temporary=False) from None
         except OSError as error:  # smtplib's other errors among them
-            said = error.strerror or str(error) or type(error).__name__
-            raise NotDelivered(f"{self.host}:{self.port}: {said}", passing=True) from None
+            detail = error.strerror or str(error) or type(error).__name__
+            raise NotDelivered(f"{self.host}:{self.port}: {detail}", is_temporary=True) from None
 
     def _connected(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
@@ -176,27 +175,29 @@ class Smtp(Border):
                 raise
         return server
 
-    def _message(self, parcel: Parcel) -> EmailMessage:
+    def _message(self, notification: Notification) -> EmailMessage:
         message = EmailMessage()
-        message["Subject"] = " ".join(parcel.title.split())
+        message["Subject"] = " ".join(notification.title.split())
         message["From"], message["To"] = self.sender, ", ".join(self.to)
         message["Date"] = format_datetime(datetime.now(UTC))
-        message["Auto-Submitted"] = "auto-generated"  # no out-of-office reply is sent to it
-        message["Message-ID"] = f"<{parcel.key.replace('/', '.')}@{self.sender.partition('@')[2]}>"
-        message.set_content(parcel.markdown if parcel.text is None else parcel.text)
-        message.add_alternative(parcel.html, subtype="html")
-        if parcel.page is not None:
-            message.add_attachment(parcel.page, subtype="html", filename=parcel.page_name)
+        message["Auto-Submitted"] = "auto-generated"  # prevents out-of-office replies
+        message["Message-ID"] = f"<{notification.key.replace('/', '.')}@{self.sender.partition('@')[2]}>"
+        message.set_content(notification.markdown if notification.text is None else notification.text)
+        message.add_alternative(notification.html, subtype="html")
+        if notification.page is not None:
+            message.add_attachment(notification.page, subtype="html", filename=notification.page_name)
         return message
 
 
-def deliver(channel: Webhook | Smtp, parcel: Parcel, pause: Callable[[float], None] = time.sleep) -> str | None:
-    """Sends, and again if that failed for a passing reason; gives the reason if it failed for good."""
+def deliver(
+    channel: Webhook | Smtp, notification: Notification, pause: Callable[[float], None] = time.sleep
+) -> str | None:
+    """Sends the notification, with retries after temporary failures. Returns None, or why it failed."""
     for number in range(_TRIES):
         try:
-            channel.send(parcel)
+            channel.send(notification)
         except NotDelivered as error:
-            if not error.passing or number == _TRIES - 1:
+            if not error.is_temporary or number == _TRIES - 1:
                 return redact(str(error))
             pause(_PAUSE_FIRST_S * 2**number)
         else:
@@ -208,14 +209,14 @@ def _secret(variable: str) -> str:
     try:
         value = credentials.read_header(variable)
     except SettingsError as error:
-        raise NotDelivered(str(error), passing=False) from None
+        raise NotDelivered(str(error), is_temporary=False) from None
     if value is None:
-        raise NotDelivered(f"the variable {variable} is not set: export {variable}=...", passing=False)
+        raise NotDelivered(f"the variable {variable} is not set: export {variable}=...", is_temporary=False)
     return value
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """One would turn the POST into a GET."""
+    """Refuses redirects, which would turn the POST into a GET."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

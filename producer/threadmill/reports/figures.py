@@ -1,25 +1,25 @@
-"""PURE: how numbers and names read on a page."""
+"""Formats numbers and names for a page. PURE."""
 
 import re
 import unicodedata
 
-#: What would reorder the text around it.
+#: Characters that change the direction of the text around them.
 _REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
-_UNSEEN = "\ufffd"
+_REPLACEMENT = "\ufffd"
 
 
-def line(text: str) -> str:
-    """One line of it, in which nothing hides: file names may hold anything."""
+def single_line(text: str) -> str:
+    """Returns the text on one line, with visible characters in place of hidden ones."""
     return "".join(_shown(character) for character in " ".join(text.split()))
 
 
 def _shown(character: str) -> str:
     hidden = unicodedata.category(character) in ("Cc", "Cs") or _REORDERING.match(character)
-    return _UNSEEN if hidden else character
+    return _REPLACEMENT if hidden else character
 
 
 def count(number: int, one: str = "", many: str | None = None) -> str:
-    """`12,345`; with a noun `1 document`, `12,345 documents`."""
+    """Returns `12,345`, or with a noun `1 document`, `12,345 documents`."""
     noun = one if number == 1 else many or f"{one}s"
     return f"{number:,} {noun}" if one else f"{number:,}"
 

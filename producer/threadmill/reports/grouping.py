@@ -1,4 +1,4 @@
-"""PURE: how many answers are reduced at a time, level by level, until one is left."""
+"""Groups answers for reductions, and shortens texts. PURE."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -7,27 +7,27 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def groups(answers: Sequence[_T], sizes: Sequence[int], at_most: int, at_most_size: int) -> list[Sequence[_T]]:
-    """The answers in order, in groups of `at_most` and of `at_most_size` together; as even as the first limit allows.
+def group_answers(answers: Sequence[_T], sizes: Sequence[int], at_most: int, at_most_size: int) -> list[Sequence[_T]]:
+    """Returns even groups of up to `at_most` answers, in order, with a total size of up to `at_most_size`.
 
-    With no size above half of `at_most_size`, each group but the last has two answers or more: so there are
-    half as many groups, and few levels.
+    If no size is above half of `at_most_size`, each group but the last has two answers or more. So each level of
+    reductions has at most half as many answers, rounded up.
     """
     if not answers:
         return []
     number = ceil(len(answers) / ceil(len(answers) / at_most))
-    made: list[Sequence[_T]] = []
+    groups: list[Sequence[_T]] = []
     start = size = 0
-    for index, each in enumerate(sizes):
-        if index > start and (index - start >= number or size + each > at_most_size):
-            made.append(answers[start:index])
+    for index, answer_size in enumerate(sizes):
+        if index > start and (index - start >= number or size + answer_size > at_most_size):
+            groups.append(answers[start:index])
             start, size = index, 0
-        size += each
-    return [*made, answers[start:]]
+        size += answer_size
+    return [*groups, answers[start:]]
 
 
-def cut(text: str, longest: int) -> str:
-    """The text, or its beginning with a word on how long it is."""
+def shorten(text: str, longest: int) -> str:
+    """Returns the text, or its beginning and a note about its length."""
     if len(text) <= longest:
         return text
     note = f"\n[... of {len(text):,} characters]"

@@ -1,4 +1,4 @@
-"""PURE: a report as one page of HTML that needs nothing else: no file, no network, no script."""
+"""Renders a report as a self-contained HTML page without scripts. PURE."""
 
 import re
 from urllib.parse import urlsplit
@@ -7,16 +7,16 @@ from markupsafe import Markup
 
 from threadmill.answers import answer_html
 from threadmill.reports.chart import charts
-from threadmill.reports.figures import line
+from threadmill.reports.figures import single_line
 from threadmill.reports.report import Report
 from threadmill.reports.template import environment, fill
 
-#: Documents that stand open on the page; where there are more, each is folded.
+#: With more documents than this, each is folded.
 _UNFOLDED = 12
 
 
 def is_web_page(path: str) -> bool:
-    """Whether it is an address that a browser opens."""
+    """Whether the path is an http or https URL."""
     try:
         return urlsplit(path).scheme in ("http", "https")
     except ValueError:
@@ -26,7 +26,7 @@ def is_web_page(path: str) -> bool:
 _ENVIRONMENT = environment(
     autoescape=True,
     filters={
-        "line": line,
+        "line": single_line,
         "answer": lambda text, under, names=None: Markup(answer_html(text, under, names=names)),
     },
 )
@@ -34,10 +34,10 @@ _ENVIRONMENT.tests["web_page"] = is_web_page
 
 
 def _names(report: Report) -> dict[str, str]:
-    """Anchors of the documents whose names are unique and are no ordinary word or number."""
+    """Returns the anchors of documents by name, without names that are repeated, plain words or numbers."""
     found: dict[str, list[int]] = {}
     for number, section in enumerate(report.sections, 1):
-        found.setdefault(line(section.name), []).append(number)
+        found.setdefault(single_line(section.name), []).append(number)
     return {
         name: f"#document-{numbers[0]}"
         for name, numbers in found.items()
@@ -46,10 +46,7 @@ def _names(report: Report) -> dict[str, str]:
 
 
 def render_html(report: Report, template: str | None = None) -> str:
-    """The page; `template`: the source of one in place of ours, which may say `{% extends "report.html" %}`.
-
-    Raises BadTemplate.
-    """
+    """Returns the page. `template` replaces the default one, which it can extend. Raises BadTemplate."""
     return fill(
         _ENVIRONMENT, "report.html", template, report, charts=charts(report), unfolded=_UNFOLDED, names=_names(report)
     )

@@ -1,4 +1,4 @@
-"""What the results file of a step says of each document."""
+"""Converts lines of a results file to sections of a report."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ def section_of(line: Mapping[str, Any]) -> Section:
     )
 
 
-def missing(place: Mapping[str, Any]) -> Section:
-    """Of a document without a line."""
-    failure = Failure(kind=FailureKind.REJECTED, message="came, or changed its place, while the report was made")
-    return Section(name=place["name"], path=place["path"], text="", failure=failure)
+def missing_section(location: Mapping[str, Any]) -> Section:
+    """Returns the section of a document without a line."""
+    failure = Failure(kind=FailureKind.REJECTED, message="was added or moved while the report was produced")
+    return Section(name=location["name"], path=location["path"], text="", failure=failure)

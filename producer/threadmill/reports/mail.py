@@ -1,10 +1,12 @@
-"""PURE: a report as a mail: its summary, figures and failures, with inline styles and of bounded size."""
+"""Renders a report as a mail of bounded size: its summary, figures and failures. PURE."""
 
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
+from threadmill.documents.unicode import replace_surrogates
 from threadmill.reports.failures import reasons
-from threadmill.reports.figures import count, duration, line, money
+from threadmill.reports.figures import count, duration, money, single_line
+from threadmill.reports.grouping import shorten
 from threadmill.reports.html import is_web_page
 from threadmill.reports.night import Night
 from threadmill.reports.report import Report
@@ -34,16 +36,16 @@ _STYLES = {
     **{f"h{level}": _HEADING for level in range(3, 7)},
 }
 
-_ENVIRONMENT = environment(autoescape=True, filters={"line": line})
+_ENVIRONMENT = environment(autoescape=True, filters={"line": single_line})
 _ENVIRONMENT.tests["web_page"] = is_web_page
 
 
 def render_mail(report: Report, link: str, attached: str | None = None) -> str:
-    """The mail's HTML.
+    """Returns the HTML of the mail.
 
-    `link`: the page's address, or its file if no server serves it. `attached`: the file name of the page in the mail.
+    `link` is the URL of the page, or its file if it has none. `attached` is the name of the attached page.
     """
-    summary, is_cut = _fitting(report.summary)
+    summary, is_cut = _summary_html(report.summary)
     return fill(
         _ENVIRONMENT,
         "mail.html",
@@ -58,39 +60,38 @@ def render_mail(report: Report, link: str, attached: str | None = None) -> str:
 
 
 def render_mail_text(report: Report, link: str, attached: str | None = None) -> str:
-    """The mail's plain text."""
+    """Returns the plain text of the mail."""
     failed = [f"{len(each.documents)}: {each.message}" for each in reasons(report)[:10]]
     parts = [
-        line(report.title),
+        single_line(report.title),
         "\n".join(f"{name}: {value}" for name, value in _facts(report)),
         _where(link, attached),
         report.summary[:_LARGEST_SUMMARY],
         "\n".join(["Not in this report:", *failed]) if failed else "",
     ]
-    return "\n\n".join(filter(None, parts)).encode("utf-8", "replace").decode() + "\n"
+    return replace_surrogates("\n\n".join(filter(None, parts))) + "\n"
 
 
 def render_failure(title: str, night: Night) -> str:
-    """The HTML of the mail that says that there is no report of a night."""
+    """Returns the HTML of the mail about a failed night."""
     template = _ENVIRONMENT.get_template("mail_failed.html")
     html = template.render(title=title, night=night, facts=_failure_facts(night), retry=_retry(night))
-    return html.encode("utf-8", "replace").decode()
+    return replace_surrogates(html)
 
 
 def render_failure_text(title: str, night: Night) -> str:
-    """The plain text of the same mail."""
+    """Returns the plain text of the mail about a failed night."""
     parts = [
-        line(title),
+        single_line(title),
         f"There is no report for {night.night}.",
-        "\n".join(f"{name}: {line(value)}" for name, value in _failure_facts(night)),
+        "\n".join(f"{name}: {single_line(value)}" for name, value in _failure_facts(night)),
         f"To try again: {_retry(night)}",
     ]
-    return "\n\n".join(parts).encode("utf-8", "replace").decode() + "\n"
+    return replace_surrogates("\n\n".join(parts)) + "\n"
 
 
 def _failure_facts(night: Night) -> list[tuple[str, str]]:
-    error = str(night.error)
-    reason = error if len(error) <= _LONGEST_REASON else f"{error[:_LONGEST_REASON]}..."
+    reason = shorten(str(night.error), _LONGEST_REASON)
     return [("Report", night.report), ("Night", str(night.night)), ("Reason", reason)]
 
 
@@ -117,8 +118,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _fitting(summary: str) -> tuple[str, bool]:
-    """The summary's HTML, cut where it would be too large, and whether it was cut."""
+def _summary_html(summary: str) -> tuple[str, bool]:
+    """Returns the HTML of the summary, cut if it is too large, and whether it was cut."""
     lines, kept = summary[:_LARGEST_SUMMARY].splitlines(), len(summary) <= _LARGEST_SUMMARY
     while len((html := answer_html("\n".join(lines), 2, _STYLES)).encode("utf-8", "replace")) > _LARGEST_SUMMARY:
         lines = [lines[0][: len(lines[0]) // 2]] if len(lines) == 1 else lines[: len(lines) // 2]

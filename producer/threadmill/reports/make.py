@@ -1,7 +1,6 @@
-"""From a definition and a night to the report: each document is asked about, the answers are reduced to one.
+"""Builds the report of a night: asks about each document, then reduces the answers to one summary.
 
-Every step is a batch with a name of its own and its results in the folder of the night, so that a call
-after an interruption asks only about what is missing.
+Each step is a batch with its results in the folder of the night, so that a resumed report never asks a question twice.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,42 +10,45 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from threadmill.batch.plan import Manner
-from threadmill.batch.results import ResultsFile, lines_in
+from threadmill.batch.plan import BatchOptions
+from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.batch.run import Batch
-from threadmill.batch.spending import Limits, Spending
-from threadmill.batch.tally import Tally
+from threadmill.batch.spending import BatchLimits, Spending
+from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
 from threadmill.errors import ThreadmillError
-from threadmill.reports.definition import Asking, ReportDefinition
-from threadmill.reports.grouping import cut, groups
-from threadmill.reports.lines import failure_of, missing, section_of
+from threadmill.reports.definition import ReportDefinition, StepPrompt
+from threadmill.reports.grouping import group_answers, shorten
+from threadmill.reports.lines import failure_of, missing_section, section_of
 from threadmill.reports.material import DatedTemplate, documents_of, map_template, reduce_template
 from threadmill.reports.report import Report, Section
 from threadmill.result import JobState
 
-#: Told of each change: which step of which night, and how its batch stands.
-Watch = Callable[[str, Tally], None]
+#: Called after each change with the step and the progress of its batch.
+Watch = Callable[[str, BatchProgress], None]
 
 
 class ReportFailed(ThreadmillError):
-    """There is no report of this night; the text says why."""
+    """The report cannot be built. The message has the reason."""
 
 
 @dataclass(frozen=True)
-class Answers(Document):
-    """Answers that are reduced to one. `path`: where they stand among those of the report."""
+class AnswerGroup(Document):
+    """A group of answers to reduce. `path` names the step and the number of the group."""
 
-    pieces: tuple[str, ...]  #: each under a heading with its name
+    pieces: tuple[str, ...]  #: the answers, each with a heading
 
     def variables(self) -> dict[str, Any]:
         return {"text": "\n\n".join(self.pieces), "answers": list(self.pieces)}
 
 
-class Maker:
-    """Makes one night. `folder`: for its results; `label`: names its batches; `check`: called about once a second."""
+class ReportBuilder:
+    """Builds the report of one night. `folder` is for results, `label` names the batches.
+
+    `check` is called about once a second, and can raise to stop.
+    """
 
     def __init__(
         self,
@@ -68,8 +70,8 @@ class Maker:
         self._check = check
         self._spending = Spending(client.settings.prices)
 
-    def make(self, begun_at: datetime) -> Report:
-        """Raises ReportFailed; what `check` raises goes through."""
+    def build(self, begun_at: datetime) -> Report:
+        """Returns the report. Raises ReportFailed, and what `check` raises."""
         definition = self._definition
         documents = documents_of(definition, self._night)
         sections = self._sections(documents)
@@ -98,71 +100,71 @@ class Maker:
         )
 
     def _sections(self, documents: DocumentSet) -> list[Section]:
-        """Of all documents, in their order."""
+        """Asks about all documents, and returns their sections in order."""
         self._folder.mkdir(parents=True, exist_ok=True)
         template = map_template(self._definition, self._night, documents)
-        lines = self._ask("map", documents, len(documents), self._definition.map, template)
-        by_place = {(line["path"], line["name"]): line for line in lines}  # the last, where one has changed meanwhile
+        lines = self._run_batch("map", documents, len(documents), self._definition.map, template)
+        by_location = {(line["path"], line["name"]): line for line in lines}  # the last line of a changed document
         sections = []
-        for place in (document.place for document in documents):
-            line = by_place.get((place["path"], place["name"]))
-            sections.append(section_of(line) if line else missing(place))
+        for location in (document.location for document in documents):
+            line = by_location.get((location["path"], location["name"]))
+            sections.append(section_of(line) if line else missing_section(location))
         return sections
 
     def _reduce(self, sections: Sequence[Section]) -> str:
         limits = self._definition.reduce
-        pieces = [cut(f"## {each.name}\n\n{each.text}", limits.at_most_chars // 2) for each in sections]
+        pieces = [shorten(f"## {each.name}\n\n{each.text}", limits.at_most_chars // 2) for each in sections]
         for level in count(1):
-            made = groups(pieces, [len(piece) for piece in pieces], limits.at_most, limits.at_most_chars)
-            answers = self._reduce_level(level, made)
-            if len(made) == 1:
+            groups = group_answers(pieces, [len(piece) for piece in pieces], limits.at_most, limits.at_most_chars)
+            answers = self._reduce_level(level, groups)
+            if len(groups) == 1:
                 return answers[0]
             pieces = [
-                group[0] if len(group) == 1 else cut(f"## Part {number}\n\n{answer}", limits.at_most_chars // 2)
-                for number, (group, answer) in enumerate(zip(made, answers, strict=True), 1)
+                group[0] if len(group) == 1 else shorten(f"## Part {number}\n\n{answer}", limits.at_most_chars // 2)
+                for number, (group, answer) in enumerate(zip(groups, answers, strict=True), 1)
             ]
         raise AssertionError("levels have no end")
 
-    def _reduce_level(self, level: int, made: Sequence[Sequence[str]]) -> list[str]:
-        """An answer for each group; one alone goes up as it is, unless it is the last."""
+    def _reduce_level(self, level: int, groups: Sequence[Sequence[str]]) -> list[str]:
+        """Returns an answer per group. A group of one is its own answer, unless it is the last group."""
         step = f"reduce-{level}"
-        asked = {
-            number: Answers(Path(f"{step}/{number}"), tuple(group))
-            for number, group in enumerate(made)
-            if len(group) > 1 or len(made) == 1
+        to_reduce = {
+            number: AnswerGroup(Path(f"{step}/{number}"), tuple(group))
+            for number, group in enumerate(groups)
+            if len(group) > 1 or len(groups) == 1
         }
         template = reduce_template(self._definition, self._night)
-        lines = self._ask(step, list(asked.values()), len(asked), self._definition.reduce, template)
+        lines = self._run_batch(step, list(to_reduce.values()), len(to_reduce), self._definition.reduce, template)
         by_path = {line["path"]: line for line in lines}
         answers = []
-        for number, group in enumerate(made):
-            line = by_path[str(asked[number].path)] if number in asked else None
+        for number, group in enumerate(groups):
+            line = by_path[str(to_reduce[number].path)] if number in to_reduce else None
             if line and line["state"] != JobState.SUCCEEDED:
-                raise ReportFailed(f"its answers could not be reduced ({step}): {failure_of(line).message}")
+                raise ReportFailed(f"the answers could not be reduced ({step}): {failure_of(line).message}")
             answers.append(line["text"] if line else group[0])
         return answers
 
-    def _ask(
-        self, step: str, documents: Iterable[Document], total: int, asking: Asking, template: DatedTemplate
+    def _run_batch(
+        self, step: str, documents: Iterable[Document], total: int, step_prompt: StepPrompt, template: DatedTemplate
     ) -> list[dict[str, Any]]:
-        """The one place where a batch is run; gives the lines of its results."""
+        """Runs a batch, and returns the lines of its results."""
         batch, out = f"report.{self._label}.{step}", self._folder / f"{step}.jsonl"
         budget = self._definition.budget
         max_failures = budget.max_failures if step == "map" else None
-        limits = Limits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
+        limits = BatchLimits(budget.max_cost, budget.max_tokens, max_failures, budget.max_endpoint_failures)
         limits.check(self._client.settings.prices)
         with ResultsFile(out, batch) as results:
             run = Batch(
                 self._client,
                 batch,
                 template,
-                self._definition.job_fields(asking),
+                self._definition.job_fields(step_prompt),
                 results,
                 self._check,
-                Manner(limits, retry_failed=True),
+                BatchOptions(limits, retry_failed=True),
                 self._spending,
             )
-            tally = run.run(documents, total, lambda tally: self._watch(f"{self._label}: {step}", tally))
-        if tally.stopped:
-            raise ReportFailed(f"{step}: {tally.why_stopped}")
-        return list(lines_in(out))
+            progress = run.run(documents, total, lambda progress: self._watch(f"{self._label}: {step}", progress))
+        if progress.stopped:
+            raise ReportFailed(f"{step}: {progress.why_stopped}")
+        return list(read_lines(out))

@@ -1,4 +1,4 @@
-"""What a night is about: its documents, and the templates that ask about them."""
+"""The documents of a night, and its prompt templates."""
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -7,80 +7,86 @@ from typing import Any
 
 from threadmill.documents.document import Document
 from threadmill.documents.find import find, find_files
-from threadmill.documents.rows import Rows
-from threadmill.documents.source import DocumentSet, carriers_of
+from threadmill.documents.rows import RowDocuments
+from threadmill.documents.source import DocumentSet, document_variables_of
 from threadmill.documents.template import PROBE, BadDocument, PromptTemplate
-from threadmill.documents.text import Reading
+from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 
-#: The variables of a reduction.
+#: Sample variables of a reduction.
 ANSWERS: Mapping[str, Any] = {"text": "probe", "answers": ["probe"]}
 
 
 class NoDocuments(ThreadmillError):
-    """A night is about nothing."""
+    """A night has no documents."""
 
 
 class DatedTemplate(PromptTemplate):
-    """One that knows the night and the title too."""
+    """A prompt template that also has the variables `more`: the night and the title."""
 
     def __init__(
-        self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any], carriers: Collection[str]
+        self, source: str, sample: Mapping[str, Any], more: Mapping[str, Any], document_variables: Collection[str]
     ) -> None:
         self._more = more
-        super().__init__(source, {**sample, **more}, carriers=carriers)
+        super().__init__(source, {**sample, **more}, document_variables=document_variables)
 
     def _rendered(self, variables: Mapping[str, Any]) -> str:
         return super()._rendered({**self._more, **variables})
 
 
 def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
-    """The document set of a night. Raises NoDocuments, and ThreadmillError for one that cannot be read."""
+    """Returns the documents of a night. Raises NoDocuments, and ThreadmillError if they cannot be read."""
     paths, skips = definition.paths_of(night), definition.when_empty == "skip"
     documents: DocumentSet = (
-        Rows(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
+        RowDocuments(find_files(paths, may_be_empty=skips), definition.id_column, encoding=definition.encoding)
         if definition.rows
-        else find(paths, _reading(definition, night), attach=definition.attach, may_be_empty=skips)
+        else find(paths, _read_options(definition, night), attach=definition.attach, may_be_empty=skips)
     )
-    if next(iter(documents), None) is None:  # to count rows takes all of them
+    if next(iter(documents), None) is None:  # `len` would read all rows
         raise NoDocuments(f"no documents in {', '.join(paths)}")
     return documents
 
 
-def _reading(definition: ReportDefinition, night: date) -> Reading:
-    """How text is read. With `split`, a part is at most as long as a message has room for beside the prompt."""
+def _read_options(definition: ReportDefinition, night: date) -> ReadOptions:
+    """Returns how text is read. With `split`, parts are as long as fits into a message with the prompt."""
     limit = definition.max_chars
     if definition.split:
-        room = DatedTemplate(definition.map_prompt, PROBE, dated(definition, night), ()).room()
-        limit = min(limit or room, room)
-    return Reading(definition.encoding, limit, definition.split)
+        template = DatedTemplate(definition.map_prompt, PROBE, night_variables(definition, night), ())
+        max_text_chars = template.max_text_chars()
+        limit = min(limit or max_text_chars, max_text_chars)
+    return ReadOptions(definition.encoding, limit, definition.split)
 
 
 def map_template(definition: ReportDefinition, night: date, documents: Iterable[Document]) -> DatedTemplate:
-    """The prompt about each document. Raises BadTemplate."""
-    return DatedTemplate(definition.map_prompt, sample_of(documents), dated(definition, night), carriers_of(documents))
+    """Returns the prompt template for documents. Raises BadTemplate."""
+    return DatedTemplate(
+        definition.map_prompt,
+        sample_variables(documents),
+        night_variables(definition, night),
+        document_variables_of(documents),
+    )
 
 
 def reduce_template(definition: ReportDefinition, night: date) -> DatedTemplate:
-    """The prompt about the answers. Raises BadTemplate."""
-    return DatedTemplate(definition.reduce.prompt, ANSWERS, dated(definition, night), tuple(ANSWERS))
+    """Returns the prompt template for answers. Raises BadTemplate."""
+    return DatedTemplate(definition.reduce.prompt, ANSWERS, night_variables(definition, night), tuple(ANSWERS))
 
 
-def dated(definition: ReportDefinition, night: date) -> dict[str, Any]:
-    """The variables that every prompt of a night has."""
+def night_variables(definition: ReportDefinition, night: date) -> dict[str, Any]:
+    """Returns the variables of every prompt of a night."""
     return {"date": night, "title": definition.title_of(night)}
 
 
 def check_prompts(definition: ReportDefinition, documents: Iterable[Document]) -> None:
-    """Raises BadTemplate."""
-    _reading(definition, date(2026, 1, 1))
+    """Raises BadTemplate if a prompt of the report cannot be used."""
+    _read_options(definition, date(2026, 1, 1))
     map_template(definition, date(2026, 1, 1), documents)
     reduce_template(definition, date(2026, 1, 1))
 
 
-def sample_of(documents: Iterable[Document]) -> Mapping[str, Any]:
-    """What the first good one has for a template."""
+def sample_variables(documents: Iterable[Document]) -> Mapping[str, Any]:
+    """Returns the variables of the first good document."""
     for document in documents:
         with suppress(BadDocument):
             return document.parts()[0].variables()

@@ -1,4 +1,4 @@
-"""One night of a report, as Redis keeps it."""
+"""A night of a report, as stored in Redis."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,20 +10,22 @@ from threadmill.result import Usage
 
 
 class NightState(StrEnum):
-    MAKING = "making"  #: begun; who holds it makes it, else the next call goes on
-    PUBLISHED = "published"  #: its files are in the folder, and what could be delivered is
-    SKIPPED = "skipped"  #: it has no documents, and need not have any; `report run` looks again
-    FAILED = "failed"  #: the error says why; `report run` tries again
+    """The state of a night."""
+
+    MAKING = "making"  #: in production by the holder of its lease; without one, the next call resumes it
+    PUBLISHED = "published"  #: its files are written, and deliveries were tried
+    SKIPPED = "skipped"  #: without documents, which its definition allows; `report run` checks again
+    FAILED = "failed"  #: `error` has the reason; `report run` tries again
 
 
 class Night(Stored):
-    """One night of a report."""
+    """One production of a report, named by its date."""
 
     report: str
     night: date
     state: NightState = NightState.MAKING
-    edition: int = 1  #: made anew with --again
-    attempts: int = 1  #: to make this edition that did not end by a wish to stop
+    edition: int = 1  #: incremented by --again
+    attempts: int = 1  #: productions of this edition, without those that were stopped
     begun_at: datetime
     ended_at: datetime | None = None
     documents: int = 0
@@ -32,7 +34,7 @@ class Night(Stored):
     cost: float | None = None
     currency: str = "USD"
     link: str | None = None
-    files: tuple[str, ...] = ()  #: that were published, for the day when they are too old
+    files: tuple[str, ...] = ()  #: the published files, deleted after `keep_days`
     error: str | None = None
     withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
     #: What is settled: channel -> None, or why it was not delivered.
@@ -44,17 +46,20 @@ class Night(Stored):
 
     @property
     def ok(self) -> bool:
-        """Published, and all of its deliveries arrived; or there was nothing to make."""
+        """Whether the night was published with all deliveries, or skipped."""
         good = self.state in (NightState.PUBLISHED, NightState.SKIPPED)
         return good and not any(self.deliveries.values())
 
     @property
     def label(self) -> str:
-        """In batches, folders and keys: NAME, the date, and which edition if it is not the first."""
+        """The name in batches, folders and keys: NAME.DATE, with the edition if it is not the first."""
         return f"{self.report}.{self.night}" + (f".{self.edition}" if self.edition > 1 else "")
 
     def begun(self, now: datetime, again: bool) -> "Night":
-        """The next attempt. Of a night that is over it is a new one, with what it has; `again`: with nothing."""
+        """Returns the night with its next attempt started.
+
+        A finished night starts over and keeps its successful deliveries, or with `again` is a new edition.
+        """
         if not self.is_over:
             return self.model_copy(update={"attempts": self.attempts + 1})
         if again:
@@ -65,7 +70,7 @@ class Night(Stored):
 
 
 def describe(night: Night) -> str:
-    """How it stands, in a few words."""
+    """Returns a short description of the state, the error or link, and the deliveries."""
     undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
     withheld = ["not delivered"] if night.withheld else []
     return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered, *withheld]))

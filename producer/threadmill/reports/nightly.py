@@ -1,6 +1,6 @@
-"""Sees nights through: claimed by one process, made, published, delivered, and removed when they are too old.
+"""Produces nights under a lease: builds the report, publishes and delivers it, and deletes old nights.
 
-What calls it, and how often, does not matter: a command, a cron job, any number of schedulers.
+Each night is produced once, however many commands, cron jobs and schedulers call this.
 """
 
 import time
@@ -9,57 +9,57 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from threadmill.batch.tally import Tally
+from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.lease import Lease, LeaseLost
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
-from threadmill.reports.book import Book, UnreadableNight
+from threadmill.reports.book import ReportStore, UnreadableNight
 from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.delivery import Parcel, deliver
+from threadmill.reports.delivery import Notification, deliver
 from threadmill.reports.files import load, written_at
-from threadmill.reports.make import Maker, Watch
+from threadmill.reports.make import ReportBuilder, Watch
 from threadmill.reports.material import NoDocuments
 from threadmill.reports.night import Night, NightState
 
-#: A night whose makers died so often is failed.
+#: A night fails after this many processes have died while they produced it.
 _MAX_ATTEMPTS = 5
 
-#: Between two looks at a night that another process makes.
-_LOOK_S = 0.5
+#: The interval of checks while another process produces the night.
+_RETRY_EVERY_S = 0.5
 
 
 class Stopped(ThreadmillError):
-    """By the wish of who called: the night is handed back, and goes on with the next call."""
+    """The caller has stopped the production. The night is handed back, and the next call resumes it."""
 
 
-#: What stops the making of a night, and is no fault of the night.
+#: Exceptions that stop a production and do not count as an attempt.
 _HANDS_BACK = (KeyboardInterrupt, Stopped, ProcessEnded)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A report of which no night could be begun."""
+class ReportProblem:
+    """A report that could not be started."""
 
     report: str
     reason: str
 
 
-def _say_nothing(step: str, tally: Tally) -> None:
+def _ignore(step: str, progress: BatchProgress) -> None:
     pass
 
 
-class Nightly:
-    """`check`: called about once a second while a night is made; what it raises ends that.
+class ReportRunner:
+    """Produces reports. `check` is called about once a second, and can raise to stop.
 
-    `delivers`: whether a published report is also sent through its channels.
+    `delivers`: whether published reports are also sent through their channels.
     """
 
     def __init__(
         self,
         client: Client,
-        watch: Watch = _say_nothing,
+        watch: Watch = _ignore,
         check: Callable[[], None] = lambda: None,
         *,
         delivers: bool = True,
@@ -69,69 +69,69 @@ class Nightly:
         self._watch = watch
         self._check = check
         self._delivers = delivers
-        self.book = Book(client.settings)
+        self.store = ReportStore(client.settings)
 
-    def make_due(self, now: datetime, reports: Iterable[str]) -> list[Night | Problem]:
-        """Makes what is due of these reports, and nobody else is making; gives what came of it."""
-        made: list[Night | Problem] = []
+    def run_due(self, now: datetime, reports: Iterable[str]) -> list[Night | ReportProblem]:
+        """Produces the due nights of these reports that no other process produces. Returns the results."""
+        results: list[Night | ReportProblem] = []
         for name in reports:
             try:
                 definition = load(self._root, name)
                 self._client.check(definition.probe)
                 for night in self.due(definition, now):
-                    if (one := self._try(definition, night)) is not None:
-                        made.append(one)
+                    if (produced := self._try(definition, night)) is not None:
+                        results.append(produced)
             except (Stopped, StoreUnavailable, ProcessEnded):
                 raise
             except ThreadmillError as error:
-                made.append(Problem(name, str(error)))
-        return made
+                results.append(ReportProblem(name, str(error)))
+        return results
 
     def due(self, definition: ReportDefinition, now: datetime, *, dry_run: bool = False) -> list[date]:
-        """The nights that are due and not finished, oldest first. `dry_run`: writes nothing to Redis."""
+        """Returns the due nights, oldest first. `dry_run`: writes nothing to Redis."""
         if definition.clock is None:
             return []
         since = self._first_due(definition, now) if dry_run else self._since(definition, now)
-        over = {night.night for night in self.book.nights(definition.name) if night.is_over}
+        over = {night.night for night in self.store.nights(definition.name) if night.is_over}
         return [fire.night for fire in definition.clock.due(now, since, definition.catch_up, over)]
 
     def _since(self, definition: ReportDefinition, now: datetime) -> datetime:
-        return self.book.since(definition.name, self._first(definition, now))
+        return self.store.since(definition.name, self._first(definition, now))
 
     def _first_due(self, definition: ReportDefinition, now: datetime) -> datetime:
-        """What `_since` would return, without storing it."""
-        return self.book.first_seen(definition.name) or self._first(definition, now)
+        """Returns what `_since` would return, without storing it."""
+        return self.store.first_seen(definition.name) or self._first(definition, now)
 
     def _first(self, definition: ReportDefinition, now: datetime) -> datetime:
         return min(now, written_at(self._root, definition.name))
 
-    def make(
+    def run(
         self, definition: ReportDefinition, night: date, *, again: bool = False, waiting: Callable[[str], None]
     ) -> Night:
-        """One night, whatever came of it before, unless that was good; `again`: then too.
+        """Produces a night; a published one is returned unless `again`.
 
-        While another process makes it, waits for that one's end; `waiting` is told who it is.
+        Waits while another process produces it, and calls `waiting` with the name of that process.
         """
         self._since(definition, datetime.now(UTC))
-        told = False
+        has_reported = False
         while True:
-            held = self.book.claim(definition.name, night)
-            if held is not None:
-                with held, suppress(LeaseLost):  # then another process makes it: we wait
-                    before = self._before(definition, night, again)
-                    if before is not None and self._is_done(before) and not again:
-                        return before
-                    return self._see_through(held, definition, night, before, again=again)
-            holder = self.book.holder(definition.name, night)
-            if holder and not told:
-                told = True
+            lease = self.store.claim(definition.name, night)
+            if lease is not None:
+                with lease, suppress(LeaseLost):  # another process has it: wait for it
+                    previous = self._previous(definition, night, again)
+                    if previous is not None and self._is_done(previous) and not again:
+                        return previous
+                    return self._produce(lease, definition, night, previous, again=again)
+            holder = self.store.holder(definition.name, night)
+            if holder and not has_reported:
+                has_reported = True
                 waiting(holder)
             self._check()
-            time.sleep(_LOOK_S)
+            time.sleep(_RETRY_EVERY_S)
 
-    def _before(self, definition: ReportDefinition, night: date, again: bool) -> Night | None:
+    def _previous(self, definition: ReportDefinition, night: date, again: bool) -> Night | None:
         try:
-            return self.book.get(definition.name, night)
+            return self.store.get(definition.name, night)
         except UnreadableNight:
             if not again:
                 raise
@@ -141,63 +141,66 @@ class Nightly:
         return night.state is NightState.PUBLISHED and night.ok and not (night.withheld and self._delivers)
 
     def _try(self, definition: ReportDefinition, night: date) -> Night | None:
-        """None if another process makes it or has made it, or if what is stored about it cannot be read."""
-        held = self.book.claim(definition.name, night)
-        if held is None:
+        """Produces a night. Returns None if another process does or did, or if the stored night is unreadable."""
+        lease = self.store.claim(definition.name, night)
+        if lease is None:
             return None
-        with held, suppress(LeaseLost, UnreadableNight):
-            before = self.book.get(definition.name, night)
-            if before is None or not before.is_over:
-                return self._see_through(held, definition, night, before)
+        with lease, suppress(LeaseLost, UnreadableNight):
+            previous = self.store.get(definition.name, night)
+            if previous is None or not previous.is_over:
+                return self._produce(lease, definition, night, previous)
         return None
 
-    def _see_through(
-        self, held: Lease, definition: ReportDefinition, night: date, before: Night | None, *, again: bool = False
+    def _produce(
+        self, lease: Lease, definition: ReportDefinition, night: date, previous: Night | None, *, again: bool = False
     ) -> Night:
         now = datetime.now(UTC)
-        one = before.begun(now, again) if before else Night(report=definition.name, night=night, begun_at=now)
-        self.book.save(one, held)
+        current = previous.begun(now, again) if previous else Night(report=definition.name, night=night, begun_at=now)
+        self.store.save(current, lease)
         try:
-            one = self._made(held, definition, one)
+            current = self._build_and_publish(lease, definition, current)
         except _HANDS_BACK:
             with suppress(LeaseLost, StoreUnavailable):
-                one = self.book.get(one.report, one.night) or one
-                self.book.save(one.model_copy(update={"attempts": one.attempts - 1}), held)
+                current = self.store.get(current.report, current.night) or current
+                self.store.save(current.model_copy(update={"attempts": current.attempts - 1}), lease)
             raise
         except (LeaseLost, StoreUnavailable):
             raise
-        except (ThreadmillError, OSError) as error:  # a folder that cannot be written, for one
+        except (ThreadmillError, OSError) as error:  # such as a folder that cannot be written
             is_skipped = isinstance(error, NoDocuments) and definition.when_empty == "skip"
             state = NightState.SKIPPED if is_skipped else NightState.FAILED
-            one = one.model_copy(update={"state": state, "error": _reason(error), "ended_at": datetime.now(UTC)})
-            self.book.save(one, held)
+            changes = {"state": state, "error": _reason(error), "ended_at": datetime.now(UTC)}
+            current = current.model_copy(update=changes)
+            self.store.save(current, lease)
             if not is_skipped:
-                one = self._delivered(held, definition, one, publish.bad_news(definition, one))
+                notification = publish.failure_notification(definition, current)
+                current = self._deliver(lease, definition, current, notification)
         self._remove_old(definition)
-        return one
+        return current
 
-    def _made(self, held: Lease, definition: ReportDefinition, one: Night) -> Night:
-        """Published and delivered; what was done by an earlier attempt is not repeated."""
-        if one.attempts > _MAX_ATTEMPTS:
+    def _build_and_publish(self, lease: Lease, definition: ReportDefinition, current: Night) -> Night:
+        """Builds, publishes and delivers the report, without repeating what an earlier attempt did."""
+        if current.attempts > _MAX_ATTEMPTS:
             raise ThreadmillError(
-                f"{one.attempts - 1} processes died while they made it; the last traces are in the logs. "
-                f"To try again: threadmill report run {one.report} --date {one.night}"
+                f"{current.attempts - 1} processes died while they produced it; see their logs. "
+                f"To try again: threadmill report run {current.report} --date {current.night}"
             )
 
         def check() -> None:
-            held.check()
+            lease.check()
             self._check()
 
-        folder = publish.state_folder(self._root, one)
-        report = publish.kept(folder)
+        folder = publish.state_folder(self._root, current)
+        report = publish.load_report(folder)
         if report is None:
-            maker = Maker(
-                self._client, definition, one.night, folder=folder, label=one.label, watch=self._watch, check=check
+            night, label, watch = current.night, current.label, self._watch
+            builder = ReportBuilder(
+                self._client, definition, night, folder=folder, label=label, watch=watch, check=check
             )
-            report = publish.keep(folder, maker.make(one.begun_at))
-        held.ensure()
+            report = publish.save_report(folder, builder.build(current.begun_at))
+        lease.ensure()
         files, link = publish.publish(report, definition, self._root)
-        one = one.model_copy(
+        current = current.model_copy(
             update={
                 "files": files,
                 "link": link,
@@ -208,36 +211,37 @@ class Nightly:
                 "currency": report.currency,
             }
         )
-        self.book.save(one, held)
+        self.store.save(current, lease)
         check()
-        one = self._delivered(held, definition, one, publish.parcel(report, definition, one))
-        one = one.model_copy(update={"state": NightState.PUBLISHED, "ended_at": datetime.now(UTC)})
-        self.book.save(one, held)
-        return one
+        notification = publish.report_notification(report, definition, current)
+        current = self._deliver(lease, definition, current, notification)
+        current = current.model_copy(update={"state": NightState.PUBLISHED, "ended_at": datetime.now(UTC)})
+        self.store.save(current, lease)
+        return current
 
-    def _delivered(self, held: Lease, definition: ReportDefinition, one: Night, parcel: Parcel) -> Night:
-        """Through each channel that has not had it; saved after each, so that a crash repeats one at most."""
-        one = one.model_copy(update={"withheld": not self._delivers and bool(definition.delivery.channels)})
-        self.book.save(one, held)
+    def _deliver(self, lease: Lease, definition: ReportDefinition, current: Night, notification: Notification) -> Night:
+        """Sends the notification through the remaining channels. A crash repeats at most one delivery."""
+        current = current.model_copy(update={"withheld": not self._delivers and bool(definition.delivery.channels)})
+        self.store.save(current, lease)
         for name, channel in definition.delivery.channels.items() if self._delivers else ():
-            if name not in one.deliveries:
-                held.ensure()
-                why = deliver(channel, parcel)
-                one = one.model_copy(update={"deliveries": {**one.deliveries, name: why}})
-                self.book.save(one, held)
-        return one
+            if name not in current.deliveries:
+                lease.ensure()
+                why = deliver(channel, notification)
+                current = current.model_copy(update={"deliveries": {**current.deliveries, name: why}})
+                self.store.save(current, lease)
+        return current
 
     def _remove_old(self, definition: ReportDefinition) -> None:
-        """Nights made too long ago, but those that would be owed if nothing were known of them."""
+        """Deletes nights older than `keep_days`, except those that would become due without their record."""
         now = datetime.now(UTC)
         before = now - timedelta(days=definition.keep_days)
         clock, always = definition.clock, datetime.min.replace(tzinfo=UTC)
         owed = {fire.night for fire in clock.owed(now, always, definition.catch_up)} if clock else set()
-        for night in self.book.nights(definition.name):
+        for night in self.store.nights(definition.name):
             if night.is_over and night.ended_at and night.ended_at < before and night.night not in owed:
-                with suppress(OSError):  # the next night tries again
+                with suppress(OSError):  # retried with the next night
                     publish.remove(night, self._root)
-                    self.book.forget(definition.name, night.night)
+                    self.store.forget(definition.name, night.night)
 
 
 def _reason(error: ThreadmillError | OSError) -> str:

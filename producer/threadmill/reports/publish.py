@@ -1,6 +1,5 @@
-"""A report's files: put into the folder in one step each, removed when they are too old."""
+"""Writes the files of a report atomically, builds its notifications, and deletes old nights."""
 
-import os
 import shutil
 from contextlib import suppress
 from datetime import date
@@ -9,9 +8,10 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
+from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.delivery import Parcel
+from threadmill.reports.delivery import Notification
 from threadmill.reports.html import is_web_page, render_html
 from threadmill.reports.mail import render_failure, render_failure_text, render_mail, render_mail_text
 from threadmill.reports.markdown import render_markdown
@@ -21,37 +21,37 @@ from threadmill.reports.report import Report
 _REPORT = TypeAdapter(Report)
 _FINISHED = "report.json"
 
-#: Bytes of a page that goes along with the mail. Many servers refuse mails above 10 MB.
+#: The largest page in bytes to attach to the mail. Many servers refuse mails above 10 MB.
 _LARGEST_ATTACHMENT = 5_000_000
 
 
 def state_folder(root: Path, night: Night) -> Path:
-    """Where the results of a night are kept until it is too old. `root`: that of the definitions."""
+    """Returns the folder of the results of a night. `root` is the folder of the definitions."""
     folder = str(night.night) + (f".{night.edition}" if night.edition > 1 else "")
     return root / ".state" / night.report / folder
 
 
-def keep(folder: Path, report: Report) -> Report:
-    """The report is made: no later call makes it again. Gives it as a later call will find it."""
-    made = _REPORT.dump_json(report)
-    _write(folder / _FINISHED, made.decode())
-    return _REPORT.validate_json(made)
+def save_report(folder: Path, report: Report) -> Report:
+    """Saves the report, so that it is not built again. Returns it as `load_report` will."""
+    content = _REPORT.dump_json(report)
+    _write(folder / _FINISHED, content.decode())
+    return _REPORT.validate_json(content)
 
 
-def kept(folder: Path) -> Report | None:
-    """The report of the night, if it was made."""
+def load_report(folder: Path) -> Report | None:
+    """Returns the saved report of the night, or None."""
     with suppress(FileNotFoundError):
         return _REPORT.validate_json((folder / _FINISHED).read_bytes())
     return None
 
 
 def page_of(definition: ReportDefinition, root: Path, night: date) -> Path:
-    """Where the HTML page of a night is published; the Markdown file is beside it."""
+    """Returns the path of the published HTML page. The Markdown file is next to it."""
     return (definition.delivery.folder or root / "published") / definition.name / f"{night}.html"
 
 
 def publish(report: Report, definition: ReportDefinition, root: Path) -> tuple[tuple[str, ...], str]:
-    """Writes both forms; gives their paths, and the link to the page. Raises ThreadmillError."""
+    """Writes the page and the Markdown file. Returns their paths and the link. Raises ThreadmillError."""
     page = page_of(definition, root, report.night)
     markdown, html = _rendered(report, definition)
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def publish(report: Report, definition: ReportDefinition, root: Path) -> tuple[t
 
 
 def _rendered(report: Report, definition: ReportDefinition) -> tuple[str, str]:
-    """As Markdown and as a page."""
+    """Returns the Markdown and the HTML of the report."""
     templates = definition.templates
     return render_markdown(report, _read(templates.markdown)), render_html(report, _read(templates.html))
 
@@ -76,7 +76,8 @@ def _read(template: Path | None) -> str | None:
         raise ThreadmillError(f"template {template}: cannot be read: {error}") from None
 
 
-def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel:
+def report_notification(report: Report, definition: ReportDefinition, night: Night) -> Notification:
+    """Returns the notification of a published report."""
     facts = {
         "report": report.name,
         "night": str(report.night),
@@ -94,7 +95,7 @@ def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel
     link, name = str(night.link), f"{report.name}-{report.night}.html"
     attach = not is_web_page(link) and len(page.encode()) <= _LARGEST_ATTACHMENT
     attached = name if attach else None
-    return Parcel(
+    return Notification(
         _key(night),
         report.title,
         markdown,
@@ -106,11 +107,11 @@ def parcel(report: Report, definition: ReportDefinition, night: Night) -> Parcel
     )
 
 
-def bad_news(definition: ReportDefinition, night: Night) -> Parcel:
-    """That there is no report of the night."""
+def failure_notification(definition: ReportDefinition, night: Night) -> Notification:
+    """Returns the notification of a failed night."""
     title = f"{definition.title_of(night.night)}: failed"
     facts = {"report": night.report, "night": str(night.night), "state": NightState.FAILED, "error": night.error}
-    return Parcel(
+    return Notification(
         f"{_key(night)}/failed",
         title,
         f"# {title}\n\n{night.error}\n",
@@ -125,10 +126,10 @@ def _key(night: Night) -> str:
 
 
 def remove(night: Night, root: Path) -> None:
-    """The files of a night: those we wrote, and no folder with anything of somebody else's."""
+    """Deletes the files of a night, and folders that are empty then."""
     for file in map(Path, night.files):
         file.unlink(missing_ok=True)
-        with suppress(OSError):  # there are others
+        with suppress(OSError):  # the folder is not empty
             file.parent.rmdir()
     for edition in range(1, night.edition + 1):
         folder = state_folder(root, night.model_copy(update={"edition": edition}))
@@ -136,6 +137,5 @@ def remove(night: Night, root: Path) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.write_text(text, "utf-8")
-    os.replace(fresh, file)
+    with replacing(file) as new:
+        new.write(text.encode())

@@ -1,10 +1,9 @@
-"""`threadmill report schedule`: Celery beat and a worker of its own, in one process.
+"""`threadmill report schedule`: Celery beat and a Celery worker in one process.
 
-Beat sends a tick every minute, a worker of any scheduler takes it and makes what is due; so does each
-scheduler once when it starts. The tick decides nothing: the lease of a night in Redis does, and what Redis
-knows of it. So two schedulers, which send two ticks, make one report per night; a lost tick costs a minute,
-a tick during an overlong report finds its night held. That is why beat keeps no schedule of its own: neither
-a file, which two schedulers would fight about, nor a lock in Redis, which could not know of `report due`.
+Beat sends a task every minute, and a worker of any scheduler produces the reports that are due; each scheduler also
+does so when it starts. The lease of a night and its state in Redis ensure that each night is produced once. So two
+schedulers are safe, a lost task costs a minute, and a task during a long production finds the lease taken. Beat
+needs no schedule file, which two schedulers could not share.
 """
 
 import os
@@ -26,27 +25,27 @@ from threadmill.errors import ThreadmillError
 from threadmill.queue import connection_settings
 from threadmill.reports.files import load, names
 from threadmill.reports.night import Night, describe
-from threadmill.reports.nightly import Nightly, Problem, Stopped
+from threadmill.reports.nightly import ReportProblem, ReportRunner, Stopped
 from threadmill.settings import Settings
 
 TICK = "threadmill.report_due"
 
-#: Reports that one scheduler makes at a time.
+#: Reports that one scheduler produces at a time.
 _AT_ONCE = 4
 
 log = structlog.get_logger(__name__)
 
 
 def run_scheduler(settings: Settings, every_s: float) -> None:
-    """Until SIGTERM or Ctrl-C; nights in the making are handed back then. At most one per Python process."""
+    """Runs until SIGTERM or Ctrl-C, which hand unfinished nights back. At most one per Python process."""
     stopping = threading.Event()
 
     def check() -> None:
         if stopping.is_set():
-            raise Stopped("the scheduler was stopped: the next call goes on")
+            raise Stopped("the scheduler was stopped; the next one resumes")
 
     app = _app(settings, every_s)
-    tick = _Tick(Nightly(Client(settings), check=check), settings.reports)
+    tick = _Tick(ReportRunner(Client(settings), check=check), settings.reports)
     app.task(name=TICK, typing=False)(tick.__call__)
     beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
@@ -75,7 +74,7 @@ def run_scheduler(settings: Settings, every_s: float) -> None:
 
 
 def watched(folder: Path, now: datetime) -> dict[str, Any]:
-    """The definition files, and the name and moment of the next report. Broken and unscheduled ones have none."""
+    """Returns the definition files, and the name and the time of the next report, for the log."""
     fires = {}
     for name in names(folder):
         with suppress(ThreadmillError):
@@ -98,41 +97,41 @@ def _app(settings: Settings, every_s: float) -> Celery:
         task_default_queue=f"{settings.queue}-reports",
         worker_prefetch_multiplier=1,
         task_ignore_result=True,
-        # A tick that found no free thread until the next one is sent is not needed any more.
+        # The next task replaces one that finds no free thread.
         beat_schedule={"due": {"task": TICK, "schedule": every_s, "options": {"expires": every_s}}},
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_channel_error_retry=True,  # what Redis replies during a failover is no reason to end
-        # Monitors are to list the workers of jobs, and what they send them is not for us.
+        broker_channel_error_retry=True,  # errors that Redis returns during a failover are temporary
+        # Monitors should only list the workers of jobs.
         worker_enable_remote_control=False,
     )
     return app
 
 
 class _Tick:
-    """Makes what is due, and logs it, with what is next. A problem that lasts is logged once."""
+    """Produces due reports, and logs them with the next one. A repeated problem is logged once."""
 
-    def __init__(self, nightly: Nightly, folder: Path) -> None:
-        self._nightly = nightly
+    def __init__(self, runner: ReportRunner, folder: Path) -> None:
+        self._runner = runner
         self._folder = folder
         self._problems: dict[str, str] = {}
 
     def __call__(self) -> None:
         now = datetime.now(UTC)
         try:
-            made = self._nightly.make_due(now, names(self._folder))
+            results = self._runner.run_due(now, names(self._folder))
         except Stopped:
             return
         except ThreadmillError as error:
-            log.error("reports not made", reason=str(error))
+            log.error("reports not produced", reason=str(error))
             return
-        problems = {each.report: each.reason for each in made if isinstance(each, Problem)}
+        problems = {each.report: each.reason for each in results if isinstance(each, ReportProblem)}
         for report, reason in problems.items():
             if self._problems.get(report) != reason:
                 log.error("report not started", report=report, reason=reason)
         self._problems = problems
         following = watched(self._folder, now)
-        for night in made:
+        for night in results:
             if isinstance(night, Night):
                 say: Callable[..., None] = log.info if night.ok else log.error
                 say(

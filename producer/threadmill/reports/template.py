@@ -1,31 +1,28 @@
-"""The templates of a report's pages, and how one is filled. A template of one's own can extend ours."""
+"""Renders the templates of reports. A template of the user can extend the default one."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Environment, PackageLoader, TemplateError
 
+from threadmill.documents.jinja import sandbox
 from threadmill.documents.template import BadTemplate
+from threadmill.documents.unicode import replace_surrogates
 from threadmill.reports.failures import for_readers, reasons
 from threadmill.reports.figures import count, duration, money
 from threadmill.reports.report import Report
 
 
 def environment(*, autoescape: bool, filters: Mapping[str, Any]) -> Environment:
-    made = SandboxedEnvironment(
-        loader=PackageLoader("threadmill.reports"),
-        undefined=StrictUndefined,
-        autoescape=autoescape,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"for_readers": for_readers, "count": count, "duration": duration, **filters}
-    return made
+    """Returns an environment with the default templates, and with `filters` in addition to the common ones."""
+    templates = PackageLoader("threadmill.reports")
+    environment = sandbox(loader=templates, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"for_readers": for_readers, "count": count, "duration": duration, **filters}
+    return environment
 
 
-def fill(environment: Environment, ours: str, template: str | None, report: Report, **more: Any) -> str:
-    """The page by our template, or by the source of another; raises BadTemplate."""
+def fill(environment: Environment, default: str, template: str | None, report: Report, **more: Any) -> str:
+    """Renders the default template of this name, or the source `template`. Raises BadTemplate."""
     known = {
         "report": report,
         "documents": list(enumerate(report.sections, 1)),
@@ -34,9 +31,8 @@ def fill(environment: Environment, ours: str, template: str | None, report: Repo
         **more,
     }
     try:
-        made = environment.get_template(ours) if template is None else environment.from_string(template)
-        page = made.render(known)
+        loaded = environment.get_template(default) if template is None else environment.from_string(template)
+        page = loaded.render(known)
     except TemplateError as error:
         raise BadTemplate(f"the report's template: {error}. It can use {', '.join(known)}") from None
-    # File names and answers may hold halves of characters, which no file can.
-    return page.encode("utf-8", "replace").decode()
+    return replace_surrogates(page)

@@ -1,4 +1,4 @@
-"""Results as CSV or TSV (RFC 4180): a line per document, a header first."""
+"""Writes results as CSV or TSV (RFC 4180): a header, then a line per document."""
 
 import csv
 import re
@@ -6,19 +6,19 @@ from typing import Any, TextIO
 
 from threadmill.batch.formats.table import Table, as_json
 
-#: What a spreadsheet may take for a formula when a cell begins with it.
+#: First characters of a cell that a spreadsheet can run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the last four: Excel in East Asian locales
 
-#: What it takes for a number all the same.
+#: Numbers, which are safe although they can begin with such a character.
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?")
 
 
 def write(table: Table, file: TextIO, *, delimiter: str = ",", raw_cells: bool = False, bom: bool = False) -> None:
-    """Texts that a spreadsheet would run as formulas begin with an apostrophe, unless `raw_cells`.
+    """Writes the table. Puts an apostrophe before texts that a spreadsheet would run as formulas, unless `raw_cells`.
 
-    `bom`: begin with a byte order mark, by which Excel recognises UTF-8.
+    `bom`: begin with a byte order mark, so that Excel recognises UTF-8.
     """
-    clean = str if raw_cells else _harmless
+    clean = str if raw_cells else _without_formula
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
     if bom:
         file.write("\ufeff")
@@ -31,5 +31,5 @@ def _cell(value: Any) -> str:
     return "" if value is None else as_json(value)
 
 
-def _harmless(text: str) -> str:
+def _without_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -1,13 +1,13 @@
-"""Results as JSON lines: each document once, or of each some columns of the table."""
+"""Writes results as JSON lines: one per document, complete or with chosen columns."""
 
 from typing import TextIO
 
 from threadmill.batch.formats.table import Table, as_json
-from threadmill.batch.outcomes import Outcomes
+from threadmill.batch.outcomes import ResultsReader
 
 
-def write(outcomes: Outcomes, file: TextIO) -> None:
-    for entry in outcomes:
+def write(reader: ResultsReader, file: TextIO) -> None:
+    for entry in reader:
         file.write(as_json(entry) + "\n")
 
 

@@ -1,7 +1,7 @@
-"""Results as one Markdown file to read: a section per answer with its sources, what failed at the end.
+"""Writes results as one Markdown file: a section per answer with its sources, then the failures.
 
-An answer is Markdown that nobody has checked: its headings go below its section's, raw HTML shows as text, and a fence
-it left open is closed, so that nothing reaches over into the next section.
+Answers are untrusted Markdown. Their headings are moved below that of the section, raw HTML is shown as text, and open
+code blocks are closed, so that an answer does not affect the next section.
 """
 
 import json
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from threadmill.answers import answer_markdown
-from threadmill.batch.outcomes import Entry, Outcomes, label, succeeded
+from threadmill.batch.outcomes import ResultLine, ResultsReader, label, succeeded
 
-_SECTION = 2  #: level of a document's heading
+_SECTION = 2  #: heading level of a document
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
 
 
-def write(outcomes: Outcomes, file: TextIO) -> None:
-    file.write(f"{title(outcomes.path)}\n")
+def write(reader: ResultsReader, file: TextIO) -> None:
+    file.write(f"{title(reader.path)}\n")
     failed = False
-    for entry in outcomes:
+    for entry in reader:
         if succeeded(entry):
             file.write(f"\n## {_words(label(entry))}\n\n{_answer(entry)}\n")
             file.writelines(_sources(entry))
@@ -28,22 +28,22 @@ def write(outcomes: Outcomes, file: TextIO) -> None:
             failed = True
     if failed:
         file.write("\n## Failed\n\n")
-        file.writelines(_reason(entry) for entry in outcomes if not succeeded(entry))
+        file.writelines(_reason(entry) for entry in reader if not succeeded(entry))
 
 
 def title(results: Path) -> str:
-    """The first line of the file."""
+    """Returns the first line of the file."""
     return f"# {_words(results.stem)}"
 
 
-def _answer(entry: Entry) -> str:
+def _answer(entry: ResultLine) -> str:
     if entry.get("parsed") is not None:
         return f"```json\n{json.dumps(entry['parsed'], ensure_ascii=False, indent=2)}\n```"
     return answer_markdown(str(entry.get("text", "")), _SECTION)
 
 
-def _sources(entry: Entry) -> Iterator[str]:
-    """What `[1]` in the answer refers to. Footnotes proper would be numbered through the file, away from the text."""
+def _sources(entry: ResultLine) -> Iterator[str]:
+    """Yields the sources to which `[1]` in the answer refers. Markdown footnotes would be at the end of the file."""
     for number, citation in enumerate(entry.get("citations") or ()):
         yield "\nSources:\n\n" if number == 0 else ""
         yield f"- \\[{citation.get('number')}\\] {_source(citation)}\n"
@@ -57,12 +57,12 @@ def _source(citation: Mapping[str, Any]) -> str:
     return f"{name}: “{_words(quote)}”" if quote else name
 
 
-def _reason(entry: Entry) -> str:
+def _reason(entry: ResultLine) -> str:
     failure = entry.get("failure") or {"kind": entry["state"]}
     reason = ": ".join(_words(failure[part]) for part in ("kind", "message") if failure.get(part))
     return f"- **{_words(label(entry))}**: {reason}\n"
 
 
 def _words(text: Any) -> str:
-    """On one line, and no markup."""
+    """Returns the text on one line, with markup escaped."""
     return _MARKUP.sub(r"\\\1", " ".join(str(text).split()))

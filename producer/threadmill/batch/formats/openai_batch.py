@@ -1,23 +1,23 @@
-"""Results in the form of OpenAI's Batch API: what its output file and its error file hold.
+"""Writes results as the output file and the error file of OpenAI's Batch API.
 
-A line is a BatchRequestOutput of OpenAI's API description; an answer is the body of POST /v1/chat/completions.
+A line is a BatchRequestOutput of OpenAI's API description. An answer is a response of POST /v1/chat/completions.
 """
 
 from typing import Any, TextIO
 
 from threadmill.batch.formats.table import as_json, moment
-from threadmill.batch.outcomes import Entry, Outcomes, succeeded
-from threadmill.batch.results import document_of
+from threadmill.batch.outcomes import ResultLine, ResultsReader, succeeded
+from threadmill.batch.results import document_id
 
 
-def write(outcomes: Outcomes, output: TextIO, errors: TextIO) -> None:
-    for entry in outcomes:
+def write(reader: ResultsReader, output: TextIO, errors: TextIO) -> None:
+    for entry in reader:
         file = output if succeeded(entry) else errors
         file.write(as_json(_line(entry)) + "\n")
 
 
-def _line(entry: Entry) -> dict[str, Any]:
-    name = entry.get("job_id") or document_of(entry).hex()  # a document that never became a job has no id
+def _line(entry: ResultLine) -> dict[str, Any]:
+    name = entry.get("job_id") or document_id(entry).hex()  # a document that never became a job has no id
     line = {"id": f"batch_req_{name}", "custom_id": _custom_id(entry)}
     if succeeded(entry):
         return {**line, "response": {"status_code": 200, "request_id": name, "body": _body(entry)}, "error": None}
@@ -26,7 +26,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     return {**line, "response": None, "error": {"code": code, "message": failure.get("message") or ""}}
 
 
-def _custom_id(entry: Entry) -> str:
+def _custom_id(entry: ResultLine) -> str:
     if entry.get("custom_id") is not None:
         return str(entry["custom_id"])
     path = str(entry.get("path", ""))
@@ -36,7 +36,7 @@ def _custom_id(entry: Entry) -> str:
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-def _body(entry: Entry) -> dict[str, Any]:
+def _body(entry: ResultLine) -> dict[str, Any]:
     finished = moment((entry.get("timings") or {}).get("finished_at"))
     message = {"role": "assistant", "content": entry.get("text", ""), "refusal": None}
     return {

@@ -1,4 +1,4 @@
-"""Results as a Parquet file: columns with types, in row groups, so that memory holds one group at a time."""
+"""Writes results as a Parquet file with typed columns. One row group is held in memory at a time."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -8,11 +8,12 @@ import pyarrow
 from pyarrow import parquet
 
 from threadmill.batch.formats.table import Table, as_json, moment
+from threadmill.documents.unicode import replace_surrogates
 
-#: A row group ends with so many documents, or characters.
+#: The largest row group, in documents and in characters.
 _GROUP_ROWS, _GROUP_CHARACTERS = 10_000, 8_000_000
 
-#: Of columns that may be empty throughout; the others are text then.
+#: The types of columns without values; other empty columns are text.
 _EXPECTED: dict[str, type] = {
     "row": int,
     "failure.retryable": bool,
@@ -31,7 +32,7 @@ def write(table: Table, file: BinaryIO) -> None:
                 kind.add(_kind(column, value))
     types = [_type(kind or {_EXPECTED.get(column, str)}) for kind, column in zip(kinds, table.columns, strict=True)]
     schema = pyarrow.schema(
-        [(column, arrow) for column, (arrow, _) in zip(map(_text, table.columns), types, strict=True)]
+        [(column, arrow) for column, (arrow, _) in zip(map(replace_surrogates, table.columns), types, strict=True)]
     )
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(table.rows()):
@@ -56,7 +57,7 @@ def _kind(column: str, value: Any) -> type:
 
 
 def _type(kinds: set[type]) -> tuple[Any, Callable[[Any], Any]]:
-    """The Arrow type that takes all of a column's values, and what makes a value one of it."""
+    """Returns the Arrow type for all values of a column, and a function that converts a value to it."""
     if kinds == {datetime}:
         return pyarrow.timestamp("us", "UTC"), moment
     if kinds == {bool}:
@@ -65,12 +66,7 @@ def _type(kinds: set[type]) -> tuple[Any, Callable[[Any], Any]]:
         return pyarrow.int64(), int
     if kinds in ({float}, {int, float}):
         return pyarrow.float64(), float
-    return pyarrow.string(), _text if kinds == {str} else lambda value: _text(as_json(value))
-
-
-def _text(value: str) -> str:
-    """JSON can hold half a character; Arrow cannot."""
-    return value.encode("utf-8", "replace").decode()
+    return pyarrow.string(), replace_surrogates if kinds == {str} else lambda value: replace_surrogates(as_json(value))
 
 
 def _groups(rows: Iterable[list[Any]]) -> Iterable[Sequence[list[Any]]]:

@@ -1,4 +1,4 @@
-"""Results as a table: which columns there are, and what a document has in them."""
+"""Results as a table: its columns, and the values of each document."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadmill.batch.outcomes import Entry, Outcomes
+from threadmill.batch.outcomes import ResultLine, ResultsReader
 from threadmill.errors import ThreadmillError
 
-#: In each table first, where any document has them.
-_PLACE = ("path", "name", "row", "id", "custom_id")
+#: The first columns, if any document has them.
+_LOCATION = ("path", "name", "row", "id", "custom_id")
 
-#: In each table, also where no document has them: the table of a night on which all failed looks like any other.
+#: Columns of every table, so that one in which all documents failed looks like any other.
 _ALWAYS = (
     "state",
     "text",
@@ -38,8 +38,8 @@ _ALWAYS = (
     "key",
 )
 
-#: Only where --fields names them: `text` says it shorter, or they say what the run did and left.
-_AT_WISH = (
+#: Columns that only --fields selects: long forms of `text`, and details of the runs.
+_ON_REQUEST = (
     "usage.unreported",
     "ignored_tools",
     "full_price",
@@ -52,43 +52,46 @@ _AT_WISH = (
     "lost_runs",
 )
 
-#: More columns than any reader of tables bears: the answers' keys are then data themselves.
+#: The most columns; if there are more, the keys of the answers are data.
 _MOST_COLUMNS = 2_000
 
 
 @dataclass(frozen=True)
 class Table:
-    """`columns` of a results file's documents."""
+    """Chosen columns of a results file."""
 
-    outcomes: Outcomes
+    reader: ResultsReader
     columns: Sequence[str]
 
     def rows(self) -> Iterator[list[Any]]:
-        """Values as JSON has them; None where a document has no such thing."""
-        for entry in self.outcomes:
+        """Yields the values of each document as in JSON, None where it has none."""
+        for entry in self.reader:
             cells = flatten(entry)
             yield [cells.get(column) for column in self.columns]
 
 
-def table(outcomes: Outcomes, fields: Sequence[str] = ()) -> Table:
-    """All columns, or `fields` of them: a name stands for itself and all below it. Raises ThreadmillError."""
+def build_table(reader: ResultsReader, fields: Sequence[str] = ()) -> Table:
+    """Returns a table of all columns, or of `fields`: `usage` selects `usage.total_tokens` too.
+
+    Raises ThreadmillError.
+    """
     seen: dict[str, None] = {}
-    for entry in outcomes:
+    for entry in reader:
         seen |= dict.fromkeys(flatten(entry))
         if not fields and len(seen) > _MOST_COLUMNS:
             raise ThreadmillError(
-                f"{outcomes.path}: its answers have more than {_MOST_COLUMNS:,} different keys, too many for columns. "
-                "Choose some with --fields, or take --format jsonl"
+                f"{reader.path}: its answers have more than {_MOST_COLUMNS:,} different keys, too many for columns. "
+                "Choose some with --fields, or use --format jsonl"
             )
-    place = [name for name in _PLACE if name in seen or name == "path"]
-    others = [name for name in seen if name not in {*_PLACE, *_ALWAYS, *_AT_WISH}]
+    location = [name for name in _LOCATION if name in seen or name == "path"]
+    others = [name for name in seen if name not in {*_LOCATION, *_ALWAYS, *_ON_REQUEST}]
     answers = [name for name in others if _below(name, "answer")]
-    known = [*place, *_ALWAYS, *(name for name in others if name not in answers), *answers]
-    return Table(outcomes, list(_chosen(fields, [*known, *_AT_WISH])) if fields else known)
+    known = [*location, *_ALWAYS, *(name for name in others if name not in answers), *answers]
+    return Table(reader, list(_chosen(fields, [*known, *_ON_REQUEST])) if fields else known)
 
 
-def flatten(entry: Entry) -> dict[str, Any]:
-    """Columns and values: what is nested has dots, `answer` is what was parsed. Lists stay lists."""
+def flatten(entry: ResultLine) -> dict[str, Any]:
+    """Returns a line as columns: nested fields have dots in their names, `parsed` is `answer`, lists stay lists."""
     plain = {name: value for name, value in entry.items() if name != "parsed"}
     timings = entry.get("timings") or {}
     started, finished = moment(timings.get("started_at")), moment(timings.get("finished_at"))
@@ -101,7 +104,7 @@ def flatten(entry: Entry) -> dict[str, Any]:
 
 
 def moment(value: Any) -> datetime | None:
-    """An aware moment written as JSON has it; None for anything else."""
+    """Returns an ISO 8601 time with a time zone; None for anything else."""
     try:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -113,20 +116,20 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _leaves(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, inner in value.items():
-        name = _named(before, key)
+        name = _column_name(prefix, key)
         if isinstance(inner, dict) and inner:
             yield from _leaves(inner, name)
         elif inner is not None:
             yield name, inner
 
 
-def _named(before: str, key: str) -> str:
-    """A key that itself has a dot is quoted, so that no two columns have one name."""
-    if not before:
+def _column_name(prefix: str, key: str) -> str:
+    """Quotes a key that has a dot, so that column names are unique."""
+    if not prefix:
         return key
-    return f"{before}.{key}" if key and not set(key) & set('.["') else f"{before}[{as_json(key)}]"
+    return f"{prefix}.{key}" if key and not set(key) & set('.["') else f"{prefix}[{as_json(key)}]"
 
 
 def _below(column: str, field: str) -> bool:
@@ -138,6 +141,6 @@ def _chosen(fields: Iterable[str], known: Sequence[str]) -> dict[str, None]:
     for field in fields:
         found = [column for column in known if _below(column, field)]
         if not found and not _below(field, "answer"):
-            raise ThreadmillError(f"--fields: there is no {field!r}, but {', '.join(known)}")
+            raise ThreadmillError(f"--fields: there is no {field!r}; there are {', '.join(known)}")
         chosen |= dict.fromkeys(found or [field])
     return chosen

@@ -1,4 +1,4 @@
-"""Results through a Jinja2 template of one's own: one text, or a file per document."""
+"""Renders results with a Jinja2 template of the user: to one text, or to a file per document."""
 
 import re
 import unicodedata
@@ -7,70 +7,70 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import TemplateError
 from pydantic_core import to_jsonable_python
 
-from threadmill.batch.outcomes import Entry, Outcomes, label
-from threadmill.batch.results import document_of
+from threadmill.batch.outcomes import ResultLine, ResultsReader, label
+from threadmill.batch.results import document_id
+from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.result import JobResult
 
-#: What a line has that says nothing of it: a document that never became a job has no usage, for example.
+#: Defaults for fields that a line lacks: a refused document has no usage, for example.
 _DEFAULTS = to_jsonable_python(
     {name: field.get_default() for name, field in JobResult.model_fields.items() if not field.is_required()}
 ) | {"job_id": None, "timings": {}}
 
-#: Where a template's values are escaped: nobody has checked what a model wrote.
+#: Suffixes of files in which values are escaped, because answers are untrusted.
 _MARKUP = (".html", ".htm", ".xhtml", ".xml", ".svg")
 
-_NAME_BYTES = 150  #: of a file's name in UTF-8; file systems bear 255, some less
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows, with any extension
+_NAME_BYTES = 150  #: of a file name in UTF-8; file systems allow 255, some less
+
+#: File names that Windows reserves, with any suffix.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Template:
-    """`suffix` of what comes of it, which decides whether values are escaped. Sandboxed, unknown names are errors."""
+    """A template. `suffix` is that of its output, which determines whether values are escaped."""
 
     source: str
     suffix: str = ".txt"
 
-    def render(self, outcomes: Outcomes) -> Iterator[tuple[Entry, str]]:
-        """Of each document; raises ThreadmillError that names the document."""
-        environment = SandboxedEnvironment(
-            undefined=StrictUndefined, keep_trailing_newline=True, autoescape=self.suffix.lower() in _MARKUP
-        )
+    def render(self, reader: ResultsReader) -> Iterator[tuple[ResultLine, str]]:
+        """Yields each line with its text. Raises ThreadmillError, which names the document."""
+        environment = sandbox(keep_trailing_newline=True, autoescape=self.suffix.lower() in _MARKUP)
         try:
             template = environment.from_string(self.source)
         except TemplateError as error:
             raise ThreadmillError(f"the template: {error}") from None
-        for entry in outcomes:
+        for entry in reader:
             known = {**_DEFAULTS, **entry, "answer": entry.get("parsed")}
             try:
                 yield entry, template.render(known)
             except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
                 raise ThreadmillError(
-                    f"the template does not go with {label(entry)}: {error}. It can use {', '.join(known)}; "
-                    "--only succeeded leaves out what has no answer"
+                    f"the template fails for {label(entry)}: {error}. It can use {', '.join(known)}; "
+                    "--only succeeded leaves out documents without an answer"
                 ) from None
 
 
-def write(template: Template, outcomes: Outcomes, file: TextIO) -> None:
-    for _, text in template.render(outcomes):
+def write(template: Template, reader: ResultsReader, file: TextIO) -> None:
+    for _, text in template.render(reader):
         file.write(text)
 
 
-def files(template: Template, outcomes: Outcomes) -> Iterator[tuple[str, str]]:
-    """A file's name and content per document. Documents of one name have their digest in it, in whatever order."""
-    names = Counter(_safe(entry).casefold() for entry in outcomes)
-    for entry, text in template.render(outcomes):
-        name = _safe(entry)
-        unique = name if names[name.casefold()] == 1 else f"{name}-{document_of(entry).hex()}"
+def files(template: Template, reader: ResultsReader) -> Iterator[tuple[str, str]]:
+    """Yields the name and the content of a file per document. Documents with the same name have a digest in it."""
+    names = Counter(_file_name(entry).casefold() for entry in reader)
+    for entry, text in template.render(reader):
+        name = _file_name(entry)
+        unique = name if names[name.casefold()] == 1 else f"{name}-{document_id(entry).hex()}"
         yield unique + template.suffix, text
 
 
-def _safe(entry: Entry) -> str:
-    """From the document's name: fit for any file system, and in no other folder."""
+def _file_name(entry: ResultLine) -> str:
+    """Returns a file name from that of the document, valid on any file system and without folders."""
     name = unicodedata.normalize("NFC", str(entry.get("custom_id") or entry.get("name") or label(entry)))
     bare = re.sub(r"[^\w.-]+", "_", name).strip("._")
     short = bare.encode("utf-8", "ignore")[:_NAME_BYTES].decode("utf-8", "ignore") or "document"
