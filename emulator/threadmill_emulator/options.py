@@ -55,6 +55,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "bad_ids": "an unknown response is answered 400 instead of 404",
     # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
     "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
+    # LiteLLM 1.108, polling_via_cache: caching/redis_cache.py takes a Redis that does not reply in time for a miss
+    "misses_looks": "the second look at a response is answered 404, though the response is there",
     # FastAPI's HTTPException: OGX 1.5, open-assistant-api
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }
