@@ -13,7 +13,7 @@ import httpx
 from threadmill_emulator.app import create_app
 from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
-from threadmill_emulator.options import Options
+from threadmill_emulator.profiles import NO_PROFILE, PROFILES
 from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0
@@ -93,8 +93,10 @@ class Emulated:
 
 
 @contextmanager
-def emulating(**options: Any) -> Iterator[Emulated]:
-    app = create_app(Options(**{"run_s": 0.05} | options))
+def emulating(*, like: str | None = None, **options: Any) -> Iterator[Emulated]:
+    """`like` names one of the PROFILES; the others are fields of Options."""
+    profile = PROFILES[like] if like else NO_PROFILE
+    app = create_app(profile.options(**{"run_s": 0.05} | options))
     requests: list[Request] = []
 
     async def recorded(scope: Any, receive: Any, send: Any) -> None:

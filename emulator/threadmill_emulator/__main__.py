@@ -12,6 +12,7 @@ from threadmill_emulator.errors import ApiError
 from threadmill_emulator.faults import KINDS, FaultPlan
 from threadmill_emulator.markers import PARAMETERS
 from threadmill_emulator.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
+from threadmill_emulator.profiles import NO_PROFILE, PROFILES
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
@@ -19,6 +20,8 @@ from threadmill_emulator.server import Server, listen
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
 MORE = "\n".join(f"  {name}: {meaning}" for name, meaning in EXTRAS.items())
 SERVER_LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in SERVER_QUIRKS.items())
+PROFILES_LISTED = "\n".join(f"  {name}: {profile.server}" for name, profile in PROFILES.items())
+KNOWN_EXTRAS = {**EXTRAS, **SERVER_QUIRKS, **QUIRKS}
 EPILOG = f"""
 scenarios: the assistant's id chooses one (asst_tools), or a response's model (emulator-tools), or a marker in the
   last user message, which wins:
@@ -29,7 +32,10 @@ scenarios: the assistant's id chooses one (asst_tools), or a response's model (e
 faults (a rate from 0 to 1 each): {", ".join(KINDS)}
   and: slow_s, retry_after_s, only (route names), times (at most so many)
 
-quirks (scenarios too, or added to another with quirks=a,b):
+servers that people run (--like); --with and --without add to what a profile sets:
+{PROFILES_LISTED}
+
+quirks (scenarios too, or added to another with quirks=a,b, or to all runs of a server with --with):
 {LISTED}
 
 capabilities (--without): {", ".join(CAPABILITIES)}
@@ -45,6 +51,7 @@ examples:
   threadmill emulator --port 0 --run-s 0.2
   threadmill emulator --fault error_503=0.1 --fault rate_limit_429=0.05 --seed 7
   threadmill emulator --without vector_stores,streaming
+  threadmill emulator --like vllm
   curl -N localhost:8089/v1/threads/runs -H 'Authorization: Bearer x' -H 'OpenAI-Beta: assistants=v2' \\
     -d '{{"assistant_id": "asst_plot", "stream": true}}'
   curl localhost:8089/v1/responses -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
@@ -74,13 +81,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
     add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
     add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
+    add("--like", choices=PROFILES, metavar="SERVER", help="behave as this server does; see below")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
     for option, names, known in (
         ("without", given.without, CAPABILITIES),
-        ("with", given.extras, {**EXTRAS, **SERVER_QUIRKS}),
+        ("with", given.extras, KNOWN_EXTRAS),
     ):
         if unknown := _names(names) - known.keys():
             parser.error(f"--{option}: unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
@@ -93,6 +101,24 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     except ApiError as error:
         parser.error(f"--fault: {error.message}")
     return given
+
+
+def options(given: argparse.Namespace) -> Options:
+    """What the emulator is started with."""
+    return PROFILES.get(given.like, NO_PROFILE).options(
+        run_s=given.run_s,
+        index_s=given.index_s,
+        batch_s=given.batch_s,
+        batch_tokens=given.batch_tokens,
+        without=given.without,
+        extras=given.extras,
+        latency_s=given.latency_ms / 1000,
+        api_key=given.api_key,
+        data_urls=given.data_urls == "yes",
+        poll_after_ms=given.poll_after_ms,
+        seed=given.seed,
+        faults=given.faults,
+    )
 
 
 def _names(text: str) -> frozenset[str]:
@@ -119,22 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    app = create_app(
-        Options(
-            run_s=given.run_s,
-            index_s=given.index_s,
-            batch_s=given.batch_s,
-            batch_tokens=given.batch_tokens,
-            without=given.without,
-            extras=given.extras,
-            latency_s=given.latency_ms / 1000,
-            api_key=given.api_key,
-            data_urls=given.data_urls == "yes",
-            poll_after_ms=given.poll_after_ms,
-            seed=given.seed,
-            faults=given.faults,
-        )
-    )
+    app = create_app(options(given))
     try:
         listener = listen(given.host, given.port)
     except OSError as error:

@@ -1,10 +1,16 @@
 """Identifiers as the public servers make them: a prefix and 24 characters."""
 
+import re
 import secrets
 
 
 def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def is_made(id: str, prefix: str) -> bool:
+    """Whether `new_id` makes such ids."""
+    return re.fullmatch(rf"{prefix}_[0-9a-f]{{24}}", id) is not None
 
 
 def new_file_id() -> str:

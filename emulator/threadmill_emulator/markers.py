@@ -57,15 +57,15 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 MARKER = re.compile(rf"\[\[\s*((?:scenario|{'|'.join(PARAMETERS)})=[^\[\]]*)\]\][ \t]*\n?")
 
 
-def script_for(name: str, text: str) -> Script:
+def script_for(name: str, text: str, quirks: frozenset[str] = frozenset()) -> Script:
     """The script of a run; a marker nobody understands is an error, never silently a plain run. `name` is that of
-    an assistant or a model."""
+    an assistant or a model; `quirks` are those of all runs of the server."""
     script = SCENARIOS.get(name.removeprefix("asst_").removeprefix("emulator-"), SCENARIOS["emulator"])
     for marker in MARKER.finditer(text):
         pairs = [pair.partition("=")[::2] for pair in marker[1].split()]
         for name, value in sorted(pairs, key=lambda pair: pair[0] != "scenario"):
             script = _changed(script, name, value)
-    return script
+    return replace(script, quirks=script.quirks | quirks)
 
 
 def _changed(script: Script, name: str, value: str) -> Script:

@@ -49,7 +49,7 @@ class Prompt:
         return without_markers(self.marked)
 
 
-def last_input(messages: Iterable[Message], stored: Files) -> Prompt:
+def last_input(messages: Iterable[Message], stored: Files, *, sees_image_files: bool = True) -> Prompt:
     """`messages` newest first."""
     turn: list[Message] = []
     for message in messages:
@@ -61,7 +61,7 @@ def last_input(messages: Iterable[Message], stored: Files) -> Prompt:
         for block in message.blocks():
             if block["type"] == "image_url":
                 images.append(seen_by_url(block["image_url"]["url"]))
-            elif block["type"] == "image_file":
+            elif block["type"] == "image_file" and sees_image_files:
                 images.append(seen(block["image_file"]["file_id"], stored))
         files += [stored.name(attachment["file_id"]) for attachment in message.attachments]
     return Prompt("\n\n".join(filter(None, (m.text() for m in turn))), tuple(images), tuple(files))

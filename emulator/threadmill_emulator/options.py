@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threadmill_emulator.faults import FaultPlan
+from threadmill_emulator.scenarios import QUIRKS
 
 #: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
@@ -17,6 +18,7 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "responses": "responses.",
     "conversations": "conversations.",
     "background": None,
+    "background_streams": None,
     "flex": None,
     "completion_windows": None,
     "batches": "batches.",
@@ -33,7 +35,7 @@ SERVER_QUIRKS: Mapping[str, str] = {
     # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
     "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
     "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
-    # vLLM has no DELETE /v1/responses/{id}, and Ollama's Responses API has no DELETE at all.
+    # vLLM has no DELETE /v1/responses/{id} (vllm/entrypoints/openai/responses/api_router.py)
     "no_delete": "DELETE is answered 405",
     "empty_stores": "a vector store is made without the files it was asked for",
     # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
@@ -41,6 +43,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "stateless": "responses are not stored: GET and DELETE answer 404",
     # Ollama (openai/responses.go), and LiteLLM without a database, where nothing is found of earlier responses
     "ignores_previous": "previous_response_id is ignored, and null in each reply",
+    # Ollama ("not supported"), vLLM, whose requests may have unknown fields, LiteLLM's bridge
+    "ignores_conversation": "conversation is ignored, and null in each reply",
     # vLLM (vllm/entrypoints/openai/responses/serving.py)
     "previous_404": "an unknown previous_response_id is answered 404 instead of 400",
     # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it in the ended response alone
@@ -51,13 +55,17 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "changing_ids": "each reply that shows a response names another id of it; all of them are good",
     # LiteLLM, polling_via_cache (litellm/proxy/response_polling/polling_handler.py)
     "polling_ids": "the id of a response begins with litellm_poll_",
-    # LiteLLM 1.106, which decodes the id first
-    "bad_ids": "an unknown response is answered 400 instead of 404",
+    # LiteLLM, which decodes the id first (litellm/responses/main.py)
+    "bad_ids": "what is no id of the server's is answered 400 instead of 404",
+    # LiteLLM without files_settings (litellm/proxy/openai_files_endpoints/files_endpoints.py)
+    "files_500": "POST /files answers 500: files are not configured",
+    # open-assistant-api (app/core/runner/thread_runner.py) passes text and image_url to its model
+    "ignores_image_files": "image_file parts of a message are not seen",
     # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
     "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
     # LiteLLM 1.108, polling_via_cache: caching/redis_cache.py takes a Redis that does not reply in time for a miss
     "misses_looks": "the second look at a response is answered 404, though the response is there",
-    # FastAPI's HTTPException: OGX 1.5, open-assistant-api
+    # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }
 
@@ -75,7 +83,11 @@ class Options:
     seed: int = 0  #: of the dice that decide which requests are hit by a fault
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
-    extras: frozenset[str] = frozenset()  #: the EXTRAS and SERVER_QUIRKS this server has
+    extras: frozenset[str] = frozenset()  #: its EXTRAS and SERVER_QUIRKS, and the QUIRKS of all its runs
+
+    @property
+    def run_quirks(self) -> frozenset[str]:
+        return self.extras & QUIRKS.keys()
 
     def offers(self, capability: str) -> bool:
         return capability not in self.without

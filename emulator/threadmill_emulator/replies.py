@@ -49,7 +49,8 @@ def _spoil(notes: list[Block]) -> None:
 
 def _answer(run: Run, sources: Sources) -> Made:
     wanted = run.settings["response_format"]
-    if wanted == "auto" or wanted["type"] == "text":
+    ignored = {"auto", "text"} | ({"json_schema"} if "ignores_json_schema" in run.script.quirks else set())
+    if (wanted if isinstance(wanted, str) else wanted["type"]) in ignored:
         return Made([[text_block(answer(run.prompt))]])
     schema = wanted.get("json_schema", {}).get("schema")
     value = fitting(schema, run.prompt.text) if schema else summary(run.prompt)

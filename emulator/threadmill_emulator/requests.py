@@ -9,6 +9,7 @@ from threadmill_emulator.resources import check_file_ids
 from threadmill_emulator.response_errors import (
     invalid_schema,
     no_background,
+    no_background_streams,
     no_input,
     no_such_choice,
     no_word_json,
@@ -36,6 +37,8 @@ def check(body: CreateResponse, files: Files, stores: VectorStores, containers: 
         raise no_input()
     if body.background and not options.offers("background"):
         raise no_background()
+    if body.background and body.stream and not options.offers("background_streams"):
+        raise no_background_streams()
     tiers.check(body, options)
     if body.conversation_id is not None and not options.offers("conversations"):
         raise unknown_parameter("conversation")

@@ -61,6 +61,10 @@ def no_background() -> ApiError:
     return ApiError(400, message, param="background", code="unsupported_parameter")
 
 
+def no_background_streams() -> ApiError:
+    return ApiError(400, "This server does not yet support 'stream' and 'background' together.")
+
+
 def no_tier() -> ApiError:
     message = "Invalid service_tier argument: The requested service tier is not allowed for this project."
     return ApiError(400, message, param="service_tier")

@@ -162,7 +162,7 @@ class Responses:
     def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
         prompt, settings = context.prompt(read, self._files, body.file_ids), response_settings(body)
         counted_by = body.conversation_id or prompt.marked
-        script = script_for(body.model, prompt.marked)
+        script = script_for(body.model, prompt.marked, self._options.run_quirks)
         self._flex.take(body, script, counted_by)
         script = as_response(self._tally.counted(script, counted_by))
         if run_s is None:

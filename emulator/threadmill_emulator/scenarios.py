@@ -47,6 +47,8 @@ QUIRKS = {
     "no_usage": "runs and responses do not say how many tokens they took",
     # OpenOpenAI: a run has the assistant's tools, whatever it was sent
     "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",
+    # open-assistant-api (app/core/runner/llm_backend.py) passes json_object alone to its model
+    "ignores_json_schema": "a response_format of type json_schema is ignored: the answer is prose",
     "float_times": "created_at is a float of whole seconds, and newest-first lists do not order within one",
     "no_run_filter": "a message's run_id is null and the run_id filter is ignored",
     "sparse": "runs lack every field that has no value",

@@ -91,9 +91,10 @@ class World:
             self.settle(thread)
         for message in body.additional_messages or []:
             self._add(thread, message)
-        prompt = last_input(thread.newest_first(), self.files)
+        sees_image_files = "ignores_image_files" not in self.options.extras
+        prompt = last_input(thread.newest_first(), self.files, sees_image_files=sees_image_files)
         settings = run_settings(body, assistant)
-        script = self.tally.counted(script_for(assistant.id, prompt.marked), thread.id)
+        script = self.tally.counted(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
         if "ignores_tools" in script.quirks:
             settings["tools"] = assistant.settings["tools"]
         run = Run(
@@ -136,7 +137,8 @@ class World:
     def prepare(self, thread: Thread, run: Run) -> Work:
         """What the run makes on its last stretch; thought out once."""
         if run.work is None:
-            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture)
+            heard = tuple(message.text() for message in thread.messages.values())
+            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, heard)
             made = compose(run, sources)
             run.work = Work(list(map(ServerStep, made.calls)), [_reply(run, content) for content in made.contents])
             run.work.spread(run.leg[0], run.leg[1] if run.ended is None else run.ended)

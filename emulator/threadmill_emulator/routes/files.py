@@ -32,6 +32,8 @@ class CreateFile(BaseModel):
 
 
 async def create(call: Call) -> Reply:
+    if "files_500" in call.emulator.options.extras:
+        raise ApiError(500, "files_settings is not set, set it on your config.yaml file.")
     if not call.request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "The request must be sent as multipart/form-data.")
     async with call.request.form() as form:

@@ -9,7 +9,7 @@ from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.frames import Listener
-from threadmill_emulator.ids import new_id
+from threadmill_emulator.ids import is_made, new_id
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import page
@@ -80,6 +80,8 @@ def _taken(call: Call) -> CreateResponse:
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
     if "ignores_previous" in extras:
         heeded["previous_response_id"] = None
+    if "ignores_conversation" in extras:
+        heeded["conversation"] = None
     if "ignores_background" in extras:
         heeded["background"] = None
     if "ignores_tiers" in extras:
@@ -90,14 +92,12 @@ def _taken(call: Call) -> CreateResponse:
 
 
 def _asked(call: Call) -> Response:
-    if "unsupported_500" in call.emulator.options.extras:
+    id, extras = _real(call.id("response_id")), call.emulator.options.extras
+    if "bad_ids" in extras and not is_made(id, "resp"):
+        raise ApiError(400, f"Response with id '{id}' not found.")
+    if "unsupported_500" in extras:
         raise ApiError(500, f"{call.request.method} responses is not supported for this model.")
-    try:
-        return call.world.responses.get(_real(call.id("response_id")))
-    except ApiError as error:
-        if "bad_ids" in call.emulator.options.extras:
-            raise ApiError(400, error.message) from None
-        raise
+    return call.world.responses.get(id)
 
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:

@@ -203,7 +203,12 @@ class Requests:
         return [await self._message(each, progress) for each in self._order.job.conversation]
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
-        """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had."""
+        """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had.
+
+        Parts of a user's message fit two branches of `oneOf` in OpenAI's specification, EasyInputMessage and
+        InputMessage, whatever else the message has: a validator that counts branches refuses every image. Only values
+        that OpenAI does not document (`"status": null`) fit one of them.
+        """
         content: str | list[dict[str, Any]] = message.text
         if not isinstance(message.content, str) and any(not isinstance(part, TextPart) for part in message.content):
             content = [await self._part(part, progress) for part in message.content]
