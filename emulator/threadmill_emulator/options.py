@@ -63,6 +63,8 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "ignores_image_files": "image_file parts of a message are not seen",
     # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
     "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
+    # LiteLLM 1.108, polling_via_cache: caching/redis_cache.py takes a Redis that does not reply in time for a miss
+    "misses_looks": "the second look at a response is answered 404, though the response is there",
     # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }

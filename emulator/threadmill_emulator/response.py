@@ -27,6 +27,7 @@ class Response:
     usage: dict[str, int] | None = None
     ended: float | None = None
     transcript: Frames | None = None  #: what is told of it, where it is streamed
+    looks: int = 0  #: how often it was retrieved
 
     @property
     def status(self) -> str:

@@ -64,13 +64,13 @@ class Process:
                 f"{self.log()[-_TAIL:].strip() or 'it printed nothing'}"
             )
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Until `ready()`; raises ProcessEnded if that does not come."""
-        give_up_at = time.monotonic() + _START_S
+    def wait_until(self, ready: Callable[[], bool], within_s: float = _START_S) -> None:
+        """Waits until `ready()` is true. Raises ProcessEnded if the process ends, or is not ready within `within_s`."""
+        give_up_at = time.monotonic() + within_s
         while not ready():
             self.check()
             if time.monotonic() > give_up_at:
-                raise ProcessEnded(f"the {self.name} was not ready after {_START_S:.0f} s: {self.log()[-_TAIL:]}")
+                raise ProcessEnded(f"the {self.name} was not ready after {within_s:.0f} s: {self.log()[-_TAIL:]}")
             time.sleep(0.02)
 
     def stop(self) -> None:

@@ -45,6 +45,7 @@ ELSEWHERE = {
     r"^(git clone|cd )": "how a reader gets to where the commands run",
     r"^\./scripts/test": "runs this test",
     r"^\./scripts/(setup|demo)": "sets up .venv; .ci/run calls both",
+    r"^\./scripts/check_servers": "installs servers, and takes minutes",
     r"^\./examples/run": "test_examples.py runs each",
 }
 

@@ -65,6 +65,15 @@ async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emula
     assert left(emulator) == {}
 
 
+@like("misses_looks")
+async def test_a_response_that_one_look_does_not_find_is_not_asked_for_again(worker, emulator):
+    result = await worker.run("[[run_s=0.3]]Why?")
+
+    assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
+    assert len(emulator.sent("POST", "/responses")) == 1
+    assert left(emulator) == {}
+
+
 @pytest.mark.parametrize(
     "prompt",
     ["[[scenario=tools tool=beat]]Well?", "[[scenario=plot]]Draw it."],

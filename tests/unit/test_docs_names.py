@@ -1,6 +1,7 @@
 """What the docs call by name exists: commands and options of the command line, and links between pages."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import typer.main
 
 from threadmill.cli.app import app
+from threadmill.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +42,12 @@ def test_every_link_to_a_page_of_ours_leads_somewhere(page):
         assert linked.exists(), target
         if anchor:
             assert anchor in anchors(linked.read_text("utf-8")), target
+
+
+def test_the_settings_that_servers_md_shows_are_valid():
+    shown = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "servers.md").read_text("utf-8"), flags=re.DOTALL)
+    settings = Settings.model_validate(tomllib.loads("\n".join(shown)))
+    assert {"litellm", "ogx"} <= settings.endpoints.keys()
 
 
 def named_commands(text: str) -> Iterator[list[str]]:

@@ -36,7 +36,7 @@ from threadmill_worker.actions import (
     StartRun,
     SubmitOutputs,
 )
-from threadmill_worker.bearing import TIDY_TRIES
+from threadmill_worker.bearing import GONE_LOOKS, TIDY_TRIES
 from threadmill_worker.progress import Wants
 from threadmill_worker.views import (
     Deleted,
@@ -124,6 +124,12 @@ def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(call: typ
     assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
 
 
+def test_a_run_that_single_looks_do_not_find_is_not_started_again() -> None:
+    story = play({Look: [RUNNING, *[GONE] * (GONE_LOOKS - 1), COMPLETED]})
+    assert story.told == "CreateThread StartRun Look Look Look Look ReadAnswer Delete"
+    assert story.progress.runs == 1
+
+
 @pytest.mark.parametrize("call", [AddMessage, StartRun, Look, SubmitOutputs, ReadAnswer])
 def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Action]) -> None:
     again: dict[type[Action], View] = {
@@ -133,7 +139,8 @@ def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Act
         SubmitOutputs: QUEUED,
         ReadAnswer: ANSWER,
     }
-    story = play({Look: [asks("a"), COMPLETED], call: [GONE, again[call]]}, messages=33)
+    gone = [GONE] * (GONE_LOOKS if call is Look else 1)
+    story = play({Look: [asks("a"), COMPLETED], call: [*gone, again[call]]}, messages=33)
     assert f"{call.__name__} CreateThread AddMessage StartRun" in story.told
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.told.endswith("Delete Delete")
@@ -165,7 +172,7 @@ def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
 )
 def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list[View], left: list[str]) -> None:
     created = [ThreadCreated("thread_1"), ThreadCreated("thread_2")]
-    story = play({CreateThread: created, Look: [GONE, COMPLETED], Delete: [LOST] * TIDY_TRIES + second})
+    story = play({CreateThread: created, Look: [*[GONE] * GONE_LOOKS, COMPLETED], Delete: [LOST] * TIDY_TRIES + second})
     assert [(leftover.id, leftover.tries) for leftover in story.progress.leftovers] == [(id, TIDY_TRIES) for id in left]
     assert len(set(story.times(Delete))) == len(story.times(Delete)), "each after a wait"
 

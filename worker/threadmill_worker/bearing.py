@@ -5,7 +5,7 @@ from typing import assert_never
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import Action, Delete, Settle, Unlock
+from threadmill_worker.actions import Action, Delete, Look, Settle, Unlock
 from threadmill_worker.completion import Completing, do_without
 from threadmill_worker.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.progress import Intent, Outcome, Progress
@@ -21,6 +21,10 @@ TIDY_WAIT_S = 5.0
 
 #: Once the outcome is known, or the deadline has passed, so many calls in a row without a reply are enough.
 TIDY_TRIES = 3
+
+#: A run is gone once so many looks in a row have not found it. LiteLLM answers 404 for a run that is there when the
+#: Redis that it keeps runs in does not reply in time.
+GONE_LOOKS = 3
 
 
 def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, now: float) -> Progress:
@@ -54,6 +58,8 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
     match trouble:
         case Refused() | Unusable() | Gone() if isinstance(action, Completing):
             return do_without(progress, action, _reason_of(trouble))
+        case Gone() if isinstance(action, Look) and progress.outcome is None and troubles < GONE_LOOKS:
+            return progress
         case Gone(reason) if progress.wants.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
             return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)

@@ -15,7 +15,7 @@ from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import page
 from threadmill_emulator.refusals import parse
 from threadmill_emulator.response import Response
-from threadmill_emulator.response_errors import not_streamed
+from threadmill_emulator.response_errors import no_response, not_streamed
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.response_transcript import ResponseTranscript
 from threadmill_emulator.streaming import SHORTEST_S, EventStream
@@ -42,6 +42,9 @@ async def create(call: Call) -> Reply:
 
 async def retrieve(call: Call) -> Reply:
     response = _asked(call)
+    response.looks += 1
+    if response.looks == 2 and "misses_looks" in call.emulator.options.extras:
+        raise no_response(response.id)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
     if not asked.stream:

@@ -1,0 +1,88 @@
+"""What answers behind a server: a model of chat completions, or the emulator where a server passes responses on."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from servers.model import NAME, Asked, Model
+from threadmill_emulator.app import create_app
+from threadmill_emulator.context import text
+from threadmill_emulator.control import snapshot
+from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.options import Options
+from threadmill_emulator.response import Response
+from threadmill_emulator.server import Server, listen
+
+
+@dataclass(frozen=True)
+class Backend:
+    url: str  #: its base URL, with /v1
+    model: str
+    asked: list[Asked]  #: grows as it is asked
+    words: Mapping[str, str]  #: what a prompt says to have it slow, call tools, search files, or fail once
+    alive: Callable[[], int] | None = None  #: how many objects it holds, where it holds any
+
+    def questions(self, mark: str) -> list[Asked]:
+        """The requests whose last user message has this mark."""
+        return [asked for asked in self.asked if mark in asked.question]
+
+
+MODEL_WORDS = {"slow": "slow={}", "tools": "rounds=2", "search": "search", "fails": "fail=500", "limits": "fail=429"}
+EMULATOR_WORDS = {
+    "slow": "[[scenario=echo run_s={}]]",
+    "tools": "[[scenario=tool_rounds n=2]]",
+    "search": "[[scenario=citations]]",
+    "fails": "[[scenario=failed_once]]",
+    "limits": "[[scenario=rate_limited times=1]]",
+}
+
+
+@contextmanager
+def model() -> Iterator[Backend]:
+    """The fake model, in this process."""
+    fake = Model()
+    with _serving(fake.app) as url:
+        yield Backend(f"{url}/v1", NAME, fake.asked, MODEL_WORDS)
+
+
+@contextmanager
+def emulator() -> Iterator[Backend]:
+    """The emulator, in this process; its responses take as long as a short answer of a model."""
+    app = create_app(Options(run_s=0.5))
+    state: Emulator = app.state.emulator
+    asked: list[Asked] = []
+    create = state.world.responses.create
+
+    def recorded(*arguments: Any, **options: Any) -> Response:
+        response = create(*arguments, **options)
+        users = [text(item) for item in response.all_read if item.get("role") == "user"]
+        asked.append(Asked(users[-1] if users else "", "\n".join(map(text, response.all_read))))
+        return response
+
+    state.world.responses.create = recorded  # type: ignore[method-assign]
+
+    def alive() -> int:
+        counted = snapshot(state)
+        return sum(counted[kind]["alive"] for kind in ("responses", "conversations", "files", "vector_stores"))
+
+    with _serving(app) as url:
+        yield Backend(f"{url}/v1", "emulator", asked, EMULATOR_WORDS, alive)
+
+
+@contextmanager
+def _serving(app: ASGIApp) -> Iterator[str]:
+    listener, ready = listen("127.0.0.1", 0), threading.Event()
+    server = Server(app, ready.set)
+    server.config.timeout_keep_alive = 600  # a server that reuses a connection as it is closed takes it for a failure
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
