@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.result import Artifact, Citation
-from threadmill_worker.footnotes import blank, compose, made_files, plain, unnamed_files
+from threadmill_worker.answer.render import blank, compose, made_files, plain, unnamed_files
 
 NAMES = {"file-a": "alpha.pdf", "file-b": "beta.pdf"}
 MARK, OTHER = "【4:0†source】", "【4:1†source】"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.json_text import DEPTH_LIMIT
-from threadmill_worker.schema import PROBLEM_LIMIT, check
+from threadmill_worker.answer.json_text import DEPTH_LIMIT
+from threadmill_worker.answer.schema import PROBLEM_LIMIT, check
 
 OBJECT = {"type": "json_object"}
 

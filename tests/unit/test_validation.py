@@ -11,11 +11,11 @@ from jsonschema import Draft202012Validator
 from threadmill.endpoint import Endpoint
 from threadmill.patterns import matches
 from threadmill.tool_settings import HttpSettings
+from threadmill_worker.answer.schema import check
+from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.http_tools import HttpTool, connect
-from threadmill_worker.schema import check
 from threadmill_worker.tools import Toolbox
 from threadmill_worker.toolset import Toolset
-from threadmill_worker.validation import TooMuchWork, first_errors
 from threadmill_worker.views import ToolCall
 
 #: Python's engine takes 2**40 steps for the one on the other.

@@ -7,8 +7,8 @@ from typing import Any
 
 from threadmill.result import Artifact
 from threadmill_worker.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
+from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.endings import misfit_of, outcome_of
-from threadmill_worker.footnotes import made_files, unnamed_files
 from threadmill_worker.progress import Answer, Leftover, Progress
 from threadmill_worker.views import AnswerRead, Downloaded, FileNamed, StepsRead
 

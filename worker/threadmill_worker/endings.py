@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.footnotes import blank, compose, plain
+from threadmill_worker.answer.render import blank, compose, plain
+from threadmill_worker.answer.schema import check
 from threadmill_worker.progress import Answer, Outcome, Progress
-from threadmill_worker.schema import check
 from threadmill_worker.server_errors import ServerError, asked_delay_s, failure_of
 from threadmill_worker.views import RunView
 

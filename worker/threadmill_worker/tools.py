@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact
+from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.http_tools import read_text
-from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, described
 from threadmill_worker.toolset import Toolset

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from threadmill.result import Artifact, Failure, FailureKind, Usage
-from threadmill_worker.json_text import parse
+from threadmill_worker.answer.json_text import parse
 
 #: Statuses after which a run never changes again.
 ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})

@@ -15,12 +15,12 @@ class WorkerCommandFailed(ThreadmillError):
 
 
 def ask_worker(question: str, *args: str, environment: Mapping[str, str], stdin: str = "") -> Any:
-    """What `python -m threadmill_worker.QUESTION ARGS` prints as JSON; raises WorkerCommandFailed.
+    """What `python -m threadmill_worker.admin.QUESTION ARGS` prints as JSON; raises WorkerCommandFailed.
 
     `environment`: added to our own. An answer {"error": text} is raised as an error.
     """
     asked = subprocess.run(
-        [*module("threadmill_worker")[:-1], f"threadmill_worker.{question}", *args],
+        [*module("threadmill_worker")[:-1], f"threadmill_worker.admin.{question}", *args],
         env={**os.environ, **environment},
         input=stdin,
         capture_output=True,
@@ -32,7 +32,7 @@ def ask_worker(question: str, *args: str, environment: Mapping[str, str], stdin:
     except ValueError:
         raise WorkerCommandFailed(
             asked.stderr.strip()
-            or f"threadmill_worker.{question} failed without a message (exit code {asked.returncode})"
+            or f"threadmill_worker.admin.{question} failed without a message (exit code {asked.returncode})"
         ) from None
     if isinstance(answer, dict) and isinstance(answer.get("error"), str):
         raise WorkerCommandFailed(answer["error"])

@@ -6,9 +6,9 @@ from typing import Any
 
 from threadmill.redaction import redact, redact_parsed
 from threadmill.result import Usage
-from threadmill_worker.annotations import text_of
+from threadmill_worker.answer.annotations import text_of
+from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.json_text import TooDeep, parse
 from threadmill_worker.views import RunView, ToolCall
 
 

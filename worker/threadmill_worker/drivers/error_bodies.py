@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from threadmill_worker.json_text import parse
+from threadmill_worker.answer.json_text import parse
 from threadmill_worker.server_errors import ServerError
 
 #: Errors of a list that are shown.

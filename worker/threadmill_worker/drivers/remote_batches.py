@@ -17,6 +17,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact_parsed
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.actions import CreateStore, Look
+from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.bodies import lines
@@ -27,7 +28,6 @@ from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import parse_response
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.json_text import parse
 from threadmill_worker.server_errors import ServerError, failure_of
 from threadmill_worker.views import Gone, NotDone, Refused, RunView, Unusable
 

@@ -8,11 +8,11 @@ import openai
 
 from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
+from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.troubles import NO_PATH, OTHER_WIRE
-from threadmill_worker.json_text import parse
 from threadmill_worker.views import Deleted, Refused, View
 
 #: Statuses for an invalid request.

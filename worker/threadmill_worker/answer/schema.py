@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from referencing.exceptions import Unresolvable
 
 from threadmill.json_schema import schema_problem
-from threadmill_worker.json_text import DEPTH_LIMIT, TooDeep, parse
-from threadmill_worker.validation import TooMuchWork, first_errors
+from threadmill_worker.answer.json_text import DEPTH_LIMIT, TooDeep, parse
+from threadmill_worker.answer.validation import TooMuchWork, first_errors
 
 #: Characters of a problem: it is shown to the model too.
 PROBLEM_LIMIT = 500
