@@ -26,7 +26,7 @@ from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
 from threadmill.redaction import REDACTOR
-from threadmill_worker import bearing
+from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
 #: How long a test waits for what should come at once.
@@ -213,8 +213,8 @@ class Core:
 @pytest.fixture
 async def worker_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Settings], Core]]:
     """Workers with settings that a test makes itself."""
-    monkeypatch.setattr(bearing, "BACKOFF_FIRST_S", 0.02)
-    monkeypatch.setattr(bearing, "BACKOFF_LONGEST_S", 0.1)
+    monkeypatch.setattr(call_errors, "BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr(call_errors, "BACKOFF_LONGEST_S", 0.1)
     cores: list[Core] = []
 
     def start(settings: Settings) -> Core:

@@ -13,7 +13,7 @@ from threadmill.errors import NewerRecord
 from threadmill.job import PromptJob
 from threadmill.keys import Keys
 from threadmill.record import FORMAT, JobRecord, RemoteBatch
-from threadmill_worker.progress import Progress
+from threadmill_worker.lifecycle.progress import Progress
 
 pytestmark = pytest.mark.integration
 

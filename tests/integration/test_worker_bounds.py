@@ -10,7 +10,7 @@ from tests.emulated import Emulated
 from threadmill import FailureKind, JobState
 from threadmill_emulator.app import create_app
 from threadmill_emulator.options import Options
-from threadmill_worker import lifecycle
+from threadmill_worker.lifecycle import decide
 
 pytestmark = pytest.mark.integration
 
@@ -70,7 +70,7 @@ def sending(body: bytes, status: int | None = None, **headers: str) -> Any:
 @pytest.fixture
 def hostile(serve, make_settings, worker_of, monkeypatch):
     """A worker in a hurry, and its emulator that sends what it likes."""
-    monkeypatch.setattr(lifecycle, "LANDING_S", 0.5)
+    monkeypatch.setattr(decide, "LANDING_S", 0.5)
 
     def start(method: str, ending: str, reply: Any, **options: Any) -> tuple[Any, Emulated]:
         app = create_app(Options(**options))

@@ -9,7 +9,7 @@ from tests.integration.holder import Holder
 from threadmill import JobState, ThreadInUse, ThreadNotFound
 from threadmill.record import KeptThread
 from threadmill_worker.ledger import LeaseLost
-from threadmill_worker.progress import Leftover, Progress
+from threadmill_worker.lifecycle.progress import Leftover, Progress
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from threadmill import FailureKind, InvalidJob, JobState
 from threadmill.cli.app import app
-from threadmill_worker import lane_decisions
+from threadmill_worker.lifecycle import batch_lane
 
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "poll_first_s": 0.1}
 
@@ -31,8 +31,8 @@ LONG = "Why is the sky blue, and not green? " * 12
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_decisions, "RETRY_FIRST_S", 0.05)
-    monkeypatch.setattr(lane_decisions, "RETRY_LONGEST_S", 0.2)
+    monkeypatch.setattr(batch_lane, "RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(batch_lane, "RETRY_LONGEST_S", 0.2)
 
 
 async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
@@ -245,8 +245,8 @@ async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, 
 @pytest.mark.emulated(batch_tokens=500)
 @pytest.mark.endpoint(lane_jobs=4)
 async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulator, monkeypatch):
-    monkeypatch.setattr(lane_decisions, "RETRY_FIRST_S", 3600)
-    monkeypatch.setattr(lane_decisions, "RETRY_LONGEST_S", 3600)
+    monkeypatch.setattr(batch_lane, "RETRY_FIRST_S", 3600)
+    monkeypatch.setattr(batch_lane, "RETRY_LONGEST_S", 3600)
     jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(12)]
 
     async with asyncio.timeout(60):

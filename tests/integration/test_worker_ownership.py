@@ -8,8 +8,8 @@ from tests.integration.holder import Holder
 
 from threadmill import JobState
 from threadmill_worker.ledger import LeaseLost
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.process import WorkerProcess
-from threadmill_worker.progress import Progress
 
 pytestmark = pytest.mark.integration
 

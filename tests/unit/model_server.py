@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from threadmill.result import Artifact, FailureKind, Usage
-from threadmill_worker.actions import (
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
     CancelRun,
@@ -27,9 +28,7 @@ from threadmill_worker.actions import (
     Unlock,
     Upload,
 )
-from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.progress import Intent, Leftover, Progress
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.observations import (
     ANSWERED,
     ENDED,
     AnswerRead,
@@ -51,6 +50,7 @@ from threadmill_worker.views import (
     Uploaded,
     View,
 )
+from threadmill_worker.lifecycle.progress import Intent, Leftover, Progress
 
 #: The server gives a run up this long after it was made.
 EXPIRES_S = 60.0

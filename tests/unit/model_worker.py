@@ -8,7 +8,8 @@ from tests.unit.model_server import EXPIRES_S, ModelServer
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
     AskAgain,
@@ -21,11 +22,10 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.lifecycle import SUBMIT_MARGIN_S, intend, next_action
-from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.views import InDoubt, LaneClosed, NotDone, OutputReady, Refused, View
+from threadmill_worker.lifecycle.decide import SUBMIT_MARGIN_S, intend, next_action
+from threadmill_worker.lifecycle.observations import InDoubt, LaneClosed, NotDone, OutputReady, Refused, View
+from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 
 START = 1_800_000_000.0
 MOST_STEPS = 2000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from threadmill.policy import Policy
 from threadmill.result import Artifact, Failure, FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
     AddMessage,
@@ -31,10 +31,8 @@ from threadmill_worker.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle import intend, next_action
-from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Outcome, Progress, Wants
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
     Downloaded,
@@ -56,6 +54,8 @@ from threadmill_worker.views import (
     Uploaded,
     View,
 )
+from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 
 START = 1_800_000_000.0
 TIMEOUT_S = 3600.0

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from threadmill.policy import Policy
 from threadmill.result import Usage
-from threadmill_worker.actions import Look
 from threadmill_worker.drivers.assistants_wire import (
     NotTheApi,
     blocks_of,
@@ -18,9 +17,10 @@ from threadmill_worker.drivers.assistants_wire import (
 )
 from threadmill_worker.drivers.message_order import answers_of
 from threadmill_worker.drivers.responses_wire import parse_response
-from threadmill_worker.observe import observe
-from threadmill_worker.progress import Progress
-from threadmill_worker.views import ToolCall
+from threadmill_worker.lifecycle.actions import Look
+from threadmill_worker.lifecycle.observations import ToolCall
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Progress
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

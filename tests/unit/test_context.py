@@ -7,11 +7,11 @@ import pytest
 from threadmill.policy import Policy
 from threadmill.record import KeptThread
 from threadmill.result import FailureKind, JobState
-from threadmill_worker.actions import Action, Look, StartRun, SubmitOutputs
-from threadmill_worker.lifecycle import next_action
-from threadmill_worker.observe import observe
-from threadmill_worker.progress import Progress, Wants
-from threadmill_worker.views import AnswerRead, OutputReady, RunView, ToolCall, View
+from threadmill_worker.lifecycle.actions import Action, Look, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle.decide import next_action
+from threadmill_worker.lifecycle.observations import AnswerRead, OutputReady, RunView, ToolCall, View
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Progress, Wants
 
 POLICY = Policy(tool_rounds=1)
 NOW = 1_800_000_000.0

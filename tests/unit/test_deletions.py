@@ -5,7 +5,7 @@ import openai
 import pytest
 
 from threadmill_worker.drivers.deletions import Deletions
-from threadmill_worker.views import Deleted
+from threadmill_worker.lifecycle.observations import Deleted
 
 
 class Thing:

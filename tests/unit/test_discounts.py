@@ -9,10 +9,10 @@ from tests.unit.story import START, TIMEOUT_S, play
 from threadmill.endpoint import Endpoint
 from threadmill.policy import Policy
 from threadmill.result import FailureKind, JobState, Usage
-from threadmill_worker.actions import Look, StartRun, SubmitOutputs
-from threadmill_worker.discounts import patient, spend
-from threadmill_worker.progress import Progress, Wants
-from threadmill_worker.views import LaneClosed, RunView, ToolCall
+from threadmill_worker.lifecycle.actions import Look, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle.observations import LaneClosed, RunView, ToolCall
+from threadmill_worker.lifecycle.progress import Progress, Wants
+from threadmill_worker.lifecycle.recovery.discounts import patient, spend
 
 FLEX = Wants(lane="flex")
 FALLBACK = Policy(lane_fallback="full_price", unreachable_s=100)

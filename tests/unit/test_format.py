@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill import JobState, PromptJob
 from threadmill.record import FORMAT
-from threadmill_worker.progress import Intent
+from threadmill_worker.lifecycle.progress import Intent
 
 #: Fields of a job that take no other values, and these. Each version so far: a worker fails a job with another value,
 #: unless the record has a higher number.

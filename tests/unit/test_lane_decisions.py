@@ -7,9 +7,9 @@ import pytest
 
 from threadmill.record import RemoteBatch
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.drivers.remote_batches import BatchView
-from threadmill_worker.lane_decisions import failed, in_turn, next_batches, verdict
-from threadmill_worker.progress import Progress
+from threadmill_worker.lifecycle.batch_lane import failed, in_turn, next_batches, verdict
+from threadmill_worker.lifecycle.batch_observations import BatchView
+from threadmill_worker.lifecycle.progress import Progress
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from tests.unit.story import (
 
 from threadmill.policy import Policy
 from threadmill.result import FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     Action,
     AddMessage,
@@ -38,16 +38,10 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.bearing import TIDY_TRIES
-from threadmill_worker.lifecycle import time_limit
-from threadmill_worker.progress import Leftover, Outcome, Progress
-from threadmill_worker.views import (
-    AnswerRead,
-    Lost,
-    NotDone,
-    NothingFound,
-    View,
-)
+from threadmill_worker.lifecycle.decide import time_limit
+from threadmill_worker.lifecycle.observations import AnswerRead, Lost, NotDone, NothingFound, View
+from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
+from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
 
 POLICY = Policy()
 

@@ -7,7 +7,7 @@ from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
 from threadmill.policy import Policy
 from threadmill.result import Artifact, FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     AddMessage,
     CreateStore,
     CreateThread,
@@ -23,8 +23,7 @@ from threadmill_worker.actions import (
     StartRun,
     Upload,
 )
-from threadmill_worker.progress import Leftover, Wants
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Downloaded,
     Gone,
@@ -38,6 +37,7 @@ from threadmill_worker.views import (
     ThreadSeen,
     Uploaded,
 )
+from threadmill_worker.lifecycle.progress import Leftover, Wants
 
 CITED = {
     "type": "file_citation",

@@ -8,8 +8,8 @@ from tests.unit.model_server import ENDS, STOPS, Life, ModelServer, Run, answer_
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, Fault, ModelWorker
 
 from threadmill.result import FailureKind, JobState
-from threadmill_worker.bearing import TIDY_TRIES
-from threadmill_worker.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
 
 #: Failures that tell of a run, and the statuses it may have.
 TELLS = {

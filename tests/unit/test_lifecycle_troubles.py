@@ -22,7 +22,7 @@ from tests.unit.story import (
 
 from threadmill.policy import Policy
 from threadmill.result import FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     Action,
     AddMessage,
     CallTools,
@@ -36,9 +36,7 @@ from threadmill_worker.actions import (
     StartRun,
     SubmitOutputs,
 )
-from threadmill_worker.bearing import GONE_LOOKS, TIDY_TRIES
-from threadmill_worker.progress import Wants
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.observations import (
     Deleted,
     Lost,
     MessageAdded,
@@ -48,6 +46,8 @@ from threadmill_worker.views import (
     Unusable,
     View,
 )
+from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.recovery.call_errors import GONE_LOOKS, TIDY_TRIES
 
 POLICY = Policy()
 

@@ -8,7 +8,7 @@ from tests.unit.story import QUEUED, RUNNING, START, asks, failed
 
 from threadmill.policy import Policy
 from threadmill.result import FailureKind, JobState, Usage
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,
     CancelRun,
@@ -23,11 +23,8 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.bearing import BACKOFF_LONGEST_S
-from threadmill_worker.lifecycle import intend, next_action
-from threadmill_worker.observe import HINT_RANGE_S, LOOK_SHARE, observe
-from threadmill_worker.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
     Gone,
@@ -40,6 +37,9 @@ from threadmill_worker.views import (
     ToolCall,
     View,
 )
+from threadmill_worker.lifecycle.observe import HINT_RANGE_S, LOOK_SHARE, observe
+from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
+from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
 
 POLICY = Policy()
 LEFTOVER = Leftover("thread", "thread_1")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from threadmill.policy import Policy
 from threadmill.result import Usage
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
     AskAgain,
@@ -26,10 +26,19 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle import intend, next_action
-from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Progress
-from threadmill_worker.views import ENDED, AnswerRead, Deleted, OutputReady, RunView, ThreadCreated, ToolCall, View
+from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.observations import (
+    ENDED,
+    AnswerRead,
+    Deleted,
+    OutputReady,
+    RunView,
+    ThreadCreated,
+    ToolCall,
+    View,
+)
+from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.progress import Progress
 
 START = 1_800_000_000.0
 POLICY = Policy(

@@ -6,7 +6,7 @@ import pytest
 from openai.types.responses import ResponseError
 
 from threadmill.result import FailureKind
-from threadmill_worker.server_errors import ServerError, failure_of
+from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 POLLING = "background_streaming_error"  #: LiteLLM's polling_via_cache has this code for whatever went wrong
 LITELLM = "litellm.{0}: {0}: OpenAIException - "

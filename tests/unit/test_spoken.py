@@ -18,8 +18,8 @@ from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream
+from threadmill_worker.lifecycle.observations import Deleted, InDoubt, Refused
 from threadmill_worker.live import Feed
-from threadmill_worker.views import Deleted, InDoubt, Refused
 
 Answers = dict[str, tuple[int, Any]]  #: by method and path; the rest is `""`
 

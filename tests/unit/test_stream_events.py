@@ -19,8 +19,8 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi
 from threadmill_worker.drivers.sse import Frame
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES, name_of
 from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Room
+from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.live import Feed
-from threadmill_worker.views import RunView
 
 MESSAGE = {
     "id": "msg_1",

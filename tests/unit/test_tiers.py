@@ -6,10 +6,10 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.actions import StartRun
 from threadmill_worker.drivers.tiers import as_arguments, fields_of, in_lane
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import LaneClosed
+from threadmill_worker.lifecycle.actions import StartRun
+from threadmill_worker.lifecycle.observations import LaneClosed
 
 TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
 BUSY = {"message": "Resource Unavailable", "code": "resource_unavailable"}

@@ -9,7 +9,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.redaction import REDACTOR
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
-from threadmill_worker.views import InDoubt, Refused
+from threadmill_worker.lifecycle.observations import InDoubt, Refused
 
 ENDPOINT = Endpoint(kind="emulator", api_key_env="TRANSCRIPT_KEY")
 

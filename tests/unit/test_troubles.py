@@ -10,9 +10,9 @@ import pytest
 
 from threadmill.redaction import REDACTOR
 from threadmill.result import FailureKind
-from threadmill_worker.actions import AddMessage, CreateThread, Look, StartRun
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused
+from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, Look, StartRun
+from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Refused
 
 REQUEST = httpx2.Request("POST", "http://server/v1/threads")
 START = StartRun(1)

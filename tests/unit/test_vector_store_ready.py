@@ -11,7 +11,7 @@ import pytest
 
 from threadmill_worker.drivers.api import Reply
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.views import Refused, StoreSeen
+from threadmill_worker.lifecycle.observations import Refused, StoreSeen
 
 NO_LIST = "no list"
 

@@ -18,17 +18,16 @@ from threadmill.settings import Settings
 from threadmill.stored import warn
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.remote_batches import (
-    Answered,
     BatchesAway,
     BatchesRefused,
     BatchTooLarge,
-    BatchView,
     RemoteBatches,
     request_line,
 )
-from threadmill_worker.lane_decisions import answered, in_turn, refused, verdict
 from threadmill_worker.lane_exits import Exits, remains
-from threadmill_worker.observe import LOOK_SHARE
+from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
+from threadmill_worker.lifecycle.observe import LOOK_SHARE
 from threadmill_worker.parking import Parking, new_batch
 from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.servers import NotServed, Servers

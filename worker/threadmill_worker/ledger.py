@@ -27,8 +27,8 @@ from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Tr
 from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import read
+from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due
-from threadmill_worker.progress import Leftover, Progress
 from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.retry import while_redis_is_away
 

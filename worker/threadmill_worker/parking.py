@@ -18,7 +18,7 @@ from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill.stored import read, warn
 from threadmill_worker.ledger import Lease, LeaseLost
-from threadmill_worker.progress import Progress
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.definition import body_of, changes, digest, said, shown, unknown, wanted
 from threadmill_worker.drivers.marks import profile_of
 from threadmill_worker.drivers.provisioning import Provisioning, Troubled
+from threadmill_worker.lifecycle.observations import Refused
 from threadmill_worker.tool import ToolsAway
-from threadmill_worker.views import Refused
 
 
 async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], orders: Sequence[Any]) -> Any:

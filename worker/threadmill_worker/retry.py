@@ -1,4 +1,4 @@
-"""When one call is simply made again (tenacity). What a run's trouble means for its job: see lifecycle.py."""
+"""When one call is simply made again (tenacity). What a run's trouble means for its job: see lifecycle/decide.py."""
 
 import logging
 

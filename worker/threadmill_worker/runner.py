@@ -15,7 +15,9 @@ from threadmill.events import EventKind
 from threadmill.policy import Policy
 from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
+from threadmill_worker.ledger import Busy, Lease, Ledger
+from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
     AskAgain,
@@ -31,15 +33,13 @@ from threadmill_worker.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
-from threadmill_worker.ledger import Busy, Lease, Ledger
-from threadmill_worker.lifecycle import intend, keeps_thread, next_action, time_limit
+from threadmill_worker.lifecycle.decide import intend, keeps_thread, next_action, time_limit
+from threadmill_worker.lifecycle.observations import NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
+from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.live import Feed
 from threadmill_worker.materials import Materials
-from threadmill_worker.observe import conclude, observe
-from threadmill_worker.progress import Outcome, Progress, Wants
 from threadmill_worker.tools import Toolbox
-from threadmill_worker.views import NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from threadmill.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.connection import connect
 from threadmill_worker.drivers.transcript import read_conversation, read_thread
-from threadmill_worker.views import Gone, Refused, Trouble
+from threadmill_worker.lifecycle.observations import Gone, Refused, Trouble
 
 _READERS = {"assistants": read_thread, "responses": read_conversation}
 

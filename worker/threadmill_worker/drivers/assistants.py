@@ -11,7 +11,25 @@ import openai.resources.beta.threads  # the SDK would import it on first use, in
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import (
+from threadmill_worker.drivers.api import Api, Reply
+from threadmill_worker.drivers.assistants_requests import Requests
+from threadmill_worker.drivers.assistants_wire import (
+    NotTheApi,
+    blocks_of,
+    parse_id,
+    parse_run,
+    parse_step,
+    store_of,
+)
+from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.files import Exchange, Files
+from threadmill_worker.drivers.marks import is_marked
+from threadmill_worker.drivers.message_order import answers_of
+from threadmill_worker.drivers.spoken import with_what_it_speaks
+from threadmill_worker.drivers.streaming import EventStream, Start
+from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
     CancelRun,
@@ -31,26 +49,7 @@ from threadmill_worker.actions import (
     Unlock,
     Upload,
 )
-from threadmill_worker.drivers.api import Api, Reply
-from threadmill_worker.drivers.assistants_requests import Requests
-from threadmill_worker.drivers.assistants_wire import (
-    NotTheApi,
-    blocks_of,
-    parse_id,
-    parse_run,
-    parse_step,
-    store_of,
-)
-from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
-from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.drivers.marks import is_marked
-from threadmill_worker.drivers.message_order import answers_of
-from threadmill_worker.drivers.spoken import with_what_it_speaks
-from threadmill_worker.drivers.streaming import EventStream, Start
-from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.progress import Intent, Leftover, Progress
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     FileNamed,
     Lost,
@@ -65,6 +64,7 @@ from threadmill_worker.views import (
     Unlocked,
     View,
 )
+from threadmill_worker.lifecycle.progress import Intent, Leftover, Progress
 
 #: The passages that a search found come only when asked for.
 _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"

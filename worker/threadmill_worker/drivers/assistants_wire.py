@@ -9,7 +9,7 @@ from threadmill.result import Usage
 from threadmill_worker.answer.annotations import text_of
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.views import RunView, ToolCall
+from threadmill_worker.lifecycle.observations import RunView, ToolCall
 
 
 class NotTheApi(Exception):

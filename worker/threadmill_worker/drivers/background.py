@@ -5,7 +5,7 @@ from typing import Any
 import openai
 
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.views import ENDED
+from threadmill_worker.lifecycle.observations import ENDED
 
 #: Statuses of a request with a parameter that the server does not take; 422 is FastAPI's.
 _REFUSING = frozenset({400, 422})

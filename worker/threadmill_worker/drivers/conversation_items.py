@@ -10,7 +10,7 @@ from typing import Any
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.connection import Client
 from threadmill_worker.drivers.responses_wire import parse_response
-from threadmill_worker.views import RunView
+from threadmill_worker.lifecycle.observations import RunView
 
 _SEPARATOR = "#"
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import openai
 import structlog
 
-from threadmill_worker.views import Deleted
+from threadmill_worker.lifecycle.observations import Deleted
 
 log = structlog.get_logger(__name__)
 

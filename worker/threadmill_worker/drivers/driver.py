@@ -11,7 +11,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.job import PromptJob
 from threadmill.profile import Profile
 from threadmill.record import KeptThread, ThreadKind, Transcript
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
     CancelRun,
@@ -29,9 +29,9 @@ from threadmill_worker.actions import (
     SubmitOutputs,
     Unlock,
 )
+from threadmill_worker.lifecycle.observations import InDoubt, View
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.materials import NONE, Materials
-from threadmill_worker.progress import Progress
-from threadmill_worker.views import InDoubt, View
 
 #: The actions that need the server.
 RemoteAction = (

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from threadmill_worker.answer.json_text import parse
-from threadmill_worker.server_errors import ServerError
+from threadmill_worker.lifecycle.server_errors import ServerError
 
 #: Errors of a list that are shown.
 _MOST = 3

@@ -17,8 +17,16 @@ from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.filenames import safe_name
+from threadmill_worker.lifecycle.observations import (
+    Downloaded,
+    FileNamed,
+    NothingFound,
+    Refused,
+    StoreSeen,
+    Uploaded,
+    View,
+)
 from threadmill_worker.materials import Material
-from threadmill_worker.views import Downloaded, FileNamed, NothingFound, Refused, StoreSeen, Uploaded, View
 
 #: What is lost goes away by itself after this: a day longer than any job of ours may take by default.
 _EXPIRES_S = 2 * 86400

@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 import openai
 
-from threadmill_worker.actions import CreateThread, Look
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import Gone, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.actions import CreateThread, Look
+from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Trouble, Unusable
 
 #: Between the tries of a call.
 _PAUSES_S = (0.5, 2.0)

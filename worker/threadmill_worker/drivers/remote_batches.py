@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,6 @@ import openai
 from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact_parsed
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import CreateStore, Look
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
@@ -28,8 +27,10 @@ from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.marks import is_marked, mark
 from threadmill_worker.drivers.responses_wire import parse_response
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.server_errors import ServerError, failure_of
-from threadmill_worker.views import Gone, NotDone, Refused, RunView, Unusable
+from threadmill_worker.lifecycle.actions import CreateStore, Look
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
+from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Unusable
+from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -62,32 +63,6 @@ class BatchTooLarge(Exception):
 
 class BatchesAway(Exception):
     """No usable reply; what the call was to make may be there."""
-
-
-@dataclass(frozen=True)
-class BatchView:
-    """A remote batch as the server shows it."""
-
-    status: str
-    over: bool
-    reason: str  #: why it failed as a whole; '' if it did not
-    answers: str | None  #: id of the file of answers
-    errors: str | None  #: id of the file of what went wrong
-    limited: bool = False  #: it failed because it exceeds a limit
-    wrong: dict[int, str] = field(default_factory=dict)  #: why lines of its input are refused, by line number from 1
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return tuple(file_id for file_id in (self.answers, self.errors) if file_id)
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What came of one request."""
-
-    custom_id: str
-    run: RunView | None  #: None: the server refused it, or did not come to it
-    failure: Failure | None = None  #: why it was refused; None without a run: the server did not come to it
 
 
 class RemoteBatches:

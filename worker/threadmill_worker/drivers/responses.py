@@ -19,27 +19,6 @@ import openai.resources.responses  # the SDK would import it on first use, in th
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import (
-    AddMessage,
-    AttachStore,
-    CancelRun,
-    CreateStore,
-    CreateThread,
-    Delete,
-    Download,
-    Look,
-    LookAtStore,
-    LookAtThread,
-    NameFile,
-    ReadAnswer,
-    ReadSteps,
-    Settle,
-    StartRun,
-    SubmitOutputs,
-    Unlock,
-    Upload,
-)
-from threadmill_worker.context import lacks_context
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.background import Background, refuses_background
@@ -63,8 +42,27 @@ from threadmill_worker.drivers.streaming import EventStream, Silent
 from threadmill_worker.drivers.thread_kinds import find_kind
 from threadmill_worker.drivers.tiers import as_arguments, in_lane, no_background
 from threadmill_worker.drivers.troubles import NO_PATH, is_conversation_locked, trouble_of
-from threadmill_worker.progress import Intent, Progress
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.actions import (
+    AddMessage,
+    AttachStore,
+    CancelRun,
+    CreateStore,
+    CreateThread,
+    Delete,
+    Download,
+    Look,
+    LookAtStore,
+    LookAtThread,
+    NameFile,
+    ReadAnswer,
+    ReadSteps,
+    Settle,
+    StartRun,
+    SubmitOutputs,
+    Unlock,
+    Upload,
+)
+from threadmill_worker.lifecycle.observations import (
     FileNamed,
     InDoubt,
     LaneClosed,
@@ -83,6 +81,8 @@ from threadmill_worker.views import (
     Unsettled,
     View,
 )
+from threadmill_worker.lifecycle.progress import Intent, Progress
+from threadmill_worker.lifecycle.recovery.context import lacks_context
 
 #: How far a server's clock may be behind ours, in seconds.
 _CLOCKS_S = 600.0

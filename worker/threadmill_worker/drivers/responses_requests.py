@@ -12,8 +12,8 @@ from threadmill_worker.drivers.driver import Order, ThreadState, misfit_note
 from threadmill_worker.drivers.marks import mark
 from threadmill_worker.drivers.responses_wire import assistant_message
 from threadmill_worker.drivers.tiers import fields_of
-from threadmill_worker.progress import Progress
-from threadmill_worker.views import RunView
+from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.progress import Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}

@@ -13,7 +13,7 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.troubles import NO_PATH, OTHER_WIRE
-from threadmill_worker.views import Deleted, Refused, View
+from threadmill_worker.lifecycle.observations import Deleted, Refused, View
 
 #: Statuses for an invalid request.
 _INVALID = frozenset({400, 422})

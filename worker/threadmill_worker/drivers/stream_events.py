@@ -11,8 +11,8 @@ from typing import Any
 from threadmill_worker.drivers import responses_wire
 from threadmill_worker.drivers.assistants_wire import as_dict, parse_delta, parse_id, parse_object, text_in
 from threadmill_worker.drivers.sse import Frame
+from threadmill_worker.lifecycle.observations import ENDED
 from threadmill_worker.live import ReadDelta
-from threadmill_worker.views import ENDED
 
 Object = dict[str, Any]
 

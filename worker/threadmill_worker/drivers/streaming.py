@@ -24,8 +24,8 @@ from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.sse import Frame, Frames
 from threadmill_worker.drivers.stream_events import Events, name_of
+from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.live import Feed
-from threadmill_worker.views import RunView
 
 log = structlog.get_logger(__name__)
 

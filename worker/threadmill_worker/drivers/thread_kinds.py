@@ -6,11 +6,11 @@ from typing import Any
 import openai
 
 from threadmill.record import ThreadKind
-from threadmill_worker.actions import Look
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import Gone, InDoubt, NotDone, Trouble
+from threadmill_worker.lifecycle.actions import Look
+from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Trouble
 
 #: Statuses of a server that has no such thing, or nothing of its kind.
 _UNKNOWN = frozenset({400, 404, 405, 501})

@@ -10,7 +10,7 @@ import openai
 
 from threadmill.lanes import discount_of
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.views import LaneClosed, Refused, Trouble
+from threadmill_worker.lifecycle.observations import LaneClosed, Refused, Trouble
 
 #: Nothing is begun or charged. The second is Groq's.
 _NO_CAPACITY = re.compile(r"resource.unavailable|capacity_exceeded", re.IGNORECASE)

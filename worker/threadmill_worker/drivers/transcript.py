@@ -9,7 +9,6 @@ import openai.resources.conversations.items
 
 from threadmill.intake import label
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import Look
 from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
@@ -17,7 +16,8 @@ from threadmill_worker.drivers.message_order import oldest_first
 from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
 from threadmill_worker.drivers.thread_kinds import find_kind
 from threadmill_worker.drivers.troubles import trouble_of
-from threadmill_worker.views import Refused, Trouble
+from threadmill_worker.lifecycle.actions import Look
+from threadmill_worker.lifecycle.observations import Refused, Trouble
 
 
 @dataclass(frozen=True)

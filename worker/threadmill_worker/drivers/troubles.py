@@ -12,7 +12,10 @@ import openai
 
 from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.actions import (
+from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateThread,
     Download,
@@ -22,11 +25,8 @@ from threadmill_worker.actions import (
     ReadSteps,
     StartRun,
 )
-from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
-from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.server_errors import ServerError, asked_delay_s
-from threadmill_worker.views import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
 _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w+)?", re.IGNORECASE)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from threadmill.lanes import discount_of
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState, Usage
-from threadmill_worker.progress import Outcome, Progress
-from threadmill_worker.reruns import REASON_CHARACTERS
-from threadmill_worker.views import LaneClosed, RunView
+from threadmill_worker.lifecycle.observations import LaneClosed, RunView
+from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
 
 #: A result is late by at most this share of the time that its lane may take.
 _LATE_SHARE = 1 / 120

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.endings import reason_of
-from threadmill_worker.progress import Outcome, Progress
-from threadmill_worker.views import RunView
+from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.outcome import reason_of
+from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 #: Characters of a reason that are kept.
 REASON_CHARACTERS = 300

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from threadmill.policy import Policy
 from threadmill.record import JobRecord, RemoteBatch
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import StartRun
-from threadmill_worker.drivers.remote_batches import Answered, BatchView
-from threadmill_worker.observe import observe
-from threadmill_worker.progress import Outcome, Progress
-from threadmill_worker.reruns import rerun
+from threadmill_worker.lifecycle.actions import StartRun
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.recovery.reruns import rerun
 
 #: Before a remote batch is sent again: doubles from the first to the longest.
 RETRY_FIRST_S = 60.0

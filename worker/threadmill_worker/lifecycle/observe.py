@@ -1,11 +1,11 @@
-"""How what came of an action changes the saved place of a job. PURE: the other half of lifecycle.py."""
+"""How what came of an action changes the saved place of a job. PURE: the other half of decide.py."""
 
 from dataclasses import replace
 from typing import assert_never
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState, Usage
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
     AskAgain,
@@ -18,13 +18,8 @@ from threadmill_worker.actions import (
     Settle,
     SubmitOutputs,
 )
-from threadmill_worker.bearing import bear, lose
-from threadmill_worker.completion import next_completion, take_in
-from threadmill_worker.context import lacks_context, send_again
-from threadmill_worker.discounts import spend
-from threadmill_worker.progress import Answer, FinishedCall, Intent, Leftover, Outcome, Progress, VectorStore, Wants
-from threadmill_worker.reruns import judge, rerun
-from threadmill_worker.views import (
+from threadmill_worker.lifecycle.answer import next_completion, take_in
+from threadmill_worker.lifecycle.observations import (
     ANSWERED,
     ENDED,
     AnswerRead,
@@ -53,6 +48,20 @@ from threadmill_worker.views import (
     Uploaded,
     View,
 )
+from threadmill_worker.lifecycle.progress import (
+    Answer,
+    FinishedCall,
+    Intent,
+    Leftover,
+    Outcome,
+    Progress,
+    VectorStore,
+    Wants,
+)
+from threadmill_worker.lifecycle.recovery.call_errors import bear, lose
+from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
+from threadmill_worker.lifecycle.recovery.discounts import spend
+from threadmill_worker.lifecycle.recovery.reruns import judge, rerun
 
 #: A look falls due when the run is older by this share: a result is late by about a quarter of its run's time.
 LOOK_SHARE = 0.25

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from threadmill.result import Failure
-from threadmill_worker.progress import Intent, Leftover, Outcome
-from threadmill_worker.views import ToolCall
+from threadmill_worker.lifecycle.observations import ToolCall
+from threadmill_worker.lifecycle.progress import Intent, Leftover, Outcome
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import assert_never
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import Action, Delete, Look, Settle, Unlock
-from threadmill_worker.completion import Completing, do_without
-from threadmill_worker.discounts import CAPACITY_LONGEST_S, closed
-from threadmill_worker.progress import Intent, Outcome, Progress
-from threadmill_worker.reruns import REASON_CHARACTERS, rerun
-from threadmill_worker.views import Gone, InDoubt, LaneClosed, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.actions import Action, Delete, Look, Settle, Unlock
+from threadmill_worker.lifecycle.answer import Completing, do_without
+from threadmill_worker.lifecycle.observations import Gone, InDoubt, LaneClosed, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
+from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
 #: The wait after it: doubles from the first to the longest, unless the server says.
 BACKOFF_FIRST_S = 0.5

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import (
+from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     AbandonRun,
     Action,
@@ -32,11 +32,11 @@ from threadmill_worker.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.bearing import TIDY_TRIES
-from threadmill_worker.completion import next_completion
-from threadmill_worker.preparation import next_preparation
-from threadmill_worker.progress import Asked, Intent, Outcome, Progress
-from threadmill_worker.views import ANSWERED, ENDED, RunView
+from threadmill_worker.lifecycle.answer import next_completion
+from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunView
+from threadmill_worker.lifecycle.progress import Asked, Intent, Outcome, Progress
+from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
+from threadmill_worker.lifecycle.setup import next_preparation
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32

@@ -6,11 +6,11 @@ from itertools import chain
 from typing import Any
 
 from threadmill.result import Artifact
-from threadmill_worker.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
 from threadmill_worker.answer.render import made_files, unnamed_files
-from threadmill_worker.endings import misfit_of, outcome_of
-from threadmill_worker.progress import Answer, Leftover, Progress
-from threadmill_worker.views import AnswerRead, Downloaded, FileNamed, StepsRead
+from threadmill_worker.lifecycle.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
+from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead
+from threadmill_worker.lifecycle.outcome import misfit_of, outcome_of
+from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
 
 #: What completes an answer. It is paid for: no trouble with these loses it.
 Completing = NameFile | Download | ReadSteps

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.progress import Outcome, Progress
-from threadmill_worker.views import ANSWERED, RunView
+from threadmill_worker.lifecycle.observations import ANSWERED, RunView
+from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 
 def lacks_context(run: RunView) -> bool:

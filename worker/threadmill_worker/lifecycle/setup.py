@@ -2,8 +2,17 @@
 
 from threadmill.policy import Policy
 from threadmill.result import Failure, FailureKind, JobState
-from threadmill_worker.actions import Action, AttachStore, CreateStore, Decide, LookAtStore, LookAtThread, Upload, Wait
-from threadmill_worker.progress import Outcome, Progress
+from threadmill_worker.lifecycle.actions import (
+    Action,
+    AttachStore,
+    CreateStore,
+    Decide,
+    LookAtStore,
+    LookAtThread,
+    Upload,
+    Wait,
+)
+from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 
 def next_preparation(progress: Progress, policy: Policy, now: float) -> Action | None:

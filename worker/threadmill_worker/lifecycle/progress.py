@@ -11,7 +11,7 @@ from threadmill.errors import UnreadableRecord
 from threadmill.place import SPENT
 from threadmill.record import JobRecord
 from threadmill.result import Artifact, Citation, Failure, JobState, Usage
-from threadmill_worker.views import RunView
+from threadmill_worker.lifecycle.observations import RunView
 
 
 class Intent(StrEnum):

@@ -6,9 +6,9 @@ from typing import Any
 from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
-from threadmill_worker.progress import Answer, Outcome, Progress
-from threadmill_worker.server_errors import ServerError, asked_delay_s, failure_of
-from threadmill_worker.views import RunView
+from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.progress import Answer, Outcome, Progress
+from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
 
 #: What a filter says where the server has no words for it.
 _FILTERED = "The response was filtered."
