@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.result import Artifact
-from threadmill_worker.artifacts import ArtifactStore, NotStored
-from threadmill_worker.filenames import NAME_LIMIT, numbered, safe_name
+from threadmill_worker.files.artifacts import ArtifactStore, NotStored
+from threadmill_worker.files.filenames import NAME_LIMIT, numbered, safe_name
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 LIMIT = 1000

@@ -10,7 +10,7 @@ from threadmill import Client, PromptJob, Settings
 from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.json_schema import schema_problem
-from threadmill_worker.materials import gather
+from threadmill_worker.files.attachments import gather
 
 BROKEN = {"type": "object", "properties": {"price": {"type": "numbre"}}}
 REASON = "at $.properties.price.type: 'numbre' is not one of ['array',"

@@ -8,7 +8,7 @@ import pytest
 
 from threadmill import PromptJob, Settings
 from threadmill.errors import InvalidJob
-from threadmill_worker.materials import NONE, gather
+from threadmill_worker.files.attachments import NONE, gather
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 GIF = b"GIF89a\1\0\1\0"

@@ -16,9 +16,9 @@ from threadmill import PromptJob
 from threadmill.errors import InvalidJob
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.responses_requests import Requests
+from threadmill_worker.files.attachments import Materials
 from threadmill_worker.lifecycle.observations import RunView, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, VectorStore
-from threadmill_worker.materials import Materials
 
 PROGRESS = Progress(deadline_at=0, messages=1)
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}

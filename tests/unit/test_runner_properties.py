@@ -17,10 +17,10 @@ from threadmill.message import Message
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.files.attachments import Material, Materials
 from threadmill_worker.ledger import Lease
 from threadmill_worker.lifecycle.observations import InDoubt, LaneClosed, NotDone, OutputReady, Refused, ToolCall, View
 from threadmill_worker.lifecycle.progress import Progress, Wants
-from threadmill_worker.materials import Material, Materials
 from threadmill_worker.runner import Attempt, Server
 
 MOST_CALLS = 1000

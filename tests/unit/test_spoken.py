@@ -10,7 +10,6 @@ import pytest
 from threadmill import PromptJob
 from threadmill.endpoint import Endpoint
 from threadmill.result import FailureKind
-from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.driver import Order
@@ -18,6 +17,7 @@ from threadmill_worker.drivers.files import Exchange
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream
+from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.observations import Deleted, InDoubt, Refused
 from threadmill_worker.live import Feed
 

@@ -11,9 +11,9 @@ from threadmill.errors import SettingsError
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.result import Failure
 from threadmill.settings import Settings
+from threadmill_worker.files.attachments import NONE
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.materials import NONE
 from threadmill_worker.parking import Parking
 from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.runner import begin

@@ -16,6 +16,7 @@ from threadmill.policy import Policy
 from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
+from threadmill_worker.files.attachments import Materials
 from threadmill_worker.ledger import Busy, Lease, Ledger
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
@@ -38,7 +39,6 @@ from threadmill_worker.lifecycle.observations import NotDone, OutputReady, Stirr
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.live import Feed
-from threadmill_worker.materials import Materials
 from threadmill_worker.tools import Toolbox
 
 log = structlog.get_logger(__name__)

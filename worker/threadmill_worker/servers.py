@@ -12,7 +12,6 @@ from threadmill.profile import Profile
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
-from threadmill_worker.artifacts import ArtifactStore
 from threadmill_worker.drivers.assistants import AssistantsDriver
 from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.connection import Client, connect
@@ -22,13 +21,14 @@ from threadmill_worker.drivers.remote_batches import RemoteBatches
 from threadmill_worker.drivers.responses import ResponsesDriver
 from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
 from threadmill_worker.drivers.streaming import EventStream, Room
+from threadmill_worker.files.artifacts import ArtifactStore
+from threadmill_worker.files.attachments import Materials, gather
 from threadmill_worker.ledger import Ledger, UnreadableThread
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import patient
 from threadmill_worker.live import Feed, Live
-from threadmill_worker.materials import Materials, gather
 from threadmill_worker.runner import Server
 from threadmill_worker.tool import ToolsAway
 from threadmill_worker.tools import Toolbox

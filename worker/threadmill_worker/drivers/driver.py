@@ -11,6 +11,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.job import PromptJob
 from threadmill.profile import Profile
 from threadmill.record import KeptThread, ThreadKind, Transcript
+from threadmill_worker.files.attachments import NONE, Materials
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -31,7 +32,6 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import InDoubt, View
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.materials import NONE, Materials
 
 #: The actions that need the server.
 RemoteAction = (

@@ -10,13 +10,14 @@ import openai
 from openai.types.file_create_params import ExpiresAfter
 
 from threadmill.result import Artifact, Failure, FailureKind
-from threadmill_worker.artifacts import ArtifactStore, NotStored
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants_wire import as_dict, as_number, parse_id
 from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.marks import is_marked, mark
-from threadmill_worker.filenames import safe_name
+from threadmill_worker.files.artifacts import ArtifactStore, NotStored
+from threadmill_worker.files.attachments import Material
+from threadmill_worker.files.filenames import safe_name
 from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
@@ -26,7 +27,6 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
     View,
 )
-from threadmill_worker.materials import Material
 
 #: What is lost goes away by itself after this: a day longer than any job of ours may take by default.
 _EXPIRES_S = 2 * 86400

@@ -18,7 +18,7 @@ from threadmill.intake import Intake, decoded, label
 from threadmill.job import PromptJob
 from threadmill.message import is_data_url, is_path
 from threadmill.settings import Settings
-from threadmill_worker.reading import opened, read_again, sha256_of, size_of
+from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
 
 Purpose = Literal["vision", "assistants"]
 

@@ -23,7 +23,7 @@ import fsspec
 from threadmill.installation import install_command
 from threadmill.names import is_job_id
 from threadmill.result import Artifact
-from threadmill_worker.filenames import media_type, numbered, safe_name
+from threadmill_worker.files.filenames import media_type, numbered, safe_name
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
