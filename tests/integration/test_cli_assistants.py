@@ -8,7 +8,7 @@ import yaml
 
 from threadmill import Client, InvalidJob
 from threadmill.record import Applied
-from threadmill_worker.drivers import provisioning
+from threadmill_worker.drivers.assistants import provisioning
 from threadmill_worker.provision import answer
 
 pytestmark = pytest.mark.integration

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill_worker.drivers import streaming
+from threadmill_worker.drivers.streaming import stream as streaming
 
 pytestmark = [
     pytest.mark.integration,

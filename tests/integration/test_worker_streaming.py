@@ -13,8 +13,8 @@ from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.keys import Keys
 from threadmill.redaction import REDACTOR
 from threadmill_emulator.endpoint import AZURE_V1_PATH
-from threadmill_worker.drivers.connection import connect
-from threadmill_worker.drivers.streaming import socket_of
+from threadmill_worker.drivers.client import connect
+from threadmill_worker.drivers.streaming.stream import socket_of
 
 pytestmark = pytest.mark.integration
 

@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 
 from threadmill.policy import Policy
 from threadmill.result import Usage
-from threadmill_worker.drivers.assistants_wire import (
-    NotTheApi,
-    blocks_of,
-    parse_id,
-    parse_object,
-    parse_run,
-)
-from threadmill_worker.drivers.message_order import answers_of
-from threadmill_worker.drivers.responses_wire import parse_response
+from threadmill_worker.drivers.assistants.message_order import answers_of
+from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run
+from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
+from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.lifecycle.actions import Look
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.lifecycle.observe import observe

@@ -7,7 +7,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.background import Background, refuses_background
+from threadmill_worker.drivers.responses.background import Background, refuses_background
 
 
 def refusal(status: int, body: dict[str, Any]) -> openai.APIStatusError:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from threadmill.redaction import REDACTOR
-from threadmill_worker.drivers.remote_batches import _answered, _entry
+from threadmill_worker.drivers.batch_api import _answered, _entry
 
 
 @pytest.mark.parametrize("ensure_ascii", [True, False])

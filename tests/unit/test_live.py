@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from threadmill.events import EventKind
 from threadmill.redaction import REDACTOR
 from threadmill_worker import live
-from threadmill_worker.drivers.assistants_wire import parse_delta
+from threadmill_worker.drivers.assistants.replies import parse_delta
 from threadmill_worker.live import Feed, Live
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.message_order import answers_of, oldest_first
+from threadmill_worker.drivers.assistants.message_order import answers_of, oldest_first
 
 
 def asks(job: str, number: int = 0, at: float = 100) -> dict[str, Any]:

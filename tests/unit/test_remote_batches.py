@@ -9,12 +9,7 @@ import pytest
 
 from threadmill.endpoint import Endpoint
 from threadmill.result import FailureKind
-from threadmill_worker.drivers.remote_batches import (
-    BatchesAway,
-    BatchesRefused,
-    BatchTooLarge,
-    RemoteBatches,
-)
+from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}
 AZURE_LIMIT = {"code": "token_limit_exceeded", "message": "The number of enqueued tokens has surpassed the limit."}

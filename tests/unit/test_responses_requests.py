@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
 from threadmill_worker.drivers.driver import Order
-from threadmill_worker.drivers.responses_requests import Requests
+from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Materials
 from threadmill_worker.lifecycle.observations import RunView, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, VectorStore

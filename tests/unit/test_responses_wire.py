@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from threadmill_worker.drivers.responses_wire import parse_last_event, parse_reply, parse_response
+from threadmill_worker.drivers.responses.replies import parse_last_event, parse_reply, parse_response
 from threadmill_worker.lifecycle.observations import AnswerRead
 
 TEXT = {"type": "message", "content": [{"type": "output_text", "text": "42"}]}

@@ -10,13 +10,14 @@ import pytest
 from threadmill import PromptJob
 from threadmill.endpoint import Endpoint
 from threadmill.result import FailureKind
-from threadmill_worker.drivers.assistants import AssistantsDriver
-from threadmill_worker.drivers.background import Background
+from threadmill_worker.drivers.assistants.driver import AssistantsDriver
+from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.files import Exchange
-from threadmill_worker.drivers.responses import ResponsesDriver
-from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
-from threadmill_worker.drivers.streaming import EventStream
+from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.driver import ResponsesDriver
+from threadmill_worker.drivers.responses.events import RESPONSES
+from threadmill_worker.drivers.streaming.stream import EventStream
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.observations import Deleted, InDoubt, Refused
 from threadmill_worker.live import Feed

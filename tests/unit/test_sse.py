@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.sse import Frame, Frames, TooLong
+from threadmill_worker.drivers.streaming.sse import Frame, Frames, TooLong
 
 
 def frames_of(*chunks: bytes) -> list[Frame]:

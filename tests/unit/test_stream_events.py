@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from threadmill.endpoint import Endpoint
 from threadmill.redaction import REDACTOR
-from threadmill_worker.drivers import streaming
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi
-from threadmill_worker.drivers.sse import Frame
-from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES, name_of
-from threadmill_worker.drivers.streaming import RARELY_S, EventStream, Room
+from threadmill_worker.drivers.assistants.events import ASSISTANTS
+from threadmill_worker.drivers.json import NotTheApi
+from threadmill_worker.drivers.responses.events import RESPONSES
+from threadmill_worker.drivers.streaming import stream as streaming
+from threadmill_worker.drivers.streaming.events import name_of
+from threadmill_worker.drivers.streaming.sse import Frame
+from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, Room
 from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.live import Feed
 

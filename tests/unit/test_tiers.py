@@ -6,8 +6,8 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.tiers import as_arguments, fields_of, in_lane
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.responses.tiers import as_arguments, fields_of, in_lane
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.observations import LaneClosed
 

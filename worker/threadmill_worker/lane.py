@@ -16,14 +16,8 @@ from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill.stored import warn
+from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line
 from threadmill_worker.drivers.driver import Order
-from threadmill_worker.drivers.remote_batches import (
-    BatchesAway,
-    BatchesRefused,
-    BatchTooLarge,
-    RemoteBatches,
-    request_line,
-)
 from threadmill_worker.lane_exits import Exits, remains
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView

@@ -19,10 +19,10 @@ from threadmill.settings import Settings
 from threadmill.tool_settings import server_of
 from threadmill_worker import toolset
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.connection import connect
-from threadmill_worker.drivers.definition import body_of, changes, digest, said, shown, unknown, wanted
-from threadmill_worker.drivers.marks import profile_of
-from threadmill_worker.drivers.provisioning import Provisioning, Troubled
+from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
+from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled
+from threadmill_worker.drivers.client import connect
+from threadmill_worker.drivers.tags import profile_of
 from threadmill_worker.lifecycle.observations import Refused
 from threadmill_worker.tool import ToolsAway
 

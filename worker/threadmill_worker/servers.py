@@ -12,15 +12,16 @@ from threadmill.profile import Profile
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
-from threadmill_worker.drivers.assistants import AssistantsDriver
-from threadmill_worker.drivers.background import Background
-from threadmill_worker.drivers.connection import Client, connect
+from threadmill_worker.drivers.assistants.driver import AssistantsDriver
+from threadmill_worker.drivers.assistants.events import ASSISTANTS
+from threadmill_worker.drivers.batch_api import RemoteBatches
+from threadmill_worker.drivers.client import Client, connect
 from threadmill_worker.drivers.driver import Driver, Order
 from threadmill_worker.drivers.files import Exchange
-from threadmill_worker.drivers.remote_batches import RemoteBatches
-from threadmill_worker.drivers.responses import ResponsesDriver
-from threadmill_worker.drivers.stream_events import ASSISTANTS, RESPONSES
-from threadmill_worker.drivers.streaming import EventStream, Room
+from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.driver import ResponsesDriver
+from threadmill_worker.drivers.responses.events import RESPONSES
+from threadmill_worker.drivers.streaming.stream import EventStream, Room
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.files.attachments import Materials, gather
 from threadmill_worker.ledger import Ledger, UnreadableThread

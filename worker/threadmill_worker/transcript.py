@@ -10,7 +10,7 @@ from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.connection import connect
+from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.transcript import read_conversation, read_thread
 from threadmill_worker.lifecycle.observations import Gone, Refused, Trouble
 

@@ -1,1 +1,1 @@
-"""Drivers: each speaks one wire format. Only modules in here import openai."""
+"""Calls to servers; the only importers of openai. For attempt/ and above; imports lifecycle/, files/ and answer/."""

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
-from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id, parse_object
-from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.client import Client
+from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
 
 _PAGE = 100
 _PAGES = 20

@@ -7,7 +7,7 @@ from typing import Any, cast
 import httpx2
 from openai import DefaultAioHttpClient
 
-from threadmill_worker.drivers.assistants_wire import UnusableReply
+from threadmill_worker.drivers.json import UnusableReply
 
 #: Bytes of the body of an error that are read. Of its text, far less is shown.
 _ERROR_BYTES = 100_000

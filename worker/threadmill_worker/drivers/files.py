@@ -11,10 +11,10 @@ from openai.types.file_create_params import ExpiresAfter
 
 from threadmill.result import Artifact, Failure, FailureKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import as_dict, as_number, parse_id
 from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.marks import is_marked, mark
+from threadmill_worker.drivers.json import as_dict, as_number, parse_id
+from threadmill_worker.drivers.tags import is_marked, mark
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.attachments import Material
 from threadmill_worker.files.filenames import safe_name

@@ -10,9 +10,9 @@ from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.troubles import NO_PATH, OTHER_WIRE
+from threadmill_worker.drivers.errors import NO_PATH, OTHER_WIRE
+from threadmill_worker.drivers.json import NotTheApi, as_dict
 from threadmill_worker.lifecycle.observations import Deleted, Refused, View
 
 #: Statuses for an invalid request.

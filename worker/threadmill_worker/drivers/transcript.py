@@ -11,11 +11,12 @@ from threadmill.intake import label
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, blocks_of
-from threadmill_worker.drivers.message_order import oldest_first
-from threadmill_worker.drivers.responses_wire import blocks_of as output_blocks
-from threadmill_worker.drivers.thread_kinds import find_kind
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.assistants.message_order import oldest_first
+from threadmill_worker.drivers.assistants.replies import blocks_of
+from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.json import NotTheApi
+from threadmill_worker.drivers.responses.replies import blocks_of as output_blocks
+from threadmill_worker.drivers.responses.thread_kinds import find_kind
 from threadmill_worker.lifecycle.actions import Look
 from threadmill_worker.lifecycle.observations import Refused, Trouble
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import chain, groupby, zip_longest
 from typing import Any
 
-from threadmill_worker.drivers.assistants_wire import as_number
-from threadmill_worker.drivers.marks import mark_of
+from threadmill_worker.drivers.json import as_number
+from threadmill_worker.drivers.tags import mark_of
 
 Message = dict[str, Any]
 

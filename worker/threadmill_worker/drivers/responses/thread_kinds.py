@@ -7,8 +7,8 @@ import openai
 
 from threadmill.record import ThreadKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.lifecycle.actions import Look
 from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Trouble
 

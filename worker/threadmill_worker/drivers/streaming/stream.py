@@ -20,10 +20,10 @@ from openai import AsyncAPIResponse
 from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact
 from threadmill_worker.drivers.api import Api, Reply
-from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_object
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.sse import Frame, Frames
-from threadmill_worker.drivers.stream_events import Events, name_of
+from threadmill_worker.drivers.json import NotTheApi, parse_object
+from threadmill_worker.drivers.streaming.events import Events, name_of
+from threadmill_worker.drivers.streaming.sse import Frame, Frames
 from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.live import Feed
 

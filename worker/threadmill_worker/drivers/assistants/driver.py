@@ -12,23 +12,17 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.drivers.api import Api, Reply
-from threadmill_worker.drivers.assistants_requests import Requests
-from threadmill_worker.drivers.assistants_wire import (
-    NotTheApi,
-    blocks_of,
-    parse_id,
-    parse_run,
-    parse_step,
-    store_of,
-)
-from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.assistants.message_order import answers_of
+from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of
+from threadmill_worker.drivers.assistants.requests import Requests
+from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.errors import trouble_of
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.drivers.marks import is_marked
-from threadmill_worker.drivers.message_order import answers_of
+from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.spoken import with_what_it_speaks
-from threadmill_worker.drivers.streaming import EventStream, Start
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.streaming.stream import EventStream, Start
+from threadmill_worker.drivers.tags import is_marked
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,

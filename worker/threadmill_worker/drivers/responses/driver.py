@@ -20,15 +20,14 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply, parse_id
-from threadmill_worker.drivers.background import Background, refuses_background
-from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.conversation_items import ConversationItems, is_in_conversation, parse_items
+from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.errors import NO_PATH, is_conversation_locked, trouble_of
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.drivers.marks import is_marked, key_of, mark
-from threadmill_worker.drivers.responses_requests import STEP_DETAILS, Requests, round_name, round_names, run_name
-from threadmill_worker.drivers.responses_wire import (
+from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
+from threadmill_worker.drivers.responses.background import Background, refuses_background
+from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
+from threadmill_worker.drivers.responses.replies import (
     IN_CONTAINER,
     RESPONSE,
     parse_answer,
@@ -37,11 +36,12 @@ from threadmill_worker.drivers.responses_wire import (
     parse_response,
     steps_of,
 )
+from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_name, round_names, run_name
+from threadmill_worker.drivers.responses.thread_kinds import find_kind
+from threadmill_worker.drivers.responses.tiers import as_arguments, in_lane, no_background
 from threadmill_worker.drivers.spoken import probe_responses, with_what_it_speaks
-from threadmill_worker.drivers.streaming import EventStream, Silent
-from threadmill_worker.drivers.thread_kinds import find_kind
-from threadmill_worker.drivers.tiers import as_arguments, in_lane, no_background
-from threadmill_worker.drivers.troubles import NO_PATH, is_conversation_locked, trouble_of
+from threadmill_worker.drivers.streaming.stream import EventStream, Silent
+from threadmill_worker.drivers.tags import is_marked, key_of, mark
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,

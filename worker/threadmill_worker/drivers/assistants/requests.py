@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill_worker.drivers.driver import Order, misfit_note
-from threadmill_worker.drivers.marks import mark
+from threadmill_worker.drivers.tags import mark
 from threadmill_worker.lifecycle.progress import Progress
 
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import openai
 
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, parse_id
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.drivers.marks import is_marked, mark
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.json import NotTheApi, parse_id
+from threadmill_worker.drivers.tags import is_marked, mark
 from threadmill_worker.lifecycle.actions import CreateThread, Look
 from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Trouble, Unusable
 

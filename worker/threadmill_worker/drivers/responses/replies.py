@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill.result import Usage
-from threadmill_worker.drivers.assistants_wire import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.drivers.error_bodies import error_in
+from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
 
 #: What marks a response as a run's thing to be deleted.

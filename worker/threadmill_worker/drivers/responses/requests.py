@@ -7,11 +7,11 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.record import ThreadKind, Transcript
-from threadmill_worker.drivers.background import Background
 from threadmill_worker.drivers.driver import Order, ThreadState, misfit_note
-from threadmill_worker.drivers.marks import mark
-from threadmill_worker.drivers.responses_wire import assistant_message
-from threadmill_worker.drivers.tiers import fields_of
+from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.replies import assistant_message
+from threadmill_worker.drivers.responses.tiers import fields_of
+from threadmill_worker.drivers.tags import mark
 from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.lifecycle.progress import Progress
 

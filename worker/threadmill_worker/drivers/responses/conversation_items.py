@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.connection import Client
-from threadmill_worker.drivers.responses_wire import parse_response
+from threadmill_worker.drivers.client import Client
+from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.lifecycle.observations import RunView
 
 _SEPARATOR = "#"

@@ -18,15 +18,15 @@ from threadmill.redaction import redact_parsed
 from threadmill.result import Failure, FailureKind
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants_wire import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.bodies import lines
-from threadmill_worker.drivers.connection import Client
+from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import error_in
+from threadmill_worker.drivers.errors import trouble_of
 from threadmill_worker.drivers.files import expiry
-from threadmill_worker.drivers.marks import is_marked, mark
-from threadmill_worker.drivers.responses_wire import parse_response
-from threadmill_worker.drivers.troubles import trouble_of
+from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.responses.replies import parse_response
+from threadmill_worker.drivers.tags import is_marked, mark
 from threadmill_worker.lifecycle.actions import CreateStore, Look
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
 from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Unusable

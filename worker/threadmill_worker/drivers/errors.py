@@ -12,9 +12,9 @@ import openai
 
 from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
-from threadmill_worker.drivers.assistants_wire import NotTheApi, UnusableReply
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.drivers.json import NotTheApi, UnusableReply
 from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateThread,
