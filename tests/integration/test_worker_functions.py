@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from threadmill import JobState
-from threadmill_worker import functions
+from threadmill_worker.tools import functions
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,8 @@ from tests import mcp_server
 
 from threadmill import JobState
 from threadmill.tool_settings import FunctionSettings, HttpSettings
-from threadmill_worker import http_tools, toolset
+from threadmill_worker.tools import http as http_tools
+from threadmill_worker.tools import registry
 
 pytestmark = pytest.mark.integration
 
@@ -161,7 +162,7 @@ async def test_one_run_calls_tools_of_every_kind(make_settings, site, emulator, 
 
 async def test_a_cap_on_a_function_holds_even_when_a_call_is_overdue(until):
     """A sync function cannot be stopped: its slot is free when it has ended, not when its time is up."""
-    tool = toolset.make("slow", FunctionSettings(function=f"{__name__}:slow", concurrency=1), None)
+    tool = registry.make("slow", FunctionSettings(function=f"{__name__}:slow", concurrency=1), None)
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

@@ -19,9 +19,9 @@ from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
 from threadmill.local import free_port
 from threadmill.redaction import redact
 from threadmill.tool_settings import McpSettings
-from threadmill_worker import mcp_servers, toolset
-from threadmill_worker.mcp_servers import McpServer, offered_name
-from threadmill_worker.tool import ToolFailed, ToolsAway
+from threadmill_worker.tools import mcp_servers, registry
+from threadmill_worker.tools.mcp_servers import McpServer, offered_name
+from threadmill_worker.tools.tool import ToolFailed, ToolsAway
 
 pytestmark = pytest.mark.integration
 
@@ -173,14 +173,14 @@ async def test_variables_are_passed_on_by_name_and_never_told(monkeypatch):
 def test_a_variable_that_is_missing_is_told_at_the_start(make_settings):
     settings = make_settings("http://127.0.0.1:9", mcp={"demo": {"command": COMMAND, "env": ["NO_SUCH_VARIABLE"]}})
     with pytest.raises(SettingsError, match="MCP server 'demo' needs NO_SUCH_VARIABLE"):
-        toolset.load(settings)
+        registry.load(settings)
 
 
 def test_without_the_package_there_is_one_clear_line(make_settings, monkeypatch):
-    monkeypatch.setattr(toolset, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
     settings = make_settings("http://127.0.0.1:9", mcp={"demo": {"command": COMMAND}})
     with pytest.raises(SettingsError, match=r"\[mcp.demo\] needs a package .* pip install .*\[mcp\]'"):
-        toolset.load(settings)
+        registry.load(settings)
 
 
 @pytest.mark.parametrize(

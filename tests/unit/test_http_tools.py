@@ -8,11 +8,11 @@ import pytest
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.tool_settings import HttpSettings
-from threadmill_worker.http_tools import HttpTool
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.tool import ToolFailed
-from threadmill_worker.tools import Toolbox
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.http import HttpTool
+from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.tool import ToolFailed
 
 CITY = {"type": "object", "properties": {"city": {}}, "required": ["city"]}
 

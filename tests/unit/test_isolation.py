@@ -12,8 +12,8 @@ import pytest
 
 from threadmill.errors import SettingsError
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker import toolset
-from threadmill_worker.tool import ToolFailed
+from threadmill_worker.tools import registry
+from threadmill_worker.tools.tool import ToolFailed
 
 TOOLS = """
 import os, signal, subprocess, sys, time
@@ -66,7 +66,7 @@ def hangs(pids: str) -> None:
 def load(tmp_path, monkeypatch):
     (tmp_path / "untrusted_tools.py").write_text(TOOLS)
     monkeypatch.syspath_prepend(tmp_path)
-    return lambda name, **more: toolset.make(
+    return lambda name, **more: registry.make(
         name, FunctionSettings(function=f"untrusted_tools:{name}", isolate=True, **more), None
     )
 
@@ -121,7 +121,9 @@ async def test_it_is_killed_when_its_time_is_up_with_the_processes_it_started(lo
 def test_it_ends_with_the_worker(load, tmp_path, until):
     pids = tmp_path / "pids"
     script = (
-        "import asyncio; from threadmill_worker import toolset; from threadmill.tool_settings import FunctionSettings\n"
+        "import asyncio\n"
+        "from threadmill_worker.tools import registry as toolset\n"
+        "from threadmill.tool_settings import FunctionSettings\n"
         "tool = toolset.make('hangs', FunctionSettings(function='untrusted_tools:hangs', isolate=True), None)\n"
         f"asyncio.run(tool.call({{'pids': {str(pids)!r}}}))"
     )

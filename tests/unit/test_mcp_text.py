@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult
 
-from threadmill_worker.mcp_connection import _text
+from threadmill_worker.tools.mcp_connection import _text
 
 IMAGE = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
 

@@ -13,12 +13,12 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.redaction import REDACTOR
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker.daemon_threads import DaemonThreads
-from threadmill_worker.functions import load
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.tool import definition
-from threadmill_worker.tools import Toolbox, cut
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.daemon_threads import DaemonThreads
+from threadmill_worker.tools.executor import Toolbox, cut
+from threadmill_worker.tools.functions import load
+from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.tool import definition
 
 
 class Place(BaseModel):

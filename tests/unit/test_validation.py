@@ -13,10 +13,10 @@ from threadmill.patterns import matches
 from threadmill.tool_settings import HttpSettings
 from threadmill_worker.answer.schema import check
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
-from threadmill_worker.http_tools import HttpTool, connect
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.tools import Toolbox
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.http import HttpTool, connect
+from threadmill_worker.tools.registry import Toolset
 
 #: Python's engine takes 2**40 steps for the one on the other.
 EVIL, FATAL = "^(a+)+$", "a" * 40 + "!"

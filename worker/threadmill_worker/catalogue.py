@@ -16,8 +16,9 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
 from threadmill.tool_settings import FunctionSettings, HttpSettings, McpSettings
-from threadmill_worker import http_tools, toolset
-from threadmill_worker.tool import Tool, ToolsAway
+from threadmill_worker.tools import http as http_tools
+from threadmill_worker.tools import registry
+from threadmill_worker.tools.tool import Tool, ToolsAway
 
 #: Functions we do not have, on an endpoint with `plugins`.
 _PLUGINS = "any function that is not listed, through POST /pluginapi of the platform"
@@ -35,7 +36,7 @@ async def catalogue(settings: Settings, names: Sequence[str]) -> dict[str, list[
 def _entry(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient) -> dict[str, Any]:
     kind = "function" if isinstance(settings, FunctionSettings) else "http"
     try:
-        tool = toolset.make(name, settings, http)
+        tool = registry.make(name, settings, http)
         return _described(kind, tool, settings)
     except SettingsError as error:
         return {"kind": kind, "name": name, "problem": str(error)}
@@ -44,7 +45,7 @@ def _entry(name: str, settings: FunctionSettings | HttpSettings, http: httpx.Asy
 async def _served(name: str, settings: McpSettings) -> list[dict[str, Any]]:
     """An MCP server's tools, and those it should have and has not."""
     try:
-        server = toolset.serve(name, settings)
+        server = registry.serve(name, settings)
         try:
             tools = [*(await server.tools()).values()]
         finally:

@@ -12,7 +12,7 @@ from threadmill_worker.ledger import Ledger
 from threadmill_worker.lifecycle.observations import Deleted, Refused
 from threadmill_worker.live import Live
 from threadmill_worker.servers import NotServed, Servers
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.registry import Toolset
 
 #: What to do where the message does not say.
 _REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTED: ""}

@@ -21,7 +21,6 @@ from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis_errors import reply_of
 from threadmill.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
-from threadmill_worker import toolset
 from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.lane import Lane
 from threadmill_worker.ledger import Lease, LeaseLost, Ledger, NoSuchJob
@@ -32,6 +31,7 @@ from threadmill_worker.pulse import Pulse
 from threadmill_worker.runner import end_of
 from threadmill_worker.servers import Servers
 from threadmill_worker.sweep import Sweep
+from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class WorkerProcess:
         self._clock = self._ledger.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
         self._live = Live(self._ledger.publish)
-        self._servers = Servers(settings, toolset.load(settings), self._ledger, self._live)
+        self._servers = Servers(settings, registry.load(settings), self._ledger, self._live)
         parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
         self._attempts = Attempts(self._ledger, self._servers, parking)
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)

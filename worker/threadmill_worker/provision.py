@@ -17,14 +17,14 @@ from threadmill.profile import Profile
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
 from threadmill.tool_settings import server_of
-from threadmill_worker import toolset
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.tags import profile_of
 from threadmill_worker.lifecycle.observations import Refused
-from threadmill_worker.tool import ToolsAway
+from threadmill_worker.tools import registry
+from threadmill_worker.tools.tool import ToolsAway
 
 
 async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], orders: Sequence[Any]) -> Any:
@@ -67,7 +67,7 @@ async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[
         "tools": {name: tool for name, tool in settings.tools.items() if name in named},
         "mcp": {name: server for name, server in settings.mcp.items() if name in servers},
     }
-    tools = toolset.load(settings.model_copy(update=needed))
+    tools = registry.load(settings.model_copy(update=needed))
     try:
         return [wanted(profile, await tools.definitions(profile.tools)) for profile in profiles]
     except KeyError as error:

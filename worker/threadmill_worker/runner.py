@@ -39,7 +39,7 @@ from threadmill_worker.lifecycle.observations import NotDone, OutputReady, Stirr
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.live import Feed
-from threadmill_worker.tools import Toolbox
+from threadmill_worker.tools.executor import Toolbox
 
 log = structlog.get_logger(__name__)
 

@@ -31,9 +31,9 @@ from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import patient
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.runner import Server
-from threadmill_worker.tool import ToolsAway
-from threadmill_worker.tools import Toolbox
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.tool import ToolsAway
 
 
 class NotServed(Exception):

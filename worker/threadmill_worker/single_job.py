@@ -18,7 +18,6 @@ from typing import Any
 from threadmill import log
 from threadmill.queue import make_app, send
 from threadmill.settings import Settings
-from threadmill_worker import toolset
 from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.ledger import Lease, Ledger
 from threadmill_worker.lifecycle.actions import LANDING_S
@@ -26,6 +25,7 @@ from threadmill_worker.live import Live
 from threadmill_worker.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.parking import Parking
 from threadmill_worker.servers import Servers
+from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import Watchdog
 
 #: How long handing back may take before the process ends all the same, in seconds.
@@ -50,7 +50,7 @@ async def _run(settings: Settings, lease: Lease) -> int:
     send_id = partial(send, make_app(settings))
     ledger = Ledger(settings, name, send_id)
     live = Live(ledger.publish)
-    servers = Servers(settings, toolset.load(settings), ledger, live)
+    servers = Servers(settings, registry.load(settings), ledger, live)
     attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis, ledger.clock.now))
     Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
 

@@ -13,8 +13,8 @@ from pydantic_core import ArgsKwargs
 
 from threadmill.errors import SettingsError
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker.daemon_threads import DaemonThreads
-from threadmill_worker.tool import ToolFailed, described, slots
+from threadmill_worker.tools.daemon_threads import DaemonThreads
+from threadmill_worker.tools.tool import ToolFailed, described, slots
 
 
 @dataclass(frozen=True)

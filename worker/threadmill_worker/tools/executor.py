@@ -14,11 +14,11 @@ from threadmill.border import explain
 from threadmill.endpoint import Endpoint
 from threadmill.redaction import redact
 from threadmill_worker.answer.json_text import TooDeep, parse
-from threadmill_worker.http_tools import read_text
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.tool import Tool, ToolFailed, ToolsAway, described
-from threadmill_worker.toolset import Toolset
+from threadmill_worker.tools.http import read_text
+from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsAway, described
 
 
 class Toolbox:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from threadmill import credentials
 from threadmill.redaction import redact
 from threadmill.tool_settings import SEPARATOR, McpSettings
-from threadmill_worker.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
 from threadmill_worker.retry import until_it_answers
-from threadmill_worker.tool import ToolFailed, ToolsAway, slots
+from threadmill_worker.tools.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
+from threadmill_worker.tools.tool import ToolFailed, ToolsAway, slots
 
 T = TypeVar("T")
 

@@ -12,12 +12,13 @@ from threadmill.installation import install_command
 from threadmill.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
-from threadmill_worker import functions, http_tools, isolation
-from threadmill_worker.daemon_threads import DaemonThreads
-from threadmill_worker.tool import Tool, definition
+from threadmill_worker.tools import functions, isolation
+from threadmill_worker.tools import http as http_tools
+from threadmill_worker.tools.daemon_threads import DaemonThreads
+from threadmill_worker.tools.tool import Tool, definition
 
 if TYPE_CHECKING:  # its package is an extra
-    from threadmill_worker.mcp_servers import McpServer
+    from threadmill_worker.tools.mcp_servers import McpServer
 
 
 class Toolset:
@@ -109,6 +110,6 @@ def serve(name: str, settings: McpSettings) -> "McpServer":
     """One of [mcp]; raises SettingsError."""
     if find_spec("mcp") is None:
         raise SettingsError(f"[mcp.{name}] needs a package that is not installed here: {install_command('mcp')}")
-    from threadmill_worker.mcp_servers import McpServer
+    from threadmill_worker.tools.mcp_servers import McpServer
 
     return McpServer(name, settings)

@@ -21,7 +21,7 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult, ContentBlock
 
-from threadmill_worker.tool import ToolFailed
+from threadmill_worker.tools.tool import ToolFailed
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.isolated_call`: runs one function in a process of its own, for isolation.py.
+"""`python -m threadmill_worker.tools.isolated_call`: runs one function in a process of its own, for isolation.py.
 
 Reads a line of JSON from stdin, `{"name", "function", "memory_bytes", "arguments"}`, and writes one to stdout:
 `{"output"}` or `{"failure"}`. Without `arguments` it writes `{"description", "parameters"}`. What the function prints
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from threadmill.border import explain
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker import functions
+from threadmill_worker.tools import functions
 
 
 def main() -> None:

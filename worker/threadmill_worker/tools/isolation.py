@@ -13,7 +13,7 @@ from typing import Any
 
 from threadmill.errors import SettingsError
 from threadmill.tool_settings import FunctionSettings
-from threadmill_worker.tool import ToolFailed, slots
+from threadmill_worker.tools.tool import ToolFailed, slots
 
 #: The worker's variables that the child process gets; keys are not among them.
 _VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -28,7 +28,7 @@ _REPLY_LIMIT = 10_000_000
 _IMPORT_S = 60
 
 #: -P: modules are looked for where the worker looks (PYTHONPATH), not in the working directory as well.
-_COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.isolated_call")
+_COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.tools.isolated_call")
 
 
 @dataclass(frozen=True)

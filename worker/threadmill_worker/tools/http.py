@@ -20,7 +20,7 @@ from threadmill.json_schema import schema_problem
 from threadmill.tool_settings import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.retry import before_it_left
-from threadmill_worker.tool import ToolFailed, slots
+from threadmill_worker.tools.tool import ToolFailed, slots
 
 #: To find a connection, in seconds; how long the reply may take is the call's own limit.
 CONNECT_S = 5.0
