@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadmill import JobRecord, JobResult
-from threadmill_worker.ledger import Lease, Ledger
+from threadmill_worker.store.jobs import Lease, Ledger
 
 
 class Holder(Ledger):

@@ -12,8 +12,8 @@ from threadmill.lease import LeaseLost
 from threadmill.record import RemoteBatch
 from threadmill.reports.book import ReportStore
 from threadmill.reports.night import Night
-from threadmill_worker.ledger import Ledger
-from threadmill_worker.parking import Parking
+from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.jobs import Ledger
 
 pytestmark = [pytest.mark.integration, pytest.mark.settings(lease_s=0.3)]
 

@@ -15,8 +15,8 @@ from threadmill.keys import Keys, celery_key
 from threadmill.record import DeadLetter, LeftoverRecord, Worker
 from threadmill.reports.book import ReportStore, UnreadableNight
 from threadmill.reports.night import Night
-from threadmill_worker.ledger import Ledger
-from threadmill_worker.parking import Parking
+from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.jobs import Ledger
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ from tests.integration.holder import Holder
 
 from threadmill import JobState, ThreadInUse, ThreadNotFound
 from threadmill.record import KeptThread
-from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.lifecycle.progress import Leftover, Progress
+from threadmill_worker.store.jobs import LeaseLost
 
 pytestmark = pytest.mark.integration
 

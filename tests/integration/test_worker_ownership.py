@@ -7,9 +7,9 @@ import pytest
 from tests.integration.holder import Holder
 
 from threadmill import JobState
-from threadmill_worker.ledger import LeaseLost
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.process import WorkerProcess
+from threadmill_worker.store.jobs import LeaseLost
 
 pytestmark = pytest.mark.integration
 

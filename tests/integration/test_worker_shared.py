@@ -8,7 +8,7 @@ from tests.integration.holder import Holder
 
 from threadmill import JobState
 from threadmill.record import LeftoverRecord
-from threadmill_worker.ledger import Busy
+from threadmill_worker.store.jobs import Busy
 
 pytestmark = pytest.mark.integration
 

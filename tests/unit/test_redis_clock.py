@@ -8,7 +8,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.redis_clock import RedisClock
+from threadmill_worker.store.redis_clock import RedisClock
 
 NOON = 1_800_000_000.0
 

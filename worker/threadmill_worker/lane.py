@@ -22,9 +22,9 @@ from threadmill_worker.lane_exits import Exits, remains
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
 from threadmill_worker.lifecycle.observe import LOOK_SHARE
-from threadmill_worker.parking import Parking, new_batch
-from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.servers import NotServed, Servers
+from threadmill_worker.store.batch_lane import Parking, new_batch
+from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ from threadmill.settings import Settings
 from threadmill_worker.files.attachments import NONE
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.parking import Parking
-from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.runner import begin
 from threadmill_worker.servers import wants_of
+from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
 

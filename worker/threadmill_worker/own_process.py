@@ -17,7 +17,7 @@ from threadmill.record import EndpointTrouble, JobRecord
 from threadmill.result import JobResult
 from threadmill.settings import Settings
 from threadmill_worker.attempts import Attempts, exhausted
-from threadmill_worker.ledger import Lease, Ledger
+from threadmill_worker.store.jobs import Lease, Ledger
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,6 @@ from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRe
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
 from threadmill_worker.files.attachments import Materials
-from threadmill_worker.ledger import Busy, Lease, Ledger
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -39,6 +38,7 @@ from threadmill_worker.lifecycle.observations import NotDone, OutputReady, Stirr
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.live import Feed
+from threadmill_worker.store.jobs import Busy, Lease, Ledger
 from threadmill_worker.tools.executor import Toolbox
 
 log = structlog.get_logger(__name__)

@@ -24,13 +24,13 @@ from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming.stream import EventStream, Room
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.files.attachments import Materials, gather
-from threadmill_worker.ledger import Ledger, UnreadableThread
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import patient
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.runner import Server
+from threadmill_worker.store.jobs import Ledger, UnreadableThread
 from threadmill_worker.tools.executor import Toolbox
 from threadmill_worker.tools.registry import Toolset
 from threadmill_worker.tools.tool import ToolsAway

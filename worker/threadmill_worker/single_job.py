@@ -19,12 +19,12 @@ from threadmill import log
 from threadmill.queue import make_app, send
 from threadmill.settings import Settings
 from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
-from threadmill_worker.ledger import Lease, Ledger
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.live import Live
 from threadmill_worker.own_process import HANDED_BACK, REDIS_WAS_AWAY
-from threadmill_worker.parking import Parking
 from threadmill_worker.servers import Servers
+from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.jobs import Lease, Ledger
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import Watchdog
 

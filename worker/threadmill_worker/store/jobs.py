@@ -29,8 +29,8 @@ from threadmill.settings import Settings
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due
-from threadmill_worker.redis_clock import RedisClock
 from threadmill_worker.retry import while_redis_is_away
+from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
 

@@ -17,9 +17,9 @@ from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings import Settings
 from threadmill.stored import read, warn
-from threadmill_worker.ledger import Lease, LeaseLost
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.retry import while_redis_is_away
+from threadmill_worker.store.jobs import Lease, LeaseLost
 
 log = structlog.get_logger(__name__)
 
