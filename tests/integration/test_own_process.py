@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill_worker import own_process
+from threadmill_worker.attempt import own_process
 
 pytestmark = pytest.mark.integration
 
@@ -95,5 +95,7 @@ def _child() -> int:
     """The process that runs the job: the only one of ours that runs that module."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     pids = [int(pid) for path in children for pid in path.read_text().split()]
-    [found] = [pid for pid in pids if b"threadmill_worker.single_job" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    [found] = [
+        pid for pid in pids if b"threadmill_worker.attempt.single_job" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     return found

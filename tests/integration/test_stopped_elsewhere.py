@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill_worker.runner import Attempt
+from threadmill_worker.attempt.attempt import Attempt
 
 pytestmark = [pytest.mark.integration, pytest.mark.settings(sweep_s=0.1)]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill_worker.runner import Attempt
+from threadmill_worker.attempt.attempt import Attempt
 
 pytestmark = pytest.mark.integration
 

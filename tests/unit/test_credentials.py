@@ -10,7 +10,7 @@ from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.redaction import redact
 from threadmill.result import Failure
-from threadmill_worker.servers import Servers
+from threadmill_worker.attempt.context import Servers
 
 SECRET = "sk-of-the-endpoint"
 UNFIT = {

@@ -16,11 +16,11 @@ from threadmill.job import PromptJob
 from threadmill.message import Message
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind, JobResult, JobState
+from threadmill_worker.attempt.attempt import Attempt, Server
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.files.attachments import Material, Materials
 from threadmill_worker.lifecycle.observations import InDoubt, LaneClosed, NotDone, OutputReady, Refused, ToolCall, View
 from threadmill_worker.lifecycle.progress import Progress, Wants
-from threadmill_worker.runner import Attempt, Server
 from threadmill_worker.store.jobs import Lease
 
 MOST_CALLS = 1000

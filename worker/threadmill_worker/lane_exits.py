@@ -11,11 +11,11 @@ from threadmill.errors import SettingsError
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.result import Failure
 from threadmill.settings import Settings
+from threadmill_worker.attempt.attempt import begin
+from threadmill_worker.attempt.context import wants_of
 from threadmill_worker.files.attachments import NONE
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.runner import begin
-from threadmill_worker.servers import wants_of
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.redis_clock import RedisClock
 

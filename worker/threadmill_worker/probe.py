@@ -8,9 +8,9 @@ from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.result import FailureKind
 from threadmill.settings import Settings
+from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.observations import Deleted, Refused
 from threadmill_worker.live import Live
-from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.store.jobs import Ledger
 from threadmill_worker.tools.registry import Toolset
 

@@ -21,13 +21,13 @@ from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis_errors import reply_of
 from threadmill.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
-from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.attempt import end_of
+from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.context import Servers
+from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.lane import Lane
 from threadmill_worker.live import Live
-from threadmill_worker.own_process import OwnProcesses
 from threadmill_worker.pulse import Pulse
-from threadmill_worker.runner import end_of
-from threadmill_worker.servers import Servers
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger, NoSuchJob
 from threadmill_worker.sweep import Sweep

@@ -11,14 +11,14 @@ import structlog
 from threadmill.errors import UnreadableRecord
 from threadmill.record import LeftoverRecord
 from threadmill.settings import Settings
-from threadmill_worker.attempts import exhausted
+from threadmill_worker.attempt.attempt import end_of
+from threadmill_worker.attempt.attempts import exhausted
+from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.lifecycle.actions import Delete
 from threadmill_worker.lifecycle.observations import Deleted, View
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.pulse import Pulse
-from threadmill_worker.runner import end_of
-from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.store.jobs import LeaseLost, Ledger
 
 log = structlog.get_logger(__name__)

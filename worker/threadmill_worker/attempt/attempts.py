@@ -16,9 +16,9 @@ from threadmill.record import EndpointTrouble, JobRecord, add_troubles
 from threadmill.redis_errors import reply_of, trouble_of
 from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
+from threadmill_worker.attempt.attempt import Attempt, end_of
+from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.actions import LANDING_S
-from threadmill_worker.runner import Attempt, end_of
-from threadmill_worker.servers import NotServed, Servers
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
 

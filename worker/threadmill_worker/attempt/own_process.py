@@ -16,7 +16,7 @@ import structlog
 from threadmill.record import EndpointTrouble, JobRecord
 from threadmill.result import JobResult
 from threadmill.settings import Settings
-from threadmill_worker.attempts import Attempts, exhausted
+from threadmill_worker.attempt.attempts import Attempts, exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ HANDED_BACK = 73
 REDIS_WAS_AWAY = 74
 
 #: -P: modules are looked for where the worker looks (PYTHONPATH), not in the working directory as well.
-_COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.single_job")
+_COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.attempt.single_job")
 
 
 class OwnProcesses:

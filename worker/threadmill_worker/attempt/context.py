@@ -12,6 +12,7 @@ from threadmill.profile import Profile
 from threadmill.record import JobRecord
 from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
+from threadmill_worker.attempt.attempt import Server
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.batch_api import RemoteBatches
@@ -29,7 +30,6 @@ from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import patient
 from threadmill_worker.live import Feed, Live
-from threadmill_worker.runner import Server
 from threadmill_worker.store.jobs import Ledger, UnreadableThread
 from threadmill_worker.tools.executor import Toolbox
 from threadmill_worker.tools.registry import Toolset

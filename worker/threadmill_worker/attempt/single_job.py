@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.single_job`: runs one job in a process of its own, for own_process.py.
+"""`python -m threadmill_worker.attempt.single_job`: runs one job in a process of its own, for own_process.py.
 
 Reads a line of JSON from stdin, `{"settings", "job_id", "owner", "log_level"}`. Exits with 0 once the job has ended or
 somebody else has it. When stdin ends, as it does with its worker, it hands the job back, sends its message and exits
@@ -18,11 +18,11 @@ from typing import Any
 from threadmill import log
 from threadmill.queue import make_app, send
 from threadmill.settings import Settings
-from threadmill_worker.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.context import Servers
+from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.live import Live
-from threadmill_worker.own_process import HANDED_BACK, REDIS_WAS_AWAY
-from threadmill_worker.servers import Servers
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, Ledger
 from threadmill_worker.tools import registry

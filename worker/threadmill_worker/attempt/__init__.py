@@ -1,0 +1,1 @@
+"""Attempts at jobs: one job from claim to result, and what it needs. Imports drivers, tools, store and below."""
