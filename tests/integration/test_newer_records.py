@@ -80,7 +80,7 @@ async def test_a_job_of_a_newer_version_is_left_alone_until_a_worker_knows_it(
 
 
 async def test_the_sweep_sends_it_again_and_never_fails_it(worker, store, keys, change, monkeypatch):
-    monkeypatch.setattr("threadmill_worker.sweep.SEND_GRACE_S", 0.0)
+    monkeypatch.setattr("threadmill_worker.maintenance.sweep.SEND_GRACE_S", 0.0)
     job_id = worker.create("Why?")
     change(job_id, format=TOMORROW)
     await worker.process.run(job_id, None)

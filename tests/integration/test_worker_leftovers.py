@@ -9,7 +9,7 @@ from tests.integration.holder import Holder
 
 from threadmill import JobState
 from threadmill.record import LeftoverRecord
-from threadmill_worker import sweep
+from threadmill_worker.maintenance import sweep
 
 pytestmark = pytest.mark.integration
 

@@ -3,8 +3,8 @@
 import pytest
 
 from threadmill.settings import Settings
-from threadmill_worker.pulse import Pulse
-from threadmill_worker.sweep import RENEWAL_GRACE_S, Sweep
+from threadmill_worker.maintenance.pulse import Pulse
+from threadmill_worker.maintenance.sweep import RENEWAL_GRACE_S, Sweep
 
 
 class Clock:

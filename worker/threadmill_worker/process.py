@@ -25,12 +25,12 @@ from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.attempt.context import Servers
 from threadmill_worker.attempt.own_process import OwnProcesses
-from threadmill_worker.lane import Lane
 from threadmill_worker.live import Live
-from threadmill_worker.pulse import Pulse
+from threadmill_worker.maintenance.batch_lane import Lane
+from threadmill_worker.maintenance.pulse import Pulse
+from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger, NoSuchJob
-from threadmill_worker.sweep import Sweep
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
 

@@ -19,10 +19,10 @@ from threadmill.stored import warn
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line
 from threadmill_worker.drivers.driver import Order
-from threadmill_worker.lane_exits import Exits, remains
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
 from threadmill_worker.lifecycle.observe import LOOK_SHARE
+from threadmill_worker.maintenance.lane_exits import Exits, remains
 from threadmill_worker.store.batch_lane import Parking, new_batch
 from threadmill_worker.store.redis_clock import RedisClock
 

@@ -18,7 +18,7 @@ from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.lifecycle.actions import Delete
 from threadmill_worker.lifecycle.observations import Deleted, View
 from threadmill_worker.lifecycle.progress import Leftover, Progress
-from threadmill_worker.pulse import Pulse
+from threadmill_worker.maintenance.pulse import Pulse
 from threadmill_worker.store.jobs import LeaseLost, Ledger
 
 log = structlog.get_logger(__name__)
