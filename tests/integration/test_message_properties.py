@@ -10,8 +10,8 @@ from tests.mutations import mutated
 
 from threadmill.queue import TASK, make_app, send
 from threadmill.record import DeadLetter
-from threadmill_worker import transport
-from threadmill_worker.consumer import Consumer
+from threadmill_worker.celery_app import transport
+from threadmill_worker.celery_app.consumer import Consumer
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from threadmill.processes import Process
 from threadmill.queue import TASK, make_app
 from threadmill.redis_rights import acl, missing, of_producer, of_worker
 from threadmill.store import Store
-from threadmill_worker.tasks import _end_if_redis_refuses
+from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
 
 pytestmark = pytest.mark.integration
 

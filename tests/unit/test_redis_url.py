@@ -13,7 +13,7 @@ from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import make_app
 from threadmill.redis_url import RedisUrl, parse
 from threadmill.settings import Settings
-from threadmill_worker.request import result_backend
+from threadmill_worker.celery_app.request import result_backend
 
 
 @pytest.fixture(autouse=True)

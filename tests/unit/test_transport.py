@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from threadmill_worker.transport import QoS, SentinelTransport, Transport
+from threadmill_worker.celery_app.transport import QoS, SentinelTransport, Transport
 
 
 @pytest.mark.parametrize("transport", [Transport, SentinelTransport])

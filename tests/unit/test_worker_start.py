@@ -17,8 +17,8 @@ from threadmill.connection import Connection
 from threadmill.errors import StoreRefused
 from threadmill.queue import make_app
 from threadmill.settings import Settings
-from threadmill_worker.celery_options import refusal
-from threadmill_worker.tasks import _end_if_redis_refuses
+from threadmill_worker.celery_app.options import refusal
+from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
 
 
 def test_a_wrong_password_ends_the_worker_in_one_line(monkeypatch, capsys):

@@ -11,7 +11,7 @@ def __getattr__(name: str) -> Any:
 
     from threadmill.errors import SettingsError
     from threadmill.settings import Settings
-    from threadmill_worker.tasks import make_worker_app
+    from threadmill_worker.celery_app.tasks import make_worker_app
 
     try:
         globals()["app"] = make_worker_app(Settings.load())

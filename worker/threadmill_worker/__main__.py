@@ -6,7 +6,7 @@ import sys
 from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.settings import Settings
-from threadmill_worker.tasks import make_worker_app
+from threadmill_worker.celery_app.tasks import make_worker_app
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
 
-from threadmill_worker.transport import Undeliverable
+from threadmill_worker.celery_app.transport import Undeliverable
 
 log = structlog.get_logger(__name__)
 _celery_log = get_logger(__name__)

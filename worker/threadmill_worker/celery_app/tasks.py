@@ -30,10 +30,10 @@ from threadmill.redis_errors import trouble_of
 from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.result import JobState
 from threadmill.settings import Settings
-from threadmill_worker import control, transport
-from threadmill_worker.celery_options import refusal
+from threadmill_worker.celery_app import control, transport
+from threadmill_worker.celery_app.options import refusal
+from threadmill_worker.celery_app.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.process import WorkerProcess
-from threadmill_worker.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ def make_worker_app(settings: Settings) -> Celery:
     app.conf.update(
         broker_transport=None,  # that of the URL's scheme, which is ours
         result_backend=result_backend(app.conf.result_backend),
-        worker_consumer="threadmill_worker.consumer:Consumer",
+        worker_consumer="threadmill_worker.celery_app.consumer:Consumer",
         broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
         worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
     )
@@ -66,7 +66,7 @@ def make_worker_app(settings: Settings) -> Celery:
         typing=False,
         throws=(JobFailed,),
         store_errors_even_if_ignored=True,  # for the tasks chained after a job; a job's own are ResultBackend's affair
-        Request="threadmill_worker.request:Request",
+        Request="threadmill_worker.celery_app.request:Request",
     )
     def run_job(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """One argument, also by the name `job`: an id from our own client; a job's fields from any other.
