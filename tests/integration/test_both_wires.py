@@ -9,7 +9,7 @@ import pytest
 from threadmill import FailureKind, JobState
 from threadmill.profile import Profile
 from threadmill_emulator.replies import PNG
-from threadmill_worker.probe import probe
+from threadmill_worker.admin.probe import probe
 
 pytestmark = pytest.mark.integration
 

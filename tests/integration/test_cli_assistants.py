@@ -8,8 +8,8 @@ import yaml
 
 from threadmill import Client, InvalidJob
 from threadmill.record import Applied
+from threadmill_worker.admin.assistants import answer
 from threadmill_worker.drivers.assistants import provisioning
-from threadmill_worker.provision import answer
 
 pytestmark = pytest.mark.integration
 

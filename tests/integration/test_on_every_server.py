@@ -13,7 +13,7 @@ from threadmill import Client, FailureKind, JobState
 from threadmill.events import EventKind
 from threadmill_emulator.profiles import PROFILES
 from threadmill_emulator.replies import PNG
-from threadmill_worker.probe import probe
+from threadmill_worker.admin.probe import probe
 
 pytestmark = [
     pytest.mark.integration,

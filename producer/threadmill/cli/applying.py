@@ -82,7 +82,7 @@ def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mappin
 
 
 def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ask_worker("provision", verb, endpoint, environment={}, stdin=json.dumps(orders))
+    found: list[dict[str, Any]] = ask_worker("assistants", verb, endpoint, environment={}, stdin=json.dumps(orders))
     return found
 
 

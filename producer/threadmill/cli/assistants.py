@@ -56,7 +56,7 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """List the assistants of a server and the profiles they were made from."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
-    found = ask_worker("provision", "list", name, environment={})
+    found = ask_worker("assistants", "list", name, environment={})
     profiles = {profile: at.id for (where, profile), at in client.store.assistants().items() if where == name}
     for each in found:
         each["applied"] = [profile for profile, id in profiles.items() if id == each["id"]]
@@ -124,7 +124,7 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     for id, asked in ids.items():
         note(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
     confirm(f"Delete {len(ids)}?", yes=yes)
-    outcomes = ask_worker("provision", "delete", name, *ids, environment={})
+    outcomes = ask_worker("assistants", "delete", name, *ids, environment={})
     for (where, profile), at in client.store.assistants().items():
         if where == name and "outcome" in outcomes.get(at.id, {}):
             client.store.drop_assistant(name, profile)
@@ -146,7 +146,7 @@ def _id_of(client: Client, endpoint: str, asked: str) -> str:
 
 def _look(client: Client, endpoint: str, asked: str) -> dict[str, Any]:
     found: dict[str, Any] | None = ask_worker(
-        "provision", "show", endpoint, _id_of(client, endpoint, asked), environment={}
+        "assistants", "show", endpoint, _id_of(client, endpoint, asked), environment={}
     )
     if found is None:
         raise AssistantNotFound(asked, endpoint)

@@ -19,7 +19,7 @@ def tools(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """List the tools that a worker with these settings offers at each endpoint; exit 1 if one cannot be used."""
     settings = Settings.load()
     named = [] if endpoint is None else [settings.endpoint_name(endpoint)]
-    found = ask_worker("catalogue", *named, environment={})
+    found = ask_worker("tools", *named, environment={})
     if as_json:
         put_json(found)
     else:

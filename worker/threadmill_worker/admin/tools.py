@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.catalogue [ENDPOINT]`: the tools a worker with these settings offers.
+"""`python -m threadmill_worker.admin.tools [ENDPOINT]`: the tools a worker with these settings offers.
 
 For `threadmill tools`. What is broken is listed too, with the reason in `problem`.
 """

@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.transcript ENDPOINT THREAD`: what was said there. For `threadmill threads show`."""
+"""`python -m threadmill_worker.admin.transcript ENDPOINT THREAD`: its messages. For `threadmill threads show`."""
 
 import asyncio
 import json

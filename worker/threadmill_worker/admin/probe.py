@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.probe ENDPOINT`: does the endpoint take our key and speak its API? For `doctor`."""
+"""`python -m threadmill_worker.admin.probe ENDPOINT`: does it take our key and speak its API? For `doctor`."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`python -m threadmill_worker.provision VERB ENDPOINT ...`: a server's assistants. For `threadmill assistants`.
+"""`python -m threadmill_worker.admin.assistants VERB ENDPOINT ...`: a server's assistants. For `threadmill assistants`.
 
 list, show ID, delete ID...; compare and apply take from stdin a list of orders: {name, profile, id, digest}, the
 last two as of the last time it was applied, or null. The answer is JSON.
