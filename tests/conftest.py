@@ -25,7 +25,7 @@ from tests.forked import THREADMILL, ForkedProcess, run
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 

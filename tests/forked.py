@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from threadmill import credentials
 from threadmill.processes import Process, _die_with_parent
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 
 #: The command `threadmill`, as it is installed.
 THREADMILL = str(Path(sys.executable).with_name("threadmill"))

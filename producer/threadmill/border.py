@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 
 #: A text that holds no secret of this process.
 Redacted = Annotated[str, AfterValidator(redact)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from threadmill.errors import SettingsError
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 
 log = logging.getLogger(__name__)
 

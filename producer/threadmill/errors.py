@@ -24,7 +24,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from threadmill.names import JOB_ID_RULE
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 from threadmill.stored import describe
 
 

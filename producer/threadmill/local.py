@@ -21,7 +21,7 @@ from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.installation import install_command
 from threadmill.locks import claim_file
 from threadmill.processes import Process
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import Settings
 from threadmill.store import Store
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from threadmill import redaction
+from threadmill.secrets import redaction
 
 #: A warning that repeats is logged once in so many seconds.
 REPEAT_S = 5.0

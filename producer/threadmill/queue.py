@@ -60,7 +60,7 @@ def make_app(settings: Settings) -> Celery:
     app.conf.update(
         **connection_settings(settings.redis_url),
         task_default_queue=settings.queue,
-        # One thread waits for each job in flight, the work itself is in one event loop: see worker/tasks.py.
+        # One thread waits for each job in flight, the work itself is in one event loop: see tasks.py of the worker.
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
         # A worker takes no more than it can start: others are idle while it would hold messages back.

@@ -18,8 +18,8 @@ from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.job import PromptJob
 from threadmill.names import printable
 from threadmill.place import Place
-from threadmill.redaction import redact, redact_all
 from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+from threadmill.secrets.redaction import redact, redact_all
 
 #: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
 #: with a new state, a new value or default of a field, a new meaning of it. A new field alone needs no new number.

@@ -37,7 +37,7 @@ from threadmill.message import BUILT_IN
 from threadmill.names import Name
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"

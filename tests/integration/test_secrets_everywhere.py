@@ -226,7 +226,7 @@ def test_no_traceback_shows_one():
     """Of whatever thread; in the worker and in every command, which call `guard` first."""
     program = """
 import os, threading
-from threadmill import redaction
+from threadmill.secrets import redaction
 redaction.guard()
 def fail():
     raise RuntimeError(repr(os.environ["OWN_TOKEN"]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.client import _ad_tokens
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.drivers.batch_api import _answered, _entry
 
 

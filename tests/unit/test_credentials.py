@@ -8,8 +8,8 @@ import pytest
 from threadmill import Client, Settings, credentials
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.redaction import redact
 from threadmill.result import Failure
+from threadmill.secrets.redaction import redact
 from threadmill_worker.attempt.context import Servers
 
 SECRET = "sk-of-the-endpoint"

@@ -196,8 +196,8 @@ def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, packa
     path = tmp_path / name
     path.write_bytes(b"anything")
     for module in ("pdf", "office", "html"):
-        monkeypatch.delitem(sys.modules, f"threadmill.documents.{module}", raising=False)
-        monkeypatch.delattr(f"threadmill.documents.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"threadmill.documents.readers.{module}", raising=False)
+        monkeypatch.delattr(f"threadmill.documents.readers.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(BadDocument, match=rf"'{package}' to read it is not installed: .*pip install .*\[documents\]'"):
         extract_text(path)

@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from threadmill.events import EventKind
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker import live
 from threadmill_worker.drivers.assistants.replies import parse_delta
 from threadmill_worker.live import Feed, Live

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from threadmill import log
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 
 
 class Clock:

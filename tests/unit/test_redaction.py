@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from threadmill.redaction import MARK, RedactingStream, Redactor
+from threadmill.secrets.redaction import MARK, RedactingStream, Redactor
 
 CHARACTERS = st.characters(exclude_categories=["Cs"])
 SECRETS = st.text(CHARACTERS, min_size=8, max_size=40).map(str.strip).filter(lambda secret: len(secret) >= 8)

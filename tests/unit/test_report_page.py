@@ -192,7 +192,7 @@ def test_a_template_of_ones_own_extends_ours_or_replaces_it():
 
 
 def _schemes() -> dict[str, dict[str, str]]:
-    css = files("threadmill.reports").joinpath("templates/report.css").read_text()
+    css = files("threadmill.reports.rendering").joinpath("templates/report.css").read_text()
     light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     return {name: dict(re.findall(r"--(\w+): (#\w{6})", text)) for name, text in (("light", light), ("dark", dark))}
 

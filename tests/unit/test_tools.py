@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
-from threadmill.redaction import REDACTOR
+from threadmill.secrets.redaction import REDACTOR
 from threadmill.tool_settings import FunctionSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.daemon_threads import DaemonThreads

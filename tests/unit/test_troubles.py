@@ -8,8 +8,8 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.redaction import REDACTOR
 from threadmill.result import FailureKind
+from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.drivers.errors import trouble_of
 from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, Look, StartRun
 from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Refused

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from threadmill import redaction
 from threadmill.errors import SettingsError
+from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill_worker.celery_app.tasks import make_worker_app
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from threadmill.events import EventKind
-from threadmill.redaction import REDACTOR, redact
+from threadmill.secrets.redaction import REDACTOR, redact
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Self
 
 from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
-from threadmill.redaction import redact_all
 from threadmill.result import ModelUsage, add_up
+from threadmill.secrets.redaction import redact_all
 
 #: The start of each line.
 _LINE_START = b'{"path": '

@@ -3,7 +3,6 @@
 Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 timeout, 130 interrupted.
 """
 
-from threadmill import redaction
 from threadmill.cli import (
     assistants,
     batch,
@@ -25,6 +24,7 @@ from threadmill.cli import (
 )
 from threadmill.cli.app import app
 from threadmill.cli.command import finish
+from threadmill.secrets import redaction
 
 for commands in (
     submit,

@@ -20,7 +20,7 @@ from threadmill.errors import InvalidJob
 from threadmill.job import PromptJob
 from threadmill.local import Local
 from threadmill.names import printable
-from threadmill.redaction import redact, redact_all
+from threadmill.secrets.redaction import redact, redact_all
 from threadmill.settings import Settings
 
 app = typer.Typer(

@@ -24,8 +24,8 @@ from pydantic import Field, PositiveInt, StringConstraints, model_validator
 from threadmill import credentials
 from threadmill.border import Border
 from threadmill.errors import SettingsError
-from threadmill.redaction import redact
 from threadmill.reports.chat import ChatFormat, chat_message
+from threadmill.secrets.redaction import redact
 
 _TRIES = 4
 _PAUSE_FIRST_S = 1.0  # doubles

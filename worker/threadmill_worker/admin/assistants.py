@@ -10,11 +10,11 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from threadmill import redaction
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.profile import Profile
 from threadmill.result import FailureKind
+from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill.tool_settings import server_of
 from threadmill_worker.drivers.api import Api

@@ -4,9 +4,9 @@ import asyncio
 import json
 import sys
 
-from threadmill import redaction
 from threadmill.errors import SettingsError
 from threadmill.result import FailureKind
+from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.observations import Deleted, Refused

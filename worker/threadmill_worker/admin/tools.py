@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from threadmill import redaction
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
+from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill.tool_settings import FunctionSettings, HttpSettings, McpSettings
 from threadmill_worker.tools import http as http_tools

@@ -6,8 +6,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from threadmill import redaction
 from threadmill.errors import SettingsError
+from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect

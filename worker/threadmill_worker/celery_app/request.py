@@ -7,7 +7,7 @@ from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 
 from threadmill.queue import TASK
-from threadmill.redaction import redact, redact_all
+from threadmill.secrets.redaction import redact, redact_all
 
 
 class JobFailed(Exception):

@@ -10,8 +10,8 @@ from dataclasses import replace
 import aiohttp
 import openai
 
-from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
+from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply

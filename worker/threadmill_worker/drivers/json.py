@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from threadmill.redaction import redact, redact_parsed
+from threadmill.secrets.redaction import redact, redact_parsed
 from threadmill_worker.answer.json_text import TooDeep, parse
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import openai
 
-from threadmill.redaction import redact
 from threadmill.result import Failure, FailureKind
+from threadmill.secrets.redaction import redact
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.error_bodies import read_error

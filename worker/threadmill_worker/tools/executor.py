@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from threadmill.border import explain
 from threadmill.endpoint import Endpoint
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import before_it_left

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from threadmill import credentials
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 from threadmill.tool_settings import SEPARATOR, McpSettings
 from threadmill_worker.retry import until_it_answers
 from threadmill_worker.tools.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason

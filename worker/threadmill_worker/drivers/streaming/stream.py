@@ -18,7 +18,7 @@ import structlog
 from openai import AsyncAPIResponse
 
 from threadmill.endpoint import Endpoint
-from threadmill.redaction import redact
+from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, parse_object

@@ -1,6 +1,6 @@
 """Keeps secrets out of logs, results, events, errors and files: one redactor for the whole process.
 
-A secret is registered where it is read (credentials.py, and the URL of Redis in the settings). From then on `redact`
+A secret is registered where it is read (settings/credentials.py and settings/settings.py). From then on `redact`
 replaces it with `[key]`, also where it was escaped or encoded on its way into a text.
 
 Not redacted are values that texts contain by chance: those shorter than 8 characters, words (fewer than 16 letters,
@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, TextIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
-from threadmill.secret_forms import Form, forms_of
+from threadmill.secrets.secret_forms import Form, forms_of
 
 #: Stands in place of a secret. It is shorter than the shortest, so no secret is part of it.
 MARK = "[key]"

@@ -1,0 +1,1 @@
+"""Texts without secrets. For all, even errors.py; imports nothing of ours."""
