@@ -1,7 +1,7 @@
 """A question about an image, in three messages: a request, the image, a second question."""
 
 from threadmill import Client, Message
-from threadmill.message import ImagePart, ImageUrl
+from threadmill.job.message import ImagePart, ImageUrl
 
 image = ImagePart(type="image_url", image_url=ImageUrl(url="examples/images/lighthouse.png"))
 handle = Client().enqueue(

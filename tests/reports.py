@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from threadmill.job.result import Citation, Failure, FailureKind, Usage
 from threadmill.reports.report import Report, Section
-from threadmill.result import Citation, Failure, FailureKind, Usage
 
 HOSTILE_NAME = "<b>*x*_[y](http://evil.example)|`q`\n# h \u202egpj.md"
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
         UnreadableRecord,
         WaitTimeout,
     )
-    from threadmill.events import Event, EventKind
-    from threadmill.job import PromptJob
-    from threadmill.message import FileInput, Message
+    from threadmill.job.events import Event, EventKind
+    from threadmill.job.message import FileInput, Message
+    from threadmill.job.prompt import PromptJob
+    from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.record import JobRecord, KeptThread
-    from threadmill.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings import Settings
 
 _HOME = {
@@ -43,11 +43,11 @@ _HOME = {
         "UnreadableRecord",
         "WaitTimeout",
     ),
-    "events": ("Event", "EventKind"),
-    "job": ("PromptJob",),
-    "message": ("FileInput", "Message"),
+    "job.events": ("Event", "EventKind"),
+    "job.prompt": ("PromptJob",),
+    "job.message": ("FileInput", "Message"),
     "record": ("JobRecord", "KeptThread"),
-    "result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
+    "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings": ("Settings",),
 }
 _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}

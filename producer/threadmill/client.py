@@ -17,9 +17,10 @@ from celery import Celery
 
 from threadmill.connection import chunks, reaching
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
-from threadmill.events import Event
 from threadmill.intake import Intake
-from threadmill.job import PromptJob
+from threadmill.job.events import Event
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.queue import make_app, send_all
 from threadmill.record import (
     BatchRecord,
@@ -34,7 +35,6 @@ from threadmill.record import (
     add_troubles,
 )
 from threadmill.redis_errors import may_have_run
-from threadmill.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.store import Created, Store
 from threadmill.stored import warn

@@ -38,9 +38,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import JobResult, JobState
 from threadmill.record import BatchRecord, packed
-from threadmill.result import JobResult, JobState
 
 
 @dataclass(frozen=True)

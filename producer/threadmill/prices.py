@@ -16,8 +16,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from threadmill.border import Border
-from threadmill.result import ModelUsage, Usage
+from threadmill.job.model import Border
+from threadmill.job.result import ModelUsage, Usage
 
 _MILLION = 1_000_000
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from threadmill.border import Border, Metadata
-from threadmill.json_schema import response_format_problem, tools_problem
+from threadmill.job.json_schema import response_format_problem, tools_problem
+from threadmill.job.model import Border, Metadata
 from threadmill.names import Name
 
 ProfileName = Name

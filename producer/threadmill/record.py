@@ -13,12 +13,12 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
-from threadmill.border import Redacted, Stored
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.job import PromptJob
+from threadmill.job.model import Redacted, Stored
+from threadmill.job.place import Place
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 from threadmill.names import printable
-from threadmill.place import Place
-from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 from threadmill.secrets.redaction import redact, redact_all
 
 #: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:

@@ -29,11 +29,11 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from threadmill import credentials, origins, redis_url
-from threadmill.border import explain
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
-from threadmill.job import PromptJob
-from threadmill.message import BUILT_IN
+from threadmill.job.message import BUILT_IN
+from threadmill.job.model import explain
+from threadmill.job.prompt import PromptJob
 from threadmill.names import Name
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName

@@ -22,8 +22,9 @@ from threadmill.errors import (
     UnreadableRecord,
     WaitTimeout,
 )
-from threadmill.events import Event, Story
-from threadmill.job import PromptJob
+from threadmill.job.events import Event, Story
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
 from threadmill.record import (
     Applied,
@@ -39,7 +40,6 @@ from threadmill.record import (
     Worker,
     examine,
 )
-from threadmill.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import fault, read
 

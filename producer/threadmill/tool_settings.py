@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, JsonValue, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from threadmill.border import Border
+from threadmill.job.model import Border
 
 #: What stands between the name of an MCP server and that of one of its tools: `files__read`.
 SEPARATOR = "__"

@@ -6,7 +6,7 @@ import pytest
 
 from threadmill import FailureKind, JobState
 from threadmill.errors import BatchNotFound
-from threadmill.result import ModelUsage, Usage, add_up
+from threadmill.job.result import ModelUsage, Usage, add_up
 from threadmill_worker.store.jobs import Lease
 
 pytestmark = [pytest.mark.integration, pytest.mark.endpoint(reruns=0)]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from threadmill import JobState, UnreadableRecord
 from threadmill.cli import app
 from threadmill.errors import NewerRecord
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.keys import Keys
 from threadmill.record import FORMAT, JobRecord, RemoteBatch
 from threadmill_worker.lifecycle.progress import Progress

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from threadmill import Client, FailureKind, JobState
-from threadmill.events import EventKind
+from threadmill.job.events import EventKind
 from threadmill_emulator.profiles import PROFILES
 from threadmill_emulator.replies import PNG
 from threadmill_worker.admin.probe import probe

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.mutations import mutated
 
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
+from threadmill.job.result import TERMINAL
 from threadmill.keys import Keys
-from threadmill.result import TERMINAL
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.process import WorkerProcess

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.integration.holder import Holder
 
 from threadmill import Client, JobState
-from threadmill.result import TERMINAL
+from threadmill.job.result import TERMINAL
 
 pytestmark = pytest.mark.integration
 

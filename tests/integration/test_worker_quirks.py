@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.result import Usage
+from threadmill.job.result import Usage
 
 pytestmark = pytest.mark.integration
 

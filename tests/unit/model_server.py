@@ -6,7 +6,7 @@ It answers the lifecycle's actions in the lifecycle's own views, as drivers/assi
 from dataclasses import dataclass, field
 from itertools import count
 
-from threadmill.result import Artifact, FailureKind, Usage
+from threadmill.job.result import Artifact, FailureKind, Usage
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle.actions import (
     AddMessage,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from threadmill.job.result import Artifact, Failure, FailureKind, JobState
 from threadmill.policy import Policy
-from threadmill.result import Artifact, Failure, FailureKind, JobState
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,

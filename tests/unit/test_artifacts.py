@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.result import Artifact
+from threadmill.job.result import Artifact
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.filenames import NAME_LIMIT, numbered, safe_name
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadmill.job.result import Usage
 from threadmill.policy import Policy
-from threadmill.result import Usage
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run
 from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object

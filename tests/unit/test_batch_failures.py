@@ -4,8 +4,8 @@ import pytest
 
 from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.spending import BatchLimits, Spending
+from threadmill.job.result import ENDPOINT_FAILURES, Failure, FailureKind
 from threadmill.prices import Prices
-from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
 
 
 def failure(kind="rejected", message="is empty", **fields):

@@ -4,7 +4,7 @@ import pytest
 
 from threadmill.batch.plan import DocumentStatus, document_status
 from threadmill.batch.results import PreviousResult
-from threadmill.result import JobState
+from threadmill.job.result import JobState
 
 
 @pytest.mark.parametrize(

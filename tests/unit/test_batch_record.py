@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadmill.job.result import Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage, add_up
 from threadmill.record import BatchRecord
-from threadmill.result import Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage, add_up
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

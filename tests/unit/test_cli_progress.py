@@ -11,9 +11,9 @@ from rich.console import Console
 from threadmill.batch.spending import Spending
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli import progress
+from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.prices import Prices
 from threadmill.record import EndpointTrouble, add_troubles
-from threadmill.result import Failure, ModelUsage, Usage
 
 
 def batch_progress(**fields):

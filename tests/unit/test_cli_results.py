@@ -9,8 +9,8 @@ from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
 from threadmill.cli.app import with_own_files
 from threadmill.cli.jobs import show_result
 from threadmill.errors import InvalidJob
+from threadmill.job.result import Timings
 from threadmill.local import Local
-from threadmill.result import Timings
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 RESULT = JobResult(

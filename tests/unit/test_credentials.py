@@ -8,7 +8,7 @@ import pytest
 from threadmill import Client, Settings, credentials
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.result import Failure
+from threadmill.job.result import Failure
 from threadmill.secrets.redaction import redact
 from threadmill_worker.attempt.context import Servers
 

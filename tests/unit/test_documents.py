@@ -6,7 +6,7 @@ from threadmill.documents.find import find
 from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.documents.text import TextFile
 from threadmill.errors import ThreadmillError
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
 
 
 @pytest.fixture

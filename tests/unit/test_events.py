@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Event, EventKind, JobResult, JobState
-from threadmill.events import Story
-from threadmill.result import Timings
+from threadmill.job.events import Story
+from threadmill.job.result import Timings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TEXT = "All work and no play makes Jack a dull boy."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.filetypes import IMAGE_HEAD, extensions, image_type, media_type, unfit
+from threadmill.job.filetypes import IMAGE_HEAD, extensions, image_type, media_type, unfit
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 

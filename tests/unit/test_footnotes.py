@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.result import Artifact, Citation
+from threadmill.job.result import Artifact, Citation
 from threadmill_worker.answer.render import blank, compose, made_files, plain, unnamed_files
 
 NAMES = {"file-a": "alpha.pdf", "file-b": "beta.pdf"}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, without_password
-from threadmill.job import PromptJob
-from threadmill.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, Timings, Usage
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, Timings, Usage
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

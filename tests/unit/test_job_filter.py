@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
-from threadmill.place import Place
+from threadmill.job.place import Place
 from threadmill.record import JobFilter
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)

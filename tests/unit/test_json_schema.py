@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from threadmill import Client, PromptJob, Settings
 from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.json_schema import schema_problem
+from threadmill.job.json_schema import schema_problem
 from threadmill_worker.files.attachments import gather
 
 BROKEN = {"type": "object", "properties": {"price": {"type": "numbre"}}}

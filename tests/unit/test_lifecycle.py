@@ -21,8 +21,8 @@ from tests.unit.story import (
     play,
 )
 
+from threadmill.job.result import FailureKind, JobState
 from threadmill.policy import Policy
-from threadmill.result import FailureKind, JobState
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     Action,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
+from threadmill.job.result import Artifact, FailureKind, JobState
 from threadmill.policy import Policy
-from threadmill.result import Artifact, FailureKind, JobState
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     CreateStore,

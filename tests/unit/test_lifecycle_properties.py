@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.model_server import ENDS, STOPS, Life, ModelServer, Run, answer_of
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, Fault, ModelWorker
 
-from threadmill.result import FailureKind, JobState
+from threadmill.job.result import FailureKind, JobState
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
 

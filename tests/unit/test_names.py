@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.names import is_job_id
 from threadmill.settings import Settings
 

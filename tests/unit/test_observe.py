@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.unit.story import QUEUED, RUNNING, START, asks, failed
 
+from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.policy import Policy
-from threadmill.result import FailureKind, JobState, Usage
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,

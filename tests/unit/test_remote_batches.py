@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from threadmill.endpoint import Endpoint
-from threadmill.result import FailureKind
+from threadmill.job.result import FailureKind
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}

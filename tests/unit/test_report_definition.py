@@ -8,7 +8,7 @@ import pytest
 from threadmill.documents.find import find
 from threadmill.documents.template import BadDocument, BadTemplate
 from threadmill.errors import InvalidReport
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.reports.files import load, names
 from threadmill.reports.material import check_prompts, documents_of, map_template
 

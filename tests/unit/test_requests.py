@@ -15,7 +15,7 @@ from threadmill.documents.bodies import to_job_fields
 from threadmill.documents.requests import RequestDocuments
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

@@ -7,8 +7,8 @@ from itertools import cycle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from threadmill.job.result import Usage
 from threadmill.policy import Policy
-from threadmill.result import Usage
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,

@@ -12,10 +12,10 @@ from tests.unit.model_server import ModelServer, answer_of
 from tests.unit.model_worker import CANCELS, CRASHES, POLICY, PRICED, START, UNCALLED, UNSENT, Fault
 from tests.unit.test_lifecycle_properties import faults, lives
 
-from threadmill.job import PromptJob
-from threadmill.message import Message
+from threadmill.job.message import Message
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.record import JobRecord
-from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.attempt.attempt import Attempt, Server
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.files.attachments import Material, Materials

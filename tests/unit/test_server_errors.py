@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 from openai.types.responses import ResponseError
 
-from threadmill.result import FailureKind
+from threadmill.job.result import FailureKind
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 POLLING = "background_streaming_error"  #: LiteLLM's polling_via_cache has this code for whatever went wrong

@@ -18,8 +18,8 @@ from threadmill.documents.source import DocumentSource
 from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
 from threadmill.documents.text import ReadOptions, TextFile
 from threadmill.errors import ThreadmillError
-from threadmill.job import PromptJob
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
+from threadmill.job.prompt import PromptJob
 from threadmill.settings import Settings
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)

@@ -9,7 +9,7 @@ import pytest
 
 from threadmill import PromptJob
 from threadmill.endpoint import Endpoint
-from threadmill.result import FailureKind
+from threadmill.job.result import FailureKind
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.driver import Order

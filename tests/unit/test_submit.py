@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from threadmill.cli import app
 from threadmill.client import Client, JobHandle
-from threadmill.result import JobState
+from threadmill.job.result import JobState
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.result import FailureKind
+from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.drivers.errors import trouble_of
 from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, Look, StartRun

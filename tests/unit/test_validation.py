@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from threadmill.endpoint import Endpoint
-from threadmill.patterns import matches
+from threadmill.job.patterns import matches
 from threadmill.tool_settings import HttpSettings
 from threadmill_worker.answer.schema import check
 from threadmill_worker.answer.validation import TooMuchWork, first_errors

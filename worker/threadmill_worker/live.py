@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from threadmill.events import EventKind
+from threadmill.job.events import EventKind
 from threadmill.secrets.redaction import REDACTOR, redact
 
 log = structlog.get_logger(__name__)

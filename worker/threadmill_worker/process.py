@@ -15,11 +15,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import InvalidJob, NewerRecord, UnreadableRecord
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis_errors import reply_of
-from threadmill.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop

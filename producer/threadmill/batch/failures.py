@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from threadmill.result import ENDPOINT_FAILURES, Failure, FailureKind
+from threadmill.job.result import ENDPOINT_FAILURES, Failure, FailureKind
 
 #: Words with a digit (ids, sizes, times), which differ between failures with the same reason.
 _VARYING = re.compile(r"\S*\d\S*")

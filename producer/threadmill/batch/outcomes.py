@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from threadmill.batch.results import document_id
 from threadmill.errors import ThreadmillError
-from threadmill.result import JobState
+from threadmill.job.result import JobState
 
 #: A line of the results file: the location of the document and its JobResult, as JSON.
 ResultLine = Mapping[str, Any]

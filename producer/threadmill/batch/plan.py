@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from threadmill.batch.results import PreviousResult
 from threadmill.batch.spending import BatchLimits
-from threadmill.result import ENDPOINT_FAILURES, JobState
+from threadmill.job.result import ENDPOINT_FAILURES, JobState
 
 #: The most unfinished jobs of a batch in Redis, which holds their texts in memory.
 MAX_QUEUED = 10_000

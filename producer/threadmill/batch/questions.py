@@ -13,8 +13,8 @@ from threadmill.client import Client
 from threadmill.documents.document import Document, file_digest, merge_fields
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import InvalidJob
-from threadmill.job import PromptJob
-from threadmill.result import JobResult, JobState, Usage
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import JobResult, JobState, Usage
 
 
 @dataclass(slots=True)

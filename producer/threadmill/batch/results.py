@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
-from threadmill.result import ModelUsage, add_up
+from threadmill.job.result import ModelUsage, add_up
 from threadmill.secrets.redaction import redact_all
 
 #: The start of each line.

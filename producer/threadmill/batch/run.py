@@ -21,7 +21,7 @@ from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.errors import StoreUnavailable, UnreadableRecord
-from threadmill.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
+from threadmill.job.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 
 #: Jobs per round trip to Redis.
 _CHUNK = 100

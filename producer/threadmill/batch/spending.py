@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from threadmill.errors import SettingsError
+from threadmill.job.result import Failure, ModelUsage, Usage, add_up
 from threadmill.prices import Cost, Prices, cost
-from threadmill.result import Failure, ModelUsage, Usage, add_up
 
 #: A batch stops after this many consecutive failures of its endpoint.
 MAX_ENDPOINT_FAILURES = 5

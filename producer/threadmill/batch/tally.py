@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from threadmill.batch.spending import Spending
+from threadmill.job.result import ENDPOINT_FAILURES, Failure
 from threadmill.record import EndpointTrouble
-from threadmill.result import ENDPOINT_FAILURES, Failure
 
 
 @dataclass

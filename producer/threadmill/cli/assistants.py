@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from threadmill.border import explain
 from threadmill.cli.app import AsJson, Endpoint, Exit, note, put, put_json
 from threadmill.cli.applying import apply
 from threadmill.cli.asking import ask_worker
@@ -18,6 +17,7 @@ from threadmill.cli.command import examples
 from threadmill.cli.confirm import Yes, confirm
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
+from threadmill.job.model import explain
 from threadmill.profile import Profile
 from threadmill.profile_files import dump_profile, form_of
 

@@ -83,7 +83,7 @@ from threadmill.client import Client
 from threadmill.documents import choice
 from threadmill.documents.find import find_files
 from threadmill.documents.source import DocumentSet, DocumentSource
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings import Settings
 

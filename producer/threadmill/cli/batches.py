@@ -11,9 +11,9 @@ from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
+from threadmill.job.result import JobState
 from threadmill.prices import Prices, cost
 from threadmill.record import BatchRecord, EndpointTrouble, JobFilter
-from threadmill.result import JobState
 
 _LOOK_EVERY_S = 0.5
 

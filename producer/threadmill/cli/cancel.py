@@ -10,7 +10,7 @@ from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
 from threadmill.cli.confirm import Yes, confirm
 from threadmill.client import Client
-from threadmill.result import JobState
+from threadmill.job.result import JobState
 
 SomeJobIds = Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
 

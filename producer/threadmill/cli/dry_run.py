@@ -10,7 +10,7 @@ from threadmill.cli.app import note, put
 from threadmill.client import Client
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.settings import Settings
 
 _SHOWN = 3

@@ -10,7 +10,7 @@ from threadmill.cli.app import AsJson, Exit, err, note, put, write
 from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, show_ending
 from threadmill.client import Client
-from threadmill.events import Event, EventKind
+from threadmill.job.events import Event, EventKind
 from threadmill.local import STATE_FOLDER
 
 

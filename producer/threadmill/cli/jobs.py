@@ -14,9 +14,9 @@ from threadmill.cli.table import put_table
 from threadmill.cli.times import parse_since, show_moment
 from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
-from threadmill.place import Place
+from threadmill.job.place import Place
+from threadmill.job.result import FailureKind, JobResult, JobState, Usage
 from threadmill.record import JobFilter, JobRecord, UnreadableJob
-from threadmill.result import FailureKind, JobResult, JobState, Usage
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.errors import InvalidJob
-from threadmill.lanes import LaneName
-from threadmill.message import is_file_id
+from threadmill.job.lanes import LaneName
+from threadmill.job.message import is_file_id
 
 Images = Annotated[
     list[str] | None, typer.Option("--image", metavar="PATH|URL", help="Show this image to the model. Repeatable.")

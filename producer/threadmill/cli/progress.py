@@ -18,9 +18,9 @@ from threadmill.batch.plan import DocumentStatus
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import err
 from threadmill.cli.waiting import show_jobs, show_trouble
+from threadmill.job.result import Usage
 from threadmill.prices import Cost
 from threadmill.record import EndpointTrouble
-from threadmill.result import Usage
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20

@@ -41,7 +41,7 @@ from threadmill.cli.options import (
 from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.settings import Settings
 
 

@@ -9,8 +9,8 @@ from threadmill.cli.app import note
 from threadmill.cli.times import show_moment
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
+from threadmill.job.result import JobResult
 from threadmill.record import EndpointTrouble, Worker, add_troubles
-from threadmill.result import JobResult
 
 _LOOK_EVERY_S = 1.0
 _REASON_SHOWN = 60  # characters

@@ -6,8 +6,8 @@ from typing import Any
 
 from threadmill.documents.document import Document, printable
 from threadmill.documents.template import PromptTemplate
-from threadmill.filetypes import IMAGE_EXTENSIONS
-from threadmill.message import FileTool
+from threadmill.job.filetypes import IMAGE_EXTENSIONS
+from threadmill.job.message import FileTool
 
 #: Files with these suffixes are sent as images, also in a set of attached files.
 IMAGE_SUFFIXES = (*IMAGE_EXTENSIONS.values(), ".jpeg")

@@ -10,7 +10,7 @@ from typing import Any
 
 from threadmill.documents.template import BadDocument
 from threadmill.errors import short_repr
-from threadmill.message import is_path
+from threadmill.job.message import is_path
 
 #: Fields of a job, by the field of the request with the same meaning and form.
 _UNCHANGED = ("model", "temperature", "top_p", "metadata", "tools", "tool_choice", "parallel_tool_calls")

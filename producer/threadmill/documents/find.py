@@ -13,7 +13,7 @@ from threadmill.documents.attached import IMAGE_SUFFIXES, AttachedFile, ImageFil
 from threadmill.documents.document import STDIN, Document
 from threadmill.documents.text import ReadOptions, TextFile
 from threadmill.errors import ThreadmillError
-from threadmill.message import FileTool
+from threadmill.job.message import FileTool
 
 #: The file in a folder that names files to skip, in the syntax of .gitignore.
 IGNORE_FILE = ".threadmillignore"

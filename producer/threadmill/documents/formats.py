@@ -16,7 +16,7 @@ from threadmill.documents.template import BadDocument, too_long
 from threadmill.documents.unicode import join_surrogates
 from threadmill.documents.workbooks import WORKBOOK_SUFFIXES
 from threadmill.installation import install_command
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
 
 #: The largest file in bytes, and the longest text in characters, that are held in memory.
 FILE_LIMIT = 100_000_000

@@ -17,7 +17,7 @@ from threadmill.documents.rows import RowDocuments
 from threadmill.documents.template import WITHOUT_TEXT, PromptTemplate
 from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
-from threadmill.message import FileTool
+from threadmill.job.message import FileTool
 
 _SUMMARISE, _SUMMARISE_FILE = "Summarise:\n{{ text }}", "Summarise the file {{ name }}."
 

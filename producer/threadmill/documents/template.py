@@ -7,7 +7,7 @@ from jinja2 import TemplateError, UndefinedError, meta
 
 from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
 
 #: Sample variables of a document whose text is in the prompt, and of one that is attached.
 PROBE: dict[str, Any] = {"text": "probe", "name": "probe", "path": "probe", "part": 1, "parts": 1}

@@ -9,7 +9,7 @@ from threadmill.documents.document import Document, file_digest, printable
 from threadmill.documents.formats import TEXT_LIMIT, extract_text
 from threadmill.documents.split import split
 from threadmill.documents.template import BadDocument
-from threadmill.message import MESSAGE_LIMIT
+from threadmill.job.message import MESSAGE_LIMIT
 
 
 @dataclass(frozen=True)

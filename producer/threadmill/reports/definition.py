@@ -22,13 +22,13 @@ from pydantic import (
 )
 
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
-from threadmill.border import Border
 from threadmill.documents.encoding import check_encoding
 from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
-from threadmill.job import PromptJob
-from threadmill.lanes import LaneName
-from threadmill.message import FileTool
+from threadmill.job.lanes import LaneName
+from threadmill.job.message import FileTool
+from threadmill.job.model import Border
+from threadmill.job.prompt import PromptJob
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
 

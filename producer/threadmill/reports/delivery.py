@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill import credentials
-from threadmill.border import Border
 from threadmill.errors import SettingsError
+from threadmill.job.model import Border
 from threadmill.reports.chat import ChatFormat, chat_message
 from threadmill.secrets.redaction import redact
 

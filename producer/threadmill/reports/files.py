@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from threadmill.border import explain
 from threadmill.errors import InvalidReport
+from threadmill.job.model import explain
 from threadmill.reports.definition import ReportDefinition
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from threadmill.job.result import Citation, Failure, FailureKind, JobState, Usage
 from threadmill.reports.report import Section
-from threadmill.result import Citation, Failure, FailureKind, JobState, Usage
 
 
 def failure_of(line: Mapping[str, Any]) -> Failure:

@@ -19,12 +19,12 @@ from threadmill.client import Client
 from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
 from threadmill.errors import ThreadmillError
+from threadmill.job.result import JobState
 from threadmill.reports.definition import ReportDefinition, StepPrompt
 from threadmill.reports.grouping import group_answers, shorten
 from threadmill.reports.lines import failure_of, missing_section, section_of
 from threadmill.reports.material import DatedTemplate, documents_of, map_template, reduce_template
 from threadmill.reports.report import Report, Section
-from threadmill.result import JobState
 
 #: Called after each change with the step and the progress of its batch.
 Watch = Callable[[str, BatchProgress], None]

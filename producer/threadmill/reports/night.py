@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from threadmill.border import Stored
-from threadmill.result import Usage
+from threadmill.job.model import Stored
+from threadmill.job.result import Usage
 
 
 class NightState(StrEnum):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from threadmill.result import Citation, Failure, Usage
+from threadmill.job.result import Citation, Failure, Usage
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
+from threadmill.job.result import FailureKind
 from threadmill.profile import Profile
-from threadmill.result import FailureKind
 from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill.tool_settings import server_of

@@ -5,7 +5,7 @@ import json
 import sys
 
 from threadmill.errors import SettingsError
-from threadmill.result import FailureKind
+from threadmill.job.result import FailureKind
 from threadmill.secrets import redaction
 from threadmill.settings import Settings
 from threadmill_worker.attempt.context import NotServed, Servers

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from threadmill.result import Artifact, Citation
+from threadmill.job.result import Artifact, Citation
 from threadmill_worker.answer.annotations import Block, Note, Place, blocks_of, field_of, notes_of, places_of, text_of
 
 #: A citation's marker as models write it. One without an annotation leads nowhere, and is taken out of the text.

@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from threadmill.patterns import cost, matches
+from threadmill.job.patterns import cost, matches
 
 #: Keywords that one validation may evaluate, of about 10 µs each. Long lists, and long texts for large patterns,
 #: count as more.

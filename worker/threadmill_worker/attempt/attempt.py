@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-from threadmill.events import EventKind
+from threadmill.job.events import EventKind
+from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.policy import Policy
 from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
-from threadmill.result import Failure, FailureKind, JobResult, JobState
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
 from threadmill_worker.files.attachments import Materials
 from threadmill_worker.lifecycle.actions import (

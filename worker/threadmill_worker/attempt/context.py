@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import Failure, FailureKind
 from threadmill.profile import Profile
 from threadmill.record import JobRecord
-from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill_worker.attempt.attempt import Server
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver

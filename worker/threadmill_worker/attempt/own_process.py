@@ -13,8 +13,8 @@ from contextlib import suppress
 
 import structlog
 
+from threadmill.job.result import JobResult
 from threadmill.record import EndpointTrouble, JobRecord
-from threadmill.result import JobResult
 from threadmill.settings import Settings
 from threadmill_worker.attempt.attempts import Attempts, exhausted
 from threadmill_worker.store.jobs import Lease, Ledger

@@ -14,7 +14,7 @@ from typing import Any
 import openai
 
 from threadmill.endpoint import Endpoint
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from threadmill.endpoint import Endpoint
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
 from threadmill.profile import Profile
 from threadmill.record import KeptThread, ThreadKind, Transcript
 from threadmill_worker.files.attachments import NONE, Materials

@@ -10,7 +10,7 @@ from dataclasses import replace
 import aiohttp
 import openai
 
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import read_error

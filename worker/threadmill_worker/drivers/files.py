@@ -9,7 +9,7 @@ from typing import Any
 import openai
 from openai.types.file_create_params import ExpiresAfter
 
-from threadmill.result import Artifact, Failure, FailureKind
+from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.error_bodies import error_in

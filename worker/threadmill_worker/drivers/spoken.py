@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import openai
 
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api

@@ -21,8 +21,8 @@ from weakref import WeakValueDictionary
 import fsspec
 
 from threadmill.installation import install_command
+from threadmill.job.result import Artifact
 from threadmill.names import is_job_id
-from threadmill.result import Artifact
 from threadmill_worker.files.filenames import media_type, numbered, safe_name
 
 _P = ParamSpec("_P")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from threadmill.endpoint import Endpoint
-from threadmill.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
 from threadmill.intake import Intake, decoded, label
-from threadmill.job import PromptJob
-from threadmill.message import is_data_url, is_path
+from threadmill.job.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
+from threadmill.job.message import is_data_url, is_path
+from threadmill.job.prompt import PromptJob
 from threadmill.settings import Settings
 from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from threadmill.result import Artifact
+from threadmill.job.result import Artifact
 from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.lifecycle.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
 from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.policy import Policy
 from threadmill.record import JobRecord, RemoteBatch
-from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
 from threadmill_worker.lifecycle.observe import observe

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from threadmill.result import Failure
+from threadmill.job.result import Failure
 from threadmill_worker.lifecycle.observations import RunView
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.policy import Policy
-from threadmill.result import Failure, FailureKind, JobState
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     AbandonRun,

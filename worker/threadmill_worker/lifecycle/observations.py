@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill.result import Artifact, Failure, FailureKind, Usage
+from threadmill.job.result import Artifact, Failure, FailureKind, Usage
 from threadmill_worker.answer.json_text import parse
 
 #: Statuses after which a run never changes again.

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import assert_never
 
+from threadmill.job.result import Failure, FailureKind, JobState, Usage
 from threadmill.policy import Policy
-from threadmill.result import Failure, FailureKind, JobState, Usage
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,

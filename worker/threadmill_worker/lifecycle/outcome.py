@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from threadmill.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
 from threadmill_worker.lifecycle.observations import RunView

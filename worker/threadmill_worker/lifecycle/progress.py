@@ -8,9 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
-from threadmill.place import SPENT
+from threadmill.job.place import SPENT
+from threadmill.job.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill.record import JobRecord
-from threadmill.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill_worker.lifecycle.observations import RunView
 
 

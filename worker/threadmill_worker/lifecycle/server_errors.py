@@ -8,7 +8,7 @@ it names, and by its wording. If none of these decides, the error is the server'
 import re
 from dataclasses import dataclass
 
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 
 #: No request succeeds until a human acts.
 QUOTA_CODES = frozenset(

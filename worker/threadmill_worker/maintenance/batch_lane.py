@@ -12,8 +12,8 @@ from collections.abc import Callable
 import structlog
 
 from threadmill.errors import NewerRecord
+from threadmill.job.result import Failure, FailureKind
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
-from threadmill.result import Failure, FailureKind
 from threadmill.settings import Settings
 from threadmill.stored import warn
 from threadmill_worker.attempt.context import NotServed, Servers

@@ -8,8 +8,8 @@ from dataclasses import replace
 import structlog
 
 from threadmill.errors import SettingsError
+from threadmill.job.result import Failure
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
-from threadmill.result import Failure
 from threadmill.settings import Settings
 from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.context import wants_of

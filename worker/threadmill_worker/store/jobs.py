@@ -20,11 +20,11 @@ from redis.exceptions import NoPermissionError
 
 from threadmill import keys, redis_client, remote_scripts, scripts
 from threadmill.errors import SettingsError
-from threadmill.job import PromptJob
+from threadmill.job.prompt import PromptJob
+from threadmill.job.result import Failure, JobResult, JobState
 from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
 from threadmill.lease import take
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
-from threadmill.result import Failure, JobResult, JobState
 from threadmill.settings import Settings
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from threadmill.border import explain
 from threadmill.endpoint import Endpoint
+from threadmill.job.model import explain
 from threadmill.secrets.redaction import redact
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall

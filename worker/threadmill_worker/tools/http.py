@@ -16,7 +16,7 @@ import httpx
 
 from threadmill import credentials
 from threadmill.errors import SettingsError
-from threadmill.json_schema import schema_problem
+from threadmill.job.json_schema import schema_problem
 from threadmill.tool_settings import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.retry import before_it_left

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from threadmill.border import explain
+from threadmill.job.model import explain
 from threadmill.tool_settings import FunctionSettings
 from threadmill_worker.tools import functions
 

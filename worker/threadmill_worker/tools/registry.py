@@ -9,7 +9,7 @@ import httpx
 
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
-from threadmill.message import BUILT_IN
+from threadmill.job.message import BUILT_IN
 from threadmill.settings import Settings
 from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
 from threadmill_worker.tools import functions, isolation

@@ -14,7 +14,7 @@ from threadmill.batch.outcomes import ResultLine, ResultsReader, label
 from threadmill.batch.results import document_id
 from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
-from threadmill.result import JobResult
+from threadmill.job.result import JobResult
 
 #: Defaults for fields that a line lacks: a refused document has no usage, for example.
 _DEFAULTS = to_jsonable_python(

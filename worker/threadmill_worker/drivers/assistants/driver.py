@@ -10,7 +10,7 @@ import openai.resources.beta.threads  # the SDK would import it on first use, in
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of

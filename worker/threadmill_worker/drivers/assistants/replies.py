@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from threadmill.result import Usage
+from threadmill.job.result import Usage
 from threadmill_worker.answer.annotations import text_of
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
+from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill_worker.drivers.driver import Order, misfit_note
 from threadmill_worker.drivers.tags import mark
 from threadmill_worker.lifecycle.progress import Progress

@@ -18,7 +18,7 @@ import openai.resources.responses  # the SDK would import it on first use, in th
 
 from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
-from threadmill.result import Failure, FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note

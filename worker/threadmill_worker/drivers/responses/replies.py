@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from threadmill.result import Usage
+from threadmill.job.result import Usage
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunView, ToolCall

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from threadmill.errors import InvalidJob
-from threadmill.message import ImageFilePart, ImagePart, Message, TextPart
+from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.record import ThreadKind, Transcript
 from threadmill_worker.drivers.driver import Order, ThreadState, misfit_note
 from threadmill_worker.drivers.responses.background import Background

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 
-from threadmill.lanes import discount_of
+from threadmill.job.lanes import discount_of
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.lifecycle.observations import LaneClosed, Refused, Trouble
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from threadmill.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill_worker.lifecycle.observations import ANSWERED, RunView
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 

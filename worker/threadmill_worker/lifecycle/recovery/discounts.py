@@ -3,9 +3,9 @@
 import math
 from dataclasses import replace
 
-from threadmill.lanes import discount_of
+from threadmill.job.lanes import discount_of
+from threadmill.job.result import Failure, FailureKind, JobState, Usage
 from threadmill.policy import Policy
-from threadmill.result import Failure, FailureKind, JobState, Usage
 from threadmill_worker.lifecycle.observations import LaneClosed, RunView
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS

@@ -20,10 +20,20 @@ from pydantic import (
     model_validator,
 )
 
-from threadmill.border import Border, Metadata, explain
 from threadmill.errors import InvalidJob
-from threadmill.lanes import LaneName, discount_of
-from threadmill.message import FileInput, ImagePart, ImageSource, ImageUrl, Message, Text, TextPart, absolute, is_path
+from threadmill.job.lanes import LaneName, discount_of
+from threadmill.job.message import (
+    FileInput,
+    ImagePart,
+    ImageSource,
+    ImageUrl,
+    Message,
+    Text,
+    TextPart,
+    absolute,
+    is_path,
+)
+from threadmill.job.model import Border, Metadata, explain
 from threadmill.names import Name, ThreadId
 from threadmill.stored import unknown_fields
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from threadmill.border import Border
+from threadmill.job.model import Border
 
 #: Characters a message may hold; openai/openai-openapi PR #219 raised the spec's limit to this.
 MESSAGE_LIMIT = 256_000

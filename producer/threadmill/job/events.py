@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from threadmill.result import TERMINAL, JobResult, JobState
+from threadmill.job.result import TERMINAL, JobResult, JobState
 
 
 class EventKind(StrEnum):

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from threadmill.result import Failure, Usage
+from threadmill.job.result import Failure, Usage
 
 #: Statuses of a run that goes on unless somebody cancels it.
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})

@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from threadmill.border import Redacted, Stored
+from threadmill.job.model import Redacted, Stored
 
 
 class JobState(StrEnum):
