@@ -34,7 +34,7 @@ from threadmill.record import (
     Worker,
     add_troubles,
 )
-from threadmill.redis_errors import may_have_run
+from threadmill.redis.errors import may_have_run
 from threadmill.settings import Settings
 from threadmill.store import Created, Store
 from threadmill.stored import warn

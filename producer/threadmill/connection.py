@@ -13,10 +13,11 @@ from kombu.exceptions import KombuError
 from redis.client import Pipeline
 from redis.commands.core import Script
 
-from threadmill import redis_client, redis_rights
+from threadmill import redis_rights
 from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
 from threadmill.keys import Keys
-from threadmill.redis_errors import CLUSTER, redis_error_of, reply_of, trouble_of
+from threadmill.redis import client
+from threadmill.redis.errors import CLUSTER, redis_error_of, reply_of, trouble_of
 from threadmill.redis_rights import Right
 from threadmill.settings import Settings
 
@@ -69,7 +70,7 @@ class Connection:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
-        self._redis = redis_client.blocking(settings.redis_url)
+        self._redis = client.blocking(settings.redis_url)
 
     def _reaching(self) -> AbstractContextManager[None]:
         return reaching(self._settings.redis_url)

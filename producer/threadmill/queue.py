@@ -9,8 +9,8 @@ from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from threadmill.redis_client import TIMEOUTS, Master, sentinel_options
-from threadmill.redis_url import parse
+from threadmill.redis.client import TIMEOUTS, Master, sentinel_options
+from threadmill.redis.url import parse
 from threadmill.settings import Settings
 
 TASK = "threadmill.run_job"
@@ -26,7 +26,7 @@ def connection_settings(url: str) -> dict[str, Any]:
     if parsed.sentinels:
         hosts = [_authority(*each) for each in parsed.sentinels]
         broker = f"sentinel://{login}{hosts[0]}/{database}"
-        transport = "threadmill.sentinel_transport:SentinelTransport"
+        transport = "threadmill.redis.sentinel_transport:SentinelTransport"
         options["master"] = Master(parsed)
         backend = ";".join(f"sentinel://{host}/{database}" for host in hosts)
         once = Retry(NoBackoff(), 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import redis
 
-from threadmill.redis_url import parse
+from threadmill.redis.url import parse
 from threadmill.settings import Settings
 
 #: On the records, KEY: by our scripts, and directly.

@@ -28,7 +28,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from threadmill import credentials, origins, redis_url
+from threadmill import credentials, origins
 from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
 from threadmill.job.message import BUILT_IN
@@ -37,6 +37,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.names import Name
 from threadmill.prices import Prices
 from threadmill.profile import Profile, ProfileName
+from threadmill.redis import url as redis_url
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
 

@@ -4,9 +4,9 @@ import pytest
 import redis
 from redis.sentinel import MasterNotFoundError
 
-from threadmill import redis_client
 from threadmill.connection import Connection
 from threadmill.errors import StoreRefused, StoreUnavailable
+from threadmill.redis import client
 from threadmill.settings import Settings
 
 URL = "sentinel://:s3cret@h1,h2/0?master=jobs"
@@ -36,7 +36,7 @@ def state(**changes):
 
 
 def address():
-    return redis_client.blocking(URL).connection_pool.connection_kwargs["connection_pool"].get_master_address()
+    return client.blocking(URL).connection_pool.connection_kwargs["connection_pool"].get_master_address()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_an_event_loop_is_led_to_the_master_too(monkeypatch):
         return state() if self.connection_pool.connection_kwargs["host"] == "h2" else state(is_odown=True)
 
     monkeypatch.setattr(redis.asyncio.Redis, "sentinel_masters", sentinel_masters)
-    pool = redis_client.asynchronous(URL).connection_pool
+    pool = client.asynchronous(URL).connection_pool
     assert await pool.connection_kwargs["connection_pool"].get_master_address() == ("10.0.0.1", 6379)
 
 
@@ -93,4 +93,4 @@ async def test_an_event_loop_without_a_master_is_told_so(monkeypatch):
 
     monkeypatch.setattr(redis.asyncio.Redis, "sentinel_masters", sentinel_masters)
     with pytest.raises(MasterNotFoundError, match="no sentinel answers"):
-        await redis_client.asynchronous(URL).ping()
+        await client.asynchronous(URL).ping()

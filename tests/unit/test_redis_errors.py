@@ -8,7 +8,7 @@ from redis._parsers.base import BaseParser
 
 from threadmill.connection import reaching
 from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable
-from threadmill.redis_errors import is_away, may_have_run, trouble_of
+from threadmill.redis.errors import is_away, may_have_run, trouble_of
 
 READ_ONLY = "READONLY You can't write against a read only replica."
 

@@ -6,12 +6,12 @@ import pytest
 import redis
 from redis import exceptions
 
-from threadmill import redis_client
 from threadmill.client import Client
 from threadmill.connection import Connection
 from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import make_app
-from threadmill.redis_url import RedisUrl, parse
+from threadmill.redis import client
+from threadmill.redis.url import RedisUrl, parse
 from threadmill.settings import Settings
 from threadmill_worker.celery_app.request import result_backend
 
@@ -115,8 +115,8 @@ async def test_tls_is_the_same_for_all_clients(tmp_path, monkeypatch, url, optio
         of_worker = make_app(settings)
         of_worker.conf.result_backend = result_backend(of_worker.conf.result_backend)
         pools = [
-            redis_client.blocking(settings.redis_url).connection_pool,
-            redis_client.asynchronous(settings.redis_url).connection_pool,
+            client.blocking(settings.redis_url).connection_pool,
+            client.asynchronous(settings.redis_url).connection_pool,
             connection.transport.Channel(connection.transport)._get_pool(),
             app.backend.client.connection_pool,
             of_worker.backend.client.connection_pool,
@@ -138,7 +138,7 @@ def test_celery_connects_as_our_clients_do(monkeypatch, url):
     monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
     with make_app(Settings(redis_url=url)) as app, app.connection() as connection:
         pools = [
-            redis_client.blocking(url).connection_pool,
+            client.blocking(url).connection_pool,
             connection.transport.Channel(connection.transport)._get_pool(),
             app.backend.client.connection_pool,
         ]

@@ -13,7 +13,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from threadmill.redis_errors import is_away
+from threadmill.redis.errors import is_away
 
 log = logging.getLogger(__name__)
 

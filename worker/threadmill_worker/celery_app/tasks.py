@@ -27,7 +27,7 @@ from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.queue import TASK, make_app, send
-from threadmill.redis_errors import trouble_of
+from threadmill.redis.errors import trouble_of
 from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.settings import Settings
 from threadmill_worker.celery_app import control, transport

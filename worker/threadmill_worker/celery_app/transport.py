@@ -20,10 +20,10 @@ from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import DataError, RedisError
 
-from threadmill import sentinel_transport
 from threadmill.connection import moment_of
 from threadmill.keys import Keys
 from threadmill.record import DeadLetter
+from threadmill.redis import sentinel_transport
 from threadmill.settings import Settings
 
 log = structlog.get_logger(__name__)

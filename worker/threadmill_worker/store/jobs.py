@@ -18,13 +18,14 @@ import structlog
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoPermissionError
 
-from threadmill import keys, redis_client, remote_scripts, scripts
+from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, JobResult, JobState
 from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
 from threadmill.lease import take
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
+from threadmill.redis import client
 from threadmill.settings import Settings
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
@@ -86,7 +87,7 @@ class Ledger:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._keys = keys.Keys(settings.key_prefix)
-        self._redis = redis_client.asynchronous(settings.redis_url)
+        self._redis = client.asynchronous(settings.redis_url)
         self.clock = RedisClock(self._redis)
         self._create = self._redis.register_script(scripts.CREATE)
         self._claim = self._redis.register_script(scripts.CLAIM)

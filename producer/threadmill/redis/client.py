@@ -16,8 +16,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, SentinelManagedConnection, SentinelManagedSSLConnection
 
-from threadmill.redis_errors import SentinelRefusal
-from threadmill.redis_url import RedisUrl, parse
+from threadmill.redis.errors import SentinelRefusal
+from threadmill.redis.url import RedisUrl, parse
 
 #: Of a connection, in seconds. No call waits longer for its reply.
 TIMEOUTS = {"socket_timeout": 15.0, "socket_connect_timeout": 5.0}

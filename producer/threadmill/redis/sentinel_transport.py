@@ -10,7 +10,7 @@ import redis
 from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
 from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 
-from threadmill.redis_client import Master
+from threadmill.redis.client import Master
 
 
 class SentinelChannel(KombuSentinelChannel):
