@@ -19,9 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from threadmill import credentials
 from threadmill.processes import Process, _die_with_parent
 from threadmill.secrets.redaction import REDACTOR
+from threadmill.settings import credentials
 
 #: The command `threadmill`, as it is installed.
 THREADMILL = str(Path(sys.executable).with_name("threadmill"))

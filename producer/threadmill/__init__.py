@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.record import JobRecord, KeptThread
-    from threadmill.settings import Settings
+    from threadmill.settings.settings import Settings
 
 _HOME = {
     "client": ("Client", "JobHandle"),
@@ -48,7 +48,7 @@ _HOME = {
     "job.message": ("FileInput", "Message"),
     "record": ("JobRecord", "KeptThread"),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
-    "settings": ("Settings",),
+    "settings.settings": ("Settings",),
 }
 _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}
 

@@ -35,7 +35,7 @@ from threadmill.record import (
     add_troubles,
 )
 from threadmill.redis.errors import may_have_run
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill.store import Created, Store
 from threadmill.stored import warn
 

@@ -19,7 +19,7 @@ from threadmill.keys import Keys
 from threadmill.redis import client
 from threadmill.redis.errors import CLUSTER, redis_error_of, reply_of, trouble_of
 from threadmill.redis_rights import Right
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
 BLOCK_S = 5.0

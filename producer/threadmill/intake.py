@@ -10,14 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.job.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job.json_schema import response_format_problem, tools_problem
 from threadmill.job.lanes import discount_of
 from threadmill.job.message import is_data_url, is_path
 from threadmill.job.prompt import PromptJob
-from threadmill.settings import Settings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.settings import Settings
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 

@@ -22,7 +22,7 @@ from threadmill.installation import install_command
 from threadmill.locks import claim_file
 from threadmill.processes import Process
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill.store import Store
 
 STATE_FOLDER = Path(".threadmill")

@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from threadmill.redis.client import TIMEOUTS, Master, sentinel_options
 from threadmill.redis.url import parse
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 TASK = "threadmill.run_job"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import redis
 
 from threadmill.redis.url import parse
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 #: On the records, KEY: by our scripts, and directly.
 _RECORDS = """

@@ -40,7 +40,7 @@ from threadmill.record import (
     Worker,
     examine,
 )
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill.stored import fault, read
 
 #: A worker announces itself every second; one that has been silent for this long is gone.

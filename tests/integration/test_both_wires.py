@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.profile import Profile
+from threadmill.settings.profile import Profile
 from threadmill_emulator.replies import PNG
 from threadmill_worker.admin.probe import probe
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from threadmill import Client
-from threadmill.prices import cost
+from threadmill.settings.prices import cost
 
 pytestmark = pytest.mark.integration
 

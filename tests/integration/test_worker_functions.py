@@ -186,7 +186,7 @@ async def test_a_tool_this_worker_lacks_fails_the_job_at_once(worker, emulator):
 )
 def test_a_function_that_cannot_be_loaded_is_named(target, reason):
     from threadmill import SettingsError
-    from threadmill.tool_settings import FunctionSettings
+    from threadmill.settings.tools import FunctionSettings
 
     with pytest.raises(SettingsError, match=f"tool 'x'.*{reason}"):
         functions.load("x", FunctionSettings(function=target))

@@ -12,7 +12,7 @@ import pytest
 from tests import mcp_server
 
 from threadmill import JobState
-from threadmill.tool_settings import FunctionSettings, HttpSettings
+from threadmill.settings.tools import FunctionSettings, HttpSettings
 from threadmill_worker.tools import http as http_tools
 from threadmill_worker.tools import registry
 

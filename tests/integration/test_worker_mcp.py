@@ -18,7 +18,7 @@ from tests import mcp_server
 from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
 from threadmill.local import free_port
 from threadmill.secrets.redaction import redact
-from threadmill.tool_settings import McpSettings
+from threadmill.settings.tools import McpSettings
 from threadmill_worker.tools import mcp_servers, registry
 from threadmill_worker.tools.mcp_servers import McpServer, offered_name
 from threadmill_worker.tools.tool import ToolFailed, ToolsAway

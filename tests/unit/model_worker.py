@@ -7,7 +7,7 @@ from hypothesis import note
 from tests.unit.model_server import EXPIRES_S, ModelServer
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from threadmill.job.result import Artifact, Failure, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,

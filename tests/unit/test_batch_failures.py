@@ -5,7 +5,7 @@ import pytest
 from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.spending import BatchLimits, Spending
 from threadmill.job.result import ENDPOINT_FAILURES, Failure, FailureKind
-from threadmill.prices import Prices
+from threadmill.settings.prices import Prices
 
 
 def failure(kind="rejected", message="is empty", **fields):

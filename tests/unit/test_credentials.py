@@ -5,11 +5,12 @@ from functools import partial
 
 import pytest
 
-from threadmill import Client, Settings, credentials
-from threadmill.endpoint import Endpoint
+from threadmill import Client, Settings
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import Failure
 from threadmill.secrets.redaction import redact
+from threadmill.settings import credentials
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.attempt.context import Servers
 
 SECRET = "sk-of-the-endpoint"

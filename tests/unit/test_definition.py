@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill.cli.differences import differences
-from threadmill.profile import Profile
+from threadmill.settings.profile import Profile
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 
 SEARCH = {"type": "file_search"}

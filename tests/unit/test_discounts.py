@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from tests.unit.story import START, TIMEOUT_S, play
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.result import FailureKind, JobState, Usage
-from threadmill.policy import Policy
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import Look, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import LaneClosed, RunView, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, Wants

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from threadmill.cli.app import app
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,7 +8,7 @@ import pytest
 
 from threadmill.batch import estimate as estimates
 from threadmill.batch.estimate import EstimatedPrompt, by_characters, counter_for, estimate
-from threadmill.prices import Cost, Prices
+from threadmill.settings.prices import Cost, Prices
 
 MINI = Prices.model_validate({"gpt-4o-mini": {"prompt": 1, "completion": 10}})
 

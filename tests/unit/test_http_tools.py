@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
-from threadmill.tool_settings import HttpSettings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.tools import HttpSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.executor import Toolbox
 from threadmill_worker.tools.http import HttpTool

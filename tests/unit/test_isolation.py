@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from threadmill.errors import SettingsError
-from threadmill.tool_settings import FunctionSettings
+from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import ToolFailed
 
@@ -123,7 +123,7 @@ def test_it_ends_with_the_worker(load, tmp_path, until):
     script = (
         "import asyncio\n"
         "from threadmill_worker.tools import registry as toolset\n"
-        "from threadmill.tool_settings import FunctionSettings\n"
+        "from threadmill.settings.tools import FunctionSettings\n"
         "tool = toolset.make('hangs', FunctionSettings(function='untrusted_tools:hangs', isolate=True), None)\n"
         f"asyncio.run(tool.call({{'pids': {str(pids)!r}}}))"
     )

@@ -22,7 +22,7 @@ from tests.unit.story import (
 )
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     Action,

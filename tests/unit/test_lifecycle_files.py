@@ -6,7 +6,7 @@ import pytest
 from tests.unit.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
 from threadmill.job.result import Artifact, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     CreateStore,

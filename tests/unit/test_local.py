@@ -9,7 +9,7 @@ import pytest
 from threadmill import local
 from threadmill.cli.app import started
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 @pytest.mark.parametrize(("module", "extra"), [("threadmill_worker", "worker"), ("threadmill_emulator", "emulator")])

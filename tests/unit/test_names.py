@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from threadmill.job.prompt import PromptJob
 from threadmill.names import is_job_id
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.story import QUEUED, RUNNING, START, asks, failed
 
 from threadmill.job.result import FailureKind, JobState, Usage
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,

@@ -5,8 +5,8 @@ import pytest
 from threadmill.batch.spending import BatchLimits, Spending
 from threadmill.errors import SettingsError
 from threadmill.job.result import ModelUsage, Usage, add_up
-from threadmill.prices import Cost, Price, Prices, cost
-from threadmill.settings import Settings
+from threadmill.settings.prices import Cost, Price, Prices, cost
+from threadmill.settings.settings import Settings
 
 MILLION = 1_000_000
 

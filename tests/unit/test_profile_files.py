@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.errors import InvalidProfile
-from threadmill.profile import Profile
-from threadmill.profile_files import dump_profile, read_profiles
+from threadmill.settings.profile import Profile
+from threadmill.settings.profile_files import dump_profile, read_profiles
 
 NUMBERS = st.integers() | st.floats(allow_nan=False)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.maintenance.pulse import Pulse
 from threadmill_worker.maintenance.sweep import RENEWAL_GRACE_S, Sweep
 

@@ -7,7 +7,7 @@ from redis.sentinel import MasterNotFoundError
 from threadmill.connection import Connection
 from threadmill.errors import StoreRefused, StoreUnavailable
 from threadmill.redis import client
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 URL = "sentinel://:s3cret@h1,h2/0?master=jobs"
 

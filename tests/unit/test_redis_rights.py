@@ -9,7 +9,7 @@ from redis.lock import Lock
 
 from threadmill import lane_scripts, lease, remote_scripts, scripts
 from threadmill.redis_rights import acl, grant, of_producer, of_worker
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
 

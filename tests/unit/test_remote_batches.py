@@ -7,8 +7,8 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.result import FailureKind
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
-from threadmill.settings import Settings, find_config
+from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.settings import Settings, find_config
 
 
 @pytest.fixture(autouse=True)

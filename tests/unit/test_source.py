@@ -20,7 +20,7 @@ from threadmill.documents.text import ReadOptions, TextFile
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.job.prompt import PromptJob
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from threadmill import PromptJob
-from threadmill.endpoint import Endpoint
 from threadmill.job.result import FailureKind
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.driver import Order

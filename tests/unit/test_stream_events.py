@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.endpoint import Endpoint
 from threadmill.secrets.redaction import REDACTOR
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.json import NotTheApi

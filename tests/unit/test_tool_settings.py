@@ -3,8 +3,8 @@
 import pytest
 
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.settings import Settings
-from threadmill.tool_settings import FunctionSettings, HttpSettings, server_of
+from threadmill.settings.settings import Settings
+from threadmill.settings.tools import FunctionSettings, HttpSettings, server_of
 
 HTTP = '[tools.w]\nparameters = {{ type = "object", required = ["city"] }}\nurl = "{}"\n'
 

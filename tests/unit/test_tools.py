@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.tool_settings import FunctionSettings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.daemon_threads import DaemonThreads
 from threadmill_worker.tools.executor import Toolbox, cut

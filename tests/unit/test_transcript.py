@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from threadmill.endpoint import Endpoint
 from threadmill.secrets.redaction import REDACTOR
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
 from threadmill_worker.lifecycle.observations import InDoubt, Refused

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.patterns import matches
-from threadmill.tool_settings import HttpSettings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.tools import HttpSettings
 from threadmill_worker.answer.schema import check
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.lifecycle.observations import ToolCall

@@ -10,7 +10,7 @@ def __getattr__(name: str) -> Any:
     import sys
 
     from threadmill.errors import SettingsError
-    from threadmill.settings import Settings
+    from threadmill.settings.settings import Settings
     from threadmill_worker.celery_app.tasks import make_worker_app
 
     try:

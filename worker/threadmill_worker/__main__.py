@@ -5,7 +5,7 @@ import sys
 
 from threadmill.errors import SettingsError
 from threadmill.secrets import redaction
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.celery_app.tasks import make_worker_app
 
 

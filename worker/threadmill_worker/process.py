@@ -20,7 +20,7 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, 
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis.errors import reply_of
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.attempt.context import Servers

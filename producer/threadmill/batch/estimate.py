@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from threadmill.job.result import ModelUsage, Usage
-from threadmill.prices import Cost, Prices, cost
+from threadmill.settings.prices import Cost, Prices, cost
 
 #: Kinds of characters, and the tokens per character. Compared with o200k_base on a page or more per language, the
 #: error is at most 10 % for English, code and tables, 35 % for German, French, Chinese, Japanese and Korean, and 40 %

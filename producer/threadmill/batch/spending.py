@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from threadmill.errors import SettingsError
 from threadmill.job.result import Failure, ModelUsage, Usage, add_up
-from threadmill.prices import Cost, Prices, cost
+from threadmill.settings.prices import Cost, Prices, cost
 
 #: A batch stops after this many consecutive failures of its endpoint.
 MAX_ENDPOINT_FAILURES = 5

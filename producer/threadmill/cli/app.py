@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from threadmill.endpoint import EndpointKind
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
 from threadmill.local import Local
 from threadmill.names import printable
 from threadmill.secrets.redaction import redact, redact_all
-from threadmill.settings import Settings
+from threadmill.settings.endpoint import EndpointKind
+from threadmill.settings.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,

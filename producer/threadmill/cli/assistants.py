@@ -18,8 +18,8 @@ from threadmill.cli.confirm import Yes, confirm
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.job.model import explain
-from threadmill.profile import Profile
-from threadmill.profile_files import dump_profile, form_of
+from threadmill.settings.profile import Profile
+from threadmill.settings.profile_files import dump_profile, form_of
 
 Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or the name of an applied profile.")]
 Assistants = Annotated[

@@ -85,7 +85,7 @@ from threadmill.documents.find import find_files
 from threadmill.documents.source import DocumentSet, DocumentSource
 from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:

@@ -14,8 +14,8 @@ import typer
 from threadmill.cli.app import AsJson, put, put_json
 from threadmill.cli.command import examples
 from threadmill.errors import without_password
-from threadmill.origins import variable_of
-from threadmill.settings import BASE_URL_VARIABLES, Settings, find_config
+from threadmill.settings.origins import variable_of
+from threadmill.settings.settings import BASE_URL_VARIABLES, Settings, find_config
 
 #: Where the comments of the text form begin, and the longest value it shows.
 _COLUMN = 44

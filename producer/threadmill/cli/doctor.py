@@ -16,7 +16,7 @@ from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.record import FORMAT, SKEW_LIMIT_S, Worker
 from threadmill.redis_rights import grant, of_producer, of_worker
-from threadmill.settings import Settings, find_config
+from threadmill.settings.settings import Settings, find_config
 from threadmill.store import Store
 
 #: How long the worker of --local may take to announce itself, in seconds.

@@ -11,7 +11,7 @@ from threadmill.client import Client
 from threadmill.documents.source import DocumentSet
 from threadmill.documents.template import BadDocument, PromptTemplate
 from threadmill.job.prompt import PromptJob
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 _SHOWN = 3
 _SHOWN_CHARACTERS = 600

@@ -20,7 +20,7 @@ from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import ReportProblem, ReportRunner
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 def _day(text: str) -> date:

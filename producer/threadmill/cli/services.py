@@ -12,7 +12,7 @@ from threadmill.cli.app import Endpoint, started
 from threadmill.cli.command import examples
 from threadmill.errors import ThreadmillError
 from threadmill.local import module
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 

@@ -42,7 +42,7 @@ from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:

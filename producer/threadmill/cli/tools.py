@@ -8,7 +8,7 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:

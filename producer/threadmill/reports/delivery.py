@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
-from threadmill import credentials
 from threadmill.errors import SettingsError
 from threadmill.job.model import Border
 from threadmill.reports.chat import ChatFormat, chat_message
 from threadmill.secrets.redaction import redact
+from threadmill.settings import credentials
 
 _TRIES = 4
 _PAUSE_FIRST_S = 1.0  # doubles

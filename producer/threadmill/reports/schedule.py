@@ -26,7 +26,7 @@ from threadmill.queue import connection_settings
 from threadmill.reports.files import load, names
 from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import ReportProblem, ReportRunner, Stopped
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 TICK = "threadmill.report_due"
 

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import FailureKind
-from threadmill.profile import Profile
 from threadmill.secrets import redaction
-from threadmill.settings import Settings
-from threadmill.tool_settings import server_of
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.profile import Profile
+from threadmill.settings.settings import Settings
+from threadmill.settings.tools import server_of
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled

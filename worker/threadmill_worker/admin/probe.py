@@ -7,7 +7,7 @@ import sys
 from threadmill.errors import SettingsError
 from threadmill.job.result import FailureKind
 from threadmill.secrets import redaction
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.observations import Deleted, Refused
 from threadmill_worker.live import Live

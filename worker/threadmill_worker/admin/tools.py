@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import SettingsError
 from threadmill.secrets import redaction
-from threadmill.settings import Settings
-from threadmill.tool_settings import FunctionSettings, HttpSettings, McpSettings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.settings import Settings
+from threadmill.settings.tools import FunctionSettings, HttpSettings, McpSettings
 from threadmill_worker.tools import http as http_tools
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import Tool, ToolsAway

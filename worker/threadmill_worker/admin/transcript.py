@@ -8,7 +8,7 @@ from typing import Any
 
 from threadmill.errors import SettingsError
 from threadmill.secrets import redaction
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.transcript import read_conversation, read_thread

@@ -15,7 +15,7 @@ import structlog
 
 from threadmill.job.result import JobResult
 from threadmill.record import EndpointTrouble, JobRecord
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempts import Attempts, exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from threadmill import log
 from threadmill.queue import make_app, send
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.attempt.context import Servers
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY

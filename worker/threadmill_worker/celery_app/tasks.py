@@ -29,7 +29,7 @@ from threadmill.job.result import JobState
 from threadmill.queue import TASK, make_app, send
 from threadmill.redis.errors import trouble_of
 from threadmill.redis_rights import INFO, grant, of_worker
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.celery_app import control, transport
 from threadmill_worker.celery_app.options import refusal
 from threadmill_worker.celery_app.request import JobCancelled, JobFailed, result_backend

@@ -24,7 +24,7 @@ from threadmill.connection import moment_of
 from threadmill.keys import Keys
 from threadmill.record import DeadLetter
 from threadmill.redis import sentinel_transport
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 log = structlog.get_logger(__name__)
 

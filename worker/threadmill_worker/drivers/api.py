@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from threadmill.endpoint import Endpoint
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
 

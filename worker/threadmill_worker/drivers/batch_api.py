@@ -13,9 +13,9 @@ from typing import Any
 
 import openai
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.bodies import lines

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 import httpx2
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
 from threadmill.secrets.redaction import REDACTOR
+from threadmill.settings.endpoint import Endpoint, EndpointKind
 from threadmill_worker.drivers.bodies import BoundedClient
 
 Client: TypeAlias = AsyncOpenAI

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.prompt import PromptJob
-from threadmill.profile import Profile
 from threadmill.record import KeptThread, ThreadKind, Transcript
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.profile import Profile
 from threadmill_worker.files.attachments import NONE, Materials
 from threadmill_worker.lifecycle.actions import (
     AddMessage,

@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from threadmill.errors import InvalidJob
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState, Usage
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,

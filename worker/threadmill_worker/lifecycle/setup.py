@@ -1,7 +1,7 @@
 """What has to be on the server before the run: uploaded files, and a vector store of those to be searched. PURE."""
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import (
     Action,
     AttachStore,

@@ -14,7 +14,7 @@ import structlog
 from threadmill.errors import NewerRecord
 from threadmill.job.result import Failure, FailureKind
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill.stored import warn
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line

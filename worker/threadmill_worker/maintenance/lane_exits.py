@@ -10,7 +10,7 @@ import structlog
 from threadmill.errors import SettingsError
 from threadmill.job.result import Failure
 from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.context import wants_of
 from threadmill_worker.files.attachments import NONE

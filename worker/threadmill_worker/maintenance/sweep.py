@@ -10,7 +10,7 @@ import structlog
 
 from threadmill.errors import UnreadableRecord
 from threadmill.record import LeftoverRecord
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import exhausted
 from threadmill_worker.attempt.context import NotServed, Servers

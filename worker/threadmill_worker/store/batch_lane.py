@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from threadmill import keys, lane_scripts, lease
-from threadmill.endpoint import Endpoint
 from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
-from threadmill.settings import Settings
+from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.settings import Settings
 from threadmill.stored import read, warn
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.retry import while_redis_is_away

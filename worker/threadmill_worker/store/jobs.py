@@ -26,7 +26,7 @@ from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else h
 from threadmill.lease import take
 from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
 from threadmill.redis import client
-from threadmill.settings import Settings
+from threadmill.settings.settings import Settings
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due

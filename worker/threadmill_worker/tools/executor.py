@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from threadmill.endpoint import Endpoint
 from threadmill.job.model import explain
 from threadmill.secrets.redaction import redact
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import before_it_left

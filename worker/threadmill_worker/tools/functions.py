@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs
 
 from threadmill.errors import SettingsError
-from threadmill.tool_settings import FunctionSettings
+from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.tools.daemon_threads import DaemonThreads
 from threadmill_worker.tools.tool import ToolFailed, described, slots
 

@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import httpx
 
-from threadmill import credentials
 from threadmill.errors import SettingsError
 from threadmill.job.json_schema import schema_problem
-from threadmill.tool_settings import PLACEHOLDER, HttpSettings
+from threadmill.settings import credentials
+from threadmill.settings.tools import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tools.tool import ToolFailed, slots

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from threadmill.job.model import explain
-from threadmill.tool_settings import FunctionSettings
+from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.tools import functions
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from threadmill.errors import SettingsError
-from threadmill.tool_settings import FunctionSettings
+from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.tools.tool import ToolFailed, slots
 
 #: The worker's variables that the child process gets; keys are not among them.

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from threadmill import credentials
 from threadmill.secrets.redaction import redact
-from threadmill.tool_settings import SEPARATOR, McpSettings
+from threadmill.settings import credentials
+from threadmill.settings.tools import SEPARATOR, McpSettings
 from threadmill_worker.retry import until_it_answers
 from threadmill_worker.tools.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
 from threadmill_worker.tools.tool import ToolFailed, ToolsAway, slots

@@ -10,8 +10,8 @@ import httpx
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
 from threadmill.job.message import BUILT_IN
-from threadmill.settings import Settings
-from threadmill.tool_settings import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
+from threadmill.settings.settings import Settings
+from threadmill.settings.tools import SEPARATOR, FunctionSettings, HttpSettings, McpSettings, server_of
 from threadmill_worker.tools import functions, isolation
 from threadmill_worker.tools import http as http_tools
 from threadmill_worker.tools.daemon_threads import DaemonThreads

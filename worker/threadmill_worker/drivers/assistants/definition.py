@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from threadmill.profile import Profile
+from threadmill.settings.profile import Profile
 from threadmill_worker.drivers.tags import without_mark
 
 #: Every field, with what it is where nothing is said; a null or an empty text says nothing.

@@ -8,9 +8,9 @@ from typing import Any, assert_never
 import openai
 import openai.resources.beta.threads  # the SDK would import it on first use, in the middle of a job
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Failure, FailureKind
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of

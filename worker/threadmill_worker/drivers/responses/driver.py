@@ -16,9 +16,9 @@ import httpx2
 import openai
 import openai.resources.responses  # the SDK would import it on first use, in the middle of a job
 
-from threadmill.endpoint import Endpoint
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Failure, FailureKind
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note

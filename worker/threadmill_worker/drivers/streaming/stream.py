@@ -17,8 +17,8 @@ import openai
 import structlog
 from openai import AsyncAPIResponse
 
-from threadmill.endpoint import Endpoint
 from threadmill.secrets.redaction import redact
+from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, parse_object

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import Action, Delete, Look, Settle, Unlock
 from threadmill_worker.lifecycle.answer import Completing, do_without
 from threadmill_worker.lifecycle.observations import Gone, InDoubt, LaneClosed, NotDone, Refused, Trouble, Unusable

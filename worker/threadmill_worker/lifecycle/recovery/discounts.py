@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from threadmill.job.lanes import discount_of
 from threadmill.job.result import Failure, FailureKind, JobState, Usage
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.observations import LaneClosed, RunView
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.policy import Policy
+from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.observations import RunView
 from threadmill_worker.lifecycle.outcome import reason_of
 from threadmill_worker.lifecycle.progress import Outcome, Progress

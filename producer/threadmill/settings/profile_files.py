@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from threadmill.errors import InvalidProfile
-from threadmill.profile import Profile, ProfileName
+from threadmill.settings.profile import Profile, ProfileName
 
 Form = Literal["toml", "yaml"]
 

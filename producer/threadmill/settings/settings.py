@@ -28,18 +28,18 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from threadmill import credentials, origins
-from threadmill.endpoint import Endpoint, EndpointKind
 from threadmill.errors import InvalidJob, NoEndpoint, SettingsError
 from threadmill.job.message import BUILT_IN
 from threadmill.job.model import explain
 from threadmill.job.prompt import PromptJob
 from threadmill.names import Name
-from threadmill.prices import Prices
-from threadmill.profile import Profile, ProfileName
 from threadmill.redis import url as redis_url
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.tool_settings import McpSettings, ServerName, ToolName, ToolSettings, server_of
+from threadmill.settings import credentials, origins
+from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.prices import Prices
+from threadmill.settings.profile import Profile, ProfileName
+from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
 

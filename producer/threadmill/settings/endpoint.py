@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
-from threadmill import credentials
-from threadmill.policy import Policy
+from threadmill.settings import credentials
+from threadmill.settings.limits import Policy
 
 
 class EndpointKind(StrEnum):
