@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from threadmill.job.message import FileInput, Message
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
-    from threadmill.record import JobRecord, KeptThread
     from threadmill.settings.settings import Settings
+    from threadmill.store.records import JobRecord, KeptThread
 
 _HOME = {
     "client": ("Client", "JobHandle"),
@@ -46,7 +46,7 @@ _HOME = {
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
-    "record": ("JobRecord", "KeptThread"),
+    "store.records": ("JobRecord", "KeptThread"),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings.settings": ("Settings",),
 }

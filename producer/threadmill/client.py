@@ -15,14 +15,17 @@ from typing import Any
 
 from celery import Celery
 
-from threadmill.connection import chunks, reaching
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
 from threadmill.intake import Intake
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.queue import make_app, send_all
-from threadmill.record import (
+from threadmill.redis.errors import may_have_run
+from threadmill.settings.settings import Settings
+from threadmill.store.connection import chunks, reaching
+from threadmill.store.jobs import Created, Store
+from threadmill.store.records import (
     BatchRecord,
     DeadLetter,
     EndpointTrouble,
@@ -34,9 +37,6 @@ from threadmill.record import (
     Worker,
     add_troubles,
 )
-from threadmill.redis.errors import may_have_run
-from threadmill.settings.settings import Settings
-from threadmill.store import Created, Store
 from threadmill.stored import warn
 
 

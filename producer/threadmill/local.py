@@ -23,7 +23,7 @@ from threadmill.locks import claim_file
 from threadmill.processes import Process
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.settings import Settings
-from threadmill.store import Store
+from threadmill.store.jobs import Store
 
 STATE_FOLDER = Path(".threadmill")
 

@@ -15,9 +15,9 @@ from tests.conftest import environment
 from tests.forked import ForkedProcess
 
 from threadmill import Client, JobRecord, JobState, Settings
-from threadmill.keys import Keys
 from threadmill.local import free_port, redis_server
 from threadmill.redis.client import blocking
+from threadmill.store.keys import Keys
 from threadmill_emulator.options import EXTRAS
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.

@@ -9,8 +9,8 @@ from tests import shared
 
 import threadmill
 from threadmill import Client, JobState
-from threadmill.keys import Keys
-from threadmill.record import Worker
+from threadmill.store.keys import Keys
+from threadmill.store.records import Worker
 
 pytestmark = pytest.mark.integration
 

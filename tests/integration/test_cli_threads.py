@@ -12,7 +12,7 @@ import pytest
 from tests import shared
 
 from threadmill import Client
-from threadmill.record import KeptThread
+from threadmill.store.records import KeptThread
 
 pytestmark = pytest.mark.integration
 

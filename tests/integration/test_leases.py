@@ -7,11 +7,11 @@ import pytest
 import redis
 from tests.conftest import PATIENCE_S
 
-from threadmill.keys import Keys
-from threadmill.lease import LeaseLost
-from threadmill.record import RemoteBatch
 from threadmill.reports.book import ReportStore
 from threadmill.reports.night import Night
+from threadmill.store.keys import Keys
+from threadmill.store.lease import LeaseLost
+from threadmill.store.records import RemoteBatch
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
 

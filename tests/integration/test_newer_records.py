@@ -11,8 +11,8 @@ from threadmill import JobState, UnreadableRecord
 from threadmill.cli import app
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
-from threadmill.keys import Keys
-from threadmill.record import FORMAT, JobRecord, RemoteBatch
+from threadmill.store.keys import Keys
+from threadmill.store.records import FORMAT, JobRecord, RemoteBatch
 from threadmill_worker.lifecycle.progress import Progress
 
 pytestmark = pytest.mark.integration

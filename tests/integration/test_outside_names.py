@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from threadmill import InvalidJob
 from threadmill.cli import app
 from threadmill.errors import BatchNotFound
-from threadmill.keys import Keys
-from threadmill.record import LeftoverRecord
+from threadmill.store.keys import Keys
+from threadmill.store.records import LeftoverRecord
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401
 from threadmill.cli.app import app
-from threadmill.connection import Connection
-from threadmill.record import KeptThread
+from threadmill.store.connection import Connection
+from threadmill.store.records import KeptThread
 
 pytestmark = pytest.mark.integration
 

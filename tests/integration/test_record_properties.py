@@ -12,7 +12,7 @@ from tests.mutations import mutated
 
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
 from threadmill.job.result import TERMINAL
-from threadmill.keys import Keys
+from threadmill.store.keys import Keys
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.process import WorkerProcess

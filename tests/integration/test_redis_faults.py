@@ -11,7 +11,7 @@ from tests.conftest import Core
 from tests.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
 
 from threadmill import Client, JobResult, StoreRefused, StoreUnavailable, WaitTimeout
-from threadmill.store import Store
+from threadmill.store.jobs import Store
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +65,7 @@ def test_a_producer_is_told_that_redis_is_unavailable_and_nothing_else(patient, 
 @pytest.mark.parametrize("first", [0, 1, 2, 3])
 @pytest.mark.parametrize("state", [STATES[0], STATES[7], LOST])
 def test_enqueue_many_says_which_jobs_are_in(make_settings, monkeypatch, state, first):
-    monkeypatch.setattr("threadmill.connection.CHUNK", 2)
+    monkeypatch.setattr("threadmill.store.connection.CHUNK", 2)
     client = Client(make_settings("http://127.0.0.1:1"))
     jobs = [{"prompt": f"Job {number}", "metadata": {"number": str(number)}} for number in range(6)]
     client.enqueue(jobs[0])  # the scripts are loaded, the queue is declared

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from threadmill import Client, StoreRefused
 from threadmill.cli import app
 from threadmill.cli.doctor import _rights
-from threadmill.connection import Connection
 from threadmill.local import free_port, redis_server
 from threadmill.processes import Process
 from threadmill.queue import TASK, make_app
-from threadmill.redis_rights import acl, missing, of_producer, of_worker
-from threadmill.store import Store
+from threadmill.store.connection import Connection
+from threadmill.store.jobs import Store
+from threadmill.store.rights import acl, missing, of_producer, of_worker
 from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
 
 pytestmark = pytest.mark.integration

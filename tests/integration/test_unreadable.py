@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
 from threadmill.cli import app
-from threadmill.keys import Keys, celery_key
-from threadmill.record import DeadLetter, LeftoverRecord, Worker
 from threadmill.reports.book import ReportStore, UnreadableNight
 from threadmill.reports.night import Night
+from threadmill.store.keys import Keys, celery_key
+from threadmill.store.records import DeadLetter, LeftoverRecord, Worker
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
 

@@ -12,8 +12,8 @@ from threadmill.batch.spending import Spending
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli import progress
 from threadmill.job.result import Failure, ModelUsage, Usage
-from threadmill.record import EndpointTrouble, add_troubles
 from threadmill.settings.prices import Prices
+from threadmill.store.records import EndpointTrouble, add_troubles
 
 
 def batch_progress(**fields):

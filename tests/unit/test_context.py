@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.record import KeptThread
 from threadmill.settings.limits import Policy
+from threadmill.store.records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, Look, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import next_action
 from threadmill_worker.lifecycle.observations import AnswerRead, OutputReady, RunView, ToolCall, View

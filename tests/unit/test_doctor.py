@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from threadmill.cli import app, doctor
 from threadmill.errors import SettingsError
-from threadmill.record import Worker
+from threadmill.store.records import Worker
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
 from threadmill.job.place import Place
-from threadmill.record import JobFilter
+from threadmill.store.records import JobFilter
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 

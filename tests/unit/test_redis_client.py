@@ -4,10 +4,10 @@ import pytest
 import redis
 from redis.sentinel import MasterNotFoundError
 
-from threadmill.connection import Connection
 from threadmill.errors import StoreRefused, StoreUnavailable
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
+from threadmill.store.connection import Connection
 
 URL = "sentinel://:s3cret@h1,h2/0?master=jobs"
 

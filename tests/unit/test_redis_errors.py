@@ -6,9 +6,9 @@ from kombu.exceptions import OperationalError
 from redis import exceptions
 from redis._parsers.base import BaseParser
 
-from threadmill.connection import reaching
 from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable
 from threadmill.redis.errors import is_away, may_have_run, trouble_of
+from threadmill.store.connection import reaching
 
 READ_ONLY = "READONLY You can't write against a read only replica."
 

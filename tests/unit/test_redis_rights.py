@@ -7,20 +7,21 @@ from pathlib import Path
 import pytest
 from redis.lock import Lock
 
-from threadmill import lane_scripts, lease, remote_scripts, scripts
-from threadmill.redis_rights import acl, grant, of_producer, of_worker
 from threadmill.settings.settings import Settings
+from threadmill.store import lease
+from threadmill.store.rights import acl, grant, of_producer, of_worker
+from threadmill.store.scripts import jobs, lanes, remote
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
 
 OF_LEASES = [lease.WRITE, Lock.LUA_RELEASE_SCRIPT, Lock.LUA_REACQUIRE_SCRIPT]
 
 OF_PRODUCER = [
-    scripts.CREATE,
-    scripts.FINISH,
-    scripts.REQUEST_CANCEL,
-    scripts.REDRIVE,
-    remote_scripts.FORGET_THREAD,
+    jobs.CREATE,
+    jobs.FINISH,
+    jobs.REQUEST_CANCEL,
+    jobs.REDRIVE,
+    remote.FORGET_THREAD,
     *OF_LEASES,
 ]
 
@@ -35,7 +36,7 @@ def scripts_of(*modules):
     ("rights", "run"),
     [
         (of_producer(Settings()), OF_PRODUCER),
-        (of_worker(Settings()), [*scripts_of(scripts, remote_scripts, lane_scripts), *OF_LEASES]),
+        (of_worker(Settings()), [*scripts_of(jobs, remote, lanes), *OF_LEASES]),
     ],
     ids=["producer", "worker"],
 )

@@ -7,12 +7,12 @@ import redis
 from redis import exceptions
 
 from threadmill.client import Client
-from threadmill.connection import Connection
 from threadmill.errors import SettingsError, StoreRefused, StoreUnavailable
 from threadmill.queue import make_app
 from threadmill.redis import client
 from threadmill.redis.url import RedisUrl, parse
 from threadmill.settings.settings import Settings
+from threadmill.store.connection import Connection
 from threadmill_worker.celery_app.request import result_backend
 
 

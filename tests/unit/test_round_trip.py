@@ -8,7 +8,7 @@ import pytest
 from threadmill.cli.round_trip import why_unanswered
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
-from threadmill.record import JobRecord, Worker
+from threadmill.store.records import JobRecord, Worker
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=30)

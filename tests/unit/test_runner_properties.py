@@ -15,7 +15,7 @@ from tests.unit.test_lifecycle_properties import faults, lives
 from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.record import JobRecord
+from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Attempt, Server
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.files.attachments import Material, Materials

@@ -13,10 +13,10 @@ from tests.forked import run
 
 import threadmill_worker
 from threadmill.celery_worker import Worker
-from threadmill.connection import Connection
 from threadmill.errors import StoreRefused
 from threadmill.queue import make_app
 from threadmill.settings.settings import Settings
+from threadmill.store.connection import Connection
 from threadmill_worker.celery_app.options import refusal
 from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
 

@@ -18,9 +18,9 @@ from threadmill.errors import InvalidJob, NewerRecord, UnreadableRecord
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
 from threadmill.names import JOB_ID_RULE, is_job_id
-from threadmill.record import FORMAT, JobRecord, Worker
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
+from threadmill.store.records import FORMAT, JobRecord, Worker
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.attempt.context import Servers

@@ -15,10 +15,10 @@ from threadmill.cli.confirm import Yes
 from threadmill.cli.differences import differences
 from threadmill.client import Client
 from threadmill.errors import SettingsError
-from threadmill.record import Applied
 from threadmill.settings.profile import Profile
 from threadmill.settings.profile_files import read_profiles
 from threadmill.settings.settings import CONFIG_NAME, Settings
+from threadmill.store.records import Applied
 
 ProfileFile = Annotated[
     Path | None,

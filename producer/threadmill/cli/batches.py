@@ -12,8 +12,8 @@ from threadmill.cli.command import examples
 from threadmill.cli.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.job.result import JobState
-from threadmill.record import BatchRecord, EndpointTrouble, JobFilter
 from threadmill.settings.prices import Prices, cost
+from threadmill.store.records import BatchRecord, EndpointTrouble, JobFilter
 
 _LOOK_EVERY_S = 0.5
 

@@ -14,10 +14,10 @@ from threadmill.cli.round_trip import round_trip
 from threadmill.cli.times import show_skew
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.record import FORMAT, SKEW_LIMIT_S, Worker
-from threadmill.redis_rights import grant, of_producer, of_worker
 from threadmill.settings.settings import Settings, find_config
-from threadmill.store import Store
+from threadmill.store.jobs import Store
+from threadmill.store.records import FORMAT, SKEW_LIMIT_S, Worker
+from threadmill.store.rights import grant, of_producer, of_worker
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0

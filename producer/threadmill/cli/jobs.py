@@ -16,7 +16,7 @@ from threadmill.cli.waiting import wait_for
 from threadmill.client import Client
 from threadmill.job.place import Place
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
-from threadmill.record import JobFilter, JobRecord, UnreadableJob
+from threadmill.store.records import JobFilter, JobRecord, UnreadableJob
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job ids.", show_default=False)]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id.", show_default=False)]

@@ -19,8 +19,8 @@ from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import err
 from threadmill.cli.waiting import show_jobs, show_trouble
 from threadmill.job.result import Usage
-from threadmill.record import EndpointTrouble
 from threadmill.settings.prices import Cost
+from threadmill.store.records import EndpointTrouble
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20

@@ -8,7 +8,7 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError, WaitTimeout
 from threadmill.job.place import Place
 from threadmill.job.result import JobResult, JobState
-from threadmill.record import JobRecord, Worker
+from threadmill.store.records import JobRecord, Worker
 
 #: A job whose time is over still cancels its run and deletes what it made. Its result is awaited for so many seconds.
 GRACE_S = 5.0

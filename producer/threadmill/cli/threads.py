@@ -16,7 +16,7 @@ from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.intake import label
 from threadmill.names import is_thread_id
-from threadmill.record import KeptThread, Transcript
+from threadmill.store.records import KeptThread, Transcript
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]

@@ -10,7 +10,7 @@ from threadmill.cli.table import put_table
 from threadmill.cli.times import show_skew, show_span
 from threadmill.cli.waiting import show_left_alone, show_trouble
 from threadmill.client import Client
-from threadmill.record import SKEW_LIMIT_S, Worker
+from threadmill.store.records import SKEW_LIMIT_S, Worker
 
 
 def add_to(app: typer.Typer) -> None:

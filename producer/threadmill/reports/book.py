@@ -6,10 +6,10 @@ import uuid
 from datetime import UTC, date, datetime
 from typing import cast
 
-from threadmill.connection import Connection
 from threadmill.errors import ThreadmillError
-from threadmill.lease import Lease
 from threadmill.reports.night import Night
+from threadmill.store.connection import Connection
+from threadmill.store.lease import Lease
 from threadmill.stored import leave_out, read
 
 

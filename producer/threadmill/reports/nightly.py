@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill.lease import Lease, LeaseLost
 from threadmill.processes import ProcessEnded
 from threadmill.reports import publish
 from threadmill.reports.book import ReportStore, UnreadableNight
@@ -22,6 +21,7 @@ from threadmill.reports.files import load, written_at
 from threadmill.reports.make import ReportBuilder, Watch
 from threadmill.reports.material import NoDocuments
 from threadmill.reports.night import Night, NightState
+from threadmill.store.lease import Lease, LeaseLost
 
 #: A night fails after this many processes have died while they produced it.
 _MAX_ATTEMPTS = 5

@@ -13,8 +13,8 @@ import structlog
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.record import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill.settings.limits import Policy
+from threadmill.store.records import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
 from threadmill_worker.files.attachments import Materials
 from threadmill_worker.lifecycle.actions import (

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind
-from threadmill.record import JobRecord
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
+from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Server
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS

@@ -14,8 +14,8 @@ from contextlib import suppress
 import structlog
 
 from threadmill.job.result import JobResult
-from threadmill.record import EndpointTrouble, JobRecord
 from threadmill.settings.settings import Settings
+from threadmill.store.records import EndpointTrouble, JobRecord
 from threadmill_worker.attempt.attempts import Attempts, exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 

@@ -23,13 +23,13 @@ from celery.signals import worker_init, worker_ready, worker_shutdown, worker_sh
 from celery.utils.nodenames import nodename
 
 from threadmill.celery_worker import Worker
-from threadmill.connection import Connection
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.queue import TASK, make_app, send
 from threadmill.redis.errors import trouble_of
-from threadmill.redis_rights import INFO, grant, of_worker
 from threadmill.settings.settings import Settings
+from threadmill.store.connection import Connection
+from threadmill.store.rights import INFO, grant, of_worker
 from threadmill_worker.celery_app import control, transport
 from threadmill_worker.celery_app.options import refusal
 from threadmill_worker.celery_app.request import JobCancelled, JobFailed, result_backend

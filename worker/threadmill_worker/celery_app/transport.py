@@ -20,11 +20,11 @@ from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import DataError, RedisError
 
-from threadmill.connection import moment_of
-from threadmill.keys import Keys
-from threadmill.record import DeadLetter
 from threadmill.redis import sentinel_transport
 from threadmill.settings.settings import Settings
+from threadmill.store.connection import moment_of
+from threadmill.store.keys import Keys
+from threadmill.store.records import DeadLetter
 
 log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from threadmill.job.prompt import PromptJob
-from threadmill.record import KeptThread, ThreadKind, Transcript
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
+from threadmill.store.records import KeptThread, ThreadKind, Transcript
 from threadmill_worker.files.attachments import NONE, Materials
 from threadmill_worker.lifecycle.actions import (
     AddMessage,

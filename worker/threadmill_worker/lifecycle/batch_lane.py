@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.record import JobRecord, RemoteBatch
 from threadmill.settings.limits import Policy
+from threadmill.store.records import JobRecord, RemoteBatch
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
 from threadmill_worker.lifecycle.observe import observe

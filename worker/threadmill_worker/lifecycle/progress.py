@@ -10,7 +10,7 @@ from threadmill import stored
 from threadmill.errors import UnreadableRecord
 from threadmill.job.place import SPENT
 from threadmill.job.result import Artifact, Citation, Failure, JobState, Usage
-from threadmill.record import JobRecord
+from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.observations import RunView
 
 

@@ -13,8 +13,8 @@ import structlog
 
 from threadmill.errors import NewerRecord
 from threadmill.job.result import Failure, FailureKind
-from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings.settings import Settings
+from threadmill.store.records import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.stored import warn
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line

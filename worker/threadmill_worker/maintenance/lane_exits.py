@@ -9,8 +9,8 @@ import structlog
 
 from threadmill.errors import SettingsError
 from threadmill.job.result import Failure
-from threadmill.record import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings.settings import Settings
+from threadmill.store.records import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.context import wants_of
 from threadmill_worker.files.attachments import NONE

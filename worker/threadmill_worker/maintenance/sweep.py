@@ -9,8 +9,8 @@ from collections.abc import Callable, Container
 import structlog
 
 from threadmill.errors import UnreadableRecord
-from threadmill.record import LeftoverRecord
 from threadmill.settings.settings import Settings
+from threadmill.store.records import LeftoverRecord
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import exhausted
 from threadmill_worker.attempt.context import NotServed, Servers

@@ -11,11 +11,12 @@ import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from threadmill import keys, lane_scripts, lease
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.record import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
+from threadmill.store import keys, lease
+from threadmill.store.records import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.store.scripts import lanes as lane_scripts
 from threadmill.stored import read, warn
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.retry import while_redis_is_away

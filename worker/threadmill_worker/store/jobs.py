@@ -1,6 +1,6 @@
 """The worker's verbs on the records in Redis: claim, renew, save, hand back, finish; borrow and lend.
 
-Every step on a job is one atomic script (threadmill/scripts.py) and is repeated while Redis is away.
+Every step on a job is one atomic script (threadmill/store/scripts/jobs.py) and is repeated while Redis is away.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ import structlog
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoPermissionError
 
-from threadmill import keys, remote_scripts, scripts
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, JobResult, JobState
-from threadmill.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
-from threadmill.lease import take
-from threadmill.record import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
+from threadmill.store import keys
+from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
+from threadmill.store.lease import take
+from threadmill.store.records import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
+from threadmill.store.scripts import jobs, remote
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due
@@ -89,21 +90,21 @@ class Ledger:
         self._keys = keys.Keys(settings.key_prefix)
         self._redis = client.asynchronous(settings.redis_url)
         self.clock = RedisClock(self._redis)
-        self._create = self._redis.register_script(scripts.CREATE)
-        self._claim = self._redis.register_script(scripts.CLAIM)
-        self._renew = self._redis.register_script(scripts.RENEW)
-        self._save = self._redis.register_script(scripts.SAVE)
-        self._lapse = self._redis.register_script(scripts.LAPSE)
-        self._hand_back = self._redis.register_script(scripts.HAND_BACK)
-        self._finish = self._redis.register_script(scripts.FINISH)
-        self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
-        self._rescue = self._redis.register_script(scripts.RESCUE)
-        self._long_queued = self._redis.register_script(scripts.LONG_QUEUED)
-        self._borrow = self._redis.register_script(remote_scripts.BORROW)
-        self._lend = self._redis.register_script(remote_scripts.LEND)
-        self._give_back = self._redis.register_script(remote_scripts.GIVE_BACK)
-        self._take_leftover = self._redis.register_script(remote_scripts.TAKE_LEFTOVER)
-        self._postpone_leftover = self._redis.register_script(remote_scripts.POSTPONE_LEFTOVER)
+        self._create = self._redis.register_script(jobs.CREATE)
+        self._claim = self._redis.register_script(jobs.CLAIM)
+        self._renew = self._redis.register_script(jobs.RENEW)
+        self._save = self._redis.register_script(jobs.SAVE)
+        self._lapse = self._redis.register_script(jobs.LAPSE)
+        self._hand_back = self._redis.register_script(jobs.HAND_BACK)
+        self._finish = self._redis.register_script(jobs.FINISH)
+        self._request_cancel = self._redis.register_script(jobs.REQUEST_CANCEL)
+        self._rescue = self._redis.register_script(jobs.RESCUE)
+        self._long_queued = self._redis.register_script(jobs.LONG_QUEUED)
+        self._borrow = self._redis.register_script(remote.BORROW)
+        self._lend = self._redis.register_script(remote.LEND)
+        self._give_back = self._redis.register_script(remote.GIVE_BACK)
+        self._take_leftover = self._redis.register_script(remote.TAKE_LEFTOVER)
+        self._postpone_leftover = self._redis.register_script(remote.POSTPONE_LEFTOVER)
 
     @property
     def redis(self) -> redis.asyncio.Redis:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 from redis.asyncio import Redis
 
-from threadmill.record import SKEW_LIMIT_S
+from threadmill.store.records import SKEW_LIMIT_S
 
 log = structlog.get_logger(__name__)
 

@@ -2,11 +2,11 @@
 
 Each script is one atomic step, so a crash at any point leaves a job in exactly one state, counted once, and
 bears repetition, so a lost reply is met by calling it again. The moment is Redis' own. The first argument
-of each is the key prefix; they make key names as keys.py does, and so need one Redis, not a cluster, as
+of each is the key prefix; they make key names as store/keys.py does, and so need one Redis, not a cluster, as
 Celery's Redis broker does.
 """
 
-from threadmill.record import FORMAT
+from threadmill.store.records import FORMAT
 
 PRELUDE = (
     f"""
@@ -106,7 +106,7 @@ local function first(turn)
   end
 end
 
--- For its turn on a thread, in the batch lane (lane_scripts.py), or in a batch that is paused.
+-- For its turn on a thread, in the batch lane (lanes.py), or in a batch that is paused.
 local function waits(id)
   local turn, parked, batch = unpack(redis.call('HMGET', key('job', id), 'turn', 'parked', 'batch'))
   local head = turn and first(turn)

@@ -1,9 +1,9 @@
-"""The name of every Redis key, in one place for both sides. What changes them: scripts.py, remote_scripts.py,
-lane_scripts.py, lease.py.
+"""The name of every Redis key, in one place for both sides. What changes them: scripts/jobs.py, scripts/remote.py,
+scripts/lanes.py, lease.py.
 
 PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
 PREFIX:job:ID:events   stream  its changes of state; waiters block on it
-PREFIX:job:ID:live     stream  what happens while it runs, for its followers: events.py
+PREFIX:job:ID:live     stream  what happens while it runs, for its followers: job/events.py
 PREFIX:job:ID:followed string  somebody follows it; lapses soon unless renewed
 PREFIX:revoked:ID      string  a Celery client revoked this task before it became a job; lapses
 PREFIX:jobs:STATE      zset    job ids by the moment they came into that state
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
-from threadmill.record import BatchRecord, packed
+from threadmill.store.records import BatchRecord, packed
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Every step that changes what stands in Redis of remote things: those a batch shares, kept threads, leftovers.
 
-Atomic and repeatable as the steps of scripts.py are; what a job's own end does to such things is there, in FINISH.
+Atomic and repeatable as the steps of jobs.py are; what a job's own end does to such things is there, in FINISH.
 """
 
-from threadmill.scripts import PRELUDE
+from threadmill.store.scripts.jobs import PRELUDE
 
 #: batch, name, job id, seconds -> ['lent', leftover JSON], ['make'] when the job shall make it within that time,
 #: or ['busy'] while another one makes it

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, cast
 
-from threadmill.connection import Connection, chunks
 from threadmill.errors import BatchNotFound, InvalidJob, StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.names import NAME_RULE, is_name
-from threadmill.record import BatchRecord
+from threadmill.store.connection import Connection, chunks
+from threadmill.store.records import BatchRecord
 
 #: Who enqueues a batch says so for this long, and again in time.
 _SEEN_TO_S = 15

@@ -10,9 +10,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from threadmill import keys, remote_scripts, scripts
-from threadmill.batch_store import BatchStore
-from threadmill.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
 from threadmill.errors import (
     InvalidJobId,
     JobNotFound,
@@ -26,7 +23,11 @@ from threadmill.job.events import Event, Story
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
-from threadmill.record import (
+from threadmill.settings.settings import Settings
+from threadmill.store import keys
+from threadmill.store.batches import BatchStore
+from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
+from threadmill.store.records import (
     Applied,
     DeadLetter,
     JobFilter,
@@ -40,7 +41,8 @@ from threadmill.record import (
     Worker,
     examine,
 )
-from threadmill.settings.settings import Settings
+from threadmill.store.scripts import jobs as scripts
+from threadmill.store.scripts import remote
 from threadmill.stored import fault, read
 
 #: A worker announces itself every second; one that has been silent for this long is gone.
@@ -79,7 +81,7 @@ class Store(BatchStore):
         self._finish = self._redis.register_script(scripts.FINISH)
         self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
         self._redrive = self._redis.register_script(scripts.REDRIVE)
-        self._forget_thread = self._redis.register_script(remote_scripts.FORGET_THREAD)
+        self._forget_thread = self._redis.register_script(remote.FORGET_THREAD)
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
         """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has.

@@ -13,13 +13,13 @@ from kombu.exceptions import KombuError
 from redis.client import Pipeline
 from redis.commands.core import Script
 
-from threadmill import redis_rights
 from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
-from threadmill.keys import Keys
 from threadmill.redis import client
 from threadmill.redis.errors import CLUSTER, redis_error_of, reply_of, trouble_of
-from threadmill.redis_rights import Right
 from threadmill.settings.settings import Settings
+from threadmill.store import rights as redis_rights
+from threadmill.store.keys import Keys
+from threadmill.store.rights import Right
 
 #: A waiter looks up at least this often, so that no lost wake-up can hold it.
 BLOCK_S = 5.0

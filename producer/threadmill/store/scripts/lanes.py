@@ -1,10 +1,10 @@
 """Every step on the jobs of the batch lane, which wait without a worker while the provider works through many at once.
 
 A parked job stays `queued`, so that whoever enqueued it can cancel it as any other. Its field `parked` says where it
-waits: the name of its remote batch, or '-' before there is one. Atomic and repeatable as the steps of scripts.py are.
+waits: the name of its remote batch, or '-' before there is one. Atomic and repeatable as the steps of jobs.py are.
 """
 
-from threadmill.scripts import PRELUDE
+from threadmill.store.scripts.jobs import PRELUDE
 
 #: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if somebody else has claimed it; like a
 #: job handed back, it spends no attempt
