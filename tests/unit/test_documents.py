@@ -2,8 +2,9 @@
 
 import pytest
 
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.find import find
-from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.template import BadTemplate, PromptTemplate
 from threadmill.documents.text import TextFile
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.documents.encoding import SAMPLE_BYTES, check_encoding, decode, detect, open_text
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.encoding import SAMPLE_BYTES, check_encoding, decode, detect, open_text
 from threadmill.errors import ThreadmillError
 
 TAIWAN = "這是一份關於天氣的報告。今天早上台北下雨，下午轉晴，氣溫約二十五度。\n"

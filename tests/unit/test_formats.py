@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pptx.util import Inches
 
-from threadmill.documents.formats import extract_text
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.formats import extract_text
 
 
 def pdf(*texts: str) -> bytes:

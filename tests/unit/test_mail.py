@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.compound import compound
 
-from threadmill.documents.formats import extract_text
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.formats import extract_text
 
 HEADERS = {"From": "Ann <ann@x.org>", "To": "bob@y.org, c@z.org", "Date": "Fri, 20 Nov 2026 10:00:00 +0800"}
 SHOWN = "From: Ann <ann@x.org>\nTo: bob@y.org, c@z.org\nDate: Fri, 20 Nov 2026 10:00:00 +0800\n"
@@ -54,7 +54,7 @@ def test_a_body_in_html_alone_becomes_markdown(read, mail):
 
 
 def test_an_html_body_needs_the_extra_and_a_plain_one_does_not(read, mail, monkeypatch):
-    monkeypatch.setitem(sys.modules, "threadmill.documents.html", None)
+    monkeypatch.setitem(sys.modules, "threadmill.documents.readers.html", None)
     mail.set_content("plain")
     assert read(mail).endswith("plain\n")
     mail.set_content("<p>rich", subtype="html")

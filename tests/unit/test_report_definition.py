@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.find import find
-from threadmill.documents.template import BadDocument, BadTemplate
+from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.reports.files import load, names

@@ -12,8 +12,9 @@ from threadmill.batch.export import Format, export
 from threadmill.batch.questions import JobBuilder
 from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.documents.bodies import to_job_fields
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.requests import RequestDocuments
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
 from threadmill.job.prompt import PromptJob
 

@@ -11,9 +11,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from threadmill.documents import lines
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers import lines
 from threadmill.documents.rows import RowDocuments
-from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.template import BadTemplate, PromptTemplate
 from threadmill.errors import ThreadmillError
 
 

@@ -13,9 +13,10 @@ from threadmill.cli.app import app, with_own_files
 from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.documents.document import merge_fields
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.find import find_files
 from threadmill.documents.source import DocumentSource
-from threadmill.documents.template import BadDocument, BadTemplate, PromptTemplate
+from threadmill.documents.template import BadTemplate, PromptTemplate
 from threadmill.documents.text import ReadOptions, TextFile
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT

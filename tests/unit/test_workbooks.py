@@ -7,9 +7,9 @@ import zipfile
 import pytest
 from tests.unit.compound import compound
 
-from threadmill.documents.formats import extract_text
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.formats import extract_text
 from threadmill.documents.rows import RowDocuments
-from threadmill.documents.template import BadDocument
 from threadmill.errors import ThreadmillError
 
 NAMESPACES = " ".join(

@@ -11,7 +11,8 @@ from typing import Any
 
 from threadmill.client import Client
 from threadmill.documents.document import Document, file_digest, merge_fields
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState, Usage

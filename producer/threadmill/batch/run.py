@@ -19,7 +19,8 @@ from threadmill.batch.spending import Spending
 from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import StoreUnavailable, UnreadableRecord
 from threadmill.job.result import ENDPOINT_FAILURES, TERMINAL, Failure, FailureKind, JobResult, JobState
 

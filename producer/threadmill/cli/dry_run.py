@@ -8,8 +8,9 @@ from threadmill.batch.estimate import Estimate, EstimatedPrompt, estimate
 from threadmill.batch.questions import JobBuilder
 from threadmill.cli.app import note, put
 from threadmill.client import Client
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.source import DocumentSet
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.template import PromptTemplate
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 

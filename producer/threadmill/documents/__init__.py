@@ -1,1 +1,1 @@
-"""Documents: finds them, extracts their text, renders their prompts. For batch/ and reports/."""
+"""What a batch is made of: files, rows, requests, prompts. For batch/ and above; imports readers/ and job/."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
 from threadmill.errors import short_repr
 from threadmill.job.message import is_path
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.template import PromptTemplate
 from threadmill.documents.unicode import escape_surrogates
 from threadmill.errors import InvalidJob
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from threadmill.documents.bodies import to_job_fields, with_request_names
 from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
-from threadmill.documents.encoding import open_text
-from threadmill.documents.lines import read_objects
-from threadmill.documents.template import BadDocument, PromptTemplate
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.encoding import open_text
+from threadmill.documents.readers.lines import read_objects
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
 
 URLS = ("/v1/chat/completions", "/v1/responses")

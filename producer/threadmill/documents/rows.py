@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
-from threadmill.documents.tables import TABLE_SUFFIXES, TableRow, read_rows
-from threadmill.documents.template import BadDocument, list_columns
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.tables import TABLE_SUFFIXES, TableRow, read_rows
+from threadmill.documents.template import list_columns
 from threadmill.errors import ThreadmillError
 
 

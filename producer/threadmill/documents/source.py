@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from threadmill.documents.document import STDIN, Document
-from threadmill.documents.encoding import check_encoding
 from threadmill.documents.find import find, find_files
+from threadmill.documents.readers.encoding import check_encoding
 from threadmill.documents.requests import RequestDocuments
 from threadmill.documents.rows import RowDocuments
 from threadmill.documents.template import WITHOUT_TEXT, PromptTemplate

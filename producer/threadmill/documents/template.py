@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import TemplateError, UndefinedError, meta
 
+from threadmill.documents.errors import BadDocument, too_long
 from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
@@ -18,10 +19,6 @@ _LISTED, _LISTED_COLUMNS = 5, 30
 
 #: The longest values of the other variables, to measure the space that is left for text.
 _LONGEST = {"name": "x" * 255, "path": "x" * 4096, "part": 1_000_000, "parts": 1_000_000}
-
-
-class BadDocument(Exception):
-    """The document cannot be used. The message has the reason and the remedy."""
 
 
 class BadTemplate(ThreadmillError):
@@ -103,7 +100,3 @@ def list_columns(columns: Collection[str]) -> str:
     """Returns the names of a table's columns for a message, shortened if there are many."""
     first, more = list(columns)[:_LISTED_COLUMNS], len(columns) - _LISTED_COLUMNS
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
-
-
-def too_long(size: str) -> str:
-    return f"has {size}; a message holds {MESSAGE_LIMIT:,} characters. Split the document, or use --split"

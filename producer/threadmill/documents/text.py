@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.document import Document, file_digest, printable
-from threadmill.documents.formats import TEXT_LIMIT, extract_text
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.formats import TEXT_LIMIT, extract_text
 from threadmill.documents.split import split
-from threadmill.documents.template import BadDocument
 from threadmill.job.message import MESSAGE_LIMIT
 
 

@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any
 
 from threadmill.documents.document import Document
+from threadmill.documents.errors import BadDocument
 from threadmill.documents.find import find, find_files
 from threadmill.documents.rows import RowDocuments
 from threadmill.documents.source import DocumentSet, document_variables_of
-from threadmill.documents.template import PROBE, BadDocument, PromptTemplate
+from threadmill.documents.template import PROBE, PromptTemplate
 from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition

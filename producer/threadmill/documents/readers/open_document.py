@@ -7,9 +7,9 @@ from zipfile import ZipFile
 
 from lxml import etree
 
-from threadmill.documents import archive
-from threadmill.documents.markdown import table
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers import archive
+from threadmill.documents.readers.markdown import table
 
 _NAMESPACES = {
     name: f"urn:oasis:names:tc:opendocument:xmlns:{path}:1.0"

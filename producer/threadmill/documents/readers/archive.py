@@ -3,7 +3,7 @@
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
 
 #: The largest unpacked size in bytes: of all entries, and of XML, which takes ten times its size when parsed.
 _UNPACKED_LIMIT, _XML_LIMIT = 300_000_000, 30_000_000

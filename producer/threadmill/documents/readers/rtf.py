@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from striprtf.striprtf import rtf_to_text
 
-from threadmill.documents.encoding import decode
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.encoding import decode
 
 _SIGNATURE = b"{\\rtf"
 

@@ -10,11 +10,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from threadmill.documents import mail, workbooks
-from threadmill.documents.encoding import decode
-from threadmill.documents.template import BadDocument, too_long
+from threadmill.documents.errors import BadDocument, too_long
+from threadmill.documents.readers import mail, workbooks
+from threadmill.documents.readers.encoding import decode
+from threadmill.documents.readers.workbooks import WORKBOOK_SUFFIXES
 from threadmill.documents.unicode import join_surrogates
-from threadmill.documents.workbooks import WORKBOOK_SUFFIXES
 from threadmill.installation import install_command
 from threadmill.job.message import MESSAGE_LIMIT
 
@@ -101,23 +101,23 @@ def _reader(kind: str, encoding: str | None) -> _Reader | None:
         raise BadDocument(f"is a {kind} file, which cannot be read; save it as {_SAVE_AS[kind]}")
     try:
         if kind in _HTML:
-            from threadmill.documents.html import read_html
+            from threadmill.documents.readers.html import read_html
 
             return partial(read_html, encoding=encoding)
         if kind == ".pdf":
-            from threadmill.documents.pdf import read_pdf
+            from threadmill.documents.readers.pdf import read_pdf
 
             return read_pdf
         if kind in (".docx", ".pptx"):
-            from threadmill.documents import office
+            from threadmill.documents.readers import office
 
             return office.read_docx if kind == ".docx" else office.read_pptx
         if kind in (".odt", ".odp"):
-            from threadmill.documents import open_document
+            from threadmill.documents.readers import open_document
 
             return open_document.read_odt if kind == ".odt" else open_document.read_odp
         if kind == ".rtf":
-            from threadmill.documents import rtf
+            from threadmill.documents.readers import rtf
 
             return partial(rtf.read_rtf, encoding=encoding)
     except ModuleNotFoundError as error:

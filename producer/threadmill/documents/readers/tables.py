@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from threadmill.documents.encoding import open_text
-from threadmill.documents.formats import broken_file, missing_extra
-from threadmill.documents.lines import LINE_LIMIT, read_objects
-from threadmill.documents.template import BadDocument
-from threadmill.documents.workbooks import WORKBOOK_SUFFIXES, read_sheets
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.encoding import open_text
+from threadmill.documents.readers.formats import broken_file, missing_extra
+from threadmill.documents.readers.lines import LINE_LIMIT, read_objects
+from threadmill.documents.readers.workbooks import WORKBOOK_SUFFIXES, read_sheets
 from threadmill.errors import ThreadmillError
 from threadmill.installation import install_command
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from pypdf import PdfReader
 
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
 
 # Its warnings about malformed PDFs go to configured log handlers, not to stderr.
 logging.getLogger("pypdf").addHandler(logging.NullHandler())

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from charset_normalizer import CharsetMatch, from_bytes
 
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
 from threadmill.errors import ThreadmillError
 
 _BYTE_ORDER_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16

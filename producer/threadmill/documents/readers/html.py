@@ -8,7 +8,7 @@ from typing import BinaryIO
 from bs4 import BeautifulSoup, Comment
 from markdownify import MarkdownConverter
 
-from threadmill.documents.encoding import decode
+from threadmill.documents.readers.encoding import decode
 
 #: Elements that a browser does not show.
 _HIDDEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "head")

@@ -6,8 +6,8 @@ from email.message import EmailMessage
 from io import BytesIO
 from typing import BinaryIO, cast
 
-from threadmill.documents.encoding import decode
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.encoding import decode
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
@@ -100,7 +100,7 @@ def _plain(content: bytes, declared: str | None, encoding: str | None) -> str:
 
 
 def _html(content: bytes, declared: str | None, encoding: str | None) -> str:
-    from threadmill.documents.html import read_html
+    from threadmill.documents.readers.html import read_html
 
     text = decode(content, encoding, markup=True, declared=declared)
     return "\n".join(read_html(BytesIO(text.encode("utf-8", "replace")), "utf-8"))

@@ -7,8 +7,8 @@ from docx import Document as open_word
 from docx.oxml.ns import qn
 from pptx import Presentation
 
-from threadmill.documents import archive
-from threadmill.documents.markdown import table
+from threadmill.documents.readers import archive
+from threadmill.documents.readers.markdown import table
 
 _BREAKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-", qn("w:p"): "\n"}
 

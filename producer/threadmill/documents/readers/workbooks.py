@@ -6,9 +6,9 @@ from datetime import date, datetime, time
 from io import StringIO
 from typing import Any, BinaryIO
 
-from threadmill.documents import archive
-from threadmill.documents.markdown import one_line
-from threadmill.documents.template import BadDocument
+from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers import archive
+from threadmill.documents.readers.markdown import one_line
 
 #: The largest unpacked XML of a workbook in bytes; it is parsed row by row.
 _XML_LIMIT = 100_000_000
@@ -80,7 +80,7 @@ def _value(cell: Any, datemode: int) -> str | int | float | bool | date | time |
 
 
 def _ods(file: BinaryIO) -> Iterator[Sheet]:
-    from threadmill.documents import open_document
+    from threadmill.documents.readers import open_document
 
     return open_document.read_ods(file)
 
