@@ -28,7 +28,7 @@ for module in (
     "rich.live",
     "rich.markdown",
     "typer.main",
-    "threadmill.batch.export",
+    "threadmill.export.export",
     "threadmill.client",
     "threadmill.local",
     "threadmill.reports.schedule",

@@ -8,14 +8,14 @@ import typer
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.batch.export import Format, export
-from threadmill.batch.ownership import is_own
 from threadmill.batch.results import ResultsFile
 from threadmill.cli import confirm
 from threadmill.cli.app import Exit, app
 from threadmill.cli.overwriting import confirm_overwriting
 from threadmill.cli.sources import without
 from threadmill.documents.find import find
+from threadmill.export.export import Format, export
+from threadmill.export.ownership import is_own
 
 ENTRY = {
     "path": "a.md",

@@ -17,13 +17,13 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from threadmill.answers import answer_markdown
-from threadmill.batch.export import Format, export, format_of
-from threadmill.batch.formats.csv import write as write_csv
-from threadmill.batch.formats.table import Table, build_table, flatten
-from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import ResultOrder, ResultsReader, StateFilter
 from threadmill.cli.app import app
 from threadmill.errors import ThreadmillError
+from threadmill.export.export import Format, export, format_of
+from threadmill.export.formats.csv import write as write_csv
+from threadmill.export.formats.table import Table, build_table, flatten
+from threadmill.export.formats.template import Template
+from threadmill.export.outcomes import ResultOrder, ResultsReader, StateFilter
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 TIMINGS = {
@@ -244,8 +244,8 @@ class TestParquet:
             assert exported(path, format).stat().st_size
 
     def test_without_the_extra_the_remedy_is_named(self, results, monkeypatch):
-        monkeypatch.delitem(sys.modules, "threadmill.batch.formats.parquet", raising=False)
-        monkeypatch.delattr("threadmill.batch.formats.parquet", raising=False)
+        monkeypatch.delitem(sys.modules, "threadmill.export.formats.parquet", raising=False)
+        monkeypatch.delattr("threadmill.export.formats.parquet", raising=False)
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(ThreadmillError, match=r"pip install .*\[parquet\]'"):
             exported(results(answer()), "parquet")

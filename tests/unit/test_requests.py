@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Client, Settings
-from threadmill.batch.export import Format, export
 from threadmill.batch.questions import JobBuilder
 from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.documents.bodies import to_job_fields
@@ -16,6 +15,7 @@ from threadmill.documents.errors import BadDocument
 from threadmill.documents.requests import RequestDocuments
 from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob, ThreadmillError
+from threadmill.export.export import Format, export
 from threadmill.job.prompt import PromptJob
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"

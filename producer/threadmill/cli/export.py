@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
-from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import ResultOrder, StateFilter
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
 from threadmill.cli.confirm import Yes
 from threadmill.cli.options import read_template
 from threadmill.cli.overwriting import confirm_overwriting
+from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
+from threadmill.export.formats.template import Template
+from threadmill.export.outcomes import ResultOrder, StateFilter
 
 #: What a template's file name may end with, after the suffix of what comes of it.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.export import ADDITIONAL_FORMATS, Format
+from threadmill.export.export import ADDITIONAL_FORMATS, Format
 
 _documents = partial(typer.Option, rich_help_panel="Documents")
 _results = partial(typer.Option, rich_help_panel="Results")

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from threadmill.batch.ownership import is_own
 from threadmill.cli.confirm import confirm
 from threadmill.errors import ThreadmillError
+from threadmill.export.ownership import is_own
 
 
 def own(files: Iterable[Path], results: Path) -> list[Path]:

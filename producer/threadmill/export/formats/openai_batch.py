@@ -5,9 +5,9 @@ A line is a BatchRequestOutput of OpenAI's API description. An answer is a respo
 
 from typing import Any, TextIO
 
-from threadmill.batch.formats.table import as_json, moment
-from threadmill.batch.outcomes import ResultLine, ResultsReader, succeeded
 from threadmill.batch.results import document_id
+from threadmill.export.formats.table import as_json, moment
+from threadmill.export.outcomes import ResultLine, ResultsReader, succeeded
 
 
 def write(reader: ResultsReader, output: TextIO, errors: TextIO) -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
-from threadmill.batch.formats.markdown import title
+from threadmill.export.formats.markdown import title
 
 #: Fields of every line of a results file, and columns of every table without chosen columns.
 _ALWAYS_THERE = {"path", "state", "job_id"}

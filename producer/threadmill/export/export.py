@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from threadmill.batch.formats import csv, jsonl, markdown, openai_batch
-from threadmill.batch.formats import template as templates
-from threadmill.batch.formats.table import build_table
-from threadmill.batch.formats.template import Template
-from threadmill.batch.outcomes import ResultOrder, ResultsReader, StateFilter
 from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
+from threadmill.export.formats import csv, jsonl, markdown, openai_batch
+from threadmill.export.formats import template as templates
+from threadmill.export.formats.table import build_table
+from threadmill.export.formats.template import Template
+from threadmill.export.outcomes import ResultOrder, ResultsReader, StateFilter
 from threadmill.installation import install_command
 
 #: The `out` that stands for stdout.
@@ -95,7 +95,7 @@ def export(
         if out == STDOUT:
             raise ThreadmillError("Parquet is binary: give --out a file")
         try:
-            from threadmill.batch.formats import parquet  # an extra, and slow to import
+            from threadmill.export.formats import parquet  # an extra, and slow to import
         except ImportError:
             raise ThreadmillError(f"Parquet needs pyarrow: {install_command('parquet')}, or use --format csv") from None
         with _binary(out, results, force) as file:

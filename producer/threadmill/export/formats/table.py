@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadmill.batch.outcomes import ResultLine, ResultsReader
 from threadmill.errors import ThreadmillError
+from threadmill.export.outcomes import ResultLine, ResultsReader
 
 #: The first columns, if any document has them.
 _LOCATION = ("path", "name", "row", "id", "custom_id")

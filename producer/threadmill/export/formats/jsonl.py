@@ -2,8 +2,8 @@
 
 from typing import TextIO
 
-from threadmill.batch.formats.table import Table, as_json
-from threadmill.batch.outcomes import ResultsReader
+from threadmill.export.formats.table import Table, as_json
+from threadmill.export.outcomes import ResultsReader
 
 
 def write(reader: ResultsReader, file: TextIO) -> None:

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 import pyarrow
 from pyarrow import parquet
 
-from threadmill.batch.formats.table import Table, as_json, moment
 from threadmill.documents.unicode import replace_surrogates
+from threadmill.export.formats.table import Table, as_json, moment
 
 #: The largest row group, in documents and in characters.
 _GROUP_ROWS, _GROUP_CHARACTERS = 10_000, 8_000_000

@@ -10,10 +10,10 @@ from typing import TextIO
 from jinja2 import TemplateError
 from pydantic_core import to_jsonable_python
 
-from threadmill.batch.outcomes import ResultLine, ResultsReader, label
 from threadmill.batch.results import document_id
 from threadmill.documents.jinja import sandbox
 from threadmill.errors import ThreadmillError
+from threadmill.export.outcomes import ResultLine, ResultsReader, label
 from threadmill.job.result import JobResult
 
 #: Defaults for fields that a line lacks: a refused document has no usage, for example.

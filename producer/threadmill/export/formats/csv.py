@@ -4,7 +4,7 @@ import csv
 import re
 from typing import Any, TextIO
 
-from threadmill.batch.formats.table import Table, as_json
+from threadmill.export.formats.table import Table, as_json
 
 #: First characters of a cell that a spreadsheet can run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the last four: Excel in East Asian locales
