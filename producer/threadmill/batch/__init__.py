@@ -1,1 +1,1 @@
-"""Batches: jobs for a document set, their results in a file and in other formats. For reports/ and cli/."""
+"""Batches: documents are planned, enqueued, awaited. For export/ and above; imports documents/ and client.py."""
