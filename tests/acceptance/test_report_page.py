@@ -11,8 +11,8 @@ import pytest
 from tests.acceptance.chromium import Chromium
 from tests.reports import SHAPES
 
-from threadmill.reports.html import render_html
-from threadmill.reports.mail import render_mail
+from threadmill.reports.rendering.html import render_html
+from threadmill.reports.rendering.mail import render_mail
 
 pytestmark = pytest.mark.acceptance
 

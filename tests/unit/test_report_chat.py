@@ -2,7 +2,7 @@
 
 import json
 
-from threadmill.reports.chat import chat_message
+from threadmill.reports.rendering.chat import chat_message
 
 FACTS = {"documents": 300, "failed": [{}], "link": "https://reports.example/a.html", "summary": "<b> & 今日" * 9_000}
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reports import HOSTILE
 
-from threadmill.reports.chat_text import SLACK, TEAMS, chat_text
+from threadmill.reports.rendering.chat_text import SLACK, TEAMS, chat_text
 
 LONGEST = 3000
 

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 
 from threadmill.answers import answer_markdown
-from threadmill.reports.markdown import render_markdown
+from threadmill.reports.rendering.markdown import render_markdown
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

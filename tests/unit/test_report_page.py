@@ -11,10 +11,10 @@ from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
 from threadmill.job.result import Failure, FailureKind
-from threadmill.reports.failures import for_readers, reasons
-from threadmill.reports.html import render_html
-from threadmill.reports.mail import render_failure, render_mail
 from threadmill.reports.night import Night
+from threadmill.reports.rendering.failures import for_readers, reasons
+from threadmill.reports.rendering.html import render_html
+from threadmill.reports.rendering.mail import render_failure, render_mail
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
 #: All that a page may be made of; what brings script, pictures, frames or forms is not among it.

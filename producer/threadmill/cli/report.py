@@ -15,11 +15,11 @@ from threadmill.cli.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import ReportStore
-from threadmill.reports.figures import count
 from threadmill.reports.files import load, names
 from threadmill.reports.material import NoDocuments, check_prompts, documents_of
 from threadmill.reports.night import Night, describe
 from threadmill.reports.nightly import ReportProblem, ReportRunner
+from threadmill.reports.rendering.figures import count
 from threadmill.settings.settings import Settings
 
 

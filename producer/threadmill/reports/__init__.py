@@ -1,1 +1,1 @@
-"""Nightly reports: documents are summarised, the summaries become one report. For cli/; imports batch/ and below."""
+"""Nightly reports, each made from batches. For cli/; imports rendering/, batch/ and documents/."""

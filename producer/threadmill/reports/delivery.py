@@ -23,7 +23,7 @@ from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill.errors import SettingsError
 from threadmill.job.model import Border
-from threadmill.reports.chat import ChatFormat, chat_message
+from threadmill.reports.rendering.chat import ChatFormat, chat_message
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
 

@@ -12,10 +12,10 @@ from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Notification
-from threadmill.reports.html import is_web_page, render_html
-from threadmill.reports.mail import render_failure, render_failure_text, render_mail, render_mail_text
-from threadmill.reports.markdown import render_markdown
 from threadmill.reports.night import Night, NightState
+from threadmill.reports.rendering.html import is_web_page, render_html
+from threadmill.reports.rendering.mail import render_failure, render_failure_text, render_mail, render_mail_text
+from threadmill.reports.rendering.markdown import render_markdown
 from threadmill.reports.report import Report
 
 _REPORT = TypeAdapter(Report)

@@ -8,14 +8,14 @@ from jinja2 import Environment, PackageLoader, TemplateError
 from threadmill.documents.jinja import sandbox
 from threadmill.documents.template import BadTemplate
 from threadmill.documents.unicode import replace_surrogates
-from threadmill.reports.failures import for_readers, reasons
-from threadmill.reports.figures import count, duration, money
+from threadmill.reports.rendering.failures import for_readers, reasons
+from threadmill.reports.rendering.figures import count, duration, money
 from threadmill.reports.report import Report
 
 
 def environment(*, autoescape: bool, filters: Mapping[str, Any]) -> Environment:
     """Returns an environment with the default templates, and with `filters` in addition to the common ones."""
-    templates = PackageLoader("threadmill.reports")
+    templates = PackageLoader("threadmill.reports.rendering")
     environment = sandbox(loader=templates, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"for_readers": for_readers, "count": count, "duration": duration, **filters}
     return environment

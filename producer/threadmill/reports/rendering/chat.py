@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from threadmill.reports.chat_text import SLACK, TEAMS, chat_text
 from threadmill.reports.grouping import shorten
-from threadmill.reports.html import is_web_page
+from threadmill.reports.rendering.chat_text import SLACK, TEAMS, chat_text
+from threadmill.reports.rendering.html import is_web_page
 
 ChatFormat = Literal["slack", "teams"]
 

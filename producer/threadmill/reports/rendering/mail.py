@@ -4,13 +4,13 @@ from markupsafe import Markup
 
 from threadmill.answers import answer_html
 from threadmill.documents.unicode import replace_surrogates
-from threadmill.reports.failures import reasons
-from threadmill.reports.figures import count, duration, money, single_line
 from threadmill.reports.grouping import shorten
-from threadmill.reports.html import is_web_page
 from threadmill.reports.night import Night
+from threadmill.reports.rendering.failures import reasons
+from threadmill.reports.rendering.figures import count, duration, money, single_line
+from threadmill.reports.rendering.html import is_web_page
+from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
-from threadmill.reports.template import environment, fill
 
 #: Bytes of the rendered summary. Gmail clips a message at about 102 kB.
 _LARGEST_SUMMARY = 60_000

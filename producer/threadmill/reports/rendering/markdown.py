@@ -3,9 +3,9 @@
 import re
 
 from threadmill.answers import answer_markdown
-from threadmill.reports.figures import single_line
+from threadmill.reports.rendering.figures import single_line
+from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
-from threadmill.reports.template import environment, fill
 
 #: The syntax of Markdown within a line.
 _SYNTAX = re.compile(r"[\\`*_\[\]<>&#|~$]")
