@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from threadmill import Client, Settings
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 
 _LISTENING = re.compile(r"listening on (http://[\d.:]+)")
 

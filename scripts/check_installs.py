@@ -25,7 +25,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from threadmill.local import Local
+from threadmill.local.services import Local
 from threadmill.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -23,8 +23,8 @@ from tests.emulated import Emulated, emulating, serving
 from tests.forked import THREADMILL, ForkedProcess, run
 
 from threadmill import Client, JobRecord, JobResult, Settings
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess

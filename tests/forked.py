@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from threadmill.processes import Process, _die_with_parent
+from threadmill.local.processes import Process, _die_with_parent
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import credentials
 

@@ -30,7 +30,7 @@ for module in (
     "typer.main",
     "threadmill.export.export",
     "threadmill.client",
-    "threadmill.local",
+    "threadmill.local.services",
     "threadmill.reports.schedule",
     "threadmill_emulator.app",
     "threadmill_emulator.server",

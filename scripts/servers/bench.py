@@ -15,8 +15,8 @@ import redis
 
 from servers.kinds import Kind, Running
 from threadmill import Client, FailureKind, JobHandle, JobResult, Settings
-from threadmill.local import free_port, module, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, module, redis_server
 
 ENDPOINT = "server"
 _KEY = "CHECKED_SERVER_KEY"

@@ -15,8 +15,8 @@ from servers import backends
 from servers.backends import Backend
 from servers.installed import installed
 from servers.model import EMBEDDINGS
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 
 #: What is installed from PyPI.
 VERSIONS = {

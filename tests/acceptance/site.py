@@ -15,7 +15,7 @@ from tests.conftest import environment
 from tests.forked import ForkedProcess
 
 from threadmill import Client, JobRecord, JobState, Settings
-from threadmill.local import free_port, redis_server
+from threadmill.local.services import free_port, redis_server
 from threadmill.redis.client import blocking
 from threadmill.store.keys import Keys
 from threadmill_emulator.options import EXTRAS

@@ -8,7 +8,7 @@ import redis
 from tests.acceptance.site import Site, pongs, until
 from tests.conftest import marked
 
-from threadmill.local import free_port, redis_server
+from threadmill.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 

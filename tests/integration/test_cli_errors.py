@@ -8,8 +8,8 @@ import redis
 from typer.testing import CliRunner
 
 from threadmill.cli import app
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.integration
 

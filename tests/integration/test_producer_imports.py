@@ -32,7 +32,7 @@ def modules_after(code: str) -> set[str]:
         "from threadmill import *",
         "from threadmill import Client, PromptJob\nPromptJob(prompt='Well?').digest\nClient()",
         "import threadmill.cli",
-        "import threadmill.batch.run, threadmill.local",
+        "import threadmill.batch.run, threadmill.local.services",
     ],
 )
 def test_the_producer_imports_nothing_of_the_workers(code):

@@ -9,8 +9,8 @@ import redis
 from tests.certificates import self_signed
 
 from threadmill import Client, StoreUnavailable
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration

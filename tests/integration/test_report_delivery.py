@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from threadmill.local import free_port
+from threadmill.local.services import free_port
 from threadmill.reports.delivery import Notification, Webhook, deliver
 
 pytestmark = pytest.mark.integration

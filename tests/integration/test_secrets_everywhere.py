@@ -23,8 +23,8 @@ from tests.integration.test_worker_secrets import everything
 from tests.mcp_server import __file__ as MCP_SERVER
 
 from threadmill import Client, JobState
-from threadmill.local import free_port, redis_server
-from threadmill.processes import Process
+from threadmill.local.processes import Process
+from threadmill.local.services import free_port, redis_server
 from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration

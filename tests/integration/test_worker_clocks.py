@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import threadmill.cli  # noqa: F401
 from threadmill import Client, FailureKind
 from threadmill.cli.app import app
-from threadmill.processes import Process
+from threadmill.local.processes import Process
 from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration

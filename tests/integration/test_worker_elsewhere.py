@@ -5,7 +5,7 @@ import json
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.local import free_port
+from threadmill.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

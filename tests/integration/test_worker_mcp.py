@@ -16,7 +16,7 @@ import uvicorn
 from tests import mcp_server
 
 from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
-from threadmill.local import free_port
+from threadmill.local.services import free_port
 from threadmill.secrets.redaction import redact
 from threadmill.settings.tools import McpSettings
 from threadmill_worker.tools import mcp_servers, registry

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from threadmill import JobState, PromptJob
-from threadmill.processes import Process
+from threadmill.local.processes import Process
 
 pytestmark = pytest.mark.integration
 

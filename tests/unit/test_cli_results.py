@@ -10,7 +10,7 @@ from threadmill.cli.app import with_own_files
 from threadmill.cli.jobs import show_result
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
-from threadmill.local import Local
+from threadmill.local.services import Local
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 RESULT = JobResult(

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
-from threadmill.local import Local
+from threadmill.local.services import Local
 from threadmill.names import printable
 from threadmill.secrets.redaction import redact, redact_all
 from threadmill.settings.endpoint import EndpointKind

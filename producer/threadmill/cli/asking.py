@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill.errors import ThreadmillError
-from threadmill.local import module
+from threadmill.local.services import module
 
 
 class WorkerCommandFailed(ThreadmillError):

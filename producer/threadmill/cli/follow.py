@@ -11,7 +11,7 @@ from threadmill.cli.command import examples
 from threadmill.cli.jobs import JobId, show_ending
 from threadmill.client import Client
 from threadmill.job.events import Event, EventKind
-from threadmill.local import STATE_FOLDER
+from threadmill.local.services import STATE_FOLDER
 
 
 def add_to(app: typer.Typer) -> None:

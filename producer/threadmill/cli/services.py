@@ -11,7 +11,7 @@ import typer
 from threadmill.cli.app import Endpoint, started
 from threadmill.cli.command import examples
 from threadmill.errors import ThreadmillError
-from threadmill.local import module
+from threadmill.local.services import module
 from threadmill.settings.settings import Settings
 
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill.processes import ProcessEnded
+from threadmill.local.processes import ProcessEnded
 from threadmill.reports import publish
 from threadmill.reports.book import ReportStore, UnreadableNight
 from threadmill.reports.definition import ReportDefinition

@@ -19,8 +19,8 @@ from typing import Self
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.installation import install_command
+from threadmill.local.processes import Process
 from threadmill.locks import claim_file
-from threadmill.processes import Process
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.settings import Settings
 from threadmill.store.jobs import Store
