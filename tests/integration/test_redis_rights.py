@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from threadmill import Client, StoreRefused
 from threadmill.cli import app
-from threadmill.cli.doctor import _rights
+from threadmill.cli.setup.doctor import _rights
 from threadmill.local.processes import Process
 from threadmill.local.services import free_port, redis_server
 from threadmill.queue import TASK, make_app

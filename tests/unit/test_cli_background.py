@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.alone import file_lock, lock_holder
-from threadmill.cli import background
 from threadmill.cli.app import Exit, app
+from threadmill.cli.run import background
 
 OUT = Path("results.jsonl")
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.cli import batch, submit
 from threadmill.cli.app import app
+from threadmill.cli.run import batch, submit
 
 OPTIONS = ["--model", "m", "--max-tokens", "300", "--temperature", "0.5", "--endpoint", "emulator"]
 FIELDS = {"model": "m", "max_completion_tokens": 300, "temperature": 0.5}

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.results import ResultsFile
-from threadmill.cli import confirm
 from threadmill.cli.app import Exit, app
-from threadmill.cli.overwriting import confirm_overwriting
-from threadmill.cli.sources import without
+from threadmill.cli.rendering import confirm
+from threadmill.cli.run.overwriting import confirm_overwriting
+from threadmill.cli.run.sources import without
 from threadmill.documents.find import find
 from threadmill.export.export import Format, export
 from threadmill.export.ownership import is_own

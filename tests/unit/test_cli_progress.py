@@ -10,7 +10,7 @@ from rich.console import Console
 
 from threadmill.batch.spending import Spending
 from threadmill.batch.tally import BatchProgress
-from threadmill.cli import progress
+from threadmill.cli.rendering import progress
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
 from threadmill.store.records import EndpointTrouble, add_troubles

@@ -7,7 +7,7 @@ import pytest
 
 from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
 from threadmill.cli.app import with_own_files
-from threadmill.cli.jobs import show_result
+from threadmill.cli.watch.jobs import show_result
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
 from threadmill.local.services import Local

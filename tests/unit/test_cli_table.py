@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from threadmill.cli.table import put_table
+from threadmill.cli.rendering.table import put_table
 
 ROWS = [("job-1", "succeeded", "為什麼天空是藍色的? And why is the sea?"), ("job-22", "failed", "Well?")]
 HEADER = ("id", "state", "prompt")

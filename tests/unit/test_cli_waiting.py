@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from threadmill.cli.waiting import Troubles
+from threadmill.cli.rendering.waiting import Troubles
 from threadmill.store.records import EndpointTrouble, Worker
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)

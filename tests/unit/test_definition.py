@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.cli.differences import differences
+from threadmill.cli.rendering.differences import differences
 from threadmill.settings.profile import Profile
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app, doctor
+from threadmill.cli import app
+from threadmill.cli.setup import doctor
 from threadmill.errors import SettingsError
 from threadmill.store.records import Worker
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from threadmill.cli.round_trip import why_unanswered
+from threadmill.cli.setup.round_trip import why_unanswered
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.store.records import JobRecord, Worker

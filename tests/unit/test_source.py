@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from threadmill.cli.app import app, with_own_files
-from threadmill.cli.sources import own_files
+from threadmill.cli.run.sources import own_files
 from threadmill.client import Client
 from threadmill.documents.document import merge_fields
 from threadmill.documents.errors import BadDocument

@@ -3,27 +3,12 @@
 Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 timeout, 130 interrupted.
 """
 
-from threadmill.cli import (
-    assistants,
-    batch,
-    batches,
-    cancel,
-    config,
-    dead_letters,
-    doctor,
-    export,
-    follow,
-    jobs,
-    leftovers,
-    report,
-    services,
-    submit,
-    threads,
-    tools,
-    workers,
-)
 from threadmill.cli.app import app
 from threadmill.cli.command import finish
+from threadmill.cli.operate import cancel, dead_letters, leftovers, threads, workers
+from threadmill.cli.run import batch, export, report, submit
+from threadmill.cli.setup import assistants, config, doctor, services, tools
+from threadmill.cli.watch import batches, follow, jobs
 from threadmill.secrets import redaction
 
 for commands in (

@@ -26,12 +26,13 @@ from threadmill.cli.app import (
     started,
     with_own_files,
 )
-from threadmill.cli.background import detach_from_here, log_of, say_who_is_there
 from threadmill.cli.command import examples
-from threadmill.cli.confirm import Yes
-from threadmill.cli.dry_run import say_what_it_takes
-from threadmill.cli.export import beside, targets, write_beside
-from threadmill.cli.manner import (
+from threadmill.cli.rendering.confirm import Yes
+from threadmill.cli.rendering.progress import Reporter, show_plan, show_summary, summary
+from threadmill.cli.run.background import detach_from_here, log_of, say_who_is_there
+from threadmill.cli.run.dry_run import say_what_it_takes
+from threadmill.cli.run.export import beside, targets, write_beside
+from threadmill.cli.run.manner import (
     Detach,
     DryRun,
     Force,
@@ -48,7 +49,7 @@ from threadmill.cli.manner import (
     RetryFailed,
     Sample,
 )
-from threadmill.cli.options import (
+from threadmill.cli.run.options import (
     CodeFiles,
     Files,
     Images,
@@ -64,9 +65,8 @@ from threadmill.cli.options import (
     read_template,
     schema_in,
 )
-from threadmill.cli.overwriting import confirm_overwriting, own, refuse_inputs
-from threadmill.cli.progress import Reporter, show_plan, show_summary, summary
-from threadmill.cli.sources import (
+from threadmill.cli.run.overwriting import confirm_overwriting, own, refuse_inputs
+from threadmill.cli.run.sources import (
     AsRequests,
     AsRows,
     Attach,

@@ -6,9 +6,9 @@ import typer
 
 from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.table import put_table
-from threadmill.cli.times import show_skew, show_span
-from threadmill.cli.waiting import show_left_alone, show_trouble
+from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.times import show_skew, show_span
+from threadmill.cli.rendering.waiting import show_left_alone, show_trouble
 from threadmill.client import Client
 from threadmill.store.records import SKEW_LIMIT_S, Worker
 

@@ -17,7 +17,7 @@ from threadmill.batch.failures import FailureGroup, advice, group_failures
 from threadmill.batch.plan import DocumentStatus
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import err
-from threadmill.cli.waiting import show_jobs, show_trouble
+from threadmill.cli.rendering.waiting import show_jobs, show_trouble
 from threadmill.job.result import Usage
 from threadmill.settings.prices import Cost
 from threadmill.store.records import EndpointTrouble

@@ -9,7 +9,7 @@ import typer
 
 from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.progress import Reporter, spent
+from threadmill.cli.rendering.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost

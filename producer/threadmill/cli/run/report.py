@@ -9,9 +9,9 @@ import typer
 from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
 from threadmill.cli.command import examples
-from threadmill.cli.progress import Reporter
-from threadmill.cli.report_dry_run import Rehearsal, put_made, rehearse, rehearse_due, show_rehearsals
-from threadmill.cli.sources import own_files
+from threadmill.cli.rendering.progress import Reporter
+from threadmill.cli.run.report_dry_run import Rehearsal, put_made, rehearse, rehearse_due, show_rehearsals
+from threadmill.cli.run.sources import own_files
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import ReportStore

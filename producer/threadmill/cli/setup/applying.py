@@ -11,8 +11,8 @@ import typer
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, err, note, put, put_json
 from threadmill.cli.asking import ask_worker
-from threadmill.cli.confirm import Yes
-from threadmill.cli.differences import differences
+from threadmill.cli.rendering.confirm import Yes
+from threadmill.cli.rendering.differences import differences
 from threadmill.client import Client
 from threadmill.errors import SettingsError
 from threadmill.settings.profile import Profile

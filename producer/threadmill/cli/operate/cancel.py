@@ -8,7 +8,7 @@ import typer
 
 from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.confirm import Yes, confirm
+from threadmill.cli.rendering.confirm import Yes, confirm
 from threadmill.client import Client
 from threadmill.job.result import JobState
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from threadmill.cli.confirm import confirm
+from threadmill.cli.rendering.confirm import confirm
 from threadmill.errors import ThreadmillError
 from threadmill.export.ownership import is_own
 

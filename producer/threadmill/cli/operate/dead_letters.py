@@ -6,8 +6,8 @@ import typer
 
 from threadmill.cli.app import AsJson, note, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.table import put_table
-from threadmill.cli.times import show_moment
+from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.times import show_moment
 from threadmill.client import Client
 
 

@@ -10,8 +10,8 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples
-from threadmill.cli.table import put_table
-from threadmill.cli.times import parse_span, show_span
+from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.times import parse_span, show_span
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.intake import label

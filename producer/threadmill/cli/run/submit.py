@@ -20,9 +20,8 @@ from threadmill.cli.app import (
     with_own_files,
 )
 from threadmill.cli.command import examples
-from threadmill.cli.follow import follow_job, interruptible
-from threadmill.cli.jobs import show_result
-from threadmill.cli.options import (
+from threadmill.cli.rendering.waiting import wait_for
+from threadmill.cli.run.options import (
     CodeFiles,
     Files,
     Images,
@@ -38,7 +37,8 @@ from threadmill.cli.options import (
     read_json,
     schema_in,
 )
-from threadmill.cli.waiting import wait_for
+from threadmill.cli.watch.follow import follow_job, interruptible
+from threadmill.cli.watch.jobs import show_result
 from threadmill.client import Client
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from threadmill.cli.app import note, put, put_json
-from threadmill.cli.dry_run import Forecast, forecast, put_forecast
+from threadmill.cli.run.dry_run import Forecast, forecast, put_forecast
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports.definition import ReportDefinition

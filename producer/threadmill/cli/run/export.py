@@ -10,9 +10,9 @@ import typer
 
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
-from threadmill.cli.confirm import Yes
-from threadmill.cli.options import read_template
-from threadmill.cli.overwriting import confirm_overwriting
+from threadmill.cli.rendering.confirm import Yes
+from threadmill.cli.run.options import read_template
+from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.export.formats.template import Template
 from threadmill.export.outcomes import ResultOrder, StateFilter

@@ -10,8 +10,8 @@ import typer
 from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples, message
-from threadmill.cli.round_trip import round_trip
-from threadmill.cli.times import show_skew
+from threadmill.cli.rendering.times import show_skew
+from threadmill.cli.setup.round_trip import round_trip
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings, find_config

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC
 
 from threadmill.cli.app import note
-from threadmill.cli.times import show_moment
+from threadmill.cli.rendering.times import show_moment
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult

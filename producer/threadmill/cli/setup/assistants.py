@@ -11,10 +11,10 @@ import typer
 from pydantic import ValidationError
 
 from threadmill.cli.app import AsJson, Endpoint, Exit, note, put, put_json
-from threadmill.cli.applying import apply
 from threadmill.cli.asking import ask_worker
 from threadmill.cli.command import examples
-from threadmill.cli.confirm import Yes, confirm
+from threadmill.cli.rendering.confirm import Yes, confirm
+from threadmill.cli.setup.applying import apply
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.job.model import explain

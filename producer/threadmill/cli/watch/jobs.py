@@ -10,9 +10,9 @@ import typer
 
 from threadmill.cli.app import AsJson, Exit, note, put, put_json
 from threadmill.cli.command import examples
-from threadmill.cli.table import put_table
-from threadmill.cli.times import parse_since, show_moment
-from threadmill.cli.waiting import wait_for
+from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.times import parse_since, show_moment
+from threadmill.cli.rendering.waiting import wait_for
 from threadmill.client import Client
 from threadmill.job.place import Place
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage

@@ -8,7 +8,7 @@ import typer
 
 from threadmill.cli.app import AsJson, Exit, err, note, put, write
 from threadmill.cli.command import examples
-from threadmill.cli.jobs import JobId, show_ending
+from threadmill.cli.watch.jobs import JobId, show_ending
 from threadmill.client import Client
 from threadmill.job.events import Event, EventKind
 from threadmill.local.services import STATE_FOLDER

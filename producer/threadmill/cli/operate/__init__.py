@@ -1,0 +1,1 @@
+"""Commands for whoever operates workers. For cli/; imports rendering/ and watch/."""

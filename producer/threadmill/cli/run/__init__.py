@@ -1,0 +1,1 @@
+"""Commands that run jobs, batches and reports. For cli/; imports watch/ and rendering/."""

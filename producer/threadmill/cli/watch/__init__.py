@@ -1,0 +1,1 @@
+"""Commands that show jobs and batches. For cli/ and run/; imports rendering/."""
