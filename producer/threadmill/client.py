@@ -16,7 +16,6 @@ from typing import Any
 from celery import Celery
 
 from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
-from threadmill.intake import Intake
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
@@ -38,6 +37,7 @@ from threadmill.store.records import (
     add_troubles,
 )
 from threadmill.stored import warn
+from threadmill.validation import Intake
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,17 @@ FORBIDDEN = [
         "threadmill_worker.drivers.driver",
         "The worker, from Celery down to what a model wrote",
     ),
+    (
+        "threadmill_worker.store.added",
+        "threadmill.store.jobs",
+        "The worker knows the producer's contract, not its verbs",
+    ),
+    ("threadmill.job.added", "redis", "The contract is values alone"),
+    (
+        "threadmill.store.added",
+        "threadmill.client",
+        "The producer, from the command line down to texts without secrets",
+    ),
 ]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.errors import BadDocument
+from threadmill.documents.readers.unicode import escape_surrogates
 from threadmill.documents.template import PromptTemplate
-from threadmill.documents.unicode import escape_surrogates
 from threadmill.errors import InvalidJob
 
 #: The path of a document that is read from stdin.

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import TemplateError, UndefinedError, meta
 
 from threadmill.documents.errors import BadDocument, too_long
-from threadmill.documents.jinja import sandbox
+from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
 

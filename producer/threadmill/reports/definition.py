@@ -22,8 +22,8 @@ from pydantic import (
 )
 
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
-from threadmill.documents.jinja import sandbox
 from threadmill.documents.readers.encoding import check_encoding
+from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.job.lanes import LaneName
 from threadmill.job.message import FileTool

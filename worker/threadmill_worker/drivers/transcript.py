@@ -7,8 +7,8 @@ from typing import Any
 import openai
 import openai.resources.conversations.items
 
-from threadmill.intake import label
 from threadmill.job.result import Failure, FailureKind
+from threadmill.validation import label
 from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants.message_order import oldest_first

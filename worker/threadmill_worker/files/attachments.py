@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from threadmill.intake import Intake, decoded, label
 from threadmill.job.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
 from threadmill.job.message import is_data_url, is_path
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
+from threadmill.validation import Intake, decoded, label
 from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
 
 Purpose = Literal["vision", "assistants"]

@@ -14,9 +14,9 @@ from threadmill.cli.rendering.table import put_table
 from threadmill.cli.rendering.times import parse_span, show_span
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
-from threadmill.intake import label
 from threadmill.names import is_thread_id
 from threadmill.store.records import KeptThread, Transcript
+from threadmill.validation import label
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]

@@ -13,8 +13,8 @@ from typing import BinaryIO
 from threadmill.documents.errors import BadDocument, too_long
 from threadmill.documents.readers import mail, workbooks
 from threadmill.documents.readers.encoding import decode
+from threadmill.documents.readers.unicode import join_surrogates
 from threadmill.documents.readers.workbooks import WORKBOOK_SUFFIXES
-from threadmill.documents.unicode import join_surrogates
 from threadmill.installation import install_command
 from threadmill.job.message import MESSAGE_LIMIT
 

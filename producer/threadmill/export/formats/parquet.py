@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow
 from pyarrow import parquet
 
-from threadmill.documents.unicode import replace_surrogates
+from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.export.formats.table import Table, as_json, moment
 
 #: The largest row group, in documents and in characters.

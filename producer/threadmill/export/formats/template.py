@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from pydantic_core import to_jsonable_python
 
 from threadmill.batch.results import document_id
-from threadmill.documents.jinja import sandbox
+from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.export.outcomes import ResultLine, ResultsReader, label
 from threadmill.job.result import JobResult

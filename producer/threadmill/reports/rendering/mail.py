@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
-from threadmill.documents.unicode import replace_surrogates
+from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.reports.grouping import shorten
 from threadmill.reports.night import Night
 from threadmill.reports.rendering.failures import reasons

@@ -5,9 +5,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, TemplateError
 
-from threadmill.documents.jinja import sandbox
+from threadmill.documents.readers.jinja import sandbox
+from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.documents.template import BadTemplate
-from threadmill.documents.unicode import replace_surrogates
 from threadmill.reports.rendering.failures import for_readers, reasons
 from threadmill.reports.rendering.figures import count, duration, money
 from threadmill.reports.report import Report
