@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from threadmill_emulator.app import create_app
 from threadmill_emulator.control import check_routes
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.faults import KINDS, FaultPlan
 from threadmill_emulator.markers import PARAMETERS
 from threadmill_emulator.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
 from threadmill_emulator.profiles import NO_PROFILE, PROFILES
-from threadmill_emulator.refusals import parse
 from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
 

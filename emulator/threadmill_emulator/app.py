@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from threadmill_emulator import control
 from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
-from threadmill_emulator.errors import ApiError, no_url, wrong_method
+from threadmill_emulator.errors.errors import ApiError, no_url, wrong_method
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.options import Options
 from threadmill_emulator.routes import API

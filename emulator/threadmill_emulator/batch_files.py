@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
-from threadmill_emulator.refusals import parse
 from threadmill_emulator.response import Response
 from threadmill_emulator.text import tokens
 from threadmill_emulator.wire import Body

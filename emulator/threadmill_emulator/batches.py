@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import Field
 
 from threadmill_emulator.batch_files import Line, answered, failure, over_limit, read, unanswered, written
-from threadmill_emulator.errors import ApiError, no_referenced_file
+from threadmill_emulator.errors.errors import ApiError, no_referenced_file
+from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
 from threadmill_emulator.options import Options
-from threadmill_emulator.refusals import parse
-from threadmill_emulator.response_errors import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.responses import Responses
 from threadmill_emulator.wire import Body, Metadata

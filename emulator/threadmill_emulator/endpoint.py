@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.connection import hang_up
 from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
-from threadmill_emulator.refusals import Parsed, parse
+from threadmill_emulator.errors.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.refusals import Parsed, parse
 from threadmill_emulator.world import World
 
 DAVINCI_PATH = "/api/assts/v1"

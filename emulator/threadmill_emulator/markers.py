@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.scenarios import QUIRKS, SCENARIOS, TERMINAL, Script
 
 

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from threadmill_emulator.endpoint import Call
-from threadmill_emulator.errors import ApiError
-from threadmill_emulator.refusals import parse
+from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.refusals import parse
 
 Item = TypeVar("Item")
 Object = dict[str, Any]

@@ -2,11 +2,8 @@
 
 from threadmill_emulator import tiers
 from threadmill_emulator.containers import Containers
-from threadmill_emulator.errors import no_referenced_store, unknown_parameter
-from threadmill_emulator.files import Files
-from threadmill_emulator.options import Options
-from threadmill_emulator.resources import check_file_ids
-from threadmill_emulator.response_errors import (
+from threadmill_emulator.errors.errors import no_referenced_store, unknown_parameter
+from threadmill_emulator.errors.responses import (
     invalid_schema,
     no_background,
     no_background_streams,
@@ -15,6 +12,9 @@ from threadmill_emulator.response_errors import (
     no_word_json,
     one_of_two,
 )
+from threadmill_emulator.files import Files
+from threadmill_emulator.options import Options
+from threadmill_emulator.resources import check_file_ids
 from threadmill_emulator.strict_schema import not_strict
 from threadmill_emulator.vector_stores import VectorStores
 from threadmill_emulator.wire_responses import (

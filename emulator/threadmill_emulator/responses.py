@@ -6,6 +6,13 @@ from threadmill_emulator import context, items
 from threadmill_emulator.containers import Container, Containers
 from threadmill_emulator.contents import Sources
 from threadmill_emulator.conversations import Conversation, Conversations
+from threadmill_emulator.errors.responses import (
+    conversation_locked,
+    no_previous_response,
+    no_response,
+    not_in_background,
+    unfinished_previous_response,
+)
 from threadmill_emulator.files import Files
 from threadmill_emulator.items import Item
 from threadmill_emulator.markers import script_for
@@ -13,13 +20,6 @@ from threadmill_emulator.options import Options
 from threadmill_emulator.replies import compose
 from threadmill_emulator.requests import check
 from threadmill_emulator.response import Response
-from threadmill_emulator.response_errors import (
-    conversation_locked,
-    no_previous_response,
-    no_response,
-    not_in_background,
-    unfinished_previous_response,
-)
 from threadmill_emulator.runs import Run
 from threadmill_emulator.scenarios import Tally, as_response, fitted
 from threadmill_emulator.settings import response_settings

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from threadmill_emulator.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
+from threadmill_emulator.errors.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.messages import Prompt
 from threadmill_emulator.scenarios import TERMINAL, Script

@@ -5,9 +5,9 @@ Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's 
 
 from collections import Counter
 
-from threadmill_emulator.errors import unknown_parameter
+from threadmill_emulator.errors.errors import unknown_parameter
+from threadmill_emulator.errors.responses import no_capacity, no_tier, no_window
 from threadmill_emulator.options import Options
-from threadmill_emulator.response_errors import no_capacity, no_tier, no_window
 from threadmill_emulator.scenarios import Script
 from threadmill_emulator.wire_responses import CreateResponse
 

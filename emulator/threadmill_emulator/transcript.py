@@ -7,7 +7,7 @@ when a stretch of work begins, and struck out again if the run stops before.
 from collections.abc import Callable
 
 from threadmill_emulator.deltas import pieces
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.frames import Frames
 from threadmill_emulator.messages import Message
 from threadmill_emulator.objects import Object, call_object, message_object, run_object

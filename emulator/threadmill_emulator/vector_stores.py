@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.errors import not_found
+from threadmill_emulator.errors.errors import not_found
 from threadmill_emulator.files import File, Files
 from threadmill_emulator.filetypes import FILE_SEARCH, extension
 from threadmill_emulator.ids import new_id

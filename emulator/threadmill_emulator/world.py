@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threadmill_emulator import resources, wire
 from threadmill_emulator.batches import Batches
 from threadmill_emulator.contents import Sources
-from threadmill_emulator.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
+from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
 from threadmill_emulator.files import File, Files
 from threadmill_emulator.markers import script_for
 from threadmill_emulator.messages import Block, Message, last_input

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from threadmill_emulator.batches import CreateBatch
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.options import Options
 from threadmill_emulator.response import Response
 from threadmill_emulator.strict_schema import not_strict

@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill_emulator.errors import ApiError
+from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.markers import script_for, without_markers
 from threadmill_emulator.messages import Prompt
 from threadmill_emulator.runs import Run

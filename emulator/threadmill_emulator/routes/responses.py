@@ -7,15 +7,15 @@ from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import ApiError, no_streaming, wrong_method
+from threadmill_emulator.errors.errors import ApiError, no_streaming, wrong_method
+from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.errors.responses import no_response, not_streamed
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.ids import is_made, new_id
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import page
-from threadmill_emulator.refusals import parse
 from threadmill_emulator.response import Response
-from threadmill_emulator.response_errors import no_response, not_streamed
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.response_transcript import ResponseTranscript
 from threadmill_emulator.streaming import SHORTEST_S, EventStream

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.errors import ApiError, no_streaming, not_found
+from threadmill_emulator.errors.errors import ApiError, no_streaming, not_found
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.objects import run_object, thread_object
 from threadmill_emulator.pages import page
