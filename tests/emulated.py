@@ -13,7 +13,7 @@ import httpx
 from threadmill_emulator.app import create_app
 from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
-from threadmill_emulator.profiles import NO_PROFILE, PROFILES
+from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
 from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0

@@ -10,11 +10,11 @@ from threadmill_emulator.app import create_app
 from threadmill_emulator.control import check_routes
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.faults import KINDS, FaultPlan
-from threadmill_emulator.markers import PARAMETERS
-from threadmill_emulator.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
-from threadmill_emulator.profiles import NO_PROFILE, PROFILES
-from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
+from threadmill_emulator.scripting.faults import KINDS, FaultPlan
+from threadmill_emulator.scripting.markers import PARAMETERS
+from threadmill_emulator.scripting.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
+from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
+from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.server import Server, listen
 
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())

@@ -16,8 +16,8 @@ from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.errors.errors import ApiError, no_url, wrong_method
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.options import Options
 from threadmill_emulator.routes import API
+from threadmill_emulator.scripting.options import Options
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong
 from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
-from threadmill_emulator.options import Options
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.responses import Responses
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.wire import Body, Metadata
 from threadmill_emulator.wire_responses import CreateResponse
 

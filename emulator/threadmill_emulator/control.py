@@ -12,9 +12,9 @@ from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.endpoint import Call
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.faults import FaultPlan
 from threadmill_emulator.page import rendered
 from threadmill_emulator.routes import NAMES
+from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.world import World
 
 

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from threadmill_emulator.faults import Faults
-from threadmill_emulator.options import Options
 from threadmill_emulator.replays import Replays
+from threadmill_emulator.scripting.faults import Faults
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.world import World
 
 

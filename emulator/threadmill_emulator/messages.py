@@ -8,7 +8,7 @@ from typing import Any
 from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.images import described
-from threadmill_emulator.markers import without_markers
+from threadmill_emulator.scripting.markers import without_markers
 
 Block = dict[str, Any]
 

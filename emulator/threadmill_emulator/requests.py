@@ -13,8 +13,8 @@ from threadmill_emulator.errors.responses import (
     one_of_two,
 )
 from threadmill_emulator.files import Files
-from threadmill_emulator.options import Options
 from threadmill_emulator.resources import check_file_ids
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.strict_schema import not_strict
 from threadmill_emulator.vector_stores import VectorStores
 from threadmill_emulator.wire_responses import (

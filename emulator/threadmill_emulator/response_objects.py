@@ -11,7 +11,7 @@ from threadmill_emulator.files import File
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, seconds
 from threadmill_emulator.response import Response
-from threadmill_emulator.scenarios import Script
+from threadmill_emulator.scripting.scenarios import Script
 from threadmill_emulator.settings import dumped
 
 #: What LiteLLM raises for an error of its backend, by the error's code.

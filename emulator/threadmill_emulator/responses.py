@@ -15,13 +15,13 @@ from threadmill_emulator.errors.responses import (
 )
 from threadmill_emulator.files import Files
 from threadmill_emulator.items import Item
-from threadmill_emulator.markers import script_for
-from threadmill_emulator.options import Options
 from threadmill_emulator.replies import compose
 from threadmill_emulator.requests import check
 from threadmill_emulator.response import Response
 from threadmill_emulator.runs import Run
-from threadmill_emulator.scenarios import Tally, as_response, fitted
+from threadmill_emulator.scripting.markers import script_for
+from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
 from threadmill_emulator.settings import response_settings
 from threadmill_emulator.stats import Stats
 from threadmill_emulator.tiers import FlexCapacity

@@ -8,7 +8,7 @@ from typing import Any
 from threadmill_emulator.arguments import fitting
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.messages import Prompt
-from threadmill_emulator.scenarios import Script
+from threadmill_emulator.scripting.scenarios import Script
 
 
 @dataclass

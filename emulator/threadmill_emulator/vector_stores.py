@@ -8,7 +8,7 @@ from threadmill_emulator.errors.errors import not_found
 from threadmill_emulator.files import File, Files
 from threadmill_emulator.filetypes import FILE_SEARCH, extension
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 
 DAY_S = 86_400
 #: What OpenAI gives the stores it makes for a thread in passing.

@@ -7,13 +7,13 @@ from threadmill_emulator.batches import Batches
 from threadmill_emulator.contents import Sources
 from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
 from threadmill_emulator.files import File, Files
-from threadmill_emulator.markers import script_for
 from threadmill_emulator.messages import Block, Message, last_input
-from threadmill_emulator.options import Options
 from threadmill_emulator.replies import compose
 from threadmill_emulator.responses import Responses
 from threadmill_emulator.runs import Run
-from threadmill_emulator.scenarios import SCENARIOS, Tally, fitted
+from threadmill_emulator.scripting.markers import script_for
+from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
 from threadmill_emulator.settings import assistant_settings, run_settings
 from threadmill_emulator.stats import Stats
 from threadmill_emulator.text import tokens

@@ -18,7 +18,7 @@ from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.local.services import free_port, redis_server
 from threadmill.redis.client import blocking
 from threadmill.store.keys import Keys
-from threadmill_emulator.options import EXTRAS
+from threadmill_emulator.scripting.options import EXTRAS
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
 PATIENCE_S = 60.0

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from threadmill_emulator.__main__ import arguments
-from threadmill_emulator.options import EXTRAS, Options
+from threadmill_emulator.scripting.options import EXTRAS, Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = pytest.mark.integration

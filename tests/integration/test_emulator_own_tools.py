@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = [

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from threadmill_emulator.__main__ import KNOWN_EXTRAS, arguments, options
-from threadmill_emulator.options import CAPABILITIES, Options
-from threadmill_emulator.profiles import PROFILES
+from threadmill_emulator.scripting.options import CAPABILITIES, Options
+from threadmill_emulator.scripting.profiles import PROFILES
 from threadmill_emulator.testing import running
 
 pytestmark = pytest.mark.integration

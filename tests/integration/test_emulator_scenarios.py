@@ -9,8 +9,8 @@ import pytest
 from openai import OpenAI
 from openai.types.beta.threads import Message, Run
 
-from threadmill_emulator.options import Options
-from threadmill_emulator.scenarios import QUIRKS, SCENARIOS
+from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS
 from threadmill_emulator.testing import Running, running
 
 pytestmark = [

@@ -11,7 +11,7 @@ import pytest
 from openai import OpenAI
 from openai.lib.streaming import AssistantEventHandler
 
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = [

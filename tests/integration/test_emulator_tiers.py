@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = pytest.mark.integration

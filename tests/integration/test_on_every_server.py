@@ -11,8 +11,8 @@ import pytest
 
 from threadmill import Client, FailureKind, JobState
 from threadmill.job.events import EventKind
-from threadmill_emulator.profiles import PROFILES
 from threadmill_emulator.replies import PNG
+from threadmill_emulator.scripting.profiles import PROFILES
 from threadmill_worker.admin.probe import probe
 
 pytestmark = [

@@ -9,7 +9,7 @@ from tests.emulated import Emulated
 
 from threadmill import FailureKind, JobState
 from threadmill_emulator.app import create_app
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 from threadmill_worker.lifecycle import decide
 
 pytestmark = pytest.mark.integration

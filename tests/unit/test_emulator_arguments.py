@@ -4,7 +4,7 @@ import json
 
 from threadmill_emulator.arguments import fitting
 from threadmill_emulator.messages import Prompt
-from threadmill_emulator.scenarios import SCENARIOS
+from threadmill_emulator.scripting.scenarios import SCENARIOS
 from threadmill_emulator.tool_calls import make_calls
 
 #: As DaVinci documents its SEARCH: objects inside objects.

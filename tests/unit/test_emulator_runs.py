@@ -3,10 +3,10 @@
 import pytest
 
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.markers import script_for, without_markers
 from threadmill_emulator.messages import Prompt
 from threadmill_emulator.runs import Run
-from threadmill_emulator.scenarios import SCENARIOS, fitted
+from threadmill_emulator.scripting.markers import script_for, without_markers
+from threadmill_emulator.scripting.scenarios import SCENARIOS, fitted
 
 SETTINGS = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "instructions": ""}
 

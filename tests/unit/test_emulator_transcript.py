@@ -7,7 +7,7 @@ import pytest
 
 from threadmill_emulator.frames import Listener
 from threadmill_emulator.messages import Message
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.transcript import Transcript
 from threadmill_emulator.wire_runs import CreateRun
 from threadmill_emulator.wire_threads import CreateThread

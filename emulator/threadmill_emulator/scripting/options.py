@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from threadmill_emulator.faults import FaultPlan
-from threadmill_emulator.scenarios import QUIRKS
+from threadmill_emulator.scripting.faults import FaultPlan
+from threadmill_emulator.scripting.scenarios import QUIRKS
 
 #: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from threadmill_emulator.options import Options
+from threadmill_emulator.scripting.options import Options
 
 ASSISTANTS = frozenset({"assistants", "create_and_run"})
 STORES = frozenset({"files", "vector_stores", "batches"})

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.scenarios import QUIRKS, SCENARIOS, TERMINAL, Script
+from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS, TERMINAL, Script
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
