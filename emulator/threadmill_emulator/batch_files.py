@@ -12,8 +12,8 @@ from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
 from threadmill_emulator.response import Response
+from threadmill_emulator.schemas.wire import Body
 from threadmill_emulator.text import tokens
-from threadmill_emulator.wire import Body
 
 MOST_LINES = 50_000
 #: What is said of the requests that a batch was ended without.

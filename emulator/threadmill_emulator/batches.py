@@ -16,9 +16,9 @@ from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.responses import Responses
+from threadmill_emulator.schemas.responses import CreateResponse
+from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.wire import Body, Metadata
-from threadmill_emulator.wire_responses import CreateResponse
 
 EDGE = 0.1  #: of a batch's time: validating before the work, finalizing after it, cancelling
 WINDOW_S = 24 * 3600

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable
 
-from threadmill_emulator.arguments import NUMBER
+from threadmill_emulator.schemas.arguments import NUMBER
 
 FIBONACCI = """\
 def fibonacci(count):

@@ -8,9 +8,9 @@ from threadmill_emulator.contents import Made
 from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.messages import Block
+from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
+from threadmill_emulator.schemas.wire import Body
 from threadmill_emulator.tool_calls import ToolCall
-from threadmill_emulator.wire import Body
-from threadmill_emulator.wire_responses import OUTPUTS, RESULTS
 
 Item = dict[str, Any]
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}

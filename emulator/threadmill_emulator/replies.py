@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from threadmill_emulator.answers import NOTICE, answer, summary
-from threadmill_emulator.arguments import fitting
 from threadmill_emulator.contents import Made, Sources, text_block
 from threadmill_emulator.ids import new_file_id
 from threadmill_emulator.messages import Block
 from threadmill_emulator.own_tools import cited, computed, plotted
 from threadmill_emulator.runs import Run
+from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.markers import without_markers
 
 CITED = "【4:0†source】"

@@ -14,10 +14,7 @@ from threadmill_emulator.errors.responses import (
 )
 from threadmill_emulator.files import Files
 from threadmill_emulator.resources import check_file_ids
-from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.strict_schema import not_strict
-from threadmill_emulator.vector_stores import VectorStores
-from threadmill_emulator.wire_responses import (
+from threadmill_emulator.schemas.responses import (
     ContainedCodeInterpreter,
     CreateResponse,
     FileSearch,
@@ -27,7 +24,10 @@ from threadmill_emulator.wire_responses import (
     NamedFunction,
     Tool,
 )
-from threadmill_emulator.wire_runs import JsonFormat
+from threadmill_emulator.schemas.runs import JsonFormat
+from threadmill_emulator.schemas.strict_schema import not_strict
+from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.vector_stores import VectorStores
 
 
 def check(body: CreateResponse, files: Files, stores: VectorStores, containers: Containers, options: Options) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from threadmill_emulator import wire
 from threadmill_emulator.errors.errors import no_referenced_file, no_referenced_store, unsupported_by_tool
 from threadmill_emulator.files import Files
 from threadmill_emulator.filetypes import CODE_INTERPRETER, extension
+from threadmill_emulator.schemas import wire
+from threadmill_emulator.schemas.threads import ToolResources
 from threadmill_emulator.vector_stores import IN_PASSING, VectorStores
-from threadmill_emulator.wire_threads import ToolResources
 
 Resources = dict[str, Any]
 

@@ -19,6 +19,7 @@ from threadmill_emulator.replies import compose
 from threadmill_emulator.requests import check
 from threadmill_emulator.response import Response
 from threadmill_emulator.runs import Run
+from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
@@ -26,7 +27,6 @@ from threadmill_emulator.settings import response_settings
 from threadmill_emulator.stats import Stats
 from threadmill_emulator.tiers import FlexCapacity
 from threadmill_emulator.vector_stores import VectorStores
-from threadmill_emulator.wire_responses import CreateResponse
 
 
 class Responses:

@@ -7,9 +7,9 @@ from collections import Counter
 
 from threadmill_emulator.errors.errors import unknown_parameter
 from threadmill_emulator.errors.responses import no_capacity, no_tier, no_window
+from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Script
-from threadmill_emulator.wire_responses import CreateResponse
 
 
 class FlexCapacity:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from threadmill_emulator import resources, wire
+from threadmill_emulator import resources
 from threadmill_emulator.batches import Batches
 from threadmill_emulator.contents import Sources
 from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
@@ -11,6 +11,9 @@ from threadmill_emulator.messages import Block, Message, last_input
 from threadmill_emulator.replies import compose
 from threadmill_emulator.responses import Responses
 from threadmill_emulator.runs import Run
+from threadmill_emulator.schemas import wire
+from threadmill_emulator.schemas.runs import CreateRun
+from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
@@ -19,8 +22,6 @@ from threadmill_emulator.stats import Stats
 from threadmill_emulator.text import tokens
 from threadmill_emulator.threads import Assistant, Thread
 from threadmill_emulator.vector_stores import VectorStores
-from threadmill_emulator.wire_runs import CreateRun
-from threadmill_emulator.wire_threads import CreateThread, ToolResources
 from threadmill_emulator.work import ServerStep, Work
 
 

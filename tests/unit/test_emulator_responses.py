@@ -8,9 +8,9 @@ import pytest
 from threadmill_emulator.batches import CreateBatch
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.response import Response
+from threadmill_emulator.schemas.responses import CreateResponse
+from threadmill_emulator.schemas.strict_schema import not_strict
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.strict_schema import not_strict
-from threadmill_emulator.wire_responses import CreateResponse
 from threadmill_emulator.world import World
 
 MINUTE_S = 60

@@ -7,8 +7,8 @@ from threadmill_emulator.items import Item, shown
 from threadmill_emulator.objects import deleted
 from threadmill_emulator.pages import page
 from threadmill_emulator.response_objects import conversation_object
-from threadmill_emulator.wire import Body
-from threadmill_emulator.wire_responses import CreateConversation, CreateItems, ModifyConversation
+from threadmill_emulator.schemas.responses import CreateConversation, CreateItems, ModifyConversation
+from threadmill_emulator.schemas.wire import Body
 
 
 def _found(call: Call) -> Conversation:

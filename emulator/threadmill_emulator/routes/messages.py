@@ -3,7 +3,7 @@
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.objects import deleted, message_object
 from threadmill_emulator.pages import page
-from threadmill_emulator.wire import CreateMessage, Modify
+from threadmill_emulator.schemas.wire import CreateMessage, Modify
 
 
 async def create(call: Call) -> Reply:

@@ -18,8 +18,8 @@ from threadmill_emulator.pages import page
 from threadmill_emulator.response import Response
 from threadmill_emulator.response_objects import response_object
 from threadmill_emulator.response_transcript import ResponseTranscript
+from threadmill_emulator.schemas.responses import CreateResponse, Includable
 from threadmill_emulator.streaming import SHORTEST_S, EventStream
-from threadmill_emulator.wire_responses import CreateResponse, Includable
 
 
 class RetrieveQuery(BaseModel):

@@ -11,13 +11,13 @@ from threadmill_emulator.frames import Listener
 from threadmill_emulator.objects import run_object, thread_object
 from threadmill_emulator.pages import page
 from threadmill_emulator.runs import Run
+from threadmill_emulator.schemas.runs import CreateRun, CreateThreadAndRun
+from threadmill_emulator.schemas.threads import CreateThread
+from threadmill_emulator.schemas.wire import Modify, SubmitToolOutputs
 from threadmill_emulator.steps import CONTENT, round_step, step_objects
 from threadmill_emulator.streaming import EventStream
 from threadmill_emulator.threads import Thread
 from threadmill_emulator.transcript import Transcript
-from threadmill_emulator.wire import Modify, SubmitToolOutputs
-from threadmill_emulator.wire_runs import CreateRun, CreateThreadAndRun
-from threadmill_emulator.wire_threads import CreateThread
 
 
 def _found(call: Call) -> tuple[Thread, Run]:

@@ -3,7 +3,7 @@
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import missing
 from threadmill_emulator.objects import deleted, thread_object
-from threadmill_emulator.wire_threads import CreateThread, ModifyThread
+from threadmill_emulator.schemas.threads import CreateThread, ModifyThread
 
 
 async def create(call: Call) -> Reply:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from threadmill_emulator.wire import Body, CreateMessage, Metadata, by_type
+from threadmill_emulator.schemas.wire import Body, CreateMessage, Metadata, by_type
 
 
 class AutoChunking(Body):

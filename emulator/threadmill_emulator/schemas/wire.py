@@ -1,5 +1,5 @@
 """The bodies a client may send, as strict models: unknown fields, wrong types and exceeded limits are
-refused. Tags of unions stand in <angle brackets> so that refusals.py can leave them out of a field's path.
+refused. Tags of unions stand in <angle brackets> so that errors/refusals.py can leave them out of a field's path.
 """
 
 import base64
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from threadmill_emulator.arguments import fitting
+from threadmill_emulator.schemas.arguments import fitting
 
 DATA_URL = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,(.+)", re.DOTALL)
 

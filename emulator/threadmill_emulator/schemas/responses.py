@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from threadmill_emulator.wire import Body, CodeInterpreter, FunctionDefinition, Metadata, Schema, by_type
-from threadmill_emulator.wire_items import InputItem, Text
-from threadmill_emulator.wire_runs import Effort, JsonFormat, JsonSchema, Temperature, TextFormat, TopP
+from threadmill_emulator.schemas.items import InputItem, Text
+from threadmill_emulator.schemas.runs import Effort, JsonFormat, JsonSchema, Temperature, TextFormat, TopP
+from threadmill_emulator.schemas.wire import Body, CodeInterpreter, FunctionDefinition, Metadata, Schema, by_type
 
 #: What may be asked for beyond the usual.
 Includable = Literal[

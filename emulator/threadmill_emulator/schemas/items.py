@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from threadmill_emulator.wire import Body, any_image_url, by_type, external_url, is_base64
+from threadmill_emulator.schemas.wire import Body, any_image_url, by_type, external_url, is_base64
 
 FILE_DATA = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,(.+)", re.DOTALL)
 LONGEST = 10_485_760  #: characters of a text or of a tool output

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from threadmill_emulator.wire import Body, Metadata
-from threadmill_emulator.wire_threads import ChunkingStrategy
+from threadmill_emulator.schemas.threads import ChunkingStrategy
+from threadmill_emulator.schemas.wire import Body, Metadata
 
 Attributes = Annotated[
     dict[

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from threadmill_emulator.wire import Body, CreateMessage, Metadata, Schema, Tool, by_type
-from threadmill_emulator.wire_threads import CreateThread, ToolResources
+from threadmill_emulator.schemas.threads import CreateThread, ToolResources
+from threadmill_emulator.schemas.wire import Body, CreateMessage, Metadata, Schema, Tool, by_type
 
 Instructions = Annotated[str, Field(max_length=256_000)]
 Temperature = Annotated[float, Field(ge=0, le=2)]

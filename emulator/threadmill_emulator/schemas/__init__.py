@@ -1,0 +1,1 @@
+"""The bodies that clients may send, as strict models. For storage/ and above; imports no other room."""
