@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from threadmill_emulator.files import File, Files
 from threadmill_emulator.messages import Block
+from threadmill_emulator.storage.files import File, Files
 
 
 @dataclass(frozen=True)

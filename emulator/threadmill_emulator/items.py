@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from threadmill_emulator.contents import Made
-from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.messages import Block
 from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
 from threadmill_emulator.schemas.wire import Body
+from threadmill_emulator.storage.files import Files
 from threadmill_emulator.tool_calls import ToolCall
 
 Item = dict[str, Any]

@@ -1,7 +1,6 @@
 """Whether a response may be made at all: what its body names must be there, and fit together."""
 
 from threadmill_emulator import tiers
-from threadmill_emulator.containers import Containers
 from threadmill_emulator.errors.errors import no_referenced_store, unknown_parameter
 from threadmill_emulator.errors.responses import (
     invalid_schema,
@@ -12,8 +11,6 @@ from threadmill_emulator.errors.responses import (
     no_word_json,
     one_of_two,
 )
-from threadmill_emulator.files import Files
-from threadmill_emulator.resources import check_file_ids
 from threadmill_emulator.schemas.responses import (
     ContainedCodeInterpreter,
     CreateResponse,
@@ -27,7 +24,10 @@ from threadmill_emulator.schemas.responses import (
 from threadmill_emulator.schemas.runs import JsonFormat
 from threadmill_emulator.schemas.strict_schema import not_strict
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.vector_stores import VectorStores
+from threadmill_emulator.storage.containers import Containers
+from threadmill_emulator.storage.files import Files
+from threadmill_emulator.storage.resources import check_file_ids
+from threadmill_emulator.storage.vector_stores import VectorStores
 
 
 def check(body: CreateResponse, files: Files, stores: VectorStores, containers: Containers, options: Options) -> None:

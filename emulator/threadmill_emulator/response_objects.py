@@ -5,14 +5,14 @@ from collections.abc import Collection
 from pydantic import BaseModel
 
 from threadmill_emulator import tiers
-from threadmill_emulator.containers import LIVES_S, Container
 from threadmill_emulator.conversations import Conversation
-from threadmill_emulator.files import File
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, seconds
 from threadmill_emulator.response import Response
 from threadmill_emulator.scripting.scenarios import Script
 from threadmill_emulator.settings import dumped
+from threadmill_emulator.storage.containers import LIVES_S, Container
+from threadmill_emulator.storage.files import File
 
 #: What LiteLLM raises for an error of its backend, by the error's code.
 _RAISED = {"rate_limit_exceeded": "RateLimitError", "invalid_prompt": "BadRequestError"}

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from threadmill_emulator import context, items
-from threadmill_emulator.containers import Container, Containers
 from threadmill_emulator.contents import Sources
 from threadmill_emulator.conversations import Conversation, Conversations
 from threadmill_emulator.errors.responses import (
@@ -13,7 +12,6 @@ from threadmill_emulator.errors.responses import (
     not_in_background,
     unfinished_previous_response,
 )
-from threadmill_emulator.files import Files
 from threadmill_emulator.items import Item
 from threadmill_emulator.replies import compose
 from threadmill_emulator.requests import check
@@ -25,8 +23,10 @@ from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
 from threadmill_emulator.settings import response_settings
 from threadmill_emulator.stats import Stats
+from threadmill_emulator.storage.containers import Container, Containers
+from threadmill_emulator.storage.files import Files
+from threadmill_emulator.storage.vector_stores import VectorStores
 from threadmill_emulator.tiers import FlexCapacity
-from threadmill_emulator.vector_stores import VectorStores
 
 
 class Responses:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from threadmill_emulator.answers import SENTENCE_END, frequent_terms
-from threadmill_emulator.files import File
+from threadmill_emulator.storage.files import File
 
 LONGEST = 400  #: characters of a sentence that is quoted
 

@@ -6,9 +6,9 @@ import zlib
 import pytest
 
 from threadmill_emulator import interpreter, plot
-from threadmill_emulator.files import File
 from threadmill_emulator.images import described
 from threadmill_emulator.search import best, search
+from threadmill_emulator.storage.files import File
 
 HERONS = File("herons.txt", b"Herons eat fish. Herons nest in trees. Storks nest on roofs.", "assistants", 0.0)
 FROGS = File("frogs.md", "# Frogs\n- Frogs fear herons.\n蒼鷺常常吃青蛙。".encode(), "assistants", 0.0)

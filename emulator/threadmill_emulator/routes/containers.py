@@ -2,11 +2,11 @@
 
 from starlette.responses import Response
 
-from threadmill_emulator.containers import Container
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.objects import deleted
 from threadmill_emulator.pages import page
 from threadmill_emulator.response_objects import container_file_object, container_object
+from threadmill_emulator.storage.containers import Container
 
 
 def _found(call: Call) -> Container:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from threadmill_emulator.errors.errors import not_found
-from threadmill_emulator.files import File, Files
-from threadmill_emulator.filetypes import FILE_SEARCH, extension
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.storage.files import File, Files
+from threadmill_emulator.storage.filetypes import FILE_SEARCH, extension
 
 DAY_S = 86_400
 #: What OpenAI gives the stores it makes for a thread in passing.

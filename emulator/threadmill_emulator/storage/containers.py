@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from threadmill_emulator.errors.responses import no_container
-from threadmill_emulator.files import Files
 from threadmill_emulator.ids import new_id
+from threadmill_emulator.storage.files import Files
 
 LIVES_S = 20 * 60  #: after the last use of it
 

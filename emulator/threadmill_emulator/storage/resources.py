@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from threadmill_emulator.errors.errors import no_referenced_file, no_referenced_store, unsupported_by_tool
-from threadmill_emulator.files import Files
-from threadmill_emulator.filetypes import CODE_INTERPRETER, extension
 from threadmill_emulator.schemas import wire
 from threadmill_emulator.schemas.threads import ToolResources
-from threadmill_emulator.vector_stores import IN_PASSING, VectorStores
+from threadmill_emulator.storage.files import Files
+from threadmill_emulator.storage.filetypes import CODE_INTERPRETER, extension
+from threadmill_emulator.storage.vector_stores import IN_PASSING, VectorStores
 
 Resources = dict[str, Any]
 
