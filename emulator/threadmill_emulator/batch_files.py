@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from threadmill_emulator.content.text import tokens
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
 from threadmill_emulator.response import Response
 from threadmill_emulator.schemas.wire import Body
-from threadmill_emulator.text import tokens
 
 MOST_LINES = 50_000
 #: What is said of the requests that a batch was ended without.

@@ -1,8 +1,8 @@
 """One item of a response as a stream tells it: begun, in pieces, whole."""
 
-from threadmill_emulator.deltas import pieces
+from threadmill_emulator.content.deltas import pieces
+from threadmill_emulator.content.messages import Block
 from threadmill_emulator.items import Item
-from threadmill_emulator.messages import Block
 from threadmill_emulator.objects import Object
 
 Event = tuple[str, Object]

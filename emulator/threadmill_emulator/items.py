@@ -4,9 +4,9 @@ import base64
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from threadmill_emulator.contents import Made
+from threadmill_emulator.content.contents import Made
+from threadmill_emulator.content.messages import Block
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.messages import Block
 from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
 from threadmill_emulator.schemas.wire import Body
 from threadmill_emulator.storage.files import Files

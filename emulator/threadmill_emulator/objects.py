@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from threadmill_emulator.messages import Message
+from threadmill_emulator.content.messages import Message
 from threadmill_emulator.runs import Run
 from threadmill_emulator.storage.files import File
 from threadmill_emulator.threads import Assistant, Thread

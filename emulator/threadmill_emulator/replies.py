@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from threadmill_emulator.answers import NOTICE, answer, summary
-from threadmill_emulator.contents import Made, Sources, text_block
+from threadmill_emulator.content.answers import NOTICE, answer, summary
+from threadmill_emulator.content.contents import Made, Sources, text_block
+from threadmill_emulator.content.messages import Block
 from threadmill_emulator.ids import new_file_id
-from threadmill_emulator.messages import Block
 from threadmill_emulator.own_tools import cited, computed, plotted
 from threadmill_emulator.runs import Run
 from threadmill_emulator.schemas.arguments import fitting

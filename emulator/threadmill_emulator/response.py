@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from threadmill_emulator.content.frames import Frames
+from threadmill_emulator.content.text import tokens
 from threadmill_emulator.context import text
 from threadmill_emulator.conversations import Conversation
-from threadmill_emulator.frames import Frames
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.items import Item
 from threadmill_emulator.runs import Run
 from threadmill_emulator.schemas.responses import CreateResponse
-from threadmill_emulator.text import tokens
 
 KEPT_S = 600  #: how long a background response that is not stored can be looked at once it ended
 

@@ -5,8 +5,8 @@ What is said between two changes of status is written ahead when the work begins
 
 from collections.abc import Callable, Collection
 
+from threadmill_emulator.content.frames import Frames
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.frames import Frames
 from threadmill_emulator.item_events import events
 from threadmill_emulator.items import Item, shown
 from threadmill_emulator.response import Response

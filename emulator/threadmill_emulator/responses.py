@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from threadmill_emulator import context, items
-from threadmill_emulator.contents import Sources
+from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.conversations import Conversation, Conversations
 from threadmill_emulator.errors.responses import (
     conversation_locked,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from threadmill_emulator.messages import Message
+from threadmill_emulator.content.messages import Message
 from threadmill_emulator.objects import Object, call_object, seconds
 from threadmill_emulator.runs import Run
 from threadmill_emulator.tool_calls import Round

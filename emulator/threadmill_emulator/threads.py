@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadmill_emulator.content.messages import Message
 from threadmill_emulator.errors.errors import not_found
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.messages import Message
 from threadmill_emulator.runs import Run
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadmill_emulator.content.messages import Prompt
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.messages import Prompt
 from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.scenarios import Script
 

@@ -6,10 +6,10 @@ when a stretch of work begins, and struck out again if the run stops before.
 
 from collections.abc import Callable
 
-from threadmill_emulator.deltas import pieces
+from threadmill_emulator.content.deltas import pieces
+from threadmill_emulator.content.frames import Frames
+from threadmill_emulator.content.messages import Message
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.frames import Frames
-from threadmill_emulator.messages import Message
 from threadmill_emulator.objects import Object, call_object, message_object, run_object
 from threadmill_emulator.runs import Run
 from threadmill_emulator.steps import message_step, round_step, server_step

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.deltas import assembled, deltas
+from threadmill_emulator.content.deltas import assembled, deltas
+from threadmill_emulator.content.messages import Block, Message
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.messages import Block, Message
 
 Object = dict[str, Any]
 TOOLS_SHARE = 0.4  #: of the stretch, where there are tool calls at all

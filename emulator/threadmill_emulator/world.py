@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from threadmill_emulator.batches import Batches
-from threadmill_emulator.contents import Sources
+from threadmill_emulator.content.contents import Sources
+from threadmill_emulator.content.messages import Block, Message, last_input
+from threadmill_emulator.content.text import tokens
 from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
-from threadmill_emulator.messages import Block, Message, last_input
 from threadmill_emulator.replies import compose
 from threadmill_emulator.responses import Responses
 from threadmill_emulator.runs import Run
@@ -20,7 +21,6 @@ from threadmill_emulator.stats import Stats
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.vector_stores import VectorStores
-from threadmill_emulator.text import tokens
 from threadmill_emulator.threads import Assistant, Thread
 from threadmill_emulator.work import ServerStep, Work
 

@@ -1,8 +1,8 @@
 """The emulator's default answer is a real function of the input."""
 
-from threadmill_emulator.answers import NOTICE, answer, first_sentences, frequent_terms, split_task, title
-from threadmill_emulator.messages import Prompt
-from threadmill_emulator.text import tokens, word_count
+from threadmill_emulator.content.answers import NOTICE, answer, first_sentences, frequent_terms, split_task, title
+from threadmill_emulator.content.messages import Prompt
+from threadmill_emulator.content.text import tokens, word_count
 
 HERONS = """# The heron
 

@@ -2,7 +2,7 @@
 
 import json
 
-from threadmill_emulator.messages import Prompt
+from threadmill_emulator.content.messages import Prompt
 from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.scenarios import SCENARIOS
 from threadmill_emulator.tool_calls import make_calls

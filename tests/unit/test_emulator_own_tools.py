@@ -5,9 +5,9 @@ import zlib
 
 import pytest
 
-from threadmill_emulator import interpreter, plot
-from threadmill_emulator.images import described
-from threadmill_emulator.search import best, search
+from threadmill_emulator.content import interpreter, plot
+from threadmill_emulator.content.images import described
+from threadmill_emulator.content.search import best, search
 from threadmill_emulator.storage.files import File
 
 HERONS = File("herons.txt", b"Herons eat fish. Herons nest in trees. Storks nest on roofs.", "assistants", 0.0)

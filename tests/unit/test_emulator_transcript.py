@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from threadmill_emulator.frames import Listener
-from threadmill_emulator.messages import Message
+from threadmill_emulator.content.frames import Listener
+from threadmill_emulator.content.messages import Message
 from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread
 from threadmill_emulator.scripting.options import Options

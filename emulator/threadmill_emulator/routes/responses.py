@@ -6,11 +6,11 @@ from collections.abc import Collection
 from pydantic import BaseModel, Field
 
 from threadmill_emulator.connection import is_closed
+from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses import no_response, not_streamed
-from threadmill_emulator.frames import Listener
 from threadmill_emulator.ids import is_made, new_id
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, deleted

@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, no_streaming, not_found
-from threadmill_emulator.frames import Listener
 from threadmill_emulator.objects import run_object, thread_object
 from threadmill_emulator.pages import page
 from threadmill_emulator.runs import Run

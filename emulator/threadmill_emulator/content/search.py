@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from threadmill_emulator.answers import SENTENCE_END, frequent_terms
+from threadmill_emulator.content.answers import SENTENCE_END, frequent_terms
 from threadmill_emulator.storage.files import File
 
 LONGEST = 400  #: characters of a sentence that is quoted

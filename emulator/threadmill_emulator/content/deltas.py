@@ -4,8 +4,8 @@ import re
 from copy import deepcopy
 from itertools import pairwise
 
-from threadmill_emulator.messages import Block
-from threadmill_emulator.text import CJK
+from threadmill_emulator.content.messages import Block
+from threadmill_emulator.content.text import CJK
 
 MOST = 40  #: pieces of a message unless its run asks for a number
 TOKEN = re.compile(rf"\s*(?:{CJK.pattern}|(?:(?!{CJK.pattern})\S)+)|\s+")

@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from threadmill_emulator.messages import Prompt
-from threadmill_emulator.text import CJK, word_count, words
+from threadmill_emulator.content.messages import Prompt
+from threadmill_emulator.content.text import CJK, word_count, words
 
 NOTICE = "*Emulated answer: an extract, not a model's work.*"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")

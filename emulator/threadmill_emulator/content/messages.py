@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadmill_emulator.content.images import described
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.images import described
 from threadmill_emulator.scripting.markers import without_markers
 from threadmill_emulator.storage.files import Files
 

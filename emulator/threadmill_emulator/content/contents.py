@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from threadmill_emulator.messages import Block
+from threadmill_emulator.content.messages import Block
 from threadmill_emulator.storage.files import File, Files
 
 
