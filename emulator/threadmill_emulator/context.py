@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from threadmill_emulator.content.messages import Block, Prompt, seen, seen_by_url
 from threadmill_emulator.errors.responses import no_call_for_output, no_call_output
 from threadmill_emulator.items import Item
+from threadmill_emulator.runs.tool_calls import Round, ToolCall
 from threadmill_emulator.storage.files import Files
 from threadmill_emulator.storage.resources import check_file_ids
-from threadmill_emulator.tool_calls import Round, ToolCall
 
 
 def check_outputs(items: Iterable[Item]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from threadmill_emulator.content.contents import Made
 from threadmill_emulator.content.messages import Block
 from threadmill_emulator.ids import new_id
+from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
 from threadmill_emulator.schemas.wire import Body
 from threadmill_emulator.storage.files import Files
-from threadmill_emulator.tool_calls import ToolCall
 
 Item = dict[str, Any]
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.threads import Assistant, Thread
+from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.storage.files import File
-from threadmill_emulator.threads import Assistant, Thread
-from threadmill_emulator.tool_calls import ToolCall
 
 Object = dict[str, Any]
 

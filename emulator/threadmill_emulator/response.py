@@ -8,7 +8,7 @@ from threadmill_emulator.context import text
 from threadmill_emulator.conversations import Conversation
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.items import Item
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.schemas.responses import CreateResponse
 
 KEPT_S = 600  #: how long a background response that is not stored can be looked at once it ended

@@ -9,8 +9,8 @@ from threadmill_emulator.conversations import Conversation
 from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, seconds
 from threadmill_emulator.response import Response
+from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.scripting.scenarios import Script
-from threadmill_emulator.settings import dumped
 from threadmill_emulator.storage.containers import LIVES_S, Container
 from threadmill_emulator.storage.files import File
 

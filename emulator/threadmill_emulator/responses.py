@@ -13,16 +13,16 @@ from threadmill_emulator.errors.responses import (
     unfinished_previous_response,
 )
 from threadmill_emulator.items import Item
-from threadmill_emulator.replies import compose
 from threadmill_emulator.requests import check
 from threadmill_emulator.response import Response
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.replies import compose
+from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.settings import response_settings
+from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
-from threadmill_emulator.settings import response_settings
-from threadmill_emulator.stats import Stats
 from threadmill_emulator.storage.containers import Container, Containers
 from threadmill_emulator.storage.files import Files
 from threadmill_emulator.storage.vector_stores import VectorStores

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from threadmill_emulator.content.messages import Message
 from threadmill_emulator.objects import Object, call_object, seconds
-from threadmill_emulator.runs import Run
-from threadmill_emulator.tool_calls import Round
-from threadmill_emulator.work import ServerStep
+from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.tool_calls import Round
+from threadmill_emulator.runs.work import ServerStep
 
 #: The one value of the query `include[]`.
 CONTENT = "step_details.tool_calls[*].file_search.results[*].content"

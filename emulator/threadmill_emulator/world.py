@@ -7,22 +7,22 @@ from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.content.messages import Block, Message, last_input
 from threadmill_emulator.content.text import tokens
 from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
-from threadmill_emulator.replies import compose
 from threadmill_emulator.responses import Responses
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.replies import compose
+from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.settings import assistant_settings, run_settings
+from threadmill_emulator.runs.stats import Stats
+from threadmill_emulator.runs.threads import Assistant, Thread
+from threadmill_emulator.runs.work import ServerStep, Work
 from threadmill_emulator.schemas import wire
 from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
-from threadmill_emulator.settings import assistant_settings, run_settings
-from threadmill_emulator.stats import Stats
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.vector_stores import VectorStores
-from threadmill_emulator.threads import Assistant, Thread
-from threadmill_emulator.work import ServerStep, Work
 
 
 class World:

@@ -8,7 +8,7 @@ import pytest
 
 from threadmill import FailureKind, JobState
 from threadmill.settings.profile import Profile
-from threadmill_emulator.replies import PNG
+from threadmill_emulator.runs.replies import PNG
 from threadmill_worker.admin.probe import probe
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ import pytest
 
 from threadmill import Client, FailureKind, JobState
 from threadmill.job.events import EventKind
-from threadmill_emulator.replies import PNG
+from threadmill_emulator.runs.replies import PNG
 from threadmill_emulator.scripting.profiles import PROFILES
 from threadmill_worker.admin.probe import probe
 

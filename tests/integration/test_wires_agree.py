@@ -14,7 +14,7 @@ from tests.conftest import marked
 from tests.emulated import Emulated
 
 from threadmill import FailureKind, JobResult, JobState
-from threadmill_emulator.replies import PNG
+from threadmill_emulator.runs.replies import PNG
 from threadmill_worker.process import WorkerProcess
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill_emulator.replies import PNG
+from threadmill_emulator.runs.replies import PNG
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from threadmill import JobState
-from threadmill_emulator.replies import PNG
+from threadmill_emulator.runs.replies import PNG
 
 pytestmark = [pytest.mark.integration, pytest.mark.settings(concurrency=100)]
 

@@ -3,9 +3,9 @@
 import json
 
 from threadmill_emulator.content.messages import Prompt
+from threadmill_emulator.runs.tool_calls import make_calls
 from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.scenarios import SCENARIOS
-from threadmill_emulator.tool_calls import make_calls
 
 #: As DaVinci documents its SEARCH: objects inside objects.
 SEARCH = {

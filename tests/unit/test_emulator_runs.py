@@ -4,7 +4,7 @@ import pytest
 
 from threadmill_emulator.content.messages import Prompt
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.scripting.markers import script_for, without_markers
 from threadmill_emulator.scripting.scenarios import SCENARIOS, fitted
 

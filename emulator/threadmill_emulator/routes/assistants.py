@@ -3,9 +3,9 @@
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.objects import assistant_object, deleted
 from threadmill_emulator.pages import page
+from threadmill_emulator.runs.settings import MODEL, assistant_settings, dumped
+from threadmill_emulator.runs.threads import Assistant
 from threadmill_emulator.schemas.runs import CreateAssistant, ModifyAssistant
-from threadmill_emulator.settings import MODEL, assistant_settings, dumped
-from threadmill_emulator.threads import Assistant
 
 
 def _given(call: Call, body: ModifyAssistant) -> dict[str, object]:

@@ -6,8 +6,8 @@ from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.objects import Object, deleted
 from threadmill_emulator.pages import Query, page
+from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.schemas.stores import CreateBatch, CreateStoredFile, CreateVectorStore, ModifyVectorStore
-from threadmill_emulator.settings import dumped
 from threadmill_emulator.storage.resources import check_file_ids
 from threadmill_emulator.storage.vector_stores import StoredFile, VectorStore
 from threadmill_emulator.store_objects import batch_object, store_object, stored_file_object

@@ -8,7 +8,7 @@ from threadmill_emulator.content.contents import Made, Sources, text_block
 from threadmill_emulator.content.messages import Block
 from threadmill_emulator.content.search import Hit, best, search
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.runs import Run
 
 CSV_LINK = "sandbox:/mnt/data/sine.csv"
 RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}

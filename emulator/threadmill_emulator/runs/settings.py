@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from threadmill_emulator.runs.threads import Assistant
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.runs import CreateRun
-from threadmill_emulator.threads import Assistant
 
 MODEL = "emulator-1"
 

@@ -9,8 +9,8 @@ from threadmill_emulator.content.answers import NOTICE, answer, summary
 from threadmill_emulator.content.contents import Made, Sources, text_block
 from threadmill_emulator.content.messages import Block
 from threadmill_emulator.ids import new_file_id
-from threadmill_emulator.own_tools import cited, computed, plotted
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.own_tools import cited, computed, plotted
+from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.markers import without_markers
 

@@ -7,7 +7,7 @@ from typing import Any
 from threadmill_emulator.content.messages import Message
 from threadmill_emulator.errors.errors import not_found
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.runs import Run
+from threadmill_emulator.runs.runs import Run
 
 
 @dataclass

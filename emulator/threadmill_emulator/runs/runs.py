@@ -11,9 +11,9 @@ from typing import Any
 from threadmill_emulator.content.messages import Prompt
 from threadmill_emulator.errors.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
 from threadmill_emulator.ids import new_id
+from threadmill_emulator.runs.tool_calls import Round, make_calls
+from threadmill_emulator.runs.work import Work
 from threadmill_emulator.scripting.scenarios import TERMINAL, Script
-from threadmill_emulator.tool_calls import Round, make_calls
-from threadmill_emulator.work import Work
 
 NEVER = math.inf
 QUEUED_SHARE = 0.1  #: of the working time, spent queued
