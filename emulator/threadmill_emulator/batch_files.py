@@ -12,7 +12,7 @@ from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects import Object
-from threadmill_emulator.response import Response
+from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.wire import Body
 
 MOST_LINES = 50_000

@@ -4,11 +4,11 @@ from collections.abc import Collection
 
 from pydantic import BaseModel
 
-from threadmill_emulator import tiers
-from threadmill_emulator.conversations import Conversation
-from threadmill_emulator.items import shown
 from threadmill_emulator.objects import Object, seconds
-from threadmill_emulator.response import Response
+from threadmill_emulator.responses import tiers
+from threadmill_emulator.responses.conversations import Conversation
+from threadmill_emulator.responses.items import shown
+from threadmill_emulator.responses.response import Response
 from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.scripting.scenarios import Script
 from threadmill_emulator.storage.containers import LIVES_S, Container

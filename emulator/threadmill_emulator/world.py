@@ -7,7 +7,7 @@ from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.content.messages import Block, Message, last_input
 from threadmill_emulator.content.text import tokens
 from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
-from threadmill_emulator.responses import Responses
+from threadmill_emulator.responses.responses import Responses
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.runs.settings import assistant_settings, run_settings

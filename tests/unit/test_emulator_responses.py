@@ -7,7 +7,7 @@ import pytest
 
 from threadmill_emulator.batches import CreateBatch
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.response import Response
+from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.strict_schema import not_strict
 from threadmill_emulator.scripting.options import Options

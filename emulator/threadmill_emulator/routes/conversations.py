@@ -1,12 +1,12 @@
 """Conversations and their items."""
 
-from threadmill_emulator import context, items
-from threadmill_emulator.conversations import Conversation
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.items import Item, shown
 from threadmill_emulator.objects import deleted
 from threadmill_emulator.pages import page
 from threadmill_emulator.response_objects import conversation_object
+from threadmill_emulator.responses import context, items
+from threadmill_emulator.responses.conversations import Conversation
+from threadmill_emulator.responses.items import Item, shown
 from threadmill_emulator.schemas.responses import CreateConversation, CreateItems, ModifyConversation
 from threadmill_emulator.schemas.wire import Body
 

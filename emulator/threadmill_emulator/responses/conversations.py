@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from threadmill_emulator.errors.responses import conversation_locked, no_conversation, no_item
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.items import Item
+from threadmill_emulator.responses.items import Item
 
 
 @dataclass

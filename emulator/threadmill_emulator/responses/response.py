@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from threadmill_emulator.content.frames import Frames
 from threadmill_emulator.content.text import tokens
-from threadmill_emulator.context import text
-from threadmill_emulator.conversations import Conversation
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.items import Item
+from threadmill_emulator.responses.context import text
+from threadmill_emulator.responses.conversations import Conversation
+from threadmill_emulator.responses.items import Item
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.schemas.responses import CreateResponse
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-from threadmill_emulator import context, items
 from threadmill_emulator.content.contents import Sources
-from threadmill_emulator.conversations import Conversation, Conversations
 from threadmill_emulator.errors.responses import (
     conversation_locked,
     no_previous_response,
@@ -12,9 +10,12 @@ from threadmill_emulator.errors.responses import (
     not_in_background,
     unfinished_previous_response,
 )
-from threadmill_emulator.items import Item
-from threadmill_emulator.requests import check
-from threadmill_emulator.response import Response
+from threadmill_emulator.responses import context, items
+from threadmill_emulator.responses.conversations import Conversation, Conversations
+from threadmill_emulator.responses.items import Item
+from threadmill_emulator.responses.requests import check
+from threadmill_emulator.responses.response import Response
+from threadmill_emulator.responses.tiers import FlexCapacity
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.runs.settings import response_settings
@@ -26,7 +27,6 @@ from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
 from threadmill_emulator.storage.containers import Container, Containers
 from threadmill_emulator.storage.files import Files
 from threadmill_emulator.storage.vector_stores import VectorStores
-from threadmill_emulator.tiers import FlexCapacity
 
 
 class Responses:

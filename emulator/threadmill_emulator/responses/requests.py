@@ -1,6 +1,5 @@
 """Whether a response may be made at all: what its body names must be there, and fit together."""
 
-from threadmill_emulator import tiers
 from threadmill_emulator.errors.errors import no_referenced_store, unknown_parameter
 from threadmill_emulator.errors.responses import (
     invalid_schema,
@@ -11,6 +10,7 @@ from threadmill_emulator.errors.responses import (
     no_word_json,
     one_of_two,
 )
+from threadmill_emulator.responses import tiers
 from threadmill_emulator.schemas.responses import (
     ContainedCodeInterpreter,
     CreateResponse,

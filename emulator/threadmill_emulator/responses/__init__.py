@@ -1,0 +1,1 @@
+"""The Responses API: responses, conversations, their items. For objects/ and above; imports runs/ and below."""
