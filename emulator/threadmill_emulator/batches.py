@@ -12,8 +12,8 @@ from threadmill_emulator.errors.errors import ApiError, no_referenced_file
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.objects import Object
-from threadmill_emulator.response_objects import response_object
+from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.responses.responses import Responses
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata

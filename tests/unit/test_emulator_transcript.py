@@ -7,10 +7,10 @@ import pytest
 
 from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.content.messages import Message
+from threadmill_emulator.objects.transcript import Transcript
 from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.transcript import Transcript
 from threadmill_emulator.world import World
 
 ENDS = ("completed", "incomplete", "failed", "cancelled", "expired")

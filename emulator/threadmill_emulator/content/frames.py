@@ -3,9 +3,9 @@
 import json
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import Any
 
-from threadmill_emulator.objects import Object
-
+Object = dict[str, Any]
 DELTAS = (b"event: thread.message.delta", b"event: response.output_text.delta")
 DELTAS_UNTIL_DROPPED = 3
 

@@ -2,7 +2,7 @@
 
 from threadmill_emulator.batches import MOMENTS, Batch, CreateBatch
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.objects import Object, seconds
+from threadmill_emulator.objects.objects import Object, seconds
 from threadmill_emulator.pages import page
 
 

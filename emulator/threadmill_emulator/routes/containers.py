@@ -3,9 +3,9 @@
 from starlette.responses import Response
 
 from threadmill_emulator.endpoint import Call, Reply, route
-from threadmill_emulator.objects import deleted
+from threadmill_emulator.objects.objects import deleted
+from threadmill_emulator.objects.responses import container_file_object, container_object
 from threadmill_emulator.pages import page
-from threadmill_emulator.response_objects import container_file_object, container_object
 from threadmill_emulator.storage.containers import Container
 
 

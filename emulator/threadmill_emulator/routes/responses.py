@@ -12,10 +12,10 @@ from threadmill_emulator.errors.errors import ApiError, no_streaming, wrong_meth
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses import no_response, not_streamed
 from threadmill_emulator.ids import is_made, new_id
-from threadmill_emulator.objects import Object, deleted
+from threadmill_emulator.objects.objects import Object, deleted
+from threadmill_emulator.objects.response_transcript import ResponseTranscript
+from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.pages import page
-from threadmill_emulator.response_objects import response_object
-from threadmill_emulator.response_transcript import ResponseTranscript
 from threadmill_emulator.responses.items import shown
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse, Includable

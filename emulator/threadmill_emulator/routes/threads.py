@@ -2,7 +2,7 @@
 
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import missing
-from threadmill_emulator.objects import deleted, thread_object
+from threadmill_emulator.objects.objects import deleted, thread_object
 from threadmill_emulator.schemas.threads import CreateThread, ModifyThread
 
 

@@ -4,13 +4,13 @@ from typing import Literal
 
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.objects import Object, deleted
+from threadmill_emulator.objects.objects import Object, deleted
+from threadmill_emulator.objects.stores import batch_object, store_object, stored_file_object
 from threadmill_emulator.pages import Query, page
 from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.schemas.stores import CreateBatch, CreateStoredFile, CreateVectorStore, ModifyVectorStore
 from threadmill_emulator.storage.resources import check_file_ids
 from threadmill_emulator.storage.vector_stores import StoredFile, VectorStore
-from threadmill_emulator.store_objects import batch_object, store_object, stored_file_object
 
 
 class StoredFilesQuery(Query):

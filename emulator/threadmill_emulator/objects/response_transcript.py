@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 
 from threadmill_emulator.content.frames import Frames
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.item_events import events
-from threadmill_emulator.response_objects import response_object
+from threadmill_emulator.objects.item_events import events
+from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.responses.items import Item, shown
 from threadmill_emulator.responses.response import Response
 

@@ -10,11 +10,11 @@ from threadmill_emulator.content.deltas import pieces
 from threadmill_emulator.content.frames import Frames
 from threadmill_emulator.content.messages import Message
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.objects import Object, call_object, message_object, run_object
+from threadmill_emulator.objects.objects import Object, call_object, message_object, run_object
+from threadmill_emulator.objects.steps import message_step, round_step, server_step
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.runs.tool_calls import Round
 from threadmill_emulator.runs.work import ServerStep, Work, spoken
-from threadmill_emulator.steps import message_step, round_step, server_step
 
 STATUSES = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
 

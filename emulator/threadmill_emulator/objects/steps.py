@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.objects import Object, call_object, seconds
+from threadmill_emulator.objects.objects import Object, call_object, seconds
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.runs.tool_calls import Round
 from threadmill_emulator.runs.work import ServerStep
