@@ -15,7 +15,7 @@ from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.page import rendered
 from threadmill_emulator.routes import NAMES
 from threadmill_emulator.scripting.faults import FaultPlan
-from threadmill_emulator.world import World
+from threadmill_emulator.world.world import World
 
 
 def _emulator(request: Request) -> Emulator:

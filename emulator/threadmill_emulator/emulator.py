@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threadmill_emulator.replays import Replays
 from threadmill_emulator.scripting.faults import Faults
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world import World
+from threadmill_emulator.world.world import World
 
 
 class Emulator:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from threadmill_emulator.batches import CreateBatch
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.strict_schema import not_strict
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world import World
+from threadmill_emulator.world.batches import CreateBatch
+from threadmill_emulator.world.world import World
 
 MINUTE_S = 60
 DAY_S = 24 * 3600

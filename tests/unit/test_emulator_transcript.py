@@ -11,7 +11,7 @@ from threadmill_emulator.objects.transcript import Transcript
 from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world import World
+from threadmill_emulator.world.world import World
 
 ENDS = ("completed", "incomplete", "failed", "cancelled", "expired")
 Event = tuple[str, dict[str, Any]]

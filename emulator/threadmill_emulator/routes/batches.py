@@ -1,9 +1,9 @@
 """Batches of requests for responses."""
 
-from threadmill_emulator.batches import MOMENTS, Batch, CreateBatch
 from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.objects.objects import Object, seconds
 from threadmill_emulator.pages import page
+from threadmill_emulator.world.batches import MOMENTS, Batch, CreateBatch
 
 
 async def create(call: Call) -> Reply:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from threadmill_emulator.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 from threadmill_emulator.errors.errors import ApiError, no_referenced_file
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong_purpose
@@ -19,6 +18,7 @@ from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.storage.files import Files
+from threadmill_emulator.world.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 
 EDGE = 0.1  #: of a batch's time: validating before the work, finalizing after it, cancelling
 WINDOW_S = 24 * 3600

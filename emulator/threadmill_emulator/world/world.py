@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from threadmill_emulator.batches import Batches
 from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.content.messages import Block, Message, last_input
 from threadmill_emulator.content.text import tokens
@@ -23,6 +22,7 @@ from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.vector_stores import VectorStores
+from threadmill_emulator.world.batches import Batches
 
 
 class World:

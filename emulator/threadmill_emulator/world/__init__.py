@@ -1,0 +1,1 @@
+"""All that one emulator holds. For http/; imports objects/ and below."""
