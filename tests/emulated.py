@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import httpx
 
 from threadmill_emulator.app import create_app
-from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
+from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
 from threadmill_emulator.server import Server, listen
 

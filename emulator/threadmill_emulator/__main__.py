@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from threadmill_emulator.app import create_app
-from threadmill_emulator.control import check_routes
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.http.control import check_routes
 from threadmill_emulator.scripting.faults import KINDS, FaultPlan
 from threadmill_emulator.scripting.markers import PARAMETERS
 from threadmill_emulator.scripting.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options

@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from threadmill_emulator import control
-from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.errors.errors import ApiError, no_url, wrong_method
+from threadmill_emulator.http import control
+from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
+from threadmill_emulator.http.routes import API
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.routes import API
 from threadmill_emulator.scripting.options import Options
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from threadmill_emulator.app import create_app
-from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.server import Server, listen
 

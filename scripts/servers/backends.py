@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from servers.model import NAME, Asked, Model
 from threadmill_emulator.app import create_app
-from threadmill_emulator.control import snapshot
-from threadmill_emulator.emulator import Emulator
+from threadmill_emulator.http.control import snapshot
+from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.responses.context import text
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.scripting.options import Options

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from threadmill_emulator.routes import plugin
+from threadmill_emulator.http.routes import plugin
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 

@@ -12,7 +12,7 @@ from tests.integration.test_both_wires import WIRES
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.store.keys import Keys
-from threadmill_emulator.endpoint import AZURE_V1_PATH
+from threadmill_emulator.http.endpoint import AZURE_V1_PATH
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.streaming.stream import socket_of
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import JSONResponse, Response
 
 from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.streaming import EventStream
+from threadmill_emulator.http.streaming import EventStream
 
 Request = tuple[str, bytes]  #: path and body
 

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from threadmill_emulator.emulator import Emulator
-from threadmill_emulator.endpoint import Call
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.page import rendered
-from threadmill_emulator.routes import NAMES
+from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.http.endpoint import Call
+from threadmill_emulator.http.page import rendered
+from threadmill_emulator.http.routes import NAMES
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.world.world import World
 

@@ -1,8 +1,8 @@
 """Assistants, and the list of models that serves as a connection check."""
 
-from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
 from threadmill_emulator.objects.objects import assistant_object, deleted
-from threadmill_emulator.pages import page
 from threadmill_emulator.runs.settings import MODEL, assistant_settings, dumped
 from threadmill_emulator.runs.threads import Assistant
 from threadmill_emulator.schemas.runs import CreateAssistant, ModifyAssistant

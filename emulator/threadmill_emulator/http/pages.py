@@ -5,9 +5,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from threadmill_emulator.endpoint import Call
 from threadmill_emulator.errors.errors import ApiError
 from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.http.endpoint import Call
 
 Item = TypeVar("Item")
 Object = dict[str, Any]

@@ -1,9 +1,9 @@
 """Conversations and their items."""
 
-from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
 from threadmill_emulator.objects.objects import deleted
 from threadmill_emulator.objects.responses import conversation_object
-from threadmill_emulator.pages import page
 from threadmill_emulator.responses import context, items
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import Item, shown

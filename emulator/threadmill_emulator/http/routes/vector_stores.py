@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import Query, page
 from threadmill_emulator.objects.objects import Object, deleted
 from threadmill_emulator.objects.stores import batch_object, store_object, stored_file_object
-from threadmill_emulator.pages import Query, page
 from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.schemas.stores import CreateBatch, CreateStoredFile, CreateVectorStore, ModifyVectorStore
 from threadmill_emulator.storage.resources import check_file_ids

@@ -1,7 +1,7 @@
 """Threads."""
 
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import missing
+from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.objects.objects import deleted, thread_object
 from threadmill_emulator.schemas.threads import CreateThread, ModifyThread
 

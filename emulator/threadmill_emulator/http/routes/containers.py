@@ -2,10 +2,10 @@
 
 from starlette.responses import Response
 
-from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
 from threadmill_emulator.objects.objects import deleted
 from threadmill_emulator.objects.responses import container_file_object, container_object
-from threadmill_emulator.pages import page
 from threadmill_emulator.storage.containers import Container
 
 

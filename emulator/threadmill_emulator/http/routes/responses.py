@@ -5,21 +5,21 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, Field
 
-from threadmill_emulator.connection import is_closed
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, no_streaming, wrong_method
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses import no_response, not_streamed
+from threadmill_emulator.http.connection import is_closed
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
+from threadmill_emulator.http.streaming import SHORTEST_S, EventStream
 from threadmill_emulator.ids import is_made, new_id
 from threadmill_emulator.objects.objects import Object, deleted
 from threadmill_emulator.objects.response_transcript import ResponseTranscript
 from threadmill_emulator.objects.responses import response_object
-from threadmill_emulator.pages import page
 from threadmill_emulator.responses.items import shown
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse, Includable
-from threadmill_emulator.streaming import SHORTEST_S, EventStream
 
 
 class RetrieveQuery(BaseModel):

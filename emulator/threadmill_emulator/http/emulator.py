@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from threadmill_emulator.replays import Replays
+from threadmill_emulator.http.replays import Replays
 from threadmill_emulator.scripting.faults import Faults
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.world.world import World

@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, empty_file, invalid_extension, missing
 from threadmill_emulator.errors.refusals import parse
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import FilesQuery, page
 from threadmill_emulator.objects.objects import deleted, file_object
-from threadmill_emulator.pages import FilesQuery, page
 from threadmill_emulator.storage.filetypes import VISION, extension
 
 

@@ -1,8 +1,8 @@
 """Messages of a thread."""
 
-from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
 from threadmill_emulator.objects.objects import deleted, message_object
-from threadmill_emulator.pages import page
 from threadmill_emulator.schemas.wire import CreateMessage, Modify
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from threadmill_emulator.content.text import words
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, missing
+from threadmill_emulator.http.endpoint import Call, Reply, route
 
 BIG_LENGTH = 20_000
 SLOW_S = 30.0

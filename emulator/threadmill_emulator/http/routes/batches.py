@@ -1,8 +1,8 @@
 """Batches of requests for responses."""
 
-from threadmill_emulator.endpoint import Call, Reply, route
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
 from threadmill_emulator.objects.objects import Object, seconds
-from threadmill_emulator.pages import page
 from threadmill_emulator.world.batches import MOMENTS, Batch, CreateBatch
 
 

@@ -6,18 +6,18 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.endpoint import Call, Reply, route
 from threadmill_emulator.errors.errors import ApiError, no_streaming, not_found
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.pages import page
+from threadmill_emulator.http.streaming import EventStream
 from threadmill_emulator.objects.objects import run_object, thread_object
 from threadmill_emulator.objects.steps import CONTENT, round_step, step_objects
 from threadmill_emulator.objects.transcript import Transcript
-from threadmill_emulator.pages import page
 from threadmill_emulator.runs.runs import Run
 from threadmill_emulator.runs.threads import Thread
 from threadmill_emulator.schemas.runs import CreateRun, CreateThreadAndRun
 from threadmill_emulator.schemas.threads import CreateThread
 from threadmill_emulator.schemas.wire import Modify, SubmitToolOutputs
-from threadmill_emulator.streaming import EventStream
 
 
 def _found(call: Call) -> tuple[Thread, Run]:

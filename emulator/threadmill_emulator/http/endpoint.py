@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from threadmill_emulator.connection import hang_up
-from threadmill_emulator.emulator import Emulator
 from threadmill_emulator.errors.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
 from threadmill_emulator.errors.refusals import Parsed, parse
+from threadmill_emulator.http.connection import hang_up
+from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.world.world import World
 
 DAVINCI_PATH = "/api/assts/v1"

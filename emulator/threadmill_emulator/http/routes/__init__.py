@@ -1,6 +1,6 @@
 """The routes of the API, one module per resource; handlers stay thin."""
 
-from threadmill_emulator.routes import (
+from threadmill_emulator.http.routes import (
     assistants,
     batches,
     containers,
