@@ -69,6 +69,9 @@ def report(tree: Path) -> str:
     for module, imported, _ in FORBIDDEN:
         with path_of(tree, module).open("a") as source:
             source.write(f"\nimport {imported}\n")
+    new_room = tree / "emulator/threadmill_emulator/added"
+    new_room.mkdir()
+    (new_room / "__init__.py").touch()
     kept, report = lint(tree)
     assert not kept
     return report
@@ -78,3 +81,8 @@ def report(tree: Path) -> str:
 def test_a_forbidden_import_breaks_its_contract(report: str, module: str, imported: str, contract: str) -> None:
     assert f"{contract} BROKEN" in report
     assert f"{module} -> {imported} " in report
+
+
+def test_a_new_room_has_no_place_until_it_is_listed(report: str) -> None:
+    assert "The emulator, from HTTP down to the words of refusals BROKEN" in report
+    assert "threadmill_emulator.added" in report
