@@ -22,7 +22,7 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Unlock,
@@ -36,19 +36,19 @@ from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
     Gone,
-    InDoubt,
-    Lost,
     MessageAdded,
     NothingFound,
-    RunView,
+    Observation,
+    RunObservation,
     StepsRead,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
     ToolCall,
+    Unknown,
     Unlocked,
+    Untraceable,
     Uploaded,
-    View,
 )
 from threadmill_worker.lifecycle.progress import Intent, Leftover, Progress
 
@@ -143,9 +143,9 @@ class Run:
             }
             self.status = ends.get(self.life.end, "failed")
 
-    def view(self, clock_skew_s: float, *, tells: bool) -> RunView:
+    def view(self, clock_skew_s: float, *, tells: bool) -> RunObservation:
         created_at = self.created_at + clock_skew_s
-        return RunView(
+        return RunObservation(
             id=self.id,
             status=self.status,
             calls=self.calls,
@@ -178,7 +178,7 @@ class ModelServer:
         self.runs: list[Run] = []
         self.deleted_alive: list[Run] = []  #: runs whose thread was deleted under them
 
-    def do(self, action: RemoteAction, progress: Progress, now: float) -> View:
+    def do(self, action: RemoteAction, progress: Progress, now: float) -> Observation:
         self.live_on(now)
         thread = progress.thread_id or ""
         match action:
@@ -187,7 +187,7 @@ class ModelServer:
                 self.threads[thread] = list(range(messages))
                 return ThreadCreated(thread)
             case Delete(leftover) if leftover.id == f"thread_{self._undeletable}":
-                return InDoubt("500 Internal Server Error", FailureKind.SERVER_ERROR)
+                return Unknown("500 Internal Server Error", FailureKind.SERVER_ERROR)
             case Upload():
                 return Uploaded(self._new_file())
             case CreateStore():
@@ -195,7 +195,7 @@ class ModelServer:
                 return StoreSeen(list(self.stores)[-1], ready=False)
             case LookAtStore(store_id) | AttachStore(store_id):
                 return StoreSeen(store_id, ready=now >= self.stores[store_id] + INDEX_S)
-            case Settle(Intent.CREATE_STORE):
+            case Resolve(Intent.CREATE_STORE):
                 return StoreSeen(list(self.stores)[-1], ready=False) if self.stores else NothingFound()
             case Download(file_id):
                 return Downloaded(Artifact(file_id=file_id, name="chart.png", uri="/chart.png"))
@@ -213,18 +213,18 @@ class ModelServer:
                 if self.threads.pop(leftover.id, None) is not None:
                     self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
                 return Deleted()
-            case Settle(Intent.CREATE_THREAD | Intent.UPLOAD):
-                return Lost()
+            case Resolve(Intent.CREATE_THREAD | Intent.UPLOAD):
+                return Untraceable()
             case _ if thread not in self.threads:
                 return Gone(f"No thread found with id '{thread}'.")
             case AddMessage(index):
                 if self._locked(thread):
-                    return InDoubt(f"Can't add messages to {thread} while a run is active.", FailureKind.REJECTED)
+                    return Unknown(f"Can't add messages to {thread} while a run is active.", FailureKind.REJECTED)
                 self.threads[thread].append(index)
                 return MessageAdded()
             case StartRun(ordinal):
                 if self._locked(thread):
-                    return InDoubt(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
+                    return Unknown(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
                 self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
                 return self._show(self.runs[-1])
@@ -240,7 +240,7 @@ class ModelServer:
                 return StepsRead(())
             case LookAtThread():
                 return ThreadSeen(None)
-            case Settle(intent):
+            case Resolve(intent):
                 return self._settle(intent, thread, progress)
 
     def live_on(self, now: float) -> None:
@@ -259,7 +259,7 @@ class ModelServer:
         self.live_on(now)
         return [run for run in self.runs if run.alive and run.thread in self.threads]
 
-    def _submit(self, run: Run, outputs: dict[str, str], now: float) -> RunView:
+    def _submit(self, run: Run, outputs: dict[str, str], now: float) -> RunObservation:
         """As the driver: a 400 for outputs that come too late or twice is settled by looking."""
         if run.calls:
             assert outputs.keys() == {call.id for call in run.calls}, "all outputs of a round, and no others"
@@ -267,12 +267,12 @@ class ModelServer:
             run.round, run.turn_at, run.status = run.round + 1, now, "queued"
         return self._show(run)
 
-    def _cancel(self, run: Run, now: float) -> RunView:
+    def _cancel(self, run: Run, now: float) -> RunObservation:
         if run.alive and run.cancel_at is None and run.life.stop != "refused":
             run.cancel_at, run.status = now, "cancelling"
         return self._show(run)
 
-    def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
+    def _settle(self, intent: Intent, thread: str, progress: Progress) -> Observation:
         match intent:
             case Intent.ADD_MESSAGE:
                 return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()
@@ -283,7 +283,7 @@ class ModelServer:
                 assert progress.run is not None
                 return self._show(self._run(progress.run.id))
 
-    def _show(self, run: Run) -> RunView:
+    def _show(self, run: Run) -> RunObservation:
         return run.view(self._clock_skew_s, tells=self._tells)
 
     def _of(self, thread: str) -> list[Run]:

@@ -17,13 +17,13 @@ from threadmill_worker.lifecycle.actions import (
     Decide,
     Decision,
     Finish,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Wait,
 )
 from threadmill_worker.lifecycle.decide import SUBMIT_MARGIN_S, intend, next_action
-from threadmill_worker.lifecycle.observations import InDoubt, LaneClosed, NotDone, OutputReady, Refused, View
+from threadmill_worker.lifecycle.observations import LaneClosed, NotSent, Observation, OutputReady, Rejected, Unknown
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 
@@ -71,7 +71,7 @@ PRICED = (StartRun, SubmitOutputs)
 
 
 #: Settled without a call: no server lists its threads, and files carry no mark.
-UNCALLED = (Settle(Intent.CREATE_THREAD), Settle(Intent.UPLOAD))
+UNCALLED = (Resolve(Intent.CREATE_THREAD), Resolve(Intent.UPLOAD))
 
 
 class Crash(Exception):
@@ -149,21 +149,21 @@ class ModelWorker:
             self.progress = observe(self.progress, action, view, POLICY, self.now)
         self.most_troubles = max(self.most_troubles, self.progress.troubles)
 
-    def _call(self, action: RemoteAction, fault: Fault) -> View:
+    def _call(self, action: RemoteAction, fault: Fault) -> Observation:
         if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):
             fault = Fault.NONE
-        view = InDoubt("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
+        view = Unknown("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
         match fault:
             case Fault.LOST_AFTER:
-                return InDoubt("timeout")
+                return Unknown("timeout")
             case Fault.BUSY:
-                return NotDone("slow down")
+                return NotSent("slow down")
             case Fault.BUSY_LONG:
-                return NotDone("slow down", FailureKind.RATE_LIMITED, 20.0)
+                return NotSent("slow down", FailureKind.RATE_LIMITED, 20.0)
             case Fault.NO_CAPACITY:
                 return LaneClosed("no capacity", passes=True)
             case Fault.REFUSED:
-                return Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+                return Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
             case _:
                 return view
 

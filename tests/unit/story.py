@@ -24,7 +24,7 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Unlock,
@@ -38,21 +38,21 @@ from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
     Gone,
-    InDoubt,
     MessageAdded,
-    NotDone,
     NothingFound,
+    NotSent,
+    Observation,
     OutputReady,
-    Refused,
-    RunView,
+    Rejected,
+    RunObservation,
     StepsRead,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
     ToolCall,
+    Unknown,
     Unlocked,
     Uploaded,
-    View,
 )
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
@@ -62,24 +62,24 @@ TIMEOUT_S = 3600.0
 CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
 
 QUEUED, RUNNING, COMPLETED, INCOMPLETE, EXPIRED, CANCELLING, STOPPED, ODD = (
-    RunView("?", status)
+    RunObservation("?", status)
     for status in (
         "queued", "in_progress", "completed", "incomplete", "expired", "cancelling", "cancelled", "pondering",
     )
 )  # fmt: skip
-LOST = InDoubt("timeout")
-BUSY = NotDone("slow down", FailureKind.RATE_LIMITED)
+LOST = Unknown("timeout")
+BUSY = NotSent("slow down", FailureKind.RATE_LIMITED)
 GONE = Gone("No thread found")
-REFUSED = Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+REFUSED = Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
 
 
-def asks(*calls: str) -> RunView:
-    return RunView("?", "requires_action", tuple(ToolCall(call, "weigh", "{}") for call in calls))
+def asks(*calls: str) -> RunObservation:
+    return RunObservation("?", "requires_action", tuple(ToolCall(call, "weigh", "{}") for call in calls))
 
 
-def failed(code: str | None, message: str = "") -> RunView:
-    return RunView("?", "failed", error_code=code, error_message=message)
+def failed(code: str | None, message: str = "") -> RunObservation:
+    return RunObservation("?", "failed", error_code=code, error_message=message)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Story:
 
 
 #: What the server shows where a script says nothing else.
-USUAL: Mapping[type[Action], Sequence[View]] = {
+USUAL: Mapping[type[Action], Sequence[Observation]] = {
     Upload: [Uploaded("file-1"), Uploaded("file-2")],
     CreateStore: [StoreSeen("vs_1", ready=False)],
     LookAtStore: [StoreSeen("vs_1", ready=True)],
@@ -117,7 +117,7 @@ USUAL: Mapping[type[Action], Sequence[View]] = {
     StartRun: [QUEUED],
     Look: [COMPLETED],
     CancelRun: [STOPPED],
-    Settle: [NothingFound()],
+    Resolve: [NothingFound()],
     SubmitOutputs: [QUEUED],
     ReadAnswer: [ANSWER],
     Delete: [Deleted()],
@@ -125,7 +125,7 @@ USUAL: Mapping[type[Action], Sequence[View]] = {
 
 
 def play(
-    script: Mapping[type[Action], Sequence[View]] = {},
+    script: Mapping[type[Action], Sequence[Observation]] = {},
     *,
     messages: int = 1,
     wants: Wants = Wants(),  # noqa: B008
@@ -165,7 +165,7 @@ def play(
             case _:
                 views = shown.get(type(action), [ThreadCreated(f"thread_{len(done)}")])
                 view = views.pop(0) if len(views) > 1 else views[0]
-                if isinstance(view, RunView):
+                if isinstance(view, RunObservation):
                     view = replace(view, id=progress.run.id if progress.run else f"run_{progress.runs + 1}")
                 progress = observe(progress, action, view, policy, now)
     raise AssertionError("the job does not end")

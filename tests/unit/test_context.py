@@ -9,7 +9,7 @@ from threadmill.settings.limits import Policy
 from threadmill.store.records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, Look, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import next_action
-from threadmill_worker.lifecycle.observations import AnswerRead, OutputReady, RunView, ToolCall, View
+from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress, Wants
 
@@ -19,15 +19,15 @@ CALL = ToolCall("call_1", "weigh", "{}")
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
 
 JOB = Progress(deadline_at=NOW + 3600, messages=1, thread_id="", messages_sent=1)
-ENDED = RunView("resp_2", "completed", answer=ANSWER, kind="response", continues=True)
+ENDED = RunObservation("resp_2", "completed", answer=ANSWER, kind="response", continues=True)
 
 
-def see(progress: Progress, action: Action, view: View) -> Progress:
+def see(progress: Progress, action: Action, view: Observation) -> Progress:
     return observe(progress, action, view, POLICY, NOW)
 
 
 def with_outputs() -> Progress:
-    asks = RunView("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
+    asks = RunObservation("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
     return see(see(JOB, StartRun(1), asks), Look("resp_1"), OutputReady("call_1", "7"))
 
 
@@ -50,7 +50,7 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
     place = with_outputs()
     submit = SubmitOutputs("resp_1", {"call_1": "7"})
     if in_background:
-        place = see(place, submit, RunView("resp_2", "queued", kind="response", continues=True))
+        place = see(place, submit, RunObservation("resp_2", "queued", kind="response", continues=True))
         dropped = see(place, Look("resp_2"), replace(ENDED, continues=False))
     else:
         dropped = see(place, submit, ENDED)

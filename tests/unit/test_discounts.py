@@ -10,7 +10,7 @@ from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.limits import Policy
 from threadmill_worker.lifecycle.actions import Look, StartRun, SubmitOutputs
-from threadmill_worker.lifecycle.observations import LaneClosed, RunView, ToolCall
+from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, Wants
 from threadmill_worker.lifecycle.recovery.discounts import patient, spend
 
@@ -18,12 +18,12 @@ FLEX = Wants(lane="flex")
 FALLBACK = Policy(lane_fallback="full_price", unreachable_s=100)
 FULL = LaneClosed("the lane flex has no capacity now: 429 Resource Unavailable", passes=True)
 REFUSED = LaneClosed("the server does not take the lane flex: 400 Invalid service_tier argument")
-QUEUED = RunView("?", "queued")
+QUEUED = RunObservation("?", "queued")
 TOKENS = Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2)
 
 
 def test_a_job_waits_for_capacity_until_there_is_some():
-    story = play({StartRun: [*[FULL] * 12, QUEUED], Look: [RunView("?", "completed", tier="flex")]}, wants=FLEX)
+    story = play({StartRun: [*[FULL] * 12, QUEUED], Look: [RunObservation("?", "completed", tier="flex")]}, wants=FLEX)
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, None)
     assert story.times(StartRun)[-1] > Policy().unreachable_s
@@ -76,7 +76,7 @@ def test_a_job_whose_lane_is_refused_falls_back_at_once_if_it_may():
 
 
 def test_a_round_of_tools_that_finds_no_capacity_is_sent_again():
-    asks = RunView("?", "requires_action", (ToolCall("call_1", "weigh", "{}"),))
+    asks = RunObservation("?", "requires_action", (ToolCall("call_1", "weigh", "{}"),))
     story = play({StartRun: [asks], SubmitOutputs: [FULL, FULL, QUEUED]}, wants=FLEX)
 
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
@@ -105,8 +105,8 @@ def progress(lane: str | None, **fields: object) -> Progress:
     return replace(Progress(START + TIMEOUT_S, 1, Wants(lane=lane)), **fields)
 
 
-def ended(tier: str | None = None, *, in_background: bool = True) -> RunView:
-    return RunView("resp_1", "completed", tier=tier, in_background=in_background)
+def ended(tier: str | None = None, *, in_background: bool = True) -> RunObservation:
+    return RunObservation("resp_1", "completed", tier=tier, in_background=in_background)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from threadmill.job.result import Failure, FailureKind
 from threadmill.store.records import RemoteBatch
 from threadmill_worker.lifecycle.batch_lane import failed, in_turn, next_batches, verdict
-from threadmill_worker.lifecycle.batch_observations import BatchView
+from threadmill_worker.lifecycle.batch_observations import BatchObservation
 from threadmill_worker.lifecycle.progress import Progress
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_the_wait_doubles_up_to_half_an_hour(tries, wait_s):
     ],
 )
 def test_what_is_temporary_goes_into_another_remote_batch(status, reason, wrong, kind):
-    failure = verdict("mine", BatchView(status, True, reason, None, None), wrong)
+    failure = verdict("mine", BatchObservation(status, True, reason, None, None), wrong)
 
     assert (failure and failure.kind) == kind
 

@@ -33,13 +33,13 @@ from threadmill_worker.lifecycle.actions import (
     Delete,
     Look,
     ReadAnswer,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Wait,
 )
 from threadmill_worker.lifecycle.decide import time_limit
-from threadmill_worker.lifecycle.observations import AnswerRead, Lost, NotDone, NothingFound, View
+from threadmill_worker.lifecycle.observations import AnswerRead, NothingFound, NotSent, Observation, Untraceable
 from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
 
@@ -82,7 +82,7 @@ def test_requires_action_without_calls_is_looked_at_until_they_are_there() -> No
 @pytest.mark.parametrize(
     "ending", [EXPIRED, failed("server_error"), failed(None), failed("rate_limit_exceeded", "try again in 12.3s")]
 )
-def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending: View) -> None:
+def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending: Observation) -> None:
     story = play({Look: [ending, COMPLETED]})
     assert story.told == "CreateThread StartRun Look StartRun Look ReadAnswer Delete"
     assert story.outcome.state is JobState.SUCCEEDED
@@ -101,7 +101,7 @@ def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending:
         (STOPPED, FailureKind.CANCELLED_REMOTELY),
     ],
 )
-def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: View, kind: FailureKind) -> None:
+def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observation, kind: FailureKind) -> None:
     story = play({Look: [ending]})
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
@@ -129,7 +129,9 @@ def test_a_completed_run_without_a_message_is_no_success() -> None:
 @pytest.mark.parametrize(
     ("status", "limit_s"), [(QUEUED, POLICY.queued_limit_s), (RUNNING, POLICY.run_limit_s), (ODD, POLICY.run_limit_s)]
 )
-def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(status: View, limit_s: float) -> None:
+def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(
+    status: Observation, limit_s: float
+) -> None:
     story = play({Look: [status]})
     assert story.kind is FailureKind.STUCK
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
@@ -165,13 +167,13 @@ def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
 
 
 #: The looks of a job that comes by all of its phases.
-LOOKS: dict[type[Action], list[View]] = {Look: [RUNNING, asks("a"), COMPLETED]}
+LOOKS: dict[type[Action], list[Observation]] = {Look: [RUNNING, asks("a"), COMPLETED]}
 
 
 @pytest.mark.parametrize(
     ("phase", "settled", "tidying"),
     [
-        (CreateThread, [Lost()], "CreateThread Settle"),
+        (CreateThread, [Untraceable()], "CreateThread Settle"),
         (AddMessage, [NothingFound()], "AddMessage Settle Delete"),
         (StartRun, [NothingFound()], "StartRun Settle Delete"),
         (StartRun, [GONE], "StartRun Settle Delete"),
@@ -183,15 +185,15 @@ LOOKS: dict[type[Action], list[View]] = {Look: [RUNNING, asks("a"), COMPLETED]}
         (ReadAnswer, [], "ReadAnswer Delete"),
     ],
 )
-def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[View], tidying: str) -> None:
-    story = play({**LOOKS, Settle: settled}, messages=33, cancel_at=phase)
+def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[Observation], tidying: str) -> None:
+    story = play({**LOOKS, Resolve: settled}, messages=33, cancel_at=phase)
     assert story.outcome == CANCELLED
     assert story.told.endswith(tidying)
     assert story.progress.lost_threads == (phase is CreateThread)
 
 
 @pytest.mark.parametrize("news", [failed("invalid_prompt"), COMPLETED, EXPIRED, REFUSED, GONE])
-def test_what_shows_while_tidying_does_not_change_the_outcome(news: View) -> None:
+def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation) -> None:
     story = play({CancelRun: [news]}, cancel_at=Look)
     assert story.outcome == CANCELLED
     assert story.told.endswith("CancelRun ReadAnswer Delete" if news is COMPLETED else "CancelRun Delete")
@@ -228,7 +230,7 @@ def test_an_answer_that_is_there_is_read_past_the_deadline_but_not_for_ever() ->
 
 
 def test_waits_end_at_the_deadline() -> None:
-    story = play({StartRun: [NotDone("slow down", retry_after_s=5000)]})
+    story = play({StartRun: [NotSent("slow down", retry_after_s=5000)]})
     assert story.kind is FailureKind.OVERDUE
     assert story.moments[-1] == TIMEOUT_S
 

@@ -19,7 +19,7 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     Upload,
 )
@@ -27,14 +27,14 @@ from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Downloaded,
     Gone,
-    InDoubt,
-    Lost,
-    NotDone,
-    Refused,
-    RunView,
+    NotSent,
+    Rejected,
+    RunObservation,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
+    Unknown,
+    Untraceable,
     Uploaded,
 )
 from threadmill_worker.lifecycle.progress import Leftover, Wants
@@ -85,13 +85,13 @@ def test_a_refused_upload_ends_the_job_before_a_thread_is_made() -> None:
 
 
 def test_an_upload_whose_reply_was_lost_is_counted_and_made_again() -> None:
-    story = play({Upload: [LOST, Uploaded("file-1")], Settle: [Lost()]}, wants=Wants(uploads=1))
+    story = play({Upload: [LOST, Uploaded("file-1")], Resolve: [Untraceable()]}, wants=Wants(uploads=1))
     assert story.told.startswith("Upload Settle Upload CreateThread")
     assert story.progress.lost_files == 1
 
 
 def test_a_store_whose_reply_was_lost_is_found_again() -> None:
-    script = {CreateStore: [LOST], Settle: [StoreSeen("vs_found", ready=True)]}
+    script = {CreateStore: [LOST], Resolve: [StoreSeen("vs_found", ready=True)]}
     story = play(script, wants=Wants(uploads=1, search=True))
     assert story.told.startswith("Upload CreateStore Settle CreateThread")
     assert Delete(Leftover("vector_store", "vs_found")) in story.actions
@@ -151,7 +151,7 @@ def test_a_file_that_could_not_be_stored_stays_on_the_server() -> None:
 
 
 def test_past_the_deadline_an_answer_is_completed_with_a_few_tries() -> None:
-    story = play({ReadAnswer: [RICH], Download: [NotDone("busy")]}, overdue_at=ReadAnswer)
+    story = play({ReadAnswer: [RICH], Download: [NotSent("busy")]}, overdue_at=ReadAnswer)
     assert story.outcome.state is JobState.SUCCEEDED
     assert len(story.times(Download)) == 3
 
@@ -216,15 +216,15 @@ def test_no_other_thread_will_do() -> None:
     gone = play({AddMessage: [GONE]}, wants=Wants(continues=True))
     assert gone.told == "AddMessage"
     assert gone.kind is FailureKind.REJECTED
-    stuck = play({Look: [RunView("?", "in_progress")]}, wants=Wants(continues=True))
+    stuck = play({Look: [RunObservation("?", "in_progress")]}, wants=Wants(continues=True))
     assert stuck.kind is FailureKind.STUCK
     assert "CreateThread" not in stuck.told
     assert "Delete" not in stuck.told
 
 
 def test_a_strangers_run_is_waited_for_or_stopped() -> None:
-    locked = InDoubt("Thread thread_before already has an active run run_theirs.", FailureKind.REJECTED, "run_theirs")
-    script = {StartRun: [locked, RunView("?", "queued")]}
+    locked = Unknown("Thread thread_before already has an active run run_theirs.", FailureKind.REJECTED, "run_theirs")
+    script = {StartRun: [locked, RunObservation("?", "queued")]}
     waited = play(script, wants=Wants(continues=True))
     assert waited.told == "AddMessage StartRun Settle StartRun Look ReadAnswer"
     stopped = play(script, wants=Wants(continues=True), policy=Policy(busy_thread="cancel"))
@@ -232,14 +232,14 @@ def test_a_strangers_run_is_waited_for_or_stopped() -> None:
 
 
 def test_thread_and_run_are_made_in_one_call_where_the_server_has_it() -> None:
-    made = ThreadCreated("thread_1", RunView("run_1", "queued"))
+    made = ThreadCreated("thread_1", RunObservation("run_1", "queued"))
     story = play({CreateThread: [made], Look: [COMPLETED]}, wants=Wants(at_once=True))
     assert story.told == "CreateThread Look ReadAnswer Delete"
     assert story.progress.runs == 1
 
 
 def test_an_unreadable_vector_store_is_the_jobs_failure() -> None:
-    refused = Refused(REFUSED.failure.model_copy(update={"kind": FailureKind.REJECTED}))
+    refused = Rejected(REFUSED.failure.model_copy(update={"kind": FailureKind.REJECTED}))
     story = play({LookAtStore: [refused]}, wants=Wants(uploads=1, search=True))
     assert story.kind is FailureKind.REJECTED
     assert story.progress.leftovers == ()

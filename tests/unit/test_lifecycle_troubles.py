@@ -32,19 +32,19 @@ from threadmill_worker.lifecycle.actions import (
     Look,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
 )
 from threadmill_worker.lifecycle.observations import (
     Deleted,
-    Lost,
     MessageAdded,
-    NotDone,
     NothingFound,
+    NotSent,
+    Observation,
     ThreadCreated,
+    Untraceable,
     Unusable,
-    View,
 )
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.call_errors import GONE_LOOKS, TIDY_TRIES
@@ -53,7 +53,7 @@ POLICY = Policy()
 
 
 def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
-    story = play({StartRun: [NotDone("slow down", retry_after_s=7.0), BUSY, QUEUED]})
+    story = play({StartRun: [NotSent("slow down", retry_after_s=7.0), BUSY, QUEUED]})
     assert story.told.startswith("CreateThread StartRun StartRun StartRun Look")
     assert story.times(StartRun) == pytest.approx([0, 7, 8])
     assert story.progress.runs == 1
@@ -63,8 +63,8 @@ def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
     ("call", "found"),
     [(AddMessage, MessageAdded()), (StartRun, QUEUED), (SubmitOutputs, RUNNING)],
 )
-def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Action], found: View) -> None:
-    story = play({Look: [asks("a"), COMPLETED], call: [LOST], Settle: [found]}, messages=33)
+def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Action], found: Observation) -> None:
+    story = play({Look: [asks("a"), COMPLETED], call: [LOST], Resolve: [found]}, messages=33)
     assert f"{call.__name__} Settle" in story.told
     assert len(story.times(call)) == 1
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
@@ -73,16 +73,16 @@ def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Act
 @pytest.mark.parametrize(
     ("call", "found", "landed"),
     [
-        (CreateThread, Lost(), ThreadCreated("thread")),
+        (CreateThread, Untraceable(), ThreadCreated("thread")),
         (AddMessage, NothingFound(), MessageAdded()),
         (StartRun, NothingFound(), QUEUED),
         (SubmitOutputs, asks("a"), QUEUED),
     ],
 )
 def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
-    call: type[Action], found: View, landed: View
+    call: type[Action], found: Observation, landed: Observation
 ) -> None:
-    story = play({Look: [asks("a"), COMPLETED], call: [LOST, landed], Settle: [found]}, messages=33)
+    story = play({Look: [asks("a"), COMPLETED], call: [LOST, landed], Resolve: [found]}, messages=33)
     assert f"{call.__name__} Settle {call.__name__}" in story.told
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
     assert story.progress.lost_threads == (call is CreateThread)
@@ -90,7 +90,7 @@ def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
 
 
 def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
-    busy = NotDone("429 Rate limit reached", FailureKind.RATE_LIMITED)
+    busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
     story = play({StartRun: [busy]}, policy=Policy(unreachable_s=2 * TIMEOUT_S))
     assert story.kind is FailureKind.OVERDUE
     calls = len(story.times(StartRun))
@@ -117,8 +117,10 @@ def test_an_overdue_job_says_why_it_was_started_over() -> None:
 
 @pytest.mark.parametrize("trouble", [LOST, BUSY])
 @pytest.mark.parametrize("call", [CreateThread, StartRun, Look, ReadAnswer])
-def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(call: type[Action], trouble: View) -> None:
-    story = play({call: [trouble], CancelRun: [trouble], Settle: [LOST], Delete: [trouble]})
+def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(
+    call: type[Action], trouble: Observation
+) -> None:
+    story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
     assert story.moments[-1] < POLICY.unreachable_s + 300
     assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
@@ -132,7 +134,7 @@ def test_a_run_that_single_looks_do_not_find_is_not_started_again() -> None:
 
 @pytest.mark.parametrize("call", [AddMessage, StartRun, Look, SubmitOutputs, ReadAnswer])
 def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Action]) -> None:
-    again: dict[type[Action], View] = {
+    again: dict[type[Action], Observation] = {
         AddMessage: MessageAdded(),
         StartRun: QUEUED,
         Look: COMPLETED,
@@ -153,7 +155,7 @@ def test_a_refused_call_ends_the_job_and_tidies_up() -> None:
 
 
 def test_a_refused_look_for_a_run_that_may_be_there_is_tried_again_so_that_it_can_be_stopped() -> None:
-    story = play({StartRun: [LOST], Settle: [REFUSED, RUNNING]})
+    story = play({StartRun: [LOST], Resolve: [REFUSED, RUNNING]})
     assert story.kind is FailureKind.UNAUTHORISED
     assert story.told == "CreateThread StartRun Settle Settle CancelRun Delete"
 
@@ -170,7 +172,7 @@ def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
     ("second", "left"),
     [([Deleted()], ["thread_1"]), ([LOST, LOST, Deleted()], ["thread_1"]), ([LOST], ["thread_1", "thread_2"])],
 )
-def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list[View], left: list[str]) -> None:
+def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list[Observation], left: list[str]) -> None:
     created = [ThreadCreated("thread_1"), ThreadCreated("thread_2")]
     story = play({CreateThread: created, Look: [*[GONE] * GONE_LOOKS, COMPLETED], Delete: [LOST] * TIDY_TRIES + second})
     assert [(leftover.id, leftover.tries) for leftover in story.progress.leftovers] == [(id, TIDY_TRIES) for id in left]
@@ -181,7 +183,7 @@ UNUSABLE = Unusable("the reply has too many bytes")
 
 
 def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and_stopped() -> None:
-    story = play({StartRun: [UNUSABLE], Settle: [QUEUED], CancelRun: [STOPPED]})
+    story = play({StartRun: [UNUSABLE], Resolve: [QUEUED], CancelRun: [STOPPED]})
     assert story.told.startswith("CreateThread StartRun Settle CancelRun Delete")
     assert story.outcome.failure.kind is FailureKind.SERVER_ERROR
     assert len(story.times(StartRun)) == 1

@@ -18,7 +18,7 @@ from threadmill_worker.lifecycle.actions import (
     Finish,
     Look,
     ReadAnswer,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Wait,
@@ -28,14 +28,14 @@ from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
     Gone,
-    InDoubt,
-    NotDone,
     NothingFound,
+    NotSent,
+    Observation,
     OutputReady,
-    RunView,
+    RunObservation,
     ThreadCreated,
     ToolCall,
-    View,
+    Unknown,
 )
 from threadmill_worker.lifecycle.observe import HINT_RANGE_S, LOOK_SHARE, observe
 from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
@@ -46,17 +46,17 @@ LEFTOVER = Leftover("thread", "thread_1")
 JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messages_sent=1, leftovers=(LEFTOVER,))
 
 
-def see(progress: Progress, action: Action, view: View, after_s: float = 0.0) -> Progress:
+def see(progress: Progress, action: Action, view: Observation, after_s: float = 0.0) -> Progress:
     return observe(progress, action, view, POLICY, START + after_s)
 
 
-def under_way(run: RunView = RUNNING) -> Progress:
+def under_way(run: RunObservation = RUNNING) -> Progress:
     """A job whose run was started at START."""
     return see(JOB, StartRun(1), replace(run, id="run_1"))
 
 
 def answered(*blocks: dict[str, Any]) -> Outcome:
-    progress = see(under_way(RunView("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks))
+    progress = see(under_way(RunObservation("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks))
     while progress.outcome is None:  # files it refers to cannot be had
         progress = see(progress, next_action(progress, POLICY, progress.wait_until), Gone("No such File object"))
     return progress.outcome
@@ -77,13 +77,13 @@ def job_of_a_run_that_takes(run_s: float, jitter: float) -> tuple[int, float]:
         calls += 1
         match action:
             case CreateThread():
-                view: View = ThreadCreated("thread_1")
+                view: Observation = ThreadCreated("thread_1")
             case ReadAnswer():
                 view, read_at = AnswerRead((text("42"),)), now
             case Delete():
                 view = Deleted()
             case _:
-                view = RunView("run_1", "completed" if now >= START + run_s else "in_progress")
+                view = RunObservation("run_1", "completed" if now >= START + run_s else "in_progress")
         progress = see(intend(progress, action, now), action, view, after_s=now - START)
     return calls, read_at - (START + run_s)
 
@@ -119,7 +119,7 @@ def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> No
 
 @pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
 def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Action) -> None:
-    progress = see(under_way(asks("a")), action, RunView("run_1", "cancelling"), after_s=500)
+    progress = see(under_way(asks("a")), action, RunObservation("run_1", "cancelling"), after_s=500)
     assert progress.look_at - START == pytest.approx(500 + POLICY.poll_first_s)
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str
         failed(None, "You exceeded your current quota"),
     ],
 )
-def test_a_spent_quota_is_permanent_however_it_is_told(run: RunView) -> None:
+def test_a_spent_quota_is_permanent_however_it_is_told(run: RunObservation) -> None:
     outcome = see(under_way(), Look("run_1"), replace(run, id="run_1")).outcome
     assert outcome is not None
     assert outcome.failure is not None
@@ -186,7 +186,7 @@ def test_an_answer_without_content_is_empty(blocks: tuple[dict[str, Any], ...]) 
 
 
 def test_an_answer_that_was_cut_tells_by_which_limit() -> None:
-    run = RunView("?", "incomplete", incomplete_reason="max_completion_tokens")
+    run = RunObservation("?", "incomplete", incomplete_reason="max_completion_tokens")
     outcome = see(under_way(run), ReadAnswer("run_1"), AnswerRead((text("half an"),))).outcome
     assert outcome is not None
     assert outcome.failure is not None
@@ -194,7 +194,7 @@ def test_an_answer_that_was_cut_tells_by_which_limit() -> None:
 
 
 def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
-    spent = RunView("run_1", "expired", usage=Usage(prompt_tokens=2, completion_tokens=1, total_tokens=3))
+    spent = RunObservation("run_1", "expired", usage=Usage(prompt_tokens=2, completion_tokens=1, total_tokens=3))
     progress = see(under_way(), Look("run_1"), spent)
     progress = see(progress, StartRun(2), replace(QUEUED, id="run_2"))
     progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
@@ -204,7 +204,7 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
 
 def test_a_run_that_ends_twice_has_spent_what_was_said_last() -> None:
     def look(progress: Progress, status: str, usage: Usage | None) -> Progress:
-        return see(progress, Look("run_1"), RunView("run_1", status, usage=usage))
+        return see(progress, Look("run_1"), RunObservation("run_1", status, usage=usage))
 
     progress = look(under_way(), "completed", Usage(total_tokens=3))
     progress = look(progress, "in_progress", None)
@@ -225,7 +225,7 @@ def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
 
 def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
     cited = AnswerRead(({"type": "image_file", "image_file": {"file_id": "file-made"}}, text("42")), ("cntr_1",))
-    ended = RunView("resp_1", "completed", kind="response", answer=cited)
+    ended = RunObservation("resp_1", "completed", kind="response", answer=cited)
     place = replace(under_way(), run=None)
 
     unread = see(place, StartRun(1), ended)
@@ -244,23 +244,25 @@ def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
 
 def test_the_lane_is_that_of_all_runs_that_took_tokens() -> None:
     cheap = see(
-        replace(under_way(), run=None), StartRun(1), RunView("resp_1", "completed", kind="response", lane="batch")
+        replace(under_way(), run=None),
+        StartRun(1),
+        RunObservation("resp_1", "completed", kind="response", lane="batch"),
     )
     assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
     again = replace(cheap, run=None)
-    assert see(again, StartRun(2), RunView("resp_2", "queued", kind="response")).lane == "batch"
-    assert see(again, StartRun(2), RunView("resp_2", "completed", kind="response")).lane is None
+    assert see(again, StartRun(2), RunObservation("resp_2", "queued", kind="response")).lane == "batch"
+    assert see(again, StartRun(2), RunObservation("resp_2", "completed", kind="response")).lane is None
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
     offered = replace(JOB, wants=Wants(functions=("weigh", "measure")))
 
-    def ignored(run: RunView) -> tuple[str, ...]:
+    def ignored(run: RunObservation) -> tuple[str, ...]:
         return see(offered, StartRun(1), run).ignored_tools
 
-    assert ignored(RunView("run_1", "queued", functions=("weigh", "other"))) == ("measure",)
-    assert ignored(RunView("run_1", "queued", functions=())) == ("weigh", "measure")
-    assert ignored(RunView("run_1", "queued", functions=None)) == (), "a server that does not say"
+    assert ignored(RunObservation("run_1", "queued", functions=("weigh", "other"))) == ("measure",)
+    assert ignored(RunObservation("run_1", "queued", functions=())) == ("weigh", "measure")
+    assert ignored(RunObservation("run_1", "queued", functions=None)) == (), "a server that does not say"
 
 
 @pytest.mark.parametrize(
@@ -297,8 +299,8 @@ def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for()
 def rerun_asking(call: ToolCall, first: OutputReady) -> Progress:
     """A second run asks for `call`, after a first one that had `first` for its call `a` has expired."""
     progress = see(under_way(asks("a")), CallTools((), 0), first)
-    progress = see(progress, Look("run_1"), RunView("run_1", "expired"))
-    return see(progress, StartRun(2), RunView("run_2", "requires_action", (call,)))
+    progress = see(progress, Look("run_1"), RunObservation("run_1", "expired"))
+    return see(progress, StartRun(2), RunObservation("run_2", "requires_action", (call,)))
 
 
 def test_a_finished_call_is_not_made_again_when_a_rerun_repeats_it() -> None:
@@ -363,7 +365,7 @@ def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None
 def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound() -> None:
     progress, waits = under_way(), []
     for _ in range(9):
-        progress = see(progress, Look("run_1"), InDoubt("timeout"))
+        progress = see(progress, Look("run_1"), Unknown("timeout"))
         waits.append(progress.wait_until - START)
     assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
     progress = see(progress, Look("run_1"), replace(RUNNING, id="run_1"))
@@ -371,9 +373,9 @@ def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound(
 
 
 def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> None:
-    progress = see(under_way(), Look("run_1"), InDoubt("503 busy"))
+    progress = see(under_way(), Look("run_1"), Unknown("503 busy"))
     again = Progress.from_json(progress.to_json())
-    again = see(again, Look("run_1"), InDoubt("502 bad gateway"), after_s=100)
+    again = see(again, Look("run_1"), Unknown("502 bad gateway"), after_s=100)
     assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
     assert again != progress, "how often is saved too, for `threadmill status`"
     better = see(again, Look("run_1"), replace(RUNNING, id="run_1"))
@@ -381,18 +383,18 @@ def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> No
 
 
 def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:
-    lost = see(intend(JOB, StartRun(1), START), StartRun(1), InDoubt("timeout"))
-    assert see(lost, Settle(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
+    lost = see(intend(JOB, StartRun(1), START), StartRun(1), Unknown("timeout"))
+    assert see(lost, Resolve(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
 
 
-@pytest.mark.parametrize(("view", "intent"), [(NotDone("429"), None), (InDoubt("timeout"), Intent.START_RUN)])
-def test_only_a_call_in_doubt_is_settled(view: View, intent: Intent | None) -> None:
+@pytest.mark.parametrize(("view", "intent"), [(NotSent("429"), None), (Unknown("timeout"), Intent.START_RUN)])
+def test_only_a_call_in_doubt_is_settled(view: Observation, intent: Intent | None) -> None:
     assert see(intend(JOB, StartRun(1), START), StartRun(1), view).intent is intent
 
 
 def test_a_settle_in_trouble_leaves_its_call_in_doubt() -> None:
     progress = intend(JOB, StartRun(1), START)
-    assert see(progress, Settle(Intent.START_RUN), NotDone("429")).intent is Intent.START_RUN
+    assert see(progress, Resolve(Intent.START_RUN), NotSent("429")).intent is Intent.START_RUN
 
 
 def test_progress_survives_being_saved() -> None:
@@ -403,9 +405,9 @@ def test_progress_survives_being_saved() -> None:
 
 
 def test_a_successor_does_not_count_the_time_nobody_was_there_as_the_servers_trouble() -> None:
-    progress = see(under_way(), Look("run_1"), InDoubt("timeout"))
+    progress = see(under_way(), Look("run_1"), Unknown("timeout"))
     progress = Progress.from_json(progress.to_json())
-    assert see(progress, Look("run_1"), InDoubt("timeout"), after_s=2000).outcome is None
+    assert see(progress, Look("run_1"), Unknown("timeout"), after_s=2000).outcome is None
 
 
 def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
@@ -415,11 +417,13 @@ def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
 
 def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_deleted_and_paid() -> None:
     call = ToolCall("a", "weigh", "{}")
-    part = RunView("resp_1", "requires_action", (call,), usage=Usage(total_tokens=3), kind="response")
+    part = RunObservation("resp_1", "requires_action", (call,), usage=Usage(total_tokens=3), kind="response")
     asked = see(JOB, StartRun(1), part)
     answered = see(asked, CallTools((call,), START), OutputReady("a", "7"))
-    going_on = see(answered, SubmitOutputs("resp_1", {"a": "7"}), RunView("resp_2", "queued", kind="response"))
-    ended = see(going_on, Look("resp_2"), RunView("resp_2", "completed", usage=Usage(total_tokens=4), kind="response"))
+    going_on = see(answered, SubmitOutputs("resp_1", {"a": "7"}), RunObservation("resp_2", "queued", kind="response"))
+    ended = see(
+        going_on, Look("resp_2"), RunObservation("resp_2", "completed", usage=Usage(total_tokens=4), kind="response")
+    )
 
     assert (ended.runs, ended.rounds, ended.usage.total_tokens) == (1, 1, 7)
     assert [each.id for each in ended.leftovers if each.kind == "response"] == ["resp_1", "resp_2"]

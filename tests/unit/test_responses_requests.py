@@ -17,7 +17,7 @@ from threadmill.errors import InvalidJob
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Materials
-from threadmill_worker.lifecycle.observations import RunView, ToolCall
+from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, VectorStore
 
 PROGRESS = Progress(deadline_at=0, messages=1)
@@ -88,7 +88,9 @@ async def test_an_output_of_a_tool_is_of_one_kind():
 async def test_a_summary_of_reasoning_is_not_sent_to_a_server_that_was_not_to_store_it(store, is_repeated):
     thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
     call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
-    run = RunView("resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False)
+    run = RunObservation(
+        "resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False
+    )
     progress = replace(PROGRESS, run=run, outputs={"call_1": "7"})
     order = Order("job", PromptJob.parse({"prompt": "Well?"}), model="m")
     body = await Requests(order, store=store).round(progress, progress.outputs, "resp_1", None)

@@ -21,7 +21,7 @@ from threadmill_worker.lifecycle.actions import (
     Finish,
     Look,
     ReadAnswer,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Wait,
@@ -31,11 +31,11 @@ from threadmill_worker.lifecycle.observations import (
     ENDED,
     AnswerRead,
     Deleted,
+    Observation,
     OutputReady,
-    RunView,
+    RunObservation,
     ThreadCreated,
     ToolCall,
-    View,
 )
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Progress
@@ -112,7 +112,7 @@ class Worker:
             self.progress = observe(self.progress, action, self._reply(action), POLICY, now)
         raise AssertionError("the job does not end")
 
-    def _reply(self, action: Action) -> View:
+    def _reply(self, action: Action) -> Observation:
         match action:
             case CreateThread():
                 return ThreadCreated("thread_1")
@@ -120,12 +120,12 @@ class Worker:
                 return AnswerRead(())
             case Delete():
                 return Deleted()
-            case StartRun() | SubmitOutputs() | Look() | CancelRun() | Settle():
+            case StartRun() | SubmitOutputs() | Look() | CancelRun() | Resolve():
                 return self._run(next(self._replies), action)
             case _:
                 raise AssertionError(action)
 
-    def _run(self, said: Said, action: Action) -> RunView:
+    def _run(self, said: Said, action: Action) -> RunObservation:
         asked = getattr(action, "run_id", "resp_1")
         self._ids += said.id == "new"
         run_id = {"new": f"resp_new_{self._ids}", ID: asked}.get(said.id, said.id)
@@ -133,7 +133,7 @@ class Worker:
         if said.tokens and (said.status in ENDED or (calls and self._kind)):
             is_new = isinstance(action, StartRun) or (isinstance(action, SubmitOutputs) and self._kind is not None)
             self.tokens[run_id if is_new else self.progress.run.id if self.progress.run else asked] = said.tokens
-        return RunView(run_id, said.status, calls, usage=Usage(total_tokens=said.tokens), kind=self._kind)
+        return RunObservation(run_id, said.status, calls, usage=Usage(total_tokens=said.tokens), kind=self._kind)
 
 
 @settings(max_examples=300, deadline=None)

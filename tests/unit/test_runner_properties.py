@@ -19,7 +19,15 @@ from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Attempt, Server
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.files.attachments import Material, Materials
-from threadmill_worker.lifecycle.observations import InDoubt, LaneClosed, NotDone, OutputReady, Refused, ToolCall, View
+from threadmill_worker.lifecycle.observations import (
+    LaneClosed,
+    NotSent,
+    Observation,
+    OutputReady,
+    Rejected,
+    ToolCall,
+    Unknown,
+)
 from threadmill_worker.lifecycle.progress import Progress, Wants
 from threadmill_worker.store.jobs import Lease
 
@@ -98,7 +106,7 @@ class World:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}
 
-    async def do(self, action: RemoteAction, progress: Progress) -> View:
+    async def do(self, action: RemoteAction, progress: Progress) -> Observation:
         self.calls += 1
         assert self.calls < MOST_CALLS, "the job does not end"
         fault = self._next(set(Fault)) if action not in UNCALLED else Fault.NONE
@@ -109,7 +117,7 @@ class World:
             raise Crash
         if fault is Fault.CANCEL_BEFORE:
             await self._cancel()
-        view = InDoubt("reset") if fault in UNSENT else self.server.do(action, progress, self.now)
+        view = Unknown("reset") if fault in UNSENT else self.server.do(action, progress, self.now)
         match fault:
             case Fault.CRASH_AFTER | Fault.CRASH_UNSAVED:
                 raise Crash
@@ -118,18 +126,18 @@ class World:
             case Fault.LEAVE:
                 self.attempt.leave()
             case Fault.LOST_AFTER:
-                return InDoubt("timeout")
+                return Unknown("timeout")
             case Fault.BUSY | Fault.BUSY_LONG:
-                return NotDone("slow down")
+                return NotSent("slow down")
             case Fault.NO_CAPACITY:
                 return LaneClosed("no capacity", passes=True)
             case Fault.REFUSED:
-                return Refused(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+                return Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
             case Fault.THREAD_GONE:
                 self.server.threads.pop(progress.thread_id or "", None)
         return view
 
-    async def stirred(self) -> None:
+    async def run_changed(self) -> None:
         await asyncio.Event().wait()
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming.stream import EventStream
 from threadmill_worker.files.artifacts import ArtifactStore
-from threadmill_worker.lifecycle.observations import Deleted, InDoubt, Refused
+from threadmill_worker.lifecycle.observations import Deleted, Rejected, Unknown
 from threadmill_worker.live import Feed
 
 Answers = dict[str, tuple[int, Any]]  #: by method and path; the rest is `""`
@@ -99,7 +99,7 @@ async def test_a_server_of_responses_is_known(probe, answers):
 async def test_a_server_of_another_api_is_told_with_what_it_speaks(probe, kind, answers, told):
     view = await probe(kind, answers)
 
-    assert isinstance(view, Refused)
+    assert isinstance(view, Rejected)
     assert view.failure.kind is FailureKind.UNSUPPORTED
     assert told in view.failure.message
 
@@ -110,8 +110,8 @@ async def test_a_server_of_assistants_is_known(probe):
 
 async def test_a_wrong_key_and_a_broken_server_are_told_as_such(probe):
     view = await probe("responses", {"": (401, {"error": {"message": "Incorrect API key provided"}})})
-    assert (type(view), view.failure.kind) == (Refused, FailureKind.UNAUTHORISED)
-    assert isinstance(await probe("responses", {"": (502, "<html><title>Bad Gateway</title>")}), InDoubt)
+    assert (type(view), view.failure.kind) == (Rejected, FailureKind.UNAUTHORISED)
+    assert isinstance(await probe("responses", {"": (502, "<html><title>Bad Gateway</title>")}), Unknown)
 
 
 async def test_a_probe_makes_nothing(probe):

@@ -21,7 +21,7 @@ from threadmill_worker.drivers.streaming import stream as streaming
 from threadmill_worker.drivers.streaming.events import name_of
 from threadmill_worker.drivers.streaming.sse import Frame
 from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, Room
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.live import Feed
 
 MESSAGE = {
@@ -165,11 +165,11 @@ async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, fee
     )
     stream, reply = await listen(server, room)
     assert reply.body == {"id": "resp_1", "status": "queued"}
-    assert stream.paced(RunView("resp_1", "queued")).poll_after_s == RARELY_S
-    await stream.stirred()
+    assert stream.paced(RunObservation("resp_1", "queued")).poll_after_s == RARELY_S
+    await stream.run_changed()
 
     assert (feed.deltas, feed.messages) == ([("msg_1", "All ")], [("msg_1", "All no")])
-    assert stream.paced(RunView("resp_1", "queued")).poll_after_s is None
+    assert stream.paced(RunObservation("resp_1", "queued")).poll_after_s is None
     await stream.close()
     assert room.left == 1
 
@@ -179,7 +179,7 @@ async def test_our_key_is_cut_out_wherever_the_network_cuts_it(listen, feed):
     said = told("response.output_item.done", item=message)
     server = Server(told("response.created", **response("queued")) + said[:-8], said[-8:], told("error"))
     stream, _ = await listen(server)
-    await stream.stirred()
+    await stream.run_changed()
 
     assert feed.messages == [("m", "the key is [key]")]
 

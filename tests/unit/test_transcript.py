@@ -9,7 +9,7 @@ from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
-from threadmill_worker.lifecycle.observations import InDoubt, Refused
+from threadmill_worker.lifecycle.observations import Rejected, Unknown
 
 ENDPOINT = Endpoint(kind="emulator", api_key_env="TRANSCRIPT_KEY")
 
@@ -124,10 +124,10 @@ def test_a_key_the_server_repeats_is_not_shown():
 
 @pytest.mark.parametrize("text", ["<html>", "{}", '{"data": {}}', '{"data": [{"content": "no id"}]}'])
 def test_what_is_not_the_api_is_in_doubt(text):
-    assert isinstance(read(OnePage(text)), InDoubt)
+    assert isinstance(read(OnePage(text)), Unknown)
 
 
 async def test_a_chain_of_responses_is_no_conversation():
     refused = await read_conversation(cast(Any, None), "resp_1")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert "threadmill result JOB" in refused.failure.message

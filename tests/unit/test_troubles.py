@@ -10,9 +10,9 @@ import pytest
 
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, Look, StartRun
-from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Refused
+from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unknown
 
 REQUEST = httpx2.Request("POST", "http://server/v1/threads")
 START = StartRun(1)
@@ -64,8 +64,8 @@ def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientC
     ],
 )
 def test_what_repeating_cannot_help(code, error, action, kind):
-    trouble = trouble_of(status(code, error), action)
-    assert isinstance(trouble, Refused)
+    trouble = call_error_of(status(code, error), action)
+    assert isinstance(trouble, Rejected)
     assert trouble.failure.kind is kind
     assert trouble.failure.message.startswith(str(code))
 
@@ -85,8 +85,8 @@ def test_what_repeating_cannot_help(code, error, action, kind):
     ],
 )
 def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind):
-    trouble = trouble_of(raised(code, json=body), START, names_nothing=True)
-    assert isinstance(trouble, Refused)
+    trouble = call_error_of(raised(code, json=body), START, names_nothing=True)
+    assert isinstance(trouble, Rejected)
     assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
 
 
@@ -103,8 +103,8 @@ def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind
     ],
 )
 def test_what_leaves_in_doubt_whether_the_call_landed(code, kind):
-    trouble = trouble_of(status(code, {"message": "busy"}), START)
-    assert trouble == InDoubt(f"{code} busy", kind)
+    trouble = call_error_of(status(code, {"message": "busy"}), START)
+    assert trouble == Unknown(f"{code} busy", kind)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_what_leaves_in_doubt_whether_the_call_landed(code, kind):
     ],
 )
 def test_a_locked_thread_may_be_locked_by_our_own_run(message):
-    trouble = trouble_of(status(400, {"message": message}), START)
-    assert trouble == InDoubt(f"400 {message}", FailureKind.REJECTED, "run_Y")
+    trouble = call_error_of(status(400, {"message": message}), START)
+    assert trouble == Unknown(f"400 {message}", FailureKind.REJECTED, "run_Y")
 
 
 @pytest.mark.parametrize("action", [LOOK, AddMessage(1)])
 def test_a_404_on_what_we_knew_means_it_is_gone(action):
-    assert trouble_of(status(404, {"message": "No thread found"}), action) == Gone("404 No thread found")
+    assert call_error_of(status(404, {"message": "No thread found"}), action) == Gone("404 No thread found")
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ def test_a_404_on_what_we_knew_means_it_is_gone(action):
     ],
 )
 def test_a_rate_limit_says_when_to_come_back(headers, seconds):
-    trouble = trouble_of(status(429, {"message": "slow down", "code": "slow_down"}, **headers), START)
-    assert trouble == NotDone("429 slow down", FailureKind.RATE_LIMITED, seconds)
+    trouble = call_error_of(status(429, {"message": "slow down", "code": "slow_down"}, **headers), START)
+    assert trouble == NotSent("429 slow down", FailureKind.RATE_LIMITED, seconds)
 
 
 def test_a_rate_limit_may_say_it_in_its_text_alone():
     """Google's free tier says "quota" where a wait helps; LiteLLM's router sends no header through a gateway."""
     text = "You exceeded your current quota, please check your plan and billing details. Please retry in 34.5s."
-    trouble = trouble_of(status(429, {"message": text}), START)
-    assert trouble == NotDone(f"429 {text}", FailureKind.RATE_LIMITED, 34.5)
+    trouble = call_error_of(status(429, {"message": text}), START)
+    assert trouble == NotSent(f"429 {text}", FailureKind.RATE_LIMITED, 34.5)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +163,14 @@ def test_a_rate_limit_may_say_it_in_its_text_alone():
     ],
 )
 def test_a_refusal_is_told_in_the_servers_words_whatever_the_form_of_its_body(body, reason):
-    trouble = trouble_of(raised(400, **body), START)
-    assert isinstance(trouble, Refused)
+    trouble = call_error_of(raised(400, **body), START)
+    assert isinstance(trouble, Rejected)
     assert trouble.failure.message == reason
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
 def test_a_rate_limit_that_names_no_time_waits_a_bounded_one(value):
-    trouble = trouble_of(status(429, {"message": "slow down"}, retry_after=value), START)
+    trouble = call_error_of(status(429, {"message": "slow down"}, retry_after=value), START)
     assert trouble.retry_after_s is None or 0 < trouble.retry_after_s <= 300
 
 
@@ -185,7 +185,7 @@ def test_a_rate_limit_that_names_no_time_waits_a_bounded_one(value):
     ],
 )
 def test_a_connection_that_broke_proves_nothing(error):
-    assert isinstance(trouble_of(error, START), InDoubt)
+    assert isinstance(call_error_of(error, START), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -200,33 +200,33 @@ def test_a_connection_that_broke_proves_nothing(error):
 )
 def test_a_connection_that_was_never_had_proves_that_nothing_left(cause):
     error = chain(openai.APITimeoutError(request=REQUEST), httpx2.ConnectTimeout("x"), cause)
-    assert isinstance(trouble_of(error, START), NotDone)
+    assert isinstance(call_error_of(error, START), NotSent)
 
 
 @pytest.mark.parametrize("error", ["bare words", ["x"], {"code": 400}, {"message": None, "code": {}}, {"type": []}, 7])
 def test_any_error_body_can_be_borne(error):
     for code in (400, 404, 429, 500):
-        trouble_of(status(code, error), START)
+        call_error_of(status(code, error), START)
 
 
 def test_the_secret_never_shows():
     REDACTOR.register("sk-secret")
     error = status(401, {"message": "no key sk-secret here", "code": "sk-secret"}, location="http://x/?key=sk-secret")
-    assert "sk-secret" not in repr(trouble_of(error, START))
+    assert "sk-secret" not in repr(call_error_of(error, START))
 
 
 def test_the_secret_does_not_show_in_errors_of_the_client_either():
     REDACTOR.register("sk-secret-ä")
     error = openai.APIConnectionError(request=REQUEST)
     error.__cause__ = ValueError(f"Illegal header value {'Bearer sk-secret-ä'.encode()!r}")
-    assert "sk-secret" not in repr(trouble_of(error, START))
+    assert "sk-secret" not in repr(call_error_of(error, START))
 
 
 def test_the_beginning_of_a_secret_is_not_left_where_a_long_page_is_cut():
     REDACTOR.register("sk-secret-4711")
     page = "x" * 490 + "sk-secret-4711"
-    assert "sk-sec" not in repr(trouble_of(status(500, {"message": page}), START))
+    assert "sk-sec" not in repr(call_error_of(status(500, {"message": page}), START))
 
 
 def test_a_long_page_is_cut():
-    assert len(trouble_of(status(500, {"message": "x" * 10_000}), START).reason) <= 500
+    assert len(call_error_of(status(500, {"message": "x" * 10_000}), START).reason) <= 500

@@ -11,7 +11,7 @@ import pytest
 
 from threadmill_worker.drivers.api import Reply
 from threadmill_worker.drivers.files import Exchange, Files
-from threadmill_worker.lifecycle.observations import Refused, StoreSeen
+from threadmill_worker.lifecycle.observations import Rejected, StoreSeen
 
 NO_LIST = "no list"
 
@@ -90,7 +90,7 @@ async def test_a_file_that_joins_a_store_and_fails_is_named() -> None:
     server: Any = Server({}, ["completed", "failed", "failed"])
     files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
     view = await files.look_at_joined("vs_1", ("file-0", "file-1"))
-    assert isinstance(view, Refused)
+    assert isinstance(view, Rejected)
     assert "file-1: no text in it" in view.failure.message
     assert "file-2" not in view.failure.message, "which is another job's"
 
@@ -98,11 +98,11 @@ async def test_a_file_that_joins_a_store_and_fails_is_named() -> None:
 @pytest.mark.parametrize("status", ["completed", "in_progress"])
 async def test_a_file_that_failed_is_named_with_the_reason(status: str) -> None:
     view, _ = await look({"status": status, "file_counts": counts(completed=1, failed=1)}, ["completed", "failed"])
-    assert isinstance(view, Refused)
+    assert isinstance(view, Rejected)
     assert "file-1: no text in it" in view.failure.message
 
 
 async def test_a_store_that_has_expired_is_not_searched() -> None:
     view, _ = await look({"status": "expired", "file_counts": counts(completed=2)}, [])
-    assert isinstance(view, Refused)
+    assert isinstance(view, Rejected)
     assert "expired" in view.failure.message

@@ -22,7 +22,7 @@ from threadmill_worker.drivers.assistants.definition import body_of, changes, di
 from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.tags import profile_of
-from threadmill_worker.lifecycle.observations import Refused
+from threadmill_worker.lifecycle.observations import Rejected
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import ToolsAway
 
@@ -125,7 +125,7 @@ def _described(assistant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explained(error: Troubled, endpoint: Endpoint) -> str:
-    kind = error.trouble.failure.kind if isinstance(error.trouble, Refused) else None
+    kind = error.trouble.failure.kind if isinstance(error.trouble, Rejected) else None
     if kind is FailureKind.UNAUTHORISED:
         return f"{error}; check the key in {endpoint.api_key_env}"
     if kind is FailureKind.UNSUPPORTED:

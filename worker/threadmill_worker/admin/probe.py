@@ -9,7 +9,7 @@ from threadmill.job.result import FailureKind
 from threadmill.secrets import redaction
 from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.context import NotServed, Servers
-from threadmill_worker.lifecycle.observations import Deleted, Refused
+from threadmill_worker.lifecycle.observations import Deleted, Rejected
 from threadmill_worker.live import Live
 from threadmill_worker.store.jobs import Ledger
 from threadmill_worker.tools.registry import Toolset
@@ -38,7 +38,7 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     match view:
         case Deleted():
             return True, f"{base_url} takes the key and speaks the {endpoint.wire} API"
-        case Refused(failure):
+        case Rejected(failure):
             return False, f"{base_url} answered: {failure.message}{_REMEDIES.get(failure.kind, '; see the server')}"
         case _:
             return False, f"{base_url} gave no usable reply: {getattr(view, 'reason', view)}"

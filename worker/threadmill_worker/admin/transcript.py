@@ -12,7 +12,7 @@ from threadmill.settings.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.transcript import read_conversation, read_thread
-from threadmill_worker.lifecycle.observations import Gone, Refused, Trouble
+from threadmill_worker.lifecycle.observations import CallError, Gone, Rejected
 
 _READERS = {"assistants": read_thread, "responses": read_conversation}
 
@@ -28,8 +28,8 @@ async def transcript(settings: Settings, name: str, thread: str) -> dict[str, An
         await client.close()
     if isinstance(found, Gone):
         return {"gone": True, "messages": [], "complete": True}
-    if isinstance(found, Trouble):
-        reason = found.failure.message if isinstance(found, Refused) else found.reason
+    if isinstance(found, CallError):
+        reason = found.failure.message if isinstance(found, Rejected) else found.reason
         return {"error": f"endpoint {name!r}: {reason}"}
     return {"gone": False, **asdict(found)}
 

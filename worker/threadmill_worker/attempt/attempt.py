@@ -34,7 +34,15 @@ from threadmill_worker.lifecycle.actions import (
     Wait,
 )
 from threadmill_worker.lifecycle.decide import intend, keeps_thread, next_action, time_limit
-from threadmill_worker.lifecycle.observations import NotDone, OutputReady, Stirred, StoreSeen, ToolCall, Uploaded, View
+from threadmill_worker.lifecycle.observations import (
+    NotSent,
+    Observation,
+    OutputReady,
+    RunChanged,
+    StoreSeen,
+    ToolCall,
+    Uploaded,
+)
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
 from threadmill_worker.live import Feed
@@ -174,7 +182,7 @@ class Attempt:
             case _:
                 self._observe(action, await self._do(action))
 
-    async def _do(self, action: RemoteAction) -> View:
+    async def _do(self, action: RemoteAction) -> Observation:
         """Carries out a call of the driver, bounded by the job's deadline."""
         limit_s = time_limit(self._progress, action, self._server.policy, self._clock())
         return await do_within(limit_s, self._server.driver, action, self._progress)
@@ -183,23 +191,23 @@ class Attempt:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
         nap = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
-        stir = asyncio.ensure_future(self._server.driver.stirred())
+        stir = asyncio.ensure_future(self._server.driver.run_changed())
         try:
             await asyncio.wait((nap, stir), return_when=asyncio.FIRST_COMPLETED)
             if stir.done():
-                self._observe(action, Stirred())
+                self._observe(action, RunChanged())
         finally:
             nap.cancel()
             stir.cancel()
 
-    async def _make(self, action: Making) -> View:
+    async def _make(self, action: Making) -> Observation:
         """What jobs of a batch have in common is made once, by the first of them that needs it."""
         batch, name = self._record.job.batch, self._shared_name(action)
         if batch is None or name is None:
             return await self._do(action)
         while isinstance(found := await self._ledger.borrow(batch, name, self._record.id, SHARED_HOLD_S), Busy):
             if self._cancel_wanted or self._clock() >= self._progress.deadline_at:
-                return NotDone("the job ends before another job of its batch has made what they share")
+                return NotSent("the job ends before another job of its batch has made what they share")
             await self._sleep(SHARED_PAUSE_S)
         if isinstance(found, str):
             return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
@@ -246,7 +254,7 @@ class Attempt:
             for task in tasks:
                 task.cancel()
 
-    def _observe(self, action: Action, view: View) -> None:
+    def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
         self._progress = observe(before, action, view, self._server.policy, self._clock())
         self._tell(before, action, view)
@@ -331,7 +339,7 @@ class Attempt:
             calls=progress.troubles,
         )
 
-    def _tell(self, before: Progress, action: Action, view: View | None) -> None:
+    def _tell(self, before: Progress, action: Action, view: Observation | None) -> None:
         """One log line per change of the run, which followers hear of too, and per trouble."""
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}

@@ -22,14 +22,14 @@ from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.tags import is_marked, mark
 from threadmill_worker.lifecycle.actions import CreateStore, Look
-from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
-from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Unusable
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
+from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -106,7 +106,7 @@ class RemoteBatches:
                     return parse_id(batch)
         return None
 
-    async def look(self, batch_id: str) -> BatchView:
+    async def look(self, batch_id: str) -> BatchObservation:
         with self._told(Look(batch_id)):
             body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
@@ -118,7 +118,7 @@ class RemoteBatches:
         limited = any(error.code == _LIMIT_CODE for error in read)
         lines = [as_dict(error).get("line") for error in errors]
         wrong = {line: reason for line, reason in zip(lines, reasons, strict=True) if isinstance(line, int)}
-        return BatchView(status, status in _OVER, "; ".join(reasons[:3]), answers, refused, limited, wrong)
+        return BatchObservation(status, status in _OVER, "; ".join(reasons[:3]), answers, refused, limited, wrong)
 
     async def custom_ids(self, file_id: str) -> list[str]:
         """Of the requests in a file, line by line."""
@@ -145,14 +145,14 @@ class RemoteBatches:
         try:
             yield
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            match trouble_of(error, action or CreateStore()):
-                case Refused(failure) if failure.code == _LIMIT_CODE:
+            match call_error_of(error, action or CreateStore()):
+                case Rejected(failure) if failure.code == _LIMIT_CODE:
                     raise BatchTooLarge(failure.message, by_itself=False) from None
-                case Refused(failure) if getattr(error, "status_code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                case Rejected(failure) if getattr(error, "status_code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                     raise BatchTooLarge(failure.message, by_itself=True) from None
-                case Refused(failure):
+                case Rejected(failure):
                     raise BatchesRefused(failure) from None
-                case NotDone(reason) if _LIMIT_TEXT.search(reason):
+                case NotSent(reason) if _LIMIT_TEXT.search(reason):
                     raise BatchTooLarge(reason, by_itself=False) from None
                 case Unusable(reason):
                     raise BatchesRefused(Failure(kind=FailureKind.SERVER_ERROR, message=reason)) from None

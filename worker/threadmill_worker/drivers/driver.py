@@ -25,12 +25,12 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Unlock,
 )
-from threadmill_worker.lifecycle.observations import InDoubt, View
+from threadmill_worker.lifecycle.observations import Observation, Unknown
 from threadmill_worker.lifecycle.progress import Progress
 
 #: The actions that need the server.
@@ -42,7 +42,7 @@ RemoteAction = (
     | AddMessage
     | StartRun
     | Look
-    | Settle
+    | Resolve
     | SubmitOutputs
     | CancelRun
     | Unlock
@@ -120,12 +120,12 @@ class Driver(Protocol):
         """Whether a call is under way whose reply may come only when the run has ended."""
         ...
 
-    async def probe(self) -> View:
+    async def probe(self) -> Observation:
         """Finds out whether the server takes our key and speaks our format, and leaves nothing: Deleted if it does."""
         ...
 
-    async def do(self, action: RemoteAction, progress: Progress) -> View:
-        """Carries the action out once. Never raises for what the server or the network did: that is a Trouble.
+    async def do(self, action: RemoteAction, progress: Progress) -> Observation:
+        """Carries the action out once. Never raises for what the server or the network did: it returns a CallError.
 
         Cancelling it leaves the outcome of a call under way unknown, as a lost reply does.
         """
@@ -135,7 +135,7 @@ class Driver(Protocol):
         """Of the job's thread after its last run. `answer`: the content blocks that this run wrote."""
         ...
 
-    async def stirred(self) -> None:
+    async def run_changed(self) -> None:
         """Returns when the event stream of the job's run has news that call for a look, or has ended; once for each.
 
         Never returns where there is no stream. Cancelling it loses nothing.
@@ -147,7 +147,7 @@ class Driver(Protocol):
         ...
 
 
-async def do_within(limit_s: float, driver: Driver, action: RemoteAction, progress: Progress) -> View:
+async def do_within(limit_s: float, driver: Driver, action: RemoteAction, progress: Progress) -> Observation:
     """Carries the action out once, in at most `limit_s` seconds.
 
     The timeouts of a connection bound the wait for the next byte only: a slow server can hold a call for ever. A call
@@ -157,4 +157,4 @@ async def do_within(limit_s: float, driver: Driver, action: RemoteAction, progre
         async with asyncio.timeout(limit_s):
             return await driver.do(action, progress)
     except TimeoutError:
-        return InDoubt(f"the reply was not complete within {limit_s:.3g} s")
+        return Unknown(f"the reply was not complete within {limit_s:.3g} s")

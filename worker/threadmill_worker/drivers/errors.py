@@ -25,7 +25,7 @@ from threadmill_worker.lifecycle.actions import (
     ReadSteps,
     StartRun,
 )
-from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
@@ -62,8 +62,8 @@ _OF_A_THING = re.compile(
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
 
 
-def trouble_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> Trouble:
-    """The error of a call as a Trouble, without secrets.
+def call_error_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> CallError:
+    """The error of a call as a CallError, without secrets.
 
     `names_nothing`: the call starts a run, and names no thread or run that could be gone.
     """
@@ -71,35 +71,35 @@ def trouble_of(error: Exception, action: RemoteAction, *, names_nothing: bool = 
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
         return Unusable(redact(str(unusable)))
     if isinstance(error, NotTheApi):
-        return InDoubt(redact(str(error)))
+        return Unknown(redact(str(error)))
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, action, names_nothing)
     reason = redact(f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": "))[:_TEXT_LIMIT]
     # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
     # so only an error of the connector itself proves that the request never left.
     if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
-        return NotDone(reason)
-    return InDoubt(reason)
+        return NotSent(reason)
+    return Unknown(reason)
 
 
-def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing: bool) -> Trouble:
+def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing: bool) -> CallError:
     status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
     message, code = _text(error, said), said.code and redact(said.code)
 
-    def refused(kind: FailureKind) -> Refused:
-        return Refused(Failure(kind=kind, message=message, code=code))
+    def refused(kind: FailureKind) -> Rejected:
+        return Rejected(Failure(kind=kind, message=message, code=code))
 
     if status in _OF_A_QUOTA and said.is_quota:
         return refused(FailureKind.QUOTA)
     if status in (401, 403):
         return refused(FailureKind.UNAUTHORISED)
     if status == 429:
-        return NotDone(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
+        return NotSent(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
     if status in NO_PATH and _is_no_path(action, message, names_nothing):
         hint = OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
-        return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
+        return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
     if status in (408, 409) or status >= 500:
-        return InDoubt(message, FailureKind.SERVER_ERROR)
+        return Unknown(message, FailureKind.SERVER_ERROR)
     if status == 404:
         if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
             return refused(FailureKind.REJECTED)
@@ -107,9 +107,9 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing
             return refused(FailureKind.REJECTED)
         return Gone(message)
     if code == _CONVERSATION_LOCKED:  # nothing was made, and it passes
-        return NotDone(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
+        return NotSent(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
     if status == 400 and (locked := _LOCKED.search(message)):
-        return InDoubt(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
+        return Unknown(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
     if code == "invalid_prompt":
         return refused(FailureKind.INVALID_PROMPT)
     return refused(FailureKind.REJECTED)

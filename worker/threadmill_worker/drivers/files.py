@@ -22,10 +22,10 @@ from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
     NothingFound,
-    Refused,
+    Observation,
+    Rejected,
     StoreSeen,
     Uploaded,
-    View,
 )
 
 #: What is lost goes away by itself after this: a day longer than any job of ours may take by default.
@@ -66,7 +66,7 @@ class Files:
         self._mark = mark
         self._exchange = exchange
 
-    async def upload(self, material: Material, *, lives_on: bool) -> View:
+    async def upload(self, material: Material, *, lives_on: bool) -> Observation:
         """`lives_on`: with its thread, past any expiry."""
         expires = self._api.endpoint.expires_after and not lives_on
         async with self._exchange.uploads:
@@ -80,7 +80,7 @@ class Files:
             )
         return Uploaded(parse_id(reply.body))
 
-    async def create_store(self, file_ids: tuple[str, ...], *, lives_on: bool) -> View:
+    async def create_store(self, file_ids: tuple[str, ...], *, lives_on: bool) -> Observation:
         expires = self._api.endpoint.expires_after and not lives_on
         reply = await self._api.ask(
             self._api.client.vector_stores.with_raw_response.create(
@@ -92,15 +92,15 @@ class Files:
         )
         return _made(reply.body, len(file_ids))
 
-    async def find_store(self, files: int) -> View:
+    async def find_store(self, files: int) -> Observation:
         """The store of `files` files that a call made whose reply was lost."""
         for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
             if is_marked(store, self._mark, "store"):
                 return _made(store, files)
         return NothingFound()
 
-    async def look_at_store(self, store_id: str, files: int) -> View:
-        """Whether all its `files` files can be searched. Refused if one of them never will be.
+    async def look_at_store(self, store_id: str, files: int) -> Observation:
+        """Whether all its `files` files can be searched. Returns Rejected if one of them never will be.
 
         Servers differ. OGX calls a new store completed before it has put the files in; others send no `file_counts`.
         So a store is ready when its counts show every file completed, or else its list of files does.
@@ -119,10 +119,10 @@ class Files:
             return _store_seen(store_id, Counter(completed=files) if said_nothing else counts, files)
         return _files_seen(store_id, entries, files)
 
-    async def look_at_joined(self, store_id: str, file_ids: tuple[str, ...]) -> View:
+    async def look_at_joined(self, store_id: str, file_ids: tuple[str, ...]) -> Observation:
         """Whether the files that a message put into a store which was there before can be searched.
 
-        Refused if one of them never will be.
+        Returns Rejected if one of them never will be.
         """
         entries = await self._files_in(store_id, order="desc")
         if entries is None:  # this server does not list them: that the store has none at work is all there is
@@ -132,17 +132,17 @@ class Files:
         ours = [entry for entry in entries if entry.get("id") in file_ids or entry.get("file_id") in file_ids]
         return _files_seen(store_id, ours, len(file_ids))
 
-    async def name(self, file_id: str) -> View:
+    async def name(self, file_id: str) -> Observation:
         return FileNamed(file_id, await self._name(file_id))
 
-    async def download(self, file_id: str) -> View:
+    async def download(self, file_id: str) -> Observation:
         """To the artifact store."""
         name = await self._name(file_id)
         self._api.calls += 1
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
             return await self._store(file_id, name, content.iter_bytes())
 
-    async def download_from_container(self, container_id: str, file_id: str) -> View:
+    async def download_from_container(self, container_id: str, file_id: str) -> Observation:
         """What the Responses API's code interpreter made: such a file goes with its container."""
         files, whole_id = self._api.client.containers.files, f"{container_id}/{file_id}"
         body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
@@ -151,7 +151,7 @@ class Files:
         async with files.content.with_streaming_response.retrieve(file_id, container_id=container_id) as content:
             return await self._store(whole_id, name, content.iter_bytes())
 
-    async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> View:
+    async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Observation:
         try:
             return Downloaded(await self._exchange.artifacts.put(self._job_id, file_id, name, chunks))
         except NotStored as error:
@@ -191,7 +191,7 @@ def _store_seen(store_id: str, counts: Counter[str], files: int) -> StoreSeen:
     return StoreSeen(store_id, completed >= files, detail=f"{completed} of {files} files are searchable")
 
 
-def _files_seen(store_id: str, entries: list[dict[str, Any]], files: int) -> StoreSeen | Refused:
+def _files_seen(store_id: str, entries: list[dict[str, Any]], files: int) -> StoreSeen | Rejected:
     """What the entries of a store say of its `files` files."""
     if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
         return _refused("the server cannot make files searchable: " + "; ".join(lost))
@@ -210,5 +210,5 @@ def _why_lost(entry: dict[str, Any]) -> str:
     return f"{entry.get('id')}: {reason}"
 
 
-def _refused(message: str) -> Refused:
-    return Refused(Failure(kind=FailureKind.REJECTED, message=message))
+def _refused(message: str) -> Rejected:
+    return Rejected(Failure(kind=FailureKind.REJECTED, message=message))

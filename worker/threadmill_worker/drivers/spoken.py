@@ -13,7 +13,7 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.errors import NO_PATH, OTHER_WIRE
 from threadmill_worker.drivers.json import NotTheApi, as_dict
-from threadmill_worker.lifecycle.observations import Deleted, Refused, View
+from threadmill_worker.lifecycle.observations import Deleted, Observation, Rejected
 
 #: Statuses for an invalid request.
 _INVALID = frozenset({400, 422})
@@ -31,8 +31,8 @@ _OBJECTS = {"/responses": "response", "/threads": "thread", "/chat/completions":
 _NO_RESPONSE, _NO_THREAD = "resp_none", "thread_none"
 
 
-async def probe_responses(api: Api) -> View:
-    """Deleted if the server has the Responses API, else Refused. Raises openai.OpenAIError (wrong key, outage).
+async def probe_responses(api: Api) -> Observation:
+    """Deleted if the server has the Responses API, else Rejected. Raises openai.OpenAIError (wrong key, outage).
 
     The first request is for a response that does not exist. Its answer does not decide where a server stores no
     responses, or words it as for any unknown path. The second is a POST without model and input, which the API refuses.
@@ -41,13 +41,13 @@ async def probe_responses(api: Api) -> View:
     if found:
         return Deleted()
     found, said = await _has(api, "POST", "/responses")
-    return Deleted() if found else Refused(Failure(kind=FailureKind.UNSUPPORTED, message=said))
+    return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
 
 
-async def with_what_it_speaks(api: Api, refused: Refused) -> Refused:
+async def with_what_it_speaks(api: Api, refused: Rejected) -> Rejected:
     """The same failure; its message also names the API that the server does speak, and the remedy."""
     message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _what_it_speaks(api)}"
-    return Refused(refused.failure.model_copy(update={"message": message}))
+    return Rejected(refused.failure.model_copy(update={"message": message}))
 
 
 async def _what_it_speaks(api: Api) -> str:

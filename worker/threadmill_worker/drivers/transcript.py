@@ -13,12 +13,12 @@ from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants.message_order import oldest_first
 from threadmill_worker.drivers.assistants.replies import blocks_of
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.drivers.responses.replies import blocks_of as output_blocks
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
 from threadmill_worker.lifecycle.actions import Look
-from threadmill_worker.lifecycle.observations import Refused, Trouble
+from threadmill_worker.lifecycle.observations import CallError, Rejected
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Transcript:
     complete: bool  #: False: there is more than we read
 
 
-async def read_thread(api: Api, thread: str) -> Transcript | Trouble:
-    """A Trouble in its place: `Gone` when there is no such thread."""
+async def read_thread(api: Api, thread: str) -> Transcript | CallError:
+    """A CallError in its place: `Gone` when there is no such thread."""
     return await _read(api, api.client.beta.threads.messages.with_raw_response.list, _shown, thread_id=thread)
 
 
-async def read_conversation(api: Api, thread: str) -> Transcript | Trouble:
+async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
     """As `read_thread`; reasoning and tool calls are left out."""
     kind = await find_kind(api, thread)
     if kind == "chain":
@@ -42,8 +42,8 @@ async def read_conversation(api: Api, thread: str) -> Transcript | Trouble:
             f"{thread} is a response, and others may continue from it; what was said there is not kept here: "
             "`threadmill result JOB` shows the answer of a job"
         )
-        return Refused(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
-    if isinstance(kind, Trouble):
+        return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
+    if isinstance(kind, CallError):
         return kind
     return await _read(api, api.client.conversations.items.with_raw_response.list, _shown_item, conversation_id=thread)
 
@@ -53,11 +53,11 @@ async def _read(
     call: Callable[..., Awaitable[Any]],
     shown: Callable[[dict[str, Any]], dict[str, Any] | None],
     **query: Any,
-) -> Transcript | Trouble:
+) -> Transcript | CallError:
     try:
         listed = [each async for each in api.pages(call, order="asc", **query)]
     except (openai.OpenAIError, NotTheApi, OSError) as error:
-        return trouble_of(error, Look(""))
+        return call_error_of(error, Look(""))
     messages = tuple(each for entry in oldest_first(listed) if (each := shown(entry)))
     return Transcript(messages, complete=len(listed) < MOST_ENTRIES)
 

@@ -65,7 +65,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Settle:
+class Resolve:
     """Find out whether the call of this intent landed."""
 
     intent: Intent
@@ -171,7 +171,7 @@ Action = (
     | StartRun
     | Wait
     | Look
-    | Settle
+    | Resolve
     | CallTools
     | SubmitOutputs
     | CancelRun

@@ -9,7 +9,7 @@ from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
 from threadmill.store.records import JobRecord, RemoteBatch
 from threadmill_worker.lifecycle.actions import StartRun
-from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.recovery.reruns import rerun
@@ -57,7 +57,7 @@ def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -
     return Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
 
 
-def verdict(custom_id: str, seen: BatchView, wrong: Mapping[str, str]) -> Failure | None:
+def verdict(custom_id: str, seen: BatchObservation, wrong: Mapping[str, str]) -> Failure | None:
     """Why a job fails that the server did not come to; None: it goes into another remote batch.
 
     `wrong`: why lines of the input file are refused, by custom id.

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from threadmill.job.result import Failure
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 
 
 @dataclass(frozen=True)
-class BatchView:
+class BatchObservation:
     """A remote batch as the server shows it."""
 
     status: str
@@ -28,5 +28,5 @@ class Answered:
     """What came of one request."""
 
     custom_id: str
-    run: RunView | None  #: None: the server refused it, or did not come to it
+    run: RunObservation | None  #: None: the server refused it, or did not come to it
     failure: Failure | None = None  #: why it was refused; None without a run: the server did not come to it

@@ -24,8 +24,8 @@ from threadmill_worker.lifecycle.actions import (
     Finish,
     Look,
     ReadAnswer,
+    Resolve,
     Sending,
-    Settle,
     StartRun,
     SubmitOutputs,
     Unlock,
@@ -33,7 +33,7 @@ from threadmill_worker.lifecycle.actions import (
     Wait,
 )
 from threadmill_worker.lifecycle.answer import next_completion
-from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunView
+from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunObservation
 from threadmill_worker.lifecycle.progress import Asked, Intent, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
 from threadmill_worker.lifecycle.setup import next_preparation
@@ -55,7 +55,7 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
         late = now >= progress.deadline_at
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
-        return Settle(progress.intent)
+        return Resolve(progress.intent)
     if progress.locked_by is not None and policy.busy_thread == "cancel":
         return Unlock(progress.locked_by)
     if progress.answer is not None:
@@ -129,7 +129,7 @@ def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
     return _look_or_wait(progress, run.id, since + limit, now)
 
 
-def _expiry(progress: Progress, run: RunView, policy: Policy) -> float:
+def _expiry(progress: Progress, run: RunObservation, policy: Policy) -> float:
     """When the server gives the run up, by our clock. The server's may be minutes off: only its time spans hold."""
     if run.expires_at is None:
         return progress.run_since + policy.run_limit_s
@@ -161,7 +161,7 @@ def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -
         if now < progress.wait_until:
             return Wait(progress.wait_until)
         if progress.intent is not None:
-            return Settle(progress.intent)
+            return Resolve(progress.intent)
         stop = _stop_run(progress, policy, now)
         if stop is not None:
             return stop

@@ -41,7 +41,7 @@ class AnswerRead:
 
 
 @dataclass(frozen=True)
-class RunView:
+class RunObservation:
     """A run as the server shows it. `status` is theirs, as sent; unknown values are to be borne."""
 
     id: str
@@ -104,7 +104,7 @@ class ThreadSeen:
 @dataclass(frozen=True)
 class ThreadCreated:
     id: str  #: '' where a run needs no thread
-    run: RunView | None = None  #: started in the same call
+    run: RunObservation | None = None  #: started in the same call
     remote: bool = True
 
 
@@ -161,29 +161,29 @@ class NothingFound:
 
 
 @dataclass(frozen=True)
-class Unsettled:
+class Unresolved:
     """What an uncertain call may have made cannot be seen yet: its repetition, which makes no second one, will tell."""
 
 
 @dataclass(frozen=True)
-class Lost:
+class Untraceable:
     """What an uncertain call may have made cannot be looked for."""
 
 
 @dataclass(frozen=True)
-class Refused:
+class Rejected:
     """The server understood and said no; repeating the call as it is cannot help."""
 
     failure: Failure
 
 
 @dataclass(frozen=True)
-class Stirred:
+class RunChanged:
     """The run's event stream says that it moved, or has ended by itself: a look will tell."""
 
 
 @dataclass(frozen=True)
-class NotDone:
+class NotSent:
     """The server did nothing and may do it later: busy, rate limited, or out of reach."""
 
     reason: str
@@ -201,7 +201,7 @@ class LaneClosed:
 
 
 @dataclass(frozen=True)
-class InDoubt:
+class Unknown:
     """Nobody knows whether the call landed: its reply was lost, or a server error came instead."""
 
     reason: str
@@ -223,9 +223,9 @@ class Gone:
     reason: str
 
 
-Trouble = Refused | NotDone | LaneClosed | InDoubt | Unusable | Gone
-View = (
-    RunView
+CallError = Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone
+Observation = (
+    RunObservation
     | Uploaded
     | StoreSeen
     | ThreadSeen
@@ -239,8 +239,8 @@ View = (
     | Unlocked
     | Deleted
     | NothingFound
-    | Unsettled
-    | Lost
-    | Stirred
-    | Trouble
+    | Unresolved
+    | Untraceable
+    | RunChanged
+    | CallError
 )

@@ -15,7 +15,7 @@ from threadmill_worker.lifecycle.actions import (
     Decide,
     Decision,
     Delete,
-    Settle,
+    Resolve,
     SubmitOutputs,
 )
 from threadmill_worker.lifecycle.answer import next_completion, take_in
@@ -27,26 +27,26 @@ from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
     Gone,
-    InDoubt,
     LaneClosed,
-    Lost,
     MessageAdded,
-    NotDone,
     NothingFound,
+    NotSent,
+    Observation,
     OutputReady,
-    Refused,
-    RunView,
+    Rejected,
+    RunChanged,
+    RunObservation,
     StepsRead,
-    Stirred,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
     ToolCall,
+    Unknown,
     Unlocked,
-    Unsettled,
+    Unresolved,
+    Untraceable,
     Unusable,
     Uploaded,
-    View,
 )
 from threadmill_worker.lifecycle.progress import (
     Answer,
@@ -58,10 +58,10 @@ from threadmill_worker.lifecycle.progress import (
     VectorStore,
     Wants,
 )
-from threadmill_worker.lifecycle.recovery.call_errors import bear, lose
+from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
 from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
 from threadmill_worker.lifecycle.recovery.discounts import spend
-from threadmill_worker.lifecycle.recovery.reruns import judge, rerun
+from threadmill_worker.lifecycle.recovery.reruns import rerun, run_ended
 
 #: A look falls due when the run is older by this share: a result is late by about a quarter of its run's time.
 LOOK_SHARE = 0.25
@@ -70,11 +70,12 @@ LOOK_SHARE = 0.25
 HINT_RANGE_S = (0.25, 10.0)
 
 
-def observe(progress: Progress, action: Action, view: View, policy: Policy, now: float) -> Progress:
+def observe(progress: Progress, action: Action, view: Observation, policy: Policy, now: float) -> Progress:
     """The progress after `action` showed `view`."""
-    if isinstance(view, Refused | NotDone | LaneClosed | InDoubt | Unusable | Gone):
-        return _complete(bear(progress, action, view, policy, now), now)
-    if not isinstance(view, NothingFound | Unsettled | Lost | Unlocked | Stirred):  # which are no sign of better times
+    if isinstance(view, Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone):
+        return _complete(call_failed(progress, action, view, policy, now), now)
+    # These do not show that the server is reachable again.
+    if not isinstance(view, NothingFound | Unresolved | Untraceable | Unlocked | RunChanged):
         progress = progress.untroubled()
     match view:
         case Uploaded(file_id, shared):
@@ -94,7 +95,7 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             return _complete(_see(progress, action, run, policy, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
-        case RunView():
+        case RunObservation():
             return _complete(_see(progress, action, view, policy, now), now)
         case OutputReady():
             return _journal(progress, view)
@@ -106,15 +107,15 @@ def observe(progress: Progress, action: Action, view: View, policy: Policy, now:
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see lifecycle._wind_up.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
-        case Stirred():
+        case RunChanged():
             return replace(progress, look_at=now)
         case NothingFound():
             return replace(progress, intent=None)
-        case Unsettled():
+        case Unresolved():
             asked = progress.asked and replace(progress.asked, in_doubt=True)
             return replace(progress, intent=None, asked=asked)
-        case Lost():
-            return lose(progress)
+        case Untraceable():
+            return give_up_intent(progress)
         case _:
             assert_never(view)
 
@@ -158,10 +159,10 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
             return rerun(progress, failure, policy, now, new_thread=True)
 
 
-def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: float) -> Progress:
+def _see(progress: Progress, action: Action, run: RunObservation, policy: Policy, now: float) -> Progress:
     """A run was started, looked at, given its tools' outputs, or told to stop."""
     before = progress.run
-    submitted = isinstance(action, SubmitOutputs) or action == Settle(Intent.SUBMIT_OUTPUTS)
+    submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
     is_new = before is None or (submitted and run.is_round)
     if before is not None and not is_new:
         # The one we asked by: some servers return another with each reply.
@@ -214,10 +215,10 @@ def _see(progress: Progress, action: Action, run: RunView, policy: Policy, now: 
     )
     if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
         return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
-    return progress if progress.outcome else judge(progress, run, policy, now)
+    return progress if progress.outcome else run_ended(progress, run, policy, now)
 
 
-def _without_files(wants: Wants, run: RunView) -> Failure | None:
+def _without_files(wants: Wants, run: RunObservation) -> Failure | None:
     """Why a run cannot read files of the job, if its tools show that."""
     lacking = [tool for tool in wants.file_tools if run.own_tools is not None and tool not in run.own_tools]
     if not lacking:
@@ -229,12 +230,12 @@ def _without_files(wants: Wants, run: RunView) -> Failure | None:
     return Failure(kind=FailureKind.REJECTED, message=message)
 
 
-def _is_paid(run: RunView) -> bool:
+def _is_paid(run: RunObservation) -> bool:
     """Whether nothing more is spent on it: it has ended, or goes on under another id."""
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
 
 
-def _usage_of(run: RunView) -> Usage:
+def _usage_of(run: RunObservation) -> Usage:
     """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
     if run.usage is not None and run.usage != Usage():
         return run.usage
@@ -261,7 +262,7 @@ def _recall(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
-def _interval(run: RunView, age: float, policy: Policy) -> float:
+def _interval(run: RunObservation, age: float, policy: Policy) -> float:
     """Seconds to the next look: the server's wish, else a share of the time the run has been at work."""
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S

@@ -6,7 +6,7 @@ from typing import Any
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import Answer, Outcome, Progress
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
 
@@ -20,7 +20,7 @@ _RATE_LIMITED_S = 5.0
 _RATE_LIMITED_AGAIN_S = 60.0
 
 
-def reason_of(run: RunView, reruns: int = 0) -> tuple[Failure, float | None]:
+def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | None]:
     """Why a run failed, and how many seconds to wait before another: None leaves it to the policy."""
     failure = failure_of(ServerError(run.error_message, run.error_code, run.error_type))
     if failure.kind is not FailureKind.RATE_LIMITED:
@@ -71,7 +71,7 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
     return replace(outcome, parsed=parsed)
 
 
-def _is_cut(run: RunView | None) -> bool:
+def _is_cut(run: RunObservation | None) -> bool:
     return run is not None and run.status == "incomplete"
 
 

@@ -11,7 +11,7 @@ from threadmill.errors import UnreadableRecord
 from threadmill.job.place import SPENT
 from threadmill.job.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill.store.records import JobRecord
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 
 
 class Intent(StrEnum):
@@ -120,7 +120,7 @@ class Progress:
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
     asked: Asked | None = None  #: the request that starts or continues a run; None: it has been answered
-    run: RunView | None = None  #: the current run, as last seen
+    run: RunObservation | None = None  #: the current run, as last seen
     run_since: float = 0.0  #: when it was started
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
     runs: int = 0
@@ -129,7 +129,7 @@ class Progress:
     rounds: int = 0  #: of tools, in the current run
     outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
     shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
-    past_rounds: tuple[RunView, ...] = ()  #: of the current run, if each is a response
+    past_rounds: tuple[RunObservation, ...] = ()  #: of the current run, if each is a response
     without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
     cancel_asked_at: float | None = None  #: when we asked the server to stop the current run

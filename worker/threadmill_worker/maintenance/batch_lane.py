@@ -20,7 +20,7 @@ from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
-from threadmill_worker.lifecycle.batch_observations import Answered, BatchView
+from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import LOOK_SHARE
 from threadmill_worker.maintenance.lane_exits import Exits, remains
 from threadmill_worker.store.batch_lane import Parking, new_batch
@@ -148,7 +148,7 @@ class Lane:
         self,
         batch: RemoteBatch,
         remote: RemoteBatches,
-        seen: BatchView,
+        seen: BatchObservation,
         jobs: dict[str, JobRecord],
         said: dict[str, Failure],
         strays: list[LeftoverRecord],
@@ -175,7 +175,7 @@ class Lane:
         if not seen.limited:
             await self._exits.hurry(batch.lane)
 
-    async def _wrong(self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchView) -> dict[str, str]:
+    async def _wrong(self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchObservation) -> dict[str, str]:
         """What is wrong with lines of its input file, by custom id."""
         if not seen.wrong or batch.file_id is None:
             return {}

@@ -16,7 +16,7 @@ from threadmill_worker.attempt.attempts import exhausted
 from threadmill_worker.attempt.context import NotServed, Servers
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.lifecycle.actions import Delete
-from threadmill_worker.lifecycle.observations import Deleted, View
+from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.maintenance.pulse import Pulse
 from threadmill_worker.store.jobs import LeaseLost, Ledger
@@ -132,7 +132,7 @@ class Sweep:
                     log.warning("job sent again", job_id=job_id, reason="its message was lost")
 
     async def _delete(self, leftover: LeftoverRecord) -> None:
-        view: View | None
+        view: Observation | None
         try:
             driver = self._servers.janitor(leftover.endpoint)
             action = Delete(Leftover(leftover.kind, leftover.id))

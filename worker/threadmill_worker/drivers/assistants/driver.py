@@ -17,7 +17,7 @@ from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, p
 from threadmill_worker.drivers.assistants.requests import Requests
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.spoken import with_what_it_speaks
@@ -37,7 +37,7 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Unlock,
@@ -46,17 +46,17 @@ from threadmill_worker.lifecycle.actions import (
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     FileNamed,
-    Lost,
     MessageAdded,
     NothingFound,
-    Refused,
-    RunView,
+    Observation,
+    Rejected,
+    RunObservation,
     StepsRead,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
     Unlocked,
-    View,
+    Untraceable,
 )
 from threadmill_worker.lifecycle.progress import Intent, Leftover, Progress
 
@@ -89,32 +89,32 @@ class AssistantsDriver:
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
         return ThreadState("thread")
 
-    async def stirred(self) -> None:
-        await self._stream.stirred()
+    async def run_changed(self) -> None:
+        await self._stream.run_changed()
 
     async def close(self) -> None:
         await self._stream.close()
 
-    async def probe(self) -> View:
+    async def probe(self) -> Observation:
         progress = Progress(deadline_at=0, messages=0)
         view = await self.do(CreateThread(1), progress)  # some servers make no empty ones
         match view:
             case ThreadCreated(thread_id):
                 return await self.do(Delete(Leftover("thread", thread_id)), progress)
-            case Refused(failure) if failure.kind is FailureKind.UNSUPPORTED:
+            case Rejected(failure) if failure.kind is FailureKind.UNSUPPORTED:
                 return await with_what_it_speaks(self._api, view)
             case _:
                 return view
 
-    async def do(self, action: RemoteAction, progress: Progress) -> View:
+    async def do(self, action: RemoteAction, progress: Progress) -> Observation:
         try:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
-            return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
+            return Rejected(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return trouble_of(error, action)
+            return call_error_of(error, action)
 
-    async def _do(self, action: RemoteAction, progress: Progress) -> View:
+    async def _do(self, action: RemoteAction, progress: Progress) -> Observation:
         thread = progress.thread_id or ""
         match action:
             case Upload(index):
@@ -144,7 +144,7 @@ class AssistantsDriver:
                 return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
             case Look(run_id):
                 return await self._look(thread, run_id)
-            case Settle(intent):
+            case Resolve(intent):
                 return await self._settle(intent, thread, progress)
             case SubmitOutputs(run_id, outputs):
                 return await self._submit(thread, run_id, outputs)
@@ -174,7 +174,7 @@ class AssistantsDriver:
         """Ids of the files that the job's vector store is to have."""
         return self._order.materials.files_for("file_search", progress.uploaded)
 
-    async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> View:
+    async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> Observation:
         body = await self._requests.thread(messages, progress)
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
@@ -186,10 +186,10 @@ class AssistantsDriver:
             raise NotTheApi("the reply names no thread")
         return ThreadCreated(thread_id, self._run_of(reply))
 
-    async def _look(self, thread: str, run_id: str) -> RunView:
+    async def _look(self, thread: str, run_id: str) -> RunObservation:
         return await self._run(self._threads.runs.with_raw_response.retrieve(run_id, thread_id=thread))
 
-    async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> View:
+    async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> Observation:
         listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
         try:
             submit = self._runs.submit_tool_outputs
@@ -201,7 +201,7 @@ class AssistantsDriver:
                 raise
             return run
 
-    async def _cancel(self, thread: str, run_id: str) -> View:
+    async def _cancel(self, thread: str, run_id: str) -> Observation:
         await self._stream.close()
         try:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
@@ -209,14 +209,14 @@ class AssistantsDriver:
             # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
             return await self._look(thread, run_id)
 
-    async def _read_answer(self, thread: str, run_id: str, since: float | None) -> View:
+    async def _read_answer(self, thread: str, run_id: str, since: float | None) -> Observation:
         query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
         list_messages = self._threads.messages.with_raw_response.list
         messages = [each async for each in self._api.pages(list_messages, thread_id=thread, order="asc", **query)]
         answers = answers_of(run_id, messages, since)
         return AnswerRead(tuple(block for message in answers for block in blocks_of(message)))
 
-    async def _read_steps(self, thread: str, run_id: str) -> View:
+    async def _read_steps(self, thread: str, run_id: str) -> Observation:
         list_steps = self._threads.runs.steps.with_raw_response.list
         steps = self._api.pages(list_steps, run_id=run_id, thread_id=thread, order="asc", include=[_WITH_PASSAGES])
         return StepsRead(tuple([each async for step in steps for each in parse_step(step)]))
@@ -232,11 +232,11 @@ class AssistantsDriver:
             case _:
                 await self._files.delete(kind, thing_id)
 
-    async def _settle(self, intent: Intent, thread: str, progress: Progress) -> View:
+    async def _settle(self, intent: Intent, thread: str, progress: Progress) -> Observation:
         """Looks for what a call may have made before its reply was lost."""
         match intent:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
-                return Lost()
+                return Untraceable()
             case Intent.CREATE_STORE:
                 return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
@@ -259,8 +259,8 @@ class AssistantsDriver:
         """Starts a run, or lets it go on; its events are read if the job asked for that, and the server has them."""
         return await self._stream.open(self._api, start)
 
-    async def _run(self, call: Awaitable[Any]) -> RunView:
+    async def _run(self, call: Awaitable[Any]) -> RunObservation:
         return self._run_of(await self._api.ask(call))
 
-    def _run_of(self, reply: Reply) -> RunView:
+    def _run_of(self, reply: Reply) -> RunObservation:
         return self._stream.paced(parse_run(reply.body, reply.headers.get("openai-poll-after-ms")))

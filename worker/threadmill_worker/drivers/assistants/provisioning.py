@@ -8,11 +8,11 @@ import openai
 
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.tags import is_marked, mark
 from threadmill_worker.lifecycle.actions import CreateThread, Look
-from threadmill_worker.lifecycle.observations import Gone, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
 #: Between the tries of a call.
 _PAUSES_S = (0.5, 2.0)
@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 class Troubled(Exception):
     """The server did not do it; `trouble` says why."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.failure.message if isinstance(trouble, Refused) else trouble.reason)
+    def __init__(self, trouble: CallError) -> None:
+        super().__init__(trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason)
         self.trouble = trouble
 
 
@@ -96,13 +96,13 @@ class Provisioning:
     async def _asked(self, action: RemoteAction, once: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats what can be repeated: all but creation change nothing the second time, and creation looks first."""
         for pause_s in (*_PAUSES_S, None):
-            trouble: Trouble
+            trouble: CallError
             try:
                 return await once()
             except (openai.OpenAIError, NotTheApi, OSError) as error:
-                trouble = trouble_of(error, action)
-            if pause_s is None or isinstance(trouble, Refused | Gone | Unusable):
+                trouble = call_error_of(error, action)
+            if pause_s is None or isinstance(trouble, Rejected | Gone | Unusable):
                 raise Troubled(trouble)
-            asked_s = trouble.retry_after_s if isinstance(trouble, NotDone) else None
+            asked_s = trouble.retry_after_s if isinstance(trouble, NotSent) else None
             await asyncio.sleep(min(asked_s or pause_s, _LONGEST_PAUSE_S))
         raise AssertionError("the last try returns or raises")

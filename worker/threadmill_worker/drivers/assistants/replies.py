@@ -7,13 +7,13 @@ from threadmill.job.result import Usage
 from threadmill_worker.answer.annotations import text_of
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
-from threadmill_worker.lifecycle.observations import RunView, ToolCall
+from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 
-def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunView:
+def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunObservation:
     """A run; raises NotTheApi if it has no id."""
     error = error_in(body.get("last_error"))  # OpenOpenAI's is a bare text
-    return RunView(
+    return RunObservation(
         id=parse_id(body),
         status=str(body.get("status")),
         calls=_calls(body) if body.get("status") == "requires_action" else (),

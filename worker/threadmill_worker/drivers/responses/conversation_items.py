@@ -10,7 +10,7 @@ from typing import Any
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.responses.replies import parse_response
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 
 _SEPARATOR = "#"
 
@@ -49,7 +49,7 @@ def is_in_conversation(run_id: str) -> bool:
     return _SEPARATOR in run_id
 
 
-def parse_items(body: dict[str, Any]) -> RunView:
+def parse_items(body: dict[str, Any]) -> RunObservation:
     """The run: no thing of its own to be deleted, as far as we know."""
     return replace(parse_response(body), kind=None, is_anonymous=True)
 

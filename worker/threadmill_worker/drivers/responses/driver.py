@@ -22,7 +22,7 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
-from threadmill_worker.drivers.errors import NO_PATH, is_conversation_locked, trouble_of
+from threadmill_worker.drivers.errors import NO_PATH, call_error_of, is_conversation_locked
 from threadmill_worker.drivers.files import Exchange, Files
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.responses.background import Background, refuses_background
@@ -56,30 +56,30 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     ReadAnswer,
     ReadSteps,
-    Settle,
+    Resolve,
     StartRun,
     SubmitOutputs,
     Unlock,
     Upload,
 )
 from threadmill_worker.lifecycle.observations import (
+    CallError,
     FileNamed,
-    InDoubt,
     LaneClosed,
-    Lost,
     MessageAdded,
-    NotDone,
     NothingFound,
-    Refused,
-    RunView,
+    NotSent,
+    Observation,
+    Rejected,
+    RunObservation,
     StepsRead,
     StoreSeen,
     ThreadCreated,
     ThreadSeen,
-    Trouble,
+    Unknown,
     Unlocked,
-    Unsettled,
-    View,
+    Unresolved,
+    Untraceable,
 )
 from threadmill_worker.lifecycle.progress import Intent, Progress
 from threadmill_worker.lifecycle.recovery.context import lacks_context
@@ -120,55 +120,56 @@ class ResponsesDriver:
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
         return await self._requests.thread_state(progress, answer)
 
-    async def stirred(self) -> None:
-        await self._stream.stirred()
+    async def run_changed(self) -> None:
+        await self._stream.run_changed()
 
     async def close(self) -> None:
         await self._stream.close()
 
-    async def probe(self) -> View:
+    async def probe(self) -> Observation:
         try:
             view = await probe_responses(self._api)
         except (openai.OpenAIError, OSError) as error:
-            return trouble_of(error, Look(""))
-        return await with_what_it_speaks(self._api, view) if isinstance(view, Refused) else view
+            return call_error_of(error, Look(""))
+        return await with_what_it_speaks(self._api, view) if isinstance(view, Rejected) else view
 
     async def request(self, progress: Progress) -> dict[str, Any]:
         """The job's next run as a request of the Batch API, which has a background of its own."""
         body = await self._requests.first(progress.runs + 1, progress, time_note(self._endpoint))
         return {name: value for name, value in body.items() if name != "background"}
 
-    async def do(self, action: RemoteAction, progress: Progress) -> View:
-        if self._requests.is_kind_unknown and isinstance(action, StartRun | SubmitOutputs | Settle):
+    async def do(self, action: RemoteAction, progress: Progress) -> Observation:
+        if self._requests.is_kind_unknown and isinstance(action, StartRun | SubmitOutputs | Resolve):
             kind = await find_kind(self._api, self._order.job.thread or "")
-            if isinstance(kind, Trouble):
+            if isinstance(kind, CallError):
                 return kind
             self._requests.kind = kind
         view = await self._try(action, progress)
-        if isinstance(view, RunView):
+        if isinstance(view, RunObservation):
             self._see_context(view, action, progress)
         in_doubt = progress.asked is not None and progress.asked.in_doubt
-        if isinstance(view, Refused) and progress.intent and in_doubt and self._can_look(action, progress):
-            found = await self._try(Settle(progress.intent), progress)  # an earlier try may have landed since we looked
-            return found if isinstance(found, RunView) else view
+        if isinstance(view, Rejected) and progress.intent and in_doubt and self._can_look(action, progress):
+            # An earlier try may have taken effect since the last search.
+            found = await self._try(Resolve(progress.intent), progress)
+            return found if isinstance(found, RunObservation) else view
         return view
 
-    async def _try(self, action: RemoteAction, progress: Progress) -> View:
+    async def _try(self, action: RemoteAction, progress: Progress) -> Observation:
         try:
             return await self._do(action, progress)
         except InvalidJob as error:  # a local file that has changed since we looked
-            return Refused(Failure(kind=FailureKind.REJECTED, message=str(error)))
+            return Rejected(Failure(kind=FailureKind.REJECTED, message=str(error)))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
             is_first = isinstance(action, StartRun) and self._requests.names_nothing(progress)
-            trouble = trouble_of(error, action, names_nothing=is_first)
+            trouble = call_error_of(error, action, names_nothing=is_first)
             if isinstance(action, StartRun | SubmitOutputs):
                 trouble = in_lane(trouble, error, progress.lane_asked)
-            if isinstance(trouble, NotDone) and is_conversation_locked(error) and self._can_look(action, progress):
+            if isinstance(trouble, NotSent) and is_conversation_locked(error) and self._can_look(action, progress):
                 self._has_landed = progress.asked is not None and progress.asked.in_doubt
-                return InDoubt(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
+                return Unknown(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
             return trouble
 
-    async def _do(self, action: RemoteAction, progress: Progress) -> View:
+    async def _do(self, action: RemoteAction, progress: Progress) -> Observation:
         match action:
             case Upload(index):
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
@@ -190,7 +191,7 @@ class ResponsesDriver:
             case Look(run_id):
                 seen = self._ended_in_stream() or self._alive_in_stream(progress)
                 return self._stream.paced(seen or await self._run(run_id))
-            case Settle(intent):
+            case Resolve(intent):
                 return await self._settle(intent, progress)
             case SubmitOutputs(run_id, outputs):
                 note = self._note(progress)
@@ -221,7 +222,7 @@ class ResponsesDriver:
         """Ids of the files that the job's vector store is to have."""
         return self._order.materials.files_for("file_search", progress.uploaded)
 
-    async def _create_conversation(self, progress: Progress) -> View:
+    async def _create_conversation(self, progress: Progress) -> Observation:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
         if not self._order.job.keep_thread:
             return ThreadCreated("", remote=False)
@@ -234,7 +235,7 @@ class ResponsesDriver:
                 raise
             return ThreadCreated("", remote=False)
 
-    async def _create(self, body: dict[str, Any], progress: Progress) -> RunView | LaneClosed:
+    async def _create(self, body: dict[str, Any], progress: Progress) -> RunObservation | LaneClosed:
         """In the background, where the server works there. A completion window requires that."""
         has_window = "background_options" in body
         if self._background.wanted:
@@ -253,7 +254,7 @@ class ResponsesDriver:
         self._background.refused()
         return run
 
-    async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunView:
+    async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunObservation:
         """Its events are read if the job asked for that, and the server has them.
 
         `waits`: the reply may come only when the response has ended; its time is the job's.
@@ -269,7 +270,7 @@ class ResponsesDriver:
             self._background.answered(reply.body, streamed=self._stream.is_stream)
         return self._stream.paced(replace(parse_reply(reply.body), continues="previous_response_id" in body))
 
-    def _see_context(self, view: RunView, action: RemoteAction, progress: Progress) -> None:
+    def _see_context(self, view: RunObservation, action: RemoteAction, progress: Progress) -> None:
         """Remembers a server that does not continue from earlier responses."""
         if isinstance(action, Look) and progress.run is not None:
             view = replace(view, continues=progress.run.continues)
@@ -287,16 +288,16 @@ class ResponsesDriver:
         key = key_of(body, progress.asked.at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
-    def _ended_in_stream(self) -> RunView | None:
+    def _ended_in_stream(self) -> RunObservation | None:
         """The run as its stream's last event shows it, if that shows all of it."""
         body = self._stream.take_last()
         return parse_last_event(body) if body is not None else None
 
-    def _alive_in_stream(self, progress: Progress) -> RunView | None:
+    def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
         """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
         return progress.run if self._stream.lives and self._background.waits else None
 
-    async def _run(self, run_id: str) -> RunView:
+    async def _run(self, run_id: str) -> RunObservation:
         body = await self._retrieve(run_id)
         return parse_items(body) if is_in_conversation(run_id) else parse_response(body)
 
@@ -319,7 +320,7 @@ class ResponsesDriver:
                     steps += steps_of(body)
         return tuple(steps)
 
-    async def _cancel(self, run_id: str) -> View:
+    async def _cancel(self, run_id: str) -> Observation:
         await self._stream.close()
         if is_in_conversation(run_id):  # it has ended
             return await self._run(run_id)
@@ -328,7 +329,7 @@ class ResponsesDriver:
         except openai.BadRequestError:  # it has ended
             return parse_response(await self._retrieve(run_id))
 
-    async def _settle(self, intent: Intent, progress: Progress) -> View:
+    async def _settle(self, intent: Intent, progress: Progress) -> Observation:
         match intent:
             case Intent.CREATE_STORE:
                 return await self._files.find_store(len(self._searched(progress)))
@@ -341,7 +342,7 @@ class ResponsesDriver:
             case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
                 return await self._find(round_name(progress), progress, is_round=True)
             case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
-                return Unsettled()
+                return Unresolved()
             case Intent.START_RUN if self._can_look(StartRun(progress.runs + 1), progress):
                 body = await self._items.after_start(self._conversation(progress), progress.messages)
                 return self._found(body, progress)
@@ -349,7 +350,7 @@ class ResponsesDriver:
                 body = await self._items.after_output(self._conversation(progress), progress.run.calls[-1].id)
                 return self._found(body, progress)
             case Intent.UPLOAD | Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS:
-                return Lost()
+                return Untraceable()
             case _:
                 assert_never(intent)
 
@@ -363,20 +364,20 @@ class ResponsesDriver:
         is_first = self._order.job.thread is None and progress.runs == 0
         return isinstance(action, SubmitOutputs) or (isinstance(action, StartRun) and is_first)
 
-    def _found(self, body: dict[str, Any] | None, progress: Progress) -> View:
+    def _found(self, body: dict[str, Any] | None, progress: Progress) -> Observation:
         """A response that is still at work is not there yet: it locks the conversation until it has ended."""
         if body is not None:
             self._has_landed = False
             return parse_items(body)
         if progress.outcome is not None:
-            return Lost()
-        return NotDone("the response whose reply was lost is at work") if self._has_landed else Unsettled()
+            return Untraceable()
+        return NotSent("the response whose reply was lost is at work") if self._has_landed else Unresolved()
 
     def _repeats(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""
         return self._endpoint.idempotency_keys and progress.outcome is None
 
-    async def _find(self, what: str, progress: Progress, *, is_round: bool) -> View:
+    async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
         """Looks for a response of ours among the newest."""
         since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
         try:
@@ -389,8 +390,8 @@ class ResponsesDriver:
                 if isinstance(entry.get("created_at"), int | float) and entry["created_at"] < since:
                     return NothingFound()
         except UnusableReply:
-            return Lost()
-        return NothingFound() if seen < MOST_ENTRIES else Lost()
+            return Untraceable()
+        return NothingFound() if seen < MOST_ENTRIES else Untraceable()
 
     async def _list(self, **query: Any) -> httpx2.Response:
         return await self._client.get("/responses", cast_to=httpx2.Response, options={"params": query})

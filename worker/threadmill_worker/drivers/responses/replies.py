@@ -10,7 +10,7 @@ from typing import Any
 from threadmill.job.result import Usage
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
-from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunView, ToolCall
+from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
 #: What marks a response as a run's thing to be deleted.
 RESPONSE = "response"
@@ -26,12 +26,12 @@ _REASONING = ("summary", "content", "encrypted_content")
 IN_CONTAINER = "/"
 
 
-def parse_response(body: dict[str, Any]) -> RunView:
+def parse_response(body: dict[str, Any]) -> RunObservation:
     """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
     error = error_in(body.get("error"))
     tells = body.get("status") in ANSWERED and isinstance(body.get("output"), list)
     calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
-    return RunView(
+    return RunObservation(
         id=parse_id(body),
         status="requires_action" if calls else str(body.get("status")),
         calls=calls,
@@ -54,7 +54,7 @@ def parse_response(body: dict[str, Any]) -> RunView:
     )
 
 
-def parse_reply(body: dict[str, Any]) -> RunView:
+def parse_reply(body: dict[str, Any]) -> RunObservation:
     """The response in the reply to the request for it. If it has ended, only one of the background is surely kept.
 
     LiteLLM's bridge replies with `store: true`, and keeps nothing.
@@ -64,7 +64,7 @@ def parse_reply(body: dict[str, Any]) -> RunView:
     return replace(run, is_kept=run.is_kept and body.get("background") is True) if has_ended else run
 
 
-def parse_last_event(body: dict[str, Any]) -> RunView | None:
+def parse_last_event(body: dict[str, Any]) -> RunObservation | None:
     """The response in the event that ends a stream; None if it leaves the output out, as some servers do."""
     if not (body.get("output") or body.get("error")):
         return None

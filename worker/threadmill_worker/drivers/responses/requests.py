@@ -12,7 +12,7 @@ from threadmill_worker.drivers.responses.background import Background
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import mark
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
@@ -131,7 +131,7 @@ class Requests:
         """Whether a request may continue from an earlier response, as far as is known."""
         return self._store and not progress.without_context and not self._background.ignores_previous
 
-    def _repeated(self, rounds: Sequence[RunView], progress: Progress) -> Iterator[dict[str, Any]]:
+    def _repeated(self, rounds: Sequence[RunObservation], progress: Progress) -> Iterator[dict[str, Any]]:
         """Rounds of tools: what the model wrote, then the outputs of its calls."""
         for run in rounds:
             for item in run.items:

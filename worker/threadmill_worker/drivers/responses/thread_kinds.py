@@ -7,10 +7,10 @@ import openai
 
 from threadmill.store.records import ThreadKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import trouble_of
+from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.lifecycle.actions import Look
-from threadmill_worker.lifecycle.observations import Gone, InDoubt, NotDone, Trouble
+from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Unknown
 
 #: Statuses of a server that has no such thing, or nothing of its kind.
 _UNKNOWN = frozenset({400, 404, 405, 501})
@@ -19,7 +19,7 @@ _UNKNOWN = frozenset({400, 404, 405, 501})
 _CONVERSATION = "conv"
 
 
-async def find_kind(api: Api, thread: str) -> ThreadKind | Trouble:
+async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
     """Gone: the server shows neither a conversation nor a response of this id, so it cannot continue from one."""
     client = api.client
     reads: list[tuple[ThreadKind, Callable[[str], Awaitable[Any]]]] = [
@@ -31,14 +31,14 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | Trouble:
             await api.ask(read(thread))
         except openai.APIStatusError as error:
             if error.status_code not in _UNKNOWN:
-                return _retryable(trouble_of(error, Look("")))
+                return _retryable(call_error_of(error, Look("")))
         except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return _retryable(trouble_of(error, Look("")))
+            return _retryable(call_error_of(error, Look("")))
         else:
             return kind
     return Gone(f"the server has neither a conversation nor a response {thread}")
 
 
-def _retryable(trouble: Trouble) -> Trouble:
+def _retryable(trouble: CallError) -> CallError:
     """Nothing was made: a read that failed leaves no doubt."""
-    return NotDone(trouble.reason, trouble.kind) if isinstance(trouble, InDoubt) else trouble
+    return NotSent(trouble.reason, trouble.kind) if isinstance(trouble, Unknown) else trouble

@@ -10,7 +10,7 @@ import openai
 
 from threadmill.job.lanes import discount_of
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.lifecycle.observations import LaneClosed, Refused, Trouble
+from threadmill_worker.lifecycle.observations import CallError, LaneClosed, Rejected
 
 #: Nothing is begun or charged. The second is Groq's.
 _NO_CAPACITY = re.compile(r"resource.unavailable|capacity_exceeded", re.IGNORECASE)
@@ -47,14 +47,14 @@ def no_background(lane: str) -> LaneClosed:
     return LaneClosed(f"the lane {lane} needs a server that works in the background, and this one does not")
 
 
-def in_lane(trouble: Trouble, error: Exception, lane: str | None) -> Trouble:
+def in_lane(trouble: CallError, error: Exception, lane: str | None) -> CallError:
     """The trouble of a request in the lane: whether that is what the server does not take."""
     discount = discount_of(lane)
     if discount is None or not isinstance(error, openai.APIStatusError):
         return trouble
     said = read_error(error.response.text)
     named = f"{said.code} {said.type} {said.param} {said.message}"
-    reason = trouble.failure.message if isinstance(trouble, Refused) else trouble.reason
+    reason = trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason
     if error.status_code in (429, 498) and _NO_CAPACITY.search(named):
         after = getattr(trouble, "retry_after_s", None)
         return LaneClosed(f"the lane {lane} has no capacity now: {reason}", passes=True, retry_after_s=after)

@@ -24,7 +24,7 @@ from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, parse_object
 from threadmill_worker.drivers.streaming.events import Events, name_of
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.live import Feed
 
 log = structlog.get_logger(__name__)
@@ -99,7 +99,7 @@ class EventStream:
         room.refused.add(self._model)
         return reply
 
-    def paced(self, run: RunView) -> RunView:
+    def paced(self, run: RunObservation) -> RunObservation:
         """With a stream that lives beside it, a run is looked at rarely."""
         return replace(run, poll_after_s=RARELY_S) if self.lives else run
 
@@ -108,8 +108,8 @@ class EventStream:
         last, self._last = self._last, None
         return last
 
-    async def stirred(self) -> None:
-        """See Driver.stirred."""
+    async def run_changed(self) -> None:
+        """See Driver.run_changed."""
         await self._news.wait()
         self._news.clear()
 

@@ -5,9 +5,9 @@ from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill_worker.lifecycle.actions import Action, Delete, Look, Settle, Unlock
+from threadmill_worker.lifecycle.actions import Action, Delete, Look, Resolve, Unlock
 from threadmill_worker.lifecycle.answer import Completing, do_without
-from threadmill_worker.lifecycle.observations import Gone, InDoubt, LaneClosed, NotDone, Refused, Trouble, Unusable
+from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
@@ -27,18 +27,18 @@ TIDY_TRIES = 3
 GONE_LOOKS = 3
 
 
-def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, now: float) -> Progress:
+def call_failed(progress: Progress, action: Action, trouble: CallError, policy: Policy, now: float) -> Progress:
     """A call gave no usable reply."""
     since = progress.trouble_since if progress.trouble_since is not None else now
     troubles = progress.troubles + 1
     longest_s = CAPACITY_LONGEST_S if isinstance(trouble, LaneClosed) else BACKOFF_LONGEST_S
     wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (troubles - 1))
-    if isinstance(trouble, NotDone | LaneClosed):
+    if isinstance(trouble, NotSent | LaneClosed):
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
         wait_s = min(wait_s, TIDY_WAIT_S)
     in_doubt = progress.asked is not None and progress.asked.in_doubt
-    if isinstance(trouble, NotDone | LaneClosed | Refused) and not isinstance(action, Settle) and not in_doubt:
+    if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
         progress = replace(progress, intent=None, asked=None)  # it did not land
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
@@ -54,9 +54,9 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
     if isinstance(action, Unlock):
         return replace(progress, locked_by=None)
     if progress.outcome is not None and troubles >= TIDY_TRIES:  # nobody comes to settle it any more
-        progress = lose(progress)
+        progress = give_up_intent(progress)
     match trouble:
-        case Refused() | Unusable() | Gone() if isinstance(action, Completing):
+        case Rejected() | Unusable() | Gone() if isinstance(action, Completing):
             return do_without(progress, action, _reason_of(trouble))
         case Gone() if isinstance(action, Look) and progress.outcome is None and troubles < GONE_LOOKS:
             return progress
@@ -70,27 +70,27 @@ def bear(progress: Progress, action: Action, trouble: Trouble, policy: Policy, n
             return progress
         case LaneClosed():
             return closed(progress, trouble, policy, now)
-        case Refused(failure):
+        case Rejected(failure):
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case Unusable(reason):  # an intent stands: what the call may have made is looked for, and deleted
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
-        case NotDone(reason) | InDoubt(reason) if isinstance(action, Completing):
+        case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= TIDY_TRIES
             return do_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
-        case NotDone(reason, kind) | InDoubt(reason, kind) if now - since >= policy.unreachable_s:
+        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= policy.unreachable_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
-            return replace(lose(progress), outcome=Outcome(JobState.FAILED, failure=failure))
-        case InDoubt(locked_by=run_id):
+            return replace(give_up_intent(progress), outcome=Outcome(JobState.FAILED, failure=failure))
+        case Unknown(locked_by=run_id):
             return replace(progress, locked_by=run_id or progress.locked_by)
-        case NotDone():
+        case NotSent():
             return progress
         case _:
             assert_never(trouble)
 
 
-def lose(progress: Progress) -> Progress:
+def give_up_intent(progress: Progress) -> Progress:
     """What an uncertain call may have made is given up: nobody knows its id."""
     return replace(
         progress,
@@ -101,5 +101,5 @@ def lose(progress: Progress) -> Progress:
     )
 
 
-def _reason_of(trouble: Trouble) -> str:
-    return trouble.failure.message if isinstance(trouble, Refused) else trouble.reason
+def _reason_of(trouble: CallError) -> str:
+    return trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason

@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill_worker.lifecycle.observations import ANSWERED, RunView
+from threadmill_worker.lifecycle.observations import ANSWERED, RunObservation
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 
-def lacks_context(run: RunView) -> bool:
+def lacks_context(run: RunObservation) -> bool:
     """Whether a run has ended without what was said before: its server does not name the response it continues."""
     return run.continues and not run.names_previous and (run.status in ANSWERED or bool(run.calls))
 
 
-def send_again(progress: Progress, run: RunView, now: float) -> Progress:
+def send_again(progress: Progress, run: RunObservation, now: float) -> Progress:
     """Drops the run: its request is to be sent again, with all that was said before. Fails if that cannot be done."""
     was_sent_whole = bool(progress.without_context)
     progress = replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from threadmill.job.lanes import discount_of
 from threadmill.job.result import Failure, FailureKind, JobState, Usage
 from threadmill.settings.limits import Policy
-from threadmill_worker.lifecycle.observations import LaneClosed, RunView
+from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
 
@@ -31,7 +31,7 @@ def patient(policy: Policy, lane: str | None) -> Policy:
     return policy.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
 
 
-def spend(progress: Progress, run: RunView, usage: Usage) -> Progress:
+def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
     """Counts what a run has spent, and in which lane. After runs of different lanes, the full price is assumed.
 
     A run may be seen to end more than once: it has spent what its server said last.
@@ -48,7 +48,7 @@ def spend(progress: Progress, run: RunView, usage: Usage) -> Progress:
     return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
 
 
-def _lane_of(run: RunView, asked: str | None) -> str | None:
+def _lane_of(run: RunObservation, asked: str | None) -> str | None:
     """The lane that a run came through. Its tier is the server's word; of a completion window servers say nothing."""
     if run.lane is not None or run.tier == "flex":
         return run.lane or "flex"
@@ -60,7 +60,7 @@ def _has_window(lane: str | None) -> bool:
     return discount is not None and discount.completion_window is not None
 
 
-def _why_not(run: RunView, asked: str) -> str:
+def _why_not(run: RunObservation, asked: str) -> str:
     if asked == "batch":
         return "the batch lane did not answer the job"
     if _has_window(asked) and not run.in_background:

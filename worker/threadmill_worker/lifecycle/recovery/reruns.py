@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill_worker.lifecycle.observations import RunView
+from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.outcome import reason_of
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
@@ -12,7 +12,7 @@ from threadmill_worker.lifecycle.progress import Outcome, Progress
 REASON_CHARACTERS = 300
 
 
-def judge(progress: Progress, run: RunView, policy: Policy, now: float) -> Progress:
+def run_ended(progress: Progress, run: RunObservation, policy: Policy, now: float) -> Progress:
     """What a status means for the job; the open ones and those with an answer mean nothing yet."""
     match run.status:
         case "failed":
