@@ -9,11 +9,11 @@ pytestmark = pytest.mark.integration
 
 
 async def test_an_unexpected_exception_fails_its_job_at_once(worker, monkeypatch):
-    async def see_through(self):
+    async def execute(self):
         raise KeyError("sk-a-secret")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Attempt, "see_through", see_through)
+        patch.setattr(Attempt, "execute", execute)
         result = await worker.run()
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.INTERNAL_ERROR)

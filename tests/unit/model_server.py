@@ -16,10 +16,10 @@ from threadmill_worker.lifecycle.actions import (
     CreateThread,
     Delete,
     Download,
-    Look,
-    LookAtStore,
-    LookAtThread,
+    InspectThread,
     NameFile,
+    PollRun,
+    PollStore,
     ReadAnswer,
     ReadSteps,
     Resolve,
@@ -193,7 +193,7 @@ class ModelServer:
             case CreateStore():
                 self.stores[f"vs_{next(self._store_ids)}"] = now
                 return StoreSeen(list(self.stores)[-1], ready=False)
-            case LookAtStore(store_id) | AttachStore(store_id):
+            case PollStore(store_id) | AttachStore(store_id):
                 return StoreSeen(store_id, ready=now >= self.stores[store_id] + INDEX_S)
             case Resolve(Intent.CREATE_STORE):
                 return StoreSeen(list(self.stores)[-1], ready=False) if self.stores else NothingFound()
@@ -228,7 +228,7 @@ class ModelServer:
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
                 self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
                 return self._show(self.runs[-1])
-            case Look(run_id):
+            case PollRun(run_id):
                 return self._show(self._run(run_id))
             case SubmitOutputs(run_id, outputs):
                 return self._submit(self._run(run_id), outputs, now)
@@ -238,10 +238,10 @@ class ModelServer:
                 return AnswerRead(answer_of(self._run(run_id)))
             case ReadSteps():
                 return StepsRead(())
-            case LookAtThread():
+            case InspectThread():
                 return ThreadSeen(None)
             case Resolve(intent):
-                return self._settle(intent, thread, progress)
+                return self._resolve(intent, thread, progress)
 
     def live_on(self, now: float) -> None:
         for run in self.runs:
@@ -272,7 +272,7 @@ class ModelServer:
             run.cancel_at, run.status = now, "cancelling"
         return self._show(run)
 
-    def _settle(self, intent: Intent, thread: str, progress: Progress) -> Observation:
+    def _resolve(self, intent: Intent, thread: str, progress: Progress) -> Observation:
         match intent:
             case Intent.ADD_MESSAGE:
                 return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()

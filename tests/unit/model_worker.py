@@ -94,7 +94,7 @@ class ModelWorker:
         self._saved = job.to_json()
         self._faults = iter(faults)
 
-    def see_through(self) -> Outcome:
+    def execute(self) -> Outcome:
         for _ in range(MOST_STEPS):
             fault = next(self._faults, Fault.NONE)
             self.happened.add(fault)

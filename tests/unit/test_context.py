@@ -7,7 +7,7 @@ import pytest
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.limits import Policy
 from threadmill.store.records import KeptThread
-from threadmill_worker.lifecycle.actions import Action, Look, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import next_action
 from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
@@ -28,7 +28,7 @@ def see(progress: Progress, action: Action, view: Observation) -> Progress:
 
 def with_outputs() -> Progress:
     asks = RunObservation("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
-    return see(see(JOB, StartRun(1), asks), Look("resp_1"), OutputReady("call_1", "7"))
+    return see(see(JOB, StartRun(1), asks), PollRun("resp_1"), OutputReady("call_1", "7"))
 
 
 def test_an_answer_with_its_context_is_the_answer() -> None:
@@ -51,7 +51,7 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
     submit = SubmitOutputs("resp_1", {"call_1": "7"})
     if in_background:
         place = see(place, submit, RunObservation("resp_2", "queued", kind="response", continues=True))
-        dropped = see(place, Look("resp_2"), replace(ENDED, continues=False))
+        dropped = see(place, PollRun("resp_2"), replace(ENDED, continues=False))
     else:
         dropped = see(place, submit, ENDED)
 

@@ -9,10 +9,10 @@ from tests.unit.story import START, TIMEOUT_S, play
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.limits import Policy
-from threadmill_worker.lifecycle.actions import Look, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle.actions import PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, Wants
-from threadmill_worker.lifecycle.recovery.discounts import patient, spend
+from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane, spend
 
 FLEX = Wants(lane="flex")
 FALLBACK = Policy(lane_fallback="full_price", unreachable_s=100)
@@ -23,7 +23,9 @@ TOKENS = Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2)
 
 
 def test_a_job_waits_for_capacity_until_there_is_some():
-    story = play({StartRun: [*[FULL] * 12, QUEUED], Look: [RunObservation("?", "completed", tier="flex")]}, wants=FLEX)
+    story = play(
+        {StartRun: [*[FULL] * 12, QUEUED], PollRun: [RunObservation("?", "completed", tier="flex")]}, wants=FLEX
+    )
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, None)
     assert story.times(StartRun)[-1] > Policy().unreachable_s
@@ -85,7 +87,7 @@ def test_a_round_of_tools_that_finds_no_capacity_is_sent_again():
 
 @pytest.mark.parametrize(("lane", "pause_s"), [("flex", 30), ("within-2h", 60), ("within-8h", 240)])
 def test_a_run_of_a_slow_lane_is_looked_at_less_often_and_is_never_stuck(lane, pause_s):
-    policy = patient(Policy(), lane)
+    policy = limits_in_lane(Policy(), lane)
 
     assert (policy.poll_longest_s, policy.queued_limit_s, policy.run_limit_s) == (pause_s, math.inf, math.inf)
 
@@ -93,11 +95,11 @@ def test_a_run_of_a_slow_lane_is_looked_at_less_often_and_is_never_stuck(lane, p
 @pytest.mark.parametrize("lane", [None, "batch"])
 def test_other_jobs_have_the_policy_of_their_endpoint(lane):
     endpoint = Endpoint.model_validate({"kind": "responses"})
-    assert patient(endpoint, lane) is endpoint
+    assert limits_in_lane(endpoint, lane) is endpoint
 
 
 def test_a_run_that_is_queued_for_an_hour_is_waited_for():
-    story = play({StartRun: [QUEUED]}, wants=FLEX, policy=patient(Policy(), "flex"))
+    story = play({StartRun: [QUEUED]}, wants=FLEX, policy=limits_in_lane(Policy(), "flex"))
     assert story.progress.runs == 1
 
 

@@ -9,7 +9,7 @@ from tests.unit.model_worker import CANCELS, CRASHES, POLICY, START, Fault, Mode
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
-from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
+from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
 #: Failures that tell of a run, and the statuses it may have.
 TELLS = {
@@ -59,7 +59,7 @@ def test_a_job_ends_as_its_runs_did_and_leaves_nothing_behind(
     job: Progress, server: ModelServer, faults: list[Fault]
 ) -> None:
     worker = ModelWorker(job, server, faults)
-    outcome = worker.see_through()
+    outcome = worker.execute()
     server.live_on(worker.now)
     last = server.runs[-1] if server.runs else None
     check_outcome(outcome, last, worker)
@@ -103,7 +103,7 @@ def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
     """What is left on the server is known; no thread is deleted under a run that could be stopped."""
     leftovers = worker.progress.leftovers
     assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost_threads
-    assert all(leftover.tries == TIDY_TRIES for leftover in leftovers)
+    assert all(leftover.tries == CLEANUP_TRIES for leftover in leftovers)
     known, made = {leftover.id for leftover in leftovers}, {file_id for run in server.runs for file_id in run.made}
     unknown = (server.files - made | server.stores.keys()) - known
     assert len(unknown) <= worker.progress.lost_files
@@ -111,4 +111,4 @@ def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
         seen = [run for run in server.runs[-1:] if run.life.stop in ("at once", "slow")]  # others may end unseen
         assert not {file_id for run in seen for file_id in run.made} & server.files
     pulled_away = [run for run in server.deleted_alive if run.life.stop in ("at once", "slow")]
-    assert not pulled_away or worker.most_troubles >= TIDY_TRIES
+    assert not pulled_away or worker.most_troubles >= CLEANUP_TRIES

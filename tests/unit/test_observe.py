@@ -16,7 +16,7 @@ from threadmill_worker.lifecycle.actions import (
     Delete,
     Download,
     Finish,
-    Look,
+    PollRun,
     ReadAnswer,
     Resolve,
     StartRun,
@@ -37,7 +37,7 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Unknown,
 )
-from threadmill_worker.lifecycle.observe import HINT_RANGE_S, LOOK_SHARE, observe
+from threadmill_worker.lifecycle.observe import HINT_RANGE_S, POLL_SHARE, observe
 from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
 
@@ -98,7 +98,7 @@ def test_a_run_of_five_seconds_costs_nine_calls_at_most_and_its_answer_is_soon_t
 @pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
 def test_an_answer_is_late_by_a_quarter_of_its_runs_time_at_most(run_s: float) -> None:
     calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
-    assert late_s <= 1.1 * min(max(POLICY.poll_first_s, run_s * LOOK_SHARE), POLICY.poll_longest_s)
+    assert late_s <= 1.1 * min(max(POLICY.poll_first_s, run_s * POLL_SHARE), POLICY.poll_longest_s)
     assert calls <= 20 + run_s / POLICY.poll_longest_s
 
 
@@ -113,7 +113,7 @@ def test_the_servers_wish_for_the_next_look_is_honoured_within_bounds(wish_s: fl
 
 @pytest.mark.parametrize(("age_s", "waits_s"), [(0, POLICY.poll_first_s), (12, 3.0), (500, POLICY.poll_longest_s)])
 def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> None:
-    progress = see(under_way(), Look("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
+    progress = see(under_way(), PollRun("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
     assert progress.look_at - START == pytest.approx(age_s + waits_s)
 
 
@@ -137,7 +137,7 @@ def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Act
     ],
 )
 def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(message: str, delay_s: float) -> None:
-    progress = see(under_way(), Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
+    progress = see(under_way(), PollRun("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.run is None
     assert progress.wait_until - START == pytest.approx(delay_s)
 
@@ -147,7 +147,7 @@ def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(mess
 )
 def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str, delay_s: float) -> None:
     progress = replace(under_way(), reruns=1)
-    progress = see(progress, Look("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
+    progress = see(progress, PollRun("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.wait_until - START == pytest.approx(delay_s)
 
 
@@ -160,7 +160,7 @@ def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str
     ],
 )
 def test_a_spent_quota_is_permanent_however_it_is_told(run: RunObservation) -> None:
-    outcome = see(under_way(), Look("run_1"), replace(run, id="run_1")).outcome
+    outcome = see(under_way(), PollRun("run_1"), replace(run, id="run_1")).outcome
     assert outcome is not None
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.retryable) == (FailureKind.QUOTA, False)
@@ -195,16 +195,16 @@ def test_an_answer_that_was_cut_tells_by_which_limit() -> None:
 
 def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     spent = RunObservation("run_1", "expired", usage=Usage(prompt_tokens=2, completion_tokens=1, total_tokens=3))
-    progress = see(under_way(), Look("run_1"), spent)
+    progress = see(under_way(), PollRun("run_1"), spent)
     progress = see(progress, StartRun(2), replace(QUEUED, id="run_2"))
-    progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
-    progress = see(progress, Look("run_2"), replace(spent, id="run_2", status="completed"))
+    progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
+    progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
     assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
 
 
 def test_a_run_that_ends_twice_has_spent_what_was_said_last() -> None:
     def look(progress: Progress, status: str, usage: Usage | None) -> Progress:
-        return see(progress, Look("run_1"), RunObservation("run_1", status, usage=usage))
+        return see(progress, PollRun("run_1"), RunObservation("run_1", status, usage=usage))
 
     progress = look(under_way(), "completed", Usage(total_tokens=3))
     progress = look(progress, "in_progress", None)
@@ -299,7 +299,7 @@ def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for()
 def rerun_asking(call: ToolCall, first: OutputReady) -> Progress:
     """A second run asks for `call`, after a first one that had `first` for its call `a` has expired."""
     progress = see(under_way(asks("a")), CallTools((), 0), first)
-    progress = see(progress, Look("run_1"), RunObservation("run_1", "expired"))
+    progress = see(progress, PollRun("run_1"), RunObservation("run_1", "expired"))
     return see(progress, StartRun(2), RunObservation("run_2", "requires_action", (call,)))
 
 
@@ -365,20 +365,20 @@ def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None
 def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound() -> None:
     progress, waits = under_way(), []
     for _ in range(9):
-        progress = see(progress, Look("run_1"), Unknown("timeout"))
+        progress = see(progress, PollRun("run_1"), Unknown("timeout"))
         waits.append(progress.wait_until - START)
     assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
-    progress = see(progress, Look("run_1"), replace(RUNNING, id="run_1"))
+    progress = see(progress, PollRun("run_1"), replace(RUNNING, id="run_1"))
     assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
 
 
 def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> None:
-    progress = see(under_way(), Look("run_1"), Unknown("503 busy"))
+    progress = see(under_way(), PollRun("run_1"), Unknown("503 busy"))
     again = Progress.from_json(progress.to_json())
-    again = see(again, Look("run_1"), Unknown("502 bad gateway"), after_s=100)
+    again = see(again, PollRun("run_1"), Unknown("502 bad gateway"), after_s=100)
     assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
     assert again != progress, "how often is saved too, for `threadmill status`"
-    better = see(again, Look("run_1"), replace(RUNNING, id="run_1"))
+    better = see(again, PollRun("run_1"), replace(RUNNING, id="run_1"))
     assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
 
 
@@ -405,14 +405,14 @@ def test_progress_survives_being_saved() -> None:
 
 
 def test_a_successor_does_not_count_the_time_nobody_was_there_as_the_servers_trouble() -> None:
-    progress = see(under_way(), Look("run_1"), Unknown("timeout"))
+    progress = see(under_way(), PollRun("run_1"), Unknown("timeout"))
     progress = Progress.from_json(progress.to_json())
-    assert see(progress, Look("run_1"), Unknown("timeout"), after_s=2000).outcome is None
+    assert see(progress, PollRun("run_1"), Unknown("timeout"), after_s=2000).outcome is None
 
 
 def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
     progress = under_way()
-    assert see(progress, Look("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
+    assert see(progress, PollRun("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
 
 
 def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_deleted_and_paid() -> None:
@@ -422,7 +422,7 @@ def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_
     answered = see(asked, CallTools((call,), START), OutputReady("a", "7"))
     going_on = see(answered, SubmitOutputs("resp_1", {"a": "7"}), RunObservation("resp_2", "queued", kind="response"))
     ended = see(
-        going_on, Look("resp_2"), RunObservation("resp_2", "completed", usage=Usage(total_tokens=4), kind="response")
+        going_on, PollRun("resp_2"), RunObservation("resp_2", "completed", usage=Usage(total_tokens=4), kind="response")
     )
 
     assert (ended.runs, ended.rounds, ended.usage.total_tokens) == (1, 1, 7)

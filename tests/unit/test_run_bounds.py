@@ -19,7 +19,7 @@ from threadmill_worker.lifecycle.actions import (
     Decide,
     Delete,
     Finish,
-    Look,
+    PollRun,
     ReadAnswer,
     Resolve,
     StartRun,
@@ -105,7 +105,7 @@ class Worker:
                     self.asked_for.append(set())
                 case SubmitOutputs(run_id):
                     self.asked_for.append(set())
-                case Look(run_id) | CancelRun(run_id):
+                case PollRun(run_id) | CancelRun(run_id):
                     self.asked_for[-1].add(run_id)
                     self.longest_run_s = max(self.longest_run_s, now - started_at)
             now += CALL_S
@@ -120,7 +120,7 @@ class Worker:
                 return AnswerRead(())
             case Delete():
                 return Deleted()
-            case StartRun() | SubmitOutputs() | Look() | CancelRun() | Resolve():
+            case StartRun() | SubmitOutputs() | PollRun() | CancelRun() | Resolve():
                 return self._run(next(self._replies), action)
             case _:
                 raise AssertionError(action)

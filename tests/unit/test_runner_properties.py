@@ -61,7 +61,7 @@ class World:
         self._job = job
         self._cancel_requested = False
 
-    async def see_through(self) -> JobResult:
+    async def execute(self) -> JobResult:
         while True:
             self.attempt = Attempt(
                 LEASE,
@@ -72,7 +72,7 @@ class World:
                 self.sleep,
             )  # type: ignore[arg-type]
             try:
-                return await self.attempt.see_through()
+                return await self.attempt.execute()
             except Crash:
                 continue
             except asyncio.CancelledError:
@@ -176,7 +176,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
     job = PromptJob(messages=(Message(content="Well?"),) * messages, timeout_s=timeout_s)
     world = World(server, faults, job)
     with structlog.testing.capture_logs():
-        result = asyncio.run(world.see_through())
+        result = asyncio.run(world.execute())
     server.live_on(world.now)
 
     assert len(server.runs) <= 1 + POLICY.reruns

@@ -11,12 +11,12 @@ import pytest
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.drivers.errors import call_error_of
-from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, Look, StartRun
+from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, PollRun, StartRun
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unknown
 
 REQUEST = httpx2.Request("POST", "http://server/v1/threads")
 START = StartRun(1)
-LOOK = Look("run_1")
+LOOK = PollRun("run_1")
 
 
 def status(code: int, error: object = None, **headers: str) -> openai.APIStatusError:

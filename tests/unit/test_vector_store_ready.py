@@ -41,7 +41,7 @@ async def look(store: dict[str, Any], listed: Any) -> tuple[Any, int]:
     """What a look for two files shows, and how many lists it took."""
     server: Any = Server(store, listed)
     files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
-    return await files.look_at_store("vs_1", 2), server.lists
+    return await files.poll_store("vs_1", 2), server.lists
 
 
 def counts(**numbers: int) -> dict[str, int]:
@@ -81,7 +81,7 @@ async def test_a_store_is_ready_with_all_its_files(store: Any, listed: Any, comp
 async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: Any, ready: bool) -> None:
     server: Any = Server(store, listed)
     files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
-    view = await files.look_at_joined("vs_1", ("file-0", "file-1"))
+    view = await files.poll_joined_files("vs_1", ("file-0", "file-1"))
     assert isinstance(view, StoreSeen)
     assert view.ready is ready
 
@@ -89,7 +89,7 @@ async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: 
 async def test_a_file_that_joins_a_store_and_fails_is_named() -> None:
     server: Any = Server({}, ["completed", "failed", "failed"])
     files = Files(server, "job", "job", Exchange(SimpleNamespace()))  # type: ignore[arg-type]
-    view = await files.look_at_joined("vs_1", ("file-0", "file-1"))
+    view = await files.poll_joined_files("vs_1", ("file-0", "file-1"))
     assert isinstance(view, Rejected)
     assert "file-1: no text in it" in view.failure.message
     assert "file-2" not in view.failure.message, "which is another job's"

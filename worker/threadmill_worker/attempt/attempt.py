@@ -108,7 +108,7 @@ class Attempt:
         self._task: asyncio.Task[JobResult | None] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
 
-    async def see_through(self) -> JobResult | None:
+    async def execute(self) -> JobResult | None:
         """To the end of the job; None where it wants another run, which is the batch lane's to start.
 
         Raises LeaseLost; CancelledError leaves the job at its saved place.
@@ -117,9 +117,9 @@ class Attempt:
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._server.feed.close)
             closing.push_async_callback(self._server.driver.close)
-            return await self._see_through()
+            return await self._execute()
 
-    async def _see_through(self) -> JobResult | None:
+    async def _execute(self) -> JobResult | None:
         while True:
             if self._is_leaving:
                 await self._save()
@@ -178,7 +178,7 @@ class Attempt:
             case Upload() | CreateStore() | CreateThread():
                 self._observe(action, await self._make(action))
             case Finish():
-                raise AssertionError("see_through ends before it")
+                raise AssertionError("execute ends before it")
             case _:
                 self._observe(action, await self._do(action))
 
@@ -295,7 +295,7 @@ class Attempt:
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
             full_price=progress.full_price,
-            thread_id=progress.lives_on_as if kept or progress.wants.continues else None,
+            thread_id=progress.thread_key if kept or progress.wants.continues else None,
             **progress.spent,
         )
         await self._server.feed.close()  # who sees the job end has been told everything
@@ -310,7 +310,7 @@ class Attempt:
         state = await self._server.driver.thread_state(progress, outcome.content)
         return KeptThread(
             endpoint=self._server.name,
-            id=progress.lives_on_as or "",
+            id=progress.thread_key or "",
             job_id=self._record.id,
             created_at=at,
             used_at=at,

@@ -109,7 +109,7 @@ class Attempts:
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
         attempt = Attempt(lease, record, server, self._ledger, self._ledger.clock.now)
         self.began(lease, attempt)
-        result = await attempt.see_through()
+        result = await attempt.execute()
         if result is None and server.lane is not None:
             await self._parking.park(lease, record, server.lane)
         return result

@@ -28,7 +28,7 @@ from threadmill_worker.files.attachments import Materials, gather
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.context import no_context
-from threadmill_worker.lifecycle.recovery.discounts import patient
+from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.live import Feed, Live
 from threadmill_worker.store.jobs import Ledger, UnreadableThread
 from threadmill_worker.tools.executor import Toolbox
@@ -118,7 +118,7 @@ class Servers:
             wants = replace(wants, has_transcript=has_transcript)
             stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
             speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
-            server = Server(name, speaker, toolbox, patient(endpoint, job.lane), "", wants, materials, feed)
+            server = Server(name, speaker, toolbox, limits_in_lane(endpoint, job.lane), "", wants, materials, feed)
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
                 return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
             return server

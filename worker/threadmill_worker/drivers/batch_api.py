@@ -27,7 +27,7 @@ from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.tags import is_marked, mark
-from threadmill_worker.lifecycle.actions import CreateStore, Look
+from threadmill_worker.lifecycle.actions import CreateStore, PollRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
@@ -107,7 +107,7 @@ class RemoteBatches:
         return None
 
     async def look(self, batch_id: str) -> BatchObservation:
-        with self._told(Look(batch_id)):
+        with self._told(PollRun(batch_id)):
             body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
         errors = listed if isinstance(listed, list) else []
@@ -122,18 +122,18 @@ class RemoteBatches:
 
     async def custom_ids(self, file_id: str) -> list[str]:
         """Of the requests in a file, line by line."""
-        with self._told(Look(file_id)):
+        with self._told(PollRun(file_id)):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 limit = self._api.endpoint.file_limit
                 return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:
-        with self._told(Look(batch_id)):
+        with self._told(PollRun(batch_id)):
             await self._api.ask(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
         """The lines of a file of answers or errors; it is not held in memory."""
-        with self._told(Look(file_id)):
+        with self._told(PollRun(file_id)):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():

@@ -18,11 +18,11 @@ from threadmill_worker.lifecycle.actions import (
     CancelRun,
     Delete,
     Download,
-    Look,
-    LookAtStore,
-    LookAtThread,
+    InspectThread,
     Making,
     NameFile,
+    PollRun,
+    PollStore,
     ReadAnswer,
     ReadSteps,
     Resolve,
@@ -36,12 +36,12 @@ from threadmill_worker.lifecycle.progress import Progress
 #: The actions that need the server.
 RemoteAction = (
     Making
-    | LookAtStore
-    | LookAtThread
+    | PollStore
+    | InspectThread
     | AttachStore
     | AddMessage
     | StartRun
-    | Look
+    | PollRun
     | Resolve
     | SubmitOutputs
     | CancelRun

@@ -19,9 +19,9 @@ from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateThread,
     Download,
-    LookAtStore,
     Making,
     NameFile,
+    PollStore,
     ReadSteps,
     StartRun,
 )
@@ -101,7 +101,7 @@ def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing
     if status in (408, 409) or status >= 500:
         return Unknown(message, FailureKind.SERVER_ERROR)
     if status == 404:
-        if isinstance(action, LookAtStore | AttachStore | Download | NameFile | ReadSteps):
+        if isinstance(action, PollStore | AttachStore | Download | NameFile | ReadSteps):
             return refused(FailureKind.REJECTED)
         if isinstance(action, StartRun) and (names_nothing or "assistant" in message.lower()):
             return refused(FailureKind.REJECTED)

@@ -99,7 +99,7 @@ class Files:
                 return _made(store, files)
         return NothingFound()
 
-    async def look_at_store(self, store_id: str, files: int) -> Observation:
+    async def poll_store(self, store_id: str, files: int) -> Observation:
         """Whether all its `files` files can be searched. Returns Rejected if one of them never will be.
 
         Servers differ. OGX calls a new store completed before it has put the files in; others send no `file_counts`.
@@ -119,7 +119,7 @@ class Files:
             return _store_seen(store_id, Counter(completed=files) if said_nothing else counts, files)
         return _files_seen(store_id, entries, files)
 
-    async def look_at_joined(self, store_id: str, file_ids: tuple[str, ...]) -> Observation:
+    async def poll_joined_files(self, store_id: str, file_ids: tuple[str, ...]) -> Observation:
         """Whether the files that a message put into a store which was there before can be searched.
 
         Returns Rejected if one of them never will be.

@@ -17,7 +17,7 @@ from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.drivers.responses.replies import blocks_of as output_blocks
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
-from threadmill_worker.lifecycle.actions import Look
+from threadmill_worker.lifecycle.actions import PollRun
 from threadmill_worker.lifecycle.observations import CallError, Rejected
 
 
@@ -57,7 +57,7 @@ async def _read(
     try:
         listed = [each async for each in api.pages(call, order="asc", **query)]
     except (openai.OpenAIError, NotTheApi, OSError) as error:
-        return call_error_of(error, Look(""))
+        return call_error_of(error, PollRun(""))
     messages = tuple(each for entry in oldest_first(listed) if (each := shown(entry)))
     return Transcript(messages, complete=len(listed) < MOST_ENTRIES)
 

@@ -18,12 +18,12 @@ class CreateStore:
 
 
 @dataclass(frozen=True)
-class LookAtStore:
+class PollStore:
     store_id: str
 
 
 @dataclass(frozen=True)
-class LookAtThread:
+class InspectThread:
     """One that was there before us: has it a vector store?"""
 
 
@@ -58,7 +58,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Look:
+class PollRun:
     """Retrieve the run."""
 
     run_id: str
@@ -164,13 +164,13 @@ LANDING_S = 3.0
 
 Action = (
     Making
-    | LookAtStore
-    | LookAtThread
+    | PollStore
+    | InspectThread
     | AttachStore
     | AddMessage
     | StartRun
     | Wait
-    | Look
+    | PollRun
     | Resolve
     | CallTools
     | SubmitOutputs

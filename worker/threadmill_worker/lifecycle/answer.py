@@ -9,16 +9,16 @@ from threadmill.job.result import Artifact
 from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.lifecycle.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
 from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead
-from threadmill_worker.lifecycle.outcome import misfit_of, outcome_of
+from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
 
 #: What completes an answer. It is paid for: no trouble with these loses it.
 Completing = NameFile | Download | ReadSteps
 
 
-def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
+def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
     """The next thing to learn of the answer; in the end, the job's outcome."""
-    problem = misfit_of(progress, answer)
+    problem = schema_error_of(progress, answer)
     if problem is not None and progress.misfit is None and now < progress.deadline_at:
         return AskAgain(problem)
     for file_id in made_files(answer.blocks):
@@ -34,7 +34,7 @@ def next_completion(progress: Progress, answer: Answer, now: float) -> Action:
     return Decide(outcome_of(progress, answer))
 
 
-def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
+def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
     """The progress with what was learnt."""
     if isinstance(view, AnswerRead):
         made = [Leftover("container", each) for each in view.containers]
@@ -58,14 +58,14 @@ def take_in(progress: Progress, view: AnswerRead | FileNamed | Downloaded | Step
             return replace(progress, answer=replace(answer, steps=_with_outputs(steps, progress.outputs)))
 
 
-def do_without(progress: Progress, action: Completing, reason: str) -> Progress:
+def answer_without(progress: Progress, action: Completing, reason: str) -> Progress:
     """The progress when the server will not tell."""
     match action:
         case NameFile(file_id):
-            return take_in(progress, FileNamed(file_id, file_id))
+            return add_to_answer(progress, FileNamed(file_id, file_id))
         case Download(file_id):
             error = f"could not be downloaded ({reason}); it is on the server as {file_id}"
-            return take_in(progress, Downloaded(Artifact(file_id=file_id, name=file_id, error=error)))
+            return add_to_answer(progress, Downloaded(Artifact(file_id=file_id, name=file_id, error=error)))
         case ReadSteps() if progress.answer is not None:
             return replace(progress, answer=_with_shown_steps(progress, progress.answer, reason))
         case ReadSteps():

@@ -22,7 +22,7 @@ from threadmill_worker.lifecycle.actions import (
     Decide,
     Delete,
     Finish,
-    Look,
+    PollRun,
     ReadAnswer,
     Resolve,
     Sending,
@@ -32,11 +32,11 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.answer import next_completion
+from threadmill_worker.lifecycle.answer import next_answer_step
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunObservation
 from threadmill_worker.lifecycle.progress import Asked, Intent, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import TIDY_TRIES
-from threadmill_worker.lifecycle.setup import next_preparation
+from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.setup import next_setup
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
@@ -48,7 +48,7 @@ SUBMIT_MARGIN_S = 5.0
 def next_action(progress: Progress, policy: Policy, now: float) -> Action:
     """What to do now. Always something: an endless job cannot be expressed, its deadline comes."""
     if progress.outcome is not None:
-        return _wind_up(progress, progress.outcome, policy, now)
+        return _clean_up(progress, progress.outcome, policy, now)
     if now >= progress.deadline_at and not _has_answer(progress):
         return Decide(_overdue(progress, now))
     if now < progress.wait_until:
@@ -59,11 +59,11 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
     if progress.locked_by is not None and policy.busy_thread == "cancel":
         return Unlock(progress.locked_by)
     if progress.answer is not None:
-        return next_completion(progress, progress.answer, now)
-    return next_preparation(progress, policy, now) or _see_answered(progress, policy, now)
+        return next_answer_step(progress, progress.answer, now)
+    return next_setup(progress, policy, now) or _next_call(progress, policy, now)
 
 
-def _see_answered(progress: Progress, policy: Policy, now: float) -> Action:
+def _next_call(progress: Progress, policy: Policy, now: float) -> Action:
     if progress.thread_id is None:
         at_once = progress.wants.at_once and progress.messages <= THREAD_MESSAGES and progress.misfit is None
         return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
@@ -71,7 +71,7 @@ def _see_answered(progress: Progress, policy: Policy, now: float) -> Action:
         return AddMessage(progress.messages_sent)
     if progress.run is None:
         return StartRun(progress.runs + 1)
-    return _see_run_through(progress, policy, now)
+    return _next_call_of_run(progress, policy, now)
 
 
 def intend(progress: Progress, action: Action, now: float) -> Progress:
@@ -107,7 +107,7 @@ def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -
     return max(left, LANDING_S) if isinstance(action, Sending) else left
 
 
-def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
+def _next_call_of_run(progress: Progress, policy: Policy, now: float) -> Action:
     run = progress.run
     assert run is not None
     if run.status in ENDED:  # with an answer: the others have been decided on when they were seen
@@ -126,7 +126,7 @@ def _see_run_through(progress: Progress, policy: Policy, now: float) -> Action:
         if todo:
             return CallTools(todo, min(_expiry(progress, run, policy) - SUBMIT_MARGIN_S, progress.deadline_at))
         return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
-    return _look_or_wait(progress, run.id, since + limit, now)
+    return _poll_or_wait(progress, run.id, since + limit, now)
 
 
 def _expiry(progress: Progress, run: RunObservation, policy: Policy) -> float:
@@ -138,10 +138,10 @@ def _expiry(progress: Progress, run: RunObservation, policy: Policy) -> float:
     return progress.run_since + run.expires_at - run.created_at
 
 
-def _look_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
+def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
     if progress.outcome is None:
         latest = min(latest, progress.deadline_at)
-    return Look(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
+    return PollRun(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
 
 
 def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
@@ -152,12 +152,12 @@ def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
     if progress.cancel_asked_at is None:
         return CancelRun(run.id)
     give_up_at = progress.cancel_asked_at + policy.cancel_limit_s
-    return None if now >= give_up_at else _look_or_wait(progress, run.id, give_up_at, now)
+    return None if now >= give_up_at else _poll_or_wait(progress, run.id, give_up_at, now)
 
 
-def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -> Action:
+def _clean_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -> Action:
     """Stops what still runs, deletes what is left, then finishes."""
-    if progress.troubles < TIDY_TRIES:
+    if progress.troubles < CLEANUP_TRIES:
         if now < progress.wait_until:
             return Wait(progress.wait_until)
         if progress.intent is not None:
@@ -170,14 +170,14 @@ def _wind_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -
     if keeps_thread(progress, outcome):
         return Finish(outcome)
     for leftover in progress.leftovers:
-        if leftover.tries < TIDY_TRIES:
+        if leftover.tries < CLEANUP_TRIES:
             return Wait(progress.wait_until) if now < progress.wait_until else Delete(leftover)
     return Finish(outcome)
 
 
 def _has_answer(progress: Progress) -> bool:
     """The run has ended with an answer, paid for: reading it is worth a few tries past the deadline."""
-    return progress.answer is not None or (_is_unread(progress) and progress.troubles < TIDY_TRIES)
+    return progress.answer is not None or (_is_unread(progress) and progress.troubles < CLEANUP_TRIES)
 
 
 def keeps_thread(progress: Progress, outcome: Outcome) -> bool:

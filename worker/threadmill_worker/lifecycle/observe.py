@@ -18,7 +18,7 @@ from threadmill_worker.lifecycle.actions import (
     Resolve,
     SubmitOutputs,
 )
-from threadmill_worker.lifecycle.answer import next_completion, take_in
+from threadmill_worker.lifecycle.answer import add_to_answer, next_answer_step
 from threadmill_worker.lifecycle.observations import (
     ANSWERED,
     ENDED,
@@ -64,7 +64,7 @@ from threadmill_worker.lifecycle.recovery.discounts import spend
 from threadmill_worker.lifecycle.recovery.reruns import rerun, run_ended
 
 #: A look falls due when the run is older by this share: a result is late by about a quarter of its run's time.
-LOOK_SHARE = 0.25
+POLL_SHARE = 0.25
 
 #: What a server may wish for the time to the next look, in seconds.
 HINT_RANGE_S = (0.25, 10.0)
@@ -85,27 +85,27 @@ def observe(progress: Progress, action: Action, view: Observation, policy: Polic
             theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
             return replace(progress, thread_seen=True, store=theirs)
         case StoreSeen():
-            return _see_store(progress, action, view, policy, now)
+            return _store_observed(progress, action, view, policy, now)
         case ThreadCreated(thread_id, run, remote):
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             if run is None:
                 return replace(progress, intent=None, asked=None)
-            return _complete(_see(progress, action, run, policy, now), now)
+            return _complete(_run_observed(progress, action, run, policy, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunObservation():
-            return _complete(_see(progress, action, view, policy, now), now)
+            return _complete(_run_observed(progress, action, view, policy, now), now)
         case OutputReady():
-            return _journal(progress, view)
+            return _keep_output(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
-            return _complete(take_in(progress, view), now)
+            return _complete(add_to_answer(progress, view), now)
         case Unlocked():
             return replace(progress, locked_by=None, wait_until=now + policy.poll_first_s)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            # What ran there was stopped before, or will not be: see lifecycle._wind_up.
+            # What ran there was stopped before, or will not be: see decide._clean_up.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case RunChanged():
             return replace(progress, look_at=now)
@@ -130,13 +130,13 @@ def _complete(progress: Progress, now: float) -> Progress:
     """With the job's outcome, if nothing more is to be learnt of the answer."""
     if progress.answer is None or progress.outcome is not None:
         return progress
-    step = next_completion(progress, progress.answer, now)
+    step = next_answer_step(progress, progress.answer, now)
     if not isinstance(step, Decide):
         return progress
     return replace(progress, outcome=step.outcome, answer=Answer(()))  # which stands in the outcome now
 
 
-def _see_store(progress: Progress, action: Action, seen: StoreSeen, policy: Policy, now: float) -> Progress:
+def _store_observed(progress: Progress, action: Action, seen: StoreSeen, policy: Policy, now: float) -> Progress:
     """A vector store was made, looked at, or attached."""
     store = progress.store
     if store is None:
@@ -144,7 +144,7 @@ def _see_store(progress: Progress, action: Action, seen: StoreSeen, policy: Poli
         store = VectorStore(seen.id, now)
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
-    pause_s = min(max((now - store.since) * LOOK_SHARE, policy.poll_first_s), policy.poll_longest_s)
+    pause_s = min(max((now - store.since) * POLL_SHARE, policy.poll_first_s), policy.poll_longest_s)
     return replace(progress, intent=None, store=store, look_at=now + pause_s)
 
 
@@ -159,7 +159,7 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
             return rerun(progress, failure, policy, now, new_thread=True)
 
 
-def _see(progress: Progress, action: Action, run: RunObservation, policy: Policy, now: float) -> Progress:
+def _run_observed(progress: Progress, action: Action, run: RunObservation, policy: Policy, now: float) -> Progress:
     """A run was started, looked at, given its tools' outputs, or told to stop."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
@@ -197,13 +197,13 @@ def _see(progress: Progress, action: Action, run: RunObservation, policy: Policy
     if progress.outcome is None and lacks_context(run):
         return send_again(progress, replace(run, answer=None, steps=None), now)
     if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
-        progress = take_in(progress, run.answer)
+        progress = add_to_answer(progress, run.answer)
         run = replace(run, answer=None)
     if run.steps is not None:
         if progress.wants.steps:
             progress = replace(progress, shown_steps={**progress.shown_steps, progress.rounds: run.steps})
         run = replace(run, steps=None)
-    progress = replace(progress, outputs=_recall(progress, run.calls) | progress.outputs)
+    progress = replace(progress, outputs=_known_outputs(progress, run.calls) | progress.outputs)
     news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
     progress = replace(
         progress,
@@ -211,7 +211,7 @@ def _see(progress: Progress, action: Action, run: RunObservation, policy: Policy
         asked=None,
         locked_by=None,
         run=replace(run, functions=None, own_tools=None),  # which says nothing new in later looks
-        look_at=now + _interval(run, now - news_at, policy),
+        look_at=now + _poll_interval(run, now - news_at, policy),
     )
     if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
         return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
@@ -243,7 +243,7 @@ def _usage_of(run: RunObservation) -> Usage:
     return Usage(unreported=int(is_unreported))
 
 
-def _journal(progress: Progress, done: OutputReady) -> Progress:
+def _keep_output(progress: Progress, done: OutputReady) -> Progress:
     """Keeps an output for its call, and for the same call of a later run."""
     progress = replace(progress, outputs={**progress.outputs, done.call_id: done.output})
     if not done.reusable or progress.run is None:
@@ -253,7 +253,7 @@ def _journal(progress: Progress, done: OutputReady) -> Progress:
     return replace(progress, finished=progress.finished | new)
 
 
-def _recall(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
+def _known_outputs(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
     """Outputs an earlier run of the job has paid for, by the ids under which this one asks for them.
 
     A call that the same run repeats is made again: the model wants to know anew.
@@ -262,9 +262,9 @@ def _recall(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
-def _interval(run: RunObservation, age: float, policy: Policy) -> float:
+def _poll_interval(run: RunObservation, age: float, policy: Policy) -> float:
     """Seconds to the next look: the server's wish, else a share of the time the run has been at work."""
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest
-    return min(max(age * LOOK_SHARE, policy.poll_first_s), policy.poll_longest_s)
+    return min(max(age * POLL_SHARE, policy.poll_first_s), policy.poll_longest_s)

@@ -31,7 +31,7 @@ def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | No
     return failure, _RATE_LIMITED_S if asked_s is None else asked_s
 
 
-def misfit_of(progress: Progress, answer: Answer) -> str | None:
+def schema_error_of(progress: Progress, answer: Answer) -> str | None:
     """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
     if _is_cut(progress.run) or blank(answer.blocks):
         return None

@@ -169,7 +169,7 @@ class Progress:
         return None if self.fell_back else self.wants.lane
 
     @property
-    def lives_on_as(self) -> str | None:
+    def thread_key(self) -> str | None:
         """What later jobs know the thread by: where runs have none, the first answer of the chain that they are."""
         return self.thread_id or (self.run.id if self.run else None)
 

@@ -7,25 +7,25 @@ from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateStore,
     Decide,
-    LookAtStore,
-    LookAtThread,
+    InspectThread,
+    PollStore,
     Upload,
     Wait,
 )
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 
-def next_preparation(progress: Progress, policy: Policy, now: float) -> Action | None:
+def next_setup(progress: Progress, policy: Policy, now: float) -> Action | None:
     """The next thing to make or to wait for; None when all is there."""
     if len(progress.uploaded) < progress.wants.uploads:
         return Upload(len(progress.uploaded))
-    return _see_store_ready(progress, policy, now) if progress.wants.search else None
+    return _next_store_step(progress, policy, now) if progress.wants.search else None
 
 
-def _see_store_ready(progress: Progress, policy: Policy, now: float) -> Action | None:
+def _next_store_step(progress: Progress, policy: Policy, now: float) -> Action | None:
     continues, store = progress.wants.continues, progress.store
     if continues and not progress.thread_seen:
-        return LookAtThread()
+        return InspectThread()
     if store is None:
         return CreateStore()
     if not store.own and progress.messages_sent < progress.messages:
@@ -34,7 +34,7 @@ def _see_store_ready(progress: Progress, policy: Policy, now: float) -> Action |
         give_up_at = min(store.since + policy.store_limit_s, progress.deadline_at)
         if now >= give_up_at:
             return Decide(_never_ready(now - store.since, store.detail))
-        return LookAtStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))
+        return PollStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))
     return AttachStore(store.id) if continues and not store.attached else None
 
 

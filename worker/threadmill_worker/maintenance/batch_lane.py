@@ -21,7 +21,7 @@ from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, Bat
 from threadmill_worker.drivers.driver import Order
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
-from threadmill_worker.lifecycle.observe import LOOK_SHARE
+from threadmill_worker.lifecycle.observe import POLL_SHARE
 from threadmill_worker.maintenance.lane_exits import Exits, remains
 from threadmill_worker.store.batch_lane import Parking, new_batch
 from threadmill_worker.store.redis_clock import RedisClock
@@ -93,7 +93,7 @@ class Lane:
         """Raises NewerRecord if one of its jobs is left to newer workers, and so is the batch."""
         age = self._clock.now() - batch.made_at.timestamp()
         policy = self._settings.endpoints[batch.endpoint]
-        pause_s = min(max(age * LOOK_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+        pause_s = min(max(age * POLL_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
         self._look_at[batch.name] = self._clock.now() + pause_s
         try:
             async with asyncio.timeout(LONGEST_STEP_S):

@@ -31,10 +31,10 @@ from threadmill_worker.lifecycle.actions import (
     CreateThread,
     Delete,
     Download,
-    Look,
-    LookAtStore,
-    LookAtThread,
+    InspectThread,
     NameFile,
+    PollRun,
+    PollStore,
     ReadAnswer,
     ReadSteps,
     Resolve,
@@ -121,11 +121,11 @@ class AssistantsDriver:
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
-            case LookAtStore(store_id) if progress.store is not None and not progress.store.own:
-                return await self._files.look_at_joined(store_id, self._searched(progress))
-            case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id, len(self._searched(progress)))
-            case LookAtThread():
+            case PollStore(store_id) if progress.store is not None and not progress.store.own:
+                return await self._files.poll_joined_files(store_id, self._searched(progress))
+            case PollStore(store_id):
+                return await self._files.poll_store(store_id, len(self._searched(progress)))
+            case InspectThread():
                 return ThreadSeen(
                     store_of((await self._api.ask(self._threads.with_raw_response.retrieve(thread))).body)
                 )
@@ -142,10 +142,10 @@ class AssistantsDriver:
             case StartRun(ordinal):
                 run_body = self._requests.run(ordinal, progress, time_note(self._endpoint))
                 return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
-            case Look(run_id):
-                return await self._look(thread, run_id)
+            case PollRun(run_id):
+                return await self._poll(thread, run_id)
             case Resolve(intent):
-                return await self._settle(intent, thread, progress)
+                return await self._resolve(intent, thread, progress)
             case SubmitOutputs(run_id, outputs):
                 return await self._submit(thread, run_id, outputs)
             case CancelRun(run_id):
@@ -186,7 +186,7 @@ class AssistantsDriver:
             raise NotTheApi("the reply names no thread")
         return ThreadCreated(thread_id, self._run_of(reply))
 
-    async def _look(self, thread: str, run_id: str) -> RunObservation:
+    async def _poll(self, thread: str, run_id: str) -> RunObservation:
         return await self._run(self._threads.runs.with_raw_response.retrieve(run_id, thread_id=thread))
 
     async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> Observation:
@@ -196,7 +196,7 @@ class AssistantsDriver:
             return self._run_of(await self._begin(partial(submit, run_id, thread_id=thread, tool_outputs=listed)))
         except (openai.BadRequestError, openai.NotFoundError):
             # Too late, or taken in before: the run tells. If it still waits for them, they were refused.
-            run = await self._look(thread, run_id)
+            run = await self._poll(thread, run_id)
             if {call.id for call in run.calls} == outputs.keys():
                 raise
             return run
@@ -207,7 +207,7 @@ class AssistantsDriver:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
         except (openai.BadRequestError, openai.NotFoundError):
             # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
-            return await self._look(thread, run_id)
+            return await self._poll(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str, since: float | None) -> Observation:
         query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
@@ -232,7 +232,7 @@ class AssistantsDriver:
             case _:
                 await self._files.delete(kind, thing_id)
 
-    async def _settle(self, intent: Intent, thread: str, progress: Progress) -> Observation:
+    async def _resolve(self, intent: Intent, thread: str, progress: Progress) -> Observation:
         """Looks for what a call may have made before its reply was lost."""
         match intent:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
@@ -251,7 +251,7 @@ class AssistantsDriver:
                         return parse_run(run)
                 return NothingFound()
             case Intent.SUBMIT_OUTPUTS:
-                return await self._look(thread, progress.run.id) if progress.run else NothingFound()
+                return await self._poll(thread, progress.run.id) if progress.run else NothingFound()
             case _:
                 assert_never(intent)
 

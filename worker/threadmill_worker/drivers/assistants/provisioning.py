@@ -11,7 +11,7 @@ from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.tags import is_marked, mark
-from threadmill_worker.lifecycle.actions import CreateThread, Look
+from threadmill_worker.lifecycle.actions import CreateThread, PollRun
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
 #: Between the tries of a call.
@@ -50,7 +50,7 @@ class Provisioning:
     async def get(self, assistant_id: str) -> dict[str, Any] | None:
         """None if there is none of this id."""
         try:
-            return await self._asked(Look(""), lambda: self._object(self._calls.retrieve(assistant_id)))
+            return await self._asked(PollRun(""), lambda: self._object(self._calls.retrieve(assistant_id)))
         except Troubled as error:
             if isinstance(error.trouble, Gone):
                 return None
@@ -76,12 +76,12 @@ class Provisioning:
 
     async def update(self, assistant_id: str, profile: str, body: dict[str, Any]) -> dict[str, Any]:
         marked = body | {"metadata": body["metadata"] | mark("profile", profile)}
-        return await self._asked(Look(""), lambda: self._object(self._calls.update(assistant_id, **marked)))
+        return await self._asked(PollRun(""), lambda: self._object(self._calls.update(assistant_id, **marked)))
 
     async def delete(self, assistant_id: str) -> bool:
         """False if it was gone already."""
         try:
-            await self._asked(Look(""), lambda: self._api.ask(self._calls.delete(assistant_id)))
+            await self._asked(PollRun(""), lambda: self._api.ask(self._calls.delete(assistant_id)))
         except Troubled as error:
             if isinstance(error.trouble, Gone):
                 return False

@@ -50,10 +50,10 @@ from threadmill_worker.lifecycle.actions import (
     CreateThread,
     Delete,
     Download,
-    Look,
-    LookAtStore,
-    LookAtThread,
+    InspectThread,
     NameFile,
+    PollRun,
+    PollStore,
     ReadAnswer,
     ReadSteps,
     Resolve,
@@ -130,7 +130,7 @@ class ResponsesDriver:
         try:
             view = await probe_responses(self._api)
         except (openai.OpenAIError, OSError) as error:
-            return call_error_of(error, Look(""))
+            return call_error_of(error, PollRun(""))
         return await with_what_it_speaks(self._api, view) if isinstance(view, Rejected) else view
 
     async def request(self, progress: Progress) -> dict[str, Any]:
@@ -175,9 +175,9 @@ class ResponsesDriver:
                 return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
             case CreateStore():
                 return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
-            case LookAtStore(store_id):
-                return await self._files.look_at_store(store_id, len(self._searched(progress)))
-            case LookAtThread():  # a conversation has no vector store: each response names those it searches
+            case PollStore(store_id):
+                return await self._files.poll_store(store_id, len(self._searched(progress)))
+            case InspectThread():  # a conversation has no vector store: each response names those it searches
                 return ThreadSeen(None)
             case AttachStore(store_id):
                 return StoreSeen(store_id, ready=True)
@@ -188,11 +188,11 @@ class ResponsesDriver:
             case StartRun(ordinal):
                 note = self._note(progress)
                 return await self._create(await self._requests.first(ordinal, progress, note), progress)
-            case Look(run_id):
+            case PollRun(run_id):
                 seen = self._ended_in_stream() or self._alive_in_stream(progress)
                 return self._stream.paced(seen or await self._run(run_id))
             case Resolve(intent):
-                return await self._settle(intent, progress)
+                return await self._resolve(intent, progress)
             case SubmitOutputs(run_id, outputs):
                 note = self._note(progress)
                 return await self._create(await self._requests.round(progress, outputs, run_id, note), progress)
@@ -272,7 +272,7 @@ class ResponsesDriver:
 
     def _see_context(self, view: RunObservation, action: RemoteAction, progress: Progress) -> None:
         """Remembers a server that does not continue from earlier responses."""
-        if isinstance(action, Look) and progress.run is not None:
+        if isinstance(action, PollRun) and progress.run is not None:
             view = replace(view, continues=progress.run.continues)
         if lacks_context(view):
             self._background.ignores_previous = True
@@ -329,7 +329,7 @@ class ResponsesDriver:
         except openai.BadRequestError:  # it has ended
             return parse_response(await self._retrieve(run_id))
 
-    async def _settle(self, intent: Intent, progress: Progress) -> Observation:
+    async def _resolve(self, intent: Intent, progress: Progress) -> Observation:
         match intent:
             case Intent.CREATE_STORE:
                 return await self._files.find_store(len(self._searched(progress)))

@@ -5,8 +5,8 @@ from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill_worker.lifecycle.actions import Action, Delete, Look, Resolve, Unlock
-from threadmill_worker.lifecycle.answer import Completing, do_without
+from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
+from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
@@ -17,14 +17,14 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
 
 #: The same once the outcome is known, whatever the server says.
-TIDY_WAIT_S = 5.0
+CLEANUP_WAIT_S = 5.0
 
 #: Once the outcome is known, or the deadline has passed, so many calls in a row without a reply are enough.
-TIDY_TRIES = 3
+CLEANUP_TRIES = 3
 
 #: A run is gone once so many looks in a row have not found it. LiteLLM answers 404 for a run that is there when the
 #: Redis that it keeps runs in does not reply in time.
-GONE_LOOKS = 3
+GONE_POLLS = 3
 
 
 def call_failed(progress: Progress, action: Action, trouble: CallError, policy: Policy, now: float) -> Progress:
@@ -36,7 +36,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
     if isinstance(trouble, NotSent | LaneClosed):
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
-        wait_s = min(wait_s, TIDY_WAIT_S)
+        wait_s = min(wait_s, CLEANUP_WAIT_S)
     in_doubt = progress.asked is not None and progress.asked.in_doubt
     if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
         progress = replace(progress, intent=None, asked=None)  # it did not land
@@ -53,12 +53,12 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
         return replace(progress, leftovers=tuple(tried))
     if isinstance(action, Unlock):
         return replace(progress, locked_by=None)
-    if progress.outcome is not None and troubles >= TIDY_TRIES:  # nobody comes to settle it any more
+    if progress.outcome is not None and troubles >= CLEANUP_TRIES:  # nobody comes to settle it any more
         progress = give_up_intent(progress)
     match trouble:
         case Rejected() | Unusable() | Gone() if isinstance(action, Completing):
-            return do_without(progress, action, _reason_of(trouble))
-        case Gone() if isinstance(action, Look) and progress.outcome is None and troubles < GONE_LOOKS:
+            return answer_without(progress, action, _reason_of(trouble))
+        case Gone() if isinstance(action, PollRun) and progress.outcome is None and troubles < GONE_POLLS:
             return progress
         case Gone(reason) if progress.wants.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
@@ -76,8 +76,10 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
-            tired = now >= progress.deadline_at and troubles >= TIDY_TRIES
-            return do_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
+            tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
+            return (
+                answer_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
+            )
         case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= policy.unreachable_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)

@@ -22,7 +22,7 @@ CAPACITY_LONGEST_S = 300.0
 REMEDY = 'to run such jobs at full price, leave out `lane`, or set lane_fallback = "full_price" for the endpoint'
 
 
-def patient(policy: Policy, lane: str | None) -> Policy:
+def limits_in_lane(policy: Policy, lane: str | None) -> Policy:
     """The policy for a job of the lane. A run that waits its turn there is not stuck: its deadline alone bounds it."""
     discount = discount_of(lane)
     if discount is None:
