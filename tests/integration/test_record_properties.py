@@ -13,7 +13,7 @@ from tests.mutations import mutated
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
 from threadmill.job.result import TERMINAL
 from threadmill.store.keys import Keys
-from threadmill_worker.attempt.context import NotServed, Servers
+from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.process import WorkerProcess
 
@@ -86,7 +86,7 @@ def bench(make_settings):
         raise NotServed(FailureKind.REJECTED, "no server today")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Servers, "serve", refuse)
+        patch.setattr(Contexts, "open", refuse)
         opened = Bench(make_settings("http://127.0.0.1:1/v1", lease_s=60, sweep_s=3600))
         yield opened
         opened.await_(opened.process.close())

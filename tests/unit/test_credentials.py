@@ -11,7 +11,7 @@ from threadmill.job.result import Failure
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.attempt.context import Servers
+from threadmill_worker.attempt.context import Contexts
 
 SECRET = "sk-of-the-endpoint"
 UNFIT = {
@@ -54,7 +54,7 @@ def test_a_key_that_cannot_be_sent_is_refused_by_its_variable(settings, problem)
     for refused in (
         unfit.check_keys,
         partial(unfit.require_key, "emulator"),
-        partial(Servers, unfit, None, None, None),
+        partial(Contexts, unfit, None, None, None),
         partial(Client(unfit).enqueue, "Well?"),
     ):
         with pytest.raises(SettingsError) as told:

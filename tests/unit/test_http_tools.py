@@ -9,9 +9,9 @@ from threadmill.errors import SettingsError
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.tools import HttpSettings
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.executor import ToolExecutor
 from threadmill_worker.tools.http import HttpTool
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import ToolFailed
 
 CITY = {"type": "object", "properties": {"city": {}}, "required": ["city"]}
@@ -227,9 +227,9 @@ async def test_a_secret_is_sent_and_never_told(monkeypatch):
     server = Server(text="you sent Bearer sk-weather-1, that is sk-weather-1")
     tool = server.tool(headers={"Accept": "text/plain"}, headers_env={"Authorization": "WEATHER_AUTH"})
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://127.0.0.1:9"})
-    toolbox = Toolbox(Toolset({"weather": tool}), endpoint, None)
-    ready = await toolbox.call(ToolCall("call_1", "weather", '{"city": "x"}'), "thread_1", "asst_1", 5)
-    await toolbox.close()
+    executor = ToolExecutor(ToolRegistry({"weather": tool}), endpoint, None)
+    ready = await executor.call(ToolCall("call_1", "weather", '{"city": "x"}'), "thread_1", "asst_1", 5)
+    await executor.close()
 
     assert ready.output == "you sent [key], that is [key]"
     [request] = server.asked

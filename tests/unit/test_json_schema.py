@@ -10,7 +10,7 @@ from threadmill import Client, PromptJob, Settings
 from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.json_schema import schema_problem
-from threadmill_worker.files.attachments import gather
+from threadmill_worker.files.attachments import load_attachments
 
 BROKEN = {"type": "object", "properties": {"price": {"type": "numbre"}}}
 REASON = "at $.properties.price.type: 'numbre' is not one of ['array',"
@@ -73,7 +73,7 @@ async def test_both_sides_refuse_a_job_with_an_invalid_schema(settings, job, beg
     assert str(refused.value).startswith(begins)
     # A Celery client that sends the job itself reaches the worker unchecked.
     with pytest.raises(InvalidJob, match=r"is not a valid JSON Schema|are not a valid JSON Schema"):
-        await gather(PromptJob.parse(job), settings.endpoints["x"], settings)
+        await load_attachments(PromptJob.parse(job), settings.endpoints["x"], settings)
 
 
 def test_a_job_with_valid_or_without_schemas_is_taken(settings):

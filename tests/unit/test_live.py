@@ -10,7 +10,7 @@ from threadmill.job.events import EventKind
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker import live
 from threadmill_worker.drivers.assistants.replies import parse_delta
-from threadmill_worker.live import Feed, Live
+from threadmill_worker.live import EventBuffer, EventPublisher
 
 
 def delta(text: str, message_id: str = "msg_1") -> bytes:
@@ -18,7 +18,7 @@ def delta(text: str, message_id: str = "msg_1") -> bytes:
     return json.dumps({"id": message_id, "object": "thread.message.delta", "delta": {"content": content}}).encode()
 
 
-def say(feed: Feed, *texts: str) -> None:
+def say(feed: EventBuffer, *texts: str) -> None:
     for text in texts:
         feed.delta(delta(text), parse_delta)
 
@@ -65,8 +65,8 @@ async def ticks(count: int = 5) -> None:
 
 
 async def test_nothing_is_read_or_published_while_nobody_follows(redis):
-    feed = Live(redis.publish).open("job")
-    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="queued")
+    feed = EventPublisher(redis.publish).open("job")
+    feed.emit(EventKind.RUN, run_id="run_1", run=1, status="queued")
     feed.delta(b"not even JSON", parse_delta)
     await ticks()
     await feed.close()
@@ -75,9 +75,9 @@ async def test_nothing_is_read_or_published_while_nobody_follows(redis):
 
 
 async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     feed = lives.open("job")
-    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="queued")
+    feed.emit(EventKind.RUN, run_id="run_1", run=1, status="queued")
     say(feed, "All ", "work ")
     lives.follow(["job"])
     await ticks()
@@ -90,7 +90,7 @@ async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
 
 
 async def test_a_complete_message_takes_the_place_of_its_pieces(redis):
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
     say(feed, "All work ")
@@ -105,7 +105,7 @@ async def test_a_complete_message_takes_the_place_of_its_pieces(redis):
 
 
 async def test_text_goes_on_where_it_was_when_redis_is_back(redis):
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
     redis.error = RedisConnectionError("away")
@@ -122,7 +122,7 @@ async def test_text_goes_on_where_it_was_when_redis_is_back(redis):
 
 async def test_a_job_ends_though_redis_is_away(redis, monkeypatch):
     monkeypatch.setattr(live, "PATIENCE_S", 0.05)
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
     say(feed, "All ")
@@ -133,9 +133,9 @@ async def test_a_job_ends_though_redis_is_away(redis, monkeypatch):
 
 
 async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis):
-    feed = Live(redis.publish).open("job")
-    feed.tell(EventKind.RUN, run_id="run_1", run=1, status="requires_action")
-    feed.tell(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments="x" * 5000)
+    feed = EventPublisher(redis.publish).open("job")
+    feed.emit(EventKind.RUN, run_id="run_1", run=1, status="requires_action")
+    feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments="x" * 5000)
     await ticks()
     assert redis.entries == []
     await feed.close()
@@ -146,7 +146,7 @@ async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis)
 
 async def test_a_bounded_amount_is_kept_and_told(redis, monkeypatch):
     monkeypatch.setattr(live, "RAW_LIMIT", 1000)
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     feed = lives.open("job")
     say(feed, *["0123456789" * 10] * 3000)
     assert feed._raw_size <= 1000
@@ -161,7 +161,7 @@ async def test_a_bounded_amount_is_kept_and_told(redis, monkeypatch):
 
 
 def test_halves_of_a_character_make_one_that_redis_can_hold():
-    feed = Feed()
+    feed = EventBuffer()
     feed.followed = True
     feed.delta(b'{"id": "m", "delta": {"content": [{"type": "text", "text": {"value": "\\ud83d"}}]}}', parse_delta)
     feed.delta(
@@ -176,7 +176,7 @@ def test_halves_of_a_character_make_one_that_redis_can_hold():
 async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(redis, size):
     REDACTOR.register("sk-secret-4711")
     text = "sk-secretive? The key is sk-secret-4711, and sk-secret-4712 is none. sk-sec"
-    lives = Live(redis.publish)
+    lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
     for start in range(0, len(text), size):
@@ -193,7 +193,7 @@ async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(re
 
 async def test_what_tools_are_told_and_tell_holds_no_secret(redis):
     REDACTOR.register("sk-secret-4711")
-    feed = Live(redis.publish).open("job")
-    feed.tell(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments='{"key": "sk-secret-4711"}')
+    feed = EventPublisher(redis.publish).open("job")
+    feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments='{"key": "sk-secret-4711"}')
     await feed.close()
     assert redis.entries[0]["arguments"] == '{"key": "[key]"}'

@@ -8,7 +8,7 @@ import pytest
 
 from threadmill import PromptJob, Settings
 from threadmill.errors import InvalidJob
-from threadmill_worker.files.attachments import NONE, gather
+from threadmill_worker.files.attachments import NONE, load_attachments
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 GIF = b"GIF89a\1\0\1\0"
@@ -36,7 +36,7 @@ def gathered(disk):
         fields = {"kind": "assistants", "base_url": "http://x", **(endpoint or {})}
         settings = Settings.model_validate({"endpoints": {"x": fields}, "file_roots": roots})
         job = PromptJob.parse({"prompt": "Well?", "endpoint": "x", "images": images, "files": files, **more})
-        return await gather(job, settings.endpoints["x"], settings)
+        return await load_attachments(job, settings.endpoints["x"], settings)
 
     return gathered
 
@@ -48,24 +48,24 @@ async def test_a_job_with_neither_costs_nothing(gathered):
 
 
 async def test_a_url_is_sent_as_it_is(gathered):
-    materials = await gathered(images=["https://example.com/a.png"], files=[])
-    assert materials.uploads == ()
-    assert materials.image("https://example.com/a.png") == "https://example.com/a.png"
+    attachments = await gathered(images=["https://example.com/a.png"], files=[])
+    assert attachments.uploads == ()
+    assert attachments.image("https://example.com/a.png") == "https://example.com/a.png"
 
 
 async def test_a_local_image_becomes_a_data_url_where_the_server_takes_them(gathered, disk):
     path = str(disk / "picture.png")
-    materials = await gathered(images=[path], endpoint=TAKES_DATA_URLS)
-    assert materials.uploads == ()
-    assert materials.image(path) == data_url(PNG)
-    assert data_url(PNG) not in repr(materials), "it is made when it is sent, and not before"
+    attachments = await gathered(images=[path], endpoint=TAKES_DATA_URLS)
+    assert attachments.uploads == ()
+    assert attachments.image(path) == data_url(PNG)
+    assert data_url(PNG) not in repr(attachments), "it is made when it is sent, and not before"
 
 
 async def test_elsewhere_it_is_uploaded(gathered, disk):
     path = str(disk / "picture.png")
-    materials = await gathered(images=[path])
-    [upload] = materials.uploads
-    assert materials.image(path) == 0
+    attachments = await gathered(images=[path])
+    [upload] = attachments.uploads
+    assert attachments.image(path) == 0
     assert (upload.name, upload.media_type, upload.size, upload.purpose) == ("picture.png", "image/png", 16, "vision")
     assert (upload.tools, upload.sha256, upload.read()) == ((), sha256(PNG).hexdigest(), PNG)
 
@@ -80,11 +80,11 @@ async def test_a_wrong_extension_does_not_matter(gathered, disk):
 
 async def test_a_data_url_goes_as_it_is_or_is_uploaded(gathered):
     url, mislabelled = data_url(PNG), data_url(GIF)
-    materials = await gathered(images=[url, mislabelled], endpoint=TAKES_DATA_URLS)
-    assert (materials.image(url), materials.image(mislabelled)) == (url, data_url(GIF, "image/gif"))
-    materials = await gathered(images=["https://example.com/a.png", url, mislabelled])
-    assert [materials.image(url), materials.image(mislabelled)] == [0, 1]
-    assert [(each.name, each.purpose, each.read()) for each in materials.uploads] == [
+    attachments = await gathered(images=[url, mislabelled], endpoint=TAKES_DATA_URLS)
+    assert (attachments.image(url), attachments.image(mislabelled)) == (url, data_url(GIF, "image/gif"))
+    attachments = await gathered(images=["https://example.com/a.png", url, mislabelled])
+    assert [attachments.image(url), attachments.image(mislabelled)] == [0, 1]
+    assert [(each.name, each.purpose, each.read()) for each in attachments.uploads] == [
         ("image-2.png", "vision", PNG),
         ("image-3.gif", "vision", GIF),
     ]
@@ -92,7 +92,7 @@ async def test_a_data_url_goes_as_it_is_or_is_uploaded(gathered):
 
 async def test_files_go_to_the_tools_they_are_for_in_the_jobs_order(gathered, disk):
     (disk / "figures.csv").write_text("1,2")
-    materials = await gathered(
+    attachments = await gathered(
         files=[
             {"path": str(disk / "figures.csv"), "tools": ["code_interpreter"]},
             "file-old",
@@ -100,37 +100,37 @@ async def test_files_go_to_the_tools_they_are_for_in_the_jobs_order(gathered, di
             {"path": str(disk / "notes.txt"), "tools": ["file_search", "code_interpreter"]},
         ]
     )
-    assert [(each.name, each.media_type, each.purpose, each.tools) for each in materials.uploads] == [
+    assert [(each.name, each.media_type, each.purpose, each.tools) for each in attachments.uploads] == [
         ("figures.csv", "text/csv", "assistants", ("code_interpreter",)),
         ("notes.txt", "text/plain", "assistants", ("file_search", "code_interpreter")),
     ]
     uploaded = ["file-1", "file-2"]
-    assert materials.files_for("code_interpreter", uploaded) == ("file-1", "assistant-made", "file-2")
-    assert materials.files_for("file_search", uploaded) == ("file-old", "assistant-made", "file-2")
+    assert attachments.files_for("code_interpreter", uploaded) == ("file-1", "assistant-made", "file-2")
+    assert attachments.files_for("file_search", uploaded) == ("file-old", "assistant-made", "file-2")
 
 
 async def test_equal_contents_are_uploaded_once_for_the_tools_of_both(gathered, disk):
     (disk / "copy.txt").write_text("a text")
     notes, copy = str(disk / "notes.txt"), str(disk / "copy.txt")
-    materials = await gathered(files=[notes, notes, {"path": copy, "tools": ["code_interpreter"]}])
-    [upload] = materials.uploads
+    attachments = await gathered(files=[notes, notes, {"path": copy, "tools": ["code_interpreter"]}])
+    [upload] = attachments.uploads
     assert (upload.name, upload.tools) == ("notes.txt", ("file_search", "code_interpreter"))
-    assert materials.files_for("file_search", ["file-1"]) == ("file-1",)
-    assert materials.files_for("code_interpreter", ["file-1"]) == ("file-1",)
+    assert attachments.files_for("file_search", ["file-1"]) == ("file-1",)
+    assert attachments.files_for("code_interpreter", ["file-1"]) == ("file-1",)
 
 
 async def test_equal_contents_of_another_type_or_purpose_are_not_the_same(gathered, disk):
     (disk / "notes.csv").write_text("a text")
     csv = {"path": str(disk / "notes.csv"), "tools": ["code_interpreter"]}
-    materials = await gathered(files=[str(disk / "notes.txt"), csv])
-    assert [(each.name, each.tools) for each in materials.uploads] == [
+    attachments = await gathered(files=[str(disk / "notes.txt"), csv])
+    assert [(each.name, each.tools) for each in attachments.uploads] == [
         ("notes.txt", ("file_search",)),
         ("notes.csv", ("code_interpreter",)),
     ], "file_search would refuse the .csv"
 
     picture = str(disk / "picture.png")
-    materials = await gathered(images=[picture], files=[{"path": picture, "tools": ["code_interpreter"]}])
-    assert [each.purpose for each in materials.uploads] == ["vision", "assistants"]
+    attachments = await gathered(images=[picture], files=[{"path": picture, "tools": ["code_interpreter"]}])
+    assert [each.purpose for each in attachments.uploads] == ["vision", "assistants"]
 
 
 @pytest.mark.parametrize("swap", ["changed", "same size", "gone", "a symlink out of the roots", "a pipe"])

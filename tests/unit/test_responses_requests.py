@@ -14,9 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
-from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.responses.requests import Requests
-from threadmill_worker.files.attachments import Materials
+from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, VectorStore
 
@@ -41,7 +41,7 @@ def fits(kind: TypeAdapter[Any], value: object) -> bool:
 
 def requests(**fields: Any) -> Requests:
     job = PromptJob.parse(fields)
-    return Requests(Order("job", job, model="m", tools=list(job.tools) if job.tools else None))
+    return Requests(JobSpec("job", job, model="m", tools=list(job.tools) if job.tools else None))
 
 
 def texts(role: str, *parts: str) -> dict[str, Any]:
@@ -92,8 +92,8 @@ async def test_a_summary_of_reasoning_is_not_sent_to_a_server_that_was_not_to_st
         "resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False
     )
     progress = replace(PROGRESS, run=run, outputs={"call_1": "7"})
-    order = Order("job", PromptJob.parse({"prompt": "Well?"}), model="m")
-    body = await Requests(order, store=store).round(progress, progress.outputs, "resp_1", None)
+    spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), model="m")
+    body = await Requests(spec, store=store).round(progress, progress.outputs, "resp_1", None)
 
     question, *middle, output = body["input"]
     assert middle == ([thought, call] if is_repeated else [call])
@@ -124,9 +124,9 @@ SEARCHED = Progress(deadline_at=0, messages=1, store=VectorStore("vs_job", 0))
 
 async def tool_of(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool as it is sent, of a job with a file for each of the server's own tools."""
-    files = Materials((), {}, (("file-s", ("file_search",)), ("file-c", ("code_interpreter",))))
-    order = Order("job", PromptJob(prompt="Well?"), model="m", tools=[tool], materials=files)
-    [sent] = (await Requests(order).first(1, SEARCHED, None))["tools"]
+    files = Attachments((), {}, (("file-s", ("file_search",)), ("file-c", ("code_interpreter",))))
+    spec = JobSpec("job", PromptJob(prompt="Well?"), model="m", tools=[tool], attachments=files)
+    [sent] = (await Requests(spec).first(1, SEARCHED, None))["tools"]
     return sent
 
 

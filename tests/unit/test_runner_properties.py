@@ -16,9 +16,9 @@ from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.attempt import Attempt, Server
+from threadmill_worker.attempt.attempt import Attempt, AttemptContext
 from threadmill_worker.drivers.driver import RemoteAction
-from threadmill_worker.files.attachments import Material, Materials
+from threadmill_worker.files.attachments import Attachment, Attachments
 from threadmill_worker.lifecycle.observations import (
     LaneClosed,
     NotSent,
@@ -36,7 +36,7 @@ MOST_CALLS = 1000
 LEASE = Lease("job", "a-worker:1")
 
 WANTS = Wants(uploads=1, search=True, steps=True)
-MATERIALS = Materials((Material("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
+MATERIALS = Attachments((Attachment("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
 
 
 class Crash(BaseException):
@@ -66,7 +66,7 @@ class World:
             self.attempt = Attempt(
                 LEASE,
                 self._record(),
-                Server("model", self, self, POLICY, "asst", WANTS, MATERIALS),
+                AttemptContext("model", self, self, POLICY, "asst", WANTS, MATERIALS),
                 self,
                 self.clock,
                 self.sleep,

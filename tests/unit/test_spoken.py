@@ -13,14 +13,14 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.driver import Order
-from threadmill_worker.drivers.files import Exchange
+from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.responses.background import Background
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming.stream import EventStream
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.observations import Deleted, Rejected, Unknown
-from threadmill_worker.live import Feed
+from threadmill_worker.live import EventBuffer
 
 Answers = dict[str, tuple[int, Any]]  #: by method and path; the rest is `""`
 
@@ -55,9 +55,9 @@ def probe() -> Callable[..., Any]:
     async def probed(kind: str, answers: Answers, asked: list[str] | None = None) -> Any:
         endpoint = Endpoint(kind=kind, api_key_env=None, base_url="http://server/v1", assistant="asst_1")
         driver, events = {"responses": (ResponsesDriver, RESPONSES), "assistants": (AssistantsDriver, ASSISTANTS)}[kind]
-        stream = EventStream(Feed(), endpoint, events)
+        stream = EventStream(EventBuffer(), endpoint, events)
         order = Order("", PromptJob(prompt="-"))
-        exchange = Exchange(ArtifactStore("artifacts", 1))
+        exchange = FileTransfer(ArtifactStore("artifacts", 1))
         parts = [client(answers, [] if asked is None else asked), endpoint, order, exchange, stream]
         return await driver(*parts, *([Background(wanted=True)] if kind == "responses" else [])).probe()
 

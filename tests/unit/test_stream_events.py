@@ -20,9 +20,9 @@ from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming import stream as streaming
 from threadmill_worker.drivers.streaming.events import name_of
 from threadmill_worker.drivers.streaming.sse import Frame
-from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, Room
+from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, StreamSlots
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import Feed
+from threadmill_worker.live import EventBuffer
 
 MESSAGE = {
     "id": "msg_1",
@@ -77,7 +77,7 @@ def test_a_server_may_name_its_events_in_the_data_alone(frame, name):
     assert name_of(frame) == name
 
 
-class Told(Feed):
+class Told(EventBuffer):
     """A feed that keeps what it is told."""
 
     def __init__(self):
@@ -145,8 +145,8 @@ def listen(monkeypatch, feed):
     REDACTOR.register("sk-secret")
     endpoint = Endpoint(kind="responses", api_key_env=None)
 
-    async def open(server: Server, room: Room | None = None, model: str = "m"):
-        stream = EventStream(feed, endpoint, RESPONSES, room or Room(1), model)
+    async def open(server: Server, room: StreamSlots | None = None, model: str = "m"):
+        stream = EventStream(feed, endpoint, RESPONSES, room or StreamSlots(1), model)
         reply = await stream.open(Api(None, endpoint), server.start)
         return stream, reply
 
@@ -155,7 +155,7 @@ def listen(monkeypatch, feed):
 
 @pytest.mark.parametrize("named", [True, False])
 async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, feed, named):
-    room = Room(1)
+    room = StreamSlots(1)
     server = Server(
         told("response.created", named, **response("queued")),
         told("response.output_text.delta", named, item_id="msg_1", delta="All "),
@@ -208,7 +208,7 @@ async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
     ],
 )
 async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen, status, body):
-    server, room = Server(refuses=body, status=status), Room(1)
+    server, room = Server(refuses=body, status=status), StreamSlots(1)
     _, reply = await listen(server, room)
     assert reply.body["id"] == "resp_1"
     await listen(server, room)  # another job
@@ -217,14 +217,14 @@ async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(lis
 
 async def test_a_refusal_to_stream_is_one_of_a_model(listen):
     message = "Your organization must be verified to stream this model."
-    server, room = Server(refuses={"error": {"message": message, "param": "stream"}}), Room(1)
+    server, room = Server(refuses={"error": {"message": message, "param": "stream"}}), StreamSlots(1)
     for model in ("m", "n", "m", "n"):
         await listen(server, room, model)
     assert server.asked == [True, None, True, None, None, None]
 
 
 async def test_a_call_that_fails_without_a_stream_too_says_nothing_of_streams(listen):
-    room = Room(1)
+    room = StreamSlots(1)
     server = Server(refuses={"error": {"message": "stream: unknown model"}})
     server.refuses_all = True
     with pytest.raises(openai.BadRequestError):
@@ -242,5 +242,5 @@ async def test_any_other_refusal_is_one(listen, text):
 
 async def test_without_room_there_is_no_stream(listen):
     server = Server()
-    _, reply = await listen(server, Room(0))
+    _, reply = await listen(server, StreamSlots(0))
     assert (reply.body["id"], server.asked) == ("resp_1", [None])

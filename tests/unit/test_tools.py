@@ -15,9 +15,9 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.daemon_threads import DaemonThreads
-from threadmill_worker.tools.executor import Toolbox, cut
+from threadmill_worker.tools.executor import ToolExecutor, cut
 from threadmill_worker.tools.functions import load
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import definition
 
 
@@ -124,16 +124,16 @@ FUNCTIONS = {name: load(name, FunctionSettings(function=f"{__name__}:{name}")) f
 
 
 @pytest.fixture
-async def toolbox():
+async def executor():
     REDACTOR.register("sk-secret")
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://127.0.0.1:9", "tool_timeout_s": 2})
-    box = Toolbox(Toolset(FUNCTIONS), endpoint, "sk-secret")
+    box = ToolExecutor(ToolRegistry(FUNCTIONS), endpoint, "sk-secret")
     yield box
     await box.close()
 
 
-async def output(toolbox: Toolbox, name: str, arguments: str, time_left_s: float = 2) -> str:
-    ready = await toolbox.call(ToolCall("call_1", name, arguments), "thread_1", "asst_1", time_left_s)
+async def output(executor: ToolExecutor, name: str, arguments: str, time_left_s: float = 2) -> str:
+    ready = await executor.call(ToolCall("call_1", name, arguments), "thread_1", "asst_1", time_left_s)
     assert ready.call_id == "call_1"
     return ready.output
 
@@ -149,8 +149,8 @@ async def output(toolbox: Toolbox, name: str, arguments: str, time_left_s: float
         ("anything", '{"a": 1}', "{'a': 1}"),
     ],
 )
-async def test_a_function_is_called_with_its_arguments(toolbox, name, arguments, expected):
-    assert await output(toolbox, name, arguments) == expected
+async def test_a_function_is_called_with_its_arguments(executor, name, arguments, expected):
+    assert await output(executor, name, arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ async def test_a_function_is_called_with_its_arguments(toolbox, name, arguments,
         ),
     ],
 )
-async def test_whatever_goes_wrong_is_told_to_the_model(toolbox, name, arguments, says):
-    told = await output(toolbox, name, arguments)
+async def test_whatever_goes_wrong_is_told_to_the_model(executor, name, arguments, says):
+    told = await output(executor, name, arguments)
     assert told.startswith(f"The tool {name} failed: ")
     assert says in told
     assert "pydantic" not in told
@@ -195,23 +195,23 @@ async def test_whatever_goes_wrong_is_told_to_the_model(toolbox, name, arguments
         ("unspeakable", "Unspeakable"),
     ],
 )
-async def test_no_exception_of_a_tool_reaches_the_event_loop(toolbox, tool, error, says):
-    told = await output(toolbox, tool, f'{{"error": "{error}"}}', time_left_s=60)
+async def test_no_exception_of_a_tool_reaches_the_event_loop(executor, tool, error, says):
+    told = await output(executor, tool, f'{{"error": "{error}"}}', time_left_s=60)
 
     assert told.startswith(f"The tool {tool} failed: ")
     assert says in told
 
 
-async def test_a_tool_that_cancels_its_own_task_cancels_nothing_else(toolbox):
-    assert await output(toolbox, "cancels_itself", "{}") == "The tool cancels_itself failed: CancelledError"
+async def test_a_tool_that_cancels_its_own_task_cancels_nothing_else(executor):
+    assert await output(executor, "cancels_itself", "{}") == "The tool cancels_itself failed: CancelledError"
 
 
-async def test_an_output_that_cannot_be_written_as_json_is_a_failure(toolbox):
-    assert "Unserializable" in await output(toolbox, "unserializable", "{}")
+async def test_an_output_that_cannot_be_written_as_json_is_a_failure(executor):
+    assert "Unserializable" in await output(executor, "unserializable", "{}")
 
 
-async def test_an_async_tool_that_ignores_its_cancellation_is_not_waited_for(toolbox):
-    assert await output(toolbox, "stubborn", "{}", time_left_s=0.05) == (
+async def test_an_async_tool_that_ignores_its_cancellation_is_not_waited_for(executor):
+    assert await output(executor, "stubborn", "{}", time_left_s=0.05) == (
         "The tool stubborn failed: it did not answer within 0.05 s"
     )
     await asyncio.sleep(0)
@@ -219,8 +219,8 @@ async def test_an_async_tool_that_ignores_its_cancellation_is_not_waited_for(too
     AWAKE_LATER.set()
 
 
-async def test_a_call_cancelled_by_its_job_ends_as_cancelled(toolbox):
-    calling = asyncio.create_task(output(toolbox, "sleepy", "{}"))
+async def test_a_call_cancelled_by_its_job_ends_as_cancelled(executor):
+    calling = asyncio.create_task(output(executor, "sleepy", "{}"))
     await asyncio.to_thread(STARTED.acquire)
     calling.cancel()
     await asyncio.wait({calling})
@@ -228,10 +228,10 @@ async def test_a_call_cancelled_by_its_job_ends_as_cancelled(toolbox):
     AWAKE.set()
 
 
-async def test_tools_that_hang_take_no_thread_from_files(toolbox):
+async def test_tools_that_hang_take_no_thread_from_files(executor):
     AWAKE.clear()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-    calls = [asyncio.create_task(output(toolbox, "sleepy", "{}", time_left_s=60)) for _ in range(4)]
+    calls = [asyncio.create_task(output(executor, "sleepy", "{}", time_left_s=60)) for _ in range(4)]
     for _ in calls:
         await asyncio.to_thread(STARTED.acquire)  # would wait behind the first of them
 
@@ -266,8 +266,8 @@ def test_a_module_that_fails_when_it_is_imported_is_named(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("time_left_s", [0, -3])
-async def test_a_call_without_time_is_not_made(toolbox, time_left_s):
-    assert await output(toolbox, "nothing", "{}", time_left_s) == (
+async def test_a_call_without_time_is_not_made(executor, time_left_s):
+    assert await output(executor, "nothing", "{}", time_left_s) == (
         "The tool nothing failed: there was no time left for it"
     )
 
@@ -289,13 +289,13 @@ def test_a_function_without_arguments_has_an_empty_object():
     assert described["description"] == ""
 
 
-async def test_a_job_names_tools_or_gives_their_definitions(toolbox):
+async def test_a_job_names_tools_or_gives_their_definitions(executor):
     own = {"type": "code_interpreter"}
 
-    assert await toolbox.definitions(None) is None
-    assert await toolbox.definitions([]) == []
-    assert await toolbox.definitions([own]) == [own]
-    [named] = await toolbox.definitions(["later"])
+    assert await executor.definitions(None) is None
+    assert await executor.definitions([]) == []
+    assert await executor.definitions([own]) == [own]
+    [named] = await executor.definitions(["later"])
     assert named["function"]["name"] == "later"
 
 
@@ -321,14 +321,14 @@ async def test_without_an_assistant_there_is_no_plugin_api_to_ask():
     endpoint = Endpoint.model_validate(
         {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "plugins": True}
     )
-    box = Toolbox(Toolset({}), endpoint, "sk-secret")
+    box = ToolExecutor(ToolRegistry({}), endpoint, "sk-secret")
     ready = await box.call(ToolCall("call_1", "search", "{}"), "conv_1", "", 2)
     await box.close()
     assert ready.output == "The tool search failed: there is no tool of this name; there is: none"
 
 
 @pytest.mark.parametrize("arguments", ["[" * 100_000, '{"a":' * 500 + "1" + "}" * 500])
-async def test_arguments_that_nest_too_deeply_are_told_to_the_model(toolbox, arguments):
+async def test_arguments_that_nest_too_deeply_are_told_to_the_model(executor, arguments):
     call = ToolCall("c", "find", arguments)
     assert call.signature == f"find {arguments}"
-    assert "nests more than 100 levels deep" in await output(toolbox, "find", arguments)
+    assert "nests more than 100 levels deep" in await output(executor, "find", arguments)

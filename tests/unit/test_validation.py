@@ -14,9 +14,9 @@ from threadmill.settings.tools import HttpSettings
 from threadmill_worker.answer.schema import check
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.executor import ToolExecutor
 from threadmill_worker.tools.http import HttpTool, connect
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.registry import ToolRegistry
 
 #: Python's engine takes 2**40 steps for the one on the other.
 EVIL, FATAL = "^(a+)+$", "a" * 40 + "!"
@@ -78,9 +78,9 @@ async def test_arguments_of_a_tool_are_bounded_too(parameters, arguments, told):
     settings = HttpSettings(url="http://127.0.0.1:9/x", parameters={"type": "object", **parameters})
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://127.0.0.1:9"})
     async with connect() as http:
-        toolbox = Toolbox(Toolset({"t": HttpTool("t", settings, http)}), endpoint, None)
-        output = await toolbox.call(ToolCall("c", "t", json.dumps(arguments)), "thread", "assistant", 5)
-        await toolbox.close()
+        executor = ToolExecutor(ToolRegistry({"t": HttpTool("t", settings, http)}), endpoint, None)
+        output = await executor.call(ToolCall("c", "t", json.dumps(arguments)), "thread", "assistant", 5)
+        await executor.close()
     assert f"the arguments {told}" in output.output
 
 

@@ -67,10 +67,10 @@ class _Text:
     bundles: list[str] = field(default_factory=list)  #: ids of these
 
 
-class Feed:
+class EventBuffer:
     """What is told of one job. Without a `live` to publish it, it is told to nobody."""
 
-    def __init__(self, live: "Live | None" = None, job_id: str = "") -> None:
+    def __init__(self, live: "EventPublisher | None" = None, job_id: str = "") -> None:
         self.followed = False
         self._live = live
         self._job_id = job_id
@@ -83,7 +83,7 @@ class Feed:
         self._room = TEXT_LIMIT
         self._is_first = True
 
-    def tell(self, kind: EventKind, **fields: str | int) -> None:
+    def emit(self, kind: EventKind, **fields: str | int) -> None:
         """Something that happens a few times in a job's life."""
         self._bundle()
         entry: Entry = {"kind": kind.value}
@@ -177,18 +177,18 @@ class Feed:
 _KEPT = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
 
 
-class Live:
+class EventPublisher:
     """The feeds of one worker process."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, EventBuffer] = {}
         self._followed: frozenset[str] = frozenset()
         self._task: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
 
-    def open(self, job_id: str) -> Feed:
-        feed = self._feeds[job_id] = Feed(self, job_id)
+    def open(self, job_id: str) -> EventBuffer:
+        feed = self._feeds[job_id] = EventBuffer(self, job_id)
         feed.followed = job_id in self._followed
         return feed
 
@@ -220,7 +220,7 @@ class Live:
         finally:
             self._task = None
 
-    async def _send(self, feeds: Mapping[str, Feed], *, last: bool = False) -> bool:
+    async def _send(self, feeds: Mapping[str, EventBuffer], *, last: bool = False) -> bool:
         """Whether something was due and was published; else it stays due."""
         async with self._sending:
             due = {job_id: (feed, news) for job_id, feed in feeds.items() if (news := feed.due(last=last))}

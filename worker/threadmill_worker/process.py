@@ -23,9 +23,9 @@ from threadmill.settings.settings import Settings
 from threadmill.store.records import FORMAT, JobRecord, Worker
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
-from threadmill_worker.attempt.context import Servers
+from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.own_process import OwnProcesses
-from threadmill_worker.live import Live
+from threadmill_worker.live import EventPublisher
 from threadmill_worker.maintenance.batch_lane import Lane
 from threadmill_worker.maintenance.pulse import Pulse
 from threadmill_worker.maintenance.sweep import Sweep
@@ -55,8 +55,8 @@ class WorkerProcess:
         self._ledger = Ledger(settings, self.name, send)
         self._clock = self._ledger.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
-        self._live = Live(self._ledger.publish)
-        self._servers = Servers(settings, registry.load(settings), self._ledger, self._live)
+        self._live = EventPublisher(self._ledger.publish)
+        self._servers = Contexts(settings, registry.load(settings), self._ledger, self._live)
         parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
         self._attempts = Attempts(self._ledger, self._servers, parking)
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)

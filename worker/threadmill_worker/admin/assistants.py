@@ -43,15 +43,15 @@ async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], o
             case "delete":
                 return {each: await _tried(_delete(server, each), endpoint) for each in ids}
             case _:
-                profiles = [Profile.model_validate(order["profile"]) for order in orders]
+                profiles = [Profile.model_validate(spec["profile"]) for spec in orders]
                 definitions = await _definitions(settings, profiles)
                 pairs = zip(orders, definitions, strict=True)
                 if verb == "compare":
-                    return [await _provide(server, order, asked, act=False) for order, asked in pairs]
+                    return [await _provide(server, spec, asked, act=False) for spec, asked in pairs]
                 return [
-                    {"name": order["name"], "id": order["id"]}
-                    | await _tried(_provide(server, order, asked, act=True), endpoint)
-                    for order, asked in pairs
+                    {"name": spec["name"], "id": spec["id"]}
+                    | await _tried(_provide(server, spec, asked, act=True), endpoint)
+                    for spec, asked in pairs
                 ]
     finally:
         await client.close()
@@ -78,11 +78,11 @@ async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[
         await tools.close()
 
 
-async def _provide(server: Provisioning, order: Any, asked: dict[str, Any], *, act: bool) -> dict[str, Any]:
+async def _provide(server: Provisioning, spec: Any, asked: dict[str, Any], *, act: bool) -> dict[str, Any]:
     """What it takes to make the assistant what is asked for; `act`: and does it."""
-    name, known = order["name"], order["id"] and await server.get(order["id"])
+    name, known = spec["name"], spec["id"] and await server.get(spec["id"])
     there = known or await server.made_from(name)
-    applied = there is known and order["digest"] == digest(asked)
+    applied = there is known and spec["digest"] == digest(asked)
     changed = changes(shown(there or {}), asked, applied=applied)
     outcome = "created" if there is None else "updated" if changed else "unchanged"
     if act and there is None:
@@ -95,7 +95,7 @@ async def _provide(server: Provisioning, order: Any, asked: dict[str, Any], *, a
         "outcome": outcome,
         "changes": changed,
         "digest": digest(asked),
-        "lost": order["id"] if order["id"] and not known else None,  # the id it had, gone on the server
+        "lost": spec["id"] if spec["id"] and not known else None,  # the id it had, gone on the server
         "found": bool(there and not known and outcome != "created"),  # by its mark, not by its id
     }
 

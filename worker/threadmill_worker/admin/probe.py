@@ -8,11 +8,11 @@ from threadmill.errors import SettingsError
 from threadmill.job.result import FailureKind
 from threadmill.secrets import redaction
 from threadmill.settings.settings import Settings
-from threadmill_worker.attempt.context import NotServed, Servers
+from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
-from threadmill_worker.live import Live
+from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.jobs import Ledger
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.registry import ToolRegistry
 
 #: What to do where the message does not say.
 _REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTED: ""}
@@ -21,9 +21,9 @@ _REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTE
 async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     """Whether it does, and what was found."""
     ledger = Ledger(settings, "probe", send=lambda job_id: None)
-    servers = Servers(settings, Toolset(), ledger, Live(ledger.publish))
+    servers = Contexts(settings, ToolRegistry(), ledger, EventPublisher(ledger.publish))
     try:
-        driver = servers.janitor(name)
+        driver = servers.cleanup_driver(name)
     except NotServed as error:
         return False, str(error)
     endpoint = settings.endpoints[name]

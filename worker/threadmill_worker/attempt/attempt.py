@@ -16,7 +16,7 @@ from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings.limits import Policy
 from threadmill.store.records import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
 from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
-from threadmill_worker.files.attachments import Materials
+from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -45,9 +45,9 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
-from threadmill_worker.live import Feed
+from threadmill_worker.live import EventBuffer
 from threadmill_worker.store.jobs import Busy, Lease, Ledger
-from threadmill_worker.tools.executor import Toolbox
+from threadmill_worker.tools.executor import ToolExecutor
 
 log = structlog.get_logger(__name__)
 
@@ -61,17 +61,17 @@ SHARED_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True)
-class Server:
+class AttemptContext:
     """What an attempt needs of its endpoint."""
 
     name: str
     driver: Driver
-    toolbox: Toolbox
+    executor: ToolExecutor
     policy: Policy
     assistant: str
     wants: Wants
-    materials: Materials
-    feed: Feed = field(default_factory=Feed)
+    attachments: Attachments
+    feed: EventBuffer = field(default_factory=EventBuffer)
     lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
     request: Callable[[Progress], Awaitable[dict[str, Any]]] | None = None  #: its run, as a line of that batch
 
@@ -85,18 +85,18 @@ class Attempt:
         self,
         lease: Lease,
         record: JobRecord,
-        server: Server,
+        context: AttemptContext,
         ledger: Ledger,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._lease = lease
         self._record = record
-        self._server = server
+        self._context = context
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.of(record) or begin(record, server.wants)
+        self._progress = Progress.of(record) or begin(record, context.wants)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # the stream that made looks rare ended with the worker that read it
             self._progress = replace(self._progress, look_at=0.0)
@@ -106,7 +106,7 @@ class Attempt:
         self._sending = False  #: what might be left behind if it were stopped now
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
-        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=server.name)
+        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.name)
 
     async def execute(self) -> JobResult | None:
         """To the end of the job; None where it wants another run, which is the batch lane's to start.
@@ -115,8 +115,8 @@ class Attempt:
         """
         self._task = asyncio.current_task()
         async with AsyncExitStack() as closing:
-            closing.push_async_callback(self._server.feed.close)
-            closing.push_async_callback(self._server.driver.close)
+            closing.push_async_callback(self._context.feed.close)
+            closing.push_async_callback(self._context.driver.close)
             return await self._execute()
 
     async def _execute(self) -> JobResult | None:
@@ -126,10 +126,10 @@ class Attempt:
                 raise asyncio.CancelledError
             if self._cancel_wanted and self._progress.outcome is None:
                 self._conclude(Decide(_CANCELLED))
-            action = next_action(self._progress, self._server.policy, self._clock())
+            action = next_action(self._progress, self._context.policy, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
-            if self._server.lane is not None and isinstance(action, StartRun):
+            if self._context.lane is not None and isinstance(action, StartRun):
                 await self._save()
                 return None
             self._sending = isinstance(action, Sending)
@@ -148,7 +148,7 @@ class Attempt:
         To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
         """
         self._cancel_wanted = True
-        lands = self._sending and not self._server.driver.awaits_run  # soon; else it may take as long as the run
+        lands = self._sending and not self._context.driver.awaits_run  # soon; else it may take as long as the run
         if self._task is not None and self._progress.outcome is None and not lands:
             self._interruptions += 1
             self._task.cancel()
@@ -184,14 +184,14 @@ class Attempt:
 
     async def _do(self, action: RemoteAction) -> Observation:
         """Carries out a call of the driver, bounded by the job's deadline."""
-        limit_s = time_limit(self._progress, action, self._server.policy, self._clock())
-        return await do_within(limit_s, self._server.driver, action, self._progress)
+        limit_s = time_limit(self._progress, action, self._context.policy, self._clock())
+        return await do_within(limit_s, self._context.driver, action, self._progress)
 
     async def _wait(self, action: Wait, until: float) -> None:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
         nap = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
-        stir = asyncio.ensure_future(self._server.driver.run_changed())
+        stir = asyncio.ensure_future(self._context.driver.run_changed())
         try:
             await asyncio.wait((nap, stir), return_when=asyncio.FIRST_COMPLETED)
             if stir.done():
@@ -214,35 +214,35 @@ class Attempt:
         view = await self._do(action)
         if isinstance(view, Uploaded | StoreSeen):
             kind = "file" if isinstance(view, Uploaded) else "vector_store"
-            thing = LeftoverRecord(endpoint=self._server.name, kind=kind, id=view.id)
+            thing = LeftoverRecord(endpoint=self._context.name, kind=kind, id=view.id)
             return replace(view, shared=await self._ledger.lend(batch, name, thing))
         await self._ledger.give_back(batch, name, self._record.id)
         return view
 
     def _shared_name(self, action: Making) -> str | None:
         """By content. A thread that lives on takes its files with it: they are shared with nobody."""
-        wants, materials = self._progress.wants, self._server.materials
+        wants, attachments = self._progress.wants, self._context.attachments
         if wants.keep_thread or wants.continues:
             return None
         match action:
             case Upload(index):
-                material = materials.uploads[index]
-                return f"{self._server.name}/{material.purpose}/{material.sha256}/{material.media_type}"
+                attachment = attachments.uploads[index]
+                return f"{self._context.name}/{attachment.purpose}/{attachment.sha256}/{attachment.media_type}"
             case CreateStore():
-                return f"{self._server.name}/store/" + ",".join(
-                    materials.files_for("file_search", self._progress.uploaded)
+                return f"{self._context.name}/store/" + ",".join(
+                    attachments.files_for("file_search", self._progress.uploaded)
                 )
             case CreateThread():
                 return None
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """All at once; each output is saved as it comes, so that a finished call never runs again."""
-        thread, tell = self._progress.thread_id or "", self._server.feed.tell
+        thread, emit = self._progress.thread_id or "", self._context.feed.emit
 
         async def call_one(call: ToolCall) -> OutputReady:
-            tell(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
-            view = await self._server.toolbox.call(call, thread, self._server.assistant, until - self._clock())
-            tell(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=view.output)
+            emit(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
+            view = await self._context.executor.call(call, thread, self._context.assistant, until - self._clock())
+            emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=view.output)
             return view
 
         tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
@@ -256,13 +256,13 @@ class Attempt:
 
     def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
-        self._progress = observe(before, action, view, self._server.policy, self._clock())
-        self._tell(before, action, view)
+        self._progress = observe(before, action, view, self._context.policy, self._clock())
+        self._report(before, action, view)
 
     def _conclude(self, action: Decision) -> None:
         before = self._progress
-        self._progress = conclude(before, action, self._server.policy, self._clock())
-        self._tell(before, action, None)
+        self._progress = conclude(before, action, self._context.policy, self._clock())
+        self._report(before, action, None)
 
     async def _save(self) -> None:
         if self._progress != self._saved:
@@ -273,7 +273,7 @@ class Attempt:
     @property
     def calls(self) -> int:
         """HTTP calls made for the job so far, by earlier attempts too."""
-        return self._calls_before + self._server.driver.calls
+        return self._calls_before + self._context.driver.calls
 
     def _counted(self) -> Progress:
         return replace(self._progress, calls=self.calls)
@@ -298,24 +298,24 @@ class Attempt:
             thread_id=progress.thread_key if kept or progress.wants.continues else None,
             **progress.spent,
         )
-        await self._server.feed.close()  # who sees the job end has been told everything
+        await self._context.feed.close()  # who sees the job end has been told everything
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
-        await self._ledger.finish(self._lease, result, progress.leftovers, self._server.name, kept, remains)
+        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.name, kept, remains)
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 
     async def _kept(self, progress: Progress, outcome: Outcome, at: datetime) -> KeptThread:
         """The thread, with what is to go when it goes."""
-        state = await self._server.driver.thread_state(progress, outcome.content)
+        state = await self._context.driver.thread_state(progress, outcome.content)
         return KeptThread(
-            endpoint=self._server.name,
+            endpoint=self._context.name,
             id=progress.thread_key or "",
             job_id=self._record.id,
             created_at=at,
             used_at=at,
             jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
-            assistant=self._server.assistant,
+            assistant=self._context.assistant,
             kind=state.kind,
             latest=state.latest,
             transcript=state.transcript,
@@ -330,16 +330,16 @@ class Attempt:
             return None
         until = None
         if progress.trouble_since is not None:
-            until = _moment(min(progress.trouble_since + self._server.policy.unreachable_s, progress.deadline_at))
+            until = _moment(min(progress.trouble_since + self._context.policy.unreachable_s, progress.deadline_at))
         return EndpointTrouble(
-            endpoint=self._server.name,
+            endpoint=self._context.name,
             reason=progress.trouble or "",
             since=_moment(progress.troubled_at),
             until=until,
             calls=progress.troubles,
         )
 
-    def _tell(self, before: Progress, action: Action, view: Observation | None) -> None:
+    def _report(self, before: Progress, action: Action, view: Observation | None) -> None:
         """One log line per change of the run, which followers hear of too, and per trouble."""
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
@@ -350,7 +350,7 @@ class Attempt:
             )
         if after.run and (before.run is None or before.run.status != after.run.status):
             self._log.info("run status", status=after.run.status, **place)
-            self._server.feed.tell(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
+            self._context.feed.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.without_context != before.without_context:
             reason = "its reply does not name the response that the request continues from"
             self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])

@@ -17,7 +17,7 @@ from threadmill.redis.errors import reply_of, trouble_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import EndpointTrouble, JobRecord, add_troubles
 from threadmill_worker.attempt.attempt import Attempt, end_of
-from threadmill_worker.attempt.context import NotServed, Servers
+from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
@@ -69,10 +69,10 @@ class _Held:
 class Attempts:
     """`handed_back`: the ids of jobs that are queued again and need a new message."""
 
-    def __init__(self, ledger: Ledger, servers: Servers, parking: Parking) -> None:
+    def __init__(self, ledger: Ledger, servers: Contexts, parking: Parking) -> None:
         self.handed_back: list[str] = []
         self._ledger = ledger
-        self._servers = servers
+        self._contexts = servers
         self._parking = parking
         self._held: dict[str, _Held] = {}
 
@@ -99,19 +99,19 @@ class Attempts:
     async def execute(self, lease: Lease, record: JobRecord) -> JobResult | None:
         """Brings a claimed job to its end. None: it waits in the batch lane now."""
         try:
-            server = await self._servers.serve(record)
+            context = await self._contexts.open(record)
         except NotServed as error:
             return await self.fail(lease, record, error.failure)
-        if server.lane is not None and record.progress is None:
-            await server.feed.close()
-            await self._parking.park(lease, record, server.lane)
+        if context.lane is not None and record.progress is None:
+            await context.feed.close()
+            await self._parking.park(lease, record, context.lane)
             return None
-        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=server.name)
-        attempt = Attempt(lease, record, server, self._ledger, self._ledger.clock.now)
+        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.name)
+        attempt = Attempt(lease, record, context, self._ledger, self._ledger.clock.now)
         self.began(lease, attempt)
         result = await attempt.execute()
-        if result is None and server.lane is not None:
-            await self._parking.park(lease, record, server.lane)
+        if result is None and context.lane is not None:
+            await self._parking.park(lease, record, context.lane)
         return result
 
     def began(self, lease: Lease, attempt: Running) -> None:

@@ -12,27 +12,27 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.attempt import Server
+from threadmill_worker.attempt.attempt import AttemptContext
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.batch_api import RemoteBatches
 from threadmill_worker.drivers.client import Client, connect
-from threadmill_worker.drivers.driver import Driver, Order
-from threadmill_worker.drivers.files import Exchange
+from threadmill_worker.drivers.driver import Driver, JobSpec
+from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.responses.background import Background
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.events import RESPONSES
-from threadmill_worker.drivers.streaming.stream import EventStream, Room
+from threadmill_worker.drivers.streaming.stream import EventStream, StreamSlots
 from threadmill_worker.files.artifacts import ArtifactStore
-from threadmill_worker.files.attachments import Materials, gather
+from threadmill_worker.files.attachments import Attachments, load_attachments
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
-from threadmill_worker.live import Feed, Live
+from threadmill_worker.live import EventBuffer, EventPublisher
 from threadmill_worker.store.jobs import Ledger, UnreadableThread
-from threadmill_worker.tools.executor import Toolbox
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.executor import ToolExecutor
+from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import ToolsAway
 
 
@@ -44,52 +44,54 @@ class NotServed(Exception):
         self.failure = Failure(kind=kind, message=message, retryable=retryable)
 
 
-class _Open(NamedTuple):
+class _Connection(NamedTuple):
     endpoint: Endpoint
     client: Client
-    toolbox: Toolbox
-    room: Room
+    executor: ToolExecutor
+    room: StreamSlots
     background: Background
 
 
-class Servers:
+class Contexts:
     """Opens what a job needs; raises NotServed for what the settings of this worker lack.
 
     Raises SettingsError at once if the key of any endpoint cannot be sent.
     """
 
-    def __init__(self, settings: Settings, toolset: Toolset, ledger: Ledger, live: Live) -> None:
+    def __init__(self, settings: Settings, registry: ToolRegistry, ledger: Ledger, live: EventPublisher) -> None:
         settings.check_keys()
         self._settings = settings
-        self._toolset = toolset
+        self._registry = registry
         self._ledger = ledger
-        self._exchange = Exchange(ArtifactStore(settings.artifacts, settings.artifact_limit))
+        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit))
         self._live = live
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, _Connection] = {}
 
     @property
     def ready(self) -> list[str]:
         """The endpoints whose key this process has, or that need none."""
         return [name for name, endpoint in self._settings.endpoints.items() if not endpoint.missing_key()]
 
-    def janitor(self, name: str) -> Driver:
+    def cleanup_driver(self, name: str) -> Driver:
         """A driver without a job, to delete things with; raises NotServed."""
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, *_, background = self._opened(name)
-        order = Order("", PromptJob(prompt="-"))
+        spec = JobSpec("", PromptJob(prompt="-"))
         if endpoint.wire == "responses":
-            stream = EventStream(Feed(), endpoint, RESPONSES)
-            return ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
-        return AssistantsDriver(client, endpoint, order, self._exchange, EventStream(Feed(), endpoint, ASSISTANTS))
+            stream = EventStream(EventBuffer(), endpoint, RESPONSES)
+            return ResponsesDriver(client, endpoint, spec, self._transfer, stream, background)
+        return AssistantsDriver(
+            client, endpoint, spec, self._transfer, EventStream(EventBuffer(), endpoint, ASSISTANTS)
+        )
 
-    async def serve(self, record: JobRecord) -> Server:
+    async def open(self, record: JobRecord) -> AttemptContext:
         job = record.job
         try:
             name = self._settings.endpoint_name(job.endpoint)
-            endpoint, client, toolbox, room, background = self._opened(name)
-            materials = await gather(job, endpoint, self._settings)
-            tools = await toolbox.definitions(_with_those_of_files(job, self._tools_of(job, endpoint)))
+            endpoint, client, executor, room, background = self._opened(name)
+            attachments = await load_attachments(job, endpoint, self._settings)
+            tools = await executor.definitions(_with_those_of_files(job, self._tools_of(job, endpoint)))
         except SettingsError as error:
             raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
         except KeyError as error:
@@ -100,38 +102,40 @@ class Servers:
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         feed = self._live.open(record.id)
-        order = Order(record.id, job, tools=tools, materials=materials, life=len(record.history))
-        wants = replace(wants_of(job, endpoint, self._settings, materials), functions=_functions(tools))
+        spec = JobSpec(record.id, job, tools=tools, attachments=attachments, life=len(record.history))
+        wants = replace(wants_of(job, endpoint, self._settings, attachments), functions=_functions(tools))
         streams = room if job.stream and endpoint.streaming else None
         if endpoint.wire == "responses":
             profile = self._profile(job)
             instructions = self._settings.instructions_of(job, endpoint)
-            order = replace(order, model=wants.model, instructions=instructions, profile=profile)
+            spec = replace(spec, model=wants.model, instructions=instructions, profile=profile)
             try:
                 kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
             except UnreadableThread as error:
                 raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
-            order = replace(order, kept=kept)
+            spec = replace(spec, kept=kept)
             has_transcript = job.thread is None or (kept is not None and kept.transcript is not None)
             if kept is not None and kept.latest == "" and not has_transcript:
                 raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
             wants = replace(wants, has_transcript=has_transcript)
-            stream = EventStream(feed, endpoint, RESPONSES, streams, order.model)
-            speaker = ResponsesDriver(client, endpoint, order, self._exchange, stream, background)
-            server = Server(name, speaker, toolbox, limits_in_lane(endpoint, job.lane), "", wants, materials, feed)
+            stream = EventStream(feed, endpoint, RESPONSES, streams, spec.model)
+            responses = ResponsesDriver(client, endpoint, spec, self._transfer, stream, background)
+            context = AttemptContext(
+                name, responses, executor, limits_in_lane(endpoint, job.lane), "", wants, attachments, feed
+            )
             if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
-                return replace(server, lane=f"{name}/{order.model}", request=speaker.request)
-            return server
-        order = replace(
-            order,
+                return replace(context, lane=f"{name}/{spec.model}", request=responses.request)
+            return context
+        spec = replace(
+            spec,
             assistant=await self._assistant(job, name, endpoint),
             # An assistant has its own; what the endpoint names goes with each run, as some servers need it.
             model=wants.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
         stream = EventStream(feed, endpoint, ASSISTANTS, streams, wants.model)
-        driver = AssistantsDriver(client, endpoint, order, self._exchange, stream)
-        return Server(name, driver, toolbox, endpoint, order.assistant, wants, materials, feed)
+        driver = AssistantsDriver(client, endpoint, spec, self._transfer, stream)
+        return AttemptContext(name, driver, executor, endpoint, spec.assistant, wants, attachments, feed)
 
     def _takes_lane(self, record: JobRecord, name: str, endpoint: Endpoint, *, unfit: str | None) -> bool:
         """Whether the batch lane starts its runs; else they cost the full price. Raises NotServed if neither may be."""
@@ -174,7 +178,7 @@ class Servers:
             return assistant
         raise NotServed(FailureKind.REJECTED, f"no assistant: neither the job nor endpoint {name!r} names one")
 
-    def _opened(self, name: str) -> _Open:
+    def _opened(self, name: str) -> _Connection:
         if name not in self._open:
             endpoint = self._settings.endpoints[name]
             variable = endpoint.missing_key()
@@ -184,16 +188,16 @@ class Servers:
                     "set it in the worker's environment, then restart the worker"
                 )
                 raise NotServed(FailureKind.UNAUTHORISED, message)
-            toolbox = Toolbox(self._toolset, endpoint, endpoint.read_key())
-            room, background = Room(endpoint.max_connections // 2), Background(wanted=endpoint.background)
-            self._open[name] = _Open(endpoint, connect(endpoint), toolbox, room, background)
+            executor = ToolExecutor(self._registry, endpoint, endpoint.read_key())
+            room, background = StreamSlots(endpoint.max_connections // 2), Background(wanted=endpoint.background)
+            self._open[name] = _Connection(endpoint, connect(endpoint), executor, room, background)
         return self._open[name]
 
     async def close(self) -> None:
         for each in self._open.values():
             await each.client.close()
-            await each.toolbox.close()
-        await self._toolset.close()
+            await each.executor.close()
+        await self._registry.close()
 
 
 def _with_those_of_files(
@@ -221,11 +225,11 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
     return job.deadline_at is not None and job.deadline_at < now + timedelta(days=1)
 
 
-def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, materials: Materials) -> Wants:
+def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachments: Attachments) -> Wants:
     """What the job asks for beyond an answer to its messages."""
     notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
     return Wants(
-        uploads=len(materials.uploads),
+        uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         at_once=endpoint.create_and_run and not notes,

@@ -19,10 +19,10 @@ from threadmill import log
 from threadmill.queue import make_app, send
 from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
-from threadmill_worker.attempt.context import Servers
+from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.lifecycle.actions import LANDING_S
-from threadmill_worker.live import Live
+from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, Ledger
 from threadmill_worker.tools import registry
@@ -49,8 +49,8 @@ async def _run(settings: Settings, lease: Lease) -> int:
     name = f"{socket.gethostname()}:{os.getpid()}"
     send_id = partial(send, make_app(settings))
     ledger = Ledger(settings, name, send_id)
-    live = Live(ledger.publish)
-    servers = Servers(settings, registry.load(settings), ledger, live)
+    live = EventPublisher(ledger.publish)
+    servers = Contexts(settings, registry.load(settings), ledger, live)
     attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis, ledger.clock.now))
     Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
 

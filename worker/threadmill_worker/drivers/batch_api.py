@@ -26,7 +26,7 @@ from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
-from threadmill_worker.drivers.tags import is_marked, mark
+from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.actions import CreateStore, PollRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
@@ -95,14 +95,14 @@ class RemoteBatches:
                 input_file_id=file_id,
                 endpoint="/v1/responses",
                 completion_window="24h",
-                metadata=mark("batch", name),
+                metadata=tag("batch", name),
             )
             return parse_id((await self._api.ask(call)).body)
 
     async def find(self, name: str) -> str | None:
         with self._told():
             async for batch in self._api.pages(self._client.batches.with_raw_response.list):
-                if is_marked(batch, "batch", name):
+                if is_tagged(batch, "batch", name):
                     return parse_id(batch)
         return None
 

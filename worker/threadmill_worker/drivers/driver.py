@@ -11,7 +11,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.store.records import KeptThread, ThreadKind, Transcript
-from threadmill_worker.files.attachments import NONE, Materials
+from threadmill_worker.files.attachments import NONE, Attachments
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -64,7 +64,7 @@ class ThreadState:
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """What a driver needs to know of its job."""
 
     job_id: str
@@ -75,7 +75,7 @@ class Order:
     profile: Profile | None = None  #: where the server keeps none
     tools: list[dict[str, Any]] | None = None  #: definitions the job offers its runs; None: the assistant's own
     kept: KeptThread | None = None  #: what is known here of the thread that it continues
-    materials: Materials = NONE
+    attachments: Attachments = NONE
     life: int = 0  #: how often the job was sent again: what earlier lives made is not taken for this one's
 
     @property
@@ -84,7 +84,7 @@ class Order:
         return self.job.keep_thread or self.job.thread is not None
 
     @property
-    def mark(self) -> str:
+    def tag(self) -> str:
         """By which what is made for the job is known."""
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
 

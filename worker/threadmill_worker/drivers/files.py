@@ -14,9 +14,9 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.deletions import Deletions
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.json import as_dict, as_number, parse_id
-from threadmill_worker.drivers.tags import is_marked, mark
+from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
-from threadmill_worker.files.attachments import Material
+from threadmill_worker.files.attachments import Attachment
 from threadmill_worker.files.filenames import safe_name
 from threadmill_worker.lifecycle.observations import (
     Downloaded,
@@ -49,7 +49,7 @@ def expiry() -> ExpiresAfter:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class FileTransfer:
     """Where files come and go, for all jobs of a process. An upload is held in memory while it is sent."""
 
     artifacts: ArtifactStore
@@ -60,21 +60,21 @@ class Exchange:
 class Files:
     """For one job. Files of other jobs are not touched."""
 
-    def __init__(self, api: Api, job_id: str, mark: str, exchange: Exchange) -> None:
+    def __init__(self, api: Api, job_id: str, tag: str, transfer: FileTransfer) -> None:
         self._api = api
         self._job_id = job_id
-        self._mark = mark
-        self._exchange = exchange
+        self._tag = tag
+        self._transfer = transfer
 
-    async def upload(self, material: Material, *, lives_on: bool) -> Observation:
+    async def upload(self, attachment: Attachment, *, lives_on: bool) -> Observation:
         """`lives_on`: with its thread, past any expiry."""
         expires = self._api.endpoint.expires_after and not lives_on
-        async with self._exchange.uploads:
-            content = await asyncio.to_thread(material.read)
+        async with self._transfer.uploads:
+            content = await asyncio.to_thread(attachment.read)
             reply = await self._api.ask(
                 self._api.client.files.with_raw_response.create(
-                    file=(material.name, content, material.media_type),
-                    purpose=material.purpose,
+                    file=(attachment.name, content, attachment.media_type),
+                    purpose=attachment.purpose,
                     expires_after=expiry() if expires else openai.omit,
                 )
             )
@@ -86,7 +86,7 @@ class Files:
             self._api.client.vector_stores.with_raw_response.create(
                 name=f"threadmill {self._job_id}",
                 file_ids=list(file_ids),
-                metadata=mark(self._mark, "store"),
+                metadata=tag(self._tag, "store"),
                 expires_after={"anchor": "last_active_at", "days": _EXPIRES_DAYS} if expires else openai.omit,
             )
         )
@@ -95,7 +95,7 @@ class Files:
     async def find_store(self, files: int) -> Observation:
         """The store of `files` files that a call made whose reply was lost."""
         for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
-            if is_marked(store, self._mark, "store"):
+            if is_tagged(store, self._tag, "store"):
                 return _made(store, files)
         return NothingFound()
 
@@ -153,7 +153,7 @@ class Files:
 
     async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Observation:
         try:
-            return Downloaded(await self._exchange.artifacts.put(self._job_id, file_id, name, chunks))
+            return Downloaded(await self._transfer.artifacts.put(self._job_id, file_id, name, chunks))
         except NotStored as error:
             reason = f"{error}; it is on the server as {file_id}"
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))

@@ -24,7 +24,7 @@ Purpose = Literal["vision", "assistants"]
 
 
 @dataclass(frozen=True)
-class Material:
+class Attachment:
     """One thing to upload."""
 
     name: str  #: as the server is told
@@ -49,11 +49,11 @@ class _LocalImage:
 
 
 @dataclass(frozen=True)
-class Materials:
+class Attachments:
     """What a job's images and files come to; made by `gather`."""
 
     #: Each content once per purpose and type, images first, in the job's order. The same job gives the same.
-    uploads: tuple[Material, ...] = ()
+    uploads: tuple[Attachment, ...] = ()
     _images: Mapping[str, str | int | _LocalImage] = field(default_factory=dict)
     _files: tuple[tuple[str | int, tuple[str, ...]], ...] = ()  #: a server's id or an upload's index; its tools
 
@@ -73,10 +73,10 @@ class Materials:
         return tuple(dict.fromkeys(ids))
 
 
-NONE = Materials()
+NONE = Attachments()
 
 
-async def gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Materials:
+async def load_attachments(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Attachments:
     """Looks at every image and file of the job. Raises InvalidJob for what cannot be sent."""
     intake = Intake(settings.endpoint_name(job.endpoint), endpoint)
     intake.check_abilities(job)
@@ -85,7 +85,7 @@ async def gather(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Mate
     return await asyncio.to_thread(_gather, job, intake, settings)
 
 
-def _gather(job: PromptJob, intake: Intake, settings: Settings) -> Materials:
+def _gather(job: PromptJob, intake: Intake, settings: Settings) -> Attachments:
     uploads = _Uploads()
     images: dict[str, str | int | _LocalImage] = {}
     for number, source in enumerate(job.image_sources, 1):
@@ -99,25 +99,25 @@ def _gather(job: PromptJob, intake: Intake, settings: Settings) -> Materials:
             files.append((each.id or "", each.tools))
         else:
             files.append((uploads.add(_file(each.path, each.tools, intake, settings)), each.tools))
-    return Materials(tuple(uploads.materials), images, tuple(files))
+    return Attachments(tuple(uploads.attachments), images, tuple(files))
 
 
 class _Uploads:
     """Each content once: the same bytes of another type are another file, since tools go by its name."""
 
     def __init__(self) -> None:
-        self.materials: list[Material] = []
+        self.attachments: list[Attachment] = []
         self._index: dict[tuple[Purpose, str, str], int] = {}
 
-    def add(self, material: Material) -> int:
+    def add(self, attachment: Attachment) -> int:
         """Its index, or that of its equal, which is then for the tools of both."""
-        key = (material.purpose, material.media_type, material.sha256)
-        index = self._index.setdefault(key, len(self.materials))
-        if index == len(self.materials):
-            self.materials.append(material)
+        key = (attachment.purpose, attachment.media_type, attachment.sha256)
+        index = self._index.setdefault(key, len(self.attachments))
+        if index == len(self.attachments):
+            self.attachments.append(attachment)
         else:
-            there = self.materials[index]
-            self.materials[index] = replace(there, tools=tuple(dict.fromkeys((*there.tools, *material.tools))))
+            there = self.attachments[index]
+            self.attachments[index] = replace(there, tools=tuple(dict.fromkeys((*there.tools, *attachment.tools))))
         return index
 
 
@@ -129,7 +129,7 @@ def _inline_image(source: str, stem: str, intake: Intake, uploads: _Uploads) -> 
         return source if source.startswith(right) else right + source.partition(",")[2]
     sha256 = hashlib.sha256(content).hexdigest()
     name = stem + IMAGE_EXTENSIONS[kind]
-    return uploads.add(Material(name, kind, len(content), sha256, "vision", (), partial(decoded, source)))
+    return uploads.add(Attachment(name, kind, len(content), sha256, "vision", (), partial(decoded, source)))
 
 
 def _local_image(path: str, intake: Intake, settings: Settings, uploads: _Uploads) -> _LocalImage | int:
@@ -141,14 +141,14 @@ def _local_image(path: str, intake: Intake, settings: Settings, uploads: _Upload
     if intake.endpoint.data_urls:
         return _LocalImage(kind, content)
     name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server goes by it; the file's own may be wrong
-    return uploads.add(Material(name, kind, size, sha256, "vision", (), content))
+    return uploads.add(Attachment(name, kind, size, sha256, "vision", (), content))
 
 
-def _file(path: str, tools: tuple[str, ...], intake: Intake, settings: Settings) -> Material:
+def _file(path: str, tools: tuple[str, ...], intake: Intake, settings: Settings) -> Attachment:
     with opened(path, settings) as file:
         intake.file_name(path, tools)
         size = size_of(file)
         intake.file(path, size)
         sha256 = sha256_of(file)
     content = partial(read_again, path, settings, size, sha256)
-    return Material(Path(path).name, media_type(path), size, sha256, "assistants", tools, content)
+    return Attachment(Path(path).name, media_type(path), size, sha256, "assistants", tools, content)

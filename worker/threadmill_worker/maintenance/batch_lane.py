@@ -16,9 +16,9 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord, LeftoverRecord, RemoteBatch
 from threadmill.stored import warn
-from threadmill_worker.attempt.context import NotServed, Servers
+from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line
-from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import POLL_SHARE
@@ -48,7 +48,7 @@ class Lane:
         self,
         settings: Settings,
         parking: Parking,
-        servers: Servers,
+        servers: Contexts,
         send: Callable[[str], None],
         clock: RedisClock,
     ) -> None:
@@ -128,7 +128,7 @@ class Lane:
             batch = sent
         assert batch.batch_id is not None
         seen = await remote.look(batch.batch_id)
-        jobs = {_mark(job): job for job in await self._parking.jobs(batch)}
+        jobs = {_tag(job): job for job in await self._parking.jobs(batch)}
         if not seen.over:
             if batch.reason is not None and seen.status == "in_progress":
                 await self._parking.save(batch.model_copy(update={"reason": None}))
@@ -212,13 +212,13 @@ class Lane:
             failure = Failure(kind=FailureKind.REJECTED, message="the batch lane does not take this job any more")
             request = None
             try:
-                server = await self._servers.serve(job)
+                server = await self._servers.open(job)
                 await server.feed.close()
                 request = await server.request(self._exits.place(job)) if server.request else None
             except NotServed as error:
                 failure = error.failure
             if request is not None:
-                lines.append(request_line(_mark(job), request))
+                lines.append(request_line(_tag(job), request))
             elif self._exits.falls_back(batch):
                 log.warning("job leaves the batch lane for the full price", job_id=job.id, reason=failure.message)
                 await self._exits.let_go(job, self._exits.place(job))
@@ -235,5 +235,5 @@ class Lane:
         return await self._exits.let_go(job, answered(self._exits.place(job), each, policy, self._clock.now()))
 
 
-def _mark(job: JobRecord) -> str:
-    return Order(job.id, job.job, life=len(job.history)).mark
+def _tag(job: JobRecord) -> str:
+    return JobSpec(job.id, job.job, life=len(job.history)).tag

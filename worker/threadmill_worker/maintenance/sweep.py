@@ -13,7 +13,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.records import LeftoverRecord
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import exhausted
-from threadmill_worker.attempt.context import NotServed, Servers
+from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.drivers.driver import do_within
 from threadmill_worker.lifecycle.actions import Delete
 from threadmill_worker.lifecycle.observations import Deleted, Observation
@@ -52,7 +52,7 @@ class Sweep:
         self,
         settings: Settings,
         ledger: Ledger,
-        servers: Servers,
+        servers: Contexts,
         send: Callable[[str], None],
         pulse: Pulse,
         left_alone: Container[str] = (),
@@ -134,7 +134,7 @@ class Sweep:
     async def _delete(self, leftover: LeftoverRecord) -> None:
         view: Observation | None
         try:
-            driver = self._servers.janitor(leftover.endpoint)
+            driver = self._servers.cleanup_driver(leftover.endpoint)
             action = Delete(Leftover(leftover.kind, leftover.id))
             endpoint, place = self._settings.endpoints[leftover.endpoint], Progress(deadline_at=0, messages=0)
             if leftover.kind == "run" and not endpoint.cancels:

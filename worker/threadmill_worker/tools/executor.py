@@ -17,15 +17,15 @@ from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import before_it_left
 from threadmill_worker.tools.http import read_text
-from threadmill_worker.tools.registry import Toolset
+from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsAway, described
 
 
-class Toolbox:
+class ToolExecutor:
     """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API."""
 
-    def __init__(self, toolset: Toolset, endpoint: Endpoint, key: str | None) -> None:
-        self._toolset = toolset
+    def __init__(self, registry: ToolRegistry, endpoint: Endpoint, key: str | None) -> None:
+        self._registry = registry
         self._endpoint = endpoint
         # base_url comes from the settings alone: job data never chooses where the key is sent.
         self._http = httpx.AsyncClient(
@@ -37,17 +37,17 @@ class Toolbox:
 
     async def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
         """A job's tools as its server wants them described. Raises KeyError, ToolsAway."""
-        return None if tools is None else await self._toolset.definitions(tools)
+        return None if tools is None else await self._registry.definitions(tools)
 
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
         """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
-        limit_s = min(self._toolset.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
+        limit_s = min(self._registry.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
         if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
             return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if self._endpoint.plugins and assistant and not self._toolset.owns(call.name):  # it asks for both ids
+                if self._endpoint.plugins and assistant and not self._registry.owns(call.name):  # it asks for both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
                     tool = await self._found(call.name)
@@ -64,9 +64,9 @@ class Toolbox:
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit), reusable)
 
     async def _found(self, name: str) -> Tool:
-        tool = await self._toolset.find(name)
+        tool = await self._registry.find(name)
         if tool is None:
-            known = ", ".join(self._toolset.known) or "none"
+            known = ", ".join(self._registry.known) or "none"
             raise ToolFailed(f"there is no tool of this name; there is: {known}")
         return tool
 

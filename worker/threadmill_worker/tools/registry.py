@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # its package is an extra
     from threadmill_worker.tools.mcp_servers import McpServer
 
 
-class Toolset:
+class ToolRegistry:
     """`tools` by name; `servers`, which bring more, by theirs. Build it with `load`."""
 
     def __init__(
@@ -84,13 +84,13 @@ class Toolset:
             await self._http.aclose()
 
 
-def load(settings: Settings) -> Toolset:
+def load(settings: Settings) -> ToolRegistry:
     """Imports functions, looks for variables; connects to nothing yet. Raises SettingsError, which names the tool."""
     is_http = any(isinstance(each, HttpSettings) for each in settings.tools.values())
     http = http_tools.connect() if is_http else None
     threads = DaemonThreads(settings.tool_threads)
     tools = {name: make(name, each, http, threads) for name, each in settings.tools.items()}
-    return Toolset(tools, {name: serve(name, each) for name, each in settings.mcp.items()}, http)
+    return ToolRegistry(tools, {name: serve(name, each) for name, each in settings.mcp.items()}, http)
 
 
 def make(

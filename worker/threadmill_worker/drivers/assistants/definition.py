@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill.settings.profile import Profile
-from threadmill_worker.drivers.tags import without_mark
+from threadmill_worker.drivers.tags import without_tag
 
 #: Every field, with what it is where nothing is said; a null or an empty text says nothing.
 DEFAULTS: dict[str, Any] = {
@@ -50,7 +50,7 @@ def shown(assistant: Mapping[str, Any]) -> dict[str, Any]:
         str(name): value if isinstance(value, str) else json.dumps(value)
         for name, value in (metadata if isinstance(metadata, dict) else {}).items()
     }
-    return _filled({**assistant, "metadata": without_mark(texts)})
+    return _filled({**assistant, "metadata": without_tag(texts)})
 
 
 def unknown(assistant: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of
 from threadmill_worker.drivers.assistants.requests import Requests
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, RemoteAction, ThreadState, time_note
 from threadmill_worker.drivers.errors import call_error_of
-from threadmill_worker.drivers.files import Exchange, Files
+from threadmill_worker.drivers.files import Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.spoken import with_what_it_speaks
 from threadmill_worker.drivers.streaming.stream import EventStream, Start
-from threadmill_worker.drivers.tags import is_marked
+from threadmill_worker.drivers.tags import is_tagged
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -70,16 +70,16 @@ class AssistantsDriver:
     awaits_run = False
 
     def __init__(
-        self, client: Client, endpoint: Endpoint, order: Order, exchange: Exchange, stream: EventStream
+        self, client: Client, endpoint: Endpoint, spec: JobSpec, transfer: FileTransfer, stream: EventStream
     ) -> None:
         self._api = Api(client, endpoint)
         self._threads = client.beta.threads
         self._runs: Any = client.beta.threads.runs.with_streaming_response  # `stream` alone has a type per value
         self._endpoint = endpoint
-        self._order = order
-        self._deletions = exchange.deletions
-        self._files = Files(self._api, order.job_id, order.mark, exchange)
-        self._requests = Requests(order)
+        self._spec = spec
+        self._deletions = transfer.deletions
+        self._files = Files(self._api, spec.job_id, spec.tag, transfer)
+        self._requests = Requests(spec)
         self._stream = stream
 
     @property
@@ -118,9 +118,9 @@ class AssistantsDriver:
         thread = progress.thread_id or ""
         match action:
             case Upload(index):
-                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
+                return await self._files.upload(self._spec.attachments.uploads[index], lives_on=self._spec.lives_on)
             case CreateStore():
-                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._spec.lives_on)
             case PollStore(store_id) if progress.store is not None and not progress.store.own:
                 return await self._files.poll_joined_files(store_id, self._searched(progress))
             case PollStore(store_id):
@@ -156,7 +156,7 @@ class AssistantsDriver:
             case ReadAnswer(run_id):
                 return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
             case NameFile(file_id) if file_id in progress.uploaded:
-                return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
+                return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
                 return await self._files.name(file_id)
             case Download(file_id):
@@ -172,7 +172,7 @@ class AssistantsDriver:
 
     def _searched(self, progress: Progress) -> tuple[str, ...]:
         """Ids of the files that the job's vector store is to have."""
-        return self._order.materials.files_for("file_search", progress.uploaded)
+        return self._spec.attachments.files_for("file_search", progress.uploaded)
 
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> Observation:
         body = await self._requests.thread(messages, progress)
@@ -242,12 +242,12 @@ class AssistantsDriver:
             case Intent.ADD_MESSAGE:
                 newest = self._threads.messages.with_raw_response.list(thread, order="desc", limit=100)
                 for message in await self._api.entries(newest):
-                    if is_marked(message, self._order.mark, f"message-{progress.messages_sent}"):
+                    if is_tagged(message, self._spec.tag, f"message-{progress.messages_sent}"):
                         return MessageAdded()
                 return NothingFound()
             case Intent.START_RUN:
                 for run in await self._api.entries(self._threads.runs.with_raw_response.list(thread, limit=100)):
-                    if is_marked(run, self._order.mark, f"run-{progress.runs + 1}"):
+                    if is_tagged(run, self._spec.tag, f"run-{progress.runs + 1}"):
                         return parse_run(run)
                 return NothingFound()
             case Intent.SUBMIT_OUTPUTS:

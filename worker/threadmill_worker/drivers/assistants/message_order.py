@@ -9,7 +9,7 @@ from itertools import chain, groupby, zip_longest
 from typing import Any
 
 from threadmill_worker.drivers.json import as_number
-from threadmill_worker.drivers.tags import mark_of
+from threadmill_worker.drivers.tags import tag_of
 
 Message = dict[str, Any]
 
@@ -96,11 +96,11 @@ def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Messa
 
 def _run(message: Message) -> str | None:
     """The run that wrote it; None for what someone sent."""
-    is_answer = message.get("role") == "assistant" and mark_of(message) is None
+    is_answer = message.get("role") == "assistant" and tag_of(message) is None
     return str(message.get("run_id") or _NO_RUN) if is_answer else None
 
 
 def _place(message: Message) -> tuple[str, int]:
     """The job that sent it, and its number among the job's messages; of what is not ours its own id."""
-    job, _, what = (mark_of(message) or "").rpartition("/message-")
+    job, _, what = (tag_of(message) or "").rpartition("/message-")
     return (job, int(what)) if job and what.isdecimal() else (str(message.get("id")), 0)

@@ -10,7 +10,7 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi, parse_id
-from threadmill_worker.drivers.tags import is_marked, mark
+from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.actions import CreateThread, PollRun
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
@@ -58,11 +58,11 @@ class Provisioning:
 
     async def made_from(self, profile: str) -> dict[str, Any] | None:
         """The assistant that carries the profile's mark."""
-        return next((each for each in await self.list() if is_marked(each, "profile", profile)), None)
+        return next((each for each in await self.list() if is_tagged(each, "profile", profile)), None)
 
     async def create(self, profile: str, body: dict[str, Any]) -> dict[str, Any]:
         """After a lost reply we look for the mark first: the assistant may be there."""
-        marked = body | {"metadata": body.get("metadata", {}) | mark("profile", profile)}
+        marked = body | {"metadata": body.get("metadata", {}) | tag("profile", profile)}
         sent = False
 
         async def once() -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Provisioning:
         return await self._asked(_COLLECTION, once)
 
     async def update(self, assistant_id: str, profile: str, body: dict[str, Any]) -> dict[str, Any]:
-        marked = body | {"metadata": body["metadata"] | mark("profile", profile)}
+        marked = body | {"metadata": body["metadata"] | tag("profile", profile)}
         return await self._asked(PollRun(""), lambda: self._object(self._calls.update(assistant_id, **marked)))
 
     async def delete(self, assistant_id: str) -> bool:

@@ -4,24 +4,24 @@ import asyncio
 from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.driver import Order, misfit_note
-from threadmill_worker.drivers.tags import mark
+from threadmill_worker.drivers.driver import JobSpec, misfit_note
+from threadmill_worker.drivers.tags import tag
 from threadmill_worker.lifecycle.progress import Progress
 
 
 class Requests:
     """Writes for one job; only what it asks for."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._conversation = order.job.conversation
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+        self._conversation = spec.job.conversation
 
     async def thread(self, messages: int, progress: Progress) -> dict[str, Any]:
         """The body of POST /threads, with the job's first messages."""
         first = [await self.message(index, progress) for index in range(messages)]
         fields = {
             "messages": first,
-            "metadata": self._order.job.metadata or None,
+            "metadata": self._spec.job.metadata or None,
             "tool_resources": self.resources(progress) or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
@@ -29,7 +29,7 @@ class Requests:
     def resources(self, progress: Progress) -> dict[str, Any]:
         """What the tools of a thread may use."""
         resources: dict[str, Any] = {}
-        code_files = self._order.materials.files_for("code_interpreter", progress.uploaded)
+        code_files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
         if code_files and not progress.wants.continues:
             resources["code_interpreter"] = {"file_ids": list(code_files)}
         if progress.store is not None and progress.store.own:
@@ -44,7 +44,7 @@ class Requests:
             "role": message.role,
             "content": await self._content(message, progress.uploaded),
             "attachments": self._attachments(progress) if is_last and progress.wants.continues else None,
-            "metadata": mark(self._order.mark, f"message-{index}"),
+            "metadata": tag(self._spec.tag, f"message-{index}"),
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -53,7 +53,7 @@ class Requests:
         tools: dict[str, list[str]] = {}
         for tool in ("code_interpreter", "file_search"):
             if tool == "code_interpreter" or (progress.store is not None and not progress.store.own):
-                for file_id in self._order.materials.files_for(tool, progress.uploaded):
+                for file_id in self._spec.attachments.files_for(tool, progress.uploaded):
                     tools.setdefault(file_id, []).append(tool)
         return [{"file_id": file_id, "tools": [{"type": each} for each in of]} for file_id, of in tools.items()]
 
@@ -65,21 +65,21 @@ class Requests:
     async def _part(self, part: TextPart | ImagePart | ImageFilePart, uploaded: tuple[str, ...]) -> dict[str, Any]:
         if not isinstance(part, ImagePart):
             return part.model_dump(mode="json")
-        image, detail = await asyncio.to_thread(self._order.materials.image, part.image_url.url), part.image_url.detail
+        image, detail = await asyncio.to_thread(self._spec.attachments.image, part.image_url.url), part.image_url.detail
         if isinstance(image, int):
             return {"type": "image_file", "image_file": {"file_id": uploaded[image], "detail": detail}}
         return {"type": "image_url", "image_url": {"url": image, "detail": detail}}
 
     def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The body of POST /runs. `time_note`: added to the instructions."""
-        job = self._order.job
+        job = self._spec.job
         notes = [job.additional_instructions, time_note, misfit_note(progress)]
         fields = {
-            "assistant_id": self._order.assistant,
-            "instructions": self._order.instructions,
+            "assistant_id": self._spec.assistant,
+            "instructions": self._spec.instructions,
             "additional_instructions": "\n".join(note for note in notes if note) or None,
-            "model": self._order.model,
-            "tools": self._order.tools,
+            "model": self._spec.model,
+            "tools": self._spec.tools,
             "tool_choice": job.tool_choice,
             "response_format": job.response_format,
             "temperature": job.temperature,
@@ -88,6 +88,6 @@ class Requests:
             "max_completion_tokens": job.max_completion_tokens,
             "truncation_strategy": job.truncation,
             "parallel_tool_calls": job.parallel_tool_calls,
-            "metadata": job.metadata | mark(self._order.mark, f"run-{ordinal}"),
+            "metadata": job.metadata | tag(self._spec.tag, f"run-{ordinal}"),
         }
         return {name: value for name, value in fields.items() if value is not None}

@@ -21,9 +21,9 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import Order, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, RemoteAction, ThreadState, time_note
 from threadmill_worker.drivers.errors import NO_PATH, call_error_of, is_conversation_locked
-from threadmill_worker.drivers.files import Exchange, Files
+from threadmill_worker.drivers.files import Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
 from threadmill_worker.drivers.responses.background import Background, refuses_background
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
@@ -41,7 +41,7 @@ from threadmill_worker.drivers.responses.thread_kinds import find_kind
 from threadmill_worker.drivers.responses.tiers import as_arguments, in_lane, no_background
 from threadmill_worker.drivers.spoken import probe_responses, with_what_it_speaks
 from threadmill_worker.drivers.streaming.stream import EventStream, Silent
-from threadmill_worker.drivers.tags import is_marked, key_of, mark
+from threadmill_worker.drivers.tags import is_tagged, key_of, tag
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -95,18 +95,18 @@ class ResponsesDriver:
         self,
         client: Client,
         endpoint: Endpoint,
-        order: Order,
-        exchange: Exchange,
+        spec: JobSpec,
+        transfer: FileTransfer,
         stream: EventStream,
         background: Background,
     ) -> None:
         self._api = Api(client, endpoint)
         self._client = client
         self._endpoint = endpoint
-        self._order = order
-        self._deletions = exchange.deletions
-        self._files = Files(self._api, order.job_id, order.mark, exchange)
-        self._requests = Requests(order, store=endpoint.store, background=background)
+        self._spec = spec
+        self._deletions = transfer.deletions
+        self._files = Files(self._api, spec.job_id, spec.tag, transfer)
+        self._requests = Requests(spec, store=endpoint.store, background=background)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
         self._background = background
@@ -140,7 +140,7 @@ class ResponsesDriver:
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:
         if self._requests.is_kind_unknown and isinstance(action, StartRun | SubmitOutputs | Resolve):
-            kind = await find_kind(self._api, self._order.job.thread or "")
+            kind = await find_kind(self._api, self._spec.job.thread or "")
             if isinstance(kind, CallError):
                 return kind
             self._requests.kind = kind
@@ -172,9 +172,9 @@ class ResponsesDriver:
     async def _do(self, action: RemoteAction, progress: Progress) -> Observation:
         match action:
             case Upload(index):
-                return await self._files.upload(self._order.materials.uploads[index], lives_on=self._order.lives_on)
+                return await self._files.upload(self._spec.attachments.uploads[index], lives_on=self._spec.lives_on)
             case CreateStore():
-                return await self._files.create_store(self._searched(progress), lives_on=self._order.lives_on)
+                return await self._files.create_store(self._searched(progress), lives_on=self._spec.lives_on)
             case PollStore(store_id):
                 return await self._files.poll_store(store_id, len(self._searched(progress)))
             case InspectThread():  # a conversation has no vector store: each response names those it searches
@@ -203,7 +203,7 @@ class ResponsesDriver:
             case ReadAnswer(run_id):
                 return parse_answer(await self._retrieve(run_id))
             case NameFile(file_id) if file_id in progress.uploaded:
-                return FileNamed(file_id, self._order.materials.uploads[progress.uploaded.index(file_id)].name)
+                return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
                 return await self._files.name(file_id)
             case Download(file_id) if IN_CONTAINER in file_id:
@@ -220,13 +220,13 @@ class ResponsesDriver:
 
     def _searched(self, progress: Progress) -> tuple[str, ...]:
         """Ids of the files that the job's vector store is to have."""
-        return self._order.materials.files_for("file_search", progress.uploaded)
+        return self._spec.attachments.files_for("file_search", progress.uploaded)
 
     async def _create_conversation(self, progress: Progress) -> Observation:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
-        if not self._order.job.keep_thread:
+        if not self._spec.job.keep_thread:
             return ThreadCreated("", remote=False)
-        body: dict[str, Any] = {"metadata": self._order.job.metadata | mark(self._order.mark, "thread")}
+        body: dict[str, Any] = {"metadata": self._spec.job.metadata | tag(self._spec.tag, "thread")}
         call = self._client.conversations.with_raw_response.create(**body, **self._key(body, progress))
         try:
             return ThreadCreated(parse_id((await self._api.ask(call)).body))
@@ -316,7 +316,7 @@ class ResponsesDriver:
         for leftover in progress.leftovers:
             if leftover.kind == RESPONSE and leftover.id not in progress.without_context:
                 body = await self._retrieve(leftover.id, include=STEP_DETAILS)
-                if leftover.id == run_id or any(is_marked(body, self._order.mark, what) for what in rounds):
+                if leftover.id == run_id or any(is_tagged(body, self._spec.tag, what) for what in rounds):
                     steps += steps_of(body)
         return tuple(steps)
 
@@ -335,7 +335,7 @@ class ResponsesDriver:
                 return await self._files.find_store(len(self._searched(progress)))
             case Intent.ADD_MESSAGE:
                 return NothingFound()
-            case Intent.CREATE_THREAD if not self._order.job.keep_thread:  # no call was made
+            case Intent.CREATE_THREAD if not self._spec.job.keep_thread:  # no call was made
                 return NothingFound()
             case Intent.START_RUN if self._endpoint.lists_responses:
                 return await self._find(run_name(progress.runs + 1), progress, is_round=False)
@@ -361,7 +361,7 @@ class ResponsesDriver:
         """Whether the conversation tells what came of a call: outputs name theirs, and one of our own begins empty."""
         if not self._conversation(progress):
             return False
-        is_first = self._order.job.thread is None and progress.runs == 0
+        is_first = self._spec.job.thread is None and progress.runs == 0
         return isinstance(action, SubmitOutputs) or (isinstance(action, StartRun) and is_first)
 
     def _found(self, body: dict[str, Any] | None, progress: Progress) -> Observation:
@@ -382,7 +382,7 @@ class ResponsesDriver:
         since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
         try:
             async for entry in self._api.pages(self._list, order="desc"):
-                if is_marked(entry, self._order.mark, what):
+                if is_tagged(entry, self._spec.tag, what):
                     return replace(
                         parse_response(entry), continues=self._requests.continues(progress, is_round=is_round)
                     )

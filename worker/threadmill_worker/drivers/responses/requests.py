@@ -7,11 +7,11 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.records import ThreadKind, Transcript
-from threadmill_worker.drivers.driver import Order, ThreadState, misfit_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, misfit_note
 from threadmill_worker.drivers.responses.background import Background
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
-from threadmill_worker.drivers.tags import mark
+from threadmill_worker.drivers.tags import tag
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import Progress
 
@@ -40,16 +40,16 @@ def round_names(run: int, number: int) -> tuple[str, str]:
 class Requests:
     """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
 
-    def __init__(self, order: Order, *, store: bool = True, background: Background | None = None) -> None:
-        self._order = order
+    def __init__(self, spec: JobSpec, *, store: bool = True, background: Background | None = None) -> None:
+        self._spec = spec
         self._store = store
         self._background = background or Background(wanted=True)
         #: Of the thread that the job continues; None: it continues none, or what it is has still to be looked up.
-        self.kind: ThreadKind | None = _kind_of(order)
+        self.kind: ThreadKind | None = _kind_of(spec)
 
     @property
     def is_kind_unknown(self) -> bool:
-        return self._order.job.thread is not None and self.kind is None
+        return self._spec.job.thread is not None and self.kind is None
 
     async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
@@ -100,9 +100,9 @@ class Requests:
 
     async def _transcript(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> Transcript | None:
         """What was said on the chain; None if its beginning is not known."""
-        kept, last = self._order.kept, assistant_message(answer)
+        kept, last = self._spec.kept, assistant_message(answer)
         before = kept.transcript if kept else None
-        if self._order.job.thread and before is None:
+        if self._spec.job.thread and before is None:
             return None
         try:
             messages = await self._messages(progress)
@@ -113,7 +113,7 @@ class Requests:
 
     def _place(self, progress: Progress) -> dict[str, Any]:
         """What it continues from, if there is anything: a conversation, or the last response of a chain."""
-        given, kept = self._order.job.thread, self._order.kept
+        given, kept = self._spec.job.thread, self._spec.kept
         if given is None:
             return {"conversation": progress.thread_id} if progress.thread_id else {}
         if self.kind == "conversation":
@@ -124,7 +124,7 @@ class Requests:
 
     def _before(self, place: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """What was said on the job's thread, where the server does not know it."""
-        kept = self._order.kept
+        kept = self._spec.kept
         return kept.transcript.items if not place and kept and kept.transcript else ()
 
     def _stores(self, progress: Progress) -> bool:
@@ -141,12 +141,12 @@ class Requests:
             yield from _results({call.id: progress.outputs[call.id] for call in run.calls})
 
     def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
-        job, profile = self._order.job, self._order.profile
-        notes = [self._order.instructions, job.additional_instructions, time_note, misfit_note(progress)]
+        job, profile = self._spec.job, self._spec.profile
+        notes = [self._spec.instructions, job.additional_instructions, time_note, misfit_note(progress)]
         effort = profile and profile.reasoning_effort
         form = job.response_format or (profile and profile.response_format)
         fields = {
-            "model": self._order.model,
+            "model": self._spec.model,
             "instructions": "\n".join(note for note in notes if note) or None,
             "tools": self._tools(progress),
             "tool_choice": _flat_choice(job.tool_choice),
@@ -158,18 +158,18 @@ class Requests:
             "truncation": job.truncation and job.truncation.get("type"),
             "parallel_tool_calls": job.parallel_tool_calls,
             "reasoning": {"effort": effort} if effort else None,
-            "metadata": job.metadata | mark(self._order.mark, what),
+            "metadata": job.metadata | tag(self._spec.tag, what),
             "background": True,
             "store": self._store,
-            **fields_of(progress.lane_asked, self._order.mark),
+            **fields_of(progress.lane_asked, self._spec.tag),
         }
         return {name: value for name, value in fields.items() if value is not None}
 
     def _tools(self, progress: Progress) -> list[dict[str, Any]] | None:
         """Function tools are flat here, and the server's own say what they work on."""
-        if self._order.tools is None:
+        if self._spec.tools is None:
             return None
-        return [self._tool(tool, progress) for tool in self._order.tools]
+        return [self._tool(tool, progress) for tool in self._spec.tools]
 
     def _tool(self, tool: dict[str, Any], progress: Progress) -> dict[str, Any]:
         match tool.get("type"):
@@ -180,7 +180,7 @@ class Requests:
                 stores = [*own, *self._resources("file_search", "vector_store_ids")]
                 return _with_ids(_flat(tool, "file_search"), "vector_store_ids", stores)
             case "code_interpreter":
-                files = self._order.materials.files_for("code_interpreter", progress.uploaded)
+                files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
                 ids = [*files, *self._resources("code_interpreter", "file_ids")]
                 container = tool.get("container") or {"type": "auto"}
                 if isinstance(container, dict):
@@ -194,13 +194,13 @@ class Requests:
 
     def _resources(self, tool: str, what: str) -> list[str]:
         """What the profile's tool works on."""
-        resources = self._order.profile and self._order.profile.tool_resources
+        resources = self._spec.profile and self._spec.profile.tool_resources
         of_tool = (resources or {}).get(tool)
         ids = of_tool.get(what) if isinstance(of_tool, dict) else None
         return [str(each) for each in ids] if isinstance(ids, list) else []
 
     async def _messages(self, progress: Progress) -> list[dict[str, Any]]:
-        return [await self._message(each, progress) for each in self._order.job.conversation]
+        return [await self._message(each, progress) for each in self._spec.job.conversation]
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
         """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had.
@@ -219,7 +219,7 @@ class Requests:
             return {"type": "input_text", "text": part.text}
         if isinstance(part, ImageFilePart):
             return {"type": "input_image", "file_id": part.image_file.file_id, "detail": part.image_file.detail}
-        image = await asyncio.to_thread(self._order.materials.image, part.image_url.url)
+        image = await asyncio.to_thread(self._spec.attachments.image, part.image_url.url)
         source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
         return {"type": "input_image", "detail": part.image_url.detail, **source}
 
@@ -236,11 +236,11 @@ def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _kind_of(order: Order) -> ThreadKind | None:
+def _kind_of(spec: JobSpec) -> ThreadKind | None:
     """As stored with the thread; one kept by a version that did not store it is known by its id."""
-    if order.job.thread is None or order.kept is None:
+    if spec.job.thread is None or spec.kept is None:
         return None
-    return order.kept.kind or ("chain" if order.kept.is_chain else "conversation")
+    return spec.kept.kind or ("chain" if spec.kept.is_chain else "conversation")
 
 
 def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from threadmill_worker.drivers.json import NotTheApi, parse_object
 from threadmill_worker.drivers.streaming.events import Events, name_of
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import Feed
+from threadmill_worker.live import EventBuffer
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Silent(NotTheApi):
     """A stream did not say within the usual time which run it is about."""
 
 
-class Room:
+class StreamSlots:
     """Which streams the jobs of an endpoint may have: each holds a connection for as long as its run lasts."""
 
     def __init__(self, most: int) -> None:
@@ -67,7 +67,12 @@ class EventStream:
     """The streams of a job's runs, one at a time. Without `room`, or when none is left, there are none."""
 
     def __init__(
-        self, feed: Feed, endpoint: Endpoint, events: Events, room: Room | None = None, model: str | None = None
+        self,
+        feed: EventBuffer,
+        endpoint: Endpoint,
+        events: Events,
+        room: StreamSlots | None = None,
+        model: str | None = None,
     ) -> None:
         self._feed = feed
         self._endpoint = endpoint
