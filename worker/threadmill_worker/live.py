@@ -1,6 +1,6 @@
-"""What is told of jobs while they run: kept until somebody follows, then published a few times a second.
+"""Publishes the events of running jobs. Events are buffered until somebody follows the job.
 
-Best effort: a job never waits for it longer than a moment, and never fails for it.
+Publishing is best effort: it delays a job by PATIENCE_S at most, and never fails one.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class _Text:
 
 
 class EventBuffer:
-    """What is told of one job. Without a `live` to publish it, it is told to nobody."""
+    """The unpublished events of one job. Without `live`, they are never published."""
 
     def __init__(self, live: "EventPublisher | None" = None, job_id: str = "") -> None:
         self.followed = False
@@ -84,14 +84,14 @@ class EventBuffer:
         self._is_first = True
 
     def emit(self, kind: EventKind, **fields: str | int) -> None:
-        """Something that happens a few times in a job's life."""
+        """Adds an event that is rare in a job's life."""
         self._bundle()
         entry: Entry = {"kind": kind.value}
         self._waiting.append(entry | {name: _cut(_clean(value)) for name, value in fields.items()})
         self._wake()
 
     def delta(self, data: bytes, read: ReadDelta) -> None:
-        """A piece of a message, as the server sent it: nobody may ever want to know, so it is not looked at."""
+        """Adds a piece of a message as the server sent it. It is parsed only when somebody follows the job."""
         self._raw.append(data)
         self._raw_size += len(data)
         self._read = read
@@ -100,7 +100,7 @@ class EventBuffer:
         self._wake()
 
     def message(self, message_id: str, text: str) -> None:
-        """A message is complete: its pieces have served."""
+        """Adds a complete message, which replaces its pieces."""
         self._bundle()
         self._raw, self._raw_size = [], 0
         open_ = self._texts.pop(message_id, _Text())
@@ -112,12 +112,12 @@ class EventBuffer:
         self._wake()
 
     async def close(self) -> None:
-        """Publishes what is left. To be called before the job is seen to end, and again without harm."""
+        """Publishes what is left. Call it before the job ends; repeated calls have no effect."""
         if self._live is not None:
             await self._live.close(self._job_id)
 
     def due(self, *, last: bool = False) -> Due | None:
-        """What to publish now: nothing while nobody follows; at last what only this feed knows of the job."""
+        """What to publish now: nothing while nobody follows. `last`: also tool events, which no record holds."""
         self._bundle()
         wanted = self.followed or (last and any(entry["kind"] in _KEPT for entry in self._waiting))
         entries = tuple(self._waiting) if wanted else ()
@@ -125,7 +125,7 @@ class EventBuffer:
         return Due(entries, superseded, self._is_first) if entries or superseded else None
 
     def sent(self, due: Due, ids: Iterable[str]) -> None:
-        """It was published."""
+        """Removes published events. `ids`: of the published entries."""
         self._is_first = False
         for entry, id in zip(due.entries, ids, strict=True):
             if self._waiting and self._waiting[0] is entry:  # else it had to make room
@@ -136,7 +136,7 @@ class EventBuffer:
         self._superseded = [id for id in self._superseded if id not in due.superseded]
 
     def _bundle(self) -> None:
-        """Makes an entry of the text that came since the last; one waits at a time."""
+        """Makes an entry of the new text, unless an earlier text entry still waits."""
         if not self.followed or any(entry["kind"] == EventKind.TEXT for entry in self._waiting):
             return
         self._take_in()
@@ -154,7 +154,7 @@ class EventBuffer:
                 self._room -= len(piece)
 
     def _take_in(self) -> None:
-        """Reads the deltas that are kept."""
+        """Parses the buffered deltas."""
         pieces: dict[str, list[str]] = {}
         for data in self._raw:
             assert self._read is not None
@@ -178,7 +178,7 @@ _KEPT = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
 
 
 class EventPublisher:
-    """The feeds of one worker process."""
+    """Publishes the event buffers of one worker process."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
@@ -193,7 +193,7 @@ class EventPublisher:
         return feed
 
     def follow(self, job_ids: Iterable[str]) -> None:
-        """These, and no others, are followed now."""
+        """Sets the jobs that somebody follows."""
         self._followed = frozenset(job_ids)
         for job_id, feed in self._feeds.items():
             feed.followed = job_id in self._followed
@@ -201,7 +201,7 @@ class EventPublisher:
             self.wake()
 
     def wake(self) -> None:
-        """There may be something to publish."""
+        """Starts publishing, unless it is under way."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="live")
 
@@ -221,7 +221,7 @@ class EventPublisher:
             self._task = None
 
     async def _send(self, feeds: Mapping[str, EventBuffer], *, last: bool = False) -> bool:
-        """Whether something was due and was published; else it stays due."""
+        """Publishes what is due. Returns whether anything was published; events stay due otherwise."""
         async with self._sending:
             due = {job_id: (feed, news) for job_id, feed in feeds.items() if (news := feed.due(last=last))}
             if not due:
@@ -229,7 +229,7 @@ class EventPublisher:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     published = await self._publish({job_id: news for job_id, (_, news) in due.items()})
-            except Exception as error:  # whatever it is, no job is to suffer from it; for Redis the heartbeat warns
+            except Exception as error:  # no job may fail because of it; the heartbeat warns when Redis is away
                 log.debug("not published", reason=repr(error))
                 return False
             for job_id, ids in published.items():

@@ -1,4 +1,4 @@
-"""Sees one job through: does what the lifecycle decides, saves the place, repeats."""
+"""Executes one job: carries out the action that the lifecycle decides on, saves the progress, repeats."""
 
 import asyncio
 import random
@@ -51,11 +51,10 @@ from threadmill_worker.tools.executor import ToolExecutor
 
 log = structlog.get_logger(__name__)
 
-#: A wait is made longer by up to this share, so that jobs enqueued together do not poll together.
+#: Waits are longer by up to this share, so that jobs enqueued together do not poll together.
 JITTER = 0.1
 
-
-#: Making what a batch shares is one job's right for so long; the others ask this often whether it is there.
+#: How long one job may take to create an object that its batch shares, and how often the others check for it.
 SHARED_HOLD_S = 120.0
 SHARED_PAUSE_S = 0.3
 
@@ -77,7 +76,7 @@ class AttemptContext:
 
 
 class Attempt:
-    """One claimed execution of a job, from its saved place to its end."""
+    """One execution of a claimed job, from its saved progress to its end."""
 
     in_child = False
 
@@ -98,20 +97,20 @@ class Attempt:
         self._sleep = sleep
         self._progress = Progress.of(record) or begin(record, context.wants)
         self._saved = self._progress if record.progress else None
-        if record.job.stream:  # the stream that made looks rare ended with the worker that read it
+        if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
             self._progress = replace(self._progress, look_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
-        self._sending = False  #: what might be left behind if it were stopped now
+        self._sending = False  #: a call that creates something is in flight
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
         self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.name)
 
     async def execute(self) -> JobResult | None:
-        """To the end of the job; None where it wants another run, which is the batch lane's to start.
+        """Runs the job to its end. None: it needs another run, which the batch lane starts.
 
-        Raises LeaseLost; CancelledError leaves the job at its saved place.
+        Raises LeaseLost. After CancelledError, another attempt can continue from the saved progress.
         """
         self._task = asyncio.current_task()
         async with AsyncExitStack() as closing:
@@ -136,16 +135,16 @@ class Attempt:
             try:
                 await self._carry_out(action)
             except asyncio.CancelledError:
-                # An interrupted call is in doubt like one whose reply was lost: its intent stands.
+                # The outcome of an interrupted call is unknown, as after a lost reply: its intent stays.
                 if not self._take_interruption():
                     raise
 
     def cancel(self) -> None:
-        """Stops the job at its owner's wish: the remote run is cancelled, what was made is deleted.
+        """Cancels the job at the user's request: cancels the remote run and deletes the remote objects.
 
-        A call that makes something lands first: what it made would have to be looked for, if that can be done. One
-        whose reply comes only when the run has ended is not awaited.
-        To be repeated until it is seen: under Python 3.11 redis-py swallows a cancellation now and then.
+        A call that creates something completes first, so that its object need not be searched for. A call whose
+        reply comes only when the run has ended is interrupted.
+        Repeat it until the job ends: under Python 3.11 redis-py sometimes swallows a cancellation.
         """
         self._cancel_wanted = True
         lands = self._sending and not self._context.driver.awaits_run  # soon; else it may take as long as the run
@@ -154,7 +153,7 @@ class Attempt:
             self._task.cancel()
 
     def leave(self) -> bool:
-        """Begins nothing more: the job is handed back. Whether the task can be stopped now, with nothing in doubt."""
+        """Starts no new call. Returns whether the task can be stopped now without a call of unknown outcome."""
         self._is_leaving = True
         return not self._sending
 
@@ -183,7 +182,7 @@ class Attempt:
                 self._observe(action, await self._do(action))
 
     async def _do(self, action: RemoteAction) -> Observation:
-        """Carries out a call of the driver, bounded by the job's deadline."""
+        """Makes a call of the driver within the job's time limit."""
         limit_s = time_limit(self._progress, action, self._context.policy, self._clock())
         return await do_within(limit_s, self._context.driver, action, self._progress)
 
@@ -201,7 +200,7 @@ class Attempt:
             stir.cancel()
 
     async def _make(self, action: Making) -> Observation:
-        """What jobs of a batch have in common is made once, by the first of them that needs it."""
+        """Creates an object. The jobs of a batch share equal objects: the first job that needs one creates it."""
         batch, name = self._record.job.batch, self._shared_name(action)
         if batch is None or name is None:
             return await self._do(action)
@@ -220,7 +219,7 @@ class Attempt:
         return view
 
     def _shared_name(self, action: Making) -> str | None:
-        """By content. A thread that lives on takes its files with it: they are shared with nobody."""
+        """The name under which a batch shares an object, made of its content. Files of kept threads are not shared."""
         wants, attachments = self._progress.wants, self._context.attachments
         if wants.keep_thread or wants.continues:
             return None
@@ -236,7 +235,7 @@ class Attempt:
                 return None
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
-        """All at once; each output is saved as it comes, so that a finished call never runs again."""
+        """Executes the calls concurrently and saves each output as it arrives, so that no finished call is repeated."""
         thread, emit = self._progress.thread_id or "", self._context.feed.emit
 
         async def call_one(call: ToolCall) -> OutputReady:
@@ -298,7 +297,7 @@ class Attempt:
             thread_id=progress.thread_key if kept or progress.wants.continues else None,
             **progress.spent,
         )
-        await self._context.feed.close()  # who sees the job end has been told everything
+        await self._context.feed.close()  # followers receive all events before the job ends
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
         await self._ledger.finish(self._lease, result, progress.leftovers, self._context.name, kept, remains)
@@ -306,7 +305,7 @@ class Attempt:
         return result
 
     async def _kept(self, progress: Progress, outcome: Outcome, at: datetime) -> KeptThread:
-        """The thread, with what is to go when it goes."""
+        """The thread, with the objects to delete together with it."""
         state = await self._context.driver.thread_state(progress, outcome.content)
         return KeptThread(
             endpoint=self._context.name,
@@ -340,7 +339,7 @@ class Attempt:
         )
 
     def _report(self, before: Progress, action: Action, view: Observation | None) -> None:
-        """One log line per change of the run, which followers hear of too, and per trouble."""
+        """Logs each change of the run and each failed call, and publishes run changes."""
         after = self._progress
         place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
         if after.troubles > before.troubles:
@@ -376,7 +375,7 @@ def _moment(at: float) -> datetime:
 
 
 def begin(record: JobRecord, wants: Wants) -> Progress:
-    """The place of a job nobody has worked on."""
+    """The progress of a job before its first attempt."""
     started = (record.started_at or record.created_at).timestamp()
     deadline_at = started + record.job.time_limit_s
     if record.job.deadline_at is not None:

@@ -1,4 +1,4 @@
-"""The attempts under way in a process: each holds its job by a lease of its own, which is renewed while it works."""
+"""The attempts of a worker process. Each holds a lease on its job, which is renewed while it works."""
 
 import asyncio
 import time
@@ -24,12 +24,12 @@ from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
 
 log = structlog.get_logger(__name__)
 
-#: How often leases are renewed and wishes to cancel are noticed, in seconds; sooner if leases are short.
+#: How often leases are renewed and cancel requests are noticed, in seconds; more often if leases are short.
 HEARTBEAT_S = 1.0
 
 
 class Running(Protocol):
-    """An attempt that can be told to stop."""
+    """An attempt that can be stopped."""
 
     @property
     def trouble(self) -> EndpointTrouble | None:
@@ -47,11 +47,11 @@ class Running(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Its job was cancelled: stop the remote run, delete what was made, and end the job. May be repeated."""
+        """Cancels the remote run, deletes the remote objects and ends the job. Can be repeated."""
         ...
 
     def leave(self) -> bool:
-        """Begin nothing more: the job is handed back. Whether the task can be stopped now, with nothing in doubt."""
+        """Starts no new call. Returns whether the task can be stopped now without a call of unknown outcome."""
         ...
 
 
@@ -59,7 +59,7 @@ class Running(Protocol):
 class _Held:
     lease: Lease
     task: asyncio.Task[Any]
-    attempt: Running | None = None  #: None while it is being made ready
+    attempt: Running | None = None  #: None while its context is opened
 
     @property
     def calls(self) -> int | None:
@@ -80,7 +80,7 @@ class Attempts:
         return len(self._held)
 
     async def run(self, lease: Lease, execute: Coroutine[Any, Any, JobResult | None]) -> JobResult | None:
-        """Runs what brings the claimed job to its end; None if the job is not ours any more.
+        """Executes a claimed job; None if this worker no longer holds it.
 
         An earlier attempt of this process at the same job is stopped first. An unexpected exception fails the job.
         """
@@ -97,7 +97,7 @@ class Attempts:
             del self._held[lease.job_id]
 
     async def execute(self, lease: Lease, record: JobRecord) -> JobResult | None:
-        """Brings a claimed job to its end. None: it waits in the batch lane now."""
+        """Executes a claimed job to its end. None: it waits in the batch lane."""
         try:
             context = await self._contexts.open(record)
         except NotServed as error:
@@ -115,13 +115,13 @@ class Attempts:
         return result
 
     def began(self, lease: Lease, attempt: Running) -> None:
-        """From now on the attempt hears of a wish to cancel, and of the end of the process."""
+        """Registers the attempt, so that it is cancelled on request and stopped with the process."""
         self._held[lease.job_id].attempt = attempt
 
     async def renew(self) -> list[str]:
-        """One heartbeat: renews the leases, passes on wishes to cancel, stops what is lost, and reads Redis' clock.
+        """One heartbeat: renews the leases, passes on cancel requests, stops attempts without a lease.
 
-        Returns the jobs that are followed.
+        It also reads the clock of Redis. Returns the jobs that are followed.
         """
         calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
         told = await self._ledger.renew([held.lease for held in self._held.values()], calls)
@@ -129,13 +129,13 @@ class Attempts:
             held = self._held.get(job_id)
             if held is not None and news == "lost" and not (held.attempt and held.attempt.in_child):
                 held.task.cancel()
-            elif held is not None and news == "cancel" and held.attempt is not None:  # else the next renewal tells
+            elif held is not None and news == "cancel" and held.attempt is not None:  # else the next renewal repeats it
                 held.attempt.cancel()
         await self._ledger.clock.synchronise()
         return [job_id for job_id, news in told.items() if news == "followed"]
 
     async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
-        """Stops all attempts until `awaited` is empty; calls that make something land first, for LANDING_S at most."""
+        """Stops all attempts until `awaited` is empty; calls that create something complete first, within LANDING_S."""
         late_at = time.monotonic() + LANDING_S
         while awaited:
             is_late = time.monotonic() > late_at
@@ -144,18 +144,18 @@ class Attempts:
 
     @property
     def troubles(self) -> tuple[EndpointTrouble, ...]:
-        """One for each endpoint that gives no usable replies."""
+        """The endpoints that return no usable replies."""
         attempts = [held.attempt for held in self._held.values() if held.attempt]
         return add_troubles(trouble for attempt in attempts if (trouble := attempt.trouble))
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
-        """Ends a job of ours where it stands. Raises LeaseLost."""
+        """Fails a job that this worker holds. Raises LeaseLost."""
         result = await self._ledger.fail(lease, record, failure)
         log.info("job finished", job_id=record.id, attempt=record.attempts, **end_of(result))
         return result
 
     async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
-        """Ends a job of ours without a look at its record. Raises LeaseLost."""
+        """Fails a job that this worker holds without reading its record. Raises LeaseLost."""
         result = JobResult.without_record(lease.job_id, JobState.FAILED, failure, self._ledger.clock.moment())
         await self._ledger.finish(lease, result, (), "")
         log.error("job finished", job_id=lease.job_id, **end_of(result))
@@ -168,7 +168,7 @@ class Attempts:
             await self._hand_back(lease)
             return None
         except (LeaseLost, RedisError):
-            raise  # Redis is not the job's fault: its lease lapses, and the sweep sends it again
+            raise  # Redis is not the job's fault: its lease expires, and the sweep rescues it
         except UnreadableRecord as error:
             return await self.fail_unread(lease, Failure(kind=FailureKind.UNREADABLE, message=error.reason))
         except Exception as error:
@@ -176,12 +176,12 @@ class Attempts:
             return await self._fail_unexpected(lease, error)
 
     async def _fail_unexpected(self, lease: Lease, error: Exception) -> JobResult | None:
-        """Ends the job at once: a repetition would most likely run into the same."""
+        """Fails the job at once: another attempt would most likely fail in the same way."""
         failure = Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error))
         try:
-            record = await self._ledger.get(lease.job_id)  # with what the attempt has saved
+            record = await self._ledger.get(lease.job_id)  # with the progress that the attempt saved
             return await self.fail(lease, record, failure) if record else None
-        except (UnreadableRecord, ValueError, LookupError, TypeError):  # what it has saved is the fault
+        except (UnreadableRecord, ValueError, LookupError, TypeError):  # the saved progress causes the error
             return await self.fail_unread(lease, failure)
 
     async def _hand_back(self, lease: Lease) -> None:
@@ -199,7 +199,7 @@ def heartbeat_s(settings: Settings) -> float:
 
 
 def repeat(every_s: float, step: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-    """Takes the step again and again until the task is cancelled, whatever a step runs into."""
+    """Repeats the step until the task is cancelled. Errors of a step are logged."""
 
     async def keep_on() -> None:
         while True:
@@ -216,21 +216,21 @@ def repeat(every_s: float, step: Callable[[], Awaitable[object]]) -> asyncio.Tas
 
 
 async def stop(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.Future[Any]]) -> None:
-    """To be repeated: under Python 3.11 redis-py swallows a cancellation now and then."""
+    """Cancels the tasks. Repeat it: under Python 3.11 redis-py sometimes swallows a cancellation."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(awaited, timeout=0.1)
 
 
 def exhausted(lapses: int, last: str = "") -> Failure:
-    """`last`: how the last process ended, if it ran nothing else."""
+    """The failure of a job that too many processes have lost. `last`: how one that ran it alone ended."""
     cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
     message = f"{lapses} processes in a row ended or fell silent while they ran it; {cause}; see the workers' logs"
     return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
 
 
 def _where(error: Exception) -> str:
-    """The kind of an exception and the line that raised it. Its text may hold a secret, and is left out."""
+    """The type of an exception and the line that raised it. Its text may hold a secret and is left out."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"
     return f"unexpected {type(error).__name__} at {place} in the worker; its log has the traceback"

@@ -1,4 +1,4 @@
-"""The endpoints this process serves: one client and one toolbox each, made on first use."""
+"""Opens the context of an attempt. Each endpoint has one client and one tool executor, made on first use."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ from threadmill_worker.tools.tool import ToolsAway
 
 
 class NotServed(Exception):
-    """This worker cannot send the job anywhere; `failure` says why and what to do."""
+    """This worker cannot execute the job; `failure` holds the reason and the remedy."""
 
     def __init__(self, kind: FailureKind, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
@@ -53,9 +53,9 @@ class _Connection(NamedTuple):
 
 
 class Contexts:
-    """Opens what a job needs; raises NotServed for what the settings of this worker lack.
+    """Opens the contexts of jobs; raises NotServed if the worker's settings lack something.
 
-    Raises SettingsError at once if the key of any endpoint cannot be sent.
+    Raises SettingsError at once if the key of an endpoint cannot be sent.
     """
 
     def __init__(self, settings: Settings, registry: ToolRegistry, ledger: Ledger, live: EventPublisher) -> None:
@@ -69,11 +69,11 @@ class Contexts:
 
     @property
     def ready(self) -> list[str]:
-        """The endpoints whose key this process has, or that need none."""
+        """The endpoints whose key is set, or that need none."""
         return [name for name, endpoint in self._settings.endpoints.items() if not endpoint.missing_key()]
 
     def cleanup_driver(self, name: str) -> Driver:
-        """A driver without a job, to delete things with; raises NotServed."""
+        """A driver without a job, which deletes leftovers. Raises NotServed."""
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
         endpoint, client, *_, background = self._opened(name)
@@ -138,7 +138,7 @@ class Contexts:
         return AttemptContext(name, driver, executor, endpoint, spec.assistant, wants, attachments, feed)
 
     def _takes_lane(self, record: JobRecord, name: str, endpoint: Endpoint, *, unfit: str | None) -> bool:
-        """Whether the batch lane starts its runs; else they cost the full price. Raises NotServed if neither may be."""
+        """Whether the batch lane starts the job's runs; else they cost the full price. Raises NotServed."""
         if endpoint.lane_fallback == "full_price":
             now = self._ledger.clock.moment()
             return unfit is None and record.progress is None and not _is_due_within_a_day(record.job, now)
@@ -148,12 +148,12 @@ class Contexts:
         return unfit is None
 
     def batches(self, name: str) -> RemoteBatches:
-        """The Batch API of an endpoint whose key we have."""
+        """The Batch API of an endpoint whose key is set."""
         endpoint, client, *_ = self._opened(name)
         return RemoteBatches(client, endpoint)
 
     def _tools_of(self, job: PromptJob, endpoint: Endpoint) -> Sequence[str | dict[str, Any]] | None:
-        """None: the remote assistant's own."""
+        """The tools of a job; None: those of the remote assistant."""
         if endpoint.wire == "assistants" or job.tools is not None:
             return job.tools
         profile = self._profile(job)
@@ -203,7 +203,7 @@ class Contexts:
 def _with_those_of_files(
     job: PromptJob, tools: Sequence[str | dict[str, Any]] | None
 ) -> list[str | dict[str, Any]] | None:
-    """The job's tools, and those its files are for; None, the assistant's own, stays None."""
+    """The job's tools and the tools that its files need; None, the assistant's own tools, stays None."""
     if tools is None:
         return None
     return [*tools, *(tool for file in job.files for tool in file.tools)]
@@ -226,7 +226,7 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
 
 
 def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachments: Attachments) -> Wants:
-    """What the job asks for beyond an answer to its messages."""
+    """The features that the job uses besides its messages."""
     notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
     return Wants(
         uploads=len(attachments.uploads),

@@ -1,4 +1,4 @@
-"""What the runner asks of a driver: carry an action out, and say what came of it."""
+"""The interface of a driver: it executes an action and returns an observation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from threadmill_worker.lifecycle.actions import (
 from threadmill_worker.lifecycle.observations import Observation, Unknown
 from threadmill_worker.lifecycle.progress import Progress
 
-#: The actions that need the server.
+#: The actions that call the server.
 RemoteAction = (
     Making
     | PollStore
@@ -56,7 +56,7 @@ RemoteAction = (
 
 @dataclass(frozen=True)
 class ThreadState:
-    """What is to be known of a thread that lives on, for the next job on it."""
+    """What the next job on a kept thread needs to know."""
 
     kind: ThreadKind
     latest: str | None = None  #: of a chain: the response to continue from; '': the server stores none
@@ -65,7 +65,7 @@ class ThreadState:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a driver needs to know of its job."""
+    """A job with its defaults resolved, as a driver needs it."""
 
     job_id: str
     job: PromptJob
@@ -80,17 +80,17 @@ class JobSpec:
 
     @property
     def lives_on(self) -> bool:
-        """Whether what is made for it stays with a thread that does."""
+        """Whether the objects of the job are kept together with its thread."""
         return self.job.keep_thread or self.job.thread is not None
 
     @property
     def tag(self) -> str:
-        """By which what is made for the job is known."""
+        """The tag on every remote object of this job."""
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
 
 
 def time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
-    """What the endpoint's settings have each run told of the time. `at`: the moment to name; default: now."""
+    """The note about the current time for a run's instructions, or None. `at`: the time; default: now."""
     if endpoint.time_note is None:
         return None
     zone = ZoneInfo(endpoint.time_zone) if endpoint.time_zone else None
@@ -99,7 +99,7 @@ def time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
 
 
 def misfit_note(progress: Progress) -> str | None:
-    """For the model whose last answer did not fit."""
+    """The note to the model after an answer that did not match the response format, or None."""
     if progress.misfit is None:
         return None
     return (
@@ -108,7 +108,7 @@ def misfit_note(progress: Progress) -> str | None:
 
 
 class Driver(Protocol):
-    """Speaks to the server for one job."""
+    """Makes the calls of one job."""
 
     @property
     def calls(self) -> int:
@@ -117,17 +117,17 @@ class Driver(Protocol):
 
     @property
     def awaits_run(self) -> bool:
-        """Whether a call is under way whose reply may come only when the run has ended."""
+        """Whether a call is in flight whose reply may come only when the run has ended."""
         ...
 
     async def probe(self) -> Observation:
-        """Finds out whether the server takes our key and speaks our format, and leaves nothing: Deleted if it does."""
+        """Checks the key and the API of the server and leaves no object there. Returns Deleted if both are right."""
         ...
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:
         """Carries the action out once. Never raises for what the server or the network did: it returns a CallError.
 
-        Cancelling it leaves the outcome of a call under way unknown, as a lost reply does.
+        After a cancellation the outcome of the call is unknown, as after a lost reply.
         """
         ...
 
@@ -136,22 +136,22 @@ class Driver(Protocol):
         ...
 
     async def run_changed(self) -> None:
-        """Returns when the event stream of the job's run has news that call for a look, or has ended; once for each.
+        """Returns when the event stream reports a change of the run, or ends; once for each.
 
-        Never returns where there is no stream. Cancelling it loses nothing.
+        Never returns if there is no stream. Cancelling it loses no event.
         """
         ...
 
     async def close(self) -> None:
-        """Ends an event stream at once. What is done afterwards may open another."""
+        """Ends the event stream at once. A later action may open another."""
         ...
 
 
 async def do_within(limit_s: float, driver: Driver, action: RemoteAction, progress: Progress) -> Observation:
-    """Carries the action out once, in at most `limit_s` seconds.
+    """Executes the action once, in at most `limit_s` seconds.
 
-    The timeouts of a connection bound the wait for the next byte only: a slow server can hold a call for ever. A call
-    that is cut off is in doubt, like one whose reply was lost.
+    The timeouts of a connection limit only the wait for the next byte, so a slow server could hold a call forever.
+    The outcome of a call that is cut off is unknown, as after a lost reply.
     """
     try:
         async with asyncio.timeout(limit_s):

@@ -1,4 +1,4 @@
-"""The mark that what we make carries: by it, it is found again when a creation reply was lost."""
+"""The tag on every object that the worker creates: it finds the object when the reply was lost."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ def tag(job_id: str, what: str) -> dict[str, str]:
 
 
 def is_tagged(thing: dict[str, Any], job_id: str, what: str) -> bool:
-    """Whether a thing of the server is the job's own."""
+    """Whether a remote object was created for the job."""
     metadata = thing.get("metadata")
     return isinstance(metadata, dict) and tag(job_id, what).items() <= metadata.items()
 
 
 def key_of(thing: dict[str, Any], moment: float) -> str:
-    """The idempotency key of the request that makes a marked thing: the same for each repetition of it."""
+    """The idempotency key of the request that creates a tagged object: equal for every repetition."""
     return f"{thing['metadata'][_TAG]}@{moment:.3f}"
 
 
 def tag_of(thing: dict[str, Any]) -> str | None:
-    """JOB/WHAT of a thing of the server; None if it is not ours."""
+    """The tag of a remote object, JOB/WHAT; None if it has none."""
     metadata = thing.get("metadata")
     value = metadata.get(_TAG) if isinstance(metadata, dict) else None
     return None if value is None else str(value)
 
 
 def profile_of(thing: dict[str, Any]) -> str | None:
-    """The profile that an assistant is marked as made from."""
+    """The name of the profile in an assistant's tag."""
     value = tag_of(thing) or ""
     return value.removeprefix("profile/") if value.startswith("profile/") else None
 

@@ -1,4 +1,4 @@
-"""What a job can do next. `lifecycle.next_action` picks one; the runner carries it out."""
+"""The actions of a job. `decide.next_action` returns one; the attempt executes it."""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,12 @@ class PollStore:
 
 @dataclass(frozen=True)
 class InspectThread:
-    """One that was there before us: has it a vector store?"""
+    """Find out whether a thread that existed before the job has a vector store."""
 
 
 @dataclass(frozen=True)
 class AttachStore:
-    """To a thread that was there before us."""
+    """Attach the store to a thread that existed before the job."""
 
     store_id: str
 
@@ -66,7 +66,7 @@ class PollRun:
 
 @dataclass(frozen=True)
 class Resolve:
-    """Find out whether the call of this intent landed."""
+    """Find out whether the call of this intent took effect."""
 
     intent: Intent
 
@@ -74,7 +74,7 @@ class Resolve:
 @dataclass(frozen=True)
 class CallTools:
     calls: tuple[ToolCall, ...]
-    until: float  #: when their outputs are of no use any more
+    until: float  #: when their outputs would come too late
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class CancelRun:
 
 @dataclass(frozen=True)
 class AbandonRun:
-    """Stop caring for a run that does not stop: nothing is called."""
+    """Give up a run that does not stop; makes no call."""
 
     failure: Failure
 
@@ -102,14 +102,14 @@ class ReadAnswer:
 
 @dataclass(frozen=True)
 class NameFile:
-    """Find out what a cited file is called."""
+    """Find out the name of a cited file."""
 
     file_id: str
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file the model made, to the artifact store."""
+    """Download a file of the model to the artifact store."""
 
     file_id: str
 
@@ -121,14 +121,14 @@ class ReadSteps:
 
 @dataclass(frozen=True)
 class AskAgain:
-    """The answer does not fit what the job asked for: nothing is called, another run follows."""
+    """The answer does not match the response format: another run follows; makes no call."""
 
     problem: str
 
 
 @dataclass(frozen=True)
 class Unlock:
-    """Stop the stranger's run that locks our thread."""
+    """Cancel the foreign run that locks the thread."""
 
     run_id: str
 
@@ -140,7 +140,7 @@ class Delete:
 
 @dataclass(frozen=True)
 class Decide:
-    """The outcome is known without a further look: nothing is called."""
+    """The outcome is known; makes no call."""
 
     outcome: Outcome
 
@@ -150,16 +150,16 @@ class Finish:
     outcome: Outcome
 
 
-#: What needs no call.
+#: Actions that make no call.
 Decision = Decide | AskAgain | AbandonRun
 
-#: What makes something that could not be found again if its reply were lost.
+#: Actions whose object cannot be found again if the reply is lost.
 Making = Upload | CreateStore | CreateThread
 
-#: What is in doubt if its reply is lost.
+#: Actions whose outcome is unknown if the reply is lost.
 Sending = Making | AddMessage | StartRun | SubmitOutputs
 
-#: Seconds that such a call may still take when its job ends or is handed back: its reply saves a search.
+#: Seconds that such a call may still take when its job ends or is handed back: its reply makes a search unnecessary.
 LANDING_S = 3.0
 
 Action = (

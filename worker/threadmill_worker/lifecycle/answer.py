@@ -1,4 +1,4 @@
-"""What is still to be done about an answer that was read: files to fetch, names and steps to learn. PURE."""
+"""The steps that complete an answer: download its files, read their names and the run's steps. PURE."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,12 +12,12 @@ from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, Fil
 from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
 
-#: What completes an answer. It is paid for: no trouble with these loses it.
+#: Actions that complete an answer. A failure of one of them never loses the answer, which is paid for.
 Completing = NameFile | Download | ReadSteps
 
 
 def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
-    """The next thing to learn of the answer; in the end, the job's outcome."""
+    """Returns the next action that completes the answer; at last, the job's outcome."""
     problem = schema_error_of(progress, answer)
     if problem is not None and progress.misfit is None and now < progress.deadline_at:
         return AskAgain(problem)
@@ -35,12 +35,12 @@ def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
 
 
 def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
-    """The progress with what was learnt."""
+    """Returns the progress with the observation added to the answer."""
     if isinstance(view, AnswerRead):
         made = [Leftover("container", each) for each in view.containers]
         made += [Leftover("file", each) for each in made_files(view.blocks) if not each.startswith(view.containers)]
         new = tuple(each for each in made if each not in progress.leftovers)
-        blocks = view.blocks if progress.outcome is None else ()  # else only what it made is of interest: to be deleted
+        blocks = view.blocks if progress.outcome is None else ()  # else only its files matter: they are deleted
         return replace(progress, answer=Answer(blocks), leftovers=(*progress.leftovers, *new))
     answer = progress.answer
     if answer is None:
@@ -59,7 +59,7 @@ def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded 
 
 
 def answer_without(progress: Progress, action: Completing, reason: str) -> Progress:
-    """The progress when the server will not tell."""
+    """Returns the progress when the server does not provide a part of the answer."""
     match action:
         case NameFile(file_id):
             return add_to_answer(progress, FileNamed(file_id, file_id))
@@ -81,7 +81,7 @@ def _with_shown_steps(progress: Progress, answer: Answer, reason: str) -> Answer
 
 
 def _with_outputs(steps: Iterable[dict[str, Any]], outputs: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
-    """Function calls with what we have answered to them."""
+    """Adds to function calls the outputs that the worker submitted."""
     return tuple(
         {**{name: value for name, value in step.items() if name != "call_id"}, "output": outputs.get(step["call_id"])}
         if "call_id" in step

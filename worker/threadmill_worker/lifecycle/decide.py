@@ -1,6 +1,6 @@
-"""The life of a job, decided: `next_action` says what to do, `observe` takes in what came of it.
+"""Decides what a job does next: `next_action` returns the action, `observe` applies its result.
 
-PURE: no IO, no clock, no openai. The moment is a parameter; the server's words arrive as views.
+PURE: no I/O, no clock, no openai. The time is a parameter; replies of the server arrive as observations.
 What each run status means: platform.openai.com/docs/assistants/deep-dive#run-lifecycle.
 """
 
@@ -46,7 +46,7 @@ SUBMIT_MARGIN_S = 5.0
 
 
 def next_action(progress: Progress, policy: Policy, now: float) -> Action:
-    """What to do now. Always something: an endless job cannot be expressed, its deadline comes."""
+    """Returns the next action. There always is one, and the deadline ends every job."""
     if progress.outcome is not None:
         return _clean_up(progress, progress.outcome, policy, now)
     if now >= progress.deadline_at and not _has_answer(progress):
@@ -75,7 +75,7 @@ def _next_call(progress: Progress, policy: Policy, now: float) -> Action:
 
 
 def intend(progress: Progress, action: Action, now: float) -> Progress:
-    """The progress to save before the action: what it may make must be looked for before it is repeated."""
+    """Returns the progress to save before the action, so that a call with an unknown outcome is resolved first."""
     if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.asked is None:
         progress = replace(progress, asked=Asked(now))
     match action:
@@ -98,7 +98,7 @@ def intend(progress: Progress, action: Action, now: float) -> Progress:
 def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -> float:
     """Seconds that a call of the driver may take, whatever the server does.
 
-    It ends at the job's deadline; a call that makes something has at least LANDING_S. After the deadline, and once
+    It ends at the job's deadline; a call that creates something has at least LANDING_S. After the deadline, and once
     the outcome is known, each call has `request_timeout_s`.
     """
     left = progress.deadline_at - now
@@ -110,9 +110,9 @@ def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -
 def _next_call_of_run(progress: Progress, policy: Policy, now: float) -> Action:
     run = progress.run
     assert run is not None
-    if run.status in ENDED:  # with an answer: the others have been decided on when they were seen
+    if run.status in ENDED:  # with an answer: other statuses were handled when they were observed
         return ReadAnswer(run.id)
-    # Given its tools' outputs, a run queues anew.
+    # A run is queued again after its tool outputs.
     queued = run.status == "queued"
     since = progress.active_since if queued else progress.run_since
     limit = policy.queued_limit_s if queued else policy.run_limit_s
@@ -130,7 +130,7 @@ def _next_call_of_run(progress: Progress, policy: Policy, now: float) -> Action:
 
 
 def _expiry(progress: Progress, run: RunObservation, policy: Policy) -> float:
-    """When the server gives the run up, by our clock. The server's may be minutes off: only its time spans hold."""
+    """When the run expires, by the local clock. The server's clock may be off: only its durations are used."""
     if run.expires_at is None:
         return progress.run_since + policy.run_limit_s
     if run.created_at is None or run.created_at >= run.expires_at:
@@ -145,7 +145,7 @@ def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) ->
 
 
 def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
-    """Cancels the current run and sees it stop; None when it has, or when it will not."""
+    """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
     run = progress.run
     if run is None or run.status in ENDED or progress.cancel_refused or not policy.cancels:
         return None
@@ -156,7 +156,7 @@ def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
 
 
 def _clean_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -> Action:
-    """Stops what still runs, deletes what is left, then finishes."""
+    """Cancels the run, deletes the leftovers, then finishes."""
     if progress.troubles < CLEANUP_TRIES:
         if now < progress.wait_until:
             return Wait(progress.wait_until)
@@ -166,7 +166,7 @@ def _clean_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) 
         if stop is not None:
             return stop
         if progress.run is not None and _is_unread(progress) and not progress.troubles:
-            return ReadAnswer(progress.run.id)  # it tells of files the model made, to be deleted too
+            return ReadAnswer(progress.run.id)  # it names files of the model, which are deleted too
     if keeps_thread(progress, outcome):
         return Finish(outcome)
     for leftover in progress.leftovers:
@@ -176,12 +176,12 @@ def _clean_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) 
 
 
 def _has_answer(progress: Progress) -> bool:
-    """The run has ended with an answer, paid for: reading it is worth a few tries past the deadline."""
+    """Whether the run has an answer. It is paid for, so reading it is tried past the deadline."""
     return progress.answer is not None or (_is_unread(progress) and progress.troubles < CLEANUP_TRIES)
 
 
 def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
-    """Whether the thread lives on with what was made for it; one that a job failed on is of no use."""
+    """Whether the thread and its files are kept. The thread of a failed job is not."""
     wanted = progress.wants.keep_thread or progress.wants.continues
     incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
     return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
@@ -200,7 +200,7 @@ def _overdue(progress: Progress, now: float) -> Outcome:
 
 
 def _reasons(progress: Progress) -> Iterator[str]:
-    """What has kept the job from its answer, as far as the server has said."""
+    """Why the job has no answer, as far as the server has said."""
     if progress.reruns:
         yield f"it was started over {progress.reruns} times, the last time because: {progress.rerun_reason}"
     if progress.troubles and progress.troubled_at is not None:

@@ -1,6 +1,6 @@
-"""What the outside shows us, in our words: the values a driver gives back and the lifecycle takes in.
+"""Observations: the values that a driver returns and the lifecycle reads.
 
-A driver turns every reply of its server into one of these, so that nothing past it knows a wire format.
+A driver turns every reply of its server into one of these, so no other module knows a wire format.
 """
 
 import json
@@ -25,7 +25,7 @@ class ToolCall:
 
     @property
     def signature(self) -> str:
-        """The same for calls of the same tool with the same arguments, however these are written."""
+        """Equal for calls of the same tool with the same arguments, whatever their JSON looks like."""
         try:
             return f"{self.name} {json.dumps(parse(self.arguments), sort_keys=True)}"
         except ValueError:
@@ -42,7 +42,7 @@ class AnswerRead:
 
 @dataclass(frozen=True)
 class RunObservation:
-    """A run as the server shows it. `status` is theirs, as sent; unknown values are to be borne."""
+    """A run as the server reports it. `status` is the value that it sent; unknown values must be tolerated."""
 
     id: str
     status: str
@@ -60,7 +60,7 @@ class RunObservation:
     in_background: bool = False  #: the server says that it works on it in the background
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
     own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: nothing is shown
-    poll_after_s: float | None = field(default=None, compare=False)  #: the server's wish for the next look
+    poll_after_s: float | None = field(default=None, compare=False)  #: the delay the server asks for
     answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
     steps: tuple[dict[str, Any], ...] | None = None  #: what it did, as StepsRead has it, where the reply shows that
     kind: str | None = None  #: of leftover, where runs do not go with their thread
@@ -96,7 +96,7 @@ class StoreSeen:
 
 @dataclass(frozen=True)
 class ThreadSeen:
-    """A thread that was there before us. `store_id`: its vector store, if it has one."""
+    """A thread that existed before the job. `store_id`: its vector store, if it has one."""
 
     store_id: str | None
 
@@ -115,11 +115,11 @@ class MessageAdded:
 
 @dataclass(frozen=True)
 class OutputReady:
-    """A tool call is done; its output may tell of a failure, for the model to read."""
+    """A tool call has ended. Its output may describe a failure, for the model to read."""
 
     call_id: str
     output: str
-    reusable: bool = True  #: holds for the same call of a later run too: it did not fail, and need not be repeated
+    reusable: bool = True  #: the call succeeded, so a later run that makes the same call gets this output
 
 
 @dataclass(frozen=True)
@@ -147,53 +147,53 @@ class StepsRead:
 
 @dataclass(frozen=True)
 class Unlocked:
-    """We asked the server to stop the stranger's run that locks our thread."""
+    """The server was asked to cancel the foreign run that locks the thread."""
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """It is gone, was gone before, or its server deletes nothing of its kind."""
+    """The object no longer exists, or its server cannot delete objects of its kind."""
 
 
 @dataclass(frozen=True)
 class NothingFound:
-    """We looked for what an uncertain call may have made: it is not there."""
+    """A call with an unknown outcome did not take effect."""
 
 
 @dataclass(frozen=True)
 class Unresolved:
-    """What an uncertain call may have made cannot be seen yet: its repetition, which makes no second one, will tell."""
+    """The outcome of a call is still unknown. Repeating the call is safe, and shows the outcome."""
 
 
 @dataclass(frozen=True)
 class Untraceable:
-    """What an uncertain call may have made cannot be looked for."""
+    """The outcome of a call is unknown, and the server offers no way to find out."""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """The server understood and said no; repeating the call as it is cannot help."""
+    """The server rejected the call; repeating it unchanged cannot help."""
 
     failure: Failure
 
 
 @dataclass(frozen=True)
 class RunChanged:
-    """The run's event stream says that it moved, or has ended by itself: a look will tell."""
+    """The run's event stream reported a change, or ended: the run is polled next."""
 
 
 @dataclass(frozen=True)
 class NotSent:
-    """The server did nothing and may do it later: busy, rate limited, or out of reach."""
+    """The call had no effect and can be repeated: the server is busy, rate limited or unreachable."""
 
     reason: str
-    kind: FailureKind = FailureKind.UNREACHABLE  #: what to call it if it goes on for too long
+    kind: FailureKind = FailureKind.UNREACHABLE  #: the failure of the job if this lasts too long
     retry_after_s: float | None = None
 
 
 @dataclass(frozen=True)
 class LaneClosed:
-    """The server does not take the request at the price of the job's lane, and did nothing."""
+    """The server does not accept the request at the price of the job's lane. The call had no effect."""
 
     reason: str
     passes: bool = False  #: it lacks capacity now, and may take the request later
@@ -202,23 +202,23 @@ class LaneClosed:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody knows whether the call landed: its reply was lost, or a server error came instead."""
+    """The call may have taken effect: its reply was lost, or was a server error."""
 
     reason: str
     kind: FailureKind = FailureKind.UNREACHABLE
-    locked_by: str | None = None  #: the run that locks the thread: ours after a lost reply, or a stranger's
+    locked_by: str | None = None  #: the run that locks the thread: the job's own after a lost reply, or a foreign one
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """The reply cannot be read, however often the call is made; whether the call landed is not known."""
+    """The reply cannot be read, and repeating the call does not help. The call may have taken effect."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Gone:
-    """The thread or run we knew is not there any more."""
+    """The thread or run no longer exists."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""How what came of an action changes the saved place of a job. PURE: the other half of decide.py."""
+"""Applies the result of an action to a job's progress. PURE: the counterpart of decide.py."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -63,15 +63,15 @@ from threadmill_worker.lifecycle.recovery.context import lacks_context, send_aga
 from threadmill_worker.lifecycle.recovery.discounts import spend
 from threadmill_worker.lifecycle.recovery.reruns import rerun, run_ended
 
-#: A look falls due when the run is older by this share: a result is late by about a quarter of its run's time.
+#: The time to the next poll, as a share of the run's age: a result is noticed late by about a quarter of that age.
 POLL_SHARE = 0.25
 
-#: What a server may wish for the time to the next look, in seconds.
+#: The range in which a server can choose the delay before the next poll, in seconds.
 HINT_RANGE_S = (0.25, 10.0)
 
 
 def observe(progress: Progress, action: Action, view: Observation, policy: Policy, now: float) -> Progress:
-    """The progress after `action` showed `view`."""
+    """Returns the progress after `action` returned `view`."""
     if isinstance(view, Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone):
         return _complete(call_failed(progress, action, view, policy, now), now)
     # These do not show that the server is reachable again.
@@ -121,23 +121,23 @@ def observe(progress: Progress, action: Action, view: Observation, policy: Polic
 
 
 def _own(progress: Progress, made: Leftover) -> Progress:
-    """It is this job's to delete: threads first, then what they refer to."""
+    """Records an object that the job must delete. Threads come before the objects that they refer to."""
     leftovers = sorted((*progress.leftovers, made), key=lambda each: each.kind != "thread")
     return replace(progress, leftovers=tuple(leftovers))
 
 
 def _complete(progress: Progress, now: float) -> Progress:
-    """With the job's outcome, if nothing more is to be learnt of the answer."""
+    """Adds the job's outcome once the answer is complete."""
     if progress.answer is None or progress.outcome is not None:
         return progress
     step = next_answer_step(progress, progress.answer, now)
     if not isinstance(step, Decide):
         return progress
-    return replace(progress, outcome=step.outcome, answer=Answer(()))  # which stands in the outcome now
+    return replace(progress, outcome=step.outcome, answer=Answer(()))  # the outcome holds the text
 
 
 def _store_observed(progress: Progress, action: Action, seen: StoreSeen, policy: Policy, now: float) -> Progress:
-    """A vector store was made, looked at, or attached."""
+    """A vector store was created, polled or attached."""
     store = progress.store
     if store is None:
         progress = progress if seen.shared else _own(progress, Leftover("vector_store", seen.id))
@@ -160,12 +160,12 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
 
 
 def _run_observed(progress: Progress, action: Action, run: RunObservation, policy: Policy, now: float) -> Progress:
-    """A run was started, looked at, given its tools' outputs, or told to stop."""
+    """A run was started, polled, cancelled, or received its tool outputs."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
     is_new = before is None or (submitted and run.is_round)
     if before is not None and not is_new:
-        # The one we asked by: some servers return another with each reply.
+        # Keep the id of the request: some servers return another id with each reply.
         run = replace(run, id=before.id, continues=before.continues)
     if is_new and run.kind is not None:
         progress = _own(progress, Leftover(run.kind, run.id))
@@ -178,7 +178,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, polic
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
         if run.is_round:
             progress = replace(progress, past_rounds=(*progress.past_rounds, before))
-        if run.calls and run.calls == before.calls:  # not taken in: submit them again, but not at once
+        if run.calls and run.calls == before.calls:  # the server ignored them: submit them again after a pause
             progress = replace(progress, wait_until=now + policy.poll_first_s)
     if is_new:
         progress = replace(
@@ -196,7 +196,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, polic
         progress = spend(progress, run, _usage_of(run))
     if progress.outcome is None and lacks_context(run):
         return send_again(progress, replace(run, answer=None, steps=None), now)
-    if run.answer is not None:  # no call need fetch it; it is kept once, as the job's answer
+    if run.answer is not None:  # no further call is needed; the job's answer keeps it
         progress = add_to_answer(progress, run.answer)
         run = replace(run, answer=None)
     if run.steps is not None:
@@ -210,7 +210,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, polic
         intent=None,
         asked=None,
         locked_by=None,
-        run=replace(run, functions=None, own_tools=None),  # which says nothing new in later looks
+        run=replace(run, functions=None, own_tools=None),  # later polls do not need them
         look_at=now + _poll_interval(run, now - news_at, policy),
     )
     if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
@@ -231,12 +231,12 @@ def _without_files(wants: Wants, run: RunObservation) -> Failure | None:
 
 
 def _is_paid(run: RunObservation) -> bool:
-    """Whether nothing more is spent on it: it has ended, or goes on under another id."""
+    """Whether its usage is final: the run has ended, or continues under another id."""
     return run.status in ENDED or (run.kind is not None and bool(run.calls))
 
 
 def _usage_of(run: RunObservation) -> Usage:
-    """What a run has spent. An answer always takes tokens: one without is of a server that does not report them."""
+    """The usage of a run. Every answer uses tokens: if none are reported, the server does not report them."""
     if run.usage is not None and run.usage != Usage():
         return run.usage
     is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
@@ -244,7 +244,7 @@ def _usage_of(run: RunObservation) -> Usage:
 
 
 def _keep_output(progress: Progress, done: OutputReady) -> Progress:
-    """Keeps an output for its call, and for the same call of a later run."""
+    """Stores an output for its call, and for the same call of a later run."""
     progress = replace(progress, outputs={**progress.outputs, done.call_id: done.output})
     if not done.reusable or progress.run is None:
         return progress
@@ -254,16 +254,16 @@ def _keep_output(progress: Progress, done: OutputReady) -> Progress:
 
 
 def _known_outputs(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
-    """Outputs an earlier run of the job has paid for, by the ids under which this one asks for them.
+    """Outputs of the same calls in earlier runs of the job, by the call ids of this run.
 
-    A call that the same run repeats is made again: the model wants to know anew.
+    A call that one run repeats is executed again: the model wants a fresh output.
     """
     found = {call.id: progress.finished.get(call.signature) for call in calls}
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
 def _poll_interval(run: RunObservation, age: float, policy: Policy) -> float:
-    """Seconds to the next look: the server's wish, else a share of the time the run has been at work."""
+    """Seconds to the next poll: the server's hint, or a share of the run's age."""
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest

@@ -1,4 +1,4 @@
-"""The saved place of a job: frozen values in the process, JSON in the job's record."""
+"""The saved progress of a job: frozen values in the process, JSON in the job's record."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -15,7 +15,7 @@ from threadmill_worker.lifecycle.observations import RunObservation
 
 
 class Intent(StrEnum):
-    """A call that makes something remote. It is saved before the call, so that no successor repeats it blindly."""
+    """A call with an effect. It is saved before the call, so that a later attempt does not repeat it blindly."""
 
     UPLOAD = "upload"
     CREATE_STORE = "create_store"
@@ -27,15 +27,15 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """A request of which each repetition is the same."""
+    """A request that is repeated unchanged."""
 
     at: float  #: when it was first sent
-    in_doubt: bool = False  #: an earlier try may have landed, though a later one did not
+    in_doubt: bool = False  #: an earlier try may have taken effect, though a later one did not
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A remote thing to delete before the job is over."""
+    """A remote object to delete when the job ends."""
 
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
     id: str  #: of a run on a thread: THREAD/RUN
@@ -44,12 +44,12 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Wants:
-    """What the job asks for beyond an answer to its messages."""
+    """The features that the job uses besides its messages."""
 
     uploads: int = 0  #: how many files are to be uploaded for it
     search: bool = False  #: files to be searched, and so a vector store
     at_once: bool = False  #: thread and first run in one call
-    continues: bool = False  #: on a thread that was there before: no other will do
+    continues: bool = False  #: the job continues a thread that existed before it
     keep_thread: bool = False
     has_transcript: bool = True  #: all that was said before the job is known here, and can be sent again
     steps: bool = False
@@ -62,7 +62,7 @@ class Wants:
 
 @dataclass(frozen=True)
 class FinishedCall:
-    """A tool call that is done, for the same call of a later run."""
+    """The output of a tool call, for the same call of a later run."""
 
     output: str
     run: int  #: the ordinal of the run that made it
@@ -70,19 +70,19 @@ class FinishedCall:
 
 @dataclass(frozen=True)
 class VectorStore:
-    """Where file_search looks."""
+    """The vector store that file_search reads."""
 
     id: str
     since: float  #: when it was made
     ready: bool = False
-    attached: bool = False  #: to a thread that was there before us
-    own: bool = True  #: made for this job or its batch; else it is the thread's, and our files join it
+    attached: bool = False  #: to a thread that existed before the job
+    own: bool = True  #: made for this job or its batch; else it is the thread's, and the job's files are added to it
     detail: str = field(default="", compare=False)  #: how many of the files are ready, in words
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the run wrote, and what has been found out about it so far."""
+    """What the run wrote, with the names, files and steps read so far."""
 
     blocks: tuple[dict[str, Any], ...]
     names: dict[str, str] = field(default_factory=dict)  #: of cited files, by id
@@ -93,7 +93,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the job ends; from here on only tidying up is left."""
+    """How the job ends. Once it is known, only the clean-up remains."""
 
     state: JobState
     text: str = ""
@@ -108,7 +108,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job is. Moments are seconds since 1970."""
+    """The progress of a job. Times are seconds since 1970."""
 
     deadline_at: float
     messages: int  #: how many the job has
@@ -120,21 +120,21 @@ class Progress:
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
     asked: Asked | None = None  #: the request that starts or continues a run; None: it has been answered
-    run: RunObservation | None = None  #: the current run, as last seen
+    run: RunObservation | None = None  #: the current run, as last observed
     run_since: float = 0.0  #: when it was started
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
     runs: int = 0
     reruns: int = 0
     rerun_reason: str | None = None  #: of the latest one
     rounds: int = 0  #: of tools, in the current run
-    outputs: dict[str, str] = field(default_factory=dict)  #: journal of the current run: call id -> output
+    outputs: dict[str, str] = field(default_factory=dict)  #: of the tool calls of the current run, by call id
     shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
     past_rounds: tuple[RunObservation, ...] = ()  #: of the current run, if each is a response
     without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
-    finished: dict[str, FinishedCall] = field(default_factory=dict)  #: journal of all runs: signature -> call
-    cancel_asked_at: float | None = None  #: when we asked the server to stop the current run
+    finished: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
+    cancel_asked_at: float | None = None  #: when the server was asked to cancel the current run
     cancel_refused: bool = False
-    locked_by: str | None = None  #: the stranger's run that locks our thread
+    locked_by: str | None = None  #: the foreign run that locks the thread
     answer: Answer | None = None
     misfit: str | None = None  #: why an earlier answer did not fit `response_format`
     outcome: Outcome | None = None
@@ -154,13 +154,13 @@ class Progress:
     trouble_since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
     trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
-    look_at: float = field(default=0.0, compare=False)  #: before the next look at the run
+    look_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made
 
-    # Fields with compare=False alone are no reason to save: a successor does well without them.
+    # A change of fields with compare=False alone is not saved: a later attempt does not need them.
 
     def untroubled(self) -> "Progress":
-        """The same after a usable reply."""
+        """Returns the progress after a usable reply."""
         return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
 
     @property
@@ -170,7 +170,7 @@ class Progress:
 
     @property
     def thread_key(self) -> str | None:
-        """What later jobs know the thread by: where runs have none, the first answer of the chain that they are."""
+        """The id by which later jobs name the thread; without a thread, the id of the current response."""
         return self.thread_id or (self.run.id if self.run else None)
 
     @property
@@ -179,12 +179,12 @@ class Progress:
         return {name: getattr(self, name) for name in SPENT}
 
     def to_json(self) -> str:
-        """Without the fields that have their defaults: an older worker needs to know only those that say something."""
+        """As JSON, without fields that have their defaults, so that an older worker reads as much as possible."""
         return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
-        """Where the job is; None before its first step. Raises UnreadableRecord."""
+        """The progress in a record; None before the first step. Raises UnreadableRecord."""
         try:
             return cls.from_json(record.progress) if record.progress else None
         except ValueError as error:
@@ -192,7 +192,7 @@ class Progress:
 
     @classmethod
     def unknown_fields(cls, data: str) -> tuple[str, ...]:
-        """Those of a saved place that only a newer version knows, as `progress.run`."""
+        """The fields of a saved progress that only a newer version knows, as `progress.run`."""
         try:
             _ADAPTER.validate_json(data, extra="forbid")
         except ValidationError as error:
@@ -201,7 +201,7 @@ class Progress:
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":
-        """As saved; but how long the server has been in trouble counts from when we are back to see it."""
+        """Reads a saved progress. `trouble_since` starts again: time without a worker is not the server's fault."""
         return replace(_ADAPTER.validate_json(data), trouble_since=None)
 
 

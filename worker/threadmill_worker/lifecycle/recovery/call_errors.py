@@ -1,4 +1,4 @@
-"""How a job bears a call that gave no usable reply. PURE."""
+"""What a failed call means for its job. PURE."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -12,34 +12,34 @@ from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
-#: The wait after it: doubles from the first to the longest, unless the server says.
+#: The wait after a failed call: doubles from the first to the longest, unless the server sends a delay.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
 
-#: The same once the outcome is known, whatever the server says.
+#: The longest wait once the outcome is known, whatever delay the server sends.
 CLEANUP_WAIT_S = 5.0
 
-#: Once the outcome is known, or the deadline has passed, so many calls in a row without a reply are enough.
+#: Failed calls in a row after which the job stops trying, once its outcome is known or its deadline has passed.
 CLEANUP_TRIES = 3
 
-#: A run is gone once so many looks in a row have not found it. LiteLLM answers 404 for a run that is there when the
-#: Redis that it keeps runs in does not reply in time.
+#: A run counts as gone after this many polls in a row that did not find it. LiteLLM answers 404 for an existing run
+#: when the Redis in which it keeps runs does not reply in time.
 GONE_POLLS = 3
 
 
 def call_failed(progress: Progress, action: Action, trouble: CallError, policy: Policy, now: float) -> Progress:
-    """A call gave no usable reply."""
+    """Returns the progress after a call without a usable reply."""
     since = progress.trouble_since if progress.trouble_since is not None else now
     troubles = progress.troubles + 1
     longest_s = CAPACITY_LONGEST_S if isinstance(trouble, LaneClosed) else BACKOFF_LONGEST_S
     wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (troubles - 1))
     if isinstance(trouble, NotSent | LaneClosed):
         wait_s = trouble.retry_after_s or wait_s
-    if progress.outcome is not None:  # the answer is not held back for tidying: what stays, the sweep deletes
+    if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
         wait_s = min(wait_s, CLEANUP_WAIT_S)
     in_doubt = progress.asked is not None and progress.asked.in_doubt
     if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
-        progress = replace(progress, intent=None, asked=None)  # it did not land
+        progress = replace(progress, intent=None, asked=None)  # it did not take effect
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
     progress = replace(
@@ -53,7 +53,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
         return replace(progress, leftovers=tuple(tried))
     if isinstance(action, Unlock):
         return replace(progress, locked_by=None)
-    if progress.outcome is not None and troubles >= CLEANUP_TRIES:  # nobody comes to settle it any more
+    if progress.outcome is not None and troubles >= CLEANUP_TRIES:  # no further attempt will resolve it
         progress = give_up_intent(progress)
     match trouble:
         case Rejected() | Unusable() | Gone() if isinstance(action, Completing):
@@ -72,7 +72,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
             return closed(progress, trouble, policy, now)
         case Rejected(failure):
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
-        case Unusable(reason):  # an intent stands: what the call may have made is looked for, and deleted
+        case Unusable(reason):  # the intent stays, so the object that the call may have created is found and deleted
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
@@ -93,7 +93,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
 
 
 def give_up_intent(progress: Progress) -> Progress:
-    """What an uncertain call may have made is given up: nobody knows its id."""
+    """Counts the object that a call with an unknown outcome may have created as lost: its id is unknown."""
     return replace(
         progress,
         intent=None,

@@ -1,4 +1,4 @@
-"""When a job starts over with a new run, and when it has failed. PURE."""
+"""Whether a job starts a new run or fails. PURE."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ REASON_CHARACTERS = 300
 
 
 def run_ended(progress: Progress, run: RunObservation, policy: Policy, now: float) -> Progress:
-    """What a status means for the job; the open ones and those with an answer mean nothing yet."""
+    """Applies the status of a run that ended without an answer. Other statuses change nothing."""
     match run.status:
         case "failed":
             failure, delay_s = reason_of(run, progress.reruns)
@@ -40,7 +40,7 @@ def rerun(
     progress: Progress, failure: Failure, policy: Policy, now: float, *,
     delay_s: float | None = None, new_thread: bool = False,
 ) -> Progress:  # fmt: skip
-    """Another run, if any are left; on a new thread where the old one may stay locked."""
+    """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
     stranded = new_thread and progress.wants.continues  # no other thread will do
