@@ -1,4 +1,4 @@
-"""Files and vector stores on the server: the same in the Assistants and the Responses API."""
+"""Files and vector stores, which are the same in the Assistants and the Responses API."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
 )
 
-#: What is lost goes away by itself after this: a day longer than any job of ours may take by default.
+#: Lost objects expire after this time: a day longer than any job may take by default.
 _EXPIRES_S = 2 * 86400
 _EXPIRES_DAYS = 2
 
@@ -39,18 +39,18 @@ _UPLOADS_AT_ONCE = 4
 #: Statuses of a file in a vector store that will never be searchable.
 _LOST = frozenset({"failed", "cancelled"})
 
-#: What servers answer that lack a route.
+#: Statuses of servers that lack a route.
 _NO_SUCH_ROUTE = frozenset({404, 405, 501})
 
 
 def expiry() -> ExpiresAfter:
-    """Of an upload."""
+    """The expiry policy of an upload."""
     return {"anchor": "created_at", "seconds": _EXPIRES_S}
 
 
 @dataclass(frozen=True)
 class FileTransfer:
-    """Where files come and go, for all jobs of a process. An upload is held in memory while it is sent."""
+    """What all jobs of a process share to transfer files. An upload is in memory while it is sent."""
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
@@ -58,7 +58,7 @@ class FileTransfer:
 
 
 class Files:
-    """For one job. Files of other jobs are not touched."""
+    """The remote files of one job."""
 
     def __init__(self, api: Api, job_id: str, tag: str, transfer: FileTransfer) -> None:
         self._api = api
@@ -67,7 +67,7 @@ class Files:
         self._transfer = transfer
 
     async def upload(self, attachment: Attachment, *, lives_on: bool) -> Observation:
-        """`lives_on`: with its thread, past any expiry."""
+        """Uploads a file. `lives_on`: it stays as long as its thread and does not expire."""
         expires = self._api.endpoint.expires_after and not lives_on
         async with self._transfer.uploads:
             content = await asyncio.to_thread(attachment.read)
@@ -136,14 +136,14 @@ class Files:
         return FileNamed(file_id, await self._name(file_id))
 
     async def download(self, file_id: str) -> Observation:
-        """To the artifact store."""
+        """Downloads a file to the artifact store."""
         name = await self._name(file_id)
         self._api.calls += 1
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
             return await self._store(file_id, name, content.iter_bytes())
 
     async def download_from_container(self, container_id: str, file_id: str) -> Observation:
-        """What the Responses API's code interpreter made: such a file goes with its container."""
+        """Downloads a file that the code interpreter of the Responses API created in a container."""
         files, whole_id = self._api.client.containers.files, f"{container_id}/{file_id}"
         body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
         name = str(body.get("path") or file_id).rpartition("/")[2]
@@ -159,7 +159,7 @@ class Files:
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def delete(self, kind: str, thing_id: str) -> None:
-        """A file or a vector store."""
+        """Deletes a file or a vector store."""
         client = self._api.client
         delete = (
             client.files.with_raw_response.delete if kind == "file" else client.vector_stores.with_raw_response.delete
@@ -182,7 +182,7 @@ class Files:
 
 
 def _made(store: dict[str, Any], files: int) -> StoreSeen:
-    """A store that a call made. Whatever is wrong with it, its id is kept: the next look says what it is."""
+    """A store that a call created. Its id is kept even if it has failed: the next poll reports the failure."""
     return _store_seen(parse_id(store), _file_counts(store), files)
 
 

@@ -25,7 +25,7 @@ Purpose = Literal["vision", "assistants"]
 
 @dataclass(frozen=True)
 class Attachment:
-    """One thing to upload."""
+    """A file to upload."""
 
     name: str  #: as the server is told
     media_type: str
@@ -50,7 +50,7 @@ class _LocalImage:
 
 @dataclass(frozen=True)
 class Attachments:
-    """What a job's images and files come to; made by `gather`."""
+    """The images and files of a job, checked and measured; made by `load_attachments`."""
 
     #: Each content once per purpose and type, images first, in the job's order. The same job gives the same.
     uploads: tuple[Attachment, ...] = ()
@@ -77,7 +77,7 @@ NONE = Attachments()
 
 
 async def load_attachments(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Attachments:
-    """Looks at every image and file of the job. Raises InvalidJob for what cannot be sent."""
+    """Checks every image and file of the job. Raises InvalidJob for one that cannot be sent."""
     intake = Intake(settings.endpoint_name(job.endpoint), endpoint)
     intake.check_abilities(job)
     if not job.image_sources and not job.files:

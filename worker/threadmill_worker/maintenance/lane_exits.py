@@ -1,4 +1,4 @@
-"""How jobs get out of a remote batch: back to the queue, or into another remote batch."""
+"""How jobs leave a remote batch: to the queue, or to another remote batch."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Exits:
-    """Every step bears repetition. `send(job_id)` puts a message on the queue; it is called in a thread."""
+    """Every step can be repeated. `send(job_id)` puts a message on the queue; it is called in a thread."""
 
     def __init__(self, settings: Settings, parking: Parking, send: Callable[[str], None], clock: RedisClock) -> None:
         self._settings = settings
@@ -45,7 +45,7 @@ class Exits:
         return replace(Progress.from_json(job.progress), deadline_at=place.deadline_at, wait_until=0.0)
 
     async def let_go(self, job: JobRecord, place: Progress) -> bool:
-        """Returns a job to the queue. False: it did not wait there any more."""
+        """Returns a job to the queue. False: it no longer waited in the lane."""
         unparked = await self._parking.unpark(job, place)
         if unparked:  # if its message is lost, the sweep sends another
             await asyncio.to_thread(self._send, job.id)
@@ -92,7 +92,7 @@ class Exits:
         await self.end(batch, left)
 
     async def end(self, batch: RemoteBatch, left: Sequence[LeftoverRecord] | None = None) -> None:
-        """No job waits in it any more."""
+        """Removes a remote batch in which no job waits."""
         await self._parking.forget(batch, remains(batch) if left is None else left)
         log.info("remote batch over", batch=batch.name)
 

@@ -22,7 +22,7 @@ class Pulse:
 
     @property
     def silent_s(self) -> float:
-        """Since the last heartbeat."""
+        """Seconds since the last heartbeat."""
         return self._clock() - self._last
 
     @property

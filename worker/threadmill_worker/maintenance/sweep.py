@@ -1,4 +1,4 @@
-"""The sweep: what a dead worker, a lost message or an unwilling server left behind is put right.
+"""The sweep: rescues jobs of dead workers, sends lost messages again and deletes leftovers.
 
 Every worker sweeps, one at a time. Celery alone would wait for its visibility timeout, an hour by default.
 """
@@ -38,7 +38,7 @@ DELETIONS = 10
 #: that of the job's own process: somebody may have killed the worker, or the machine may have failed.
 LAPSES_PER_ATTEMPT = 2
 
-#: Reading the whole queue is the sweep's dearest part: it is done once in so many sweeps.
+#: Reading the whole queue is the most expensive part of a sweep: it is done once in so many sweeps.
 SWEEPS_PER_RESEND = 6
 
 
@@ -66,7 +66,7 @@ class Sweep:
         self._turns = 0
 
     async def once(self) -> None:
-        """Looks for lapsed leases and lost messages, if it is our turn."""
+        """Looks for expired leases and lost messages, if it is this worker's turn."""
         if not await self._ledger.may_sweep(self._settings.sweep_s):
             return
         if await self._others_have_renewed():
@@ -76,7 +76,7 @@ class Sweep:
         self._turns += 1
 
     async def _others_have_renewed(self) -> bool:
-        """Whether a lease that has lapsed is that of a dead worker: the living have had the time to renew theirs."""
+        """Whether an expired lease means a dead worker: living workers have had time to renew theirs."""
         uptime_s = await self._ledger.uptime_s()
         return uptime_s >= RENEWAL_GRACE_S and self._pulse.steady_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
@@ -89,7 +89,7 @@ class Sweep:
             await self._delete(leftover)
 
     async def _rescue(self) -> None:
-        """Jobs whose worker died go back on the queue, as they stand.
+        """Returns the jobs of dead workers to the queue with their progress.
 
         One that this happens to again and again, though it has run in a process of its own, is failed.
         """
@@ -118,7 +118,7 @@ class Sweep:
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
     async def _send_lost(self) -> None:
-        """Queued jobs without a message get a new one. A message too many does no harm."""
+        """Sends a new message for queued jobs without one. A surplus message is harmless."""
         queued = await self._ledger.long_queued(SEND_GRACE_S)
         if not queued:
             return
@@ -138,7 +138,7 @@ class Sweep:
             action = Delete(Leftover(leftover.kind, leftover.id))
             endpoint, place = self._settings.endpoints[leftover.endpoint], Progress(deadline_at=0, messages=0)
             if leftover.kind == "run" and not endpoint.cancels:
-                view = Deleted()  # it is left to itself
+                view = Deleted()  # the server cannot cancel runs
             else:
                 view = await do_within(endpoint.request_timeout_s, driver, action, place)
             reason = repr(view)

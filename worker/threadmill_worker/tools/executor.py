@@ -40,9 +40,9 @@ class ToolExecutor:
         return None if tools is None else await self._registry.definitions(tools)
 
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
-        """The call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
+        """Returns the call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
         limit_s = min(self._registry.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
-        if limit_s <= 0:  # not even started: a sync function, once in its thread, cannot be stopped
+        if limit_s <= 0:  # do not start it: a sync function cannot be stopped once it runs in its thread
             return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
         reusable = False
         try:

@@ -36,11 +36,11 @@ class ToolRegistry:
 
     @property
     def known(self) -> list[str]:
-        """For whom asks for something else."""
+        """The names to list in an error message."""
         return [*sorted(self._tools), *(f"{server}{SEPARATOR}..." for server in sorted(self._servers))]
 
     def owns(self, name: str) -> bool:
-        """Whether a name is ours to answer for, be there such a tool or not."""
+        """Whether a name belongs to the worker's tools, whether or not the tool exists."""
         return name in self._tools or server_of(name, self._servers) is not None
 
     def timeout_of(self, name: str) -> float | None:

@@ -65,7 +65,7 @@ _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 
 
 class AssistantsDriver:
-    """Speaks for one job."""
+    """Makes the calls of one job."""
 
     awaits_run = False
 
@@ -97,7 +97,7 @@ class AssistantsDriver:
 
     async def probe(self) -> Observation:
         progress = Progress(deadline_at=0, messages=0)
-        view = await self.do(CreateThread(1), progress)  # some servers make no empty ones
+        view = await self.do(CreateThread(1), progress)  # some servers create no empty threads
         match view:
             case ThreadCreated(thread_id):
                 return await self.do(Delete(Leftover("thread", thread_id)), progress)
@@ -195,7 +195,7 @@ class AssistantsDriver:
             submit = self._runs.submit_tool_outputs
             return self._run_of(await self._begin(partial(submit, run_id, thread_id=thread, tool_outputs=listed)))
         except (openai.BadRequestError, openai.NotFoundError):
-            # Too late, or taken in before: the run tells. If it still waits for them, they were refused.
+            # Too late, or accepted before: the run shows which. If it still waits for the outputs, they were rejected.
             run = await self._poll(thread, run_id)
             if {call.id for call in run.calls} == outputs.keys():
                 raise
@@ -206,7 +206,7 @@ class AssistantsDriver:
         try:
             return await self._run(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
         except (openai.BadRequestError, openai.NotFoundError):
-            # "Cannot cancel run with status ...", or a server that cannot cancel: the run tells.
+            # "Cannot cancel run with status ...", or a server that cannot cancel: the run shows which.
             return await self._poll(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str, since: float | None) -> Observation:
@@ -233,9 +233,9 @@ class AssistantsDriver:
                 await self._files.delete(kind, thing_id)
 
     async def _resolve(self, intent: Intent, thread: str, progress: Progress) -> Observation:
-        """Looks for what a call may have made before its reply was lost."""
+        """Finds out whether a call whose reply was lost took effect."""
         match intent:
-            case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no mark, and no server lists threads
+            case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no tag, and no server lists threads
                 return Untraceable()
             case Intent.CREATE_STORE:
                 return await self._files.find_store(len(self._searched(progress)))
@@ -256,7 +256,7 @@ class AssistantsDriver:
                 assert_never(intent)
 
     async def _begin(self, start: Start) -> Reply:
-        """Starts a run, or lets it go on; its events are read if the job asked for that, and the server has them."""
+        """Starts or continues a run. Its events are read if the job asks for them and the server sends them."""
         return await self._stream.open(self._api, start)
 
     async def _run(self, call: Awaitable[Any]) -> RunObservation:
