@@ -67,7 +67,7 @@ async def test_a_leftover_that_fits_no_url_holds_up_no_other(worker, store, sett
     gone = LeftoverRecord(endpoint="emulator", kind="thread", id="thread_gone").model_dump_json()
     store.zadd(keys.leftovers, {bad: 1, gone: 2})
 
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     # In a thread: the worker's own sweep may have taken it.
     await asyncio.to_thread(until, lambda: store.zscore(keys.leftovers, gone) is None)

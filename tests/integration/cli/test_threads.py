@@ -199,6 +199,6 @@ def test_a_thread_in_use_is_left_alone(cli, keep, settings):
 async def test_a_worker_deletes_them_on_the_server(keep, worker, http, until):
     thread = keep()
     worker.client.delete_thread(thread)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     await asyncio.to_thread(until, lambda: http.get(f"/threads/{thread}").status_code == 404)

@@ -165,7 +165,7 @@ async def test_leftovers_are_listed_and_deleted_when_the_server_is_back(worker, 
 
     emulator.faults()
     assert worker.client.retry_leftovers() == 1
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert worker.client.leftovers() == []
     assert emulator.threads() == 0
 

@@ -106,10 +106,10 @@ async def test_a_batch_with_an_unreadable_job_is_cancelled_and_redriven(worker, 
     assert client.store.redrive_many(job_ids[2:]) == dict.fromkeys(job_ids[2:], JobState.QUEUED)
 
 
-def test_a_job_that_ended_without_a_result_raises(client, damage):
+def test_a_job_that_ended_without_a_result_raises(client, store, keys):
     job_id = client.enqueue("Why?").id
     client.cancel(job_id)
-    client.store._redis.hdel(client.store._keys.record(job_id), "result")
+    store.hdel(keys.record(job_id), "result")
     for read in (client.get, lambda id: client.wait(id, 0), client.redrive, lambda id: list(client.follow(id, 0))):
         with pytest.raises(UnreadableRecord, match="`result`: missing"):
             read(job_id)

@@ -141,7 +141,7 @@ async def test_a_follow_up_goes_on_where_the_first_job_ended(worker, emulator):
     assert "I changed the earlier plot" in second.text
     assert (first.thread_id, len(worker.client.threads())) == (second.thread_id, 1)
     worker.client.delete_thread(first.thread_id)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -272,5 +272,5 @@ async def test_a_server_without_conversations_chains_its_responses(worker, emula
     [thread] = worker.client.threads()
     assert (thread.id, thread.jobs) == (first.thread_id, 3)
     worker.client.delete_thread(first.thread_id)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}

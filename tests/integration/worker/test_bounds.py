@@ -110,7 +110,7 @@ async def test_a_deletion_that_never_ends_costs_neither_the_answer_nor_the_sweep
     worker, _ = hostile("DELETE", "", drip, run_s=0.05)
     async with asyncio.timeout(PATIENCE_S):
         result = await worker.run()
-        await worker.process._sweep.tidy()
+        await worker.process.clean_up()
 
     assert result.ok
     assert [each.kind for each in worker.client.leftovers()] == ["thread"]

@@ -126,7 +126,7 @@ async def test_a_batch_uploads_each_content_once_and_deletes_it_with_its_last_jo
 
     assert all(result.ok and result.citations for result in results)
     assert len(emulator.sent("POST", "/files")) == len(emulator.sent("POST", "/vector_stores")) == 1
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert nothing_left(emulator)
 
 
@@ -141,7 +141,7 @@ async def test_a_follow_up_goes_on_with_the_thread_and_its_files(folder, worker,
     assert (kept.id, kept.jobs) == (first.thread_id, 2)
     assert set(kept.things) == {each.file_id for each in (*first.files, *second.files)}
     worker.client.delete_thread(first.thread_id)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert nothing_left(emulator)
 
 
@@ -154,7 +154,7 @@ async def test_a_follow_up_may_bring_files_to_search(folder, worker, emulator):
     assert [each.name for each in second.citations] == ["policy.txt"]
     assert {each.name for each in third.citations} >= {"rules.md"}
     worker.client.delete_thread(first.thread_id)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert nothing_left(emulator)
 
 
@@ -162,7 +162,7 @@ async def test_files_brought_to_a_strangers_thread_go_with_the_job(folder, worke
     made = emulator.call("POST", "/threads", {})
     files = [{"path": str(folder / "table.csv"), "tools": ["code_interpreter"]}]
     result = await worker.run("Look", thread=made["id"], files=files)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     assert result.ok
     assert worker.client.threads() == []
@@ -186,12 +186,12 @@ async def test_a_file_the_server_cannot_search_is_named(folder, worker, emulator
     assert emulator.stats()["vector_stores"]["alive"] == 0
 
 
-async def test_a_path_outside_the_roots_is_read_by_no_worker(folder, worker, emulator, tmp_path_factory):
+async def test_a_path_outside_the_roots_is_read_by_no_worker(folder, worker, store, emulator, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "secret.txt"
     outside.write_text("secret")
     job = worker.create("Well?")
     fields = {"prompt": "Well?", "files": [str(outside)], "endpoint": "emulator"}
-    await worker.process._ledger._redis.hset(f"{worker.settings.key_prefix}:job:{job}", "job", json.dumps(fields))
+    store.hset(f"{worker.settings.key_prefix}:job:{job}", "job", json.dumps(fields))
     result = await worker.see_through(job)
 
     assert result.failure.kind is FailureKind.REJECTED

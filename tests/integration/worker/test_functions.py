@@ -164,9 +164,9 @@ async def test_an_unknown_name_is_answered_with_the_names_there_are(worker, emul
     ]
 
 
-async def test_a_tool_this_worker_lacks_fails_the_job_at_once(worker, emulator):
+async def test_a_tool_this_worker_lacks_fails_the_job_at_once(worker, store, emulator):
     job_id = worker.create()
-    worker.client.store._redis.hset(  # as a producer with other settings would have written it
+    store.hset(  # as a producer with other settings would have written it
         f"{worker.settings.key_prefix}:job:{job_id}", "job", '{"prompt": "Well?", "tools": ["weather"]}'
     )
     result = await worker.see_through(job_id)

@@ -64,7 +64,7 @@ async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     assert [f"Question {number}?" in result.text for number, result in enumerate(results)] == [True] * 20
     assert all(result.usage.total_tokens > 0 and result.runs == 1 for result in results)
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1, 0)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -95,7 +95,7 @@ async def test_requests_that_fail_are_sent_again_in_the_lane_alone(worker, emula
     assert (good.state, good.lane) == (JobState.SUCCEEDED, "batch")
     reruns = worker.settings.endpoints["emulator"].reruns
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1 + reruns, 0)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -110,7 +110,7 @@ async def test_with_a_fallback_requests_that_fail_run_at_full_price(worker, emul
     assert len(asked(emulator, "/batches")) == 1
     [warning] = [line for line in capsys.readouterr().out.splitlines() if "leave the batch lane" in line]
     assert "jobs=2" in warning
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -132,7 +132,7 @@ async def test_jobs_of_a_server_without_batches_fail_with_a_remedy(worker, emula
     assert {result.failure.kind for result in results} == {FailureKind.UNSUPPORTED}
     assert 'leave out `lane`, or set lane_fallback = "full_price" in [endpoints.emulator]' in results[0].failure.message
     assert asked(emulator, "/responses") == []
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -143,7 +143,7 @@ async def test_with_a_fallback_a_server_without_batches_gets_its_jobs_one_by_one
 
     assert {result.state for result in results} == {JobState.SUCCEEDED}
     assert len(asked(emulator, "/responses")) == 3
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 
@@ -227,7 +227,7 @@ async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worke
     sizes = [len(upload_lines(each)) for each in asked(emulator, "/files")]
     assert (sizes[0], sum(size <= 4 for size in sizes) >= 4, asked(emulator, "/responses")) == (16, True, [])
     assert {2 * size for size in sizes} - {2, 4, 8, 16, 32} == set(), "halves of halves"
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 

@@ -42,7 +42,7 @@ async def test_a_leftover_is_given_out_once(ledger, leave, store, settings):
 @pytest.mark.settings(sweep_s=60)
 async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until):
     leave(1000)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     await asyncio.to_thread(until, lambda: not worker.client.leftovers())  # the worker's own pass may hold a few
     assert len(emulator.sent("DELETE", "")) == 1000
@@ -68,7 +68,7 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other(worker, emulator, le
     nowhere = json.dumps({"endpoint": "no_such", "kind": "thread", "id": "thread_x"}, separators=(",", ":"))
     store.zadd(f"{settings.key_prefix}:leftovers", {nowhere: 1})
     leave(30)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     await asyncio.to_thread(until, lambda: len(worker.client.leftovers()) == 1)
     [left] = worker.client.leftovers()

@@ -52,7 +52,7 @@ async def test_nothing_is_left_of_a_hundred_mixed_jobs(worker, emulator, setting
     assert states[JobState.SUCCEEDED] >= JOBS / 3, states
     assert states[JobState.CANCELLED] >= JOBS / 10, states
     assert all(result.lost_threads == result.lost_files == 0 for result in results)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     stats = emulator.stats(ids="1")
     assert {kind: stats[kind]["alive"] for kind in ("threads", "files", "vector_stores")} == {
         "threads": 0,

@@ -172,7 +172,7 @@ async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
     assert (second.state, second.thread_id) == (JobState.SUCCEEDED, first.thread_id)
     assert SECRET in second.text
     worker.client.delete_thread(first.thread_id)
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
     assert left(emulator) == {}
 
 

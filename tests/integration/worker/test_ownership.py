@@ -154,7 +154,7 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
 
 @pytest.mark.settings(lease_s=0.4, sweep_s=60)
 async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt_first(
-    worker, emulator, until, monkeypatch
+    worker, emulator, store, until, monkeypatch
 ):
     """As after the event loop was blocked for longer than the lease, and the job's message came back."""
     job_id = worker.create("[[run_s=0.5]]\nWell?")
@@ -162,7 +162,7 @@ async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
     with monkeypatch.context() as patch:
         patch.setattr(worker.process._attempts, "renew", AsyncMock(return_value=[]))
-        await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+        await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
         result = await worker.see_through(job_id)
 
     assert await earlier is None, "it was stopped, and took nothing back"
@@ -172,10 +172,12 @@ async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt
 
 
 @pytest.mark.settings(lease_s=0.4, sweep_s=60)
-async def test_a_worker_that_was_silent_goes_on_with_a_job_that_nobody_has_claimed(worker, dead, until, emulator):
+async def test_a_worker_that_was_silent_goes_on_with_a_job_that_nobody_has_claimed(
+    worker, dead, store, until, emulator
+):
     job_id = worker.create()
     await dead.take(job_id)
-    await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+    await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
     assert await dead.sweep() == [(job_id, 1)]
     assert worker.record(job_id).state is JobState.QUEUED
 
@@ -200,11 +202,11 @@ async def test_a_claim_whose_reply_was_lost_is_found_by_its_repetition(worker, d
 
 
 @pytest.mark.settings(lease_s=0.1, sweep_s=60)
-async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, until):
+async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, store, until):
     job_id = worker.create()
 
     async def lapse() -> tuple[int, bool]:
-        await asyncio.to_thread(until, lambda: _has_lapsed(worker, job_id))
+        await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
         await dead.sweep()
         record = worker.record(job_id)
         return record.lapses, record.alone
@@ -222,8 +224,7 @@ async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, until):
     assert await lapse() == (1, True), "it runs in a process of its own to its end"
 
 
-def _has_lapsed(worker, job_id: str) -> bool:
+def _has_lapsed(store, worker, job_id: str) -> bool:
     prefix = worker.settings.key_prefix
-    redis = worker.client.store._redis
-    seconds, micros = redis.time()
-    return (redis.zscore(f"{prefix}:leases", job_id) or 0) < seconds + micros / 1e6
+    seconds, micros = store.time()
+    return (store.zscore(f"{prefix}:leases", job_id) or 0) < seconds + micros / 1e6

@@ -110,7 +110,7 @@ async def both(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
     one, other = plain(ours), plain(theirs)
     assert {name: (one[name], other[name]) for name in one if one[name] != other[name]} == {}
     for wire in wires:
-        await wire.worker.process._sweep.tidy()
+        await wire.worker.process.clean_up()
         assert wire.left() == {}
     return ours
 
@@ -199,7 +199,7 @@ async def test_a_follow_up(wires):
         second = await wire.worker.run("[[scenario=echo]]Two", thread=first.thread_id)
         texts.append((plain(first), plain(second), first.thread_id == second.thread_id))
         wire.worker.client.delete_thread(first.thread_id)
-        await wire.worker.process._sweep.tidy()
+        await wire.worker.process.clean_up()
         assert wire.left() == {}
     assert texts[0] == texts[1]
     assert texts[0][2]
@@ -291,7 +291,7 @@ async def test_a_lost_reply(what, fault, wires, tmp_path, until):
         wire.emulator.faults(**{fault: 1}, only=route, times=1)
         result = await running
         assert wire.emulator.stats()["faults"] == {fault: 1}
-        await wire.worker.process._sweep.tidy()
+        await wire.worker.process.clean_up()
         lost = result.lost_threads + result.lost_runs + result.lost_files
         assert sum(wire.left().values()) <= lost
         found.append({name: value for name, value in plain(result).items() if not name.startswith("lost_")})
