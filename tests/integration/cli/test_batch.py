@@ -156,7 +156,7 @@ def test_a_command_that_cannot_work_says_why_and_starts_nothing(run_cli, docs, t
     assert not (tmp_path / ".threadmill").exists()
 
 
-def test_a_changed_file_that_goes_with_every_document_has_all_of_them_asked_again(run_cli, docs, tmp_path):
+def test_changing_a_shared_file_asks_all_documents_again(run_cli, docs, tmp_path):
     policy = tmp_path / "policy.txt"
     policy.write_text("All is covered.")
     command = ("batch", "docs", "--prompt", QUICK, "--file", "policy.txt", *LOCAL, "--json")

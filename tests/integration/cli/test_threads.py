@@ -113,7 +113,7 @@ def test_a_conversation_is_read_from_the_server(run_cli, make_settings, settings
     assert f"thread {name} is gone on the server" in gone.stderr
 
 
-def test_a_thread_that_is_not_kept_is_shown_when_its_endpoint_is_named(cli, http):
+def test_an_unkept_thread_is_shown_by_naming_its_endpoint(cli, http):
     thread = http.post("/threads", json={"messages": [{"role": "user", "content": "Well?"}]}).json()["id"]
 
     refused = cli("threads", "show", thread)

@@ -118,7 +118,7 @@ def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI, server: Running):
     assert [each.status for each in server.emulator.world.responses.all()] == ["completed"]
 
 
-def test_batches_above_the_limit_on_enqueued_tokens_fail_until_the_others_are_done():
+def test_batches_above_the_limit_on_enqueued_tokens_fail():
     with (
         running(Options(batch_s=0.5, batch_tokens=10)) as server,
         OpenAI(base_url=server.base_url, api_key="k") as client,

@@ -114,7 +114,7 @@ def test_litellm_without_settings_for_files_fails(http):
     assert (reply.status_code, "files_settings is not set" in reply.text) == (500, True)
 
 
-def test_open_assistant_api_passes_no_uploaded_image_and_no_schema_to_its_model(http):
+def test_open_assistant_api_passes_no_image_or_schema_to_its_model(http):
     client = http(like("open-assistant-api"))
     data = {"file": ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(24))}
     file = client.post("/files", files=data, data={"purpose": "vision"}).json()["id"]

@@ -237,7 +237,7 @@ def test_deltas_are_as_many_as_asked_for_and_spread_over_the_time(client: OpenAI
     assert moments[0] < 0.35 < moments[150] < 0.85 < moments[-1]
 
 
-def test_a_stream_asked_for_on_a_thread_in_use_is_refused_as_json(client: OpenAI):
+def test_a_stream_on_a_thread_in_use_is_refused_as_json(client: OpenAI):
     thread = client.beta.threads.create()
     client.beta.threads.runs.create(thread.id, assistant_id="asst_stuck")
     with pytest.raises(openai.BadRequestError, match="already has an active run"):

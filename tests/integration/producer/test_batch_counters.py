@@ -44,7 +44,7 @@ async def test_the_end_of_a_job_is_counted_once(worker):
     assert worker.client.batch("b") == counted
 
 
-async def test_a_job_sent_again_has_spent_what_it_spent_but_failed_only_if_it_did_so_last(worker, emulator):
+async def test_a_redriven_job_keeps_its_spending_but_only_its_last_failure(worker, emulator):
     job_id = worker.create("[[scenario=failed]] Why?", batch="b")
     first = await worker.see_through(job_id)
     other = await worker.run("[[scenario=failed]] How?", batch="b")

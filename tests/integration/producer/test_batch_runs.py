@@ -77,7 +77,7 @@ def with_worker(start_worker, settings) -> None:
 @pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None)
 @pytest.mark.emulated(extras=frozenset({"ignores_tiers"}))
 @pytest.mark.usefixtures("with_worker")
-def test_a_batch_counts_the_answers_at_full_price_that_were_to_be_cheaper(desk):
+def test_a_batch_counts_full_price_answers_that_should_be_cheaper(desk):
     progress = desk.run(fields={"lane": "flex"})
 
     assert (progress.succeeded, progress.full_price.total(), len(progress.full_price)) == (8, 8, 1)
@@ -122,7 +122,7 @@ def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, clie
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_a_job_that_was_sent_again_by_someone_else_brings_its_new_result(desk, docs, client, emulator):
+def test_a_job_redriven_elsewhere_brings_its_new_result(desk, docs, client, emulator):
     emulator.faults(unauthorised=1, only="runs.create", times=1)
     (docs / "0.txt").write_text("once")
     for each in docs.glob("[1-7].txt"):
@@ -154,7 +154,7 @@ def test_a_changed_document_is_asked_about_and_its_line_replaced(desk, docs, emu
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_anew_takes_no_earlier_answers_and_is_gone_on_with_as_any_other(desk, emulator):
+def test_anew_takes_no_earlier_answers_and_can_be_continued(desk, emulator):
     desk.run()
     first = {line["job_id"] for line in desk.lines.values()}
     assert desk.run(restart=True).succeeded == 8
@@ -186,7 +186,7 @@ def test_a_limit_takes_back_what_no_worker_has_begun(desk, emulator):
 
 @pytest.mark.settings(concurrency=2)
 @pytest.mark.usefixtures("with_worker")
-def test_endpoint_failures_in_a_row_stop_the_batch_and_a_later_run_asks_everything(desk, docs, emulator):
+def test_endpoint_failures_in_a_row_stop_the_batch(desk, docs, emulator):
     for number in range(8, 200):
         (docs / f"{number}.txt").write_text(f"The text of number {number}.")
     emulator.faults(unauthorised=1)

@@ -46,7 +46,7 @@ def test_a_span_before_now_ends_at_redis_time(client, run):
     assert [each["id"] for each in run("jobs", "--since", "25h")] == [job.id]
 
 
-def test_a_running_job_has_taken_the_time_since_its_claim_by_redis_clock(client, store, settings, run):
+def test_the_time_of_a_running_job_is_by_redis_clock(client, store, settings, run):
     job = client.enqueue("Well?")
     store.hset(f"{settings.key_prefix}:job:{job.id}", "started_at", datetime.now(UTC).timestamp())
     assert run("status", job.id)["took_s"] == pytest.approx(DAY.total_seconds(), abs=60)

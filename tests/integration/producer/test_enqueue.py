@@ -49,7 +49,7 @@ def test_a_race_under_one_key_makes_one_job(settings, store):
     assert store.zcard(f"{settings.key_prefix}:jobs:queued") == 1
 
 
-def test_the_same_key_for_another_content_is_a_conflict_that_names_the_field(client):
+def test_reusing_a_key_for_other_content_is_a_conflict(client):
     first = client.enqueue({"prompt": "Well?", "key": "once"})
 
     with pytest.raises(KeyConflict, match=rf"'once' belongs to job {first.id}.*prompt: 'Well\?' there, 'Now\?' here"):

@@ -131,7 +131,7 @@ async def test_results_and_failures_are_kept_for_as_long_as_the_settings_say(wor
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
 @pytest.mark.endpoint(reruns=0)
-async def test_a_batch_is_listed_for_as_long_as_any_of_its_jobs_is_kept(worker, store, settings):
+async def test_a_batch_is_listed_while_any_of_its_jobs_is_kept(worker, store, settings):
     names = [f"{settings.key_prefix}:{part}" for part in ("batches", "batch:b", "batch:b:jobs", "batch:b:done")]
     await worker.run(assistant="asst_failed", batch="b")
     await worker.run(batch="b")

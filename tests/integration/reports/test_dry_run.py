@@ -89,7 +89,7 @@ def test_a_dry_run_shows_the_report_and_writes_nothing(folder, written, emulator
     assert emulator.stats()["runs"]["by_status"] == {}
 
 
-def test_due_shows_each_night_that_is_due_and_counts_from_what_redis_has(folder, settings):
+def test_due_shows_each_due_night_with_counts_from_redis(folder, settings):
     (folder / "notes" / "2026-11-19").mkdir()
     (folder / "notes" / "2026-11-19" / "note.md").write_text("The belt squeals.\n")
     book = ReportStore(settings)

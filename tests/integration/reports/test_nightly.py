@@ -125,7 +125,7 @@ def test_a_document_longer_than_a_message_is_asked_about_in_parts(site, emulator
     assert emulator.completed() == 3 + 1
 
 
-def test_a_command_killed_in_the_middle_is_gone_on_with_by_the_next(site, emulator, until):
+def test_the_next_command_continues_after_one_was_killed(site, emulator, until):
     site.define(run_s=0.3)
     site.write("2026-11-20", 40)
 
@@ -176,7 +176,7 @@ def test_wherever_it_is_killed_the_next_call_finishes_the_same_report(site, emul
     assert site.nights()["2026-11-20"]["attempts"] == 5
 
 
-def test_two_calls_at_once_make_a_missed_night_and_the_present_one_once_each(site, emulator):
+def test_two_commands_at_once_make_each_due_night_once(site, emulator):
     site.define(run_s=0.2)
     site.write("2026-11-19", 10)
     site.write("2026-11-20", 10)
@@ -243,7 +243,7 @@ def test_ctrl_c_hands_the_night_back_and_says_how_to_go_on(site, emulator, until
     assert emulator.completed() == 40 + 8 + 2 + 1
 
 
-def test_a_delivery_that_failed_is_told_and_made_up_for_without_asking_again(site, emulator, serve):
+def test_a_failed_delivery_is_repeated_without_asking_again(site, emulator, serve):
     taken, answers = [], [404]
 
     async def take(request):

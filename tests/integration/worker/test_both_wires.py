@@ -232,7 +232,7 @@ async def test_the_probe_of_doctor_believes_what_a_server_answers(settings, emul
         ("invalid_prompt", FailureKind.REJECTED, 1),
     ],
 )
-async def test_a_gateway_with_one_code_for_all_errors_is_judged_by_its_words(worker, settings, scenario, kind, runs):
+async def test_errors_of_a_gateway_with_one_code_are_classified_by_wording(worker, settings, scenario, kind, runs):
     result = await worker.run(f"[[scenario={scenario} quirks=polling_errors]]Well?")
 
     assert (result.failure.kind, result.failure.code, result.runs) == (kind, "background_streaming_error", runs)
@@ -240,7 +240,7 @@ async def test_a_gateway_with_one_code_for_all_errors_is_judged_by_its_words(wor
 
 @pytest.mark.endpoint(model=None)
 @pytest.mark.parametrize("settings", ["responses"], indirect=True)
-async def test_a_profile_of_the_settings_stands_for_an_assistant_where_there_are_none(worker, settings, emulator):
+async def test_a_profile_replaces_an_assistant_where_there_are_none(worker, settings, emulator):
     fields = {"model": "emulator-echo", "instructions": "Be brief.", "temperature": 0.5, "tools": ["code_interpreter"]}
     object.__setattr__(settings, "profiles", {"brief": Profile.model_validate(fields)})
     result = await worker.run("Well?", profile="brief")

@@ -84,7 +84,7 @@ def hostile(serve, make_settings, worker_of, monkeypatch):
     ("method", "ending"),
     [("POST", "/runs"), ("POST", "/messages"), ("POST", "/cancel")],
 )
-async def test_a_reply_that_never_ends_holds_a_job_no_longer_than_its_deadline(hostile, method, ending):
+async def test_an_endless_reply_holds_a_job_until_its_deadline(hostile, method, ending):
     worker, emulator = hostile(method, ending, drip, run_s=60)
     messages = [{"role": "user", "content": f"Remark {number}."} for number in range(33)]
     async with asyncio.timeout(PATIENCE_S):

@@ -70,7 +70,7 @@ def test_an_invalid_job_gets_a_result_that_names_the_field(shop, settings, emula
         ({"args": [{"prompt": "Well?"}], "kwargs": {"job": {"prompt": "Well?"}}}, "was given dict, job="),
     ],
 )
-def test_a_call_with_wrong_arguments_gets_a_result_that_shows_the_right_call(shop, settings, call, given):
+def test_a_call_with_wrong_arguments_is_shown_the_right_call(shop, settings, call, given):
     result = shop.send_task(TASK, queue=settings.queue, **call).get(timeout=20)
 
     assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
@@ -170,7 +170,7 @@ def test_monitors_see_a_cancelled_job_as_revoked(shop, settings, events, client,
     until(lambda: any(event["type"] == "task-revoked" and event["uuid"] == handle.id for event in events))
 
 
-def test_a_worker_is_listed_once_under_a_name_of_its_own_and_says_that_it_lives(shop, settings, events, until):
+def test_a_worker_is_listed_once_under_its_own_name(shop, settings, events, until):
     [[node]] = shop.control.ping(timeout=5)
 
     assert re.fullmatch(r"threadmill-[0-9a-f]{8}@.+", node)

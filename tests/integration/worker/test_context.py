@@ -100,7 +100,7 @@ async def test_steps_leave_out_a_response_without_its_context(worker, emulator):
         pytest.param(None, marks=like("ignores_background", "stateless", "unsupported_500"), id="LiteLLM's bridge"),
     ],
 )
-async def test_steps_of_a_server_that_keeps_nothing_are_the_calls_of_our_tools(extras, worker, emulator):
+async def test_without_stored_responses_the_steps_are_our_tool_calls(extras, worker, emulator):
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"], include_steps=True)
 
     assert (result.state, [step["output"] for step in result.steps]) == (JobState.SUCCEEDED, ["beaten"])
@@ -117,7 +117,7 @@ async def test_a_later_job_with_tools_has_the_calls_of_earlier_ones(worker, emul
 
 
 @like("ignores_previous")
-async def test_a_response_of_others_that_the_server_does_not_continue_fails_the_job(worker, emulator):
+async def test_a_foreign_response_that_is_not_continued_fails_the_job(worker, emulator):
     theirs = emulator.call("POST", "/responses", {"model": "emulator-1", "input": "My name is Ada."})["id"]
     result = await worker.run("Who am I?", thread=theirs)
 

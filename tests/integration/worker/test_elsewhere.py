@@ -15,7 +15,7 @@ NOBODY = f"http://127.0.0.1:{free_port()}/v1"
 
 @pytest.mark.endpoint(unreachable_s=0.2)
 @pytest.mark.parametrize("base_url", [NOBODY, "http://no-such-host.invalid/v1"], ids=["refused", "unknown"])
-async def test_a_server_that_is_not_there_makes_the_job_fail_in_the_end(worker):
+async def test_a_job_on_a_missing_server_fails(worker):
     result = await worker.run()
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.UNREACHABLE)

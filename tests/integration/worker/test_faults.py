@@ -105,7 +105,7 @@ async def test_a_storm_of_faults_costs_thirty_jobs_nothing(worker, emulator):
         ("rate_limit_429", FailureKind.RATE_LIMITED),
     ],
 )
-async def test_a_server_that_never_gives_a_usable_reply_is_borne_for_a_time(worker, emulator, fault, kind):
+async def test_a_job_fails_after_a_time_without_usable_replies(worker, emulator, fault, kind):
     emulator.faults(**{fault: 1}, retry_after_s=0.1)
     result = await worker.run()
 
@@ -115,7 +115,7 @@ async def test_a_server_that_never_gives_a_usable_reply_is_borne_for_a_time(work
 
 
 @pytest.mark.endpoint(unreachable_s=0.2)
-async def test_a_server_that_fails_for_good_in_the_middle_leaves_a_leftover_on_record(worker, emulator, store):
+async def test_a_server_that_fails_for_good_leaves_a_recorded_leftover(worker, emulator, store):
     emulator.faults(error_500=1, only="runs.retrieve,threads.delete,runs.cancel")
     result = await worker.run()
 
@@ -136,7 +136,7 @@ async def test_a_refused_key_ends_the_job_at_once(worker, emulator, route):
     assert emulator.threads() == 0
 
 
-async def test_a_key_that_is_refused_in_the_middle_of_a_run_ends_the_job_too(worker, emulator):
+async def test_a_key_refused_in_the_middle_of_a_run_ends_the_job(worker, emulator):
     emulator.faults(unauthorised=1, only="runs.retrieve")
     result = await worker.run()
 

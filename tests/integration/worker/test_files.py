@@ -33,7 +33,7 @@ def nothing_left(emulator: Any) -> bool:
     return not any(stats[kind]["alive"] for kind in ("threads", "files", "vector_stores"))
 
 
-async def test_an_image_is_sent_as_a_data_url_where_the_server_takes_them(folder, worker, emulator):
+async def test_an_image_is_sent_as_a_data_url_where_accepted(folder, worker, emulator):
     result = await worker.run("What is this?", images=[str(folder / "photo.jpg")])
 
     assert "image/png" in result.text
@@ -109,7 +109,7 @@ async def test_a_job_with_tools_is_offered_those_of_its_files_too(folder, worker
 
 
 @pytest.mark.settings(artifact_limit=100)
-async def test_a_file_over_the_limit_stays_on_the_server_and_the_result_says_so(worker, emulator):
+async def test_a_file_over_the_limit_is_reported_and_not_downloaded(worker, emulator):
     result = await worker.run("[[scenario=plot]]Plot a sine wave")
 
     assert result.state is JobState.SUCCEEDED
@@ -117,7 +117,7 @@ async def test_a_file_over_the_limit_stays_on_the_server_and_the_result_says_so(
     assert emulator.stats()["files"]["alive"] == len(result.files)
 
 
-async def test_a_batch_uploads_each_content_once_and_deletes_it_with_its_last_job(folder, worker, emulator, settings):
+async def test_a_batch_shares_uploads_until_its_last_job(folder, worker, emulator, settings):
     jobs = [
         worker.create(f"[[scenario=citations]]Question {n} on travel?", files=[str(folder / "policy.txt")], batch="b")
         for n in range(5)
@@ -213,7 +213,7 @@ async def test_an_answer_in_json_is_parsed_and_checked(worker):
     assert isinstance(result.parsed["n"], int)
 
 
-async def test_one_that_does_not_fit_is_asked_for_once_more_with_the_reason(worker, emulator):
+async def test_an_invalid_answer_is_requested_once_more_with_the_reason(worker, emulator):
     result = await worker.run("[[scenario=echo]]three", response_format=SCHEMA)
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)

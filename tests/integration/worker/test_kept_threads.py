@@ -39,7 +39,7 @@ async def end(ledger, job_id, thread=None, *, keep=True, at=NOW, things=None, st
     await ledger.end(record.ended(state, None, at), kept=kept if keep else None)
 
 
-async def test_a_thread_is_listed_from_its_first_job_on_and_grows_with_each(worker, ledger):
+async def test_a_thread_is_listed_from_its_first_job_on(worker, ledger):
     first = worker.create(keep_thread=True)
     await ledger.take(first)
     await end(ledger, first, "thread_x", at=NOW - 3 * DAY, things={"file-1": "file"})
@@ -57,7 +57,7 @@ async def test_a_thread_is_listed_from_its_first_job_on_and_grows_with_each(work
     assert thread.things == {"file-1": "file", "vs_1": "vector_store"}
 
 
-async def test_a_job_that_only_asks_on_a_kept_thread_counts_as_its_use_too(worker, ledger):
+async def test_a_job_on_a_kept_thread_counts_as_its_use(worker, ledger):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
     await ledger.take(first)
     await end(ledger, first, "thread_x", at=NOW - 3 * DAY)
@@ -68,7 +68,7 @@ async def test_a_job_that_only_asks_on_a_kept_thread_counts_as_its_use_too(worke
     assert (thread.jobs, thread.job_id, thread.used_at > NOW - DAY) == (2, second, True)
 
 
-async def test_a_strangers_thread_that_a_job_goes_on_with_is_not_ours_to_list(worker, ledger):
+async def test_a_thread_made_elsewhere_is_not_listed(worker, ledger):
     job_id = worker.create(thread="thread_of_others")
     await ledger.take(job_id)
     await end(ledger, job_id, keep=False)
@@ -129,7 +129,7 @@ async def test_a_thread_with_open_jobs_is_left_alone_unless_forced(worker, ledge
     assert worker.client.threads() == []
 
 
-async def test_a_thread_used_between_reading_and_deleting_is_deleted_as_it_is_then(
+async def test_a_thread_used_during_deletion_is_deleted_with_its_new_files(
     worker, ledger, store, settings, monkeypatch
 ):
     job_id = worker.create(keep_thread=True)
@@ -149,9 +149,7 @@ async def test_a_thread_used_between_reading_and_deleting_is_deleted_as_it_is_th
     assert {each.id for each in worker.client.leftovers()} == {"thread_x", "file-9"}
 
 
-async def test_a_job_this_worker_cannot_go_on_with_leaves_its_thread_to_the_sweep(
-    worker, ledger, store, settings, emulator
-):
+async def test_the_thread_of_a_job_that_cannot_continue_becomes_a_leftover(worker, ledger, store, settings, emulator):
     job_id = worker.create()
     await ledger.take(job_id)
     made = Progress(

@@ -138,7 +138,7 @@ async def test_jobs_of_a_server_without_batches_fail_with_a_remedy(worker, emula
 
 @FULL_PRICE
 @pytest.mark.emulated(without=frozenset({"batches"}))
-async def test_with_a_fallback_a_server_without_batches_gets_its_jobs_one_by_one(worker, emulator):
+async def test_with_a_fallback_jobs_run_singly_where_batches_are_missing(worker, emulator):
     results = await see_all_through(worker, [worker.create(lane="batch") for _ in range(3)])
 
     assert {result.state for result in results} == {JobState.SUCCEEDED}
@@ -170,7 +170,7 @@ async def test_a_successor_goes_on_with_the_batch_of_a_dead_worker(worker, worke
 
 
 @pytest.mark.emulated(batch_s=30)
-async def test_a_job_that_is_cancelled_ends_at_once_and_the_last_takes_the_batch_with_it(worker, emulator, until):
+async def test_cancelling_the_last_job_of_a_batch_cancels_the_batch(worker, emulator, until):
     jobs = [worker.create(lane="batch") for _ in range(2)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
@@ -258,7 +258,7 @@ async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulato
 
 @pytest.mark.emulated(batch_tokens=10)
 @pytest.mark.endpoint(lane_limit_s=1.5)
-async def test_a_job_that_never_fits_is_overdue_in_the_end_and_says_why(worker, emulator, until, monkeypatch):
+async def test_a_job_that_never_fits_becomes_overdue_with_a_reason(worker, emulator, until, monkeypatch):
     job_id = worker.create(LONG, lane="batch")
     await worker.process.run(job_id, None)
     await asyncio.to_thread(until, lambda: "token limit" in status_of(worker, job_id, monkeypatch).get("trouble", ""))
@@ -309,7 +309,7 @@ async def test_an_expired_batch_is_sent_again(worker, emulator, until):
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (2, 0)
 
 
-async def test_a_key_that_is_refused_for_a_while_loses_no_batch_under_way(worker, emulator):
+async def test_a_key_refused_for_a_while_loses_no_batch(worker, emulator):
     emulator.faults(unauthorised=1, only="batches.retrieve", times=2)
 
     [result] = await see_all_through(worker, [worker.create(lane="batch")])
@@ -335,7 +335,7 @@ async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, 
 
 
 @pytest.mark.settings(profiles={"searcher": {"model": "emulator", "tools": [{"type": "web_search"}]}})
-async def test_a_job_that_the_lane_cannot_take_fails_rather_than_run_at_full_price(worker, emulator):
+async def test_a_job_that_does_not_fit_the_lane_fails(worker, emulator):
     result = await worker.run("Why?", lane="batch", profile="searcher")
 
     assert result.failure.kind is FailureKind.REJECTED

@@ -102,7 +102,7 @@ async def test_elsewhere_a_lost_response_is_counted(worker, emulator):
 
 @pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
-async def test_a_request_that_was_refused_for_now_is_another_one_the_next_time(worker, emulator):
+async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emulator):
     """A server may keep the refusal under the key, and would give it for ever."""
     emulator.faults(rate_limit_429=1, only="responses.create", times=1, retry_after_s=0.01)
 

@@ -264,7 +264,7 @@ def test_what_no_setting_knows_is_refused_before_it_is_enqueued(client):
 
 
 @pytest.mark.settings(mcp={"demo": {"command": ["no-such-command-anywhere"]}})
-async def test_a_job_whose_server_cannot_be_reached_fails_and_can_be_tried_again(worker, emulator):
+async def test_a_job_with_an_unreachable_mcp_server_fails_as_retryable(worker, emulator):
     result = await worker.run(tools=["demo"])
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.UNREACHABLE)

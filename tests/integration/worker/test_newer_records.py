@@ -55,9 +55,7 @@ def cli(settings, settings_as_environment, monkeypatch):
 
 
 @pytest.mark.parametrize(("fields", "part"), NEWER.values(), ids=NEWER)
-async def test_a_job_of_a_newer_version_is_left_alone_until_a_worker_knows_it(
-    worker, store, keys, change, capsys, fields, part
-):
+async def test_a_job_of_a_newer_version_waits_for_a_newer_worker(worker, store, keys, change, capsys, fields, part):
     job_id = worker.create("Why?")
     before = store.hgetall(keys.record(job_id))
     change(job_id, **fields)

@@ -40,9 +40,7 @@ async def test_two_deliveries_at_once_run_the_job_once(worker, another, emulator
 
 
 @pytest.mark.parametrize("prompt", ["[[run_s=1]]", "[[scenario=tools run_s=1]]"])
-async def test_a_worker_that_is_stopped_hands_its_job_back_and_another_goes_on(
-    worker, another, emulator, until, prompt
-):
+async def test_a_stopped_worker_hands_its_job_to_another(worker, another, emulator, until, prompt):
     job_id = worker.create(f"{prompt}\nWell?")
     running = asyncio.create_task(worker.process.run(job_id, None))
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
@@ -153,9 +151,7 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
 
 
 @pytest.mark.settings(lease_s=0.4, sweep_s=60)
-async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt_first(
-    worker, emulator, store, until, monkeypatch
-):
+async def test_claiming_ones_own_job_again_stops_the_earlier_attempt(worker, emulator, store, until, monkeypatch):
     """As after the event loop was blocked for longer than the lease, and the job's message came back."""
     job_id = worker.create("[[run_s=0.5]]\nWell?")
     earlier = asyncio.create_task(worker.process.run(job_id, None))
@@ -172,9 +168,7 @@ async def test_a_process_that_claims_its_own_job_again_stops_its_earlier_attempt
 
 
 @pytest.mark.settings(lease_s=0.4, sweep_s=60)
-async def test_a_worker_that_was_silent_goes_on_with_a_job_that_nobody_has_claimed(
-    worker, dead, store, until, emulator
-):
+async def test_a_silent_worker_continues_a_job_that_nobody_claimed(worker, dead, store, until, emulator):
     job_id = worker.create()
     await dead.take(job_id)
     await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))

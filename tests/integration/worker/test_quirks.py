@@ -19,7 +19,7 @@ async def test_outputs_whose_reply_was_lost_are_not_taken_for_refused_ones(quirk
     assert "SEARCH answered" in result.text
 
 
-async def test_a_thread_that_is_gone_is_told_as_a_server_error_and_the_job_ends_all_the_same(worker, emulator, until):
+async def test_a_vanished_thread_reported_as_server_error_becomes_a_leftover(worker, emulator, until):
     """OpenOpenAI: nobody can tell it from trouble that passes; the thread is a leftover in the end."""
     job = worker.create("[[quirks=plain_not_found run_s=30]]Well?", timeout_s=1)
     running = asyncio.create_task(worker.see_through(job))
@@ -32,7 +32,7 @@ async def test_a_thread_that_is_gone_is_told_as_a_server_error_and_the_job_ends_
     assert [each.id for each in worker.client.leftovers()] == [thread]
 
 
-async def test_a_server_that_lets_a_second_run_start_fails_the_first_and_the_job_starts_over(worker, emulator, until):
+async def test_a_run_failed_by_a_second_run_makes_the_job_start_over(worker, emulator, until):
     job = worker.create("[[quirks=no_lock run_s=0.6]]Well?")
     running = asyncio.create_task(worker.see_through(job))
     await asyncio.to_thread(until, lambda: emulator.sent("GET", ""))
@@ -128,7 +128,7 @@ async def test_tools_that_a_server_ignores_are_named_in_the_result(scenario, ign
 
 
 @pytest.mark.parametrize("quirks", ["float_times,no_run_filter", "float_times", "no_run_filter"])
-async def test_each_job_of_a_thread_gets_its_own_answer_whatever_the_order_of_messages(quirks, worker):
+async def test_each_job_of_a_thread_gets_its_own_answer(quirks, worker):
     thread = None
     for question in ("Why?", "And how?", "Since when?"):
         kept = {"thread": thread} if thread else {"keep_thread": True}

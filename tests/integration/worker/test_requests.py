@@ -72,7 +72,7 @@ async def test_a_responses_endpoint_can_name_the_instructions_too(worker, emulat
     assert [sent.json["instructions"] for sent in emulator.sent("POST", "/responses")] == ["Be formal.", "Be brief."]
 
 
-async def test_forty_messages_go_thirty_two_with_the_thread_and_the_rest_one_by_one(worker, emulator):
+async def test_messages_beyond_the_thirty_second_are_added_one_by_one(worker, emulator):
     said = [{"role": "user" if n % 2 == 0 else "assistant", "content": f"Remark {n}."} for n in range(39)]
     result = await worker.run("Well?", messages=said, assistant="asst_echo")
 

@@ -66,7 +66,7 @@ async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emula
 
 
 @like("misses_looks")
-async def test_a_response_that_one_look_does_not_find_is_not_asked_for_again(worker, emulator):
+async def test_a_response_that_is_not_found_once_is_not_repeated(worker, emulator):
     result = await worker.run("[[run_s=0.3]]Why?")
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
@@ -78,9 +78,7 @@ async def test_a_response_that_one_look_does_not_find_is_not_asked_for_again(wor
     "prompt",
     ["[[scenario=tools tool=beat]]Well?", "[[scenario=plot]]Draw it."],
 )
-async def test_the_steps_of_a_run_are_those_of_its_replies_where_the_server_keeps_none(
-    prompt, settings, emulate, worker_of
-):
+async def test_without_stored_responses_steps_are_taken_from_replies(prompt, settings, emulate, worker_of):
     steps = []
     for extras in (frozenset(), frozenset({"ignores_background", "stateless"})):
         with emulate(extras=extras) as emulator:
@@ -127,9 +125,7 @@ async def test_files_in_an_answer_in_the_reply_are_fetched_and_deleted(worker, e
 )
 @pytest.mark.endpoint(tool_rounds=3)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_server_that_keeps_nothing_is_sent_all_that_went_before_with_each_round(
-    stream, extras, worker, emulator
-):
+async def test_each_round_is_complete_where_the_server_keeps_nothing(stream, extras, worker, emulator):
     result = await worker.run("[[scenario=tool_rounds run_s=0.3 tool=beat]]Well?", tools=["beat"], stream=stream)
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
@@ -141,7 +137,7 @@ async def test_a_server_that_keeps_nothing_is_sent_all_that_went_before_with_eac
 
 
 @pytest.mark.endpoint(store=False)
-async def test_a_server_that_is_not_to_store_is_sent_all_that_went_before(worker, emulator):
+async def test_everything_before_is_sent_when_nothing_may_be_stored(worker, emulator):
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
 
     first, second = (request.json for request in emulator.sent("POST", "/responses"))
@@ -178,7 +174,7 @@ async def test_a_run_whose_id_changes_with_each_reply_is_one_run(worker, emulato
 
 
 @like("changing_ids")
-async def test_ids_that_change_with_each_reply_do_not_lift_the_limit_on_rounds(worker, emulator):
+async def test_changing_ids_do_not_lift_the_limit_on_rounds(worker, emulator):
     result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"])
 
     assert (result.failure.kind, result.runs) == (FailureKind.TOOL_FAILED, 1)
@@ -187,7 +183,7 @@ async def test_ids_that_change_with_each_reply_do_not_lift_the_limit_on_rounds(w
 
 
 @pytest.mark.emulated(without=frozenset({"background"}))
-async def test_a_server_that_refuses_to_work_in_the_background_is_asked_to_once(worker, emulator):
+async def test_background_mode_is_requested_once_of_a_server_that_refuses(worker, emulator):
     first = await worker.run("Why?")
     second = await worker.run("Why background?")
 
@@ -205,7 +201,7 @@ async def test_what_else_a_server_refuses_is_still_refused(worker, emulator):
 
 @pytest.mark.endpoint(**SLOW, background=False)
 @like("ignores_background", "stateless")
-async def test_a_reply_may_take_as_long_as_the_job_where_there_is_no_background(worker, emulator):
+async def test_without_background_mode_a_reply_may_take_the_jobs_time(worker, emulator):
     result = await worker.run("[[run_s=1]]Why?")
 
     assert (result.state, called(emulator), result.lost_runs) == (JobState.SUCCEEDED, ["POST", "DELETE"], 0)
@@ -254,7 +250,7 @@ async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, 
 
 @pytest.mark.endpoint(**SLOW, background=False)
 @like("ignores_background", "stateless")
-async def test_a_stream_that_is_the_reply_is_all_there_is_to_look_at(worker, emulator, monkeypatch):
+async def test_a_streamed_reply_is_not_retrieved_again(worker, emulator, monkeypatch):
     monkeypatch.setattr(streaming, "RARELY_S", 0.1)
 
     result = await worker.run("[[run_s=1.5 deltas=10]]Why?", stream=True)

@@ -29,9 +29,7 @@ async def test_a_queued_job_is_cancelled_and_needs_no_message_any_more(worker, s
     assert emulator.stats()["threads"]["created"] == 0
 
 
-async def test_a_job_that_no_worker_has_seen_is_cancelled_at_once_and_when_it_is_delivered(
-    worker, shop, settings, emulator
-):
+async def test_an_unseen_job_is_cancelled_at_once_and_again_on_delivery(worker, shop, settings, emulator):
     job = {"prompt": "Well?"}
     sent = shop.send_task(TASK, args=[job], queue=settings.queue)
     await worker.process.cancel([sent.id], running=False)

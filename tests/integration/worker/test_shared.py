@@ -70,7 +70,7 @@ async def test_who_cannot_make_it_lets_another_try_at_once(worker, ledger):
     assert await ledger.borrow("b", NAME, second, 30) is None
 
 
-async def test_who_takes_too_long_is_overtaken_and_keeps_what_it_made_to_itself(worker, ledger):
+async def test_a_slow_uploader_is_overtaken_and_gets_the_shared_file(worker, ledger):
     first, second = worker.create(batch="b"), worker.create(batch="b")
     assert await ledger.borrow("b", NAME, first, 0.01) is None
     await asyncio.sleep(0.02)

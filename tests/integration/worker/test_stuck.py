@@ -23,7 +23,7 @@ IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_l
         ("[[scenario=stuck_queued quirks=refuses_cancel]]", "deleted"),
     ],
 )
-async def test_a_run_that_does_not_move_is_stopped_tried_anew_and_given_up(worker, emulator, prompt, status):
+async def test_a_stuck_run_is_stopped_repeated_and_given_up(worker, emulator, prompt, status):
     result = await worker.run(f"{prompt}\nWell?")
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.STUCK)
@@ -83,7 +83,7 @@ async def test_a_deadline_that_passed_in_the_queue_costs_no_call(worker, emulato
 
 
 @pytest.mark.endpoint(cancel_limit_s=0.3)
-async def test_a_deadline_does_not_wait_for_ever_for_a_run_that_will_not_stop(worker, emulator):
+async def test_a_job_ends_although_its_overdue_run_does_not_stop(worker, emulator):
     result = await worker.run("[[scenario=stuck lock=yes]]\nWell?", timeout_s=0.4)
 
     assert result.failure.kind is FailureKind.OVERDUE

@@ -82,7 +82,7 @@ async def test_a_json_answer_is_passed_on_as_it_is(worker, emulator):
     assert json.loads(output) == {"function": "JSON", "arguments": {"query": {"text": "Well?", "number": 1}}}
 
 
-async def test_arguments_that_are_no_json_are_told_to_the_model_and_go_nowhere(worker, emulator):
+async def test_arguments_that_are_not_json_are_reported_to_the_model(worker, emulator):
     result = await worker.run(assistant="asst_bad_arguments")
 
     assert result.state is JobState.SUCCEEDED
@@ -106,7 +106,7 @@ async def test_without_plugins_an_unknown_tool_is_told_to_the_model(worker, emul
     assert emulator.sent("POST", "/pluginapi") == []
 
 
-async def test_the_calls_of_a_round_go_out_together_and_come_back_in_one_request(worker, emulator):
+async def test_the_calls_of_a_round_run_together_and_return_in_one_request(worker, emulator):
     await worker.run("[[scenario=tools tool=SLOW calls=3]]\nWell?", assistant="asst_tools", timeout_s=0.6)
     assert len(emulator.sent("POST", "/pluginapi")) == 3, "none waits for another"
 
@@ -153,7 +153,7 @@ async def test_a_plugin_call_whose_answer_was_lost_is_not_made_again(worker, emu
 
 
 @pytest.mark.endpoint(tool_timeout_s=0.7)
-async def test_a_run_that_expires_while_its_tools_are_at_work_is_started_again(worker, emulator):
+async def test_a_run_that_expires_during_its_tools_is_repeated(worker, emulator):
     prompt = "[[scenario=tools tool=SLOW expires_s=0.5 times=1 quirks=no_expires_at]]\nWell?"
     result = await asyncio.wait_for(worker.run(prompt), 15)
 

@@ -44,7 +44,7 @@ def in_order(client: Client, job_ids: list[str], store, settings) -> bool:
 
 
 @pytest.mark.settings(lease_s=1, sweep_s=0.5, concurrency=10)
-def test_twenty_jobs_on_one_thread_run_one_by_one_though_a_worker_is_killed(
+def test_jobs_of_one_thread_run_one_by_one_though_a_worker_dies(
     settings, client, emulator, thread, start_worker, store, until
 ):
     workers = [start_worker(settings) for _ in range(2)]
@@ -77,7 +77,7 @@ async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(wor
     assert await ledger.take(second)
 
 
-async def test_threads_endpoints_and_jobs_without_a_thread_do_not_wait_for_each_other(worker, ledger):
+async def test_only_jobs_of_one_thread_wait_for_each_other(worker, ledger):
     jobs = [worker.create(thread="thread_x"), worker.create(thread="thread_y"), worker.create(), worker.create()]
     jobs.append(worker.create(keep_thread=True))
 
@@ -93,7 +93,7 @@ async def test_a_lost_reply_does_not_lose_the_next_job(worker, ledger):
     assert ledger.sent == [second, second], "the repetition finds it too"
 
 
-async def test_a_message_that_cannot_be_sent_does_not_fail_the_job_that_ended(worker, settings):
+async def test_a_finished_job_succeeds_though_the_next_cannot_be_sent(worker, settings):
     def refuse(job_id: str) -> None:
         raise OSError("the broker is away")
 

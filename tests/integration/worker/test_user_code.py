@@ -80,7 +80,7 @@ def test_a_worker_survives_a_tool_that_exits(settings, client, start_worker, emu
 
 @with_tools
 @pytest.mark.endpoint(tool_timeout_s=3600)
-def test_a_worker_with_a_tool_that_hangs_ends_when_it_is_asked_to(settings, client, start_worker, tmp_path, until):
+def test_a_worker_with_a_hanging_tool_ends_when_asked(settings, client, start_worker, tmp_path, until):
     started = tmp_path / "started"
     worker = start_worker(settings, STARTED=str(started))
     job = client.enqueue(PromptJob(prompt="[[scenario=tools]]\nWell?", tools=["hangs"], timeout_s=3600))

@@ -36,7 +36,7 @@ def shown(*blocks: Any) -> str:
     return compose(list(blocks), NAMES, {})[0]
 
 
-def test_sources_are_numbered_as_the_reader_meets_them_whatever_the_order_of_the_annotations() -> None:
+def test_sources_are_numbered_in_reading_order() -> None:
     value = f"First{MARK} then{OTHER} and again{MARK}."
     again = value.rindex(MARK)
     answer, citations = compose(
@@ -87,13 +87,13 @@ def test_overlapping_annotations_do_not_tear_the_text() -> None:
     assert shown(text("abcdefgh", *notes)) == "ab[1]fgh\n\n[1] alpha.pdf\n[2] beta.pdf"
 
 
-def test_a_marker_without_annotation_is_taken_out_and_a_source_without_marker_is_still_listed() -> None:
+def test_unmatched_markers_are_removed_and_unmatched_sources_listed() -> None:
     assert shown(text(f"known{MARK}, lost{OTHER}.", cites("file-a", MARK, 5))) == "known[1], lost.\n\n[1] alpha.pdf"
     assert shown(text("no marker", cites("file-b", MARK, 4))) == "no marker\n\n[1] beta.pdf"
     assert shown(text("kept: 【註】 and 【4】")) == "kept: 【註】 and 【4】"
 
 
-def test_a_file_without_a_known_name_is_called_by_its_id_and_its_passage_is_kept() -> None:
+def test_a_file_without_a_name_is_cited_by_its_id() -> None:
     note = cites("file-x", MARK, 1)
     note["file_citation"]["quote"] = "the very words"
     answer, citations = compose([text(f"x{MARK}", note)], {}, {})

@@ -28,7 +28,7 @@ def test_lines_are_readable_as_they_are_written(out):
         assert "天空" in out.read_text("utf-8")
 
 
-def test_a_later_line_of_a_document_takes_the_place_of_the_earlier_in_the_end(out):
+def test_the_later_line_of_a_document_replaces_the_earlier(out):
     with ResultsFile(out, "b") as results:
         for line in (entry("1"), entry("2", "failed"), entry("3")):
             results.write(line)
@@ -48,7 +48,7 @@ def test_a_later_run_knows_why_a_document_failed(out):
         assert (results.previous["1"].failure, results.previous["1"].retryable) == ("stuck", True)
 
 
-def test_a_kill_before_the_end_leaves_both_and_the_next_run_keeps_the_later(out):
+def test_after_a_kill_the_next_run_keeps_the_later_line(out):
     with ResultsFile(out, "b") as results:
         results.write(entry("1", "failed"))
         results.write(entry("1"))
@@ -106,7 +106,7 @@ def test_an_answer_may_hold_any_character(out):
     assert lines(out) == [odd]
 
 
-def test_a_document_that_never_became_a_job_has_no_key_and_is_asked_again(out):
+def test_a_document_that_never_became_a_job_is_asked_again(out):
     with ResultsFile(out, "b") as results:
         results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
     with ResultsFile(out, "b") as results:

@@ -102,7 +102,7 @@ def refused(monkeypatch):
         (["--logfile", "worker.log"], "--logfile has no effect: the log goes to stderr"),
     ],
 )
-def test_an_option_that_would_break_a_worker_or_do_nothing_is_refused_with_the_reason(refused, options, says):
+def test_harmful_and_useless_options_are_refused_with_the_reason(refused, options, says):
     assert refused(*options).startswith(says)
 
 

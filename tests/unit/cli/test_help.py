@@ -98,7 +98,7 @@ def test_bash_completes(typed, expected):
     assert done.stdout.split() == expected
 
 
-def test_the_emulator_goes_by_its_name_and_refuses_a_port_that_is_none(capsys):
+def test_the_emulator_has_its_name_and_refuses_invalid_ports(capsys):
     with pytest.raises(SystemExit):
         arguments(["--help"])
     assert capsys.readouterr().out.startswith("usage: threadmill emulator ")

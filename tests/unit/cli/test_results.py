@@ -44,7 +44,7 @@ def test_json_has_all_of_it(capsys):
     assert shown.err == ""
 
 
-def test_under_local_the_folders_of_ones_own_files_are_open_to_the_worker(tmp_path, monkeypatch):
+def test_under_local_the_worker_may_read_the_users_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in ("a/x.png", "b/y.txt", "b/z.txt"):
         (tmp_path / path).parent.mkdir(exist_ok=True)

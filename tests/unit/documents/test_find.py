@@ -65,13 +65,13 @@ def test_a_glob_follows_no_loop_of_symlinks_and_takes_no_hidden_file(folder):
 
 
 @pytest.mark.parametrize("path", ["docs", "docs/*", "docs/**/*"])
-def test_a_file_is_found_once_under_its_own_name_whatever_symlinks_lead_to_it(folder, path):
+def test_a_file_behind_symlinks_is_found_once_by_its_own_name(folder, path):
     (folder / "a-link.md").symlink_to("b.md")
     (folder / "z-link.txt").symlink_to("a.txt")
     assert [name for name in names(path) if name != "c.txt"] == ["a.txt", "b.md"]
 
 
-def test_a_link_that_leads_nowhere_is_a_bad_document_not_a_missing_one(folder):
+def test_a_broken_link_is_a_bad_document(folder):
     (folder / "link.txt").symlink_to("gone.txt")
     [link] = [document for document in find(["docs"]) if document.name == "link.txt"]
     with pytest.raises(BadDocument, match="cannot be read: No such file or directory"):

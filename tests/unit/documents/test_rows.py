@@ -47,7 +47,7 @@ def test_each_row_is_a_document_with_its_columns_as_variables(table, name, conte
     assert len(rows) == 2
 
 
-def test_a_row_has_a_text_and_names_for_what_a_template_cannot_write(table):
+def test_a_row_can_be_used_as_text_and_by_column_name(table):
     [row] = RowDocuments([table("a.jsonl", '{"Unit price": 3, "tags": ["a", "b"]}')])
     assert row.variables()["text"] == 'Unit price: 3\ntags: ["a", "b"]'
     assert PromptTemplate('{{ row["Unit price"] }}', row.variables()).render(row.variables()) == "3"
@@ -117,7 +117,7 @@ def test_an_unknown_column_is_refused_at_once(table):
         PromptTemplate("{{ amount }}", row.variables())
 
 
-def test_a_numbered_id_is_not_shared_with_a_row_that_has_it_as_its_own(table):
+def test_a_numbered_id_never_equals_another_rows_own_id(table):
     rows = list(RowDocuments([table("a.csv", "id\nx\nx/2\nx\n")], id_column="id"))
     assert [row.id for row in rows] == ["x", "x/2", "x/3"]
     assert [bool(row.problem) for row in rows] == [False, False, True]

@@ -229,7 +229,7 @@ def test_a_prompt_without_the_document_is_refused_before_anything_is_asked(folde
         opened(DocumentSource(split=True), "docs", prompt=prompt)
 
 
-def test_a_prompt_may_leave_out_the_text_of_what_is_sent_beside_it(folder):
+def test_a_prompt_may_omit_the_text_of_attached_files(folder):
     (folder / "b.png").write_bytes(PNG)
     opened(DocumentSource(), "docs", prompt="Describe it")
     (folder / "a.txt").write_text("One")

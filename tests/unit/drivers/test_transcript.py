@@ -107,7 +107,7 @@ def read(client: OnePage) -> object:
     return asyncio.run(read_thread(Api(client, ENDPOINT), "thread_x"))
 
 
-def test_a_server_that_sends_the_same_page_for_ever_is_not_asked_for_ever():
+def test_reading_stops_when_a_server_repeats_the_same_page():
     client = OnePage('{"data": [{"id": "msg_1", "content": "Well?"}], "has_more": true}')
     transcript = read(client)
 

@@ -62,7 +62,7 @@ async def test_an_empty_file_is_a_file(url: str) -> None:
     assert read(f"{url}/job-1/log.txt") == b""
 
 
-async def test_two_files_of_one_name_are_both_kept_and_a_repeated_attempt_adds_none(url: str) -> None:
+async def test_files_of_one_name_are_both_kept_once(url: str) -> None:
     async def attempt(*order: str) -> dict[str, str]:
         store = ArtifactStore(url, LIMIT)  # another worker's: it remembers nothing
         made = [await store.put("job-1", file_id, "plot.png", chunks(file_id.encode())) for file_id in order]
@@ -149,7 +149,7 @@ async def test_a_disk_that_takes_no_more_is_said(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
-async def test_a_store_that_can_be_used_passes_the_check_and_shows_no_trace_of_it(url: str) -> None:
+async def test_checking_a_usable_store_leaves_no_trace(url: str) -> None:
     await ArtifactStore(url, LIMIT).check()
     fs, root = fsspec.url_to_fs(url)
     assert list(fs.find(root)) == []

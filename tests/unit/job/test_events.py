@@ -60,13 +60,13 @@ def test_a_job_that_was_not_streamed_tells_its_answer_at_the_end():
     assert text_of(events) == "Done [1]"
 
 
-def test_an_answer_whose_footnotes_differ_from_what_was_sent_is_not_told_twice():
+def test_an_answer_with_changed_footnotes_is_not_told_twice():
     events = told(result("Blue[1].\n\n[1]: sky.txt", "Blue【4:0†source】."), whole("Blue【4:0†source】."))
 
     assert text_of(events) == "Blue【4:0†source】."
 
 
-def test_the_answer_of_a_later_run_is_told_though_nothing_of_it_was_published():
+def test_the_unpublished_answer_of_a_later_run_is_told():
     events = told(result("Second", "Second"), piece(0, "Fir"), whole("First"))
 
     assert text_of(events) == "FirstSecond"

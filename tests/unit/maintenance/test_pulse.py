@@ -73,7 +73,7 @@ class Records:
         return []
 
 
-async def test_no_job_is_rescued_before_living_workers_had_the_time_to_renew_their_leases(pulse, clock):
+async def test_no_job_is_rescued_before_living_workers_could_renew_leases(pulse, clock):
     records = Records()
     sweep = Sweep(Settings(lease_s=30), records, None, lambda job_id: None, pulse)
     beating(pulse, clock, 60)

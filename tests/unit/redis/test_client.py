@@ -43,7 +43,7 @@ def address():
     "first",
     [redis.ConnectionError("refused"), redis.TimeoutError("late"), state(is_sdown=True), state(is_odown=True), {}],
 )
-def test_the_next_sentinel_is_asked_if_one_is_away_or_takes_the_master_for_down(answering, first):
+def test_the_next_sentinel_is_asked_if_one_gives_no_master(answering, first):
     answering(first, state())
     assert address() == ("10.0.0.1", 6379)
 

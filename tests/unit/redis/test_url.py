@@ -51,7 +51,7 @@ def _empty_folder(tmp_path, monkeypatch):
         ("sentinel://h1?master=m&sentinel_colour=s3cret", "has an option after `?`"),
     ],
 )
-def test_a_bad_url_is_a_settings_error_that_names_the_variable_and_no_password(monkeypatch, url, says):
+def test_an_error_about_a_url_names_the_variable_and_no_password(monkeypatch, url, says):
     monkeypatch.setenv("REDIS_URL", url)
     with pytest.raises(SettingsError) as raised:
         Client()

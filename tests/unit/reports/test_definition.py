@@ -63,7 +63,7 @@ def test_title_and_paths_know_the_night(written):
     assert report.paths_of(date(2026, 11, 20)) == ["notes/2026-11-20", "log/2026/11/*.md"]
 
 
-def test_the_fields_of_jobs_are_those_of_the_report_and_of_the_step(written):
+def test_jobs_have_the_fields_of_the_report_and_the_step(written):
     report = written(LEAST + 'model = "large"\n[map]\ninstructions = "Be brief."\n[reduce]\nmax_tokens = 2000\n')
 
     assert report.job_fields(report.map) == {"model": "large", "instructions": "Be brief."}
@@ -155,7 +155,7 @@ def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
 
 
 @pytest.mark.parametrize("max_chars", [None, 40_000])
-def test_a_text_longer_than_a_message_is_split_for_a_prompt_that_uses_the_date(written, tmp_path, max_chars):
+def test_a_prompt_with_a_date_leaves_room_when_a_text_is_split(written, tmp_path, max_chars):
     night, text = date(2026, 11, 20), "天 " * MESSAGE_LIMIT
     (tmp_path / "a.txt").write_text(text)
     limit = f"max_chars = {max_chars}\n" if max_chars else ""
@@ -211,7 +211,7 @@ def test_prompts_that_do_not_use_what_they_are_about_are_refused(written, tmp_pa
         check_prompts(definition, documents)
 
 
-def test_a_low_limit_of_tokens_is_left_to_the_endpoint_for_both_steps(written):
+def test_both_steps_leave_a_low_token_limit_to_the_endpoint(written):
     report = written(LEAST + "[map]\nmax_tokens = 300\n[reduce]\nmax_tokens = 50\n")
     assert report.probe.max_completion_tokens == 50
 

@@ -13,7 +13,7 @@ sizes_ = st.lists(st.integers(0, LARGEST // 2), min_size=1, max_size=200)
 
 
 @given(sizes_, st.integers(2, 30))
-def test_each_answer_is_in_one_group_in_order_and_no_group_is_too_large(sizes, at_most):
+def test_answers_keep_their_order_and_no_group_is_too_large(sizes, at_most):
     answers = list(enumerate(sizes))
 
     made = group_answers(answers, sizes, at_most, LARGEST)

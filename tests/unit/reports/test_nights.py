@@ -53,7 +53,7 @@ def test_what_is_over_is_not_due():
     assert [each.night.day for each in taipei.due(now, LONG_AGO, 2, {date(2026, 11, 20)})] == [19, 21]
 
 
-def test_a_time_that_the_clock_skips_fires_at_the_next_minute_there_is():
+def test_a_time_skipped_by_the_clock_fires_at_the_next_minute():
     berlin = schedule("30 2 * * *", "Europe/Berlin")  # 2026-03-29: 2:00 is 3:00
     new_york = schedule("30 2 * * *", "America/New_York")  # 2026-03-08
 

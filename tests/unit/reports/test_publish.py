@@ -57,7 +57,7 @@ def test_with_a_url_the_mail_links_to_the_page():
     assert f'<a href="{link}"' in html
 
 
-def test_a_page_that_is_too_large_is_not_attached_and_the_mail_says_so():
+def test_a_mail_says_that_its_page_is_too_large_to_attach():
     large = report(summary="x" * 5_000_001)
     mail = mail_of(publish.report_notification(large, definition(), night(link="/srv/daily/2026-01-15.html")))
 

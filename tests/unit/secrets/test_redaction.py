@@ -183,7 +183,7 @@ def test_a_server_cannot_hide_a_secret_behind_escapes_of_letters():
 
 
 @given(SECRETS, st.integers(min_value=1, max_value=7))
-def test_the_beginning_of_a_secret_is_found_at_the_end_of_a_text(secret, length):
+def test_a_secret_cut_off_at_the_end_is_found(secret, length):
     assume(is_secret(secret))
     it = redactor(secret)
     assert it.unfinished(f"text {secret[:length]}") >= length

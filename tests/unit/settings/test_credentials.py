@@ -94,7 +94,7 @@ def test_failures_and_errors_hold_no_secret(monkeypatch):
     assert SECRET not in repr(ThreadmillError(f"no {SECRET}"))
 
 
-def test_a_prompt_that_holds_a_secret_of_this_process_does_not_carry_it_into_redis(settings, store):
+def test_a_prompt_carries_no_secret_of_this_process_into_redis(settings, store):
     client = Client(settings(SECRET))
     job = {"prompt": f"Why does {SECRET} not work?", "metadata": {"file": SECRET}, "assistant": "asst_1"}
     handle = client.enqueue(job | {"key": "once"})

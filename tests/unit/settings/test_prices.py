@@ -66,7 +66,7 @@ def test_the_batch_lane_is_cheaper_by_its_factor():
         ("gpt", None),
     ],
 )
-def test_a_price_is_that_of_the_model_or_of_the_one_it_is_a_dated_version_of(model, found):
+def test_a_dated_model_has_the_price_of_its_undated_name(model, found):
     known = prices(**{"gpt-4o-mini": (1, 1), "gpt-4o": (2, 2), "gpt-4": (4, 4), "gpt-4-2099": (5, 5)})
     assert known.of(model) == (Price(prompt=found, completion=found) if found else None)
 

@@ -122,7 +122,7 @@ def test_a_mistake_is_told_with_its_place(here, text, says):
     assert "sk-1" not in str(told.value), "a key that should not be there is not shown either"
 
 
-def test_a_default_endpoint_that_does_not_exist_is_not_reported_as_a_job(here):
+def test_a_missing_default_endpoint_is_not_reported_as_a_job(here):
     with pytest.raises(SettingsError) as raised:
         written(here, 'default_endpoint = "davinci"')
     assert str(raised.value).startswith("default_endpoint is 'davinci', but the endpoints are emulator; add [endpoints")

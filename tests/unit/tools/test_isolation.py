@@ -107,7 +107,7 @@ async def test_whatever_goes_wrong_is_told_to_the_model(load, name, arguments, s
     assert says in str(failed.value)
 
 
-async def test_it_is_killed_when_its_time_is_up_with_the_processes_it_started(load, tmp_path, until):
+async def test_after_its_time_it_is_killed_with_its_child_processes(load, tmp_path, until):
     pids = tmp_path / "pids"
     calling = asyncio.create_task(load("hangs").call({"pids": str(pids)}))
     await asyncio.to_thread(until, pids.exists)

@@ -143,7 +143,7 @@ def test_the_summary_groups_failures_and_says_each_reason_once(shown):
     assert "run the same command again" in said
 
 
-def test_a_batch_says_how_many_jobs_cost_the_full_price_though_they_name_a_lane(shown):
+def test_a_batch_counts_jobs_in_a_lane_that_cost_full_price(shown):
     full_price = Counter({"the server used its service tier default": 1_100, "the lane flex has no capacity now": 1})
 
     assert "1,101 at full price" in bar(shown, 140, full_price=full_price)

@@ -128,7 +128,7 @@ def test_a_name_nobody_knows_is_an_error(name):
         check_encoding(name)
 
 
-def test_a_long_file_is_told_by_its_beginning_which_may_end_within_a_character(tmp_path):
+def test_a_sample_of_a_long_file_may_end_within_a_character(tmp_path):
     path = tmp_path / "long.csv"
     path.write_bytes(b"x" + "天".encode() * SAMPLE_BYTES)
     with open_text(path) as file:

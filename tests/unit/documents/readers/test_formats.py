@@ -226,7 +226,7 @@ def test_what_is_no_rich_text_is_refused(tmp_path, content, reason):
 @pytest.mark.parametrize(
     ("name", "remedy"), [("a.doc", ".docx"), ("a.PPT", ".pptx"), ("a.pages", ".docx"), ("a.xlsb", ".xlsx")]
 )
-def test_a_format_that_cannot_be_read_is_refused_with_the_one_to_save_it_as(tmp_path, name, remedy):
+def test_an_unreadable_format_is_refused_with_a_readable_alternative(tmp_path, name, remedy):
     with pytest.raises(BadDocument, match=rf"which cannot be read; save it as \{remedy}$"):
         extract_text(tmp_path / name)
 

@@ -36,7 +36,7 @@ def mail():
     return message
 
 
-def test_an_email_is_its_main_headers_its_plain_text_and_the_names_of_its_attachments(read, mail):
+def test_an_email_gives_headers_plain_text_and_attachment_names(read, mail):
     forwarded = EmailMessage()
     forwarded.set_content("what was forwarded")
     mail.set_content("Hello\nthere\n")

@@ -77,7 +77,7 @@ def test_an_answer_that_names_no_run_follows_the_questions_of_its_second(listed:
     assert ids(answers_of("run_2", [*earlier, *listed], None)) == ["a2"]
 
 
-def test_the_messages_of_a_second_are_turned_with_a_list_that_is_newest_first() -> None:
+def test_messages_of_one_second_are_reversed_in_newest_first_lists() -> None:
     written = [asks("a", at=1), {**answers("r1", 2), "id": "x"}, {**answers("r1", 2), "id": "y"}, foreign("u", 3)]
     assert oldest_first(written[::-1]) == written
 

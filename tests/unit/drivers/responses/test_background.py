@@ -50,7 +50,7 @@ def test_a_reply_shows_whether_the_next_may_take_long(body: dict[str, Any], stre
     assert server.waits is waits
 
 
-def test_a_server_that_was_silent_may_wait_unless_it_has_shown_that_it_does_not() -> None:
+def test_a_silent_server_may_wait_until_it_shows_otherwise() -> None:
     unknown, known = Background(wanted=True), Background(wanted=True)
     known.answered({"status": "queued"}, streamed=False)
     for server in (unknown, known):

@@ -45,9 +45,7 @@ def test_the_answer_is_that_of_a_response_which_has_ended(body: dict[str, Any], 
         (response(CALL), False),
     ],
 )
-def test_an_ended_response_that_was_never_retrieved_is_kept_if_it_ran_in_the_background(
-    body: dict[str, Any], is_kept: bool
-) -> None:
+def test_an_unretrieved_response_is_kept_if_it_ran_in_the_background(body: dict[str, Any], is_kept: bool) -> None:
     assert parse_reply(body).is_kept is is_kept
 
 
@@ -94,7 +92,5 @@ def test_a_response_that_was_retrieved_is_kept() -> None:
         (response(TEXT, status="in_progress"), False),
     ],
 )
-def test_the_last_event_of_a_stream_is_believed_if_it_shows_the_whole_response(
-    body: dict[str, Any], is_whole: bool
-) -> None:
+def test_the_last_event_counts_if_it_holds_the_whole_response(body: dict[str, Any], is_whole: bool) -> None:
     assert (parse_last_event(body) is not None) is is_whole

@@ -66,7 +66,7 @@ async def test_a_message_of_text_alone_is_sent_as_a_text(message, text):
     assert kinds(first) == kinds(last) == ["EasyInputMessageParam"]
 
 
-async def test_a_message_with_an_image_is_sent_in_parts_that_say_all_they_must():
+async def test_a_message_with_an_image_is_sent_in_complete_parts():
     messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, IMAGE]}]
     body = await requests(messages=messages).first(1, PROGRESS, None)
 
@@ -85,7 +85,7 @@ async def test_an_output_of_a_tool_is_of_one_kind():
 
 
 @pytest.mark.parametrize(("store", "is_repeated"), [(True, True), (False, False)])
-async def test_a_summary_of_reasoning_is_not_sent_to_a_server_that_was_not_to_store_it(store, is_repeated):
+async def test_reasoning_is_sent_back_only_if_the_server_may_store_it(store, is_repeated):
     thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
     call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
     run = RunView("resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False)

@@ -25,7 +25,7 @@ def test_what_a_request_asks_for():
     assert fields_of("within-8h", "job")["background_options"]["completion_window"] == "8h"
 
 
-def test_a_field_that_older_versions_of_the_package_do_not_know_goes_past_them():
+def test_fields_unknown_to_older_packages_go_into_the_extra_body():
     assert as_arguments({"model": "m"}) == {"model": "m"}
     assert as_arguments({"model": "m", "background_options": {"completion_window": "2h"}}) == {
         "model": "m",

@@ -51,7 +51,7 @@ def test_any_delta_at_all_is_read(data):
         assert isinstance(text, str)
 
 
-def test_a_message_of_a_response_is_all_its_text_and_other_items_are_none():
+def test_only_message_items_of_a_response_have_text():
     assert RESPONSES.read_message({"item": MESSAGE}) == ("msg_1", "All no")
     assert RESPONSES.read_message({"item": {"id": "fc_1", "type": "function_call"}}) is None
     assert RESPONSES.read_message({}) is None

@@ -56,7 +56,7 @@ def test_tool_rounds_share_the_working_time():
     assert status(rounds, now + 2) == "completed"
 
 
-def test_the_clock_of_expiry_starts_at_creation_and_runs_on_while_tools_do():
+def test_expiry_counts_from_creation_through_tool_calls():
     waiting = run("scenario=expired_tools expires_s=30")
     assert status(waiting, 129.9) == "requires_action"
     assert status(waiting, 130) == "expired"

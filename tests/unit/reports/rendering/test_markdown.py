@@ -28,7 +28,7 @@ def headings(markdown):
     return [(token.tag, inline.content) for token, inline in pairwise(tokens) if token.type == "heading_open"]
 
 
-def test_a_hostile_answer_brings_no_html_no_picture_no_definition_and_no_open_fence():
+def test_a_hostile_answer_adds_no_markup_to_the_report():
     shown = answer_markdown(HOSTILE, under=3)
     assert html_in(shown) <= {"<br>"}
     assert pictures_in(shown) == []
