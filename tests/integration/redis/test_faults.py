@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import shared
 from tests.conftest import Core
-from tests.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
+from tests.integration.redis.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
 
 from threadmill import Client, JobResult, StoreRefused, StoreUnavailable, WaitTimeout
 from threadmill.store.jobs import Store

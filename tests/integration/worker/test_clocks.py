@@ -21,7 +21,7 @@ emulator, base_url = shared.emulator, shared.base_url
 #: What is late by a minute does not come within it.
 PATIENCE_S = 40.0
 
-WORKER = Path(__file__).parents[2] / "wrong_clock.py"
+WORKER = Path(__file__).parent / "wrong_clock.py"
 
 
 @pytest.fixture(scope="module", params=[60, -60], ids=["ahead", "behind"])

@@ -6,7 +6,7 @@ import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mutations import mutated
+from tests.integration.worker.mutations import mutated
 
 from threadmill.queue import TASK, make_app, send
 from threadmill.store.records import DeadLetter

@@ -8,7 +8,7 @@ import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mutations import mutated
+from tests.integration.worker.mutations import mutated
 
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
 from threadmill.job.result import TERMINAL

@@ -8,8 +8,16 @@ import openai
 import pytest
 
 from threadmill.job.result import FailureKind
+from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches
+from threadmill_worker.drivers.batch_api import (
+    BatchesAway,
+    BatchesRefused,
+    BatchTooLarge,
+    RemoteBatches,
+    _answered,
+    _entry,
+)
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}
 AZURE_LIMIT = {"code": "token_limit_exceeded", "message": "The number of enqueued tokens has surpassed the limit."}
@@ -116,3 +124,14 @@ async def test_the_requests_of_a_file_by_line():
     lines = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
 
     assert await remote(200, lines).custom_ids("file-1") == ["a", "b"]
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_an_error_in_the_output_file_holds_no_secret(ensure_ascii):
+    REDACTOR.register('sk-"secret"-ä')
+    error = {"message": 'no access with sk-"secret"-ä'}
+    line = {"custom_id": "job_1", "response": {"status_code": 401, "body": {"error": error}}}
+    answered = _answered(_entry(json.dumps(line, ensure_ascii=ensure_ascii).encode()))
+
+    assert answered.custom_id == "job_1"
+    assert "no access with [key]" in repr(answered)
