@@ -74,7 +74,7 @@ async def test_nothing_is_read_or_published_while_nobody_follows(redis):
     assert redis.entries == []
 
 
-async def test_a_late_follower_gets_the_text_so_far_in_one_piece(redis):
+async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
     lives = Live(redis.publish)
     feed = lives.open("job")
     feed.tell(EventKind.RUN, run_id="run_1", run=1, status="queued")
@@ -173,7 +173,7 @@ def test_halves_of_a_character_make_one_that_redis_can_hold():
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 40])
-async def test_no_prefix_of_a_secret_is_published(redis, size):
+async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(redis, size):
     REDACTOR.register("sk-secret-4711")
     text = "sk-secretive? The key is sk-secret-4711, and sk-secret-4712 is none. sk-sec"
     lives = Live(redis.publish)
