@@ -38,8 +38,9 @@ IDS = re.compile(r"\b(?:call|cfile|cntr|conv|file|msg|resp|run|thread|vs)[-_][A-
 #: Not compared: ids, moments, and what each API counts and writes in its own way.
 ITS_OWN = {"job_id", "thread_id", "calls", "timings", "usage", "content"}
 
+#: How long a run took, and whether the deadline interrupted a call, differ from run to run.
+AFTER = re.compile(r", \d+ s after it was started(?:; the last call failed[^\"]*)?")
 #: A limit of tokens is called otherwise, and a picture stands among the blocks of one API only.
-AFTER = re.compile(r", \d+ s after it was started")
 SAID = re.compile(r"max_output_tokens"), "max_completion_tokens"
 PICTURE = re.compile(r"\n*!\[[^]]*\]\([^)]*\)\n*")
 
