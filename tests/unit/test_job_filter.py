@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
-from threadmill.job.place import Place
+from threadmill.job.progress import ProgressSummary
 from threadmill.store.records import JobFilter
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -52,8 +52,8 @@ def test_a_place_shows_the_tools_that_a_run_still_waits_for():
     calls = '[{"id": "a", "name": "stock", "arguments": "{}"}, {"id": "b", "name": "price", "arguments": "{}"}]'
     run = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
     saved = f"""{{"deadline_at": 1, "run": {run}, "outputs": {{"a": "7"}}}}"""
-    assert Place.model_validate_json(saved).pending_tools == ["price"]
+    assert ProgressSummary.model_validate_json(saved).pending_tools == ["price"]
 
 
 def test_a_place_saved_by_another_version_is_read_as_far_as_it_is_known():
-    assert Place.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None
+    assert ProgressSummary.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 from threadmill.job.result import ModelUsage, Usage
 
 _MILLION = 1_000_000
@@ -27,7 +27,7 @@ _DATE = re.compile(r"-\d{3,}[\d-]*")
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Price(Border):
+class Price(InputModel):
     """Of a million tokens."""
 
     prompt: _Amount
@@ -39,7 +39,7 @@ class Price(Border):
         return (usage.prompt_tokens * self.prompt + written * self.completion) / _MILLION
 
 
-class Prices(Border):
+class Prices(InputModel):
     """The table [prices]; beside the fields below, it holds a Price by each model's name."""
 
     model_config = ConfigDict(frozen=True, extra="allow")

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from threadmill.job.json_schema import response_format_problem, tools_problem
-from threadmill.job.model import Border, Metadata
+from threadmill.job.model import InputModel, Metadata
 from threadmill.names import Name
 
 ProfileName = Name
 
 
-class Profile(Border):
+class Profile(InputModel):
     """What an assistant is made of. Field limits: the Assistants API's own (POST /assistants)."""
 
     model: Annotated[str, StringConstraints(min_length=1)]

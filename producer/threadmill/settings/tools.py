@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, JsonValue, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 
 #: What stands between the name of an MCP server and that of one of its tools: `files__read`.
 SEPARATOR = "__"
@@ -27,7 +27,7 @@ Host = Annotated[str, StringConstraints(pattern=r"^([\w.-]+|\[[0-9a-fA-F:.]+\])(
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s#/?][^\s#]*$")]
 
 
-class _Called(Border):
+class _Called(InputModel):
     """What all tools have in common."""
 
     timeout_s: PositiveFloat | None = None  #: default: the endpoint's `tool_timeout_s`

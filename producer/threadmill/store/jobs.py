@@ -19,7 +19,7 @@ from threadmill.errors import (
     UnreadableRecord,
     WaitTimeout,
 )
-from threadmill.job.events import Event, Story
+from threadmill.job.events import Event, EventMerger
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
@@ -195,7 +195,7 @@ class Store(BatchStore):
         """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         states, live = self._keys.events(job_id), self._keys.live(job_id)
-        result, story = self._result(job_id), Story()
+        result, merger = self._result(job_id), EventMerger()
         seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
         while True:
             if result is None and time.monotonic() >= renew_at:
@@ -206,9 +206,9 @@ class Store(BatchStore):
             # By their moments, which are Redis' own; of one moment, the change of state came last.
             for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
                 seen[stream] = entry_id
-                yield from story.take(entry_id, fields)
+                yield from merger.take(entry_id, fields)
             if result is not None and not entries:
-                yield from story.end(result)
+                yield from merger.end(result)
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
                 result = self.patiently(partial(self._result, job_id), stop_at)

@@ -14,16 +14,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.job.model import Redacted, Stored
-from threadmill.job.place import Place
+from threadmill.job.model import Redacted, StoredModel
+from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 from threadmill.names import printable
 from threadmill.secrets.redaction import redact, redact_all
 
-#: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
-#: with a new state, a new value or default of a field, a new meaning of it. A new field alone needs no new number.
-#: Worker and producer write it with each job and each saved place; a worker leaves a record of a higher number alone.
+#: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
+#: state, or a new value, default or meaning of a field. A new field alone does not need a new number. Producers and
+#: workers write it with each job and each saved progress. A worker leaves records with a higher number alone.
 FORMAT = 1
 
 #: A clock that differs from Redis' by more than this is reported, in seconds.
@@ -60,8 +60,8 @@ class JobRecord(BaseModel):
     cancel_requested: bool = False
     parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
     lane_since: datetime | None = None  #: when it first came into the batch lane
-    progress: str | None = None  #: the worker's saved place, its own JSON
-    calls: int = 0  #: HTTP calls made, as its worker counts them between two saves of its place
+    progress: str | None = None  #: the worker's saved progress, own JSON
+    calls: int = 0  #: HTTP calls made, as its worker counts them between two saves of its progress
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
 
@@ -84,12 +84,12 @@ class JobRecord(BaseModel):
 
     def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
         """The result of this job, ended where it stands, with what it has spent so far."""
-        spent = self.place.spent if self.place else {}
+        spent = self.progress_summary.spent if self.progress_summary else {}
         return self.ended(state, failure, at, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
 
     def remains(self, endpoint: str) -> list[str]:
         """What it leaves on its server if it ends where it stands, as LeftoverRecords in JSON."""
-        things = self.place.remains if self.place else ()
+        things = self.progress_summary.remains if self.progress_summary else ()
         return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
 
     @property
@@ -112,9 +112,9 @@ class JobRecord(BaseModel):
         return self.finished_at or self.started_at or self.created_at
 
     @property
-    def place(self) -> Place | None:
+    def progress_summary(self) -> ProgressSummary | None:
         """Where its worker is with it; None before the first step, after the last, and if that cannot be read."""
-        return stored.read(Place, self.progress, f"the progress of job {self.id}") if self.progress else None
+        return stored.read(ProgressSummary, self.progress, f"the progress of job {self.id}") if self.progress else None
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
@@ -172,7 +172,7 @@ class JobFilter:
         )
 
 
-class UnreadableJob(Stored):
+class UnreadableJob(StoredModel):
     """A job whose record cannot be read: damaged, or written by a newer version."""
 
     id: str
@@ -187,7 +187,7 @@ def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> Unreadab
     try:
         record = JobRecord.read(job_id, fields)
         if record.progress:
-            Place.model_validate_json(record.progress)
+            ProgressSummary.model_validate_json(record.progress)
     except UnreadableRecord as error:
         field, kind = error.field, error.kind
     except ValueError as error:
@@ -225,7 +225,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class LeftoverRecord(Stored):
+class LeftoverRecord(StoredModel):
     """A remote thing that outlived its job, still to be deleted."""
 
     endpoint: str
@@ -237,7 +237,7 @@ class LeftoverRecord(Stored):
 TRANSCRIPT_LIMIT = 1_000_000
 
 
-class Transcript(Stored):
+class Transcript(StoredModel):
     """What was said on a chain of responses: items for the input of the next one, oldest first."""
 
     items: tuple[dict[str, Any], ...]
@@ -252,7 +252,7 @@ class Transcript(Stored):
 ThreadKind = Literal["thread", "conversation", "chain"]
 
 
-class KeptThread(Stored):
+class KeptThread(StoredModel):
     """A remote thread that lives on for later jobs, until someone deletes it."""
 
     endpoint: str
@@ -280,7 +280,7 @@ class KeptThread(Stored):
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
-class BatchRecord(Stored):
+class BatchRecord(StoredModel):
     """A batch: how many of its jobs are in each state, and what those that have ended spent. Its hash holds a number
     for each of that; it is read without looking at a job.
 
@@ -370,7 +370,7 @@ def _number(batch: str, text: str) -> int:
         return 0
 
 
-class RemoteBatch(Stored):
+class RemoteBatch(StoredModel):
     """Jobs that the provider works through together, at a lower price: how far that is."""
 
     name: str  #: ours
@@ -387,7 +387,7 @@ class RemoteBatch(Stored):
     format: int = FORMAT
 
 
-class Applied(Stored):
+class Applied(StoredModel):
     """The remote assistant that a profile was applied to."""
 
     id: str
@@ -402,7 +402,7 @@ class Leftover(LeftoverRecord):
     due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
 
 
-class DeadLetter(Stored):
+class DeadLetter(StoredModel):
     """A message on the queue that no worker could deliver."""
 
     at: AwareDatetime  #: when a worker took it off the queue
@@ -417,7 +417,7 @@ class DeadLetter(Stored):
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
-class EndpointTrouble(Stored):
+class EndpointTrouble(StoredModel):
     """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
 
     endpoint: str
@@ -443,7 +443,7 @@ def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, 
     return tuple(sums.values())
 
 
-class Worker(Stored):
+class Worker(StoredModel):
     """What a worker process announces of itself."""
 
     name: str

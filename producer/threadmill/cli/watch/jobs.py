@@ -14,7 +14,7 @@ from threadmill.cli.rendering.table import put_table
 from threadmill.cli.rendering.times import parse_since, show_moment
 from threadmill.cli.rendering.waiting import wait_for
 from threadmill.client import Client
-from threadmill.job.place import Place
+from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
 from threadmill.store.records import JobFilter, JobRecord, UnreadableJob
 
@@ -233,7 +233,7 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
         "took_s": None if took_s is None else round(took_s, 3),
         "tokens": _tokens(record.result),
         "failure": failure and f"{failure.kind}: {failure.message}",
-        **(_place(record.place) if record.place else {}),
+        **(_progress(record.progress_summary) if record.progress_summary else {}),
     }
 
 
@@ -266,21 +266,21 @@ def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
     return {"left_alone": record.newer and f"by workers of this version: {record.newer.reason}"}
 
 
-def _place(place: Place) -> dict[str, Any]:
-    """Where the worker of an unfinished job is."""
-    reason = f" (last: {place.rerun_reason})" if place.rerun_reason else ""
+def _progress(progress: ProgressSummary) -> dict[str, Any]:
+    """The progress of an unfinished job."""
+    reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
     return {
-        "thread": place.thread_id,
-        "run": place.run and place.run.id,
-        "run_status": place.run and place.run.status,
-        "run_since": _iso(place.run_since),
-        "reruns": f"{place.reruns}{reason}" if place.reruns else None,
-        "tools": place.pending_tools,
-        "ending": place.failure and f"{place.failure.kind}: {place.failure.message}",
-        "trouble": place.trouble,
-        "failed_calls": (place.trouble and place.troubles) or None,
-        "trouble_since": place.trouble and _iso(place.troubled_at),
-        "deadline": _iso(place.deadline_at),
+        "thread": progress.thread_id,
+        "run": progress.run and progress.run.id,
+        "run_status": progress.run and progress.run.status,
+        "run_since": _iso(progress.run_since),
+        "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
+        "tools": progress.pending_tools,
+        "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
+        "trouble": progress.trouble,
+        "failed_calls": (progress.trouble and progress.troubles) or None,
+        "trouble_since": progress.trouble and _iso(progress.troubled_at),
+        "deadline": _iso(progress.deadline_at),
     }
 
 
