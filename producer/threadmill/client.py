@@ -22,7 +22,7 @@ from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.queue import make_app, send_all
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
-from threadmill.store.connection import chunks, reaching
+from threadmill.store.connection import chunks, translate_errors
 from threadmill.store.jobs import Created, Store
 from threadmill.store.records import (
     BatchRecord,
@@ -253,11 +253,11 @@ class Client:
 
     def pause(self, batch: str) -> None:
         """No worker begins another job of the batch; those in hand go on to their end. Raises BatchNotFound."""
-        self.store.mark_batch(batch, "paused")
+        self.store.set_batch_flag(batch, "paused")
 
     def resume(self, batch: str) -> None:
         """Lets workers start jobs of a paused batch again. Raises BatchNotFound."""
-        self.store.mark_batch(batch, "paused", False)
+        self.store.set_batch_flag(batch, "paused", False)
         self._send(*self._jobs_of(batch, {JobState.QUEUED}))
 
     def cancel_batch(self, batch: str) -> dict[str, JobState]:
@@ -265,7 +265,7 @@ class Client:
 
         Raises BatchNotFound.
         """
-        self.store.mark_batch(batch, "cancel_requested")
+        self.store.set_batch_flag(batch, "cancel_requested")
         ids = self.store.batch_jobs(batch)
         known = self.store.states(ids)  # a state that cannot be read may be that of an open job
         states, following = self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
@@ -337,5 +337,5 @@ class Client:
     def _send(self, *job_ids: str) -> None:
         if not job_ids:
             return
-        with reaching(self.settings.redis_url):
+        with translate_errors(self.settings.redis_url):
             send_all(self._celery, job_ids)

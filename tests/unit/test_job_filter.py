@@ -33,19 +33,19 @@ def record(state: JobState = JobState.SUCCEEDED, failure: FailureKind | None = N
     ],
 )
 def test_a_filter_lists_jobs_that_fit_all_of_it(chosen, listed):
-    assert chosen.lets_through(record()) is listed
+    assert chosen.matches(record()) is listed
 
 
 def test_failures_are_filtered_by_kind():
     failed = record(JobState.FAILED, FailureKind.QUOTA)
-    assert JobFilter(failure=FailureKind.QUOTA).lets_through(failed)
-    assert not JobFilter(failure=FailureKind.STUCK).lets_through(failed)
+    assert JobFilter(failure=FailureKind.QUOTA).matches(failed)
+    assert not JobFilter(failure=FailureKind.STUCK).matches(failed)
 
 
 def test_since_counts_from_the_last_change_of_state():
     finished = record(finished_at=NOW - timedelta(hours=1))
-    assert JobFilter(since=NOW - timedelta(hours=2)).lets_through(finished)
-    assert not JobFilter(since=NOW - timedelta(minutes=30)).lets_through(finished)
+    assert JobFilter(since=NOW - timedelta(hours=2)).matches(finished)
+    assert not JobFilter(since=NOW - timedelta(minutes=30)).matches(finished)
 
 
 def test_a_place_shows_the_tools_that_a_run_still_waits_for():
