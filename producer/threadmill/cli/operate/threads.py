@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, write_json, write_line
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import parse_span, show_span
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.names import is_thread_id
@@ -48,7 +48,7 @@ def list_(as_json: AsJson = False) -> None:
     client = Client()
     kept, now = client.threads(), client.store.now()
     if as_json:
-        put_json([thread.model_dump(mode="json") for thread in kept])
+        write_json([thread.model_dump(mode="json") for thread in kept])
         return
     rows = [
         (
@@ -61,7 +61,7 @@ def list_(as_json: AsJson = False) -> None:
         )
         for thread in kept
     ]
-    put_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
+    write_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
@@ -77,9 +77,9 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
     said = client.store.transcript(kept) if kept and kept.is_chain else None
-    transcript = _kept_here(said) if said else ask_worker("transcript", name, thread, environment={})
+    transcript = _kept_here(said) if said else run_worker_command("transcript", name, thread, environment={})
     if as_json:
-        put_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
+        write_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
     else:
         _print(transcript)
     if transcript["gone"]:
@@ -108,10 +108,10 @@ def delete(
         typer.confirm(f"Delete {len(chosen)}?", abort=True, err=True)
     outcomes = {thread.id: _delete(client, thread, force) for thread in chosen}
     if as_json:
-        put_json(outcomes)
+        write_json(outcomes)
     else:
         for name, outcome in outcomes.items():
-            put(f"{name}  {outcome}")
+            write_line(f"{name}  {outcome}")
     if any(outcome != _DELETED for outcome in outcomes.values()):
         raise typer.Exit(Exit.FAILED)
 
@@ -139,13 +139,13 @@ def _chosen(
     """The threads named, or all; of these, what the options leave."""
     if bool(named) == (everything or used_before is not None):
         raise typer.BadParameter("name threads, or give --all or --older-than SPAN")
-    here = [thread for thread in kept if endpoint in (None, thread.endpoint)]
+    chosen = [thread for thread in kept if endpoint in (None, thread.endpoint)]
     for name in named:
-        if name not in {thread.id for thread in here}:
+        if name not in {thread.id for thread in chosen}:
             raise ThreadNotFound(name)
     if named:
-        return [thread for thread in here if thread.id in named]
-    return [thread for thread in here if used_before is None or thread.used_at <= used_before]
+        return [thread for thread in chosen if thread.id in named]
+    return [thread for thread in chosen if used_before is None or thread.used_at <= used_before]
 
 
 def _kept_here(said: Transcript) -> dict[str, Any]:
@@ -167,6 +167,6 @@ def _print(transcript: Mapping[str, Any]) -> None:
         moment = message["created_at"]
         when = f"  {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
         files = f"  [{', '.join(message['files'])}]" if message["files"] else ""
-        put(f"{message['role']}{when}{files}\n{message['text']}\n")
+        write_line(f"{message['role']}{when}{files}\n{message['text']}\n")
     if not transcript["complete"]:
         err.print("the thread is longer than this: only its beginning is shown")

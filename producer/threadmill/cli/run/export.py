@@ -11,7 +11,7 @@ import typer
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.confirm import Yes
-from threadmill.cli.run.options import read_template
+from threadmill.cli.run.job_options import read_template
 from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.export.formats.template import Template

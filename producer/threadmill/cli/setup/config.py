@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, put, put_json
+from threadmill.cli.app import AsJson, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.errors import without_password
 from threadmill.settings.origins import variable_of
@@ -56,13 +56,13 @@ def show(
     found = list(_settings(settings, file, everything or as_json))
     variables = {name: bool(os.environ.get(name)) for name in sorted(settings.secret_variables)}
     if as_json:
-        put_json({"file": file and str(file), "settings": [asdict(each) for each in found], "variables": variables})
+        write_json({"file": file and str(file), "settings": [asdict(each) for each in found], "variables": variables})
         return
-    put(f"# settings file: {file or 'none'}")
+    write_line(f"# settings file: {file or 'none'}")
     for each in found:
-        put(f"{each.name} = {_text(each.value)}".ljust(_COLUMN) + f"  # {_short(each.origin, file)}")
+        write_line(f"{each.name} = {_text(each.value)}".ljust(_COLUMN) + f"  # {_short(each.origin, file)}")
     for name, is_set in variables.items():
-        put(f"# {name}: {'set' if is_set else 'not set'}")
+        write_line(f"# {name}: {'set' if is_set else 'not set'}")
 
 
 def _settings(settings: Settings, file: Path | None, everything: bool) -> Iterator[Setting]:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Environment, Exit, LocalFlag, open_environment, write_json, write_line
 from threadmill.cli.command import examples, message
 from threadmill.cli.rendering.times import show_skew
 from threadmill.cli.setup.round_trip import round_trip
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings, find_config
@@ -69,9 +69,9 @@ def doctor(
         findings.append(finding)
         if not as_json:
             label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
-            put(f"{label}  {finding.check:<11}  {finding.detail}")
+            write_line(f"{label}  {finding.check:<11}  {finding.detail}")
     if as_json:
-        put_json([asdict(finding) for finding in findings])
+        write_json([asdict(finding) for finding in findings])
     if not findings[-1].ok:
         raise typer.Exit(Exit.USAGE if findings[-1].check == _SETTINGS else Exit.FAILED)
 
@@ -85,18 +85,18 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
         settings.check_keys()
         yield Finding(checking, True, f"{find_config() or 'from the environment'}; endpoint {name}")
         checking = "redis"
-        with started(settings, local, name) as here:
-            client = Client(here.settings)
+        with open_environment(settings, local, name) as env:
+            client = Client(env.settings)
             client.store.ping()
             yield from _redis(client.store.info())
             checking = "rights"
-            yield from _rights(client.store, here.settings)
+            yield from _rights(client.store, env.settings)
             checking = "queue"
             yield from _queue(client)
             checking = "clock"
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
-            yield Finding(checking, True, _endpoint(name, here))
+            yield Finding(checking, True, _endpoint(name, env))
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
             checking = "round trip"
@@ -158,9 +158,9 @@ def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
             yield Finding("clock", True, detail, warning=True)
 
 
-def _endpoint(name: str, here: Here) -> str:
+def _endpoint(name: str, env: Environment) -> str:
     """Calls the endpoint with the worker's own driver."""
-    report = ask_worker("probe", name, environment=here.environment)
+    report = run_worker_command("probe", name, environment=env.variables)
     if not report["ok"]:
         raise CheckFailed(report["detail"])
     return str(report["detail"])

@@ -47,7 +47,7 @@ def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now
         return f"worker {record.worker} has taken the job, and called nothing so far; see its log"
     if progress.failure is not None:
         return f"{progress.failure.kind}: {progress.failure.message}; its worker still deletes what was made for it"
-    return "; ".join((_what_is_awaited(progress, now), *_trouble(progress)))
+    return "; ".join((_waiting_for(progress, now), *_trouble(progress)))
 
 
 def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
@@ -63,7 +63,7 @@ def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
     )
 
 
-def _what_is_awaited(progress: ProgressSummary, now: datetime) -> str:
+def _waiting_for(progress: ProgressSummary, now: datetime) -> str:
     if progress.intent is not None:
         return f"the server has not replied to the call {progress.intent!r}"
     if progress.run is None:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, note, put, put_json
+from threadmill.cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import parse_since, show_moment
 from threadmill.cli.rendering.waiting import wait_for
 from threadmill.client import Client
@@ -40,18 +40,18 @@ def status(
     """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
     client = Client()
     if raw:
-        put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
+        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
         return
     record = client.get(job)
     summary = _summary(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
     if as_json:
-        put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        write_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
     if record.result and not record.result.usage.is_reported:
         summary["tokens"] = record.result.usage.in_words
     for name, value in summary.items():
         if value not in (None, []):
-            put(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
+            write_line(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
 
 
 def result(job: JobId, as_json: AsJson = False) -> None:
@@ -119,9 +119,9 @@ def jobs(
         return
     records, left_out = store.jobs(chosen, limit)
     if as_json:
-        put_json([_summary(record, now) for record in records])
+        write_json([_summary(record, now) for record in records])
     else:
-        put_table(_COLUMNS, [_row(record, now) for record in records])
+        write_table(_COLUMNS, [_row(record, now) for record in records])
     newer = sum(record.newer is not None and record.result is None for record in records)
     if newer:
         note(f"jobs of a newer version of threadmill: {newer:,}; only workers of that version run them")
@@ -133,10 +133,10 @@ def jobs(
 
 def _show_unreadable(found: Sequence[UnreadableJob], as_json: bool) -> None:
     if as_json:
-        put_json([each.model_dump(mode="json") for each in found])
+        write_json([each.model_dump(mode="json") for each in found])
         return
     rows = [(each.id, each.state or "-", show_moment(each.since), each.field or "-", each.kind) for each in found]
-    put_table(("id", "state", "since (UTC)", "part", "problem"), rows)
+    write_table(("id", "state", "since (UTC)", "part", "problem"), rows)
     if found:
         note(
             "damaged, or written by a newer version; `threadmill status JOB --raw` prints a record, "
@@ -195,10 +195,10 @@ def show_ending(result: JobResult, *, quiet: bool) -> None:
 
 def _print_result(result: JobResult, as_json: bool) -> None:
     if as_json:
-        put_json(result.model_dump(mode="json"))
+        write_json(result.model_dump(mode="json"))
         return
     if result.text:
-        put(result.text)
+        write_line(result.text)
     _print_notes(result)
 
 
