@@ -28,13 +28,13 @@ _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(InputModel):
-    """Of a million tokens."""
+    """The price of a million tokens."""
 
     prompt: _Amount
     completion: _Amount
 
     def of(self, usage: Usage) -> float:
-        """Tokens that are told of in the total alone are taken for written ones, as reasoning is."""
+        """Returns the cost. Tokens reported only in the total count as output tokens, as reasoning does."""
         written = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
         return (usage.prompt_tokens * self.prompt + written * self.completion) / _MILLION
 
@@ -54,11 +54,11 @@ class Prices(InputModel):
 
     @property
     def models(self) -> AbstractSet[str]:
-        """Those that have a price."""
+        """The models that have a price."""
         return self.__pydantic_extra__.keys()
 
     def factor(self, lane: str | None) -> float:
-        """The share of the ordinary price that tokens cost in a lane; 1 for one that only a newer version knows."""
+        """Returns the share of the ordinary price that a lane costs; 1 for an unknown lane of a newer version."""
         factors = {
             "batch": self.batch_lane_factor,
             "flex": self.flex_lane_factor,
@@ -68,7 +68,7 @@ class Prices(InputModel):
         return factors.get(lane or "", 1)
 
     def of(self, model: str) -> Price | None:
-        """By the model's exact name, else by that of the model whose dated version it is.
+        """Finds the price by the model's exact name, or by its name without the date.
 
         A mere beginning will not do: gpt-4o-mini is no gpt-4o.
         """
@@ -79,12 +79,12 @@ class Prices(InputModel):
 
 @dataclass(frozen=True)
 class Cost:
-    """Money spent. With `unpriced` or `unreported` it is more than `amount`, and nobody knows by how much."""
+    """Money spent. With `unpriced` or `unreported`, the true cost is higher than `amount` by an unknown sum."""
 
-    amount: float | None  #: for the tokens of all models that have a price; None: none of them has
+    amount: float | None  #: cost of the models with a price; None: no model has one
     currency: str
-    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one whose name is not known
-    unreported: int = 0  #: runs of whose tokens the server did not tell, so that their cost is not known either
+    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '': the model's name is unknown
+    unreported: int = 0  #: runs whose tokens, and therefore cost, the server did not report
 
     def __str__(self) -> str:
         reasons = [_remedy(model) for model in self.unpriced]
@@ -98,7 +98,7 @@ class Cost:
 
 
 def cost(usage: Iterable[ModelUsage], prices: Prices) -> Cost:
-    """What these tokens cost."""
+    """Returns the cost of these tokens."""
     amounts: list[float] = []
     unpriced, unreported = dict[str, None](), 0
     for part in usage:

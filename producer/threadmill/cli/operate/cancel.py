@@ -1,4 +1,4 @@
-"""`threadmill cancel` and `threadmill redrive`: of single jobs, or of a batch."""
+"""`threadmill cancel` and `threadmill redrive`, for single jobs or a batch."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def _check(jobs: list[str] | None, batch: str | None) -> None:
 def _show_batch(
     states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool, *, none: str, batch: str
 ) -> None:
-    """One line for all. A job that ended meanwhile needed nothing."""
+    """Writes one line for all jobs. Jobs that ended meanwhile are not counted."""
     if as_json:
         write_json(states)
         return
@@ -76,7 +76,7 @@ def _show_batch(
 
 
 def _show_jobs(states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool) -> None:
-    """A line per job; exit code 1 if one was left alone."""
+    """Writes a line per job; exits with 1 if a job was not changed."""
     if as_json:
         write_json(states)
     else:

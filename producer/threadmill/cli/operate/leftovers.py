@@ -1,4 +1,4 @@
-"""`threadmill leftovers`: remote things that outlived their jobs."""
+"""`threadmill leftovers`: lists remote objects that still have to be deleted."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`threadmill threads`: remote threads that were kept for later questions."""
+"""`threadmill threads`: lists, shows and deletes kept threads."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def threads_(context: typer.Context, as_json: AsJson = False) -> None:
-    """List, show and delete the threads that jobs with `keep_thread` left for follow-up questions."""
+    """List, show and delete the threads that jobs with `keep_thread` kept for later jobs."""
     if context.invoked_subcommand is None:
         list_(as_json)
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List the kept threads, those used last first."""
+    """List the kept threads, the last used first."""
     client = Client()
     kept, now = client.threads(), client.store.now()
     if as_json:
@@ -65,7 +65,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """Show what was said on a thread: as the server has it, or as kept here if the server has no conversations.
+    """Show the messages of a thread: from the server, or from Redis if the server has no conversations.
 
     One that is not kept needs --endpoint.
     """
@@ -97,7 +97,7 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Also where jobs wait or run on it; they will fail.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete kept threads, with the files and vector stores that belong to them."""
+    """Delete kept threads with their files and vector stores."""
     client = Client()
     used_before = None if older_than is None else client.store.now() - older_than
     chosen = _chosen(client.threads(), threads or (), everything, used_before, endpoint)
@@ -124,7 +124,7 @@ def _delete(client: Client, thread: KeptThread, force: bool) -> str:
         client.delete_thread(thread.id, thread.endpoint, force=force)
     except ThreadInUse as error:
         return f"left alone: {', '.join(error.job_ids)} wait or run on it"
-    except ThreadNotFound:  # someone else was quicker
+    except ThreadNotFound:  # somebody deleted it meanwhile
         pass
     return _DELETED
 
@@ -136,7 +136,7 @@ def _chosen(
     used_before: datetime | None,
     endpoint: str | None,
 ) -> list[KeptThread]:
-    """The threads named, or all; of these, what the options leave."""
+    """Returns the named threads, or all threads that match the options."""
     if bool(named) == (everything or used_before is not None):
         raise typer.BadParameter("name threads, or give --all or --older-than SPAN")
     chosen = [thread for thread in kept if endpoint in (None, thread.endpoint)]
@@ -149,7 +149,7 @@ def _chosen(
 
 
 def _kept_here(said: Transcript) -> dict[str, Any]:
-    """The messages on a chain of responses, in the form in which the worker reads those of other threads."""
+    """Returns the messages of a chain of responses, in the form of the worker's transcript command."""
     messages = [_message(item) for item in said.items if item.get("type") == "message"]
     return {"gone": False, "messages": messages, "complete": True}
 

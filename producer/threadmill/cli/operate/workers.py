@@ -1,4 +1,4 @@
-"""`threadmill workers`: the worker processes that are alive."""
+"""`threadmill workers`: lists the running workers."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def workers(as_json: AsJson = False) -> None:
-    """List live workers: their jobs, the endpoints they can call, and those that give them no usable replies."""
+    """List running workers: their jobs, their endpoints, and the endpoints that give them no usable replies."""
     client = Client()
     alive = client.workers()
     if as_json:

@@ -1,4 +1,4 @@
-"""`threadmill batch`: a folder of documents in, an answer per document out."""
+"""`threadmill batch`: asks a prompt about each document and writes the answers to a file."""
 
 from itertools import chain
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and by a scheduler."""
+"""`threadmill report` and `threadmill reports`: produce and list reports, by hand, from cron or as a scheduler."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -213,7 +213,7 @@ def _rehearsed(made: list[ReportPreview | ReportProblem], as_json: bool) -> None
 
 
 def _names(settings: Settings) -> list[str]:
-    """The names of all reports. Raises ThreadmillError if there is none: the command may run in the wrong folder."""
+    """Returns the names of all reports. Raises ThreadmillError if there is none, as in the wrong folder."""
     found = names(settings.reports)
     if not found:
         folder = settings.reports.absolute()
@@ -236,7 +236,7 @@ def _cost(night: Night) -> str:
 
 
 def _show(made: list[Night | ReportProblem], as_json: bool) -> None:
-    """Prints the outcome of each night; exits with 1 unless all are good."""
+    """Prints the outcome of each night; exits with 1 unless all have succeeded."""
     write_all(
         made,
         as_json,

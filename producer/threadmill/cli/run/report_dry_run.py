@@ -1,4 +1,4 @@
-"""`threadmill report run --dry-run` and `due --dry-run`: which reports would be produced, and what that takes.
+"""`threadmill report run --dry-run` and `due --dry-run`: shows which reports would be produced, and their cost.
 
 Asks nothing, delivers nothing, and writes neither to Redis nor to a file.
 """
@@ -23,16 +23,16 @@ _Made = TypeVar("_Made")
 
 @dataclass
 class ReportPreview:
-    """One report of one night that would be produced."""
+    """A report that would be produced for one night."""
 
     definition: ReportDefinition
     night: date
     page: str
-    deliveries: dict[str, str]  #: what each channel would send to; empty with --no-deliver
-    forecast: Forecast | None = None  #: None if no prompt can be made
+    deliveries: dict[str, str]  #: the target of each channel; empty with --no-deliver
+    forecast: Forecast | None = None  #: None if no prompt can be built
     problem: str | None = None  #: why it would fail, or be skipped
-    prompts: list[tuple[str, str]] = field(default_factory=list)  #: the first ones, after the document's label
-    is_skipped: bool = False  #: it has no documents, and `when_empty` is "skip"
+    prompts: list[tuple[str, str]] = field(default_factory=list)  #: label of the document and text, of the first ones
+    is_skipped: bool = False  #: there are no documents, and `when_empty` is "skip"
 
     @property
     def ok(self) -> bool:
@@ -40,7 +40,7 @@ class ReportPreview:
 
 
 def preview(client: Client, definition: ReportDefinition, night: date, *, delivers: bool) -> ReportPreview:
-    """Reads the documents of the night and renders the prompts about them."""
+    """Reads the documents of the night and renders their prompts."""
     channels = definition.delivery.channels if delivers else {}
     made = ReportPreview(
         definition,
@@ -70,7 +70,7 @@ def preview(client: Client, definition: ReportDefinition, night: date, *, delive
 def preview_due(
     client: Client, now: datetime, reports: Iterable[str], *, delivers: bool
 ) -> list[ReportPreview | ReportProblem]:
-    """Every report that is due at `now`."""
+    """Previews every report that is due at `now`."""
     runner = ReportRunner(client)
     made: list[ReportPreview | ReportProblem] = []
     for name in reports:
@@ -94,7 +94,7 @@ def write_all(
     put_one: Callable[[_Made], None],
     json_of: Callable[[_Made], dict[str, Any]],
 ) -> None:
-    """Prints what came of each night, as text or in one JSON array; problems are notes too."""
+    """Writes the outcome of each night, as text or in one JSON array, and problems also as notes."""
     if as_json:
         write_json(
             [
@@ -110,7 +110,7 @@ def write_all(
 
 
 def show_previews(made: list[ReportPreview | ReportProblem], as_json: bool) -> bool:
-    """Prints what would be produced; returns whether all of it can be."""
+    """Shows which reports would be produced; returns whether all can be."""
     write_all(made, as_json, _write, _as_json)
     if not made:
         note("No report is due.")

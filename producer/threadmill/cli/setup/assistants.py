@@ -1,4 +1,4 @@
-"""`threadmill assistants`: lists, shows, exports and deletes a server's assistants; applying.py creates them."""
+"""`threadmill assistants`: lists, shows, exports and deletes a server's assistants. Applying: assistants_apply.py."""
 
 import json
 import re

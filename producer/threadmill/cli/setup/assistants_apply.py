@@ -92,7 +92,7 @@ def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
     if each["lost"]:
         note(f"profile {each['name']} was applied to {each['lost']}, which no longer exists on the server")
     if each["found"]:
-        note(f"{each['id']} has the mark of profile {each['name']}: it is used as its assistant")
+        note(f"{each['id']} has the tag of profile {each['name']}: it is used as its assistant")
     if each["outcome"] != "unchanged":
         what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
         note(f"{each['name']}: {what} on {endpoint}")

@@ -1,4 +1,4 @@
-"""`threadmill doctor`: checks what a job needs, and says what to fix."""
+"""`threadmill doctor`: checks everything that a job needs, and says what to fix."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _SETTINGS = "settings"
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check. `warning`: nothing failed, but jobs may be lost one day."""
+    """The outcome of one check. `warning`: the check passed, but jobs may be lost later."""
 
     check: str
     ok: bool
@@ -108,7 +108,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
 
 
 def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """What Redis says of itself; `info` None: it does not permit us to ask."""
+    """Checks the configuration of Redis. `info`: None if the user may not call INFO."""
     if info is None:
         yield Finding("redis", True, "answers")
         forbidden = (
@@ -132,7 +132,7 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
 
 
 def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Whether the user in REDIS_URL may do what a producer does. It need not be the user of the workers."""
+    """Checks the rights of the user in REDIS_URL for a producer; workers may have another user."""
     if missing := store.missing_rights(of_producer(settings)):
         raise CheckFailed(f"the user in REDIS_URL may not do all that is needed: run `{grant(settings, missing)}`")
     if missing := store.missing_rights(of_worker(settings)):
@@ -150,7 +150,7 @@ def _queue(client: Client) -> Iterator[Finding]:
 
 
 def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
-    """The clocks that are wrong. Jobs run all the same; only the moments that users take from these clocks are off."""
+    """Yields a warning for each wrong clock. Jobs run anyway; only times that users take from it are wrong."""
     hosts = {f"worker host {worker.name.partition(':')[0]}": worker.clock_skew_s for worker in workers}
     for machine, skew in {"this machine": skew_s, **hosts}.items():
         if abs(skew) > SKEW_LIMIT_S:

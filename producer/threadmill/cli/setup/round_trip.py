@@ -1,4 +1,4 @@
-"""The round trip of `threadmill doctor`: one prompt through a worker and back, or why its answer does not come."""
+"""The round trip of `threadmill doctor`: runs one prompt, or finds out why it has no answer."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,16 +10,16 @@ from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
 from threadmill.store.records import JobRecord, Worker
 
-#: A job whose time is over still cancels its run and deletes what it made. Its result is awaited for so many seconds.
+#: Seconds to wait for the result after the deadline: the worker still cancels the run and deletes its objects.
 GRACE_S = 5.0
 
 
 class NoAnswer(ThreadmillError):
-    """The text says why."""
+    """The text says why there is no answer."""
 
 
 def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
-    """The result of one prompt. A job that does not end in `timeout_s` is cancelled. Raises NoAnswer with the cause."""
+    """Runs one prompt and returns its result. After `timeout_s`, cancels the job and raises NoAnswer."""
     deadline_at = client.store.now() + timedelta(seconds=timeout_s)
     limits = {"deadline_at": deadline_at, "timeout_s": timeout_s}
     handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": endpoint, **limits})
@@ -39,7 +39,7 @@ def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
 
 
 def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now: datetime) -> str:
-    """What an unfinished job waits for. PURE."""
+    """Returns what an unfinished job waits for. PURE."""
     if record.state is JobState.QUEUED:
         return _why_queued(str(record.job.endpoint), workers, queue)
     progress = record.progress_summary

@@ -1,4 +1,4 @@
-"""Commands that run other programs: a worker, the emulator, or any program that needs them for a while."""
+"""The commands `worker`, `emulator` and `local`, which run other programs."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        context_settings={"allow_interspersed_args": False},  # what follows COMMAND is its own
+        context_settings={"allow_interspersed_args": False},  # options after COMMAND belong to it
         epilog=examples(
             "threadmill local --endpoint emulator -- python my_service.py", "threadmill local -- threadmill jobs"
         ),
@@ -76,7 +76,7 @@ def emulator(context: typer.Context) -> None:
 
 
 def _run(command: list[str], environment: Mapping[str, str], check: Callable[[], None]) -> int:
-    """Runs it and returns its exit code. Stops it if one of the processes it needs has ended."""
+    """Runs the command and returns its exit code. Stops it if a process that it needs has ended."""
     try:
         program = subprocess.Popen(command, env=environment)
     except OSError as error:
@@ -94,5 +94,5 @@ def _run(command: list[str], environment: Mapping[str, str], check: Callable[[],
 
 
 def _exec(command: list[str]) -> None:
-    """Replaces this process, so that signals and exit code are the command's own."""
+    """Replaces this process by the command, which gets its signals and returns its own exit code."""
     os.execv(command[0], command)

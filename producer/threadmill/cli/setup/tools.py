@@ -45,7 +45,7 @@ def _line(tool: Mapping[str, Any]) -> str:
 
 
 def _signature(parameters: Mapping[str, Any] | None) -> str:
-    """The arguments in short: `(city: string, unit?: string)`."""
+    """Returns the arguments in short form: `(city: string, unit?: string)`."""
     if parameters is None:
         return ""
     required = parameters.get("required") or []

@@ -1,4 +1,4 @@
-"""Commands on enqueued batches: list, show, watch, pause, resume."""
+"""The commands `batches`, `batch-status`, `attach`, `pause` and `resume`."""
 
 import time
 from collections.abc import Sequence
@@ -95,13 +95,13 @@ def _show(batch: BatchRecord, prices: Prices) -> None:
 
 
 def _state(batch: BatchRecord, prices: Prices) -> str:
-    """In one line."""
+    """Returns jobs, tokens and cost in one line."""
     tokens = spent(batch.usage, cost(batch.usage_by_model, prices))
     return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
 
 
 def _endpoint_of(client: Client, name: str) -> str | None:
-    """The endpoint of a batch's jobs, by the latest of them. None: not known."""
+    """Returns the endpoint of the batch's latest job, or None."""
     latest = client.store.jobs(JobFilter(batch=name), 1).jobs
     return latest[0].job.endpoint if latest else None
 
@@ -124,7 +124,7 @@ def _tokens(batch: BatchRecord) -> str:
 
 
 def _summary(batch: BatchRecord, prices: Prices) -> dict[str, Any]:
-    """All of it, for programs."""
+    """Returns the batch for --json."""
     return {
         **batch.model_dump(mode="json"),
         "total": batch.total,

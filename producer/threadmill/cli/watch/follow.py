@@ -24,7 +24,7 @@ def follow(job: JobId, as_json: AsJson = False) -> None:
 
 
 def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str | None = None) -> None:
-    """Follows the job until it has finished; exits as `result` does. `local_endpoint`: see `interruptible`."""
+    """Prints the job's events until it has ended; exits like `result`. `local_endpoint`: see `interruptible`."""
     printer = _Printer()
     with interruptible(job_id, local_endpoint, printer.break_line):
         for event in client.follow(job_id):
@@ -38,7 +38,7 @@ def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str |
 
 @contextmanager
 def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """On Ctrl-C, calls `before`, says what becomes of the job and exits with 130.
+    """On Ctrl-C, calls `before`, notes how to continue and exits with 130.
 
     `local_endpoint`: the endpoint of a job of --local, whose worker ends with this command.
     """
@@ -60,7 +60,7 @@ def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], 
 
 
 class _Printer:
-    """Prints events for people."""
+    """Prints events as text."""
 
     def __init__(self) -> None:
         self._in_line = False
@@ -89,6 +89,6 @@ class _Printer:
         self._in_line = not text.endswith("\n")
 
     def _note(self, text: str) -> None:
-        if sys.stdout.isatty() and err.is_terminal:  # otherwise text and remarks go to different places
+        if sys.stdout.isatty() and err.is_terminal:  # otherwise text and notes go to different places
             self.break_line()
         note(text)

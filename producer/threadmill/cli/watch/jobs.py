@@ -1,4 +1,4 @@
-"""Commands that show jobs: list, status, result, wait."""
+"""The commands `status`, `result`, `wait` and `jobs`."""
 
 import json
 import time
@@ -40,7 +40,7 @@ def status(
     """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
     client = Client()
     if raw:
-        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
+        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII, because bytes may be damaged
         return
     record = client.get(job)
     summary = _summary(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
@@ -114,7 +114,7 @@ def jobs(
     chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())))
     if unreadable:
         if endpoint or failure or metadata:
-            raise typer.BadParameter("nothing but --state, --batch and --since can be known of an unreadable job")
+            raise typer.BadParameter("--unreadable can be combined only with --state, --batch and --since")
         _show_unreadable(store.unreadable_jobs(chosen, limit), as_json)
         return
     records, left_out = store.jobs(chosen, limit)
@@ -163,7 +163,7 @@ def _row(record: JobRecord, now: datetime) -> list[str]:
 
 
 def _took_s(record: JobRecord, now: datetime) -> float | None:
-    """From the first claim of a job to its end, or until now. None: no worker has claimed it."""
+    """Returns the seconds from the first claim to the job's end or to now; None if no worker has claimed it."""
     if record.started_at is None:
         return None
     return ((record.finished_at or now) - record.started_at).total_seconds()
@@ -177,14 +177,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def show_result(result: JobResult, as_json: bool) -> None:
-    """Prints a result and ends the command accordingly."""
+    """Prints a result; exits with 1 if the job did not succeed."""
     _print_result(result, as_json)
     if not result.ok:
         raise typer.Exit(Exit.FAILED)
 
 
 def show_ending(result: JobResult, *, quiet: bool) -> None:
-    """The same for one whose text was shown; `quiet`: all else too."""
+    """Prints the notes of a result whose text was shown, unless `quiet`; exits with 1 if the job did not succeed."""
     if not quiet:
         if result.citations:
             note(f"the answer has footnotes: threadmill result {result.job_id} prints it with them")
@@ -238,12 +238,12 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
 
 
 def _tokens(result: JobResult | None) -> int | None:
-    """None: not known yet, or not reported by the server."""
+    """Returns the number of tokens; None if it is not known yet or not reported."""
     return result.usage.total_tokens if result and result.usage.is_reported else None
 
 
 def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
-    """How long a job has waited in the batch lane, and why."""
+    """Returns how long a job has waited in the batch lane, and why."""
     if record.parked is None:
         return {}
     batch = client.store.remote_batch(record.parked)
@@ -257,7 +257,7 @@ def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
 
 
 def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
-    """Why a queued job waits for a worker of a newer version, if it does."""
+    """Returns why a queued job waits for a worker of a newer version, if it does."""
     if record.state is not JobState.QUEUED:
         return {}
     known = max((worker.format for worker in client.workers()), default=record.format)
@@ -267,7 +267,7 @@ def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
 
 
 def _progress(progress: ProgressSummary) -> dict[str, Any]:
-    """The progress of an unfinished job."""
+    """Returns the progress of an unfinished job."""
     reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
     return {
         "thread": progress.thread_id,
