@@ -171,7 +171,7 @@ redact_parsed = REDACTOR.redact_parsed
 def guard() -> None:
     """Registers the environment's secrets and redacts everything that this process writes to stderr.
 
-    Tracebacks of uncaught exceptions are thus redacted too, in whichever thread and whoever prints them.
+    This includes tracebacks of uncaught exceptions in any thread.
     """
     REDACTOR.register_environment(os.environ)
     if not isinstance(sys.stderr, RedactingStream) and sys.stderr is not None:

@@ -1,4 +1,4 @@
-"""What tokens cost, by the prices in the settings. PURE; no price is built in: they change, and differ by contract.
+"""Calculates the cost of tokens from the prices in the settings. PURE. No prices are built in, because they change.
 
 [prices]
 currency = "USD"
@@ -21,7 +21,7 @@ from threadmill.job.result import ModelUsage, Usage
 
 _MILLION = 1_000_000
 
-#: How servers date a model whose price they list without a date: -2024-07-18, -20241022, -0613.
+#: The date that servers append to a model's name: -2024-07-18, -20241022, -0613.
 _DATE = re.compile(r"-\d{3,}[\d-]*")
 
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -70,7 +70,7 @@ class Prices(InputModel):
     def of(self, model: str) -> Price | None:
         """Finds the price by the model's exact name, or by its name without the date.
 
-        A mere beginning will not do: gpt-4o-mini is no gpt-4o.
+        A common prefix alone does not match: gpt-4o-mini is not gpt-4o.
         """
         known = self.__pydantic_extra__
         names = [name for name in known if model == name or _is_dated(model, name)]

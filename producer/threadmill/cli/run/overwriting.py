@@ -28,7 +28,7 @@ def confirm_overwriting(files: Iterable[Path], results: Path, *, yes: bool) -> N
     """Asks for confirmation before a command replaces files that threadmill did not write.
 
     `results`: the results file that they are, or are made from. `yes`: replace them without asking.
-    Raises NotConfirmed where nobody can be asked.
+    Raises NotConfirmed without a terminal.
     """
     foreign = [str(file) for file in files if file.exists() and not _is_own(file, results)]
     if yes or not foreign:
