@@ -40,7 +40,7 @@ def test_a_batch_has_no_name_that_would_address_another_key(client, cli, store, 
         with pytest.raises(BatchNotFound):
             call(batch=name)
     with pytest.raises(InvalidJob, match="cannot be the name of a batch: a name has"):
-        client.store.open_batch(name, 7, anew=True)
+        client.store.start_batch(name, 7, new_generation=True)
 
     shown = cli("batch-status", name)
     assert (shown.exit_code, shown.stdout) == (2, "")

@@ -98,7 +98,7 @@ def test_requests_name_their_own_model(run_cli, tmp_path):
     (tmp_path / "a.jsonl").write_text("{}")
     gone = f"redis://127.0.0.1:{free_port()}/0"
     plain = run_cli("batch", "a.jsonl", "--endpoint", "local", REDIS_URL=gone)
-    assert "no model: give the job one" in plain.stderr
+    assert "no model: name a model or a profile in the job" in plain.stderr
     done = run_cli("batch", "a.jsonl", "--requests", "--endpoint", "local", REDIS_URL=gone)
     assert f"Redis at {gone} does not answer" in done.stderr
 

@@ -247,7 +247,7 @@ def test_texts_of_answered_documents_do_not_stay_in_redis(desk, docs, client):
 
 @pytest.mark.usefixtures("with_worker")
 def test_a_paused_batch_waits_until_it_is_resumed(desk, client, emulator, until):
-    client.store.open_batch("b", 8, anew=False)
+    client.store.start_batch("b", 8, new_generation=False)
     client.pause("b")
     paused = threading.Event()
     tallies: list[BatchProgress] = []

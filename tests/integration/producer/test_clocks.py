@@ -66,7 +66,7 @@ def test_what_a_producer_stamps_is_redis_time(client, store, settings):
     finished_at = client.get(job.id).result.timings.finished_at
     assert finished_at - datetime.now(UTC) == pytest.approx(DAY, abs=timedelta(minutes=1))
 
-    client.store.open_batch("notes", 3, anew=False)
+    client.store.start_batch("notes", 3, new_generation=False)
     assert client.batch("notes").changed_at - datetime.now(UTC) == pytest.approx(DAY, abs=timedelta(minutes=1))
 
     store.zadd(f"{settings.key_prefix}:leftovers", {'{"endpoint":"emulator","kind":"thread","id":"t"}': "inf"})

@@ -212,7 +212,7 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
 
     [trouble] = await asyncio.to_thread(until, worker.client.troubles)
     assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
-    place = worker.record(job).place
+    place = worker.record(job).progress_summary
     assert place is not None
     assert place.trouble == trouble.reason
     assert place.troubles >= 1

@@ -22,7 +22,9 @@ async def hand_back(worker, emulator, until, runs: str) -> str:
     """A job whose worker was stopped while its run was active."""
     job_id = worker.create("[[run_s=60]]\nWell?", batch="b")
     running = asyncio.create_task(worker.process.run(job_id, None))
-    await asyncio.to_thread(until, lambda: emulator.stats()[runs]["created"] and worker.record(job_id).place.run)
+    await asyncio.to_thread(
+        until, lambda: emulator.stats()[runs]["created"] and worker.record(job_id).progress_summary.run
+    )
     await worker.process.close()
     assert await running is None
     assert worker.record(job_id).state is JobState.QUEUED

@@ -41,7 +41,7 @@ def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch, reply):
 
     def ping(self):
         asked.append(self)
-        with self._reaching():
+        with self._translate_errors():
             raise reply
 
     monkeypatch.setattr(Connection, "ping", ping)

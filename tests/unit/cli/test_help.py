@@ -123,8 +123,8 @@ def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
     taken = []
     monkeypatch.setattr("threadmill.cli.setup.services._run", lambda command, *_: taken.append(command) or 0)
 
-    class Started:
-        settings, environment, check = None, {}, None
+    class Opened:
+        settings, variables, check = None, {}, None
 
         def __init__(self, *_):
             pass
@@ -135,7 +135,7 @@ def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("threadmill.cli.setup.services.started", Started)
+    monkeypatch.setattr("threadmill.cli.setup.services.open_environment", Opened)
     for typed in (["psql", "-h", "host"], ["--", "psql", "-h", "host"]):
         assert CliRunner().invoke(app, ["local", *typed]).exit_code == 0
     assert taken == [["psql", "-h", "host"]] * 2

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
-from threadmill.cli.app import with_own_files
+from threadmill.cli.app import with_file_roots
 from threadmill.cli.watch.jobs import show_result
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
@@ -52,7 +52,7 @@ def test_under_local_the_worker_may_read_the_users_folders(tmp_path, monkeypatch
     (tmp_path / "link.png").symlink_to("a/x.png")
     job = PromptJob.parse({"prompt": "x", "images": ["link.png"], "files": ["b/y.txt", str(tmp_path / "b/z.txt")]})
 
-    settings = with_own_files(Settings(file_roots=("/mnt/shared",)), job)
+    settings = with_file_roots(Settings(file_roots=("/mnt/shared",)), job)
     roots = ["/mnt/shared", f"{tmp_path}/a", f"{tmp_path}/b"]
     assert [str(root) for root in settings.file_roots] == roots
     assert json.loads(Local(settings, emulator=False).environment["THREADMILL_FILE_ROOTS"]) == roots
@@ -60,4 +60,4 @@ def test_under_local_the_worker_may_read_the_users_folders(tmp_path, monkeypatch
         assert settings.locate(path).is_file()
 
     with pytest.raises(InvalidJob, match=r"gone\.txt: there is no such file"):
-        with_own_files(settings, PromptJob.parse({"prompt": "x", "files": ["nowhere/gone.txt"]}))
+        with_file_roots(settings, PromptJob.parse({"prompt": "x", "files": ["nowhere/gone.txt"]}))

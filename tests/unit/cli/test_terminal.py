@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from threadmill.cli.app import _Console, put
+from threadmill.cli.app import _Console, write_line
 from threadmill.names import printable
 
 #: Clears the screen, sets the window's title, hides text, turns its direction around.
@@ -18,7 +18,7 @@ def test_a_terminal_gets_no_control_characters(control, monkeypatch):
     written = io.StringIO()
     monkeypatch.setattr(written, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdout", written)
-    put(f"one{control}\ttwo\nthree é 雪 👩‍🔬")
+    write_line(f"one{control}\ttwo\nthree é 雪 👩‍🔬")
     text = written.getvalue()
     assert not any(mark in text for mark in "\x00\x07\x08\r\x1b\x7f\x9b\u202e\u2066\udc80")
     assert text.startswith("one")
@@ -27,7 +27,7 @@ def test_a_terminal_gets_no_control_characters(control, monkeypatch):
 
 @pytest.mark.parametrize("control", CONTROLS[:-1], ids=ascii)
 def test_a_file_or_a_pipe_gets_the_text_as_it_is(control, capsys):
-    put(f"one{control}two")
+    write_line(f"one{control}two")
     assert capsys.readouterr().out == f"one{control}two\n"
 
 

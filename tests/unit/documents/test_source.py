@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from threadmill.cli.app import app, with_own_files
-from threadmill.cli.run.sources import own_files
+from threadmill.cli.app import app, with_file_roots
+from threadmill.cli.run.document_options import attached_files
 from threadmill.client import Client
 from threadmill.documents.document import merge_fields
 from threadmill.documents.errors import BadDocument
@@ -153,7 +153,7 @@ def test_workers_of_local_may_read_what_goes_along(folder):
     (folder / "gone.png").symlink_to("nowhere/gone.png")
     documents, template = opened(DocumentSource(), "docs")
     settings = Settings(endpoints={"emulator": {"assistant": "asst_1"}}, default_endpoint="emulator")
-    settings = with_own_files(settings, PromptJob(prompt="probe"), own_files(documents))
+    settings = with_file_roots(settings, PromptJob(prompt="probe"), attached_files(documents))
     assert [str(root) for root in settings.file_roots] == [str(folder)]
     for document in documents[:2]:
         Client(settings).check(document.job_fields(template))

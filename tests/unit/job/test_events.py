@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Event, EventKind, JobResult, JobState
-from threadmill.job.events import Story
+from threadmill.job.events import EventMerger
 from threadmill.job.result import Timings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -29,7 +29,7 @@ def whole(text: str, message_id: str = "m") -> dict[str, str]:
 
 
 def told(ended: JobResult, *entries: dict[str, str]) -> list[Event]:
-    story = Story()
+    story = EventMerger()
     seen = [event for number, fields in enumerate(entries) for event in story.take(f"{number}-0", fields)]
     return [*seen, *story.end(ended)]
 
@@ -97,7 +97,7 @@ def test_a_failed_job_without_an_answer_ends_with_its_state():
 
 
 def test_events_of_a_newer_worker_are_passed_over():
-    story = Story()
+    story = EventMerger()
     assert list(story.take("1-0", {"kind": "hologram", "text": "?"})) == []
     [event] = story.take("1700000000123-0", {"kind": "run", "run_id": "run_1", "run": "2", "status": "x", "new": "?"})
     assert (event.run, event.status, event.at.timestamp()) == (2, "x", 1700000000.123)
@@ -109,4 +109,4 @@ def test_events_of_a_newer_worker_are_passed_over():
     ids=str,
 )
 def test_a_damaged_event_is_passed_over(fields):
-    assert list(Story().take("1-0", fields)) == []
+    assert list(EventMerger().take("1-0", fields)) == []

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from threadmill.cli.app import started
+from threadmill.cli.app import open_environment
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.local import services
 from threadmill.settings.settings import Settings
@@ -41,10 +41,10 @@ def test_local_starts_without_an_endpoint_and_then_without_the_emulator(monkeypa
         settings, environment, check = Settings(), {}, None
 
     monkeypatch.setattr(sys.modules["threadmill.cli.app"], "Local", begin)
-    with started(Settings(), True, endpoint):
+    with open_environment(Settings(), True, endpoint):
         assert begun == [emulator]
 
 
 def test_local_refuses_an_endpoint_that_does_not_exist() -> None:
-    with pytest.raises(SettingsError, match="there is no endpoint 'nope'"), started(Settings(), True, "nope"):
+    with pytest.raises(SettingsError, match="there is no endpoint 'nope'"), open_environment(Settings(), True, "nope"):
         pass

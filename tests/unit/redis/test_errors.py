@@ -8,7 +8,7 @@ from redis._parsers.base import BaseParser
 
 from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable
 from threadmill.redis.errors import is_away, may_have_run, trouble_of
-from threadmill.store.connection import reaching
+from threadmill.store.connection import translate_errors
 
 READ_ONLY = "READONLY You can't write against a read only replica."
 
@@ -80,7 +80,7 @@ def through_kombu(reply: str) -> Exception:
 @pytest.mark.parametrize(("reply", "says", "may_repeat"), REPLIES)
 def test_a_state_of_redis_is_recognised_and_named(wrapped, reply, says, may_repeat):
     error = wrapped(reply)
-    with pytest.raises(StoreUnavailable) as told, reaching("redis://:s3cret@h"):
+    with pytest.raises(StoreUnavailable) as told, translate_errors("redis://:s3cret@h"):
         raise error
     assert says in str(told.value)
     assert isinstance(told.value, StoreRefused) is not may_repeat
@@ -95,18 +95,18 @@ def test_a_state_of_redis_is_recognised_and_named(wrapped, reply, says, may_repe
 def test_a_command_that_redis_does_not_know_is_no_state_of_redis(wrapped, reply):
     error = wrapped(reply)
     assert not is_away(error)
-    with pytest.raises(StoreUnavailable) as told, reaching("redis://h"):
+    with pytest.raises(StoreUnavailable) as told, translate_errors("redis://h"):
         raise error
     assert "LOADING OOM" not in str(told.value)
 
 
 def test_a_reply_that_redis_py_cannot_parse_is_no_value_error_of_ours():
-    with pytest.raises(StoreUnavailable, match=r"cannot be read \(ValueError\)"), reaching("redis://h"):
+    with pytest.raises(StoreUnavailable, match=r"cannot be read \(ValueError\)"), translate_errors("redis://h"):
         raise raised("MOVED 3999 127.0.0.1:6381 script: 9b2b")
 
 
 def test_our_own_exceptions_pass():
-    with pytest.raises(JobNotFound), reaching("redis://h"):
+    with pytest.raises(JobNotFound), translate_errors("redis://h"):
         raise JobNotFound("a-job")
 
 

@@ -190,12 +190,12 @@ def test_a_refusal_is_not_reported_as_an_absence_nor_repeated(error, url, says):
 
     def read():
         calls.append(1)
-        with connection._reaching():
+        with connection._translate_errors():
             raise error
 
     connection = Connection(Settings(redis_url=url))
     with pytest.raises(StoreRefused) as raised:
-        connection.patiently(read)
+        connection.with_retries(read)
     assert says in str(raised.value)
     assert "does not answer" not in str(raised.value)
     assert len(calls) == 1
@@ -206,19 +206,19 @@ def test_a_refusal_is_not_reported_as_an_absence_nor_repeated(error, url, says):
 )
 def test_a_redis_that_is_away_for_a_moment_is_asked_again(error):
     def read():
-        with connection._reaching():
+        with connection._translate_errors():
             if errors:
                 raise errors.pop()
             return "found"
 
     errors = [error]
     connection = Connection(Settings())
-    assert connection.patiently(read) == "found"
+    assert connection.with_retries(read) == "found"
 
 
 def test_a_bug_in_a_command_is_not_taken_for_an_absence():
     says = r"refused a command \(unknown command 'FROBNICATE'\)"
-    with pytest.raises(StoreRefused, match=says), Connection(Settings())._reaching():
+    with pytest.raises(StoreRefused, match=says), Connection(Settings())._translate_errors():
         raise exceptions.ResponseError("unknown command 'FROBNICATE', with args beginning with: 'a prompt'")
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
-from threadmill.job.place import Place
+from threadmill.job.progress import ProgressSummary
 from threadmill.store.records import JobFilter
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -33,27 +33,27 @@ def record(state: JobState = JobState.SUCCEEDED, failure: FailureKind | None = N
     ],
 )
 def test_a_filter_lists_jobs_that_fit_all_of_it(chosen, listed):
-    assert chosen.lets_through(record()) is listed
+    assert chosen.matches(record()) is listed
 
 
 def test_failures_are_filtered_by_kind():
     failed = record(JobState.FAILED, FailureKind.QUOTA)
-    assert JobFilter(failure=FailureKind.QUOTA).lets_through(failed)
-    assert not JobFilter(failure=FailureKind.STUCK).lets_through(failed)
+    assert JobFilter(failure=FailureKind.QUOTA).matches(failed)
+    assert not JobFilter(failure=FailureKind.STUCK).matches(failed)
 
 
 def test_since_counts_from_the_last_change_of_state():
     finished = record(finished_at=NOW - timedelta(hours=1))
-    assert JobFilter(since=NOW - timedelta(hours=2)).lets_through(finished)
-    assert not JobFilter(since=NOW - timedelta(minutes=30)).lets_through(finished)
+    assert JobFilter(since=NOW - timedelta(hours=2)).matches(finished)
+    assert not JobFilter(since=NOW - timedelta(minutes=30)).matches(finished)
 
 
 def test_a_place_shows_the_tools_that_a_run_still_waits_for():
     calls = '[{"id": "a", "name": "stock", "arguments": "{}"}, {"id": "b", "name": "price", "arguments": "{}"}]'
     run = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
     saved = f"""{{"deadline_at": 1, "run": {run}, "outputs": {{"a": "7"}}}}"""
-    assert Place.model_validate_json(saved).pending_tools == ["price"]
+    assert ProgressSummary.model_validate_json(saved).pending_tools == ["price"]
 
 
 def test_a_place_saved_by_another_version_is_read_as_far_as_it_is_known():
-    assert Place.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None
+    assert ProgressSummary.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from threadmill.cli.rendering.waiting import Troubles
+from threadmill.cli.rendering.waiting import EndpointNotices
 from threadmill.store.records import EndpointTrouble, Worker
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -16,10 +16,10 @@ def worker(*troubles: EndpointTrouble) -> Worker:
 
 def test_a_trouble_and_its_end_are_noted_once_each(capsys):
     announced = []
-    troubles = Troubles(SimpleNamespace(workers=lambda: announced), "davinci")
+    troubles = EndpointNotices(SimpleNamespace(workers=lambda: announced), "davinci")
     for shown in ([worker()], [worker(AWAY)], [worker(AWAY), worker(AWAY)], [worker()], [worker()]):
         announced[:] = shown
-        troubles.look()
+        troubles.poll()
     assert capsys.readouterr().err.splitlines() == [
         "davinci: connection refused (1 job, 1 failed call since 06:00:00 UTC); trying until 2026-11-28 06:05:00 UTC",
         "davinci replies again",
@@ -27,5 +27,5 @@ def test_a_trouble_and_its_end_are_noted_once_each(capsys):
 
 
 def test_troubles_of_other_endpoints_are_not_noted(capsys):
-    Troubles(SimpleNamespace(workers=lambda: [worker(AWAY)]), "openai").look()
+    EndpointNotices(SimpleNamespace(workers=lambda: [worker(AWAY)]), "openai").poll()
     assert capsys.readouterr().err == ""

@@ -37,7 +37,7 @@ def test_batch_passes_them_to_every_job(monkeypatch, tmp_path):
     def see(client, documents, template, fields):
         raise Seen(chosen(fields))
 
-    monkeypatch.setattr(batch, "say_what_it_takes", see)
+    monkeypatch.setattr(batch, "show_forecast", see)
     (tmp_path / "a.txt").write_text("A text.")
     done = CliRunner().invoke(app, ["batch", str(tmp_path), "--dry-run", *OPTIONS])
     assert done.exception.args == (FIELDS,)

@@ -11,8 +11,8 @@ import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.results import ResultsFile
 from threadmill.cli.app import Exit, app
 from threadmill.cli.rendering import confirm
+from threadmill.cli.run.document_options import without
 from threadmill.cli.run.overwriting import confirm_overwriting
-from threadmill.cli.run.sources import without
 from threadmill.documents.find import find
 from threadmill.export.export import Format, export
 from threadmill.export.ownership import is_own

@@ -103,7 +103,7 @@ def test_a_missing_key_is_a_mistake_in_the_settings(run, monkeypatch):
     def refuse(*_):
         raise SettingsError("endpoint 'davinci' needs its key")
 
-    monkeypatch.setattr(doctor, "started", refuse)
+    monkeypatch.setattr(doctor, "open_environment", refuse)
     done = run("--endpoint", "emulator")
     assert done.exit_code == 2
     assert "FAIL  settings     endpoint 'davinci' needs its key" in done.stdout

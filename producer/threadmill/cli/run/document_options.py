@@ -1,4 +1,4 @@
-"""Options of what a document set is made of."""
+"""Options that select and read documents."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -48,19 +48,19 @@ Split = Annotated[
 
 
 def without(documents: DocumentSet, files: Iterable[Path]) -> DocumentSet:
-    """A set of files without those that are one of `files`. Rows and requests stay as they are."""
+    """Removes `files` from a set of files. Rows and requests are returned unchanged."""
     others = {os.path.realpath(file) for file in files}
     if not isinstance(documents, list):
         return documents
-    names = {os.path.basename(path) for path in others}  # the others need no look at the disk
+    names = {os.path.basename(path) for path in others}  # the others are certainly different
     return [each for each in documents if each.path.name not in names or os.path.realpath(each.path) not in others]
 
 
 def local_files(*names: str | Path | None) -> Iterator[Path]:
-    """Those that are files on this machine, not URLs or ids."""
+    """Yields the names that are local files, not URLs or ids."""
     return (Path(name) for name in names if name is not None and os.path.isfile(name))
 
 
-def own_files(documents: DocumentSet) -> Iterable[Path]:
-    """What goes along with single documents. Rows and requests have none, and are not read for it."""
+def attached_files(documents: DocumentSet) -> Iterable[Path]:
+    """Returns the files attached to single documents. Rows and requests have none, and are not read."""
     return (file for document in documents for file in document.files) if isinstance(documents, list) else ()

@@ -1,4 +1,4 @@
-"""Options that fill a job's fields: what `submit` and `batch` have in common."""
+"""Options for a job's fields, which `submit` and `batch` share."""
 
 import json
 import re
@@ -62,13 +62,13 @@ Lane = Annotated[
 
 
 def files_for(files: Sequence[str] | None, code_files: Sequence[str] | None) -> list[dict[str, Any]] | None:
-    """The job's `files`."""
+    """Returns the job's `files`."""
     named = [(name, "file_search") for name in files or ()] + [(name, "code_interpreter") for name in code_files or ()]
     return [{"id" if is_file_id(name) else "path": name, "tools": [tool]} for name, tool in named] or None
 
 
 def schema_in(file: Path | None) -> dict[str, Any] | None:
-    """The job's `response_format`, from a schema or from the server's form of it (name, schema, strict)."""
+    """Returns `response_format` for a file with a schema, or with the server's form (name, schema, strict)."""
     if file is None:
         return None
     schema = read_json(file, "a JSON Schema")

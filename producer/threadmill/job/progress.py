@@ -1,4 +1,4 @@
-"""Where the worker of an unfinished job is, as far as producers read it."""
+"""The part of a job's saved progress that producers read."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict
 
 from threadmill.job.result import Failure, Usage
 
-#: Statuses of a run that goes on unless somebody cancels it.
+#: Statuses of a run that has not ended.
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
 
 
-#: What a job has cost: fields of its progress and of its result.
+#: Fields that say what a job has spent; its progress and its result have them.
 SPENT = ("usage", "model", "lane", "runs", "calls", "lost_threads", "lost_files", "lost_runs")
 
 
 class RemoteCall(BaseModel):
-    """A tool call that a run waits for."""
+    """A tool call whose output a run needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -23,8 +23,8 @@ class RemoteCall(BaseModel):
     name: str
 
 
-class RemoteThing(BaseModel):
-    """What the job has made on its server and still has to delete."""
+class RemoteObject(BaseModel):
+    """An object on the server that the job still has to delete."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,26 +33,26 @@ class RemoteThing(BaseModel):
 
 
 class RemoteRun(BaseModel):
-    """A run as its server showed it last."""
+    """A run as the server returned it last."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     status: str
     calls: tuple[RemoteCall, ...] = ()
-    kind: str | None = None  #: of the thing that it is, where runs do not go with their thread
+    kind: str | None = None  #: the kind of remote object, if deleting the thread does not delete the run
 
 
 class Ending(BaseModel):
-    """How a job will end, once what was made for it is deleted."""
+    """How a job will end, after its remote objects are deleted."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     failure: Failure | None = None
 
 
-class Place(BaseModel):
-    """What a producer can read of a worker's saved progress. Moments are seconds since 1970."""
+class ProgressSummary(BaseModel):
+    """The fields of a worker's saved progress that producers read. Times are seconds since 1970."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,13 +63,13 @@ class Place(BaseModel):
     runs: int = 0
     reruns: int = 0
     rerun_reason: str | None = None  #: of the latest rerun
-    outputs: dict[str, str] = {}  #: of the run's tool calls that are done, by call id
-    trouble: str | None = None  #: why the latest call had no usable reply; None once one had
-    troubles: int = 0  #: calls in a row without one
-    troubled_at: float | None = None  #: when the first of them was made
+    outputs: dict[str, str] = {}  #: outputs of the run's finished tool calls, by call id
+    trouble: str | None = None  #: the reason of the latest call error; None after a usable reply
+    troubles: int = 0  #: number of call errors in a row
+    troubled_at: float | None = None  #: time of the first of them
     outcome: Ending | None = None
-    intent: str | None = None  #: the call whose outcome is not known
-    leftovers: tuple[RemoteThing, ...] = ()
+    intent: str | None = None  #: the call whose outcome is unknown
+    leftovers: tuple[RemoteObject, ...] = ()
     usage: Usage = Usage()
     model: str | None = None
     lane: str | None = None
@@ -80,7 +80,10 @@ class Place(BaseModel):
 
     @property
     def spent(self) -> dict[str, Any]:
-        """What the job has cost, as fields of its result, should it end here. What an uncertain call made is lost."""
+        """What the job has spent, as fields of its result.
+
+        If a call has an unknown outcome, the object that it may have made counts as lost.
+        """
         return {name: getattr(self, name) for name in SPENT} | {
             "lost_threads": self.lost_threads + (self.intent == "create_thread"),
             "lost_files": self.lost_files + (self.intent in ("upload", "create_store")),
@@ -89,19 +92,19 @@ class Place(BaseModel):
 
     @property
     def failure(self) -> Failure | None:
-        """Why the job will fail; None: that is open, or it will succeed."""
+        """Why the job will fail; None if it will succeed or that is not decided yet."""
         return self.outcome.failure if self.outcome else None
 
     @property
-    def remains(self) -> tuple[RemoteThing, ...]:
-        """What is to be removed from the server should the job end here: its active run first, which is cancelled."""
+    def remains(self) -> tuple[RemoteObject, ...]:
+        """The remote objects to delete if the job ends now. An active run comes first; it has to be cancelled."""
         run = self.run
         if run is None or run.status not in _ACTIVE or (run.kind is not None and run.calls):
             return self.leftovers
         run_id = run.id if run.kind is not None else f"{self.thread_id}/{run.id}"
-        return (RemoteThing(kind="run", id=run_id), *self.leftovers)
+        return (RemoteObject(kind="run", id=run_id), *self.leftovers)
 
     @property
     def pending_tools(self) -> list[str]:
-        """The names of the tools whose outputs the run waits for."""
+        """The names of the tools whose outputs the run needs."""
         return [call.name for call in self.run.calls if call.id not in self.outputs] if self.run else []

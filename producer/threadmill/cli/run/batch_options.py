@@ -1,4 +1,4 @@
-"""Options of `threadmill batch`: which documents, where the results go, when it stops."""
+"""Options of `threadmill batch`: selection of documents, results, limits."""
 
 from functools import partial
 from pathlib import Path

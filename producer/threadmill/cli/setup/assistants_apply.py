@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, err, note, put, put_json
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, note, write_json, write_line
 from threadmill.cli.rendering.confirm import Yes
 from threadmill.cli.rendering.differences import differences
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import SettingsError
 from threadmill.settings.profile import Profile
@@ -82,7 +82,9 @@ def _profiles(settings: Settings, file: Path | None, only: str | None) -> Mappin
 
 
 def _provision(verb: str, endpoint: str, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ask_worker("assistants", verb, endpoint, environment={}, stdin=json.dumps(orders))
+    found: list[dict[str, Any]] = run_worker_command(
+        "assistants", verb, endpoint, environment={}, stdin=json.dumps(orders)
+    )
     return found
 
 
@@ -90,7 +92,7 @@ def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
     if each["lost"]:
         note(f"profile {each['name']} was applied to {each['lost']}, which no longer exists on the server")
     if each["found"]:
-        note(f"{each['id']} has the mark of profile {each['name']}: it is used as its assistant")
+        note(f"{each['id']} has the tag of profile {each['name']}: it is used as its assistant")
     if each["outcome"] != "unchanged":
         what = "a new assistant" if each["outcome"] == "created" else f"changes of {each['id']}"
         note(f"{each['name']}: {what} on {endpoint}")
@@ -100,10 +102,10 @@ def _show_plan(each: Mapping[str, Any], endpoint: str) -> None:
 
 def _report(plan: Sequence[Mapping[str, Any]], endpoint: str, as_json: bool, *, planned: bool) -> None:
     if as_json:
-        put_json([{"endpoint": endpoint, "planned": planned, **each} for each in plan])
+        write_json([{"endpoint": endpoint, "planned": planned, **each} for each in plan])
         return
     for each in plan:
         outcome = each.get("failure") or each["outcome"]
         if planned and outcome != "unchanged":
             outcome = f"would be {outcome}"
-        put(f"{each['name']}  {endpoint}  {each['id'] or '-'}  {outcome}")
+        write_line(f"{each['name']}  {endpoint}  {each['id'] or '-'}  {outcome}")
