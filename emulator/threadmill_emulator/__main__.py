@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from threadmill_emulator.app import create_app
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.control import check_routes
 from threadmill_emulator.scripting.faults import KINDS, FaultPlan
@@ -162,11 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Server(app, ready).run(sockets=[listener])
     finally:
         if not given.quiet:
-            world = app.state.emulator.world
+            state = app.state.emulator.state
             sys.stderr.write(
-                f"threadmill emulator stopped: {world.stats.runs_created} runs, "
-                f"{len(world.threads)} threads left behind; {world.responses.created} responses, "
-                f"{len(world.responses.all())} left behind\n"
+                f"threadmill emulator stopped: {state.stats.runs_created} runs, "
+                f"{len(state.threads)} threads left behind; {state.responses.created} responses, "
+                f"{len(state.responses.all())} left behind\n"
             )
     return 0
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from threadmill_emulator.errors.errors import ApiError, no_url, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_url, wrong_method
 from threadmill_emulator.http import control
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH

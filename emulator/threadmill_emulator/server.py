@@ -6,7 +6,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from threadmill_emulator.http.connection import AbortableProtocol
+from threadmill_emulator.http.abort import AbortableProtocol
 
 BACKLOG = 2048
 #: A request still under way at shutdown (a slow plugin, say) is given up after this.

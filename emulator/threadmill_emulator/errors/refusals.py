@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from threadmill_emulator.errors.errors import ApiError, missing, unknown_parameter
+from threadmill_emulator.errors.api_error import ApiError, missing, unknown_parameter
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 

@@ -1,1 +1,1 @@
-"""HTTP: requests in, objects and streams out. For app.py; imports world/ and below."""
+"""HTTP: requests in, objects and streams out. For app.py; imports state/ and below."""

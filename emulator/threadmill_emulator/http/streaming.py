@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.http.connection import hang_up, is_closed
+from threadmill_emulator.http.abort import hang_up, is_closed
 
 #: Events due within the shorter time leave together; after the longer the run is looked at again in any case.
 SHORTEST_S, LONGEST_S = 0.02, 0.05

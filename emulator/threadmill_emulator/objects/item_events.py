@@ -2,7 +2,7 @@
 
 from threadmill_emulator.content.deltas import pieces
 from threadmill_emulator.content.messages import Block
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.responses.items import Item
 
 Event = tuple[str, Object]

@@ -6,7 +6,7 @@ What is said between two changes of status is written ahead when the work begins
 from collections.abc import Callable, Collection
 
 from threadmill_emulator.content.frames import Frames
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.objects.item_events import events
 from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.responses.items import Item, shown
@@ -14,9 +14,9 @@ from threadmill_emulator.responses.response import Response
 
 
 class ResponseTranscript(Frames):
-    def __init__(self, response: Response, prepare: Callable[[], list[Item]], include: Collection[str]) -> None:
+    def __init__(self, response: Response, plan: Callable[[], list[Item]], include: Collection[str]) -> None:
         super().__init__()
-        self._response, self._prepare, self._include = response, prepare, include
+        self._response, self._plan, self._include = response, plan, include
         self._tell(response.run.created, "response.created")
 
     def changed(self, at: float) -> None:
@@ -31,7 +31,7 @@ class ResponseTranscript(Frames):
                 self._tell_output(*response.run.leg)
 
     def _tell_output(self, begins: float, ends: float) -> None:
-        made = [shown(item, self._include) for item in self._prepare()]
+        made = [shown(item, self._include) for item in self._plan()]
         each = (ends - begins) / (len(made) or 1)
         for index, item in enumerate(made):
             said = events(item, index, self._response.run.script.deltas)

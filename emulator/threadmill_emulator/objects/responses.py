@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel
 
-from threadmill_emulator.objects.objects import Object, seconds
+from threadmill_emulator.objects.assistants import Object, seconds
 from threadmill_emulator.responses import tiers
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import shown

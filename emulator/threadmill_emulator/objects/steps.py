@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.objects.objects import Object, call_object, seconds
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.objects.assistants import Object, call_object, seconds
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.tool_calls import Round
 from threadmill_emulator.runs.work import ServerStep
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from threadmill_emulator.content.deltas import pieces
 from threadmill_emulator.content.frames import Frames
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.objects.objects import Object, call_object, message_object, run_object
+from threadmill_emulator.errors.api_error import ApiError
+from threadmill_emulator.objects.assistants import Object, call_object, message_object, run_object
 from threadmill_emulator.objects.steps import message_step, round_step, server_step
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.tool_calls import Round
 from threadmill_emulator.runs.work import ServerStep, Work, spoken
 
@@ -20,13 +20,13 @@ STATUSES = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
 
 
 class Transcript(Frames):
-    """Frames wait here until they are due. `prepare` thinks out the work of the last stretch."""
+    """Frames wait here until they are due. `plan` thinks out the work of the last stretch."""
 
     closing = b"event: done\ndata: [DONE]\n\n"
 
-    def __init__(self, run: Run, prepare: Callable[[], Work], with_content: bool = False) -> None:
+    def __init__(self, run: Run, plan: Callable[[], Work], with_content: bool = False) -> None:
         super().__init__()
-        self._run, self._prepare, self._with_content = run, prepare, with_content
+        self._run, self._plan, self._with_content = run, plan, with_content
         self._unsaid: list[tuple[float, str, str]] = []  #: struck out while the run is being cancelled
         self._answer_told = False
         self._since = 0.0  #: the moment of the last change; what was said of it stands, however late it is told
@@ -42,7 +42,7 @@ class Transcript(Frames):
                 else:
                     self._waiting.extend((at, event, data) for _, event, data in self._unsaid + later)
                 if not self._answer_told:
-                    self._tell_answer(self._prepare())
+                    self._tell_answer(self._plan())
                 self._end(at)
             case "failed" | "cancelled" | "expired":
                 self._break_off(at)
@@ -53,7 +53,7 @@ class Transcript(Frames):
                 if run.coming and status == "in_progress":
                     self._tell_calls(run.coming, *run.leg)
                 elif run.is_answering:
-                    self._tell_answer(self._prepare())
+                    self._tell_answer(self._plan())
                 self.over = status == "requires_action"
                 if self.over and "stream_late_completed" in run.script.quirks:
                     self.say(at, "thread.run.completed", run_object(run))

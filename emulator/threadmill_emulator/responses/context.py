@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from threadmill_emulator.content.messages import Block, Prompt, seen, seen_by_url
-from threadmill_emulator.errors.responses import no_call_for_output, no_call_output
+from threadmill_emulator.errors.responses_api import no_call_for_output, no_call_output
 from threadmill_emulator.responses.items import Item
 from threadmill_emulator.runs.tool_calls import Round, ToolCall
 from threadmill_emulator.storage.files import Files

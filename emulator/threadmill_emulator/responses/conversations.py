@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses import conversation_locked, no_conversation, no_item
+from threadmill_emulator.errors.responses_api import conversation_locked, no_conversation, no_item
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.items import Item
 

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from threadmill_emulator.content.contents import Made
 from threadmill_emulator.content.messages import Block
+from threadmill_emulator.content.output import Output
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
@@ -53,9 +53,11 @@ def function_call(call: ToolCall) -> Item:
     }
 
 
-def made_items(made: Made, uploaded: Files, container_id: str, contained: Files, query: str, status: str) -> list[Item]:
+def output_items(
+    made: Output, uploaded: Files, container_id: str, contained: Files, query: str, status: str
+) -> list[Item]:
     """All that a reply is made of; `status` is that of its messages."""
-    items = [_reasoning(made.thoughts)] if made.thoughts else []
+    items = [_reasoning(made.reasoning)] if made.reasoning else []
     for call in made.calls:
         if call["type"] == "code_interpreter":
             items.append(_code_call(call["code_interpreter"], container_id, contained))
@@ -71,8 +73,8 @@ def shown(item: Item, include: Collection[str] = ()) -> Item:
     return {**item, field: None} if field and wanted not in include else item
 
 
-def _reasoning(thoughts: str) -> Item:
-    return {"id": new_id("rs"), "type": "reasoning", "summary": [{"type": "summary_text", "text": thoughts}]}
+def _reasoning(reasoning: str) -> Item:
+    return {"id": new_id("rs"), "type": "reasoning", "summary": [{"type": "summary_text", "text": reasoning}]}
 
 
 def _code_call(call: Block, container_id: str, contained: Files) -> Item:

@@ -8,7 +8,7 @@ from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.context import text
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import Item
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.schemas.responses import CreateResponse
 
 KEPT_S = 600  #: how long a background response that is not stored can be looked at once it ended
@@ -22,7 +22,7 @@ class Response:
     input: list[Item]
     conversation: Conversation | None
     id: str = field(default_factory=lambda: new_id("resp"))
-    thought: list[Item] | None = None  #: what it makes, once that was thought out
+    planned_output: list[Item] | None = None  #: what it makes, once that was thought out
     output: list[Item] = field(default_factory=list)
     usage: dict[str, int] | None = None
     ended: float | None = None

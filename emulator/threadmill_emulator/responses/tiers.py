@@ -5,8 +5,8 @@ Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's 
 
 from collections import Counter
 
-from threadmill_emulator.errors.errors import unknown_parameter
-from threadmill_emulator.errors.responses import no_capacity, no_tier, no_window
+from threadmill_emulator.errors.api_error import unknown_parameter
+from threadmill_emulator.errors.responses_api import no_capacity, no_tier, no_window
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Script

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 
 
 @dataclass

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.errors.errors import not_found
+from threadmill_emulator.errors.api_error import not_found
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 
 
 @dataclass

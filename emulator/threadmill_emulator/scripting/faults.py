@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from threadmill_emulator.errors.errors import ApiError, wrong_key
+from threadmill_emulator.errors.api_error import ApiError, wrong_key
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 PAGE = "<!doctype html><title>Sign in</title><p>Please sign in to this network first."

@@ -140,22 +140,22 @@ SCENARIOS: Mapping[str, Script] = {
 }
 
 
-class Tally:
+class ScriptUses:
     """How many runs followed a script with `times`."""
 
     def __init__(self) -> None:
         self._runs: Counter[str] = Counter()
 
-    def counted(self, script: Script, default_key: str) -> Script:
-        """The script, mended once it was followed often enough."""
+    def take(self, script: Script, default_key: str) -> Script:
+        """The script, completing once it was followed often enough."""
         if script.times is None:
             return script
         key = script.key or default_key
         self._runs[key] += 1
-        return script if self._runs[key] <= script.times else mended(script)
+        return script if self._runs[key] <= script.times else completing(script)
 
 
-def mended(script: Script) -> Script:
+def completing(script: Script) -> Script:
     """The same run without what keeps it from completing."""
     return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
 
@@ -171,10 +171,10 @@ def as_response(script: Script) -> Script:
     return script
 
 
-def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
+def apply_settings(script: Script, settings: Mapping[str, Any]) -> Script:
     """The script under a run's own tools, tool_choice and parallel_tool_calls."""
     if script.reply == "auto":
-        script = replace(script, **_able({tool["type"] for tool in settings["tools"]}))
+        script = replace(script, **_use_of({tool["type"] for tool in settings["tools"]}))
     choice = settings["tool_choice"]
     if choice == "none":
         reply = "answer" if script.reply == "tool_outputs" else script.reply
@@ -188,7 +188,7 @@ def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
     return script
 
 
-def _able(tools: set[str]) -> dict[str, Any]:
+def _use_of(tools: set[str]) -> dict[str, Any]:
     """What a model would make of these tools: the first of them that it has."""
     uses = {"function": CALLS_ONCE, "code_interpreter": {"reply": "coded"}, "file_search": {"reply": "cited"}}
     return next((use for tool, use in uses.items() if tool in tools), {"reply": "answer"})

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses import no_container
+from threadmill_emulator.errors.responses_api import no_container
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.storage.files import Files
 

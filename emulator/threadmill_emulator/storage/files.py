@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.errors import no_file
+from threadmill_emulator.errors.api_error import no_file
 from threadmill_emulator.ids import new_file_id
 
 

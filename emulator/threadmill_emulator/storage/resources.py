@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from threadmill_emulator.errors.errors import no_referenced_file, no_referenced_store, unsupported_by_tool
+from threadmill_emulator.errors.api_error import no_referenced_file, no_referenced_store, unsupported_by_tool
 from threadmill_emulator.schemas import wire
 from threadmill_emulator.schemas.threads import ToolResources
 from threadmill_emulator.storage.files import Files

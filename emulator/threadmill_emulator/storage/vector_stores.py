@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.errors.errors import not_found
+from threadmill_emulator.errors.api_error import not_found
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.storage.files import File, Files

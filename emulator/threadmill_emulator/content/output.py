@@ -17,10 +17,10 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Made:
+class Output:
     contents: list[list[Block]]  #: one list of blocks for each message
     calls: list[Block] = field(default_factory=list)  #: tool calls of the server's own
-    thoughts: str | None = None  #: what a reasoning model tells of its thinking; only responses show it
+    reasoning: str | None = None  #: what a reasoning model tells of its thinking; only responses show it
 
 
 def text_block(value: str, *annotations: Block) -> Block:

@@ -7,18 +7,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from threadmill_emulator.errors.errors import ApiError, no_referenced_file
+from threadmill_emulator.errors.api_error import ApiError, no_referenced_file
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong_purpose
+from threadmill_emulator.errors.responses_api import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.objects.responses import response_object
-from threadmill_emulator.responses.responses import Responses
+from threadmill_emulator.responses.engine import Responses
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.state.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 from threadmill_emulator.storage.files import Files
-from threadmill_emulator.world.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 
 EDGE = 0.1  #: of a batch's time: validating before the work, finalizing after it, cancelling
 WINDOW_S = 24 * 3600
@@ -92,7 +92,7 @@ class Batches:
     def get(self, id: str) -> Batch:
         if id not in self._batches:
             raise no_batch(id)
-        self._settle(self._batches[id])
+        self._advance(self._batches[id])
         return self._batches[id]
 
     def all(self) -> list[Batch]:
@@ -107,7 +107,7 @@ class Batches:
             batch.become("cancelling", self._clock())
         return batch
 
-    def _settle(self, batch: Batch) -> None:
+    def _advance(self, batch: Batch) -> None:
         """Makes up for the time since the batch was last looked at."""
         now, edge_s = self._clock(), self._batch_s * EDGE
         if batch.status == "validating" and now >= batch.created + edge_s:
@@ -130,7 +130,7 @@ class Batches:
             return
         earlier = [other for other in self._batches.values() if other.created < batch.created]
         for other in earlier:
-            self._settle(other)
+            self._advance(other)
         enqueued = sum(other.tokens for other in earlier if other.model == batch.model and other.is_under_way(at))
         if enqueued + batch.tokens > self._limit:
             batch.errors.append(over_limit(batch.model, self._limit))
@@ -151,7 +151,7 @@ class Batches:
         try:
             if line.response is None:
                 line.response = self._responses.create(parse(CreateResponse, line.request.body), run_s=0)
-            self._responses.settle(line.response)
+            self._responses.advance(line.response)
         except ApiError as refusal:
             line.answer = (refusal.status, refusal.body())
             return

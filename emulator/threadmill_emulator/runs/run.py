@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from threadmill_emulator.content.messages import Prompt
-from threadmill_emulator.errors.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
+from threadmill_emulator.errors.api_error import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.runs.tool_calls import Round, make_calls
 from threadmill_emulator.runs.work import Work
@@ -146,6 +146,6 @@ class Run:
         self._become("in_progress", at)
 
     def _end(self, status: str, at: float) -> None:
-        """The world tells who watches, once it has put the run's messages on the thread."""
+        """The state tells who watches, once it has put the run's messages on the thread."""
         self.status, self.ended, self.due = status, at, NEVER
         self.halted = at if self.halted is None else self.halted

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.threads import Assistant, Thread
 from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.storage.files import File

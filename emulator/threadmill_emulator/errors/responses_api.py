@@ -1,6 +1,6 @@
 """What is refused about responses, conversations, containers and batches, in OpenAI's words where they are known."""
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 
 
 def no_response(id: str) -> ApiError:

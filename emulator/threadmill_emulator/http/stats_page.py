@@ -23,7 +23,7 @@ HEAD = """<!doctype html>
 """
 
 
-def rendered(counted: dict[str, Any]) -> str:
+def render(counted: dict[str, Any]) -> str:
     return HEAD + "".join(_section(name, part) for name, part in counted.items()) + "</html>\n"
 
 

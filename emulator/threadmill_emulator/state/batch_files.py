@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from threadmill_emulator.content.text import tokens
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.wire import Body
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.content.messages import Block, Message, last_input
+from threadmill_emulator.content.output import Sources
 from threadmill_emulator.content.text import tokens
-from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
-from threadmill_emulator.responses.responses import Responses
+from threadmill_emulator.errors.api_error import locked_for_messages, locked_for_runs, not_found, unknown_parameter
+from threadmill_emulator.responses.engine import Responses
 from threadmill_emulator.runs.replies import compose
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import assistant_settings, run_settings
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.runs.threads import Assistant, Thread
@@ -18,32 +18,32 @@ from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
+from threadmill_emulator.scripting.scenarios import SCENARIOS, ScriptUses, apply_settings
+from threadmill_emulator.state.batches import Batches
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.vector_stores import VectorStores
-from threadmill_emulator.world.batches import Batches
 
 
-class World:
+class ServerState:
     def __init__(self, clock: Callable[[], float], options: Options) -> None:
         self.clock, self.options = clock, options
         self.stats = Stats()
         self.files = Files(clock)
         self.stores = VectorStores(clock, self.files, options)
-        self.tally = Tally()
-        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
+        self.script_uses = ScriptUses()
+        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.script_uses)
         self.batches = Batches(clock, self.files, self.responses, options)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: the threads that have a live run
-        self.uncouth: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
+        self.plain_error_threads: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
         names = {f"asst_{name}": name for name in SCENARIOS}
         self.assistants = {id: Assistant(clock(), assistant_settings(name=name), id) for id, name in names.items()}
 
     def thread(self, id: str) -> Thread:
         if id not in self.threads:
             raise not_found("thread", id)
-        self.settle(self.threads[id])
+        self.advance(self.threads[id])
         return self.threads[id]
 
     def assistant(self, id: str) -> Assistant:
@@ -89,13 +89,13 @@ class World:
             resources.check_message(self.files, message, f"additional_messages[{number}].")
         if thread.active:
             thread.active.fail("Another run was started on the thread.", self.clock())
-            self.settle(thread)
+            self.advance(thread)
         for message in body.additional_messages or []:
             self._add(thread, message)
         sees_image_files = "ignores_image_files" not in self.options.extras
         prompt = last_input(thread.newest_first(), self.files, sees_image_files=sees_image_files)
         settings = run_settings(body, assistant)
-        script = self.tally.counted(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
+        script = self.script_uses.take(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
         if "ignores_tools" in script.quirks:
             settings["tools"] = assistant.settings["tools"]
         run = Run(
@@ -103,26 +103,26 @@ class World:
             assistant_id=assistant.id,
             created=self.clock(),
             run_s=self.options.run_s if script.run_s is None else script.run_s,
-            script=fitted(script, settings),
+            script=apply_settings(script, settings),
             prompt=prompt,
             settings=settings,
             metadata=body.metadata or {},
         )
         thread.runs[run.id] = run
         if "plain_not_found" in script.quirks:
-            self.uncouth.add(thread.id)
+            self.plain_error_threads.add(thread.id)
         if len(self.active) >= self.stats.peak_runs:
-            self.settle_all()  # runs that ended unobserved do not count
+            self.advance_all()  # runs that ended unobserved do not count
         thread.active, self.active[thread.id] = run, thread
         self.stats.runs_created += 1
         self.stats.peak_runs = max(self.stats.peak_runs, len(self.active))
         return run
 
-    def settle_all(self) -> None:
+    def advance_all(self) -> None:
         for thread in list(self.active.values()):
-            self.settle(thread)
+            self.advance(thread)
 
-    def settle(self, thread: Thread) -> None:
+    def advance(self, thread: Thread) -> None:
         """Makes up for the time since the thread was last touched."""
         if run := thread.active:
             run.advance(self.clock())
@@ -135,7 +135,7 @@ class World:
                     run.watch(self.clock() if run.ended is None else run.ended)
                     run.watch = None
 
-    def prepare(self, thread: Thread, run: Run) -> Work:
+    def plan_work(self, thread: Thread, run: Run) -> Work:
         """What the run makes on its last stretch; thought out once."""
         if run.work is None:
             heard = tuple(message.text() for message in thread.messages.values())
@@ -163,7 +163,7 @@ class World:
 
     def _said(self, thread: Thread, run: Run) -> list[Message]:
         if run.status in ("completed", "incomplete"):
-            said = self.prepare(thread, run).messages
+            said = self.plan_work(thread, run).messages
             for message in said:
                 message.incomplete_reason = "max_tokens" if run.status == "incomplete" else None
                 if "string_content" in run.script.quirks:
