@@ -104,7 +104,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def options(given: argparse.Namespace) -> Options:
-    """What the emulator is started with."""
+    """The options of the emulator, from the arguments."""
     return PROFILES.get(given.like, NO_PROFILE).options(
         run_s=given.run_s,
         index_s=given.index_s,

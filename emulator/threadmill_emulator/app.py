@@ -1,4 +1,4 @@
-"""Puts the emulator together: routes under each base path, controls under /_, errors as JSON."""
+"""Builds the ASGI application: the API under each base path, the controls under /_, errors as JSON."""
 
 import logging
 import time
@@ -57,7 +57,7 @@ async def _bug(request: Request, error: Exception) -> Response:
 
 
 class ResponseHeaders:
-    """x-request-id and openai-processing-ms on every answer."""
+    """Adds x-request-id and openai-processing-ms to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

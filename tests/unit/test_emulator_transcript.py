@@ -32,8 +32,8 @@ class Told:
     def listen(self) -> None:
         self.transcript = Transcript(self.run, lambda: self.state.plan_work(self.thread, self.run))
         self.listener = Listener(self.transcript)
-        self.run.watch = self.transcript.changed
-        self.run.watch(self.now)
+        self.run.on_change = self.transcript.changed
+        self.run.on_change(self.now)
 
     def at(self, now: float) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""What the public servers do not have: statistics, faults, and a reset."""
+"""The emulator's own routes: statistics, faults and reset."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -64,7 +64,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
 
 
 def _holdings(state: ServerState) -> dict[str, tuple[list[str], int]]:
-    """The ids of what is alive, and how many there ever were."""
+    """For each kind of object: the ids that exist, and how many have been created."""
     responses = state.responses
     kinds: dict[str, tuple[Iterable[Any], int]] = {
         "threads": (state.threads.values(), state.stats.threads_created),

@@ -1,4 +1,4 @@
-"""One emulator: its options, its state, its faults."""
+"""An emulator: its options, its state and its faults."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Emulator:
         self.reset()
 
     def reset(self) -> None:
-        """Everything as at the start."""
+        """Deletes all objects, statistics and faults."""
         self.state = ServerState(self._clock, self.options)
         self.replays = Replays()
         self.faults = Faults(self.options.faults, self.options.seed)

@@ -1,4 +1,4 @@
-"""Between Starlette and a handler: key and beta header, JSON in, JSON out, refusals, faults."""
+"""What all routes share: the check of key and beta header, JSON, errors and faults."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,7 +24,7 @@ AZURE_PATH = "/openai"  #: where AzureOpenAI of the openai package looks, with t
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as a handler sees it."""
+    """A request with the emulator that it reached."""
 
     emulator: Emulator
     request: Request
@@ -62,7 +62,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route's ASGI application; `name` is what statistics and faults know it by."""
+    """The ASGI application of a route; `name` identifies the route in statistics and faults."""
 
     name: str
     handler: Handler

@@ -1,4 +1,4 @@
-"""Vector stores, their files and batches, as the complete objects of the wire."""
+"""The JSON objects of vector stores, their files and file batches."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable

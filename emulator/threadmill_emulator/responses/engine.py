@@ -1,4 +1,4 @@
-"""Responses and what they share: conversations, containers. Each response is one stretch of work of a run."""
+"""Creates, advances, cancels and deletes responses. Each response is one stretch of work of a run."""
 
 from collections.abc import Callable
 
@@ -46,10 +46,10 @@ class Responses:
         self._flex = FlexCapacity()
         self._responses: dict[str, Response] = {}
         self.active: dict[str, Response] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def create(self, body: CreateResponse, run_s: float | None = None) -> Response:
-        """`run_s` wins over the scenario's."""
+        """`run_s` overrides the scenario."""
         check(body, self._files, self._stores, self.containers, self._options)
         conversation = self.conversation(body.conversation_id) if body.conversation_id is not None else None
         if conversation and conversation.active:
@@ -68,7 +68,7 @@ class Responses:
         return response
 
     def conversation(self, id: str) -> Conversation:
-        """As it stands now."""
+        """Returns the conversation, advanced to the current time."""
         conversation = self.conversations.get(id)
         if conversation.active:
             self.advance(self.active[conversation.active])
@@ -81,7 +81,7 @@ class Responses:
         return response
 
     def cancel(self, id: str) -> Response:
-        """As often as one likes: what has ended stays as it is."""
+        """Cancels a response; one that has ended does not change."""
         response = self.get(id)
         if not response.asked.background:
             raise not_in_background()
@@ -91,7 +91,7 @@ class Responses:
         return response
 
     def drop(self, response: Response) -> None:
-        """Whether or not it is still there."""
+        """Deletes a response, even if it no longer exists for clients."""
         if response.id in self.active:
             self._stats.response_ended(response.asked.metadata, "deleted")
             self._release(response)
@@ -109,7 +109,7 @@ class Responses:
             self.advance(response)
 
     def advance(self, response: Response) -> None:
-        """Makes up for the time since the response was last looked at."""
+        """Advances the response to the current time."""
         run = response.run
         if response.id not in self.active:
             return
@@ -117,7 +117,7 @@ class Responses:
         if not run.is_terminal and run.status != "requires_action":
             return
         spoke = response.status in ("completed", "incomplete")
-        ended = run.leg[1] if run.ended is None else run.ended
+        ended = run.stretch[1] if run.ended is None else run.ended
         response.end(ended, self.plan_output(response) if spoke else [])
         if response.conversation and spoke:
             response.conversation.items += response.input + response.output
@@ -127,7 +127,7 @@ class Responses:
             response.transcript.changed(ended)
 
     def plan_output(self, response: Response) -> list[Item]:
-        """What the response makes; thought out once."""
+        """Returns the output of the response, which is generated once."""
         run = response.run
         if response.planned_output is None:
             asked = run.rounds[-1] if run.status == "requires_action" else run.coming
@@ -140,8 +140,8 @@ class Responses:
     def _answer(self, response: Response) -> list[Item]:
         run, container = response.run, self._container(response)
         documents = self._stores.searchable(response.asked.vector_store_ids)
-        heard = tuple(map(context.text, response.all_read))
-        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, heard))
+        history = tuple(map(context.text, response.all_read))
+        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, history))
         if container.files.created or any(call["type"] == "code_interpreter" for call in made.calls):
             self.containers.keep(container)
         query = " ".join(run.prompt.text.split())
@@ -149,7 +149,7 @@ class Responses:
         return items.output_items(made, self._files, container.id, container.files, query, status)
 
     def _container(self, response: Response) -> Container:
-        """The one that is named, else the one of earlier calls, else a new one."""
+        """Returns the container that the request names, else that of earlier calls, else a new one."""
         used = [item["container_id"] for item in response.all_read if item["type"] == "code_interpreter_call"]
         interpreter = response.asked.interpreter
         if interpreter and isinstance(interpreter.container, str):

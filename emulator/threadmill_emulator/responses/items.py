@@ -1,4 +1,4 @@
-"""Items of responses and conversations: as they are kept, with all they hold, and as they are shown."""
+"""Items of responses and conversations, as stored and as shown to clients."""
 
 import base64
 from collections.abc import Collection, Iterable
@@ -14,12 +14,12 @@ from threadmill_emulator.storage.files import Files
 
 Item = dict[str, Any]
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
-#: Fields that are shown only where they are asked for.
+#: Fields that are shown only if `include` names them.
 ON_REQUEST = {"code_interpreter_call": ("outputs", OUTPUTS), "file_search_call": ("results", RESULTS)}
 
 
 def taken(given: str | Iterable[Body] | None) -> list[Item]:
-    """What a client sent, as it is kept: whole messages, each item with an id and a status."""
+    """Converts input to items as stored: complete messages, each item with an id and a status."""
     if given is None:
         return []
     if isinstance(given, str):
@@ -56,7 +56,7 @@ def function_call(call: ToolCall) -> Item:
 def output_items(
     made: Output, uploaded: Files, container_id: str, contained: Files, query: str, status: str
 ) -> list[Item]:
-    """All that a reply is made of; `status` is that of its messages."""
+    """Converts what a run produced to items. `status`: of the messages."""
     items = [_reasoning(made.reasoning)] if made.reasoning else []
     for call in made.calls:
         if call["type"] == "code_interpreter":
@@ -119,7 +119,7 @@ def _search_call(call: Block, query: str) -> Item:
 
 
 def _parts(blocks: list[Block], uploaded: Files, container_id: str, contained: Files) -> list[Block]:
-    """A picture is no part of its own here: the text next to it cites it, at no place."""
+    """An image is not a part of its own: the text beside it cites it, without a position."""
     parts: list[Block] = []
     pictures: list[Block] = []
     for block in blocks:
@@ -136,7 +136,7 @@ def _parts(blocks: list[Block], uploaded: Files, container_id: str, contained: F
 
 
 def _cited(text: Block, uploaded: Files, container_id: str, contained: Files) -> tuple[str, list[Block]]:
-    """The text without the markers of its citations: what is cited is said by the place alone."""
+    """Returns the text without citation markers: only the position of a citation is kept."""
     value, notes, gone = text["value"], list[Block](), 0
     for note in text["annotations"]:
         start, end = note["start_index"] - gone, note["end_index"] - gone

@@ -1,4 +1,4 @@
-"""Replies for which the server uses tools of its own: code_interpreter and file_search."""
+"""Answers for which the server uses its own tools: code_interpreter and file_search."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run says: for each kind of reply, the contents of the messages it adds."""
+"""The answer of a run: one function for each kind of reply that a script can name."""
 
 import json
 import re
@@ -24,7 +24,7 @@ PNG = bytes.fromhex(
 
 
 def compose(run: Run, sources: Sources) -> Output:
-    """All that a run makes which ends with an answer, whole or cut off."""
+    """Returns everything that a run with an answer produces; the answer may be cut off."""
     made = REPLIES[run.script.reply](run, sources)
     blocks = [block for content in made.contents for block in content if block["type"] == "text"]
     for block in blocks:
@@ -38,7 +38,7 @@ def compose(run: Run, sources: Sources) -> Output:
 
 
 def _spoil(notes: list[Block]) -> None:
-    """One with wrong indices, a marker without any, and a citation of a file that is gone."""
+    """Spoils citations: wrong indices, a marker without a citation, a file that does not exist."""
     citations = [note for note in notes if note["type"] == "file_citation"]
     if len(citations) > 1:
         notes.remove(citations.pop(1))
@@ -62,7 +62,7 @@ def _echo(run: Run, sources: Sources) -> Output:
 
 
 def _recalled(run: Run, sources: Sources) -> Output:
-    said = (without_markers(text) for text in sources.heard if text)
+    said = (without_markers(text) for text in sources.history if text)
     return Output([[text_block("\n\n".join([NOTICE, *(f"> {text}" for text in said)]))]])
 
 
@@ -107,7 +107,7 @@ def _two_messages(run: Run, sources: Sources) -> Output:
     return Output([[text_block("Let me see.")], *_answer(run, sources).contents])
 
 
-#: Words of a prompt that a picture answers.
+#: Words of a prompt that asks for an image.
 WANTS_A_PLOT = re.compile(r"plot|chart|draw|visuali[sz]|graph|dark", re.IGNORECASE)
 
 REPLIES: Mapping[str, Callable[[Run, Sources], Output]] = {

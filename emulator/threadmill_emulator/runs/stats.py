@@ -1,4 +1,4 @@
-"""What happened so far, counted; it outlives the threads it happened on."""
+"""Counters since the start; they also count threads that have been deleted."""
 
 from collections import Counter
 from dataclasses import dataclass, field

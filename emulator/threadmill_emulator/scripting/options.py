@@ -1,4 +1,4 @@
-"""What the emulator is started with."""
+"""The options of an emulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.scripting.scenarios import QUIRKS
 
-#: What other servers lack, and how the routes of each begin; those without routes are bodies that are refused.
+#: Capabilities that some servers lack, with the prefix of their routes. One without routes refuses request bodies.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "vector_stores": "vector_stores.",
     "create_and_run": "threads.create_and_run",
@@ -24,13 +24,13 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "batches": "batches.",
 }
 
-#: What some servers have or do, and the public ones do not.
+#: Extensions of some servers that the public servers do not have.
 EXTRAS: Mapping[str, str] = {
     "idempotency_keys": "a POST with a known Idempotency-Key is answered with its first reply",
     "list_responses": "GET /responses lists the responses",
 }
 
-#: What some servers do otherwise, whatever they are asked. Departures of single runs are `scenarios.QUIRKS`.
+#: Deviations of whole servers. Deviations of single runs are in `scenarios.QUIRKS`.
 SERVER_QUIRKS: Mapping[str, str] = {
     # OGX 1.5, openai_vector_store_mixin.py: a store begins with status "completed" and every count 0.
     "early_stores": "a vector store is completed from the start, and its file_counts are 0 until its files are indexed",
@@ -76,11 +76,11 @@ class Options:
     index_s: float = 0.2  #: how long a file put into a vector store is being indexed
     batch_s: float = 1.0  #: how long a batch takes
     batch_tokens: int | None = None  #: input tokens that batches of one model may have enqueued; None: any number
-    latency_s: float = 0.0  #: added to every answer
+    latency_s: float = 0.0  #: added to every reply
     api_key: str | None = None  #: the only key accepted; None accepts any
     data_urls: bool = True  #: whether /v1 takes images as data URLs (DaVinci's path always does)
-    poll_after_ms: int | None = None  #: sent as openai-poll-after-ms when a run is looked at
-    seed: int = 0  #: of the dice that decide which requests are hit by a fault
+    poll_after_ms: int | None = None  #: sent as openai-poll-after-ms when a run is retrieved
+    seed: int = 0  #: seed of the random choice of requests with faults
     faults: FaultPlan = field(default_factory=FaultPlan)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
     extras: frozenset[str] = frozenset()  #: its EXTRAS and SERVER_QUIRKS, and the QUIRKS of all its runs

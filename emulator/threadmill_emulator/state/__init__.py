@@ -1,1 +1,1 @@
-"""All that one emulator holds. For http/; imports objects/ and below."""
+"""The state of one emulator: all objects, and the operations on them. For http/; imports objects/ and below."""

@@ -1,4 +1,4 @@
-"""All the emulator holds, and what may be done to it. Time passes only through the injected clock."""
+"""All objects of the emulator and the operations on them. Time comes only from the injected clock."""
 
 from collections.abc import Callable
 
@@ -35,8 +35,10 @@ class ServerState:
         self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.script_uses)
         self.batches = Batches(clock, self.files, self.responses, options)
         self.threads: dict[str, Thread] = {}
-        self.active: dict[str, Thread] = {}  #: the threads that have a live run
-        self.plain_error_threads: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
+        self.active: dict[str, Thread] = {}  #: threads with an active run
+        self.plain_error_threads: set[str] = (
+            set()
+        )  #: ids of threads where "not found" is a plain 500, even after their deletion
         names = {f"asst_{name}": name for name in SCENARIOS}
         self.assistants = {id: Assistant(clock(), assistant_settings(name=name), id) for id, name in names.items()}
 
@@ -52,7 +54,7 @@ class ServerState:
         return self.assistants[id]
 
     def tool_resources(self, body: ToolResources | None) -> resources.Resources:
-        """As stored; a vector store asked for in passing is made."""
+        """Checks tool resources and returns them as stored; creates the vector stores that they describe."""
         if body and body.file_search and not self.options.offers("vector_stores"):
             raise unknown_parameter("tool_resources.file_search")
         resources.check(self.files, self.stores, body)
@@ -112,7 +114,7 @@ class ServerState:
         if "plain_not_found" in script.quirks:
             self.plain_error_threads.add(thread.id)
         if len(self.active) >= self.stats.peak_runs:
-            self.advance_all()  # runs that ended unobserved do not count
+            self.advance_all()  # runs that have ended since do not count
         thread.active, self.active[thread.id] = run, thread
         self.stats.runs_created += 1
         self.stats.peak_runs = max(self.stats.peak_runs, len(self.active))
@@ -123,7 +125,7 @@ class ServerState:
             self.advance(thread)
 
     def advance(self, thread: Thread) -> None:
-        """Makes up for the time since the thread was last touched."""
+        """Advances the thread's active run to the current time."""
         if run := thread.active:
             run.advance(self.clock())
             if run.is_terminal:
@@ -131,18 +133,18 @@ class ServerState:
                 thread.active = None
                 del self.active[thread.id]
                 self.stats.run_ended(run, run.status)
-                if run.watch:
-                    run.watch(self.clock() if run.ended is None else run.ended)
-                    run.watch = None
+                if run.on_change:
+                    run.on_change(self.clock() if run.ended is None else run.ended)
+                    run.on_change = None
 
     def plan_work(self, thread: Thread, run: Run) -> Work:
-        """What the run makes on its last stretch; thought out once."""
+        """Returns what the run produces on its last stretch, which is generated once."""
         if run.work is None:
-            heard = tuple(message.text() for message in thread.messages.values())
-            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, heard)
+            history = tuple(message.text() for message in thread.messages.values())
+            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, history)
             made = compose(run, sources)
             run.work = Work(list(map(ServerStep, made.calls)), [_reply(run, content) for content in made.contents])
-            run.work.spread(run.leg[0], run.leg[1] if run.ended is None else run.ended)
+            run.work.spread(run.stretch[0], run.stretch[1] if run.ended is None else run.ended)
         return run.work
 
     def _searchable(self, thread: Thread, run: Run) -> list[File]:
@@ -169,8 +171,8 @@ class ServerState:
                 if "string_content" in run.script.quirks:
                     message.content = message.text()
             return said
-        if run.watch and run.work and run.halted is not None:
-            return run.work.broken_off(run.halted, f"run_{run.status}", run.script.deltas)
+        if run.on_change and run.work and run.halted is not None:
+            return run.work.cut_off(run.halted, f"run_{run.status}", run.script.deltas)
         return []
 
     def _add(self, thread: Thread, body: wire.CreateMessage) -> Message:
@@ -189,4 +191,4 @@ class ServerState:
 
 
 def _reply(run: Run, content: list[Block]) -> Message:
-    return Message(run.thread_id, run.leg[0], "assistant", content, assistant_id=run.assistant_id, run_id=run.id)
+    return Message(run.thread_id, run.stretch[0], "assistant", content, assistant_id=run.assistant_id, run_id=run.id)

@@ -1,4 +1,4 @@
-"""Assistants, and the list of models that serves as a connection check."""
+"""Assistants, and the list of models, which clients use to check a connection."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
@@ -9,7 +9,7 @@ from threadmill_emulator.schemas.runs import CreateAssistant, ModifyAssistant
 
 
 def _given(call: Call, body: ModifyAssistant) -> dict[str, object]:
-    """The fields of the body that the object shows, as it shows them."""
+    """Returns the fields of the body that an assistant object contains."""
     given = {name: getattr(body, name) for name in body.model_fields_set - {"reasoning_effort"}}
     if "tools" in given:
         given["tools"] = [dumped(tool, {}) for tool in body.tools]

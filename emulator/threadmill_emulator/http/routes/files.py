@@ -1,4 +1,4 @@
-"""Files: the one resource that is uploaded as a form and downloaded as bytes."""
+"""Files, which are uploaded as forms and downloaded as bytes."""
 
 from typing import Literal
 from urllib.parse import quote

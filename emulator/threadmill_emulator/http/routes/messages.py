@@ -19,7 +19,7 @@ async def list_(call: Call) -> Reply:
     if run_id is not None and "no_run_filter" not in quirks:
         messages = [message for message in messages if message.run_id == run_id]
     if "float_times" in quirks:
-        # Listed newest first, messages of one second then keep the order they were written in.
+        # In a list with the newest first, messages of the same second then keep the order in which they were written.
         messages.reverse()
         messages.sort(key=lambda message: int(message.created))
     return page(call, messages, lambda message: message_object(message, quirks))

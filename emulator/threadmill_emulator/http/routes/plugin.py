@@ -1,4 +1,4 @@
-"""DaVinci's plugin API: the platform runs a function of the assistant and answers with text."""
+"""DaVinci's plugin API: the platform executes a function of the assistant and replies with text."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def call_function(call: Call) -> Reply:
 
 
 def _search(arguments: dict[str, Any]) -> str:
-    """As many made-up results as there are words to search for, five at most."""
+    """Returns one invented result per search term, at most five."""
     asked = " ".join(_strings(arguments))
     lines = [f"Emulated search results for: {asked}"]
     found = dict.fromkeys(words(asked) or [asked])

@@ -1,4 +1,4 @@
-"""Responses, and the items they were given."""
+"""Responses and their input items."""
 
 import asyncio
 from collections.abc import Collection
@@ -42,8 +42,8 @@ async def create(call: Call) -> Reply:
 
 async def retrieve(call: Call) -> Reply:
     response = _asked(call)
-    response.looks += 1
-    if response.looks == 2 and "misses_looks" in call.emulator.options.extras:
+    response.polls += 1
+    if response.polls == 2 and "misses_looks" in call.emulator.options.extras:
         raise no_response(response.id)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
@@ -75,7 +75,7 @@ async def list_input_items(call: Call) -> Reply:
 
 
 def _taken(call: Call) -> CreateResponse:
-    """What is asked for, as far as this server heeds it."""
+    """Returns the request without the fields that this server ignores."""
     body, extras = call.body(CreateResponse), call.emulator.options.extras
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
     if "ignores_previous" in extras:
@@ -114,12 +114,12 @@ def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Obj
 
 
 def _real(id: str) -> str:
-    """The id of a response without what its replies add to it."""
+    """Returns the id of a response without what this server's replies add to it."""
     return id.partition(_ALIAS)[0].removeprefix(_POLLING)
 
 
 async def _ended(call: Call, response: Response) -> None:
-    """As long as the client waits for it."""
+    """Waits for the end of the response while the client is connected."""
     responses = call.state.responses
     responses.advance(response)
     while response.ended is None and not is_closed(call.request.scope):
@@ -130,7 +130,7 @@ async def _ended(call: Call, response: Response) -> None:
 def _streamed(call: Call, response: Response, include: Collection[str]) -> EventStream:
     responses = call.state.responses
     transcript = ResponseTranscript(response, lambda: responses.plan_output(response), include)
-    response.transcript, response.run.watch = transcript, transcript.changed
+    response.transcript, response.run.on_change = transcript, transcript.changed
     transcript.changed(call.state.clock())
     return _listening(call, response, Listener(transcript, drops="stream_drops" in response.run.script.quirks))
 
@@ -145,7 +145,7 @@ def _listening(call: Call, response: Response, listener: Listener) -> EventStrea
     return EventStream(call.state.clock, look, listener)
 
 
-#: Between the id of a response and what changes with each reply.
+#: Separates the id of a response from the suffix that differs in each reply.
 _ALIAS = "."
 _POLLING = "litellm_poll_"
 

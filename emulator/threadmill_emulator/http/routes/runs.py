@@ -48,7 +48,7 @@ async def create_with_thread(call: Call) -> Reply:
     try:
         run = state.start_run(thread, CreateRun.model_construct(**dict(body)))
     except ApiError:
-        # A refusal leaves nothing behind: the client never learns the thread's id.
+        # If the run is refused, the thread is deleted: the client does not know its id.
         for id in {store.id for store in state.stores.all()} - known:
             state.stores.delete(id)
         state.delete_thread(thread)
@@ -67,13 +67,13 @@ def _check_streaming(call: Call, wanted: bool | None) -> None:
 def _streamed(
     call: Call, thread: Thread, run: Run, with_content: bool, first: Iterable[tuple[str, dict[str, Any]]]
 ) -> EventStream:
-    """A stream that begins with `first` and tells of all that happens from now on."""
+    """Streams all events of the run from now on, after the event `first`."""
     state = call.state
     transcript = Transcript(run, lambda: state.plan_work(thread, run), with_content)
     for event, data in first:
-        transcript.say(state.clock(), event, data)
-    run.watch = transcript.changed
-    run.watch(state.clock())
+        transcript.schedule(state.clock(), event, data)
+    run.on_change = transcript.changed
+    run.on_change(state.clock())
 
     def look() -> bool:
         state.advance(thread)
@@ -90,7 +90,7 @@ async def list_(call: Call) -> Reply:
 async def retrieve(call: Call) -> Reply:
     _, run = _found(call)
     seen = run_object(run)
-    run.looks += run.status == "requires_action"
+    run.polls += run.status == "requires_action"
     after = call.emulator.options.poll_after_ms
     return seen if after is None else JSONResponse(seen, headers={"openai-poll-after-ms": str(after)})
 
