@@ -30,9 +30,9 @@ scenarios: the assistant's id chooses one (asst_tools), or a response's model (e
   parameters: {", ".join(PARAMETERS)}
 
 faults (a rate from 0 to 1 each): {", ".join(KINDS)}
-  and: slow_s, retry_after_s, only (route names), times (at most so many)
+  and: slow_s, retry_after_s, only (route names), times (the largest number of faults)
 
-servers that people run (--like); --with and --without add to what a profile sets:
+servers that people run (--like); --with and --without add to a profile:
 {PROFILES_LISTED}
 
 quirks (scenarios too, or added to another with quirks=a,b, or to all runs of a server with --with):
@@ -75,12 +75,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
     add("--batch-tokens", type=int, help="input tokens that the batches of one model may have enqueued (default: any)")
-    add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
+    add("--latency-ms", type=_duration, default=0.0, help="delay of every reply (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
-    add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
+    add("--data-urls", choices=["yes", "no"], default="yes", help="accept data URLs as images under /v1")
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
-    add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
-    add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
+    add("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)")
+    add("--poll-after-ms", type=int, help="send openai-poll-after-ms with every run")
     add("--like", choices=PROFILES, metavar="SERVER", help="behave as this server does; see below")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")

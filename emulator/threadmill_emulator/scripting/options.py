@@ -37,7 +37,7 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "uncounted_stores": "vector stores have no file_counts, and are completed from the start",
     # vLLM has no DELETE /v1/responses/{id} (vllm/entrypoints/openai/responses/api_router.py)
     "no_delete": "DELETE is answered 405",
-    "empty_stores": "a vector store is made without the files it was asked for",
+    "empty_stores": "a vector store is created without its files",
     # LiteLLM's bridge to chat completions (litellm/responses/litellm_completion_transformation), Ollama
     "ignores_background": "background is ignored: POST /responses is answered when the response has ended",
     "stateless": "responses are not stored: GET and DELETE answer 404",
@@ -47,24 +47,24 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "ignores_conversation": "conversation is ignored, and null in each reply",
     # vLLM (vllm/entrypoints/openai/responses/serving.py)
     "previous_404": "an unknown previous_response_id is answered 404 instead of 400",
-    # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it in the ended response alone
+    # OGX 1.5 (providers/inline/responses/builtin/responses/openai_responses.py) echoes it only when ended
     "late_previous": "previous_response_id is null in replies until the response has ended",
     # LiteLLM's bridge: "DELETE responses is not supported for deepseek"
     "unsupported_500": "GET, cancel and DELETE of a response are not supported, and answer 500",
     # LiteLLM encrypts the id for each reply (litellm/proxy/hooks/responses_id_security.py)
-    "changing_ids": "each reply that shows a response names another id of it; all of them are good",
+    "changing_ids": "each reply with a response gives it another id; all these ids work",
     # LiteLLM, polling_via_cache (litellm/proxy/response_polling/polling_handler.py)
     "polling_ids": "the id of a response begins with litellm_poll_",
     # LiteLLM, which decodes the id first (litellm/responses/main.py)
-    "bad_ids": "what is no id of the server's is answered 400 instead of 404",
+    "bad_ids": "an id that the server did not make is answered 400 instead of 404",
     # LiteLLM without files_settings (litellm/proxy/openai_files_endpoints/files_endpoints.py)
     "files_500": "POST /files answers 500: files are not configured",
     # open-assistant-api (app/core/runner/thread_runner.py) passes text and image_url to its model
-    "ignores_image_files": "image_file parts of a message are not seen",
+    "ignores_image_files": "image_file parts of a message are ignored",
     # A project's setting of its tier wins (community.openai.com/t/1383373); LiteLLM's bridge drops parameters
     "ignores_tiers": "service_tier and background_options are ignored: every response is of the tier default",
     # LiteLLM 1.108, polling_via_cache: caching/redis_cache.py takes a Redis that does not reply in time for a miss
-    "misses_looks": "the second look at a response is answered 404, though the response is there",
+    "misses_looks": "the second request for a response is answered 404, although it exists",
     # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
 }

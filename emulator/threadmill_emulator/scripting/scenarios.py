@@ -44,7 +44,7 @@ QUIRKS = {
     "bare_error": "last_error is a bare string",
     # LiteLLM, polling_via_cache: proxy/response_polling/background_streaming.py
     "polling_errors": "a failed response has one code for all errors; its message is what a client raised",
-    "no_usage": "runs and responses do not say how many tokens they took",
+    "no_usage": "runs and responses do not report their tokens",
     # OpenOpenAI: a run has the assistant's tools, whatever it was sent
     "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",
     # open-assistant-api (app/core/runner/llm_backend.py) passes json_object alone to its model
@@ -54,13 +54,13 @@ QUIRKS = {
     "sparse": "runs lack every field that has no value",
     "no_expires_at": "expires_at is null",
     "refuses_cancel": "cancelling a queued or waiting run is refused",
-    "late_expiry": "a waiting run outlives expires_at, takes the outputs, and only then expires",
-    "single_outputs": "outputs for some of the calls are taken, the run waits for the rest",
-    "late_submit_404": "outputs that nobody waits for, as of a second submit, are answered 404",
+    "late_expiry": "a waiting run does not expire before its outputs are submitted",
+    "single_outputs": "outputs for some of the calls are accepted; the run waits for the rest",
+    "late_submit_404": "outputs that the run does not wait for, such as a second submit, are answered 404",
     "late_submit_500": "the same with 500",
-    "plain_not_found": "what is not found on this thread, or the thread itself, is answered 500 in plain text",
-    "no_lock": "messages and runs are taken while a run is active; a second run fails the first",
-    "bad_annotations": "a citation's indices are wrong, one marker has no annotation, a cited file is gone",
+    "plain_not_found": "where the thread or an object of it does not exist, the reply is a 500 in plain text, not a 404",
+    "no_lock": "messages and runs are accepted while a run is active; a second run makes the first fail",
+    "bad_annotations": "a citation has wrong indices, one marker has no annotation, a cited file does not exist",
     "stream_json": "stream=true is answered with plain JSON",
     "stream_drops": "the connection of a stream is dropped after the third delta",
     "stream_no_done": "a stream ends without its last run event and without done",
