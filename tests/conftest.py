@@ -62,6 +62,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "emulated(**options): what this test's emulator is started with")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each process its share of the acceptance tests, the pages of the docs first: they take minutes."""
+    share = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if share == 1:
+        return
+    slow = [item for item in items if item.get_closest_marker("acceptance")]
+    slow.sort(key=lambda item: item.path.name != "test_docs.py")
+    rest = [item for item in items if not item.get_closest_marker("acceptance")]
+    length = -(-len(rest) // share)
+    items[:] = [
+        item
+        for number in range(share)
+        for item in (*slow[number::share], *rest[number * length : (number + 1) * length])
+    ]
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests are a large heap: its collection must not stop the servers that run beside them."""
     gc.collect()

@@ -39,6 +39,7 @@ IDS = re.compile(r"\b(?:call|cfile|cntr|conv|file|msg|resp|run|thread|vs)[-_][A-
 ITS_OWN = {"job_id", "thread_id", "calls", "timings", "usage", "content"}
 
 #: A limit of tokens is called otherwise, and a picture stands among the blocks of one API only.
+AFTER = re.compile(r", \d+ s after it was started")
 SAID = re.compile(r"max_output_tokens"), "max_completion_tokens"
 PICTURE = re.compile(r"\n*!\[[^]]*\]\([^)]*\)\n*")
 
@@ -97,7 +98,7 @@ async def wires(
 
 def plain(result: JobResult) -> dict[str, Any]:
     """What is to be the same."""
-    found = json.loads(IDS.sub("ID", SAID[0].sub(SAID[1], result.model_dump_json(exclude=ITS_OWN))))
+    found = json.loads(AFTER.sub("", IDS.sub("ID", SAID[0].sub(SAID[1], result.model_dump_json(exclude=ITS_OWN)))))
     found["text"] = PICTURE.sub("\n\n", found["text"]).replace(result.job_id, "JOB").strip()
     found["files"] = sorted((each["name"], each["size"], each["sha256"], each["error"]) for each in found["files"])
     found["steps"] = [{**step, "images": len(step.get("images", ()))} for step in found["steps"]]

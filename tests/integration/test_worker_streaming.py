@@ -127,7 +127,7 @@ async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until)
     second = Follower(client, job_id)
     await running
 
-    assert len(follower.of(EventKind.TEXT)[0].text) > len(TEXT) / 4, "what was written before, in one piece"
+    assert len(follower.of(EventKind.TEXT)[0].text) > 2 * len(TEXT) / 40, "what was written before, in one piece"
     assert (await follower.to_the_end()).text == TEXT
     assert (await second.to_the_end()).text == TEXT
 

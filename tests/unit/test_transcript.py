@@ -7,6 +7,7 @@ import pytest
 
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint
+from threadmill_worker.drivers import transcript
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
 from threadmill_worker.lifecycle.observations import InDoubt, Refused
@@ -127,7 +128,11 @@ def test_what_is_not_the_api_is_in_doubt(text):
     assert isinstance(read(OnePage(text)), InDoubt)
 
 
-async def test_a_chain_of_responses_is_no_conversation():
+async def test_a_chain_of_responses_is_no_conversation(monkeypatch):
+    async def find_kind(api, thread):
+        return "chain"
+
+    monkeypatch.setattr(transcript, "find_kind", find_kind)
     refused = await read_conversation(cast(Any, None), "resp_1")
     assert isinstance(refused, Refused)
     assert "threadmill result JOB" in refused.failure.message
