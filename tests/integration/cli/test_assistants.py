@@ -35,7 +35,7 @@ metadata: {team: support}
 @pytest.fixture
 def emulator(emulator):
     """Without the assistants it comes with."""
-    emulator.emulator.world.assistants.clear()
+    emulator.emulator.state.assistants.clear()
     return emulator
 
 

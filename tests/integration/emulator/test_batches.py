@@ -115,7 +115,7 @@ def test_a_cancelled_batch_keeps_what_is_done(client: OpenAI, server: Running):
     assert list(lines(client, done.output_file_id)) == ["done"]
     left = lines(client, done.error_file_id)["stuck"]
     assert (left["response"], left["error"]["code"]) == (None, "batch_cancelled")
-    assert [each.status for each in server.emulator.world.responses.all()] == ["completed"]
+    assert [each.status for each in server.emulator.state.responses.all()] == ["completed"]
 
 
 def test_batches_above_the_limit_on_enqueued_tokens_fail():

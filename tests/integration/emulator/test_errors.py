@@ -89,7 +89,7 @@ def test_a_refused_run_leaves_no_thread_behind(http: httpx.Client, server: Runni
     refused(http.post("/threads/runs", json={"assistant_id": "asst_x"}), 404)
     thread = {"messages": [{"role": "user", "content": "[[scenario=nope]]"}]}
     refused(http.post("/threads/runs", json={"assistant_id": "asst_echo", "thread": thread}), 400)
-    assert server.emulator.world.threads == {}
+    assert server.emulator.state.threads == {}
 
 
 def test_tool_outputs_at_the_wrong_time_or_for_the_wrong_calls(http: httpx.Client):

@@ -33,7 +33,7 @@ def test_a_key_is_answered_with_its_first_reply(client, server):
     other = client.responses.create(**ASKED, extra_headers={"Idempotency-Key": "b"})
 
     assert (first.id == second.id, first.id == other.id) == (True, False)
-    assert server.emulator.world.responses.created == 2
+    assert server.emulator.state.responses.created == 2
 
 
 def test_a_key_is_for_one_request(client):

@@ -40,7 +40,7 @@ def plan(server: Running, **faults: object) -> None:
 
 
 def threads(server: Running) -> int:
-    return len(server.emulator.world.threads)
+    return len(server.emulator.state.threads)
 
 
 def test_drop_before_closes_the_connection_without_acting(http: httpx.Client, server: Running):

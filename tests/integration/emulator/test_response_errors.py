@@ -173,7 +173,7 @@ def test_a_wrong_request_for_a_response(
     http: httpx.Client, server: Running, body: dict[str, Any], message: str, param: str | None, code: str | None
 ):
     assert refused(http.post("/responses", json=RESPONSE | body)) == (message, param, code)
-    assert server.emulator.world.responses.all() == []
+    assert server.emulator.state.responses.all() == []
 
 
 def test_what_does_not_exist(http: httpx.Client):

@@ -298,7 +298,7 @@ async def test_an_expired_batch_is_sent_again(worker, emulator, until):
     for job_id in jobs:
         await worker.process.run(job_id, None)
     await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
-    batches = emulator.emulator.world.batches
+    batches = emulator.emulator.state.batches
     [batch] = await asyncio.to_thread(until, lambda: [each for each in batches.all() if each.status == "in_progress"])
     batches._batch_s = 0.3
     batches._finish(batch, "expired", batch.created)
@@ -323,8 +323,8 @@ async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, 
     job_id = worker.create(lane="batch")
     await worker.process.run(job_id, None)
     await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
-    [batch] = emulator.emulator.world.batches.all()
-    batches = emulator.emulator.world.batches
+    [batch] = emulator.emulator.state.batches.all()
+    batches = emulator.emulator.state.batches
     batches._batch_s = 0.3
     emulator.call("POST", f"/batches/{batch.id}/cancel", None)
 
@@ -359,7 +359,7 @@ async def test_a_line_that_the_server_refuses_fails_its_own_job_alone(worker, em
     jobs = [worker.create(f"Question {number}?", lane="batch") for number in range(3)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
-    batches = emulator.emulator.world.batches  # each is being validated for three seconds
+    batches = emulator.emulator.state.batches  # each is being validated for three seconds
     [batch] = await asyncio.to_thread(until, batches.all)
     refused = batch.lines[1].request.custom_id
     batch.errors.append({"code": "invalid_request", "message": "This line is wrong.", "param": None, "line": 2})

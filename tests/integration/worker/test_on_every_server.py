@@ -107,7 +107,7 @@ def left(emulator: Any) -> dict[str, int]:
 
 def made(emulator: Any) -> int:
     """Runs, or responses, that the server has begun."""
-    world = emulator.emulator.world
+    world = emulator.emulator.state
     return world.stats.runs_created + world.responses.created
 
 

@@ -170,7 +170,7 @@ async def test_a_run_whose_id_changes_with_each_reply_is_one_run(worker, emulato
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
-    assert (emulator.emulator.world.responses.created, left(emulator)) == (2, {})
+    assert (emulator.emulator.state.responses.created, left(emulator)) == (2, {})
 
 
 @like("changing_ids")
@@ -179,7 +179,7 @@ async def test_changing_ids_do_not_lift_the_limit_on_rounds(worker, emulator):
 
     assert (result.failure.kind, result.runs) == (FailureKind.TOOL_FAILED, 1)
     assert "after 2 rounds of tools" in result.failure.message
-    assert (emulator.emulator.world.responses.created, left(emulator)) == (3, {})
+    assert (emulator.emulator.state.responses.created, left(emulator)) == (3, {})
 
 
 @pytest.mark.emulated(without=frozenset({"background"}))
@@ -241,7 +241,7 @@ async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulat
 async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, until):
     job_id = worker.create("[[run_s=60]]Why?")
     running = asyncio.create_task(worker.see_through(job_id))
-    await asyncio.to_thread(until, lambda: emulator.emulator.world.responses.created)
+    await asyncio.to_thread(until, lambda: emulator.emulator.state.responses.created)
     await asyncio.to_thread(worker.client.cancel, job_id)
 
     result = await running

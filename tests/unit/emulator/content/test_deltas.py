@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill_emulator.content.contents import text_block
 from threadmill_emulator.content.deltas import assembled, deltas, pieces
+from threadmill_emulator.content.output import text_block
 
 TEXTS = [
     "",

@@ -11,7 +11,7 @@ from threadmill_emulator.objects.transcript import Transcript
 from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world.world import World
+from threadmill_emulator.state.server_state import ServerState
 
 ENDS = ("completed", "incomplete", "failed", "cancelled", "expired")
 Event = tuple[str, dict[str, Any]]
@@ -22,22 +22,22 @@ class Told:
 
     def __init__(self, marker: str) -> None:
         self.now = 100.0
-        self.world = World(lambda: self.now, Options(run_s=10))
+        self.state = ServerState(lambda: self.now, Options(run_s=10))
         message = {"role": "user", "content": f"[[{marker}]]Herons eat fish, 蒼鷺吃魚."}
-        self.thread = self.world.create_thread(CreateThread.model_validate({"messages": [message]}))
-        self.run = self.world.start_run(self.thread, CreateRun(assistant_id="asst_emulator"))
+        self.thread = self.state.create_thread(CreateThread.model_validate({"messages": [message]}))
+        self.run = self.state.start_run(self.thread, CreateRun(assistant_id="asst_emulator"))
         self.events: list[Event] = []
         self.listen()
 
     def listen(self) -> None:
-        self.transcript = Transcript(self.run, lambda: self.world.prepare(self.thread, self.run))
+        self.transcript = Transcript(self.run, lambda: self.state.plan_work(self.thread, self.run))
         self.listener = Listener(self.transcript)
-        self.run.watch = self.transcript.changed
-        self.run.watch(self.now)
+        self.run.on_change = self.transcript.changed
+        self.run.on_change(self.now)
 
     def at(self, now: float) -> None:
         self.now = now
-        self.world.settle(self.thread)
+        self.state.advance(self.thread)
         for frame in self.listener.due(now).decode().split("\n\n")[:-1]:
             event, _, data = frame.partition("\ndata: ")
             self.events.append((event.removeprefix("event: "), json.loads(data)))

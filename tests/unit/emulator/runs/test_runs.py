@@ -3,10 +3,10 @@
 import pytest
 
 from threadmill_emulator.content.messages import Prompt
-from threadmill_emulator.errors.errors import ApiError
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.errors.api_error import ApiError
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.scripting.markers import script_for, without_markers
-from threadmill_emulator.scripting.scenarios import SCENARIOS, fitted
+from threadmill_emulator.scripting.scenarios import SCENARIOS, apply_settings
 
 SETTINGS = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "instructions": ""}
 
@@ -14,7 +14,7 @@ SETTINGS = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "in
 def run(marker: str = "scenario=emulator", **settings: object) -> Run:
     script = script_for("asst_emulator", f"[[{marker}]]")
     given = SETTINGS | settings
-    return Run("thread_1", "asst_1", 100.0, 10.0, fitted(script, given), Prompt("hi"), given, {})
+    return Run("thread_1", "asst_1", 100.0, 10.0, apply_settings(script, given), Prompt("hi"), given, {})
 
 
 def status(run: Run, now: float) -> str:

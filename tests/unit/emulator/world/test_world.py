@@ -5,32 +5,32 @@ from typing import Any
 
 import pytest
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.strict_schema import not_strict
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world.batches import CreateBatch
-from threadmill_emulator.world.world import World
+from threadmill_emulator.state.batches import CreateBatch
+from threadmill_emulator.state.server_state import ServerState
 
 MINUTE_S = 60
 DAY_S = 24 * 3600
 
 
 class Rehearsal:
-    """A world on a clock of its own."""
+    """A state on a clock of its own."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.world = World(lambda: self.now, Options(run_s=10, batch_s=10))
+        self.state = ServerState(lambda: self.now, Options(run_s=10, batch_s=10))
 
     def create(self, input: Any = "hi", **more: Any) -> Response:
         body = {"model": "m", "input": input, "background": True} | more
-        return self.world.responses.create(CreateResponse.model_validate(body))
+        return self.state.responses.create(CreateResponse.model_validate(body))
 
     def status(self, response: Response, at: float) -> str:
         self.now = 1000.0 + at
-        return self.world.responses.get(response.id).status
+        return self.state.responses.get(response.id).status
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_is_not_stored_is_gone_ten_minutes_after_its_end(rehearsal: Rehears
     at_once = rehearsal.create(store=False, background=False)
     with pytest.raises(ApiError, match="not found"):
         rehearsal.status(at_once, 100 * DAY_S)
-    assert rehearsal.world.responses.all() == [stored]
+    assert rehearsal.state.responses.all() == [stored]
 
 
 def test_what_is_not_stored_is_not_continued(rehearsal: Rehearsal):
@@ -92,7 +92,7 @@ def test_what_is_not_stored_is_not_continued(rehearsal: Rehearsal):
 def test_a_container_is_gone_twenty_minutes_after_its_last_use(rehearsal: Rehearsal):
     response = rehearsal.create("[[scenario=plot]]hi")
     rehearsal.status(response, 10)
-    containers = rehearsal.world.responses.containers
+    containers = rehearsal.state.responses.containers
     (container,) = containers.all()
     for at in (19, 38):
         rehearsal.now = 1010.0 + at * MINUTE_S
@@ -102,7 +102,7 @@ def test_a_container_is_gone_twenty_minutes_after_its_last_use(rehearsal: Rehear
 
 
 def test_a_response_whose_conversation_is_deleted_goes_on(rehearsal: Rehearsal):
-    conversations = rehearsal.world.responses.conversations
+    conversations = rehearsal.state.responses.conversations
     conversation = conversations.create([], {})
     response = rehearsal.create(conversation=conversation.id)
     conversations.delete(conversation.id)
@@ -110,34 +110,34 @@ def test_a_response_whose_conversation_is_deleted_goes_on(rehearsal: Rehearsal):
 
 
 def test_a_deleted_response_unlocks_its_conversation(rehearsal: Rehearsal):
-    conversation = rehearsal.world.responses.conversations.create([], {})
+    conversation = rehearsal.state.responses.conversations.create([], {})
     response = rehearsal.create(conversation=conversation.id)
-    rehearsal.world.responses.drop(response)
+    rehearsal.state.responses.drop(response)
     assert rehearsal.create(conversation=conversation.id).read == []
 
 
 def batch(rehearsal: Rehearsal, input: str, **more: Any) -> str:
     body = {"model": "m", "input": input} | more
     request = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": body}
-    file = rehearsal.world.files.add("in.jsonl", json.dumps(request).encode(), "batch")
+    file = rehearsal.state.files.add("in.jsonl", json.dumps(request).encode(), "batch")
     asked = {"input_file_id": file.id, "endpoint": "/v1/responses", "completion_window": "24h"}
-    return rehearsal.world.batches.create(CreateBatch.model_validate(asked)).id
+    return rehearsal.state.batches.create(CreateBatch.model_validate(asked)).id
 
 
 def test_a_batch_that_nobody_looks_at_is_complete_all_the_same(rehearsal: Rehearsal):
     id = batch(rehearsal, "hi")
     rehearsal.now += 2 * DAY_S
-    done = rehearsal.world.batches.get(id)
+    done = rehearsal.state.batches.get(id)
     assert (done.status, done.moments["completed"]) == ("completed", 1010.0)
 
 
 def test_a_batch_that_hangs_expires_after_a_day(rehearsal: Rehearsal):
-    id, batches = batch(rehearsal, "[[scenario=stuck]]hi", store=False), rehearsal.world.batches
+    id, batches = batch(rehearsal, "[[scenario=stuck]]hi", store=False), rehearsal.state.batches
     seen = []
     for rehearsal.now in (1000.0, 1001.0, 1000.0 + DAY_S - 1, 1000.0 + DAY_S):
         seen.append(batches.get(id).status)
     assert seen == ["validating", "in_progress", "in_progress", "expired"]
-    error_file = rehearsal.world.files.get(batches.get(id).error_file_id or "")
+    error_file = rehearsal.state.files.get(batches.get(id).error_file_id or "")
     assert json.loads(error_file.data)["error"]["code"] == "batch_expired"
 
 

@@ -1,11 +1,11 @@
-"""Lists cut into pages, as the query asks."""
+"""Pages of a list, as the query requests them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.endpoint import Call
 
@@ -25,14 +25,14 @@ class FilesQuery(Query):
 
 
 def page(call: Call, items: Iterable[Item], show: Callable[[Item], Object], query: type[Query] = Query) -> Object:
-    """`items` oldest first."""
+    """Returns one page. `items`: oldest first."""
     wanted = parse(query, dict(call.query))
     ordered = list(items) if wanted.order == "asc" else list(items)[::-1]
     return cut([show(item) for item in ordered], wanted)
 
 
 def cut(objects: list[Object], wanted: Query) -> Object:
-    """`objects` in the order asked for."""
+    """Returns one page. `objects`: in the requested order."""
     start, stop = 0, len(objects)
     if wanted.after is not None:
         start = _place(objects, wanted.after, "after") + 1

@@ -1,4 +1,4 @@
-"""The files of batches: one JSON object a line, a request with its id coming in, its answer or error going out."""
+"""The input and output files of batches: one JSON object per line, with a request, its response or its error."""
 
 import json
 from collections.abc import Iterable
@@ -8,20 +8,20 @@ from typing import Any, Literal
 from pydantic import Field
 
 from threadmill_emulator.content.text import tokens
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.wire import Body
 
 MOST_LINES = 50_000
-#: What is said of the requests that a batch was ended without.
+#: Errors of the requests that had no answer when the batch ended.
 UNANSWERED = {
     "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
 }
-#: What a single request that failed so would have been answered with.
+#: HTTP status of a single request that fails with the code.
 STATUS_OF = {"rate_limit_exceeded": 429, "invalid_prompt": 400}
 
 
@@ -36,7 +36,7 @@ class BatchRequest(Body):
 class Line:
     request: BatchRequest
     response: Response | None = None
-    answer: tuple[int, Object] | None = None  #: status and body, once it has them
+    answer: tuple[int, Object] | None = None  #: status and body, once answered
 
     @property
     def succeeded(self) -> bool:
@@ -44,12 +44,12 @@ class Line:
 
     @property
     def tokens(self) -> int:
-        """About what its input takes."""
+        """The estimated tokens of its input."""
         return tokens(json.dumps(self.request.body.get("input"), ensure_ascii=False))
 
 
 def read(data: bytes) -> tuple[list[Line], list[Object]]:
-    """The requests in a file, and what is wrong with them."""
+    """Returns the requests in a file, and the errors in it."""
     lines: list[Line] = []
     errors: list[Object] = []
     seen: set[str] = set()
@@ -87,7 +87,7 @@ def over_limit(model: str, limit: int) -> Object:
 
 
 def failure(response: Response) -> tuple[int, Object]:
-    """What a response that came to no good end would have been refused with by itself."""
+    """Returns the status and the body of the error for a response that did not succeed."""
     code, message = response.run.script.error or ("server_error", f"The response was {response.status}.")
     status = STATUS_OF.get(code, 500)
     return status, ApiError(status, message, type="server_error" if status == 500 else code, code=code).body()

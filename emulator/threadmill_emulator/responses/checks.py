@@ -1,7 +1,7 @@
-"""Whether a response may be made at all: what its body names must be there, and fit together."""
+"""Checks a request for a response: the objects that it names must exist, and its fields must agree."""
 
-from threadmill_emulator.errors.errors import no_referenced_store, unknown_parameter
-from threadmill_emulator.errors.responses import (
+from threadmill_emulator.errors.api_error import no_referenced_store, unknown_parameter
+from threadmill_emulator.errors.responses_api import (
     invalid_schema,
     no_background,
     no_background_streams,

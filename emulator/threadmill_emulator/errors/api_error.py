@@ -1,11 +1,11 @@
-"""Every refusal, in the words the public servers use; clients parse some of these texts."""
+"""Error replies, with the texts of the public servers; clients parse some of these texts."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class ApiError(Exception):
-    """A request refused; `body()` is what the client reads."""
+    """An error reply; `body()` is its JSON."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ def no_file(id: str) -> ApiError:
 
 
 def no_referenced_file(id: str, param: str) -> ApiError:
-    """A file named inside a body: the request is wrong, so 400; a 404 would say the thread is gone."""
+    """For a file that a body names. It is a 400: a 404 would mean that the thread does not exist."""
     return ApiError(400, f"No such File object: {id}", param=param, code="invalid_value")
 
 
@@ -127,7 +127,7 @@ def takes_no_outputs(status: str) -> ApiError:
 
 
 def no_late_outputs(status: int) -> ApiError:
-    """What other servers say of outputs that come when none are waited for."""
+    """The error of some servers for tool outputs that the run does not wait for."""
     kind = "invalid_request_error" if status == 404 else "server_error"
     return ApiError(status, "No run waits for tool outputs.", type=kind)
 

@@ -1,4 +1,4 @@
-"""The statistics as a small web page that refreshes itself."""
+"""Renders the statistics as a web page that reloads itself."""
 
 from html import escape
 from typing import Any
@@ -18,12 +18,12 @@ HEAD = """<!doctype html>
   :root { color-scheme: light dark; }
 </style>
 <h1>threadmill emulator</h1>
-<p>A server of Assistants and Responses for rehearsals: scripted runs, no model. The same as JSON:
+<p>A server of Assistants and Responses for tests: scripted runs, no model. The same as JSON:
 <a href="/_stats?ids=1">/_stats</a>.</p>
 """
 
 
-def rendered(counted: dict[str, Any]) -> str:
+def render(counted: dict[str, Any]) -> str:
     return HEAD + "".join(_section(name, part) for name, part in counted.items()) + "</html>\n"
 
 

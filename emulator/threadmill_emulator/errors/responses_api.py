@@ -1,6 +1,6 @@
-"""What is refused about responses, conversations, containers and batches, in OpenAI's words where they are known."""
+"""Errors about responses, conversations, containers and batches, with OpenAI's texts where they are known."""
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 
 
 def no_response(id: str) -> ApiError:
@@ -71,12 +71,12 @@ def no_tier() -> ApiError:
 
 
 def no_capacity() -> ApiError:
-    """Flex processing has no room: nothing was begun, and nothing is charged."""
+    """Flex processing has no capacity. Nothing was started, and nothing is charged."""
     return ApiError(429, "Resource Unavailable", type="resource_unavailable", code="resource_unavailable")
 
 
 def no_window(reason: str) -> ApiError:
-    """The specification says what a completion window requires. The words are the emulator's."""
+    """The specification states the requirements of a completion window; the text is the emulator's."""
     message = f"Invalid 'background_options.completion_window': {reason}."
     return ApiError(400, message, param="background_options.completion_window", code="invalid_value")
 

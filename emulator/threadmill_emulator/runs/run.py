@@ -1,6 +1,6 @@
-"""The life of a run: its status follows from its script, the clock, and what the client sent.
+"""A run. Its status follows from its script, the clock, and what the client sent.
 
-Nothing runs in the background: `advance(now)` makes up for the time since the run was last looked at.
+Nothing runs in the background: `advance(now)` makes all changes that were due since the last call.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from threadmill_emulator.content.messages import Prompt
-from threadmill_emulator.errors.errors import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
+from threadmill_emulator.errors.api_error import no_late_outputs, not_cancellable, outputs_mismatch, takes_no_outputs
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.runs.tool_calls import Round, make_calls
 from threadmill_emulator.runs.work import Work
@@ -34,21 +34,21 @@ class Run:
     started: float | None = None
     ended: float | None = None
     rounds: list[Round] = field(default_factory=list)
-    looks: int = 0  #: how often requires_action was looked at
+    polls: int = 0  #: how often requires_action was retrieved
     usage: dict[str, int] | None = None
     due: float = NEVER  #: when the status next changes by itself
     expires: float = NEVER
-    shown_expiry: float = 0.0  #: a run that hangs never expires, though it says it will
-    leg: tuple[float, float] = (0.0, 0.0)  #: when the present stretch of work began and is to end
-    coming: Round | None = None  #: the calls it is writing, asked for at the end of this stretch
-    work: Work | None = None  #: what it makes on its last stretch, once that was thought out
+    shown_expiry: float = 0.0  #: the expiry that clients see; a run that hangs does not expire
+    stretch: tuple[float, float] = (0.0, 0.0)  #: start and planned end of the current stretch of work
+    coming: Round | None = None  #: the tool calls that it requests at the end of this stretch
+    work: Work | None = None  #: what it produces on its last stretch, once generated
     halted: float | None = None  #: when it stopped working: cancelled, or ended
-    watch: Callable[[float], None] | None = None  #: told of each change of status that is not an end
+    on_change: Callable[[float], None] | None = None  #: called after each change of status, except the last
 
     def __post_init__(self) -> None:
         lives = self.run_s if self.script.ends == "expired" else self.script.expires_s
         self.shown_expiry = self.created + lives
-        self.leg = (self.created, self.created)
+        self.stretch = (self.created, self.created)
         if self.script.hangs is None:
             self.expires = self.shown_expiry
         self._queue(self.created)
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def is_answering(self) -> bool:
-        """Whether it is on the stretch that ends with its answer."""
+        """Whether it is writing its answer."""
         ends_well = self.script.ends in ("completed", "incomplete")
         return self.status == "in_progress" and not self.coming and not self.script.hangs and ends_well
 
@@ -101,22 +101,22 @@ class Run:
             self._queue(now)
 
     def _queue(self, at: float) -> None:
-        self.due = NEVER if self.script.hangs == "queued" else at + self._leg() * QUEUED_SHARE
+        self.due = NEVER if self.script.hangs == "queued" else at + self._stretch_s() * QUEUED_SHARE
         self._become("queued", at)
 
     def _become(self, status: str, at: float) -> None:
         self.status = status
-        if self.watch:
-            self.watch(at)
+        if self.on_change:
+            self.on_change(at)
         if status == "requires_action":
-            self.watch = None  # a stream ends here; the outputs may be submitted with another
+            self.on_change = None  # a stream ends here; the outputs may be submitted with another
 
     def _expiry(self) -> float:
         waits = self.status == "requires_action" and "late_expiry" in self.script.quirks
         return NEVER if waits else self.expires
 
-    def _leg(self) -> float:
-        """Working time is spread evenly over the stretches between tool rounds."""
+    def _stretch_s(self) -> float:
+        """Seconds of one stretch: all stretches between tool rounds take the same time."""
         return self.run_s / (self.script.rounds + 1)
 
     def _next(self, at: float) -> None:
@@ -126,7 +126,7 @@ class Run:
                 self._work(at)
             case "in_progress" if self.coming:
                 self.rounds.append(self.coming)
-                self.due, self.looks, self.coming = NEVER, 0, None
+                self.due, self.polls, self.coming = NEVER, 0, None
                 self._become("requires_action", at)
             case "cancelling":
                 self._end(self.script.cancel_ends, at)
@@ -138,14 +138,14 @@ class Run:
             self.due = NEVER
             self._become(self.script.hangs, at)
             return
-        self.due = at + self._leg() * (1 - QUEUED_SHARE)
-        self.leg = (at, self.due)
+        self.due = at + self._stretch_s() * (1 - QUEUED_SHARE)
+        self.stretch = (at, self.due)
         if len(self.rounds) < self.script.rounds:
             made = sum(len(earlier.calls) for earlier in self.rounds)
             self.coming = Round(at, make_calls(self.script, self.settings["tools"], self.prompt, made))
         self._become("in_progress", at)
 
     def _end(self, status: str, at: float) -> None:
-        """The world tells who watches, once it has put the run's messages on the thread."""
+        """Does not call `on_change`: ServerState does, after it has added the run's messages to the thread."""
         self.status, self.ended, self.due = status, at, NEVER
         self.halted = at if self.halted is None else self.halted

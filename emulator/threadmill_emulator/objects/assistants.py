@@ -1,10 +1,10 @@
-"""Everything the emulator keeps, as the complete objects of the wire."""
+"""The JSON objects of the Assistants API."""
 
 import math
 from typing import Any
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.threads import Assistant, Thread
 from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.storage.files import File
@@ -117,7 +117,7 @@ def _required_action(run: Run) -> Object | None:
     if run.status != "requires_action":
         answered = "empty_required_action" in run.script.quirks and run.rounds
         return {} if answered else None
-    calls = [] if run.looks < run.script.blind_looks else run.rounds[-1].calls
+    calls = [] if run.polls < run.script.blind_polls else run.rounds[-1].calls
     return {
         "type": "submit_tool_outputs",
         "submit_tool_outputs": {"tool_calls": [call_object(call) for call in calls if call.output is None]},

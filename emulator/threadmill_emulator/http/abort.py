@@ -1,4 +1,4 @@
-"""Reaches under ASGI, which has no way to close a connection without an answer."""
+"""Closes a connection without a reply, for which ASGI has no message."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ EXTENSION = "threadmill.transport"
 
 
 class AbortableProtocol(H11Protocol):
-    """uvicorn's protocol, with the TCP connection's transport in each request's scope."""
+    """uvicorn's protocol; it adds the TCP transport to the scope of each request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -24,7 +24,7 @@ class AbortableProtocol(H11Protocol):
 
 async def hang_up(scope: Scope, receive: Receive) -> None:
     scope["extensions"][EXTENSION].abort()
-    # Returning before uvicorn has noticed would make it answer 500.
+    # If this returned before uvicorn notices the abort, uvicorn would reply with 500.
     while (await receive())["type"] != "http.disconnect":
         pass
 

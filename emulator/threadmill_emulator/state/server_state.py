@@ -1,14 +1,14 @@
-"""All the emulator holds, and what may be done to it. Time passes only through the injected clock."""
+"""All objects of the emulator and the operations on them. Time comes only from the injected clock."""
 
 from collections.abc import Callable
 
-from threadmill_emulator.content.contents import Sources
 from threadmill_emulator.content.messages import Block, Message, last_input
+from threadmill_emulator.content.output import Sources
 from threadmill_emulator.content.text import tokens
-from threadmill_emulator.errors.errors import locked_for_messages, locked_for_runs, not_found, unknown_parameter
-from threadmill_emulator.responses.responses import Responses
+from threadmill_emulator.errors.api_error import locked_for_messages, locked_for_runs, not_found, unknown_parameter
+from threadmill_emulator.responses.engine import Responses
 from threadmill_emulator.runs.replies import compose
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import assistant_settings, run_settings
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.runs.threads import Assistant, Thread
@@ -18,32 +18,34 @@ from threadmill_emulator.schemas.runs import CreateRun
 from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.scripting.scenarios import SCENARIOS, Tally, fitted
+from threadmill_emulator.scripting.scenarios import SCENARIOS, ScriptUses, apply_settings
+from threadmill_emulator.state.batches import Batches
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.vector_stores import VectorStores
-from threadmill_emulator.world.batches import Batches
 
 
-class World:
+class ServerState:
     def __init__(self, clock: Callable[[], float], options: Options) -> None:
         self.clock, self.options = clock, options
         self.stats = Stats()
         self.files = Files(clock)
         self.stores = VectorStores(clock, self.files, options)
-        self.tally = Tally()
-        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.tally)
+        self.script_uses = ScriptUses()
+        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.script_uses)
         self.batches = Batches(clock, self.files, self.responses, options)
         self.threads: dict[str, Thread] = {}
-        self.active: dict[str, Thread] = {}  #: the threads that have a live run
-        self.uncouth: set[str] = set()  #: threads for which not-found is a plain 500, gone or not
+        self.active: dict[str, Thread] = {}  #: threads with an active run
+        self.plain_error_threads: set[str] = (
+            set()
+        )  #: ids of threads where "not found" is a plain 500, even after their deletion
         names = {f"asst_{name}": name for name in SCENARIOS}
         self.assistants = {id: Assistant(clock(), assistant_settings(name=name), id) for id, name in names.items()}
 
     def thread(self, id: str) -> Thread:
         if id not in self.threads:
             raise not_found("thread", id)
-        self.settle(self.threads[id])
+        self.advance(self.threads[id])
         return self.threads[id]
 
     def assistant(self, id: str) -> Assistant:
@@ -52,7 +54,7 @@ class World:
         return self.assistants[id]
 
     def tool_resources(self, body: ToolResources | None) -> resources.Resources:
-        """As stored; a vector store asked for in passing is made."""
+        """Checks tool resources and returns them as stored; creates the vector stores that they describe."""
         if body and body.file_search and not self.options.offers("vector_stores"):
             raise unknown_parameter("tool_resources.file_search")
         resources.check(self.files, self.stores, body)
@@ -89,13 +91,13 @@ class World:
             resources.check_message(self.files, message, f"additional_messages[{number}].")
         if thread.active:
             thread.active.fail("Another run was started on the thread.", self.clock())
-            self.settle(thread)
+            self.advance(thread)
         for message in body.additional_messages or []:
             self._add(thread, message)
         sees_image_files = "ignores_image_files" not in self.options.extras
         prompt = last_input(thread.newest_first(), self.files, sees_image_files=sees_image_files)
         settings = run_settings(body, assistant)
-        script = self.tally.counted(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
+        script = self.script_uses.take(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
         if "ignores_tools" in script.quirks:
             settings["tools"] = assistant.settings["tools"]
         run = Run(
@@ -103,27 +105,27 @@ class World:
             assistant_id=assistant.id,
             created=self.clock(),
             run_s=self.options.run_s if script.run_s is None else script.run_s,
-            script=fitted(script, settings),
+            script=apply_settings(script, settings),
             prompt=prompt,
             settings=settings,
             metadata=body.metadata or {},
         )
         thread.runs[run.id] = run
         if "plain_not_found" in script.quirks:
-            self.uncouth.add(thread.id)
+            self.plain_error_threads.add(thread.id)
         if len(self.active) >= self.stats.peak_runs:
-            self.settle_all()  # runs that ended unobserved do not count
+            self.advance_all()  # runs that have ended since do not count
         thread.active, self.active[thread.id] = run, thread
         self.stats.runs_created += 1
         self.stats.peak_runs = max(self.stats.peak_runs, len(self.active))
         return run
 
-    def settle_all(self) -> None:
+    def advance_all(self) -> None:
         for thread in list(self.active.values()):
-            self.settle(thread)
+            self.advance(thread)
 
-    def settle(self, thread: Thread) -> None:
-        """Makes up for the time since the thread was last touched."""
+    def advance(self, thread: Thread) -> None:
+        """Advances the thread's active run to the current time."""
         if run := thread.active:
             run.advance(self.clock())
             if run.is_terminal:
@@ -131,18 +133,18 @@ class World:
                 thread.active = None
                 del self.active[thread.id]
                 self.stats.run_ended(run, run.status)
-                if run.watch:
-                    run.watch(self.clock() if run.ended is None else run.ended)
-                    run.watch = None
+                if run.on_change:
+                    run.on_change(self.clock() if run.ended is None else run.ended)
+                    run.on_change = None
 
-    def prepare(self, thread: Thread, run: Run) -> Work:
-        """What the run makes on its last stretch; thought out once."""
+    def plan_work(self, thread: Thread, run: Run) -> Work:
+        """Returns what the run produces on its last stretch, which is generated once."""
         if run.work is None:
-            heard = tuple(message.text() for message in thread.messages.values())
-            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, heard)
+            history = tuple(message.text() for message in thread.messages.values())
+            sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, history)
             made = compose(run, sources)
             run.work = Work(list(map(ServerStep, made.calls)), [_reply(run, content) for content in made.contents])
-            run.work.spread(run.leg[0], run.leg[1] if run.ended is None else run.ended)
+            run.work.spread(run.stretch[0], run.stretch[1] if run.ended is None else run.ended)
         return run.work
 
     def _searchable(self, thread: Thread, run: Run) -> list[File]:
@@ -163,14 +165,14 @@ class World:
 
     def _said(self, thread: Thread, run: Run) -> list[Message]:
         if run.status in ("completed", "incomplete"):
-            said = self.prepare(thread, run).messages
+            said = self.plan_work(thread, run).messages
             for message in said:
                 message.incomplete_reason = "max_tokens" if run.status == "incomplete" else None
                 if "string_content" in run.script.quirks:
                     message.content = message.text()
             return said
-        if run.watch and run.work and run.halted is not None:
-            return run.work.broken_off(run.halted, f"run_{run.status}", run.script.deltas)
+        if run.on_change and run.work and run.halted is not None:
+            return run.work.cut_off(run.halted, f"run_{run.status}", run.script.deltas)
         return []
 
     def _add(self, thread: Thread, body: wire.CreateMessage) -> Message:
@@ -189,4 +191,4 @@ class World:
 
 
 def _reply(run: Run, content: list[Block]) -> Message:
-    return Message(run.thread_id, run.leg[0], "assistant", content, assistant_id=run.assistant_id, run_id=run.id)
+    return Message(run.thread_id, run.stretch[0], "assistant", content, assistant_id=run.assistant_id, run_id=run.id)

@@ -1,9 +1,9 @@
-"""Responses and what they share: conversations, containers. Each response is one stretch of work of a run."""
+"""Creates, advances, cancels and deletes responses. Each response is one stretch of work of a run."""
 
 from collections.abc import Callable
 
-from threadmill_emulator.content.contents import Sources
-from threadmill_emulator.errors.responses import (
+from threadmill_emulator.content.output import Sources
+from threadmill_emulator.errors.responses_api import (
     conversation_locked,
     no_previous_response,
     no_response,
@@ -11,19 +11,19 @@ from threadmill_emulator.errors.responses import (
     unfinished_previous_response,
 )
 from threadmill_emulator.responses import context, items
+from threadmill_emulator.responses.checks import check
 from threadmill_emulator.responses.conversations import Conversation, Conversations
 from threadmill_emulator.responses.items import Item
-from threadmill_emulator.responses.requests import check
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.responses.tiers import FlexCapacity
 from threadmill_emulator.runs.replies import compose
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import response_settings
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.scripting.scenarios import Tally, as_response, fitted
+from threadmill_emulator.scripting.scenarios import ScriptUses, apply_settings, as_response
 from threadmill_emulator.storage.containers import Container, Containers
 from threadmill_emulator.storage.files import Files
 from threadmill_emulator.storage.vector_stores import VectorStores
@@ -37,19 +37,19 @@ class Responses:
         files: Files,
         stores: VectorStores,
         stats: Stats,
-        tally: Tally,
+        script_uses: ScriptUses,
     ) -> None:
-        self._clock, self._options, self._stats, self._tally = clock, options, stats, tally
+        self._clock, self._options, self._stats, self._script_uses = clock, options, stats, script_uses
         self._files, self._stores = files, stores
         self.conversations = Conversations(clock)
         self.containers = Containers(clock)
         self._flex = FlexCapacity()
         self._responses: dict[str, Response] = {}
         self.active: dict[str, Response] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def create(self, body: CreateResponse, run_s: float | None = None) -> Response:
-        """`run_s` wins over the scenario's."""
+        """`run_s` overrides the scenario."""
         check(body, self._files, self._stores, self.containers, self._options)
         conversation = self.conversation(body.conversation_id) if body.conversation_id is not None else None
         if conversation and conversation.active:
@@ -68,10 +68,10 @@ class Responses:
         return response
 
     def conversation(self, id: str) -> Conversation:
-        """As it stands now."""
+        """Returns the conversation, advanced to the current time."""
         conversation = self.conversations.get(id)
         if conversation.active:
-            self.settle(self.active[conversation.active])
+            self.advance(self.active[conversation.active])
         return conversation
 
     def get(self, id: str) -> Response:
@@ -81,17 +81,17 @@ class Responses:
         return response
 
     def cancel(self, id: str) -> Response:
-        """As often as one likes: what has ended stays as it is."""
+        """Cancels a response; one that has ended does not change."""
         response = self.get(id)
         if not response.asked.background:
             raise not_in_background()
         if response.ended is None:
             response.run.cancel(self._clock())
-            self.settle(response)
+            self.advance(response)
         return response
 
     def drop(self, response: Response) -> None:
-        """Whether or not it is still there."""
+        """Deletes a response, even if it no longer exists for clients."""
         if response.id in self.active:
             self._stats.response_ended(response.asked.metadata, "deleted")
             self._release(response)
@@ -104,12 +104,12 @@ class Responses:
     def knows(self, response: Response) -> bool:
         return response.id in self._responses
 
-    def settle_all(self) -> None:
+    def advance_all(self) -> None:
         for response in list(self.active.values()):
-            self.settle(response)
+            self.advance(response)
 
-    def settle(self, response: Response) -> None:
-        """Makes up for the time since the response was last looked at."""
+    def advance(self, response: Response) -> None:
+        """Advances the response to the current time."""
         run = response.run
         if response.id not in self.active:
             return
@@ -117,8 +117,8 @@ class Responses:
         if not run.is_terminal and run.status != "requires_action":
             return
         spoke = response.status in ("completed", "incomplete")
-        ended = run.leg[1] if run.ended is None else run.ended
-        response.end(ended, self.prepare(response) if spoke else [])
+        ended = run.stretch[1] if run.ended is None else run.ended
+        response.end(ended, self.plan_output(response) if spoke else [])
         if response.conversation and spoke:
             response.conversation.items += response.input + response.output
         self._release(response)
@@ -126,30 +126,30 @@ class Responses:
         if response.transcript:
             response.transcript.changed(ended)
 
-    def prepare(self, response: Response) -> list[Item]:
-        """What the response makes; thought out once."""
+    def plan_output(self, response: Response) -> list[Item]:
+        """Returns the output of the response, which is generated once."""
         run = response.run
-        if response.thought is None:
+        if response.planned_output is None:
             asked = run.rounds[-1] if run.status == "requires_action" else run.coming
             if asked:
-                response.thought = [items.function_call(call) for call in asked.calls]
+                response.planned_output = [items.function_call(call) for call in asked.calls]
             else:
-                response.thought = self._answer(response)
-        return response.thought
+                response.planned_output = self._answer(response)
+        return response.planned_output
 
     def _answer(self, response: Response) -> list[Item]:
         run, container = response.run, self._container(response)
         documents = self._stores.searchable(response.asked.vector_store_ids)
-        heard = tuple(map(context.text, response.all_read))
-        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, heard))
+        history = tuple(map(context.text, response.all_read))
+        made = compose(run, Sources(self._files, container.files, documents, response.followed_plot, history))
         if container.files.created or any(call["type"] == "code_interpreter" for call in made.calls):
             self.containers.keep(container)
         query = " ".join(run.prompt.text.split())
         status = "incomplete" if run.script.ends == "incomplete" else "completed"
-        return items.made_items(made, self._files, container.id, container.files, query, status)
+        return items.output_items(made, self._files, container.id, container.files, query, status)
 
     def _container(self, response: Response) -> Container:
-        """The one that is named, else the one of earlier calls, else a new one."""
+        """Returns the container that the request names, else that of earlier calls, else a new one."""
         used = [item["container_id"] for item in response.all_read if item["type"] == "code_interpreter_call"]
         interpreter = response.asked.interpreter
         if interpreter and isinstance(interpreter.container, str):
@@ -164,7 +164,7 @@ class Responses:
         counted_by = body.conversation_id or prompt.marked
         script = script_for(body.model, prompt.marked, self._options.run_quirks)
         self._flex.take(body, script, counted_by)
-        script = as_response(self._tally.counted(script, counted_by))
+        script = as_response(self._script_uses.take(script, counted_by))
         if run_s is None:
             run_s = self._options.run_s if script.run_s is None else script.run_s
         return Run(
@@ -172,7 +172,7 @@ class Responses:
             assistant_id="",
             created=self._clock(),
             run_s=run_s,
-            script=fitted(script, settings),
+            script=apply_settings(script, settings),
             prompt=prompt,
             settings=settings,
             metadata=body.metadata or {},
@@ -190,7 +190,7 @@ class Responses:
         return previous.all_read + previous.output
 
     def _there(self, response: Response) -> bool:
-        self.settle(response)
+        self.advance(response)
         if not response.kept(self._clock()) and response.ended is not None:
             self._responses.pop(response.id, None)
         return response.kept(self._clock())

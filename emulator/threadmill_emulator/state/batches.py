@@ -1,4 +1,4 @@
-"""Batches: a file of requests, worked through by the clock, into a file of answers and one of errors."""
+"""Batches: a file of requests is answered over time, into a file of responses and a file of errors."""
 
 import math
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from threadmill_emulator.errors.errors import ApiError, no_referenced_file
+from threadmill_emulator.errors.api_error import ApiError, no_referenced_file
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.errors.responses import finished_batch, no_batch, wrong_purpose
+from threadmill_emulator.errors.responses_api import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.objects.responses import response_object
-from threadmill_emulator.responses.responses import Responses
+from threadmill_emulator.responses.engine import Responses
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
+from threadmill_emulator.state.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 from threadmill_emulator.storage.files import Files
-from threadmill_emulator.world.batch_files import Line, answered, failure, over_limit, read, unanswered, written
 
-EDGE = 0.1  #: of a batch's time: validating before the work, finalizing after it, cancelling
+EDGE = 0.1  #: share of a batch's time for each of validating, finalizing and cancelling
 WINDOW_S = 24 * 3600
 OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 MOMENTS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
@@ -44,7 +44,7 @@ class Batch:
     asked: CreateBatch
     created: float
     lines: list[Line]
-    errors: list[Object]  #: what is wrong with the input file
+    errors: list[Object]  #: errors in the input file
     id: str = field(default_factory=lambda: new_id("batch"))
     status: str = "validating"
     moments: dict[str, float] = field(default_factory=dict)  #: when each status was reached
@@ -64,7 +64,7 @@ class Batch:
         return sum(line.tokens for line in self.lines)
 
     def is_under_way(self, at: float) -> bool:
-        """Whether its tokens were enqueued at a moment."""
+        """Whether its tokens counted as enqueued at this time."""
         ended = min((self.moments[status] for status in OVER & self.moments.keys()), default=math.inf)
         return self.moments.get("in_progress", math.inf) <= at < ended
 
@@ -92,7 +92,7 @@ class Batches:
     def get(self, id: str) -> Batch:
         if id not in self._batches:
             raise no_batch(id)
-        self._settle(self._batches[id])
+        self._advance(self._batches[id])
         return self._batches[id]
 
     def all(self) -> list[Batch]:
@@ -107,8 +107,8 @@ class Batches:
             batch.become("cancelling", self._clock())
         return batch
 
-    def _settle(self, batch: Batch) -> None:
-        """Makes up for the time since the batch was last looked at."""
+    def _advance(self, batch: Batch) -> None:
+        """Advances the batch to the current time."""
         now, edge_s = self._clock(), self._batch_s * EDGE
         if batch.status == "validating" and now >= batch.created + edge_s:
             self._admit(batch, batch.created + edge_s)
@@ -125,18 +125,18 @@ class Batches:
             self._finish(batch, "cancelled", batch.moments["cancelling"] + edge_s)
 
     def _admit(self, batch: Batch, at: float) -> None:
-        """Refuses a batch that would have the batches of its model exceed the limit on enqueued tokens."""
+        """Adds an error if the batch exceeds its model's limit of enqueued tokens."""
         if self._limit is None or batch.errors:
             return
         earlier = [other for other in self._batches.values() if other.created < batch.created]
         for other in earlier:
-            self._settle(other)
+            self._advance(other)
         enqueued = sum(other.tokens for other in earlier if other.model == batch.model and other.is_under_way(at))
         if enqueued + batch.tokens > self._limit:
             batch.errors.append(over_limit(batch.model, self._limit))
 
     def _work(self, batch: Batch, now: float) -> float | None:
-        """Lines are answered one after the other; the moment of the last, once all are."""
+        """Answers the lines that are due, one after the other. Returns the time of the last one if all are answered."""
         each_s = self._batch_s * (1 - 2 * EDGE) / len(batch.lines)
         due = batch.moments["in_progress"]
         for line in batch.lines:
@@ -151,7 +151,7 @@ class Batches:
         try:
             if line.response is None:
                 line.response = self._responses.create(parse(CreateResponse, line.request.body), run_s=0)
-            self._responses.settle(line.response)
+            self._responses.advance(line.response)
         except ApiError as refusal:
             line.answer = (refusal.status, refusal.body())
             return
@@ -159,7 +159,7 @@ class Batches:
             line.answer = (200, response_object(line.response, line.response.asked.include or ()))
         elif line.response.ended is not None:
             line.answer = failure(line.response)
-            self._responses.drop(line.response)  # its id is told to nobody
+            self._responses.drop(line.response)  # no client knows its id
 
     def _finish(self, batch: Batch, status: str, at: float) -> None:
         batch.become(status, at)
