@@ -7,6 +7,7 @@ Every test owns its namespace (key prefix, queue, emulator), so that none depend
 import gc
 import json
 import os
+import random
 import sys
 import time
 import uuid
@@ -53,6 +54,10 @@ IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="seed of the fixture `dice`; the output of a failed test names its own")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -136,6 +141,16 @@ def store(redis_url: str) -> Iterator[redis.Redis]:
     """A bare connection, to see what really stands in Redis."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random delays and choices, different in each run. The test's output names the seed that repeats them."""
+    seed = request.config.getoption("seed")
+    if seed is None:
+        seed = random.randrange(2**32)
+    print(f"To repeat the random choices of this test, add the option --seed {seed}")  # noqa: T201  # pytest shows it
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from threadmill_emulator.app import create_app
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.control import check_routes
 from threadmill_emulator.scripting.faults import KINDS, FaultPlan
@@ -30,9 +30,9 @@ scenarios: the assistant's id chooses one (asst_tools), or a response's model (e
   parameters: {", ".join(PARAMETERS)}
 
 faults (a rate from 0 to 1 each): {", ".join(KINDS)}
-  and: slow_s, retry_after_s, only (route names), times (at most so many)
+  and: slow_s, retry_after_s, only (route names), times (the largest number of faults)
 
-servers that people run (--like); --with and --without add to what a profile sets:
+servers that people run (--like); --with and --without add to a profile:
 {PROFILES_LISTED}
 
 quirks (scenarios too, or added to another with quirks=a,b, or to all runs of a server with --with):
@@ -75,12 +75,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
     add("--batch-tokens", type=int, help="input tokens that the batches of one model may have enqueued (default: any)")
-    add("--latency-ms", type=_duration, default=0.0, help="added to every answer (default: %(default)s)")
+    add("--latency-ms", type=_duration, default=0.0, help="delay of every reply (default: %(default)s)")
     add("--api-key", help="the only key accepted (default: any)")
-    add("--data-urls", choices=["yes", "no"], default="yes", help="take data URLs as images under /v1")
+    add("--data-urls", choices=["yes", "no"], default="yes", help="accept data URLs as images under /v1")
     add("--fault", action="append", default=[], metavar="NAME=VALUE", help="may be repeated; see below")
-    add("--seed", type=int, default=0, help="of the faults' dice (default: %(default)s)")
-    add("--poll-after-ms", type=int, help="send openai-poll-after-ms when a run is looked at")
+    add("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)")
+    add("--poll-after-ms", type=int, help="send openai-poll-after-ms with every run")
     add("--like", choices=PROFILES, metavar="SERVER", help="behave as this server does; see below")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")
@@ -104,7 +104,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def options(given: argparse.Namespace) -> Options:
-    """What the emulator is started with."""
+    """The options of the emulator, from the arguments."""
     return PROFILES.get(given.like, NO_PROFILE).options(
         run_s=given.run_s,
         index_s=given.index_s,
@@ -162,11 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Server(app, ready).run(sockets=[listener])
     finally:
         if not given.quiet:
-            world = app.state.emulator.world
+            state = app.state.emulator.state
             sys.stderr.write(
-                f"threadmill emulator stopped: {world.stats.runs_created} runs, "
-                f"{len(world.threads)} threads left behind; {world.responses.created} responses, "
-                f"{len(world.responses.all())} left behind\n"
+                f"threadmill emulator stopped: {state.stats.runs_created} runs, "
+                f"{len(state.threads)} threads left behind; {state.responses.created} responses, "
+                f"{len(state.responses.all())} left behind\n"
             )
     return 0
 

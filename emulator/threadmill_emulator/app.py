@@ -1,4 +1,4 @@
-"""Puts the emulator together: routes under each base path, controls under /_, errors as JSON."""
+"""Builds the ASGI application: the API under each base path, the controls under /_, errors as JSON."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from threadmill_emulator.errors.errors import ApiError, no_url, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_url, wrong_method
 from threadmill_emulator.http import control
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
@@ -57,7 +57,7 @@ async def _bug(request: Request, error: Exception) -> Response:
 
 
 class ResponseHeaders:
-    """x-request-id and openai-processing-ms on every answer."""
+    """Adds x-request-id and openai-processing-ms to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Identifiers as the public servers make them: a prefix and 24 characters."""
+"""Identifiers in the form of the public servers: a prefix and 24 characters."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ def new_id(prefix: str) -> str:
 
 
 def is_made(id: str, prefix: str) -> bool:
-    """Whether `new_id` makes such ids."""
+    """Returns whether an id has the form of `new_id`."""
     return re.fullmatch(rf"{prefix}_[0-9a-f]{{24}}", id) is not None
 
 

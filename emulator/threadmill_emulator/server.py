@@ -1,4 +1,4 @@
-"""Serves an emulator on a socket."""
+"""Serves the application on a socket."""
 
 import socket
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from threadmill_emulator.http.connection import AbortableProtocol
+from threadmill_emulator.http.abort import AbortableProtocol
 
 BACKLOG = 2048
-#: A request still under way at shutdown (a slow plugin, say) is given up after this.
+#: How long a shutdown waits for requests in progress, such as a slow plugin call.
 GRACE_S = 1
 
 
 class Server(uvicorn.Server):
-    """uvicorn with a callback for the moment it begins to answer."""
+    """uvicorn with a callback that is called when it accepts requests."""
 
     def __init__(self, app: ASGIApp, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(

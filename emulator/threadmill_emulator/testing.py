@@ -1,4 +1,4 @@
-"""An emulator on a loopback socket for the length of a `with`."""
+"""Runs an emulator on a loopback socket, as a context manager."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
-"""threadmill: enqueue prompt jobs, read their results.
+"""threadmill: enqueue prompt jobs and read their results.
 
-Names are imported on first use, so that `import threadmill` costs a service next to nothing.
+Names are imported on first use, so that `import threadmill` is fast.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""`python -m threadmill` is `threadmill`."""
+"""Runs `threadmill` as `python -m threadmill`."""
 
 from threadmill.cli import main
 

@@ -1,6 +1,6 @@
-"""Celery's worker program, which logs as all of our processes do and stops at the first signal.
+"""Celery's worker program with our logging; it stops at the first signal.
 
-Celery's own prints a banner and shutdown notices on stdout, and after Ctrl-C it waits for running tasks.
+The original prints a banner and shutdown notices to stdout, and waits for running tasks after Ctrl-C.
 """
 
 import signal
@@ -19,24 +19,24 @@ from threadmill import log
 
 
 class Worker(CeleryWorker):  # type: ignore[misc]
-    """In place of `Celery.Worker`, so that `celery worker` starts it too.
+    """Replaces `Celery.Worker`, so that `celery worker` starts it too.
 
-    Gossip and mingle are off: they synchronise clocks and revoked tasks, which no decision of ours rests on, and cost
-    a second at the start and messages between all pairs of workers. Heartbeats are on: monitors need them.
+    Gossip and mingle are off: they synchronise clocks and revoked tasks, which we do not use, and cost a second at the
+    start and messages between all pairs of workers. Heartbeats are on, because monitors need them.
     """
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if not _was_given("loglevel"):
             options["loglevel"] = "INFO"
         log.configure(options["loglevel"])
-        warnings.simplefilter("ignore", SecurityWarning)  # of root: it is about pickled messages, ours are JSON
+        warnings.simplefilter("ignore", SecurityWarning)  # root is unsafe with pickled messages; ours are JSON
         options |= {"quiet": True, "without_gossip": True, "without_mingle": True}
         super().__init__(app, hostname if _was_given("hostname") else self.default_hostname(), **options)
 
     exitcode: int | None
 
     def start(self) -> None:
-        """Runs until it is asked to stop. Ends the process with code 1 if it stops for another reason."""
+        """Runs until a signal stops it. Exits with code 1 if it stops for another reason."""
         super().start()
         if self.exitcode is None:
             self.exitcode = EX_FAILURE
@@ -44,15 +44,15 @@ class Worker(CeleryWorker):  # type: ignore[misc]
             sys.exit(self.exitcode)  # Celery's `worker_main` drops the code
 
     def default_hostname(self) -> str | None:
-        """The node name of a worker that was given none; None: Celery's default."""
+        """The node name of a worker started without `--hostname`; None: Celery's default."""
         return None
 
     def setup_logging(self, colorize: bool | None = None) -> bool:
-        """It is set up already; True keeps Celery from redirecting stdout into it."""
+        """Returns True: logging is configured already, and Celery must not redirect stdout."""
         return True
 
     def install_platform_tweaks(self, worker: Any) -> None:
-        """Every signal to stop means the same, in place of Celery's warm and cold shutdowns."""
+        """Handles all stop signals alike, instead of Celery's warm and cold shutdowns."""
         signals = ["SIGTERM", "SIGINT", "SIGQUIT"]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             signals.append("SIGHUP")
@@ -62,6 +62,6 @@ class Worker(CeleryWorker):  # type: ignore[misc]
 
 
 def _was_given(option: str) -> bool:
-    """Whether somebody chose its value: what Celery hands over may be its default."""
+    """Whether the option was set; the value that Celery passes may be its default."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(option) not in (None, ParameterSource.DEFAULT)

@@ -1,4 +1,4 @@
-"""What a service imports: enqueue prompt jobs, read their results.
+"""The client: enqueues prompt jobs and reads their results.
 
 client = Client()
 handle = client.enqueue("Summarise: ...")
@@ -22,7 +22,7 @@ from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.queue import make_app, send_all
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
-from threadmill.store.connection import chunks, reaching
+from threadmill.store.connection import chunks, translate_errors
 from threadmill.store.jobs import Created, Store
 from threadmill.store.records import (
     BatchRecord,
@@ -42,7 +42,7 @@ from threadmill.validation import Intake
 
 @dataclass(frozen=True)
 class JobHandle:
-    """A job that was enqueued, now or earlier under the same idempotency key."""
+    """An enqueued job; it may have been enqueued earlier, with the same idempotency key."""
 
     id: str
     state: JobState  #: when it was enqueued
@@ -50,26 +50,27 @@ class JobHandle:
     _client: "Client"
 
     def get(self) -> JobRecord:
-        """The job as it stands."""
+        """Returns the job's record: its state, and its result after it has ended."""
         return self._client.get(self.id)
 
     def wait(self, timeout_s: float | None = None) -> JobResult:
-        """Blocks until the job has ended; a failed job is a result too. Raises WaitTimeout."""
+        """Waits until the job has ended and returns its result, also of a failed job. Raises WaitTimeout."""
         return self._client.wait(self.id, timeout_s)
 
     def events(self, timeout_s: float | None = None) -> Iterator[Event]:
-        """What happens to it, as it happens, until it has ended: see `Client.follow`."""
+        """Yields the job's events until it has ended; see `Client.follow`."""
         return self._client.follow(self.id, timeout_s)
 
     def cancel(self) -> JobState:
+        """Cancels the job and returns its state now; see `Client.cancel`."""
         return self._client.cancel(self.id)
 
 
 class Client:
-    """Enqueues jobs and reads them back. Thread-safe; connects on first use.
+    """Enqueues jobs and reads their results. Thread-safe; connects on first use.
 
-    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer; a `wait` that
-    has begun waits for Redis too, for `redis_patience_s` of the settings. StoreRefused is raised at once by both.
+    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer. `wait` and
+    `follow` first retry for `redis_patience_s`, once they have begun. All raise StoreRefused at once.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -83,19 +84,18 @@ class Client:
         return make_app(self.settings)
 
     def enqueue(self, job: PromptJob | Mapping[str, Any] | str) -> JobHandle:
-        """One job: a prompt, a mapping of PromptJob's fields, or a PromptJob.
+        """Enqueues a job: a prompt, a mapping of PromptJob's fields, or a PromptJob.
 
-        Raises InvalidJob, SettingsError (its endpoint or key is not there) or KeyConflict, and then nothing
-        was enqueued.
+        Raises InvalidJob, SettingsError (the endpoint or its key is missing) or KeyConflict; then nothing was enqueued.
         """
         return self.enqueue_many([job])[0]
 
     def enqueue_many(self, jobs: Iterable[PromptJob | Mapping[str, Any] | str]) -> list[JobHandle]:
-        """Many jobs in a few round trips. All are checked before the first is enqueued.
+        """Enqueues many jobs in a few round trips. Validates all of them before it enqueues the first.
 
-        Raises as `enqueue` does; with a KeyConflict, which only Redis can tell, the other jobs are enqueued. If Redis
-        becomes unavailable on the way, the StoreUnavailable has those that were enqueued by then in `enqueued`, by
-        their positions in `jobs`, and in `unknown` the positions of those that may have been. They run like any other.
+        Raises the same errors as `enqueue`. After a KeyConflict, which only Redis detects, the other jobs are enqueued.
+        If Redis becomes unavailable meanwhile, StoreUnavailable has the handles of the enqueued jobs in `enqueued`, by
+        their position in `jobs`, and in `unknown` the positions of jobs that may have been enqueued.
         """
         checked = [self.check(job) for job in jobs]
         for name in {job.endpoint for job in checked}:
@@ -107,7 +107,7 @@ class Client:
             failed = {at: each for at, each in zip(positions, replies, strict=True) if not isinstance(each, Created)}
             created |= made
             try:
-                # Also one that was enqueued before: its message may be lost, and two do no harm.
+                # Also for jobs enqueued earlier: their message may be lost, and a second one is harmless.
                 self._send(*(each.job_id for each in made.values() if each.state is JobState.QUEUED))
                 for error in failed.values():
                     raise error
@@ -125,7 +125,7 @@ class Client:
         return {at: JobHandle(each.job_id, each.state, each.is_new, self) for at, each in created.items()}
 
     def check(self, job: PromptJob | Mapping[str, Any] | str) -> PromptJob:
-        """The job as it would be enqueued, its paths absolute; raises InvalidJob or SettingsError."""
+        """Validates a job and returns it with its endpoint and absolute paths. Raises InvalidJob, SettingsError."""
         if isinstance(job, str):
             job = {"prompt": job}
         if not isinstance(job, PromptJob):
@@ -138,7 +138,7 @@ class Client:
             self._check_profile(name, job.profile, job.assistant)
         elif not (job.assistant or endpoint.assistant):
             raise InvalidJob(
-                f"no assistant: give the job one, or set `assistant` in [endpoints.{name}] (a remote id, asst_...)"
+                f"no assistant: name one in the job, or set `assistant` in [endpoints.{name}] (a remote id, asst_...)"
             )
         for tool in job.tools or ():
             if isinstance(tool, str):
@@ -149,7 +149,7 @@ class Client:
         return job.model_copy(update={"endpoint": name})
 
     def _check_model(self, name: str, job: PromptJob) -> None:
-        """A server without assistants needs to be told everything."""
+        """Checks that a job for a server without assistants has a model."""
         if job.assistant:
             raise InvalidJob(
                 f"endpoint {name!r} has no assistants: leave `assistant` out, and name a `model` or a `profile`"
@@ -158,11 +158,11 @@ class Client:
             known = ", ".join(sorted(self.settings.profiles)) or "none"
             raise InvalidJob(f"there is no profile {job.profile!r} (known: {known}); add [profiles.{job.profile}]")
         if not (job.model or job.profile or self.settings.endpoints[name].model):
-            raise InvalidJob(f"no model: give the job one, or a profile, or set `model` in [endpoints.{name}]")
+            raise InvalidJob(f"no model: name a model or a profile in the job, or set `model` in [endpoints.{name}]")
 
     def _check_profile(self, endpoint: str, profile: str, assistant: str | None) -> None:
         if assistant:
-            raise InvalidJob(f"profile {profile!r} and assistant {assistant!r} are given: leave one of them out")
+            raise InvalidJob(f"the job has profile {profile!r} and assistant {assistant!r}: leave one of them out")
         if (endpoint, profile) in self._applied:
             return
         if self.store.assistant_of(endpoint, profile) is None:
@@ -173,61 +173,61 @@ class Client:
         self._applied.add((endpoint, profile))
 
     def _check_key(self, name: str) -> None:
-        """The key must be here or with a worker: a job that no worker can send helps nobody."""
+        """Raises SettingsError if neither this process nor a worker has the endpoint's key: no worker could run it."""
         if name not in self._checked_keys:
             if self.settings.missing_key(name) and name not in self._served_endpoints():
                 self.settings.require_key(name)
             self._checked_keys.add(name)
 
     def _served_endpoints(self) -> set[str]:
-        """The endpoints some worker of the last day has announced to hold the key of."""
+        """Returns the endpoints whose key some worker of the last day has."""
         return {name for worker in self.store.workers() for name in worker.endpoints}
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound, UnreadableRecord."""
+        """Returns the job's record. Raises JobNotFound, UnreadableRecord."""
         return self.store.get(job_id)
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
-        """Blocks until the job has ended. Raises WaitTimeout, JobNotFound, UnreadableRecord."""
+        """Waits until the job has ended and returns its result. Raises WaitTimeout, JobNotFound, UnreadableRecord."""
         return self.store.wait(job_id, timeout_s)
 
     def follow(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
-        """What happened to the job so far, and what happens until it has ended: changes of state, runs, tool calls,
-        and for a job with `stream` its text as it is written. It may be joined late, and left without harm.
+        """Yields the job's events from its start until it has ended: changes of state, runs and tool calls.
 
-        Bears Redis being away for the settings' `redis_patience_s`. Raises WaitTimeout, JobNotFound.
+        A job with `stream` also yields text as the model writes it. You can start at any time and stop at any time.
+        Retries for `redis_patience_s` while Redis is unavailable. Raises WaitTimeout, JobNotFound, UnreadableRecord.
         """
         return self.store.events(job_id, timeout_s)
 
     def cancel(self, job_id: str) -> JobState:
-        """Stops a job. A queued one ends at once; a running one when its worker has stopped the remote run."""
+        """Cancels a job and returns its state now. A running job ends after its worker has stopped the remote run."""
         state, following = self.store.cancel(job_id)
         if following is not None:
             self._send(following)
         return state
 
     def withdraw(self, job_ids: Sequence[str]) -> list[str]:
-        """Cancels those of the jobs that no worker has started; gives their ids."""
+        """Cancels the jobs that no worker has started. Returns their ids."""
         withdrawn, following = self.store.withdraw_many(job_ids)
         self._send(*following)
         return withdrawn
 
     def redrive(self, job_id: str) -> JobState:
-        """Sends a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""
+        """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
         state = self.store.redrive(job_id)
         if state is JobState.QUEUED:
             self._send(job_id)
         return state
 
     def threads(self) -> list[KeptThread]:
-        """The threads that jobs with `keep_thread` left for later ones, those used last first."""
+        """Returns the threads that jobs with `keep_thread` kept, the last used first."""
         return self.store.threads()
 
     def delete_thread(self, thread_id: str, endpoint: str | None = None, *, force: bool = False) -> None:
-        """Has workers delete a kept thread, and the files and vector stores that belong to it.
+        """Lets workers delete a kept thread with its files and vector stores.
 
-        `endpoint` is needed only where several have a thread of this id: else each of them is deleted. Raises
-        ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`: these will fail then.
+        If several endpoints have a thread with this id, all are deleted unless you name one `endpoint`. Raises
+        ThreadNotFound, and ThreadInUse while jobs wait for it or run on it; with `force` it is deleted and they fail.
         """
         endpoints = [endpoint] if endpoint else [each.endpoint for each in self.threads() if each.id == thread_id]
         if not endpoints:
@@ -236,44 +236,44 @@ class Client:
             self.store.forget_thread(name, thread_id, force=force)
 
     def leftovers(self) -> list[Leftover]:
-        """Remote things that outlived their jobs and are still to be deleted."""
+        """Returns the remote objects that still have to be deleted after their jobs have ended."""
         return self.store.leftovers()
 
     def retry_leftovers(self) -> int:
-        """Has workers try again to delete all of them, also those given up; gives their number."""
+        """Lets workers try again to delete all leftovers, including those given up. Returns their number."""
         return self.store.retry_leftovers()
 
     def batches(self) -> list[BatchRecord]:
-        """The batches whose records have not lapsed, those that changed last first."""
+        """Returns the batches that are kept, the latest change first."""
         return self.store.batches()
 
     def batch(self, name: str) -> BatchRecord:
-        """How the batch stands: its jobs by state, tokens and calls spent, failures by kind. Raises BatchNotFound."""
+        """Returns a batch: jobs by state, tokens and calls spent, failures by kind. Raises BatchNotFound."""
         return self.store.batch(name)
 
     def pause(self, batch: str) -> None:
-        """No worker begins another job of the batch; those in hand go on to their end. Raises BatchNotFound."""
-        self.store.mark_batch(batch, "paused")
+        """Stops workers from starting jobs of the batch; running jobs finish. Raises BatchNotFound."""
+        self.store.set_batch_flag(batch, "paused")
 
     def resume(self, batch: str) -> None:
         """Lets workers start jobs of a paused batch again. Raises BatchNotFound."""
-        self.store.mark_batch(batch, "paused", False)
+        self.store.set_batch_flag(batch, "paused", False)
         self._send(*self._jobs_of(batch, {JobState.QUEUED}))
 
     def cancel_batch(self, batch: str) -> dict[str, JobState]:
-        """Stops the command that enqueues it, and its unfinished jobs; gives the states these are in now.
+        """Stops the command that enqueues the batch, and cancels its unfinished jobs. Returns their states now.
 
         Raises BatchNotFound.
         """
-        self.store.mark_batch(batch, "cancel_requested")
+        self.store.set_batch_flag(batch, "cancel_requested")
         ids = self.store.batch_jobs(batch)
-        known = self.store.states(ids)  # a state that cannot be read may be that of an open job
+        known = self.store.states(ids)  # a job with an unreadable state may be unfinished
         states, following = self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
         self._send(*following)
         return states
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
-        """Sends its failed jobs again; gives the states these are in now. Raises BatchNotFound."""
+        """Enqueues the batch's failed jobs again. Returns their states now. Raises BatchNotFound."""
         self.store.check_batch(batch)
         states = self.store.redrive_many(self._jobs_of(batch, {JobState.FAILED}))
         self._send(*(job_id for job_id, state in states.items() if state is JobState.QUEUED))
@@ -294,10 +294,10 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
-        """The jobs that fit all that is given, those that changed their state last first; a warning in the log counts
-        those left out because they cannot be read.
+        """Returns the jobs that match all the arguments, the latest change of state first.
 
-        `since`: they changed it then or later. `metadata`: pairs that they have. Raises BatchNotFound.
+        `since`: they changed their state at this time or later. `metadata`: they have all these pairs. Unreadable jobs
+        are left out and counted by a warning in the log. Raises BatchNotFound.
         """
         found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata), limit)
         if found.unreadable:
@@ -312,30 +312,31 @@ class Client:
         since: datetime | None = None,
         limit: int = 50,
     ) -> list[UnreadableJob]:
-        """The jobs of which a part cannot be read, because it is damaged or a newer version wrote it. Reads every job
-        that fits what is given. Raises BatchNotFound.
+        """Returns the jobs with a part that is damaged or was written by a newer version.
+
+        Reads every job that matches the arguments. Raises BatchNotFound.
         """
         return self.store.unreadable_jobs(JobFilter(state, batch, since=since), limit)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The messages on the queue that no worker could deliver, the newest first; a hundred at most."""
+        """Returns the queue messages that no worker could deliver, the newest first; at most a hundred are kept."""
         return self.store.dead_letters()
 
     def clear_dead_letters(self) -> None:
-        """Deletes them."""
+        """Deletes all dead letters."""
         self.store.clear_dead_letters()
 
     def workers(self) -> list[Worker]:
-        """The workers that are alive."""
+        """Returns the workers that are running."""
         return self.store.live_workers()
 
     def troubles(self, endpoint: str | None = None) -> tuple[EndpointTrouble, ...]:
-        """The endpoints that give workers no usable replies now, one entry each. `endpoint`: no other than this."""
+        """Returns an entry for each endpoint that gives workers no usable replies now; with `endpoint`, only for it."""
         found = (trouble for worker in self.workers() for trouble in worker.troubles)
         return add_troubles(trouble for trouble in found if endpoint in (None, trouble.endpoint))
 
     def _send(self, *job_ids: str) -> None:
         if not job_ids:
             return
-        with reaching(self.settings.redis_url):
+        with translate_errors(self.settings.redis_url):
             send_all(self._celery, job_ids)

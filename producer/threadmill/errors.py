@@ -4,19 +4,19 @@
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
     - NoEndpoint      no endpoint is configured, and the job names none
-  - InvalidProfile    a file's profile cannot be used; the text names file, line and field
-  - InvalidReport     a report's definition cannot be used; the text names file and field
-  - KeyConflict       the idempotency key belongs to a job with another content
-  - JobNotFound       no record of this id: never enqueued here, or its retention is over
-    - InvalidJobId    no job can have this id
+  - InvalidProfile    the profile in a file is invalid; the text names file, line and field
+  - InvalidReport     the definition of a report is invalid; the text names file and field
+  - KeyConflict       the idempotency key belongs to a job with different content
+  - JobNotFound       there is no record with this id: never enqueued here, or no longer kept
+    - InvalidJobId    the text is not a job id
   - UnreadableRecord  the job's record is damaged, or a newer version wrote it
-    - NewerRecord     a newer version wrote it, and this one does not know all of it
-  - BatchNotFound     no batch of this name is kept
-  - ThreadNotFound    no such thread is kept
-  - ThreadInUse       jobs wait or run on the thread
+    - NewerRecord     a newer version wrote it, and this version does not know all of it
+  - BatchNotFound     no batch with this name is kept
+  - ThreadNotFound    no thread with this id is kept
+  - ThreadInUse       jobs wait for the thread or run on it
   - StoreUnavailable  Redis cannot be used now
-    - StoreRefused    nor will it be until somebody acts: password, permission, database, memory, disk
-  - WaitTimeout       the job has not finished in time; it continues
+    - StoreRefused    a retry cannot help: password, permission, database, memory or disk
+  - WaitTimeout       the job has not ended in time; it continues
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ class SettingsError(ThreadmillError):
 
 
 class NoEndpoint(SettingsError):
-    """`reason`: the text without how to try a program on the emulator, which is no advice at a command line."""
+    """`reason`: the text without the advice for programs, which commands replace by their own."""
 
     def __init__(self, config: str) -> None:
         self.reason = (
@@ -65,7 +65,7 @@ class InvalidReport(ThreadmillError, ValueError):
 
 
 class KeyConflict(ThreadmillError):
-    """`differences`: the fields that differ, each with the value of the job there is and the one refused."""
+    """`differences`: the fields that differ, each with the value of the existing and of the refused job."""
 
     def __init__(self, key: str, job_id: str, differences: Mapping[str, tuple[object, object]]) -> None:
         shown = "; ".join(
@@ -82,14 +82,14 @@ class JobNotFound(ThreadmillError, LookupError):
 
 
 class InvalidJobId(JobNotFound):
-    """No job can have this id."""
+    """The text is not a job id."""
 
     def __init__(self, job_id: object) -> None:
         ThreadmillError.__init__(self, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
 
 
 class UnreadableRecord(ThreadmillError):
-    """`field` and `kind`: where the record is damaged, and how; `reason`: that in words. None of them quotes it."""
+    """`field` and `kind` say which part is unreadable and why, `reason` says it in words. None quotes the record."""
 
     def __init__(self, job_id: str, field: str, kind: str) -> None:
         self.job_id = job_id
@@ -103,7 +103,7 @@ class UnreadableRecord(ThreadmillError):
 
 
 class NewerRecord(UnreadableRecord):
-    """Only a newer version knows what `field` says. Nothing is wrong with the job: a worker of that version runs it."""
+    """A newer version wrote `field`. Nothing is wrong with the job: a worker of that version can run it."""
 
     def __init__(self, job_id: str, field: str, kind: str) -> None:
         super().__init__(job_id, field, kind)
@@ -115,7 +115,7 @@ class NewerRecord(UnreadableRecord):
 
 
 class BatchNotFound(ThreadmillError, LookupError):
-    """`known`: the names of the batches that are kept."""
+    """`known`: the names of the kept batches, to suggest a similar one."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         close = " or ".join(map(repr, get_close_matches(name, list(known))))
@@ -131,7 +131,7 @@ class ThreadNotFound(ThreadmillError, LookupError):
 
 
 class ThreadInUse(ThreadmillError):
-    """`job_ids`: the jobs that wait or run on it, in the order of their turns."""
+    """`job_ids`: the jobs that wait for the thread or run on it, in the order of their turns."""
 
     def __init__(self, thread_id: str, job_ids: Sequence[str]) -> None:
         named = ", ".join(job_ids[:5]) + (f" and {len(job_ids) - 5} more" if len(job_ids) > 5 else "")
@@ -140,10 +140,10 @@ class ThreadInUse(ThreadmillError):
 
 
 class StoreUnavailable(ThreadmillError):
-    """`what`: why Redis cannot be used, with "Redis" as its subject, or the exception of a call that got no answer.
+    """`what` says why Redis cannot be used, after the subject "Redis"; or it is the exception of a failed call.
 
-    `enqueued`: from `enqueue_many`, the handles of the jobs that were enqueued, by position in its argument
-    `unknown`: the positions of those that may have been enqueued: Redis' reply was lost
+    `enqueued`: after `enqueue_many`, the handles of the jobs that were enqueued, by position in its argument
+    `unknown`: the positions of the jobs that may have been enqueued, because Redis' reply was lost
     """
 
     def __init__(self, redis_url: str, what: str | Exception, remedy: str = "start it, or set REDIS_URL") -> None:
@@ -154,7 +154,7 @@ class StoreUnavailable(ThreadmillError):
         self.unknown: Sequence[int] = ()
 
     def add_jobs(self, total: int, enqueued: Mapping[int, Any], unknown: Sequence[int]) -> None:
-        """Adds what became of `total` jobs that were to be enqueued."""
+        """Adds which of `total` jobs were enqueued."""
         self.enqueued, self.unknown = enqueued, unknown
         if enqueued or unknown:
             doubt = f", {len(unknown)} may be" if unknown else ""
@@ -165,7 +165,7 @@ class StoreUnavailable(ThreadmillError):
 
 
 class StoreRefused(StoreUnavailable):
-    """It stays so until somebody acts: no use trying again."""
+    """A retry cannot help: somebody has to correct Redis or its URL."""
 
 
 class WaitTimeout(ThreadmillError, TimeoutError):
@@ -180,9 +180,9 @@ def short_repr(value: object, limit: int = 60) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL without user, password and options."""
+    """Returns the URL without user, password and options."""
     scheme, separator, rest = url.rpartition("://")
     address, _, options = rest.partition("?")
-    if "@" in options:  # a password with a bare `?`, or an option with a bare `@`: nothing tells which
+    if "@" in options:  # a password with `?` or an option with `@`: show neither
         address = "..."
     return f"{scheme}{separator}{address.rpartition('@')[2]}"

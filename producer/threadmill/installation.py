@@ -1,4 +1,4 @@
-"""How threadmill was installed here, and the command that adds one of its extras."""
+"""Finds the command that adds an extra to this installation of threadmill."""
 
 import json
 import shlex
@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 
 def install_command(extra: str) -> str:
-    """The command that adds `extra` to this installation, quoted for a shell.
+    """Returns the command that adds `extra` to this installation, quoted for a shell.
 
-    It names the Python environment that runs now, and the folder, archive or repository that threadmill was installed
-    from (PEP 610): an index may not have it.
+    It names the current Python environment and the folder, archive or repository that threadmill was installed from
+    (PEP 610), because a package index may not have it.
     """
     return f"{_installer()} {_requirement(distribution('threadmill'), extra)}"
 

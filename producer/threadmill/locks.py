@@ -1,4 +1,4 @@
-"""Locks a file for one process at a time, and finds the process that has the lock."""
+"""Locks a file for one process at a time, and finds the process that holds the lock."""
 
 import fcntl
 import os

@@ -1,6 +1,6 @@
-"""Logging of a process that runs by itself: a worker, the scheduler of reports.
+"""Configures logging for the worker and the scheduler of reports.
 
-All lines go to stderr in one format: readable at a terminal, JSON elsewhere (THREADMILL_LOG=json|text decides).
+All lines go to stderr: as text at a terminal, as JSON elsewhere. THREADMILL_LOG=json|text overrides that.
 """
 
 import logging
@@ -14,25 +14,25 @@ import structlog
 
 from threadmill.secrets import redaction
 
-#: A warning that repeats is logged once in so many seconds.
+#: A repeated warning is logged once in this many seconds.
 REPEAT_S = 5.0
 
-#: Libraries that tell of each request, or of what our own lines tell, and from which level on they are heard.
+#: Minimum levels of libraries that log each request, or what our own lines say.
 _LIBRARIES = {
     "celery": logging.WARNING,
-    "celery.beat": logging.CRITICAL,  # it adds tracebacks to what Celery's consumer says of Redis anyway
+    "celery.beat": logging.CRITICAL,  # repeats, with a traceback, what Celery's consumer logs about Redis
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
-    "kombu": logging.ERROR,  # it warns of each message that a worker gives back when it stops
+    "kombu": logging.ERROR,  # warns about each message that a stopping worker returns to the queue
     "openai": logging.WARNING,
 }
 
-#: Warnings that are remembered before those whose time is over are dropped.
+#: Number of remembered warnings above which old ones are dropped.
 _REMEMBERED = 500
 
 
 def configure(level: int | str) -> None:
-    """Sends our own and every library's log lines through one handler, which redacts secrets."""
+    """Sends all log lines, including those of libraries, through one handler, which redacts secrets."""
     redaction.guard()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -58,7 +58,7 @@ def configure(level: int | str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                _redacted,  # before a line is made of them: escapes in JSON would be cut in two
+                _redacted,  # before rendering: redacting JSON could cut an escape in two
                 renderer,
             ],
             foreign_pre_chain=[*shared, _on_one_line, structlog.stdlib.ExtraAdder(allow=["suppressed"])],
@@ -73,7 +73,7 @@ def configure(level: int | str) -> None:
 
 
 def _on_one_line(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Celery writes paragraphs."""
+    """Joins the lines of an event; Celery logs several at once."""
     fields["event"] = " ".join(str(fields["event"]).split())
     return fields
 
@@ -89,10 +89,10 @@ class _Repeats:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets the same warning pass once in `interval_s` seconds; the next one carries `suppressed`, the number dropped.
+    """Passes the same warning once in `interval_s` seconds; the next one has the number dropped as `suppressed`.
 
-    Two warnings are the same if event and endpoint are, or in a library's line the text before its arguments are put
-    in. Lines below WARNING always pass. `clock`: seconds, monotonic.
+    Two warnings are the same if their event and endpoint are equal; for lines of libraries, if their text without the
+    arguments is. Lines below WARNING always pass. `clock` returns monotonic seconds.
     """
 
     def __init__(self, interval_s: float = REPEAT_S, clock: Callable[[], float] = time.monotonic) -> None:
@@ -118,7 +118,7 @@ class RepeatFilter(logging.Filter):
 
 
 def _identity(record: logging.LogRecord) -> Hashable:
-    if isinstance(record.msg, dict):  # structlog's
+    if isinstance(record.msg, dict):  # from structlog
         return record.name, record.levelno, record.msg.get("event"), record.msg.get("endpoint")
     return record.name, record.levelno, str(record.msg)
 

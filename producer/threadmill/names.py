@@ -1,6 +1,6 @@
-"""Text from outside: names that become part of a Redis key, a path or a URL, and what a terminal may be sent.
+"""Validates names that become part of a Redis key, a path or a URL, and cleans text for a terminal.
 
-No name contains a slash, and no id a colon: neither can address another job's keys or leave a folder.
+No name contains a slash and no id contains a colon, so neither can address another job's keys or leave a folder.
 """
 
 import re
@@ -11,16 +11,16 @@ from pydantic import StringConstraints
 _NAME = r"[\w.@+-]{1,200}"
 _THREAD_ID = r"[A-Za-z0-9_][A-Za-z0-9_.=~+-]{0,511}"
 
-#: A batch, a profile or an endpoint.
+#: The name of a batch, a profile or an endpoint.
 Name = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
 
-#: A thread, a conversation or a response, as its server calls it; some servers encode much in an id.
+#: The server's id of a thread, a conversation or a response; some servers use long ids.
 ThreadId = Annotated[str, StringConstraints(pattern=f"^{_THREAD_ID}$")]
 
-#: What the name of a batch looks like, for messages.
+#: The rule for names of batches, for messages.
 NAME_RULE = "a name has 1 to 200 letters, digits, `_`, `.`, `@`, `+`, `-`"
 
-#: What a job id looks like, for messages.
+#: The rule for job ids, for messages.
 JOB_ID_RULE = "a job id has 1 to 200 letters (A-Z), digits, `_`, `.`, `-`, and begins with a letter or a digit"
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -29,24 +29,24 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 
 
 def is_job_id(value: Any) -> bool:
-    """Whether a value from outside may be used as a job id."""
+    """Whether a value is a valid job id."""
     return isinstance(value, str) and _JOB_ID.fullmatch(value) is not None
 
 
 def is_name(value: str) -> bool:
-    """Whether a value from outside may be the name of a batch."""
+    """Whether a text is a valid name of a batch."""
     return re.fullmatch(_NAME, value) is not None
 
 
 def is_thread_id(value: str) -> bool:
-    """Whether a value from outside may be the id of a thread."""
+    """Whether a text is a valid id of a thread."""
     return re.fullmatch(_THREAD_ID, value) is not None
 
 
 def printable(text: str) -> str:
-    """The text without the characters that control a terminal; line breaks and tabs stay.
+    """Removes the characters that control a terminal; line breaks and tabs stay.
 
-    Left out are control characters, which begin escape sequences, marks that turn the direction of the text around,
-    and surrogates, which no encoding has.
+    Removes control characters, which begin escape sequences, characters that change the direction of the text, and
+    surrogates, which cannot be encoded.
     """
     return text if text.isprintable() else _CONTROLS.sub("", text)

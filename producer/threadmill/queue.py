@@ -1,4 +1,4 @@
-"""The Celery app and how a job's id travels. The record in Redis is the job; a message only wakes a worker."""
+"""The Celery app and the queue messages. A message only has a job's id; the job is in its record in Redis."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -17,7 +17,7 @@ TASK = "threadmill.run_job"
 
 
 def connection_settings(url: str) -> dict[str, Any]:
-    """Celery's settings that make the Redis of a URL its broker and result backend."""
+    """Returns the Celery settings that make the Redis at `url` the broker and the result backend."""
     parsed = parse(url)
     options = {**TIMEOUTS, **parsed.options}
     user, password, database = options.pop("username", ""), options.pop("password", ""), options.pop("db", 0)
@@ -42,7 +42,7 @@ def connection_settings(url: str) -> dict[str, Any]:
         "broker_transport_options": options,
         "result_backend": backend,
         "result_backend_transport_options": backend_options,
-        "redis_username": user or None,  # the backend's; Celery would show a password in a URL of several
+        "redis_username": user or None,  # for the backend; Celery would log a password in a URL with several hosts
         "redis_password": password or None,
         "redis_socket_timeout": options["socket_timeout"],
         "redis_socket_connect_timeout": options["socket_connect_timeout"],
@@ -55,25 +55,25 @@ def _authority(host: str, port: int) -> str:
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery app on the settings' Redis; connects to nothing yet."""
+    """Returns a Celery app that uses the Redis of the settings. Does not connect yet."""
     app = Celery("threadmill")
     app.conf.update(
         **connection_settings(settings.redis_url),
         task_default_queue=settings.queue,
-        # One thread waits for each job in flight, the work itself is in one event loop: see tasks.py of the worker.
+        # One thread waits for each running job; one event loop does the work. See the worker's celery_app/tasks.py.
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
-        # A worker takes no more than it can start: others are idle while it would hold messages back.
+        # A worker must not hold back messages that other workers could start.
         worker_prefetch_multiplier=1,
-        # A message outlives a killed worker; the lease keeps its second delivery from running the job twice.
+        # A message survives a killed worker; the lease prevents its second delivery from running the job twice.
         task_acks_late=True,
-        # The record's FINISH step stores the result for AsyncResult; Celery must not store another.
+        # The script FINISH stores the result for AsyncResult; Celery must not store another.
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Logging belongs to the worker's own set-up.
+        # The worker configures logging itself.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )
@@ -81,12 +81,12 @@ def make_app(settings: Settings) -> Celery:
 
 
 def send(app: Celery, job_id: str, producer: Any = None) -> None:
-    """Puts a job's id on the queue. A second message for the same job does no harm. `producer`: kombu's, to reuse."""
+    """Sends a queue message for a job; a second one is harmless. `producer`: a kombu producer to reuse."""
     app.send_task(TASK, args=[job_id], task_id=job_id, ignore_result=True, producer=producer)
 
 
 def send_all(app: Celery, job_ids: Iterable[str]) -> None:
-    """Puts many ids on the queue; kombu 5.7 and newer send them in few round trips."""
+    """Sends queue messages for many jobs; kombu 5.7 and newer send them in few round trips."""
     with app.producer_or_acquire() as producer, getattr(producer, "batch", nullcontext)():
         for job_id in job_ids:
             send(app, job_id, producer)

@@ -1,4 +1,4 @@
-"""Reading what Redis holds: a value that cannot be read is left out with a warning, and stays where it is."""
+"""Reads values from Redis. An unreadable value is left out with a warning and stays in Redis."""
 
 import logging
 from functools import lru_cache
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-#: Characters of a field's name in a message: such a name may come out of the damage itself.
+#: Characters of a field's name in a message; the name itself may be damaged.
 _NAME = 40
 
 
 def read(model: type[_Model], text: str, thing: str) -> _Model | None:
-    """The value of a JSON text; None if it is damaged, or a newer version wrote it. `thing`: its name in the log."""
+    """Parses a JSON text; returns None, with a warning, if it is unreadable. `thing` names the value in the log."""
     try:
         return model.model_validate_json(text)
     except ValueError as error:
@@ -26,14 +26,14 @@ def read(model: type[_Model], text: str, thing: str) -> _Model | None:
 
 
 def leave_out(thing: str, field: str, kind: str) -> None:
-    """Warns that a value cannot be read; once in this process, however often the value is met."""
+    """Logs, once in this process, that a value is unreadable and left out."""
     warn(f"{printable(thing)} cannot be read and is left out: {describe(field, kind)}")
 
 
 def fault(error: Exception, within: str = "") -> tuple[str, str]:
-    """The field that an error is about, as `result.state`, and the kind of error. Neither quotes the value.
+    """Returns the field that an error is about, such as `result.state`, and its kind. Neither quotes the value.
 
-    `within`: the field that holds the value; '' if it stands alone, as the field may be then.
+    `within`: the field that holds the value, or ''.
     """
     if not isinstance(error, ValidationError):
         return within, type(error).__name__
@@ -43,7 +43,7 @@ def fault(error: Exception, within: str = "") -> tuple[str, str]:
 
 
 def unknown_fields(error: ValidationError) -> tuple[str, ...]:
-    """The fields, such as `wants.mood`, that a model does not know: a newer version's."""
+    """Returns the fields that a model does not know, such as `wants.mood`; a newer version wrote them."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(
         ".".join(printable(str(step))[:_NAME] for step in problem["loc"][:4])
@@ -53,7 +53,7 @@ def unknown_fields(error: ValidationError) -> tuple[str, ...]:
 
 
 def describe(field: str, kind: str) -> str:
-    """A fault in words."""
+    """Returns a fault as text for a message."""
     return f"`{field}`: {kind}" if field else kind
 
 

@@ -1,7 +1,7 @@
-"""What an endpoint takes of a job: of its fields, and of the images and files it attaches.
+"""Checks a job, its images and its files against what its endpoint supports.
 
-Both sides ask: the producer for what it can see, before it enqueues; the worker for all of it, before
-anything remote is made. Every refusal is an InvalidJob that names the thing, the reason, the remedy.
+The producer checks what it can read before it enqueues the job. The worker checks everything before it creates a
+remote object. Every InvalidJob names the thing, the reason and the remedy.
 """
 
 import base64
@@ -24,13 +24,13 @@ _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Intake:
-    """The rules of one endpoint."""
+    """Checks jobs against one endpoint."""
 
     name: str
     endpoint: Endpoint
 
     def check(self, job: PromptJob, settings: Settings) -> None:
-        """All that can be told on this machine; what lies on a disk it does not have is left to the worker."""
+        """Checks the job and those of its files that exist on this machine. Raises InvalidJob."""
         self.check_abilities(job)
         for source in job.image_sources:
             if is_data_url(source):
@@ -49,7 +49,7 @@ class Intake:
                     self.file(each.path, found.stat().st_size)
 
     def check_abilities(self, job: PromptJob) -> None:
-        """Raises InvalidJob for what the endpoint cannot do at all, and for an invalid schema."""
+        """Checks the job without reading its files. Raises InvalidJob."""
         _check_schemas(job)
         table = f"[endpoints.{self.name}]"
         self._check_lane(job)
@@ -86,7 +86,7 @@ class Intake:
             )
 
     def _check_fields(self, job: PromptJob) -> None:
-        """The Responses API has no word for some of what the Assistants API can be told."""
+        """Refuses fields that the Responses API does not have."""
         reason = f"endpoint {self.name!r} speaks the Responses API, which has none"
         if job.max_prompt_tokens is not None:
             raise InvalidJob(f"max_prompt_tokens: {reason}; leave it out, and shorten the prompt if need be")
@@ -104,7 +104,7 @@ class Intake:
                 )
 
     def image(self, shown: str, head: bytes, size: int) -> str:
-        """The media type of an image that begins with `head` and has `size` bytes."""
+        """Returns the media type of an image with first bytes `head` and `size` bytes. Raises InvalidJob."""
         self._check_size(shown, size, "image_limit", self.endpoint.image_limit)
         media_type = image_type(head)
         if media_type is None:
@@ -114,13 +114,13 @@ class Intake:
         return media_type
 
     def file_name(self, path: str, tools: Sequence[str]) -> None:
-        """Raises InvalidJob for a type that one of the tools does not take."""
+        """Raises InvalidJob for a file type that one of the tools does not accept."""
         reason = unfit(path, tools)
         if reason:
             raise InvalidJob(f"{path}: {reason}")
 
     def file(self, shown: str, size: int) -> None:
-        """Raises InvalidJob for a file that is empty or too large."""
+        """Raises InvalidJob for an empty or too large file."""
         self._check_size(shown, size, "file_limit", self.endpoint.file_limit)
 
     def _check_size(self, shown: str, size: int, setting: str, limit: int) -> None:
@@ -141,7 +141,7 @@ def _check_schemas(job: PromptJob) -> None:
 
 
 def decoded(data_url: str) -> bytes:
-    """The content of an image's data URL; raises InvalidJob."""
+    """Returns the content of an image's data URL. Raises InvalidJob."""
     prefix = _DATA_URL.match(data_url)
     if prefix is None:
         raise InvalidJob(f"{label(data_url)}: is not a base64 data URL; write data:image/png;base64,...")
@@ -152,7 +152,7 @@ def decoded(data_url: str) -> bytes:
 
 
 def label(source: str) -> str:
-    """An image's source as a message can show it."""
+    """Returns an image's source, shortened for a message."""
     if is_data_url(source) and len(source) > 40:
         return f"{source[:40]}... ({len(source):,} characters)"
     return source

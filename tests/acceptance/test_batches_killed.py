@@ -57,7 +57,7 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
 
 
 @pytest.mark.settings(endpoint={"reruns": 0})
-def test_bad_inputs_and_failing_runs_are_counted_exactly_and_retried_where_that_helps(site, tmp_path):
+def test_failures_are_counted_exactly_and_retried_where_that_helps(site, tmp_path):
     docs, out = tmp_path / "docs", tmp_path / "results.jsonl"
     docs.mkdir()
     for number in range(480):

@@ -23,7 +23,7 @@ TOOLS = {"bomb": {"function": "deadly:bomb"}}
 
 
 @pytest.mark.settings(lease_s=2, sweep_s=0.5, tools=TOOLS)
-def test_a_job_that_ends_its_workers_costs_two_of_them_and_no_other_job(site, tmp_path, tell):
+def test_a_job_that_kills_its_workers_costs_two_of_them(site, tmp_path, tell):
     (tmp_path / "deadly.py").write_text(BOMB)
     innocents = site.enqueue((f"[[scenario=echo run_s=4]]\nQuestion {n}" for n in range(12)), timeout_s=180)
     began = time.monotonic()

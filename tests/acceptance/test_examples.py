@@ -54,7 +54,7 @@ def test_an_example_runs_by_one_command_and_leaves_nothing_behind(name, wire, tm
     assert "responses" not in emulator or "responses, 0 left behind" in emulator
 
 
-def test_the_report_of_a_day_is_made_by_the_command_on_their_page(tmp_path, run_cli):
+def test_the_command_of_the_docs_makes_the_report_of_a_day(tmp_path, run_cli):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     [command] = re.findall(r"^THREADMILL_REPORTS=\S+ threadmill (report run .*)$", README.read_text(), re.MULTILINE)
     said = run_cli(*command.split(), THREADMILL_REPORTS="examples/reports")

@@ -56,7 +56,7 @@ def test_a_follower_goes_on_where_it_was_when_redis_is_back(site, tell):
 
 
 @pytest.mark.settings(lease_s=2, sweep_s=0.5)
-def test_a_follower_of_a_dead_worker_is_told_the_rest_by_the_next(site):
+def test_the_next_worker_tells_a_follower_the_rest(site):
     first = site.start_worker()
     job, follower = enqueue_and_follow(site, 8)
     first.kill()

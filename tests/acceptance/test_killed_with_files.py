@@ -1,6 +1,5 @@
 """Workers are killed while they upload, search and download: every job has its answer, and what is left is counted."""
 
-import random
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ pytestmark = [
 JOBS, WORKERS, KILLS = 60, 2, 4
 
 
-def test_files_of_killed_workers_are_deleted_or_counted(site, tell, tmp_path):
+def test_files_of_killed_workers_are_deleted_or_counted(site, dice, tell, tmp_path):
     fleet = [site.start_worker(THREADMILL_ARTIFACTS=str(tmp_path / "artifacts")) for _ in range(WORKERS)]
     handbook = [str(FILES / "travel-handbook.md")]
     jobs = site.enqueue(["[[scenario=citations run_s=2]]How much is a meal?"] * (JOBS // 2), files=handbook)
@@ -28,7 +27,7 @@ def test_files_of_killed_workers_are_deleted_or_counted(site, tell, tmp_path):
     for _ in range(KILLS):
         victim = fleet.pop(0)
         until(lambda worker=victim: site.held_by(worker) or not site.count(JobState.QUEUED), "it has jobs")
-        time.sleep(random.uniform(0.1, 1.5))
+        time.sleep(dice.uniform(0.1, 1.5))
         victim.kill()
         fleet.append(site.start_worker(THREADMILL_ARTIFACTS=str(tmp_path / "artifacts")))
     records = site.await_results(jobs, patience_s=90)

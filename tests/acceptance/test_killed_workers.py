@@ -1,7 +1,7 @@
 """Workers are killed without a word, again and again: every job has its one result, from its one run."""
 
-import random
 import time
+from random import Random
 
 import pytest
 from tests.acceptance.site import ON_RESPONSES, RESPONSES, Site, until
@@ -18,7 +18,9 @@ KILL_EVERY_S = 3.0
 LANE = {"lane_wait_s": 1, "lane_jobs": 20, "poll_first_s": 0.2}
 
 
-def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tuple[dict[str, str], list[float]]:
+def kill_workers(
+    site: Site, dice: Random, workers: int, kills: int, jobs_per_kill: int
+) -> tuple[dict[str, str], list[float]]:
     """Jobs come in as workers are killed and replaced; gives the jobs, and how long the killed ones' lay idle."""
     fleet = [site.start_worker() for _ in range(workers)]
     jobs: dict[str, str] = {}
@@ -28,8 +30,8 @@ def kill_workers(site: Site, workers: int, kills: int, jobs_per_kill: int) -> tu
         prompts = [f"[[scenario=echo run_s=2]]\nQuestion {nth}.{number}" for number in range(jobs_per_kill)]
         jobs |= site.enqueue(prompts)
         until(lambda: site.count(JobState.RUNNING) > jobs_per_kill / 2, "jobs run")
-        time.sleep(random.uniform(0, 1.5))
-        victim = random.choice([worker for worker in fleet if site.held_by(worker)] or fleet)
+        time.sleep(dice.uniform(0, 1.5))
+        victim = dice.choice([worker for worker in fleet if site.held_by(worker)] or fleet)
         fleet.remove(victim)
         victim.kill()
         killed += [(time.time(), job_id) for job_id in site.held_by(victim)]
@@ -61,28 +63,28 @@ def check(site: Site, jobs: dict[str, str], idle: list[float], tell, *, once: bo
          f"{max(idle):.1f} s (worst)")  # fmt: skip
 
 
-def test_no_job_is_lost_and_none_runs_twice(site, tell):
-    jobs, idle = kill_workers(site, workers=3, kills=5, jobs_per_kill=60)
+def test_no_job_is_lost_and_none_runs_twice(site, dice, tell):
+    jobs, idle = kill_workers(site, dice, workers=3, kills=5, jobs_per_kill=60)
 
     check(site, jobs, idle, tell)
     assert max(idle) < 60
 
 
-def test_the_same_on_a_server_that_fails(site, tell):
+def test_the_same_on_a_server_that_fails(site, dice, tell):
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
-    jobs, idle = kill_workers(site, workers=3, kills=3, jobs_per_kill=50)
+    jobs, idle = kill_workers(site, dice, workers=3, kills=3, jobs_per_kill=50)
 
     check(site, jobs, idle, tell)
     tell(f"faults: {site.stats()['faults']}")
 
 
 @pytest.mark.settings(lease_s=3, sweep_s=0.5, endpoint=RESPONSES | LANE)
-def test_the_batch_lane_outlives_its_workers(site, tell):
+def test_the_batch_lane_outlives_its_workers(site, dice, tell):
     workers = [site.start_worker() for _ in range(3)]
     jobs: dict[str, str] = {}
     for kill in range(3):
         jobs |= site.enqueue([f"[[scenario=echo]]\nQuestion {kill}.{number}" for number in range(40)], lane="batch")
-        time.sleep(random.uniform(0.5, 2.5))
+        time.sleep(dice.uniform(0.5, 2.5))
         workers[kill].kill()
         workers.append(site.start_worker())
 
@@ -97,10 +99,10 @@ def test_the_batch_lane_outlives_its_workers(site, tell):
 
 
 @ON_RESPONSES
-def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
+def test_the_same_on_a_server_of_the_responses_api_that_fails(site, dice, tell):
     """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
-    jobs, idle = kill_workers(site, workers=3, kills=3, jobs_per_kill=50)
+    jobs, idle = kill_workers(site, dice, workers=3, kills=3, jobs_per_kill=50)
 
     check(site, jobs, idle, tell, once=False)
     tell(f"faults: {site.stats()['faults']}")
@@ -113,9 +115,9 @@ def test_the_same_on_a_server_of_the_responses_api_that_fails(site, tell):
         for name in ("idempotency_keys", "lists_responses")
     ],
 )
-def test_a_server_of_the_responses_api_that_helps_runs_each_job_once(help, site, tell):
+def test_a_server_of_the_responses_api_that_helps_runs_each_job_once(help, site, dice, tell):
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
-    jobs, idle = kill_workers(site, workers=3, kills=2, jobs_per_kill=50)
+    jobs, idle = kill_workers(site, dice, workers=3, kills=2, jobs_per_kill=50)
 
     check(site, jobs, idle, tell)
     results = [record.result for record in site.records(jobs)]

@@ -50,7 +50,7 @@ import random, sys
 from threadmill import Client
 client = Client()
 keys = [number for number in range(100) for _ in range(10)]
-random.shuffle(keys)
+random.Random(int(sys.argv[1])).shuffle(keys)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in keys:
@@ -58,11 +58,12 @@ for number in keys:
 """
 
 
-def test_two_producers_enqueue_the_same_keys_at_once(site, tell):
-    command, variables = [sys.executable, "-c", ENQUEUE], {**os.environ, **site.environment}
+def test_two_producers_enqueue_the_same_keys_at_once(site, dice, tell):
+    commands = [[sys.executable, "-c", ENQUEUE, str(dice.randrange(2**32))] for _ in range(2)]
+    variables = {**os.environ, **site.environment}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as opened:
-        producers = [opened.enter_context(subprocess.Popen(command, env=variables, **pipes)) for _ in range(2)]
+        producers = [opened.enter_context(subprocess.Popen(command, env=variables, **pipes)) for command in commands]
         assert [producer.stdout.readline() for producer in producers] == ["ready\n", "ready\n"]
         began = time.monotonic()
         for producer in producers:

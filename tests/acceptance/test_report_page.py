@@ -1,6 +1,6 @@
 """A report's page in a browser, as a phone and a desktop show it, light and dark, and printed.
 
-Collected where there is a Chromium; tests/unit/test_report_page.py checks what can be checked without one.
+Collected where there is a Chromium; tests/unit/reports/rendering/test_html.py checks what can be checked without one.
 """
 
 import base64

@@ -77,7 +77,7 @@ def site(request, tmp_path):
 
 
 @pytest.mark.settings(concurrency=120)
-def test_a_failover_with_100_jobs_in_flight_costs_no_result_and_no_second_run(site, tell):
+def test_a_failover_costs_no_result_and_no_second_run(site, tell):
     worker = site.start_worker()
     jobs = site.enqueue([f"[[scenario=echo run_s=4]]Question {number}" for number in range(100)])
     until(lambda: site.runs()["created"] == 100, "all jobs are in flight")

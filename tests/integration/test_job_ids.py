@@ -23,7 +23,7 @@ def test_the_client_follows_no_such_id(client):
 
 
 @pytest.mark.parametrize("job_id", BAD)
-async def test_a_foreign_task_with_a_bad_id_is_refused_and_makes_no_record(worker, emulator, store, job_id):
+async def test_a_foreign_task_with_an_invalid_id_makes_no_record(worker, emulator, store, job_id):
     result = await worker.process.run(job_id, {"prompt": "Well?"})
 
     assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")

@@ -40,7 +40,7 @@ def test_a_batch_has_no_name_that_would_address_another_key(client, cli, store, 
         with pytest.raises(BatchNotFound):
             call(batch=name)
     with pytest.raises(InvalidJob, match="cannot be the name of a batch: a name has"):
-        client.store.open_batch(name, 7, anew=True)
+        client.store.start_batch(name, 7, new_generation=True)
 
     shown = cli("batch-status", name)
     assert (shown.exit_code, shown.stdout) == (2, "")
@@ -67,7 +67,7 @@ async def test_a_leftover_that_fits_no_url_holds_up_no_other(worker, store, sett
     gone = LeftoverRecord(endpoint="emulator", kind="thread", id="thread_gone").model_dump_json()
     store.zadd(keys.leftovers, {bad: 1, gone: 2})
 
-    await worker.process._sweep.tidy()
+    await worker.process.clean_up()
 
     # In a thread: the worker's own sweep may have taken it.
     await asyncio.to_thread(until, lambda: store.zscore(keys.leftovers, gone) is None)

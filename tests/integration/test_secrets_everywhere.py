@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import redis
 from tests.forked import run
-from tests.integration.test_worker_secrets import everything
+from tests.integration.worker.test_secrets import everything
 from tests.mcp_server import __file__ as MCP_SERVER
 
 from threadmill import Client, JobState

@@ -34,7 +34,7 @@ def repeats(clock):
     return log.RepeatFilter(interval_s=5, clock=clock)
 
 
-def test_a_repeated_warning_passes_once_in_the_interval_and_then_carries_the_number_dropped(repeats, clock):
+def test_a_repeated_warning_passes_once_per_interval_with_the_number_dropped(repeats, clock):
     passed = []
     for second in range(12):
         clock.now = second
@@ -111,7 +111,7 @@ def test_our_own_lines_and_those_of_libraries_have_one_format(lines):
     assert ours.keys() >= {"timestamp"} <= theirs.keys()
 
 
-def test_the_number_of_suppressed_warnings_is_in_the_line_of_a_library_too(lines):
+def test_lines_of_libraries_carry_the_number_of_suppressed_warnings(lines):
     [repeats] = [each for handler in logging.getLogger().handlers for each in handler.filters]
     repeats._clock = clock = Clock()
     for _ in range(3):

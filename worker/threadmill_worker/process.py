@@ -81,6 +81,10 @@ class WorkerProcess:
         """Jobs that are queued again and need a new message."""
         return self._attempts.handed_back
 
+    async def clean_up(self) -> None:
+        """Deletes the leftovers that are due, without waiting for the next sweep."""
+        await self._sweep.tidy()
+
     def log_start(self, node: str) -> None:
         """`node`: the name by which Celery's monitors know it."""
         log.info(

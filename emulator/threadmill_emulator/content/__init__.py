@@ -1,1 +1,1 @@
-"""What messages hold and answers are made from. For runs/ and above; imports storage/ and below."""
+"""The content of messages, and how answers are generated. For runs/ and above; imports storage/ and below."""

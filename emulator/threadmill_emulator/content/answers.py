@@ -1,4 +1,4 @@
-"""The default answer: a real function of the input, an extractive summary in Markdown. Plainly no model's."""
+"""The default answer: an extractive summary of the input in Markdown, marked as emulated."""
 
 import re
 from collections import Counter
@@ -17,12 +17,12 @@ STOP_WORDS = frozenset(
     when where which who will with would you your
     """.split()  # noqa: SIM905 -- a list of eighty literals is no easier to read
 )
-#: Characters that join words rather than carry a subject of their own.
+#: Chinese function words, which name no subject.
 STOP_CHARACTERS = frozenset("的了是在和有與及為也不這那就都而於之以個我你他她它們吗嗎呢把被從到對會能可要上中下")
 
 
 def split_task(text: str) -> tuple[str | None, str]:
-    """An instruction line and the document after it; None where the text is all document."""
+    """Splits a prompt into an instruction line and a document; the instruction may be missing (None)."""
     head, blank, rest = text.strip().partition("\n\n")
     if "\n" in head or not blank:
         head, _, rest = text.strip().partition("\n")

@@ -1,4 +1,4 @@
-"""A message's content in pieces, as a stream tells it, and back."""
+"""Splits a message's content into the deltas of a stream, and assembles it again."""
 
 import re
 from copy import deepcopy
@@ -7,12 +7,12 @@ from itertools import pairwise
 from threadmill_emulator.content.messages import Block
 from threadmill_emulator.content.text import CJK
 
-MOST = 40  #: pieces of a message unless its run asks for a number
+MOST = 40  #: pieces of a message by default
 TOKEN = re.compile(rf"\s*(?:{CJK.pattern}|(?:(?!{CJK.pattern})\S)+)|\s+")
 
 
 def deltas(content: list[Block], count: int | None = None) -> list[Block]:
-    """`count` pieces of text in all, fewer only where there are fewer characters; a picture is one more."""
+    """Splits the text into `count` pieces, or fewer if it has fewer characters. An image is one more delta."""
     length = sum(len(_text(block)) for block in content) or 1
     made: list[Block] = []
     for index, block in enumerate(content):
@@ -36,7 +36,7 @@ def _of_block(index: int, block: Block, count: int | None) -> list[Block]:
 
 
 def pieces(text: str, count: int | None = None) -> list[str]:
-    """About a word each, at most MOST; by the character only where there are fewer words than asked for."""
+    """Splits a text by words, into at most MOST pieces; by characters if `count` exceeds the number of words."""
     units = TOKEN.findall(text)
     if count is not None and len(units) < count:
         units = list(text)
@@ -46,7 +46,7 @@ def pieces(text: str, count: int | None = None) -> list[str]:
 
 
 def assembled(parts: list[Block]) -> list[Block]:
-    """The content that these deltas add up to."""
+    """Returns the content that these deltas make together."""
     content: list[Block] = []
     for part in deepcopy(parts):
         index = part.pop("index")

@@ -1,4 +1,4 @@
-"""What a picture is, read from its first bytes: its type and its size in pixels."""
+"""Reads the type and the size of an image from its header."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ Size = tuple[int, int]
 
 
 def described(data: bytes, kind: str | None = None) -> str:
-    """`image/png, 1,024 bytes, 640 x 480 pixels`; the size only where the header is whole. `kind` is what the
-    sender says it is, for bytes that do not say it themselves."""
+    """Returns `image/png, 1,024 bytes, 640 x 480 pixels`; without the size if the header is incomplete. `kind` is used
+    if the type cannot be read from the bytes."""
     found = next((known for known in READERS if data.startswith(known[1]) and known[2] in data[:16]), None)
     size = found[3](data) if found else None
     words = [found[0] if found else kind or "unknown type", f"{len(data):,} bytes"]
@@ -56,7 +56,7 @@ def _pair(data: bytes, at: int, width: int, order: str) -> Size | None:
     return int.from_bytes(first, "little"), int.from_bytes(second, "little")
 
 
-#: Type, how its bytes begin, what else stands in the first sixteen, and who reads the size.
+#: Type, first bytes, other bytes among the first sixteen, and the function that reads the size.
 READERS: list[tuple[str, bytes, bytes, Callable[[bytes], Size | None]]] = [
     ("image/png", b"\x89PNG", b"", _png),
     ("image/gif", b"GIF8", b"", _gif),

@@ -1,4 +1,4 @@
-"""A code interpreter for the few programs the emulator can write: what it shows as code is what it runs."""
+"""A code interpreter for the few programs that the emulator can write. It runs the code that it shows."""
 
 import math
 import re
@@ -33,7 +33,7 @@ MOST_NUMBERS = 1000
 
 
 def program(prompt: str) -> tuple[str, str]:
-    """What is computed, in words, and the Python source that does it."""
+    """Returns a description of the computation and its Python source."""
     found = [float(number) if "." in number else int(number) for number in NUMBER.findall(prompt)][:MOST_NUMBERS]
     if re.search("fibonacci|費波那契|斐波那契|費氏", prompt, re.IGNORECASE):
         count = min(max(1, int(abs(found[0]))) if found else 20, MOST_NUMBERS)
@@ -44,7 +44,7 @@ def program(prompt: str) -> tuple[str, str]:
 
 
 def run(source: str, **given: Callable[..., object]) -> str:
-    """What the source prints. Only for programs of the emulator's own: nothing here is a sandbox."""
+    """Runs the source and returns what it prints. Not a sandbox: only for the emulator's own programs."""
     printed: list[str] = []
 
     def keep(*values: object, sep: str = " ") -> None:

@@ -1,4 +1,4 @@
-"""Messages, and the input they make up for a run."""
+"""Messages, and the input of a run that they contain."""
 
 import base64
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ Block = dict[str, Any]
 @dataclass
 class Message:
     thread_id: str
-    created: float  #: when it was begun
+    created: float  #: when its first part was written
     role: str
-    content: list[Block] | str  #: a plain string only under the quirk of that name
+    content: list[Block] | str  #: a string with the quirk `string_content`
     id: str = field(default_factory=lambda: new_id("msg"))
     attachments: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     assistant_id: str | None = None
     run_id: str | None = None
     incomplete_reason: str | None = None
-    ended: float | None = None  #: when it was whole, or broken off; default: at once
+    ended: float | None = None  #: when it was completed or cut off; default: at once
 
     def text(self) -> str:
         if isinstance(self.content, str):
@@ -38,7 +38,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Prompt:
-    """The user's last input: all user messages since the assistant last spoke."""
+    """The user's last input: all user messages after the last assistant message."""
 
     marked: str  #: the text as sent, scenario markers included
     images: tuple[str, ...] = ()

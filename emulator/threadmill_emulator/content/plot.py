@@ -1,4 +1,4 @@
-"""Draws a curve as a PNG, with nothing but what Python brings."""
+"""Draws a curve as a PNG, with the standard library only."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ print("least", min(y for _, y in points), "greatest", max(y for _, y in points))
 
 
 def drawn(points: Sequence[tuple[float, float]], dark: bool = False) -> bytes:
-    """A line through the points on axes through zero, scaled to fill the picture."""
+    """Draws a line through the points, with axes through zero, scaled to fill the image."""
     paper, axis, ink = DARK if dark else LIGHT
     rows = [bytearray(bytes(paper) * WIDTH) for _ in range(HEIGHT)]
 
@@ -50,7 +50,7 @@ def drawn(points: Sequence[tuple[float, float]], dark: bool = False) -> bytes:
 
 
 def png(width: int, rows: Sequence[bytes | bytearray]) -> bytes:
-    """Rows of 8-bit red, green, blue."""
+    """Encodes rows of 8-bit RGB pixels."""
     header = struct.pack(">IIBBBBB", width, len(rows), 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows), 9)
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))

@@ -1,4 +1,4 @@
-"""Looks for the sentences of some documents that share most words with a question."""
+"""Finds the sentences in documents that share the most words with a question."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Hit:
 
 
 def search(question: str, files: Iterable[File], limit: int = 20) -> list[Hit]:
-    """Best first; among equals in the order of the files."""
+    """Returns the best hits first; equal hits in the order of the files."""
     terms = _terms(question)
     hits = [
         Hit(file, sentence, round(len(shared) / len(terms), 4))
@@ -29,7 +29,7 @@ def search(question: str, files: Iterable[File], limit: int = 20) -> list[Hit]:
 
 
 def best(hits: list[Hit], limit: int = 3) -> list[Hit]:
-    """The best of each of two files, then the best of what is left."""
+    """Chooses the best hit of each of two files, then the best of the others."""
     firsts: dict[str, Hit] = {}
     for hit in hits:
         firsts.setdefault(hit.file.id, hit)
@@ -43,7 +43,7 @@ def _terms(text: str) -> frozenset[str]:
 
 
 def _sentences(file: File) -> list[str]:
-    """Without headings; none of a file that is no text, for the emulator reads no PDF."""
+    """Returns the sentences without headings; none if the file is not text."""
     try:
         text = file.data.decode("utf-16" if file.data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Counting what stands in a text, Chinese, Japanese and Korean characters included."""
+"""Counts words and tokens, also in Chinese, Japanese and Korean."""
 
 import re
 
@@ -7,16 +7,16 @@ WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in scripts that put spaces between them."""
+    """Returns the words of scripts that separate words by spaces."""
     return WORD.findall(CJK.sub(" ", text))
 
 
 def word_count(text: str) -> int:
-    """Words, with every CJK character counted as one."""
+    """Counts words; each CJK character counts as one."""
     return len(words(text)) + len(CJK.findall(text))
 
 
 def tokens(text: str) -> int:
-    """About what a tokenizer would say: one per CJK character, one per four others."""
+    """Estimates the tokens: one per CJK character, one per four others."""
     wide = len(CJK.findall(text))
     return wide + (len(text) - wide + 3) // 4

@@ -1,11 +1,11 @@
-"""Turns the first thing a model found wrong with a request into the text a public server would send."""
+"""Converts the first validation error of a request to the error of a public server."""
 
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from threadmill_emulator.errors.errors import ApiError, missing, unknown_parameter
+from threadmill_emulator.errors.api_error import ApiError, missing, unknown_parameter
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -29,7 +29,7 @@ WANTED = {
     "dict_type": "an object",
     "model_type": "an object",
 }
-#: pydantic's name of an exceeded limit -> the code and the text the public servers have for it.
+#: pydantic's name of an exceeded limit -> the public servers' code and text.
 LIMITS = {
     "string_too_long": (
         "string_above_max_length",
@@ -115,7 +115,7 @@ def _wrong_type(param: str, wanted: str, value: object) -> ApiError:
 
 
 def _wrong_value(param: str, value: object, names: list[str]) -> ApiError:
-    """The names as 'a', 'b', and 'c'."""
+    """Returns 'a', 'b', and 'c'."""
     listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
     message = f"Invalid value: '{value}'. Supported values are: {listed}."
     return ApiError(400, message, param=param, code="invalid_value")

@@ -1,4 +1,4 @@
-"""What the public servers do not have: statistics, faults, and a reset."""
+"""The emulator's own routes: statistics, faults and reset."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import Call
-from threadmill_emulator.http.page import rendered
 from threadmill_emulator.http.routes import NAMES
+from threadmill_emulator.http.stats_page import render
 from threadmill_emulator.scripting.faults import FaultPlan
-from threadmill_emulator.world.world import World
+from threadmill_emulator.state.server_state import ServerState
 
 
 def _emulator(request: Request) -> Emulator:
@@ -26,21 +26,21 @@ def _emulator(request: Request) -> Emulator:
 async def stats(request: Request) -> Response:
     counted = snapshot(_emulator(request), request.query_params.get("by"), "ids" in request.query_params)
     wants_page = request.url.path == "/" or "text/html" in request.headers.get("accept", "")
-    return HTMLResponse(rendered(counted)) if wants_page else JSONResponse(counted)
+    return HTMLResponse(render(counted)) if wants_page else JSONResponse(counted)
 
 
 def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> dict[str, Any]:
-    world = emulator.world
-    world.settle_all()
-    world.responses.settle_all()
-    counts = world.stats
+    state = emulator.state
+    state.advance_all()
+    state.responses.advance_all()
+    counts = state.stats
     counted: dict[str, Any] = {
         "runs": {
             "created": counts.runs_created,
-            "active": len(world.active),
+            "active": len(state.active),
             "peak": counts.peak_runs,
             "by_status": _by_status(
-                counts.ended, (each.active.status for each in world.active.values() if each.active)
+                counts.ended, (each.active.status for each in state.active.values() if each.active)
             ),
         },
         "tool_outputs": counts.outputs_summary(),
@@ -49,31 +49,31 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
         "refused": {str(status): number for status, number in counts.refused.items()},
         "faults": dict(emulator.faults.injected),
     }
-    held = {name: {"alive": len(alive), "created": created} for name, (alive, created) in _holdings(world).items()}
+    held = {name: {"alive": len(alive), "created": created} for name, (alive, created) in _holdings(state).items()}
     counted = held | counted
     counted["responses"]["by_status"] = _by_status(
-        counts.responses, (each.status for each in world.responses.active.values())
+        counts.responses, (each.status for each in state.responses.active.values())
     )
     if by is not None:
         counted["completed_by"] = counts.completed_by(by)
     if ids:
-        for name, (alive, _) in _holdings(world).items():
+        for name, (alive, _) in _holdings(state).items():
             counted[name]["ids"] = alive
         counted["tool_outputs"]["by_call_id"] = dict(counts.outputs)
     return counted
 
 
-def _holdings(world: World) -> dict[str, tuple[list[str], int]]:
-    """The ids of what is alive, and how many there ever were."""
-    responses = world.responses
+def _holdings(state: ServerState) -> dict[str, tuple[list[str], int]]:
+    """For each kind of object: the ids that exist, and how many have been created."""
+    responses = state.responses
     kinds: dict[str, tuple[Iterable[Any], int]] = {
-        "threads": (world.threads.values(), world.stats.threads_created),
+        "threads": (state.threads.values(), state.stats.threads_created),
         "responses": (responses.all(), responses.created),
         "conversations": (responses.conversations.all(), responses.conversations.created),
         "containers": (responses.containers.all(), responses.containers.created),
-        "batches": (world.batches.all(), len(world.batches.all())),
-        "files": (world.files.all(), world.files.created),
-        "vector_stores": (world.stores.all(), world.stores.created),
+        "batches": (state.batches.all(), len(state.batches.all())),
+        "files": (state.files.all(), state.files.created),
+        "vector_stores": (state.stores.all(), state.stores.created),
     }
     return {name: ([each.id for each in alive], created) for name, (alive, created) in kinds.items()}
 

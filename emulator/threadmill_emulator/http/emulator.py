@@ -1,4 +1,4 @@
-"""One emulator: its options, its world, its faults."""
+"""An emulator: its options, its state and its faults."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threadmill_emulator.http.replays import Replays
 from threadmill_emulator.scripting.faults import Faults
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.world.world import World
+from threadmill_emulator.state.server_state import ServerState
 
 
 class Emulator:
@@ -15,7 +15,7 @@ class Emulator:
         self.reset()
 
     def reset(self) -> None:
-        """Everything as at the start."""
-        self.world = World(self._clock, self.options)
+        """Deletes all objects, statistics and faults."""
+        self.state = ServerState(self._clock, self.options)
         self.replays = Replays()
         self.faults = Faults(self.options.faults, self.options.seed)

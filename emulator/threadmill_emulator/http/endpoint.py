@@ -1,4 +1,4 @@
-"""Between Starlette and a handler: key and beta header, JSON in, JSON out, refusals, faults."""
+"""What all routes share: the check of key and beta header, JSON, errors and faults."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,11 +11,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from threadmill_emulator.errors.errors import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
 from threadmill_emulator.errors.refusals import Parsed, parse
-from threadmill_emulator.http.connection import hang_up
+from threadmill_emulator.http.abort import hang_up
 from threadmill_emulator.http.emulator import Emulator
-from threadmill_emulator.world.world import World
+from threadmill_emulator.state.server_state import ServerState
 
 DAVINCI_PATH = "/api/assts/v1"
 AZURE_V1_PATH = "/openai/v1"
@@ -24,15 +24,15 @@ AZURE_PATH = "/openai"  #: where AzureOpenAI of the openai package looks, with t
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as a handler sees it."""
+    """A request with the emulator that it reached."""
 
     emulator: Emulator
     request: Request
     data: bytes
 
     @property
-    def world(self) -> World:
-        return self.emulator.world
+    def state(self) -> ServerState:
+        return self.emulator.state
 
     @property
     def is_fastapi(self) -> bool:
@@ -62,7 +62,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route's ASGI application; `name` is what statistics and faults know it by."""
+    """The ASGI application of a route; `name` identifies the route in statistics and faults."""
 
     name: str
     handler: Handler
@@ -75,7 +75,7 @@ class Endpoint:
             call = Call(emulator, request, await request.body())
         except ClientDisconnect:
             return
-        emulator.world.stats.calls[self.name] += 1
+        emulator.state.stats.calls[self.name] += 1
         if emulator.options.latency_s:
             await asyncio.sleep(emulator.options.latency_s)
         response = await emulator.faults.around(self.name, lambda: self._once(call))
@@ -83,7 +83,7 @@ class Endpoint:
             await hang_up(scope, receive)
             return
         if response.status_code >= 400:
-            emulator.world.stats.refused[response.status_code] += 1
+            emulator.state.stats.refused[response.status_code] += 1
         await response(scope, receive, send)
 
     async def _once(self, call: Call) -> Response:
@@ -97,7 +97,7 @@ class Endpoint:
             self._admit(call)
             reply = await self.handler(call)
         except ApiError as error:
-            if error.status == 404 and call.request.path_params.get("thread_id") in call.world.uncouth:
+            if error.status == 404 and call.request.path_params.get("thread_id") in call.state.plain_error_threads:
                 return PlainTextResponse("Internal Server Error", 500)
             body = {"detail": error.message} if call.is_fastapi else error.body()
             return JSONResponse(body, error.status, error.headers)

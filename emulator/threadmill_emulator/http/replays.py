@@ -1,14 +1,14 @@
-"""Idempotency keys: a request that is repeated under its key is answered with its first reply.
+"""Idempotency keys: a request repeated with the same key gets the first reply again.
 
-As draft-ietf-httpapi-idempotency-key-header and Stripe have it: another request under the key is refused, and so is a
-repetition while the first is at work. Refusals and streams are not kept.
+As in draft-ietf-httpapi-idempotency-key-header and Stripe's API, a different request with the same key is an error, and
+so is a repetition while the first request is processed. Errors and streams are not stored.
 """
 
 from collections.abc import Awaitable, Callable
 
 from starlette.responses import JSONResponse, Response
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.http.streaming import EventStream
 
 Request = tuple[str, bytes]  #: path and body
@@ -16,7 +16,7 @@ Request = tuple[str, bytes]  #: path and body
 
 class Replays:
     def __init__(self) -> None:
-        self._replies: dict[str, tuple[Request, Response | None]] = {}  #: None: the request is at work
+        self._replies: dict[str, tuple[Request, Response | None]] = {}  #: None: the request is being processed
 
     async def once(self, key: str, request: Request, act: Callable[[], Awaitable[Response]]) -> Response:
         if key in self._replies:

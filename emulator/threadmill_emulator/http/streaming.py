@@ -1,6 +1,6 @@
-"""Sends what is told of a run or a response as server-sent events: one loop per stream, awake when something is due.
+"""Sends the events of a run or a response as server-sent events. One loop per stream wakes up when an event is due.
 
-The run, or the response, does not know of it: a client that goes away leaves it running.
+A client that disconnects does not stop the run or the response.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.http.connection import hang_up, is_closed
+from threadmill_emulator.http.abort import hang_up, is_closed
 
-#: Events due within the shorter time leave together; after the longer the run is looked at again in any case.
+#: Events due within the shorter time are sent together; the run is advanced at least once in the longer time.
 SHORTEST_S, LONGEST_S = 0.02, 0.05
 
 
@@ -20,11 +20,11 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, clock: Callable[[], float], look: Callable[[], bool], listener: Listener) -> None:
-        """`look` makes up for the time since the last look, and says whether what is told of is still there."""
+        """`look` advances the run or the response to the current time, and returns whether it still exists."""
         super().__init__(headers={"Cache-Control": "no-cache"})
         del self.headers["content-length"]
         self._clock, self._look, self._listener = clock, look, listener
-        #: What a fault that cuts answers off has to cut.
+        #: The bytes that the fault `malformed` cuts off.
         self.body = b"event: created\ndata: {"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +35,7 @@ class EventStream(Response):
             if said := listener.due(self._clock()):
                 await send({"type": "http.response.body", "body": said, "more_body": True})
             if listener.dropped:
-                await asyncio.sleep(SHORTEST_S)  # what was said is to leave first
+                await asyncio.sleep(SHORTEST_S)  # lets the last events be sent first
                 await hang_up(scope, receive)
                 return
             if listener.ended or not is_there:

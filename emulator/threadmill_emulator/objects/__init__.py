@@ -1,1 +1,1 @@
-"""Everything as the complete objects and events of the API. For http/ and batches; imports responses/ and runs/."""
+"""JSON objects and events of the API. For http/ and batches; imports responses/ and runs/."""

@@ -1,16 +1,16 @@
-"""One item of a response as a stream tells it: begun, in pieces, whole."""
+"""The stream events of one item of a response."""
 
 from threadmill_emulator.content.deltas import pieces
 from threadmill_emulator.content.messages import Block
-from threadmill_emulator.objects.objects import Object
+from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.responses.items import Item
 
 Event = tuple[str, Object]
 
 
 def events(item: Item, index: int, count: int | None = None) -> list[Event]:
-    """`count` pieces of each text; default: a word each, up to 40."""
-    begun, between = TELLERS[item["type"]](item, count)
+    """`count`: number of deltas of each text; default: one per word, up to 40."""
+    begun, between = EVENTS[item["type"]](item, count)
     place = {"output_index": index}
     return [
         ("response.output_item.added", {**place, "item": {**item, **begun, "status": "in_progress"}}),
@@ -85,7 +85,7 @@ def _reasoning(item: Item, count: int | None) -> tuple[Item, list[Event]]:
     return {"summary": []}, told
 
 
-TELLERS = {
+EVENTS = {
     "message": _message,
     "function_call": _function_call,
     "code_interpreter_call": _code,

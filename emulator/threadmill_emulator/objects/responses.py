@@ -1,10 +1,10 @@
-"""Responses, conversations and files of containers as the complete objects of the wire."""
+"""The JSON objects of the Responses API: responses, conversations, containers and their files."""
 
 from collections.abc import Collection
 
 from pydantic import BaseModel
 
-from threadmill_emulator.objects.objects import Object, seconds
+from threadmill_emulator.objects.assistants import Object, seconds
 from threadmill_emulator.responses import tiers
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import shown
@@ -14,7 +14,7 @@ from threadmill_emulator.scripting.scenarios import Script
 from threadmill_emulator.storage.containers import LIVES_S, Container
 from threadmill_emulator.storage.files import File
 
-#: What LiteLLM raises for an error of its backend, by the error's code.
+#: LiteLLM's exception for an error of its backend, by error code.
 _RAISED = {"rate_limit_exceeded": "RateLimitError", "invalid_prompt": "BadRequestError"}
 
 
@@ -69,7 +69,7 @@ def _error(script: Script) -> Object | None:
 
 
 def _tool(tool: BaseModel) -> Object:
-    """With the defaults a server fills in."""
+    """Returns the tool with the defaults that a server adds."""
     whole = tool.model_dump(by_alias=True, exclude_unset=True)
     filled: Object = {"strict": True, "description": None} if whole["type"] == "function" else {}
     return filled | whole

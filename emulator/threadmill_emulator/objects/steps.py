@@ -1,21 +1,21 @@
-"""The steps of a run as objects of the wire: rounds of function calls, the server's own tools, messages."""
+"""The JSON objects of run steps: function calls, calls of the server's own tools, messages."""
 
 from collections.abc import Iterable
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.objects.objects import Object, call_object, seconds
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.objects.assistants import Object, call_object, seconds
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.tool_calls import Round
 from threadmill_emulator.runs.work import ServerStep
 
-#: The one value of the query `include[]`.
+#: The only value of the query parameter `include[]`.
 CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 
 
 def step_objects(run: Run, messages: Iterable[Message], now: float, with_content: bool = False) -> list[Object]:
-    """A run's steps, oldest first, as far as they have begun. `messages` are those on the thread."""
-    broken_off = [run.coming] if run.coming and run.halted is not None else []
-    steps = [round_step(run, asked) for asked in run.rounds + broken_off]
+    """Returns the steps of a run that have started, oldest first. `messages`: those on the thread."""
+    cut_off = [run.coming] if run.coming and run.halted is not None else []
+    steps = [round_step(run, asked) for asked in run.rounds + cut_off]
     if run.work:
         stopped = now if run.halted is None else run.halted
         begun = [step for step in run.work.steps if step.began <= stopped]
@@ -28,7 +28,7 @@ def round_step(run: Run, asked: Round) -> Object:
     ended = run.ended if asked.answered is None else asked.answered
     status = "completed" if asked.answered is not None else _status(run)
     if run.status in ("completed", "incomplete") and asked.answered is None:
-        status = "cancelled"  # a cancelled run may yet complete: without these calls
+        status = "cancelled"  # a cancelled run may still complete, without these calls
     return _step(run, asked.step_id, asked.begun, status, ended, {"type": "tool_calls", "tool_calls": calls})
 
 
@@ -41,16 +41,16 @@ def server_step(run: Run, step: ServerStep, now: float, with_content: bool) -> O
 
 
 def message_step(run: Run, message: Message, open: bool = False) -> Object:
-    """`open` while the message is being written."""
+    """`open`: the message is still being written."""
     details = {"type": "message_creation", "message_creation": {"message_id": message.id}}
     id = message.id.replace("msg_", "step_")
-    broken_off = message.incomplete_reason not in (None, "max_tokens")
-    status = "in_progress" if open else _status(run) if broken_off else "completed"
+    cut_off = message.incomplete_reason not in (None, "max_tokens")
+    status = "in_progress" if open else _status(run) if cut_off else "completed"
     return _step(run, id, message.created, status, message.ended or message.created, details)
 
 
 def _status(run: Run) -> str:
-    """Of a step that was not ended by itself."""
+    """Returns the status of a step that has not completed."""
     return run.status if run.status in ("failed", "cancelled", "expired") else "in_progress"
 
 

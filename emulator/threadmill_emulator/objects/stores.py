@@ -1,9 +1,9 @@
-"""Vector stores, their files and batches, as the complete objects of the wire."""
+"""The JSON objects of vector stores, their files and file batches."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from threadmill_emulator.objects.objects import Object, seconds
+from threadmill_emulator.objects.assistants import Object, seconds
 from threadmill_emulator.storage.vector_stores import Batch, StoredFile, VectorStore
 
 UNSUPPORTED = {"code": "unsupported_file", "message": "The file type is not supported."}

@@ -1,9 +1,9 @@
-"""What a response reads: the items before it and its own input, seen as a prompt and as rounds of tool calls."""
+"""The context of a response, its history and input, read as a prompt and as rounds of tool calls."""
 
 from collections.abc import Iterable, Sequence
 
 from threadmill_emulator.content.messages import Block, Prompt, seen, seen_by_url
-from threadmill_emulator.errors.responses import no_call_for_output, no_call_output
+from threadmill_emulator.errors.responses_api import no_call_for_output, no_call_output
 from threadmill_emulator.responses.items import Item
 from threadmill_emulator.runs.tool_calls import Round, ToolCall
 from threadmill_emulator.storage.files import Files
@@ -11,7 +11,7 @@ from threadmill_emulator.storage.resources import check_file_ids
 
 
 def check_outputs(items: Iterable[Item]) -> None:
-    """Each function call has its output, and each output its call before it."""
+    """Raises ApiError unless each function call has an output, and each output follows its call."""
     waiting: dict[str, None] = {}
     known: set[str] = set()
     for item in items:
@@ -34,13 +34,13 @@ def check_files(items: Iterable[Item], files: Files, param: str = "input") -> No
 
 
 def last_turn(items: Sequence[Item]) -> list[Item]:
-    """All since the assistant last spoke."""
+    """Returns the items after the assistant's last message."""
     said = [number for number, item in enumerate(items) if item.get("role") == "assistant"]
     return list(items[said[-1] + 1 :] if said else items)
 
 
 def prompt(items: Sequence[Item], stored: Files, more_files: Iterable[str] = ()) -> Prompt:
-    """`more_files` are the ids of those that lie ready for code."""
+    """`more_files`: ids of the files that code_interpreter can read."""
     parts = [part for item in last_turn(items) if item.get("role") == "user" for part in _parts(item)]
     images = [_seen(part, stored) for part in parts if part["type"] == "input_image"]
     files = [_name(part, stored) for part in parts if part["type"] == "input_file"]
@@ -50,7 +50,7 @@ def prompt(items: Sequence[Item], stored: Files, more_files: Iterable[str] = ())
 
 
 def rounds(items: Sequence[Item]) -> list[Round]:
-    """The tool calls of the last turn: a new round begins with the first call after an output."""
+    """Returns the tool calls of the last turn, in rounds. A call after an output starts a new round."""
     found: list[Round] = []
     outputs = {item["call_id"]: _text(item) for item in items if item["type"] == "function_call_output"}
     before = ""
@@ -66,7 +66,7 @@ def rounds(items: Sequence[Item]) -> list[Round]:
 
 
 def text(item: Item) -> str:
-    """All of an item that costs tokens."""
+    """Returns the text of an item that counts as tokens."""
     if item["type"] == "function_call":
         return str(item["arguments"])
     return _text(item)

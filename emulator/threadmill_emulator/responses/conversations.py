@@ -1,9 +1,9 @@
-"""Conversations: items in their order, and the one response that may work on them."""
+"""Conversations: their items, and the response that locks them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses import conversation_locked, no_conversation, no_item
+from threadmill_emulator.errors.responses_api import conversation_locked, no_conversation, no_item
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.items import Item
 
@@ -33,7 +33,7 @@ class Conversations:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._conversations: dict[str, Conversation] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def create(self, items: list[Item], metadata: dict[str, str]) -> Conversation:
         conversation = Conversation(self._clock(), metadata, items)
@@ -47,7 +47,7 @@ class Conversations:
         return self._conversations[id]
 
     def delete(self, id: str) -> None:
-        """The responses of it live on."""
+        """Deletes the conversation; its responses remain."""
         del self._conversations[self.get(id).id]
 
     def all(self) -> list[Conversation]:

@@ -1,11 +1,11 @@
-"""Items of responses and conversations: as they are kept, with all they hold, and as they are shown."""
+"""Items of responses and conversations, as stored and as shown to clients."""
 
 import base64
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from threadmill_emulator.content.contents import Made
 from threadmill_emulator.content.messages import Block
+from threadmill_emulator.content.output import Output
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.runs.tool_calls import ToolCall
 from threadmill_emulator.schemas.responses import OUTPUTS, RESULTS
@@ -14,12 +14,12 @@ from threadmill_emulator.storage.files import Files
 
 Item = dict[str, Any]
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
-#: Fields that are shown only where they are asked for.
+#: Fields that are shown only if `include` names them.
 ON_REQUEST = {"code_interpreter_call": ("outputs", OUTPUTS), "file_search_call": ("results", RESULTS)}
 
 
 def taken(given: str | Iterable[Body] | None) -> list[Item]:
-    """What a client sent, as it is kept: whole messages, each item with an id and a status."""
+    """Converts input to items as stored: complete messages, each item with an id and a status."""
     if given is None:
         return []
     if isinstance(given, str):
@@ -53,9 +53,11 @@ def function_call(call: ToolCall) -> Item:
     }
 
 
-def made_items(made: Made, uploaded: Files, container_id: str, contained: Files, query: str, status: str) -> list[Item]:
-    """All that a reply is made of; `status` is that of its messages."""
-    items = [_reasoning(made.thoughts)] if made.thoughts else []
+def output_items(
+    made: Output, uploaded: Files, container_id: str, contained: Files, query: str, status: str
+) -> list[Item]:
+    """Converts what a run produced to items. `status`: of the messages."""
+    items = [_reasoning(made.reasoning)] if made.reasoning else []
     for call in made.calls:
         if call["type"] == "code_interpreter":
             items.append(_code_call(call["code_interpreter"], container_id, contained))
@@ -71,8 +73,8 @@ def shown(item: Item, include: Collection[str] = ()) -> Item:
     return {**item, field: None} if field and wanted not in include else item
 
 
-def _reasoning(thoughts: str) -> Item:
-    return {"id": new_id("rs"), "type": "reasoning", "summary": [{"type": "summary_text", "text": thoughts}]}
+def _reasoning(reasoning: str) -> Item:
+    return {"id": new_id("rs"), "type": "reasoning", "summary": [{"type": "summary_text", "text": reasoning}]}
 
 
 def _code_call(call: Block, container_id: str, contained: Files) -> Item:
@@ -117,7 +119,7 @@ def _search_call(call: Block, query: str) -> Item:
 
 
 def _parts(blocks: list[Block], uploaded: Files, container_id: str, contained: Files) -> list[Block]:
-    """A picture is no part of its own here: the text next to it cites it, at no place."""
+    """An image is not a part of its own: the text beside it cites it, without a position."""
     parts: list[Block] = []
     pictures: list[Block] = []
     for block in blocks:
@@ -134,7 +136,7 @@ def _parts(blocks: list[Block], uploaded: Files, container_id: str, contained: F
 
 
 def _cited(text: Block, uploaded: Files, container_id: str, contained: Files) -> tuple[str, list[Block]]:
-    """The text without the markers of its citations: what is cited is said by the place alone."""
+    """Returns the text without citation markers: only the position of a citation is kept."""
     value, notes, gone = text["value"], list[Block](), 0
     for note in text["annotations"]:
         start, end = note["start_index"] - gone, note["end_index"] - gone

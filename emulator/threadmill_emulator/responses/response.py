@@ -1,4 +1,4 @@
-"""A response: one stretch of work of a run, on what went before it."""
+"""A response: one stretch of work of a run, with its history."""
 
 from dataclasses import dataclass, field
 
@@ -8,31 +8,31 @@ from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.context import text
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import Item
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.schemas.responses import CreateResponse
 
-KEPT_S = 600  #: how long a background response that is not stored can be looked at once it ended
+KEPT_S = 600  #: how long a background response that is not stored can be retrieved after its end
 
 
 @dataclass
 class Response:
     asked: CreateResponse
     run: Run
-    read: list[Item]  #: what came before its input
+    read: list[Item]  #: the items before its input
     input: list[Item]
     conversation: Conversation | None
     id: str = field(default_factory=lambda: new_id("resp"))
-    thought: list[Item] | None = None  #: what it makes, once that was thought out
+    planned_output: list[Item] | None = None  #: its output, once generated
     output: list[Item] = field(default_factory=list)
     usage: dict[str, int] | None = None
     ended: float | None = None
-    transcript: Frames | None = None  #: what is told of it, where it is streamed
-    looks: int = 0  #: how often it was retrieved
+    transcript: Frames | None = None  #: its events, if it is streamed
+    polls: int = 0  #: how often it was retrieved
 
     @property
     def status(self) -> str:
-        """Where a run would wait for tool outputs, a response is complete: the next one brings them. What is not in
-        the background is never seen queued."""
+        """The status of its run. Where the run waits for tool outputs, the response is complete.
+        A response that is not in the background is never shown as queued."""
         shown = {"requires_action": "completed"} | ({} if self.asked.background else {"queued": "in_progress"})
         return shown.get(self.run.status, self.run.status)
 
@@ -47,7 +47,7 @@ class Response:
 
     @property
     def followed_plot(self) -> bool:
-        """Whether an answer before it cites a picture."""
+        """Whether an earlier answer cites an image."""
         parts = [part for item in self.all_read if item.get("role") == "assistant" for part in item["content"]]
         notes = [note for part in parts for note in part.get("annotations", [])]
         return any(note.get("filename", "").endswith(".png") for note in notes)

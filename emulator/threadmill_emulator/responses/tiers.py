@@ -1,25 +1,25 @@
-"""At which price a response is worked on: the service tiers and completion windows of the Responses API.
+"""The service tiers and completion windows of the Responses API.
 
 Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guide flex-processing.
 """
 
 from collections import Counter
 
-from threadmill_emulator.errors.errors import unknown_parameter
-from threadmill_emulator.errors.responses import no_capacity, no_tier, no_window
+from threadmill_emulator.errors.api_error import unknown_parameter
+from threadmill_emulator.errors.responses_api import no_capacity, no_tier, no_window
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Script
 
 
 class FlexCapacity:
-    """Refuses the first requests for flex processing, where a script says so."""
+    """Refuses the first requests for flex processing if a script says so."""
 
     def __init__(self) -> None:
         self._refused: Counter[str] = Counter()
 
     def take(self, asked: CreateResponse, script: Script, key: str) -> None:
-        """`key`: what the refusals are counted by."""
+        """Counts one request under `key`; raises ApiError if it is refused."""
         if asked.service_tier == "flex" and self._refused[key] < script.flex_refusals:
             self._refused[key] += 1
             raise no_capacity()
@@ -43,5 +43,5 @@ def check(asked: CreateResponse, options: Options) -> None:
 
 
 def shown(asked: CreateResponse) -> str:
-    """The tier that the response shows: fast mode is called priority there."""
+    """Returns the tier that the response shows; `fast` is shown as `priority`."""
     return "priority" if asked.service_tier == "fast" else asked.service_tier or "auto"

@@ -1,29 +1,29 @@
-"""Replies for which the server uses tools of its own: code_interpreter and file_search."""
+"""Answers for which the server uses its own tools: code_interpreter and file_search."""
 
 from typing import Any
 
 from threadmill_emulator.content import interpreter, plot
 from threadmill_emulator.content.answers import NOTICE
-from threadmill_emulator.content.contents import Made, Sources, text_block
 from threadmill_emulator.content.messages import Block
+from threadmill_emulator.content.output import Output, Sources, text_block
 from threadmill_emulator.content.search import Hit, best, search
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 
 CSV_LINK = "sandbox:/mnt/data/sine.csv"
 RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
 
 
-def computed(run: Run, sources: Sources) -> Made:
+def computed(run: Run, sources: Sources) -> Output:
     what, source = interpreter.program(run.prompt.text)
     logs = interpreter.run(source)
     text = f"{NOTICE}\n\n{what}, computed with Python:\n\n```\n{logs}\n```"
     if run.prompt.files:
         text += "\n\nFiles at hand: " + ", ".join(run.prompt.files)
-    return Made([[text_block(text)]], [_code(source, logs)])
+    return Output([[text_block(text)]], [_code(source, logs)])
 
 
-def plotted(run: Run, sources: Sources) -> Made:
+def plotted(run: Run, sources: Sources) -> Output:
     dark = "dark" in run.prompt.text.lower() or "深色" in run.prompt.text
     made: dict[str, str] = {}
 
@@ -47,17 +47,17 @@ def plotted(run: Run, sources: Sources) -> Made:
         "file_path": {"file_id": made["table"]},
     }
     picture = {"type": "image_file", "image_file": {"file_id": made["image"], "detail": "auto"}}
-    return Made([[picture, text_block(text, note)]], [_code(source, logs, made["image"])])
+    return Output([[picture, text_block(text, note)]], [_code(source, logs, made["image"])])
 
 
-def cited(run: Run, sources: Sources) -> Made:
+def cited(run: Run, sources: Sources) -> Output:
     if not sources.documents:
-        return Made([[text_block(f"{NOTICE}\n\nThere are no files to search: no vector store holds any.")]])
+        return Output([[text_block(f"{NOTICE}\n\nThere are no files to search: no vector store holds any.")]])
     hits = search(run.prompt.text, sources.documents)
     call = {"id": new_id("call"), "type": "file_search", "file_search": _searched(run, hits)}
     if not hits:
         names = ", ".join(file.name for file in sources.documents)
-        return Made([[text_block(f"{NOTICE}\n\nI searched {names} and found nothing about that.")]], [call])
+        return Output([[text_block(f"{NOTICE}\n\nI searched {names} and found nothing about that.")]], [call])
     text, notes = f"{NOTICE}\n\nThis is what the files say:\n", list[Block]()
     for number, hit in enumerate(best(hits)):
         marker = f"【4:{number}†source】"
@@ -65,7 +65,7 @@ def cited(run: Run, sources: Sources) -> Made:
         note = {"type": "file_citation", "text": marker, "start_index": len(text), "end_index": len(text + marker)}
         notes.append({**note, "file_citation": {"file_id": hit.file.id}})
         text += marker
-    return Made([[text_block(text, *notes)]], [call])
+    return Output([[text_block(text, *notes)]], [call])
 
 
 def _code(source: str, logs: str, image_id: str | None = None) -> Block:

@@ -1,4 +1,4 @@
-"""What a run says: for each kind of reply, the contents of the messages it adds."""
+"""The answer of a run: one function for each kind of reply that a script can name."""
 
 import json
 import re
@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from threadmill_emulator.content.answers import NOTICE, answer, summary
-from threadmill_emulator.content.contents import Made, Sources, text_block
 from threadmill_emulator.content.messages import Block
+from threadmill_emulator.content.output import Output, Sources, text_block
 from threadmill_emulator.ids import new_file_id
 from threadmill_emulator.runs.own_tools import cited, computed, plotted
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.schemas.arguments import fitting
 from threadmill_emulator.scripting.markers import without_markers
 
@@ -23,8 +23,8 @@ PNG = bytes.fromhex(
 )
 
 
-def compose(run: Run, sources: Sources) -> Made:
-    """All that a run makes which ends with an answer, whole or cut off."""
+def compose(run: Run, sources: Sources) -> Output:
+    """Returns everything that a run with an answer produces; the answer may be cut off."""
     made = REPLIES[run.script.reply](run, sources)
     blocks = [block for content in made.contents for block in content if block["type"] == "text"]
     for block in blocks:
@@ -38,7 +38,7 @@ def compose(run: Run, sources: Sources) -> Made:
 
 
 def _spoil(notes: list[Block]) -> None:
-    """One with wrong indices, a marker without any, and a citation of a file that is gone."""
+    """Spoils citations: wrong indices, a marker without a citation, a file that does not exist."""
     citations = [note for note in notes if note["type"] == "file_citation"]
     if len(citations) > 1:
         notes.remove(citations.pop(1))
@@ -47,37 +47,37 @@ def _spoil(notes: list[Block]) -> None:
         citations[-1]["file_citation"] = {"file_id": new_file_id()}
 
 
-def _answer(run: Run, sources: Sources) -> Made:
+def _answer(run: Run, sources: Sources) -> Output:
     wanted = run.settings["response_format"]
     ignored = {"auto", "text"} | ({"json_schema"} if "ignores_json_schema" in run.script.quirks else set())
     if (wanted if isinstance(wanted, str) else wanted["type"]) in ignored:
-        return Made([[text_block(answer(run.prompt))]])
+        return Output([[text_block(answer(run.prompt))]])
     schema = wanted.get("json_schema", {}).get("schema")
     value = fitting(schema, run.prompt.text) if schema else summary(run.prompt)
-    return Made([[text_block(json.dumps(value, ensure_ascii=False))]])
+    return Output([[text_block(json.dumps(value, ensure_ascii=False))]])
 
 
-def _echo(run: Run, sources: Sources) -> Made:
-    return Made([[text_block(run.prompt.text)]])
+def _echo(run: Run, sources: Sources) -> Output:
+    return Output([[text_block(run.prompt.text)]])
 
 
-def _recalled(run: Run, sources: Sources) -> Made:
-    said = (without_markers(text) for text in sources.heard if text)
-    return Made([[text_block("\n\n".join([NOTICE, *(f"> {text}" for text in said)]))]])
+def _recalled(run: Run, sources: Sources) -> Output:
+    said = (without_markers(text) for text in sources.history if text)
+    return Output([[text_block("\n\n".join([NOTICE, *(f"> {text}" for text in said)]))]])
 
 
-def _tool_outputs(run: Run, sources: Sources) -> Made:
+def _tool_outputs(run: Run, sources: Sources) -> Output:
     parts = [NOTICE]
     for call in (call for asked in run.rounds for call in asked.calls):
         parts.append(f"{call.name} answered:\n\n> " + (call.output or "").replace("\n", "\n> "))
-    return Made([[text_block("\n\n".join(parts))]])
+    return Output([[text_block("\n\n".join(parts))]])
 
 
-def _coded(run: Run, sources: Sources) -> Made:
+def _coded(run: Run, sources: Sources) -> Output:
     return (plotted if WANTS_A_PLOT.search(run.prompt.text) else computed)(run, sources)
 
 
-def _blocks(run: Run, sources: Sources) -> Made:
+def _blocks(run: Run, sources: Sources) -> Output:
     image = sources.made.add("chart.png", PNG, "assistants_output")
     source = sources.files.add("source.txt", run.prompt.text.encode(), "assistants")
     table = sources.made.add("terms.csv", b"term\n" + run.prompt.text.encode(), "assistants_output")
@@ -88,7 +88,7 @@ def _blocks(run: Run, sources: Sources) -> Made:
         {**_span(text, LINK, 0), "type": "file_path", "file_path": {"file_id": table.id}},
     ]
     picture = {"type": "image_file", "image_file": {"file_id": image.id, "detail": "auto"}}
-    return Made([[text_block(answer(run.prompt)), picture, text_block(text, *notes)]])
+    return Output([[text_block(answer(run.prompt)), picture, text_block(text, *notes)]])
 
 
 def _span(text: str, marker: str, nth: int) -> Block:
@@ -98,19 +98,19 @@ def _span(text: str, marker: str, nth: int) -> Block:
     return {"text": marker, "start_index": start, "end_index": start + len(marker)}
 
 
-def _reasoned(run: Run, sources: Sources) -> Made:
+def _reasoned(run: Run, sources: Sources) -> Output:
     made = _answer(run, sources)
-    return replace(made, thoughts=f"I think about {' '.join(run.prompt.text.split())[:80]!r}. This is no answer yet.")
+    return replace(made, reasoning=f"I think about {' '.join(run.prompt.text.split())[:80]!r}. This is no answer yet.")
 
 
-def _two_messages(run: Run, sources: Sources) -> Made:
-    return Made([[text_block("Let me see.")], *_answer(run, sources).contents])
+def _two_messages(run: Run, sources: Sources) -> Output:
+    return Output([[text_block("Let me see.")], *_answer(run, sources).contents])
 
 
-#: Words of a prompt that a picture answers.
+#: Words of a prompt that asks for an image.
 WANTS_A_PLOT = re.compile(r"plot|chart|draw|visuali[sz]|graph|dark", re.IGNORECASE)
 
-REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
+REPLIES: Mapping[str, Callable[[Run, Sources], Output]] = {
     "answer": _answer,
     "echo": _echo,
     "recalled": _recalled,
@@ -122,7 +122,7 @@ REPLIES: Mapping[str, Callable[[Run, Sources], Made]] = {
     "computed": computed,
     "plotted": plotted,
     "cited": cited,
-    "refusal": lambda run, sources: Made([[{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]]),
-    "empty_text": lambda run, sources: Made([[text_block("")]]),
-    "nothing": lambda run, sources: Made([]),
+    "refusal": lambda run, sources: Output([[{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]]),
+    "empty_text": lambda run, sources: Output([[text_block("")]]),
+    "nothing": lambda run, sources: Output([]),
 }

@@ -1,4 +1,4 @@
-"""The unchanging fields of assistants, runs and responses, with their defaults filled in."""
+"""The constant fields of assistants, runs and responses, with their defaults."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def run_settings(body: CreateRun, assistant: Assistant) -> dict[str, Any]:
 
 
 def response_settings(body: CreateResponse) -> dict[str, Any]:
-    """What a response's run is told, in the words of runs."""
+    """Converts the request for a response to the settings of its run."""
     choice = dumped(body.tool_choice, "auto")
     if isinstance(choice, dict) and choice["type"] == "function":
         choice = {"type": "function", "function": {"name": choice["name"]}}

@@ -1,10 +1,10 @@
-"""What happened so far, counted; it outlives the threads it happened on."""
+"""Counters since the start; they also count threads that have been deleted."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 
 
 @dataclass

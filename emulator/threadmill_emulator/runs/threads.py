@@ -1,13 +1,13 @@
-"""Threads with their messages and runs, and the assistants that answer on them."""
+"""Threads with their messages and runs, and assistants."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from threadmill_emulator.content.messages import Message
-from threadmill_emulator.errors.errors import not_found
+from threadmill_emulator.errors.api_error import not_found
 from threadmill_emulator.ids import new_id
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Thread:
 
     @property
     def has_picture(self) -> bool:
-        """Whether an answer on it holds one."""
+        """Whether an answer on it contains an image."""
         blocks = [block for each in self.messages.values() if each.role == "assistant" for block in each.blocks()]
         return any(block["type"] == "image_file" for block in blocks)
 

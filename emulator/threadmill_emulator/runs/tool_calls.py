@@ -1,4 +1,4 @@
-"""The function calls a run asks its client to make."""
+"""The function calls that a run requests from its client."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class ToolCall:
 
 @dataclass
 class Round:
-    """One set of calls, thought of from `begun` on and answered at `answered`."""
+    """Function calls that a run makes at one time: written from `begun` on, answered at `answered`."""
 
     begun: float
     calls: list[ToolCall]
@@ -33,7 +33,7 @@ class Round:
 
 
 def make_calls(script: Script, tools: Sequence[dict[str, Any]], prompt: Prompt, first: int) -> list[ToolCall]:
-    """`first` counts the calls the run has made before, so that no two calls of a run are alike."""
+    """`first`: how many calls the run made before; it makes the arguments of all calls different."""
     return [_call(script, tools, prompt, first + number) for number in range(script.calls)]
 
 

@@ -1,4 +1,4 @@
-"""What a run makes on its last stretch: tool calls of the server's own, then messages; each has its time."""
+"""What a run produces on its last stretch, with times: calls of the server's own tools, then messages."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +8,12 @@ from threadmill_emulator.content.messages import Block, Message
 from threadmill_emulator.ids import new_id
 
 Object = dict[str, Any]
-TOOLS_SHARE = 0.4  #: of the stretch, where there are tool calls at all
+TOOLS_SHARE = 0.4  #: of the stretch, if there are tool calls
 
 
 @dataclass
 class ServerStep:
-    """A call of code_interpreter or file_search, begun and ended by the server itself."""
+    """A call of code_interpreter or file_search, which the server executes itself."""
 
     call: Object  #: as step_details.tool_calls shows it
     began: float = 0.0
@@ -39,18 +39,18 @@ class Work:
             message.ended = min(ends, writing + (ends - writing) * number / len(self.messages))
             at = message.ended
 
-    def broken_off(self, at: float, reason: str, count: int | None) -> list[Message]:
-        """The messages as they stand when a run that was heard while it spoke stops in the middle."""
+    def cut_off(self, at: float, reason: str, count: int | None) -> list[Message]:
+        """Returns the messages begun by `at`, cut off there: what the client of a stream has read."""
         begun = [message for message in self.messages if message.created <= at]
         for message in begun:
             if message.ended is not None and message.ended > at:
-                message.content = assembled([part for moment, part in spoken(message, count) if moment <= at])
+                message.content = assembled([part for moment, part in timed_deltas(message, count) if moment <= at])
                 message.incomplete_reason, message.ended = reason, at
         return begun
 
 
-def spoken(message: Message, count: int | None) -> list[tuple[float, Block]]:
-    """The deltas of a message, each with its moment: spread evenly over the time of its writing."""
+def timed_deltas(message: Message, count: int | None) -> list[tuple[float, Block]]:
+    """Returns the deltas of a message with their times, spread evenly over the time of its writing."""
     parts = deltas(message.blocks(), count)
     ends = message.created if message.ended is None else message.ended
     each = (ends - message.created) / len(parts) if parts else 0.0

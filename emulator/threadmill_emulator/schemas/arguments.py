@@ -1,4 +1,4 @@
-"""Makes up a value that fits a JSON schema, out of what stands in a prompt."""
+"""Generates a value that fits a JSON schema, from the words of a prompt."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ Schema = dict[str, Any]
 
 
 def fitting(schema: Schema, text: str, root: Schema | None = None) -> Any:
-    """Strings get the prompt's words, numbers a number found in it; objects and lists are filled in turn."""
+    """Returns a value. Strings are the prompt's words, numbers come from the prompt, objects and lists contain both."""
     root = schema if root is None else root
     schema = _resolved(schema, root)
     if "const" in schema:

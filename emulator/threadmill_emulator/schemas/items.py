@@ -1,4 +1,4 @@
-"""What goes into a response or a conversation: messages with their parts, function calls, their outputs."""
+"""Input items of responses and conversations: messages with their parts, function calls, their outputs."""
 
 import re
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -154,7 +154,7 @@ def _by_role(value: Any) -> str:
 
 
 def _by_type(value: Any) -> str:
-    """A message need not say that it is one."""
+    """The field `type` of a message is optional."""
     return "<message>" if isinstance(value, dict) and "type" not in value else by_type(value)
 
 

@@ -1,4 +1,4 @@
-"""The bodies that make responses and conversations."""
+"""Bodies that create responses and conversations."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from threadmill_emulator.schemas.items import InputItem, Text
 from threadmill_emulator.schemas.runs import Effort, JsonFormat, JsonSchema, Temperature, TextFormat, TopP
 from threadmill_emulator.schemas.wire import Body, CodeInterpreter, FunctionDefinition, Metadata, Schema, by_type
 
-#: What may be asked for beyond the usual.
+#: Values of `include`.
 Includable = Literal[
     "file_search_call.results",
     "web_search_call.results",
@@ -187,7 +187,7 @@ class CreateResponse(Body):
 
     @property
     def file_ids(self) -> list[str]:
-        """The files that lie ready for code."""
+        """Ids of the files that code_interpreter can read."""
         container = self.interpreter.container if self.interpreter else None
         return container.file_ids if isinstance(container, AutoContainer) else []
 

@@ -1,4 +1,4 @@
-"""The bodies that make runs and assistants."""
+"""Bodies that create runs and assistants."""
 
 from typing import Annotated, Any, Literal
 
@@ -72,7 +72,7 @@ class Truncation(Body):
 
 
 class RunSettings(Body):
-    """What both ways of making a run share."""
+    """Fields that both requests to create a run share."""
 
     assistant_id: str
     model: str | None = None

@@ -1,4 +1,4 @@
-"""The bodies that make and change vector stores."""
+"""Bodies that create and change vector stores."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,4 +1,4 @@
-"""What `"strict": true` demands of a JSON schema: objects that name all their properties and require each."""
+"""The rules of `"strict": true` for a JSON schema: objects list all their properties and require each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ Schema = dict[str, Any]
 
 
 def not_strict(schema: Schema) -> str | None:
-    """The first thing wrong with it, in OpenAI's words."""
+    """Returns the first violation, in OpenAI's words."""
     for path, part in _parts(schema, ()):
         where = f"In context={path}"
         if part.get("type") != "object" and "properties" not in part:

@@ -1,4 +1,4 @@
-"""The bodies that make and change threads, and the resources of their tools."""
+"""Bodies that create and change threads, and their tool resources."""
 
 from typing import Annotated, Literal, Self
 

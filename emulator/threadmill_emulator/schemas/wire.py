@@ -1,5 +1,5 @@
-"""The bodies a client may send, as strict models: unknown fields, wrong types and exceeded limits are
-refused. Tags of unions stand in <angle brackets> so that errors/refusals.py can leave them out of a field's path.
+"""Strict models of request bodies: unknown fields, wrong types and exceeded limits are errors. Tags of unions are in
+<angle brackets>, so that errors/refusals.py can remove them from the path of a field.
 """
 
 import base64
@@ -21,13 +21,13 @@ class Body(BaseModel):
 
 
 def by_type(value: Any) -> str:
-    """The tag of a value still to be read, or of a model to be written."""
+    """Returns the tag of raw input, or of a model."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return f"<{kind}>"
 
 
 def _image_url(url: str, info: ValidationInfo) -> str:
-    """OpenAI's own server takes only external URLs, DaVinci's takes data URLs too."""
+    """OpenAI's server accepts external URLs only; DaVinci's also accepts data URLs."""
     return any_image_url(url) if (info.context or {}).get("data_urls", True) else external_url(url)
 
 
@@ -107,7 +107,7 @@ Content = Annotated[
 
 
 def blocks(content: str | list[TextPart | ImageUrlPart | ImageFilePart]) -> list[dict[str, Any]]:
-    """The content of a message as a message object shows it."""
+    """Returns the content of a message in the form of a message object."""
     parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
     return [
         {"type": "text", "text": {"value": part.text, "annotations": []}}
@@ -177,7 +177,7 @@ class CreateMessage(Body):
 
 
 class Modify(Body):
-    """All that may be changed on a message or a run."""
+    """The fields of a message or a run that can be changed."""
 
     metadata: Metadata | None = None
 

@@ -1,1 +1,1 @@
-"""What a test asks of the emulator: scenarios, faults, options. For storage/ and above; imports errors/."""
+"""How a test controls the emulator: scenarios, faults, options. For storage/ and above; imports errors/."""

@@ -1,4 +1,4 @@
-"""Faults on demand: which requests are hit, and what happens to them instead of an answer."""
+"""Faults: which requests are affected, and what happens to them."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from threadmill_emulator.errors.errors import ApiError, wrong_key
+from threadmill_emulator.errors.api_error import ApiError, wrong_key
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 PAGE = "<!doctype html><title>Sign in</title><p>Please sign in to this network first."
@@ -20,7 +20,7 @@ def _names(value: object) -> object:
 
 
 class FaultPlan(BaseModel):
-    """The share of requests hit by each fault, 0 to 1; at most one fault hits a request."""
+    """The rate of each fault, from 0 to 1. A request has at most one fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,13 +51,13 @@ class Faults:
         self.use(plan)
 
     def use(self, plan: FaultPlan) -> None:
-        """Replaces the plan; the count towards `times` starts again."""
+        """Replaces the plan and resets the count for `times`."""
         self.plan = plan
         self.injected: Counter[str] = Counter()
         self._rates = [(kind, rate) for kind in KINDS if (rate := getattr(plan, kind))]
 
     async def around(self, route: str, act: Callable[[], Awaitable[Response]]) -> Response | None:
-        """The answer to a request; None when the connection is to be closed without one."""
+        """Returns the reply to a request, or None if the connection must be closed without a reply."""
         fault = self._strike(route) if self._rates else None
         match fault:
             case None:

@@ -1,5 +1,5 @@
-"""How a scenario is chosen: by the assistant's id (`asst_<scenario>`) or a response's model (`emulator-<scenario>`),
-or by a marker in the user's last message, `[[scenario=tools run_s=5 tool=SEARCH]]`; the marker wins.
+"""Chooses a scenario by the assistant's id (`asst_<scenario>`) or a response's model (`emulator-<scenario>`), or by a
+marker in the user's last message, `[[scenario=tools run_s=5 tool=SEARCH]]`, which has precedence.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from threadmill_emulator.errors.errors import ApiError
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS, TERMINAL, Script
 
 
@@ -47,7 +47,7 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "n": ("rounds", int),
     "calls": ("calls", int),
     "deltas": ("deltas", _count),
-    "looks": ("blind_looks", int),
+    "looks": ("blind_polls", int),
     "flex_refusals": ("flex_refusals", int),
     "tool": ("tool", str),
     "reason": ("reason", _one_of("max_completion_tokens", "max_prompt_tokens")),
@@ -58,8 +58,8 @@ MARKER = re.compile(rf"\[\[\s*((?:scenario|{'|'.join(PARAMETERS)})=[^\[\]]*)\]\]
 
 
 def script_for(name: str, text: str, quirks: frozenset[str] = frozenset()) -> Script:
-    """The script of a run; a marker nobody understands is an error, never silently a plain run. `name` is that of
-    an assistant or a model; `quirks` are those of all runs of the server."""
+    """Returns the script of a run; raises ApiError if a marker is invalid. `name`: of the assistant or the model.
+    `quirks`: of all runs of the server."""
     script = SCENARIOS.get(name.removeprefix("asst_").removeprefix("emulator-"), SCENARIOS["emulator"])
     for marker in MARKER.finditer(text):
         pairs = [pair.partition("=")[::2] for pair in marker[1].split()]

@@ -1,4 +1,4 @@
-"""Profiles of servers that people run: what each lacks, and what it does differently."""
+"""Profiles of real servers: what each lacks, and what it does differently."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ STORES = frozenset({"files", "vector_stores", "batches"})
 
 @dataclass(frozen=True)
 class Profile:
-    """What `--like NAME` stands for."""
+    """A server that `--like NAME` imitates."""
 
     server: str  #: which server and version, and how it is set up
     without: frozenset[str]  #: the CAPABILITIES it lacks
@@ -21,11 +21,11 @@ class Profile:
     def options(
         self, *, without: frozenset[str] = frozenset(), extras: frozenset[str] = frozenset(), **others: Any
     ) -> Options:
-        """Those of an emulator that behaves so; `without` and `extras` add to what the profile sets."""
+        """Returns the options of an emulator with this profile; `without` and `extras` are added to the profile's."""
         return Options(without=self.without | without, extras=self.extras | extras, **others)
 
 
-#: The emulator as it is by itself.
+#: The emulator without `--like`.
 NO_PROFILE = Profile("", frozenset())
 
 #: From the sources of each server, and from what it answered; the entries of its quirks name the files.

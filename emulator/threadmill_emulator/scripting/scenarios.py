@@ -1,4 +1,4 @@
-"""What is scripted: one row per scenario."""
+"""The scenarios: one row each."""
 
 import math
 from collections import Counter
@@ -13,38 +13,38 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "expired", "incomplete
 
 @dataclass(frozen=True)
 class Script:
-    """How one run goes."""
+    """The course of one run."""
 
-    reply: str = "answer"  #: which of replies.REPLIES is given at the end
+    reply: str = "answer"  #: the kind of answer: a key of replies.REPLIES
     ends: str = "completed"  #: the status it ends with
     error: tuple[str, str] | None = None  #: last_error's code and message, when it fails
     reason: str = "max_completion_tokens"  #: incomplete_details.reason, when it ends incomplete
-    hangs: str | None = None  #: the status it stays in for ever
-    rounds: int = 0  #: how often it asks for tool outputs
+    hangs: str | None = None  #: the status in which it stays forever
+    rounds: int = 0  #: how often it requests tool outputs
     calls: int = 1  #: tool calls per round
     tool: str | None = None  #: the function to call; default: the declared ones, else SEARCH
-    broken: bool = False  #: the calls' arguments are no JSON
-    flex_refusals: int = 0  #: the first so many requests for flex processing find no capacity
-    blind_looks: int = 0  #: the first looks at requires_action list no calls
+    broken: bool = False  #: the arguments of the calls are not JSON
+    flex_refusals: int = 0  #: how many requests for flex processing are refused first
+    blind_polls: int = 0  #: how many replies with requires_action list no calls first
     run_s: float | None = None  #: how long the server works; default: the emulator's --run-s
-    expires_s: float = 600.0  #: how long the run may live, counted from its creation
+    expires_s: float = 600.0  #: the run expires this long after its creation
     cancel_s: float = 0.2  #: how long it stays `cancelling`
-    cancel_ends: str = "cancelled"  #: a cancel is not guaranteed: the run may end otherwise
-    lock: bool = False  #: a cancelled run stays `cancelling` for ever
-    times: int | None = None  #: only the first so many runs go this way; later ones complete
-    deltas: int | None = None  #: in how many pieces a stream tells each message; default: a word each, up to 40
+    cancel_ends: str = "cancelled"  #: the status after a cancel, which a server does not guarantee
+    lock: bool = False  #: a cancelled run stays `cancelling` forever
+    times: int | None = None  #: how many runs follow the script; later ones complete
+    deltas: int | None = None  #: deltas of each message in a stream; default: one per word, up to 40
     key: str | None = None  #: what `times` counts by; default: the thread
-    quirks: frozenset[str] = frozenset()  #: departures from the wire format, see QUIRKS
+    quirks: frozenset[str] = frozenset()  #: deviations from the wire format, see QUIRKS
 
 
-#: What servers in the wild do otherwise. Each is a scenario of its own, and `quirks=a,b` adds it to another.
+#: Deviations of real servers. Each is also a scenario; `quirks=a,b` adds it to another one.
 QUIRKS = {
     "string_content": "a message's content is a plain string",
     "empty_required_action": "required_action is {} instead of null once outputs were submitted",
     "bare_error": "last_error is a bare string",
     # LiteLLM, polling_via_cache: proxy/response_polling/background_streaming.py
     "polling_errors": "a failed response has one code for all errors; its message is what a client raised",
-    "no_usage": "runs and responses do not say how many tokens they took",
+    "no_usage": "runs and responses do not report their tokens",
     # OpenOpenAI: a run has the assistant's tools, whatever it was sent
     "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",
     # open-assistant-api (app/core/runner/llm_backend.py) passes json_object alone to its model
@@ -54,13 +54,13 @@ QUIRKS = {
     "sparse": "runs lack every field that has no value",
     "no_expires_at": "expires_at is null",
     "refuses_cancel": "cancelling a queued or waiting run is refused",
-    "late_expiry": "a waiting run outlives expires_at, takes the outputs, and only then expires",
-    "single_outputs": "outputs for some of the calls are taken, the run waits for the rest",
-    "late_submit_404": "outputs that nobody waits for, as of a second submit, are answered 404",
+    "late_expiry": "a waiting run does not expire before its outputs are submitted",
+    "single_outputs": "outputs for some of the calls are accepted; the run waits for the rest",
+    "late_submit_404": "outputs that the run does not wait for, such as a second submit, are answered 404",
     "late_submit_500": "the same with 500",
-    "plain_not_found": "what is not found on this thread, or the thread itself, is answered 500 in plain text",
-    "no_lock": "messages and runs are taken while a run is active; a second run fails the first",
-    "bad_annotations": "a citation's indices are wrong, one marker has no annotation, a cited file is gone",
+    "plain_not_found": "for an object that the thread lacks, or a lost thread, the reply is a 500 in plain text",
+    "no_lock": "messages and runs are accepted during a run; a second run makes the first fail",
+    "bad_annotations": "a citation has wrong indices, one marker has no annotation, a cited file does not exist",
     "stream_json": "stream=true is answered with plain JSON",
     "stream_drops": "the connection of a stream is dropped after the third delta",
     "stream_no_done": "a stream ends without its last run event and without done",
@@ -93,16 +93,16 @@ FAILS: dict[str, Any] = {"ends": "failed", "error": ("server_error", "Sorry, som
 SCENARIOS: Mapping[str, Script] = {
     "emulator": Script(),
     "echo": Script(reply="echo"),
-    "recall": Script(reply="recalled"),  # all that was said on the thread so far
+    "recall": Script(reply="recalled"),  # all earlier messages of the thread
     "tools": Script(reply="tool_outputs", rounds=1),
     "parallel_tools": Script(reply="tool_outputs", rounds=1, calls=3),
     "tool_rounds": Script(reply="tool_outputs", rounds=3),
     "bad_arguments": Script(reply="tool_outputs", rounds=1, broken=True),
     "unknown_tool": Script(reply="tool_outputs", rounds=1, tool="no_such_tool"),
-    "slow_requires": Script(reply="tool_outputs", rounds=1, blind_looks=1),
+    "slow_requires": Script(reply="tool_outputs", rounds=1, blind_polls=1),
     "code_interpreter": Script(reply="computed"),
     "plot": Script(reply="plotted"),
-    "auto": Script(reply="auto"),  # whatever the tools of the run are good for
+    "auto": Script(reply="auto"),  # uses a tool that the run has
     "citations": Script(reply="cited"),
     "reasoning": Script(reply="reasoned"),
     "no_flex_capacity": Script(flex_refusals=1_000_000),
@@ -140,28 +140,28 @@ SCENARIOS: Mapping[str, Script] = {
 }
 
 
-class Tally:
-    """How many runs followed a script with `times`."""
+class ScriptUses:
+    """Counts the runs of scripts with `times`."""
 
     def __init__(self) -> None:
         self._runs: Counter[str] = Counter()
 
-    def counted(self, script: Script, default_key: str) -> Script:
-        """The script, mended once it was followed often enough."""
+    def take(self, script: Script, default_key: str) -> Script:
+        """Returns the script; after `times` uses, one that completes."""
         if script.times is None:
             return script
         key = script.key or default_key
         self._runs[key] += 1
-        return script if self._runs[key] <= script.times else mended(script)
+        return script if self._runs[key] <= script.times else completing(script)
 
 
-def mended(script: Script) -> Script:
-    """The same run without what keeps it from completing."""
+def completing(script: Script) -> Script:
+    """Returns the script without anything that keeps the run from completing."""
     return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
 
 
 def as_response(script: Script) -> Script:
-    """The same where nothing expires, nothing is filtered by failing, and a cancel takes no time."""
+    """Returns the script of a response: no expiry, no time for a cancel; a content filter makes it incomplete."""
     script = replace(script, expires_s=math.inf, cancel_s=0, lock=False, reason="max_output_tokens")
     script = replace(script, quirks=script.quirks & QUIRKS_OF_RESPONSES)
     if script.ends == "expired":
@@ -171,10 +171,10 @@ def as_response(script: Script) -> Script:
     return script
 
 
-def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
-    """The script under a run's own tools, tool_choice and parallel_tool_calls."""
+def apply_settings(script: Script, settings: Mapping[str, Any]) -> Script:
+    """Returns the script adapted to a run's tools, tool_choice and parallel_tool_calls."""
     if script.reply == "auto":
-        script = replace(script, **_able({tool["type"] for tool in settings["tools"]}))
+        script = replace(script, **_use_of({tool["type"] for tool in settings["tools"]}))
     choice = settings["tool_choice"]
     if choice == "none":
         reply = "answer" if script.reply == "tool_outputs" else script.reply
@@ -188,7 +188,7 @@ def fitted(script: Script, settings: Mapping[str, Any]) -> Script:
     return script
 
 
-def _able(tools: set[str]) -> dict[str, Any]:
-    """What a model would make of these tools: the first of them that it has."""
+def _use_of(tools: set[str]) -> dict[str, Any]:
+    """Returns the changes to a script that uses the first available of these tools."""
     uses = {"function": CALLS_ONCE, "code_interpreter": {"reply": "coded"}, "file_search": {"reply": "cited"}}
     return next((use for tool, use in uses.items() if tool in tools), {"reply": "answer"})

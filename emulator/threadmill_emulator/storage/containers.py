@@ -1,13 +1,13 @@
-"""Containers: where code of the server runs, and where the files it makes lie until nobody used them for a while."""
+"""Containers of code_interpreter: they hold its files, and expire some time after their last use."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses import no_container
+from threadmill_emulator.errors.responses_api import no_container
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.storage.files import Files
 
-LIVES_S = 20 * 60  #: after the last use of it
+LIVES_S = 20 * 60  #: after its last use
 
 
 @dataclass
@@ -22,10 +22,10 @@ class Containers:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._containers: dict[str, Container] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def make(self) -> Container:
-        """A new one, which is there only once it is kept."""
+        """Returns a new container, which exists for clients only after `keep`."""
         now = self._clock()
         return Container(now, now, Files(self._clock, lambda: new_id("cfile")))
 
@@ -41,7 +41,7 @@ class Containers:
         return self._containers[id]
 
     def latest(self, ids: Iterable[str]) -> Container | None:
-        """The last of these that is still there."""
+        """Returns the last of these that still exists."""
         return next((self.get(id) for id in reversed(list(ids)) if id in self), None)
 
     def delete(self, id: str) -> None:

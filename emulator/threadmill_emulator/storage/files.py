@@ -1,9 +1,9 @@
-"""Uploaded and generated files, kept in memory."""
+"""Uploaded and generated files, in memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.errors import no_file
+from threadmill_emulator.errors.api_error import no_file
 from threadmill_emulator.ids import new_file_id
 
 
@@ -19,10 +19,10 @@ class File:
 
 class Files:
     def __init__(self, clock: Callable[[], float], name: Callable[[], str] = new_file_id) -> None:
-        """`name` makes the ids."""
+        """`name`: function that returns new ids."""
         self._clock, self._name = clock, name
         self._files: dict[str, File] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def add(self, name: str, data: bytes, purpose: str, lives_s: int | None = None) -> File:
         now = self._clock()
@@ -38,7 +38,7 @@ class Files:
         return self._files[id]
 
     def name(self, id: str) -> str:
-        """Its id where the file is gone: messages outlive the files they refer to."""
+        """Returns the file's name, or its id if it was deleted: messages outlive their files."""
         return self._files[id].name if id in self else id
 
     def delete(self, id: str) -> None:

@@ -1,4 +1,4 @@
-"""Which files each use takes, told by their extension, as OpenAI's tables have it."""
+"""The file types that each tool accepts, by extension, as in OpenAI's tables."""
 
 from pathlib import PurePath
 
@@ -11,5 +11,5 @@ CODE_INTERPRETER = FILE_SEARCH | VISION | {"csv", "pkl", "tar", "xlsx", "xml", "
 
 
 def extension(name: str) -> str:
-    """Lower case, without the dot; "none" where there is none."""
+    """Returns the extension in lower case without the dot; "none" if there is none."""
     return PurePath(name).suffix.lstrip(".").lower() or "none"

@@ -1,9 +1,9 @@
-"""What a thread's and an assistant's tools may use: files that must exist, and vector stores made in passing."""
+"""The tool resources of threads and assistants: files and vector stores."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from threadmill_emulator.errors.errors import no_referenced_file, no_referenced_store, unsupported_by_tool
+from threadmill_emulator.errors.api_error import no_referenced_file, no_referenced_store, unsupported_by_tool
 from threadmill_emulator.schemas import wire
 from threadmill_emulator.schemas.threads import ToolResources
 from threadmill_emulator.storage.files import Files
@@ -44,7 +44,7 @@ def check(files: Files, stores: VectorStores, body: ToolResources | None) -> Non
 
 
 def kept(stores: VectorStores, body: ToolResources | None) -> Resources:
-    """As stored, after `check`: a vector store asked for in passing is made."""
+    """Returns the resources as stored, after `check`; creates the vector stores that they describe."""
     resources: Resources = {}
     if body and body.code_interpreter:
         resources["code_interpreter"] = {"file_ids": list(body.code_interpreter.file_ids)}
@@ -58,7 +58,7 @@ def kept(stores: VectorStores, body: ToolResources | None) -> Resources:
 
 
 def attach(stores: VectorStores, resources: Resources, body: wire.CreateMessage, searches: bool) -> None:
-    """A message's attachments become the thread's: for file_search in its vector store, made where it has none."""
+    """Adds a message's attachments to the thread: files for file_search to its vector store, created if missing."""
     for attachment in body.attachments or []:
         if _names(attachment, "code_interpreter"):
             ids = resources.setdefault("code_interpreter", {"file_ids": []})["file_ids"]

@@ -1,17 +1,17 @@
-"""Vector stores: the files that file_search looks into, each ready a while after it was put there."""
+"""Vector stores: the files that file_search can search. Each file is ready some time after it was added."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadmill_emulator.errors.errors import not_found
+from threadmill_emulator.errors.api_error import not_found
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.storage.files import File, Files
 from threadmill_emulator.storage.filetypes import FILE_SEARCH, extension
 
 DAY_S = 86_400
-#: What OpenAI gives the stores it makes for a thread in passing.
+#: The expiry of stores that OpenAI creates together with a thread.
 IN_PASSING = {"anchor": "last_active_at", "days": 7}
 CHUNKING = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 
@@ -57,7 +57,7 @@ class VectorStore:
 
 @dataclass(frozen=True)
 class Batch:
-    """Files put into a store by one request."""
+    """Files that were added to a store by one request."""
 
     store_id: str
     created: float
@@ -74,7 +74,7 @@ class VectorStores:
         self._clock, self._files, self._options = clock, files, options
         self._stores: dict[str, VectorStore] = {}
         self._batches: dict[str, Batch] = {}
-        self.created = 0  #: how many there ever were
+        self.created = 0  #: how many have been created
 
     def create(
         self,
@@ -114,7 +114,7 @@ class VectorStores:
         if id not in self._stores:
             raise not_found("vector store", id)
         store = self._stores[id]
-        # A file that was deleted is in no store any more.
+        # A deleted file is no longer in any store.
         store.files = {id: stored for id, stored in store.files.items() if id in self._files}
         return store
 
@@ -137,7 +137,7 @@ class VectorStores:
         return [self.get(id) for id in self._stores]
 
     def searchable(self, ids: Iterable[str]) -> list[File]:
-        """The files a run may search. It does not wait for the index as a real one would: it reads them at once."""
+        """Returns the files that a run can search, without waiting for their indexing; a real server waits."""
         now = self._clock()
         stores = [self.get(id) for id in ids if id in self]
         found: dict[str, File] = {}

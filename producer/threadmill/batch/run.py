@@ -110,7 +110,7 @@ class Batch:
         self.progress.spending.add(self._out.previous_usage)
         self._started = self._last_result = time.monotonic()
         self._report = report
-        self._generation = self._client.store.open_batch(self._name, total, anew=self._options.restart)
+        self._generation = self._client.store.start_batch(self._name, total, new_generation=self._options.restart)
         self._cursor = self._client.store.batch_cursor(self._name)
 
     def _heartbeat(self) -> None:
@@ -118,7 +118,7 @@ class Batch:
         if time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + _HEARTBEAT_EVERY_S
-        record = self._client.store.see_to_batch(self._name)
+        record = self._client.store.renew_batch(self._name)
         self.progress.running, self.progress.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
         with suppress(StoreUnavailable):  # the next heartbeat reads them
@@ -199,7 +199,7 @@ class Batch:
         scope = f"{self._name}/{self._generation}" if self._generation else self._name
         jobs = [each.job.model_copy(update={"key": f"{scope}/{each.job.key}"}) for each in chunk]
         # Safe to repeat: the jobs have keys.
-        handles = self._client.store.patiently(lambda: self._client.enqueue_many(jobs))
+        handles = self._client.store.with_retries(lambda: self._client.enqueue_many(jobs))
         for each, handle in zip(chunk, handles, strict=True):
             self._awaited[handle.id] = (each.document, each.part)
             if handle.state in TERMINAL:
@@ -217,7 +217,7 @@ class Batch:
 
     def _is_redriven(self, job_id: str) -> bool:
         try:
-            return self._client.store.patiently(lambda: self._client.redrive(job_id)) is JobState.QUEUED
+            return self._client.store.with_retries(lambda: self._client.redrive(job_id)) is JobState.QUEUED
         except UnreadableRecord:  # its result has that failure
             return False
 
@@ -236,7 +236,7 @@ class Batch:
     def _reconcile(self) -> None:
         """Records jobs that have ended without a notification."""
         store = self._client.store
-        states = store.patiently(lambda: store.states(list(self._awaited)))
+        states = store.with_retries(lambda: store.states(list(self._awaited)))
         self._record(store.results([job_id for job_id, state in states.items() if state in TERMINAL]))
 
     def _record(self, results: Iterable[JobResult]) -> None:

@@ -1,4 +1,4 @@
-"""The command line. Data goes to stdout, everything else to stderr.
+"""The command line. Data goes to stdout, and everything else to stderr.
 
 Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 timeout, 130 interrupted.
 """

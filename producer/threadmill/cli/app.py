@@ -1,4 +1,4 @@
-"""What all commands share: the app, common options, output and exit codes."""
+"""The app, and the options, output and exit codes that all commands share."""
 
 import json
 import os
@@ -43,13 +43,13 @@ class Exit(IntEnum):
 
 
 class _Console(Console):
-    """Names and reasons come from users and servers: none of them controls the terminal."""
+    """Removes control characters from all text, because names and reasons come from users and servers."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
 
-#: Progress and remarks; without colour when not at a terminal, or when NO_COLOR is set.
+#: Console for progress and notes; it uses no colours when stderr is not a terminal, or NO_COLOR is set.
 err = _Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -70,7 +70,7 @@ LocalFlag = Annotated[
 
 def _print_version(asked: bool) -> None:
     if asked:
-        put(f"threadmill {version('threadmill')}")
+        write_line(f"threadmill {version('threadmill')}")
         raise typer.Exit
 
 
@@ -83,37 +83,38 @@ def _options(
     """The options of `threadmill` itself."""
 
 
-def put(text: str) -> None:
-    """Writes data to stdout, in a line of its own."""
+def write_line(text: str) -> None:
+    """Writes a line of data to stdout."""
     write(text + "\n")
 
 
 def write(text: str) -> None:
-    """Writes data to stdout: as it is, but for what would control a terminal there."""
+    """Writes data to stdout with secrets redacted; at a terminal, without control characters."""
     text = redact(text)
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """Writes something to know besides the data to stderr."""
+    """Writes a line for the user to stderr."""
     err.print(redact(text), soft_wrap=True, markup=False)
 
 
-def put_json(value: Any) -> None:
-    put(json.dumps(redact_all(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+def write_json(value: Any) -> None:
+    """Writes a value to stdout as JSON, indented at a terminal."""
+    write_line(json.dumps(redact_all(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
-def given(**fields: Any) -> dict[str, Any]:
-    """The job fields that were given."""
+def without_none(**fields: Any) -> dict[str, Any]:
+    """Returns the fields whose value is not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()) -> Settings:
-    """For --local: lets its worker read the files that the command names.
+def with_file_roots(settings: Settings, job: PromptJob, more: Iterable[Path] = ()) -> Settings:
+    """Returns settings for --local, whose worker may read the files that the command names.
 
-    `more`: other files that jobs will name; a missing one fails only its own job.
-    Raises InvalidJob if a file is missing, or if the job names a profile, which only a lasting Redis knows.
+    `more`: further files of single jobs; if one is missing, only its job fails.
+    Raises InvalidJob if a file of the job is missing, or if the job names a profile, which the new Redis does not know.
     """
     if job.profile is not None:
         raise InvalidJob(
@@ -130,23 +131,23 @@ def with_own_files(settings: Settings, job: PromptJob, more: Iterable[Path] = ()
 
 
 @dataclass(frozen=True)
-class Here:
-    """The settings a command works with."""
+class Environment:
+    """What a command works with: settings, and with --local its own processes."""
 
     settings: Settings
-    environment: Mapping[str, str]  #: variables that give a child process the same settings
-    check: Callable[[], None]  #: raises ProcessEnded if a process of --local has ended by itself
+    variables: Mapping[str, str]  #: environment variables that give a child process the same settings
+    check: Callable[[], None]  #: raises ProcessEnded if a process of --local has ended
 
 
 @contextmanager
-def started(settings: Settings, local: bool, endpoint: str | None) -> Iterator[Here]:
-    """With `local`, starts the processes the command needs. `endpoint` None: the usual one."""
+def open_environment(settings: Settings, local: bool, endpoint: str | None) -> Iterator[Environment]:
+    """Yields the environment of a command; with `local`, starts its processes. `endpoint`: default, the usual one."""
     if not local:
-        yield Here(settings, {}, lambda: None)
+        yield Environment(settings, {}, lambda: None)
         return
     name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
     if name is not None:
-        settings.require_key(name)  # the worker inherits it from us
+        settings.require_key(name)  # the worker inherits it
     emulated = name is not None and settings.endpoints[name].kind is EndpointKind.EMULATOR
     with Local(settings, emulator=emulated) as processes:
-        yield Here(processes.settings, processes.environment, processes.check)
+        yield Environment(processes.settings, processes.environment, processes.check)

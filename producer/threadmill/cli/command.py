@@ -1,4 +1,4 @@
-"""How every command shows its help and reports errors."""
+"""The help and the error reports of all commands."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in
 
 
 def examples(*lines: str) -> str:
-    """The epilog of a command: command lines to copy, one per line."""
+    """Returns the epilog of a command: command lines to copy, one per line."""
     return "\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 
 
 def message(error: ThreadmillError, command: str, has_local: bool) -> str:
-    """An error's text, with the remedies that this command has."""
+    """Returns an error's text with the remedies that the command offers."""
     if isinstance(error, NoEndpoint):
         return f"{error.reason}{'. To try it without a server: --endpoint emulator --local' if has_local else ''}"
     if isinstance(error, StoreUnavailable) and not (isinstance(error, StoreRefused) or error.enqueued or error.unknown):
@@ -37,7 +37,7 @@ def message(error: ThreadmillError, command: str, has_local: bool) -> str:
 
 
 def finish(app: typer.Typer) -> None:
-    """Gives every command of the app, groups included, the help and the error reports of this module."""
+    """Applies the help and the error reports of this module to every command and group of the app."""
     app.info.cls = _Root
     _set_classes(app)
     for command in app.registered_commands:
@@ -59,8 +59,8 @@ def _name(info: Any) -> str:
     return str(info.name or info.callback.__name__.replace("_", "-"))
 
 
-class _Common:
-    """Flags have no type in the help, an epilog is printed as it is, and an error of ours is one line."""
+class _Reporting:
+    """Omits the type of flags in the help, prints the epilog unchanged, and reports our errors in one line."""
 
     params: list[Any]
 
@@ -81,7 +81,7 @@ class _Common:
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)  # type: ignore[misc]
-        if self._epilog:  # neither wrapped nor read as markup, so that its lines can be copied
+        if self._epilog:  # not wrapped and without markup, so that its lines can be copied
             formatter.write("\n".join(f" {line}" for line in self._epilog.splitlines()) + "\n")
 
     def invoke(self, ctx: Any) -> Any:
@@ -93,11 +93,11 @@ class _Common:
             raise typer.Exit(Exit.NOT_IN_TIME if isinstance(error, WaitTimeout) else Exit.USAGE) from None
 
 
-class _Command(_Common, TyperCommand):
+class _Command(_Reporting, TyperCommand):
     pass
 
 
-class _Group(_Common, TyperGroup):
+class _Group(_Reporting, TyperGroup):
     pass
 
 

@@ -1,4 +1,4 @@
-"""What happens to a job while it runs, for who follows it; and how entries of Redis become that. PURE."""
+"""The events of a job, and how they are read from entries of its Redis streams. PURE."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,16 +10,16 @@ from threadmill.job.result import TERMINAL, JobResult, JobState
 
 
 class EventKind(StrEnum):
-    STATE = "state"  #: the job came into `state`
-    TEXT = "text"  #: `text` was written: all pieces together are what the job's runs wrote
-    MESSAGE = "message"  #: a message is complete; `text` is the whole of it
-    TOOL_CALL = "tool_call"  #: tool `name` is called with `arguments`
-    TOOL_OUTPUT = "tool_output"  #: it is done, with `output`
-    RUN = "run"  #: remote run `run_id`, the job's `run`th, was seen in `status`
+    STATE = "state"  #: the job changed to `state`
+    TEXT = "text"  #: the model wrote `text`; all pieces together are the text of the job's runs
+    MESSAGE = "message"  #: a message is complete; `text` is its full text
+    TOOL_CALL = "tool_call"  #: the run calls tool `name` with `arguments`
+    TOOL_OUTPUT = "tool_output"  #: the tool returned `output`
+    RUN = "run"  #: remote run `run_id`, the job's `run`th, has `status`
 
 
 class Event(BaseModel):
-    """Something that happened; only the fields of its kind are set."""
+    """An event of a job. Only the fields of its kind are set."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,22 +37,25 @@ class Event(BaseModel):
     status: str | None = None
 
 
-class Story:
-    """One follower's view of a job: each piece of text is told once, whatever was published twice or missed."""
+class EventMerger:
+    """Merges the entries of a job's streams into events for one follower.
+
+    Yields each piece of text once, even if the worker published it twice or the follower missed some entries.
+    """
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}  #: of messages being written, by id
-        self._whole: set[str] = set()  #: ids of complete messages
-        self._last = ""  #: text of the last complete one
-        self._ended: Event | None = None  #: told last, unless the job was sent again
+        self._unfinished: dict[str, str] = {}  #: text yielded so far of messages being written, by id
+        self._complete: set[str] = set()  #: ids of complete messages
+        self._last = ""  #: text of the last complete message
+        self._ended: Event | None = None  #: the final state; yielded last, unless the job was redriven
 
     def take(self, entry_id: str, fields: Mapping[str, str]) -> Iterator[Event]:
-        """What an entry of a job's streams says."""
+        """Yields the events of one stream entry."""
         at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
         try:
             event = Event.model_validate({"kind": EventKind.STATE, **fields, "at": at})
             begins = int(fields.get("begins", 0))
-        except ValueError:  # damaged, or of a newer worker
+        except ValueError:  # damaged, or written by a newer worker
             return
         if self._ended is not None:
             yield self._ended
@@ -68,39 +71,39 @@ class Story:
                 yield event
 
     def end(self, result: JobResult) -> Iterator[Event]:
-        """What of the answer was not told while the job ran, and that it has ended."""
+        """Yields the part of the answer that was not yielded yet, then the final state."""
         sent = "".join(_texts(result))
         if result.text and not (self._last and self._last in sent):
-            open_ = list(self._told)
+            open_ = list(self._unfinished)
             at = result.timings.finished_at
             message_id = open_[-1] if open_ else None
             yield from self._message(Event(kind=EventKind.MESSAGE, at=at, message_id=message_id, text=result.text))
         yield self._ended or Event(kind=EventKind.STATE, at=result.timings.finished_at, state=result.state)
 
     def _text(self, event: Event, begins: int) -> Iterator[Event]:
-        told = self._told.get(event.message_id or "", "")
-        if event.message_id in self._whole or begins > len(told):  # the rest comes with the whole message
+        shown = self._unfinished.get(event.message_id or "", "")
+        if event.message_id in self._complete or begins > len(shown):  # the MESSAGE event brings the missing text
             return
-        piece = (event.text or "")[len(told) - begins :]
+        piece = (event.text or "")[len(shown) - begins :]
         if piece:
-            self._told[event.message_id or ""] = told + piece
+            self._unfinished[event.message_id or ""] = shown + piece
             yield event.model_copy(update={"text": piece})
 
     def _message(self, event: Event) -> Iterator[Event]:
         message_id, text = event.message_id or "", event.text or ""
-        if message_id in self._whole:
+        if message_id in self._complete:
             return
-        told = self._told.pop(message_id, "")
-        rest = text.removeprefix(told) if text.startswith(told) else f"\n{text}"
+        shown = self._unfinished.pop(message_id, "")
+        rest = text.removeprefix(shown) if text.startswith(shown) else f"\n{text}"
         if rest:
             yield event.model_copy(update={"kind": EventKind.TEXT, "text": rest})
-        self._whole.add(message_id)
+        self._complete.add(message_id)
         self._last = text
         yield event
 
 
 def _texts(result: JobResult) -> Iterator[str]:
-    """The texts of its blocks, as they were sent."""
+    """Yields the text of each content block."""
     for block in result.content:
         text = block.get("text", block.get("refusal"))
         value = text.get("value") if isinstance(text, dict) else text

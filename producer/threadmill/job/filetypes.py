@@ -1,7 +1,7 @@
-"""Which files the model's tools take, and what images are. PURE: names and first bytes in, verdicts out.
+"""File types that the model's tools accept, and the detection of images. PURE.
 
-For code_interpreter: the table of Azure's Assistants documentation; for file_search: OpenAI's list.
-Media types are those registered with IANA where there is one, else the servers' own.
+Sources: Azure's Assistants documentation for code_interpreter, OpenAI's list for file_search. Media types are
+registered with IANA, except those that only the servers use.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 _CODE, _SEARCH = "code_interpreter", "file_search"
 
-#: Extension -> media type, and the tools that take such files.
+#: Extension -> media type, and the tools that accept such files.
 _TYPES: dict[str, tuple[str, frozenset[str]]] = {
     extension: (media_type, frozenset(tools))
     for extension, media_type, *tools in (
@@ -46,25 +46,25 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
     )
 }
 
-#: Of the image types that models see: the extension a file of it is uploaded with.
+#: Media types of images that models accept -> the extension of the uploaded file.
 IMAGE_EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp"}
 
-#: Bytes by which an image is told.
+#: Number of bytes that `image_type` needs.
 IMAGE_HEAD = 12
 
 
 def media_type(name: str) -> str:
-    """By the file's extension."""
+    """Returns the media type for the file's extension."""
     return _TYPES.get(_extension(name), ("application/octet-stream",))[0]
 
 
 def extensions(tool: str) -> tuple[str, ...]:
-    """Those of the files it takes."""
+    """Returns the extensions of the files that the tool accepts."""
     return tuple(extension for extension, (_, tools) in _TYPES.items() if tool in tools)
 
 
 def unfit(name: str, tools: Sequence[str]) -> str | None:
-    """Why one of the tools does not take a file of this name, and what to do; None if all take it."""
+    """Returns why one of the tools does not accept a file of this name, and the remedy; None if all accept it."""
     extension = _extension(name)
     takers = _TYPES.get(extension, ("", frozenset[str]()))[1]
     refusing = next((tool for tool in tools if tool not in takers), None)
@@ -76,7 +76,7 @@ def unfit(name: str, tools: Sequence[str]) -> str | None:
 
 
 def image_type(head: bytes) -> str | None:
-    """The media type of an image that begins so, whatever its name; None if models do not see such images."""
+    """Returns the media type of an image from its first bytes; None if it is not an image that models accept."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if head.startswith(b"\xff\xd8\xff"):

@@ -1,4 +1,4 @@
-"""Whether a JSON Schema is valid (draft 2020-12), told before a job is enqueued. PURE."""
+"""Validates JSON Schemas (draft 2020-12) before a job is enqueued. PURE."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def schema_problem(schema: object) -> str | None:
-    """Why `schema` is not a valid JSON Schema, and where; None if it is valid."""
+    """Returns why and where `schema` is not a valid JSON Schema; None if it is valid."""
     if not isinstance(schema, Mapping):
         return "it is not an object"
     return _problem(json.dumps(schema))
 
 
 def response_format_problem(response_format: object) -> str | None:
-    """What is wrong with the schema in a `response_format`; None if it is valid, or there is none."""
+    """Returns what is wrong with the schema in a `response_format`; None if it is valid or absent."""
     match response_format:
         case {"type": "json_schema", "json_schema": {"schema": schema}} if schema is not None:
             problem = schema_problem(schema)
@@ -23,7 +23,7 @@ def response_format_problem(response_format: object) -> str | None:
 
 
 def tools_problem(tools: Iterable[object]) -> str | None:
-    """What is wrong with the parameters of the first tool that has an invalid schema; None if all are valid."""
+    """Returns what is wrong with the parameters of the first invalid tool; None if all are valid."""
     for tool in tools:
         match tool:
             case {"function": {"parameters": schema, **function}} if schema is not None:
@@ -37,9 +37,9 @@ def tools_problem(tools: Iterable[object]) -> str | None:
     return None
 
 
-@lru_cache(maxsize=64)  # the jobs of a batch share theirs
+@lru_cache(maxsize=64)  # the jobs of a batch share one schema
 def _problem(text: str) -> str | None:
-    from jsonschema import Draft202012Validator, FormatChecker  # slow to import, and few jobs have a schema
+    from jsonschema import Draft202012Validator, FormatChecker  # imports slowly, and few jobs have a schema
     from jsonschema.exceptions import SchemaError
 
     from threadmill.job.patterns import BadPattern, compiled
@@ -60,7 +60,7 @@ def _problem(text: str) -> str | None:
 
 
 def _keys(value: object) -> Iterator[str]:
-    """The keys of all objects in a value."""
+    """Yields the keys of all objects in a value."""
     if isinstance(value, dict):
         yield from value
         value = list(value.values())

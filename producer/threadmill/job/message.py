@@ -1,4 +1,4 @@
-"""What a job says to the model: messages of text and images, and the files that go with them."""
+"""The input of a job: messages with text and images, and files for the model's tools."""
 
 import os
 import re
@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 
-#: Characters a message may hold; openai/openai-openapi PR #219 raised the spec's limit to this.
+#: Characters that a message may hold; openai/openai-openapi PR #219 raised the API's limit to this.
 MESSAGE_LIMIT = 256_000
 
-#: Ids of files on a server: `file-...`, or `assistant-...` for those Azure's code interpreter makes.
+#: Ids of files on a server: `file-...`, or `assistant-...` for files that Azure's code interpreter makes.
 _FILE_ID = re.compile(r"^(file|assistant)-[A-Za-z0-9_-]+$")
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
@@ -21,22 +21,22 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_LIMIT)]
 
 
 def is_path(image: str) -> bool:
-    """Whether an image is named by a path of this machine, not by a URL."""
+    """Whether an image is a local path, not a URL."""
     return not _SCHEME.match(image)
 
 
 def is_data_url(image: str) -> bool:
-    """Whether an image is given by its content."""
+    """Whether an image is a data URL, which holds its content."""
     return image.startswith("data:")
 
 
 def is_file_id(file: str) -> bool:
-    """Whether a file is named by its id on a server, not by a path of this machine."""
+    """Whether a file is an id on a server, not a local path."""
     return _FILE_ID.match(file) is not None
 
 
 def absolute(path: str, folder: Path) -> str:
-    """The path as seen from anywhere; a relative one is in `folder`."""
+    """Returns the absolute path; a relative path starts at `folder`."""
     return str(folder / os.path.expanduser(path))
 
 
@@ -50,28 +50,28 @@ def _known_source(image: str) -> str:
 ImageSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_known_source)]
 
 
-class TextPart(Border):
-    type: Literal["text"]  #: like that of the other parts no default: records leave defaults out, and need it
+class TextPart(InputModel):
+    type: Literal["text"]  #: no default, here and in the other parts: records omit defaults, and must keep the type
     text: Text
 
 
-class ImageUrl(Border):
+class ImageUrl(InputModel):
     url: ImageSource
     detail: Literal["auto", "low", "high"] = "auto"
 
 
-class ImagePart(Border):
+class ImagePart(InputModel):
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class ImageFile(Border):
+class ImageFile(InputModel):
     file_id: str
     detail: Literal["auto", "low", "high"] = "auto"
 
 
-class ImageFilePart(Border):
-    """An image that is on the server, uploaded with purpose `vision`."""
+class ImageFilePart(InputModel):
+    """An image on the server, uploaded with purpose `vision`."""
 
     type: Literal["image_file"]
     image_file: ImageFile
@@ -80,7 +80,7 @@ class ImageFilePart(Border):
 Part = Annotated[TextPart | ImagePart | ImageFilePart, Field(discriminator="type")]
 
 
-class Message(Border):
+class Message(InputModel):
     role: Literal["user", "assistant"] = "user"
     content: Text | Annotated[tuple[Part, ...], Field(min_length=1)]
 
@@ -92,12 +92,12 @@ class Message(Border):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The sources of its images."""
+        """The paths and URLs of its images."""
         parts = () if isinstance(self.content, str) else self.content
         return tuple(part.image_url.url for part in parts if isinstance(part, ImagePart))
 
     def at(self, folder: Path) -> Self:
-        """The same with its images' paths absolute."""
+        """Returns a copy in which the paths of images are absolute."""
         if isinstance(self.content, str):
             return self
         return self.model_copy(update={"content": tuple(_at(part, folder) for part in self.content)})
@@ -112,14 +112,14 @@ def _at(part: Part, folder: Path) -> Part:
 
 FileTool = Literal["file_search", "code_interpreter"]
 
-#: Tools of the server's own, by the names a job may use for them.
+#: Names of the server's own tools, as a job writes them.
 BUILT_IN: tuple[str, ...] = get_args(FileTool)
 
 
-class FileInput(Border):
-    """A file for the model's tools: one to upload (`path`), or one on the server (`id`).
+class FileInput(InputModel):
+    """A file for the model's tools: a local file to upload (`path`) or a file on the server (`id`).
 
-    Short forms: "report.pdf" is a path, "file-abc" an id, both for file_search.
+    A string is short for either, for file_search: "report.pdf" is a path, "file-abc" an id.
     """
 
     path: Annotated[str, StringConstraints(min_length=1)] | None = None
@@ -136,11 +136,11 @@ class FileInput(Border):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.path is None) == (self.id is None):
-            raise ValueError("a file is named by its `path` or by its `id`")
+            raise ValueError("a file needs either `path` or `id`")
         if self.path is not None and "://" in self.path:
             raise ValueError(f"{self.path} is a URL; a file is a path or an id. Download it first")
         return self
 
     def at(self, folder: Path) -> Self:
-        """The same with its path absolute."""
+        """Returns a copy with an absolute path."""
         return self if self.path is None else self.model_copy(update={"path": absolute(self.path, folder)})

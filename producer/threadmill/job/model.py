@@ -1,4 +1,4 @@
-"""What the models share: those of values from outside refuse unknown fields, those of our own values keep them."""
+"""Base classes of the models: input from users refuses unknown fields, stored values keep them."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from threadmill.secrets.redaction import redact
 
-#: A text that holds no secret of this process.
+#: Text in which the secrets of this process are redacted.
 Redacted = Annotated[str, AfterValidator(redact)]
 
-#: The server's 16 metadata pairs less the one threadmill adds to find what it made.
+#: The server allows 16 metadata pairs; threadmill uses one for its tag.
 METADATA_PAIRS = 15
 
 Metadata = Annotated[
@@ -21,23 +21,23 @@ Metadata = Annotated[
 ]
 
 
-class Border(BaseModel):
-    """A value from outside: an unknown field is an error that names it."""
+class InputModel(BaseModel):
+    """A value from a user. An unknown field is an error, which names the field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Stored(BaseModel):
-    """A value that a version of threadmill wrote. Unknown fields, a newer version's, are kept and written again.
+class StoredModel(BaseModel):
+    """A value that some version of threadmill wrote. Fields of a newer version are kept and written again.
 
-    New fields stand at the end and have a default.
+    Add new fields at the end, with a default.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
 def explain(error: ValidationError) -> str:
-    """A validation error as one readable line; what concerns no single field stands alone."""
+    """Returns a validation error as one readable line."""
     phrases = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(step) for step in problem["loc"])

@@ -1,6 +1,6 @@
-"""Regular expressions of JSON Schemas, matched in linear time (RE2). PURE.
+"""Matches the regular expressions of JSON Schemas in linear time (RE2). PURE.
 
-Python's own engine can take hours for one text: `^(a+)+$` doubles its time with each character.
+Python's own engine can take hours for one text: with `^(a+)+$` each character doubles the time.
 """
 
 import re
@@ -17,12 +17,12 @@ _MEMORY = 1 << 20
 
 
 class BadPattern(ValueError):
-    """The pattern is not a regular expression that can be matched in linear time."""
+    """RE2 cannot match the pattern in linear time."""
 
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> Any:
-    """The pattern, as ECMA-262 writes it, compiled by RE2. Raises BadPattern."""
+    """Compiles a pattern in the syntax of ECMA-262. Raises BadPattern."""
     options = re2.Options()
     options.log_errors, options.never_capture, options.max_mem = False, True, _MEMORY
     try:
@@ -40,7 +40,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def cost(pattern: str, text: str) -> int:
-    """The most steps, of about 2 ns each, that matching takes."""
+    """Returns the maximum number of steps of a match; each takes about 2 ns."""
     return int(compiled(pattern).programsize) * len(text)
 
 

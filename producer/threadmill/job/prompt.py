@@ -1,7 +1,7 @@
-"""The contract: what a caller asks for. What comes back: result.py.
+"""The job as a caller writes it. result.py has what comes back.
 
-A job with an unknown field is refused before it is enqueued. A worker that is older than the producer leaves a job
-alone that has fields it does not know (`PromptJob.read`): it would not do what they ask for.
+A producer refuses a job with an unknown field. A worker that is older than the producer leaves a job with unknown
+fields to newer workers (`PromptJob.read`), because it could not honour them.
 """
 
 import hashlib
@@ -33,28 +33,27 @@ from threadmill.job.message import (
     absolute,
     is_path,
 )
-from threadmill.job.model import Border, Metadata, explain
+from threadmill.job.model import InputModel, Metadata, explain
 from threadmill.names import Name, ThreadId
 from threadmill.stored import unknown_fields
 
-#: Characters of a job's input by which people know it.
-_GIST = 200
+#: Characters of the input in a job's summary.
+_SUMMARY_LENGTH = 200
 
-#: Of a job that sets none, and whose lane needs no more.
+#: Default `timeout_s` of a job whose lane has no other default.
 _TIMEOUT_S = 1800.0
 
-#: Fields by which a job is found; they say nothing of what it asks.
+#: Fields that identify a job and are not part of its content.
 _NOT_CONTENT = {"key", "batch"}
 
 
-class PromptJob(Border):
-    """One prompt to be seen through to an answer. Only the input is required.
+class PromptJob(InputModel):
+    """One prompt with its options. Only the input is required.
 
-    `prompt` is short for one user message, `images` for images in it; with `messages`, it comes after them.
-    `timeout_s` bounds the execution in seconds, from the first claim; its default is 1800, or what the lane needs.
-    `deadline_at` is absolute and counts the time in the queue too, by Redis' clock. `key` is the idempotency key: the
-    same key is the same job.
-    Field limits: the Assistants API's own (POST /threads, /runs).
+    `prompt` is short for one user message and `images` for images in that message, which follows `messages`.
+    `timeout_s` limits the execution, from the first claim; the default is 1800 seconds, or the default of the lane.
+    `deadline_at` is a time by Redis' clock and includes the time in the queue. `key` is the idempotency key: the same
+    key always returns the same job. The limits of fields are those of the Assistants API (POST /threads, /runs).
     """
 
     prompt: Text | None = None
@@ -63,9 +62,9 @@ class PromptJob(Border):
     files: tuple[FileInput, ...] = Field(default=(), max_length=20)
     endpoint: str | None = None  #: name in the settings; default: `default_endpoint`
     assistant: str | None = None  #: remote id; default: the profile's, else the endpoint's
-    profile: str | None = None  #: name of one that was applied to the endpoint before
-    thread: ThreadId | None = None  #: go on with this remote thread
-    keep_thread: bool = False  #: leave the thread for later jobs to go on with; the result names it
+    profile: str | None = None  #: name of a profile that has been applied to the endpoint
+    thread: ThreadId | None = None  #: continue this remote thread
+    keep_thread: bool = False  #: keep the thread for later jobs; the result has its id
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
     additional_instructions: str | None = None
     model: str | None = None
@@ -75,13 +74,13 @@ class PromptJob(Border):
     response_format: str | dict[str, JsonValue] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_prompt_tokens: PositiveInt | None = None  #: an endpoint has a `min_token_limit` for both
+    max_prompt_tokens: PositiveInt | None = None  #: this and the next: at least the endpoint's `min_token_limit`
     max_completion_tokens: PositiveInt | None = None
     truncation: dict[str, JsonValue] | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
-    include_steps: bool = False  #: bring what the run did, code and its logs for one, in the result's `steps`
-    stream: bool = False  #: have text come as it is written, for `threadmill follow`
-    lane: LaneName | None = None  #: a cheaper way to the answer, which takes longer
+    include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
+    stream: bool = False  #: publish the text as the model writes it, for `threadmill follow`
+    lane: LaneName | None = None  #: run at a lower price, which takes longer
     metadata: Metadata = Field(default={})
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
@@ -92,7 +91,7 @@ class PromptJob(Border):
     @classmethod
     def _not_blank(cls, prompt: str | None) -> str | None:
         if prompt is not None and not prompt.strip():
-            raise ValueError("is blank; there is nothing to ask")
+            raise ValueError("is blank; write a prompt")
         return prompt
 
     @model_validator(mode="after")
@@ -114,7 +113,7 @@ class PromptJob(Border):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """A job from outside; raises InvalidJob, which names each wrong field."""
+        """Returns a job from a caller's data. Raises InvalidJob, which names each wrong field."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -122,7 +121,7 @@ class PromptJob(Border):
 
     @classmethod
     def read(cls, data: str) -> tuple[Self, tuple[str, ...]]:
-        """A job from its record, and the names of its fields that only a newer version knows."""
+        """Returns a job from its record, and the names of fields that only a newer version knows."""
         try:
             return cls.model_validate_json(data), ()
         except ValidationError as error:
@@ -152,17 +151,17 @@ class PromptJob(Border):
 
     @property
     def image_sources(self) -> tuple[str, ...]:
-        """The paths, URLs and data URLs of its images, each once, in order."""
+        """The paths, URLs and data URLs of the images, in order and without duplicates."""
         return tuple(dict.fromkeys(image for message in self.conversation for image in message.images))
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The local files it names, images and others."""
+        """The paths of its local images and files."""
         images = (image for image in self.image_sources if is_path(image))
         return (*images, *(file.path for file in self.files if file.path is not None))
 
     def at(self, folder: Path) -> Self:
-        """The same with its local files' paths absolute, relative ones being in `folder`."""
+        """Returns a copy in which all local paths are absolute; relative paths start at `folder`."""
         return self.model_copy(
             update={
                 "messages": tuple(message.at(folder) for message in self.messages),
@@ -173,18 +172,18 @@ class PromptJob(Border):
 
     @property
     def summary(self) -> Self:
-        """The same with the beginning of its input alone: enough to know it by, when nobody will run it again."""
+        """A copy with only the beginning of the input, to recognise a job that will not run again."""
         text = "\n".join(message.text for message in self.conversation)
-        gist = text if len(text) <= _GIST else f"{text[:_GIST]}..."
-        return self.model_copy(update={"prompt": gist or "-", "messages": (), "images": ()})
+        short = text if len(text) <= _SUMMARY_LENGTH else f"{text[:_SUMMARY_LENGTH]}..."
+        return self.model_copy(update={"prompt": short or "-", "messages": (), "images": ()})
 
     @property
     def digest(self) -> str:
-        """Fingerprint of the content: what must not differ between jobs of one idempotency key."""
+        """Fingerprint of the content; jobs with the same idempotency key must have the same."""
         content = self.model_dump_json(exclude=_NOT_CONTENT, exclude_defaults=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def differences(self, other: Self) -> dict[str, tuple[object, object]]:
-        """The content fields in which the two differ, with both values."""
+        """Returns the content fields in which two jobs differ, with both values."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in type(self).model_fields}
         return {name: pair for name, pair in pairs.items() if name not in _NOT_CONTENT and pair[0] != pair[1]}

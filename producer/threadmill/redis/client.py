@@ -1,4 +1,4 @@
-"""Clients of the Redis that a URL names, for blocking calls and for an event loop.
+"""Creates Redis clients from a URL, for blocking calls and for an event loop.
 
 With Sentinel, they are clients of the current master. A new connection asks the sentinels where it is. A connection to
 a server that is no longer the master is closed by the error that it receives, so the next call connects to the new one.
@@ -19,25 +19,25 @@ from redis.sentinel import MasterNotFoundError, SentinelManagedConnection, Senti
 from threadmill.redis.errors import SentinelRefusal
 from threadmill.redis.url import RedisUrl, parse
 
-#: Of a connection, in seconds. No call waits longer for its reply.
+#: Timeouts of a connection, in seconds. No call waits longer for its reply.
 TIMEOUTS = {"socket_timeout": 15.0, "socket_connect_timeout": 5.0}
 
-#: Of a connection to a sentinel: if one does not answer, the next one is asked.
+#: Timeouts of a connection to a sentinel; after them the next sentinel is tried.
 SENTINEL_TIMEOUTS = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
 
-#: Replies are texts. Damaged bytes in them are read, and written back as they were.
+#: Replies are decoded to text, so that damaged bytes can be written back unchanged.
 _DECODING = {"decode_responses": True, "encoding_errors": "surrogateescape"}
 
-#: Connections of an async client; more calls at once wait for a free one, in seconds.
+#: Connections of an async client, and how many seconds further calls wait for a free one.
 _CONNECTIONS = 50
 _WAIT_S = 30
 
-#: What a sentinel knows of the masters that it watches, by name.
+#: A sentinel's data about the masters that it watches, by name.
 _Masters = Mapping[str, Mapping[str, Any]]
 
 
 def blocking(url: str) -> redis.Redis:
-    """A client for blocking calls, which decodes replies."""
+    """Returns a client for blocking calls, which decodes replies."""
     parsed = parse(url)
     options = _options(parsed)
     if parsed.sentinels:
@@ -51,7 +51,7 @@ def blocking(url: str) -> redis.Redis:
 
 
 def asynchronous(url: str) -> redis.asyncio.Redis:
-    """A client for an event loop, which decodes replies; build it inside the loop."""
+    """Returns a client for an event loop, which decodes replies. Call it inside the loop."""
     parsed = parse(url)
     options = {"max_connections": _CONNECTIONS, "timeout": _WAIT_S, **_options(parsed)}
     if parsed.sentinels:
@@ -65,7 +65,7 @@ def asynchronous(url: str) -> redis.asyncio.Redis:
 
 
 def sentinel_options(url: RedisUrl) -> dict[str, Any]:
-    """Keyword arguments of a redis-py client of one sentinel. Their texts, which kombu logs, hold no password."""
+    """Returns redis-py's keyword arguments for a sentinel. kombu logs their texts, which hold no password."""
     options: dict[str, Any] = {**SENTINEL_TIMEOUTS, **({"ssl": True, **url.tls} if url.tls else {})}
     if url.sentinel_options:
         options["credential_provider"] = redis.UsernamePasswordCredentialProvider(**url.sentinel_options)
@@ -80,7 +80,7 @@ def _options(url: RedisUrl) -> dict[str, Any]:
 
 
 class Master:
-    """Where the master is. It has what a SentinelManagedConnection expects of its pool."""
+    """Finds the master. It has the methods that a SentinelManagedConnection needs of its pool."""
 
     is_master = True
     check_connection = False
@@ -108,7 +108,7 @@ class Master:
 
 
 class _AsyncMaster:
-    """The same, for an event loop."""
+    """Finds the master, for an event loop."""
 
     is_master = True
     check_connection = False
@@ -136,7 +136,7 @@ class _AsyncMaster:
 
 
 def _address(masters: _Masters, name: str) -> tuple[str, int] | None:
-    """Where the master is according to one sentinel; None if it does not know, or takes it for down."""
+    """Returns the master's address from a sentinel's data; None if the master is unknown or down."""
     state = masters.get(name)
     if not state or not state["is_master"] or state["is_sdown"] or state["is_odown"]:
         return None

@@ -1,4 +1,4 @@
-"""What an error of redis-py says about Redis: why it cannot be used now, and what to do about that."""
+"""Classifies errors of redis-py: why Redis cannot be used, and the remedy."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from redis.sentinel import MasterNotFoundError
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why Redis cannot be used now; "Redis" is the subject of `what`.
+    """Why Redis cannot be used. `what` continues a sentence with the subject "Redis".
 
     `is_refusal`: a call that is made again fails again, until somebody changes something.
     `needs_settings`: of Redis or of its clients; else what ends it may also happen by itself.
@@ -36,7 +36,7 @@ CLUSTER = Trouble(
 )
 _STALE = Trouble("dropped a command when its state changed", "try again")
 
-#: By the code at the start of a reply that is an error. Some of these, redis-py has a class for.
+#: By the code at the start of an error reply. redis-py has classes for some of them.
 _BY_CODE = {
     "BUSY": Trouble("is busy with a long script", "wait, or stop it with SCRIPT KILL"),
     "CLUSTERDOWN": CLUSTER,
@@ -73,15 +73,15 @@ _CODE_OF = {
     exceptions.TryAgainError: "TRYAGAIN",
 }
 
-#: A code at the start, or quoted: Redis 6 does so for an error in a script, EXECABORT for what aborted it.
+#: A code at the start or in quotes: Redis 6 quotes the error of a script, and EXECABORT its cause.
 _CODE = re.compile(r"(?:^|: -|because of: )([A-Z]+)\b")
 
-#: What a node of a cluster says of a script of ours.
+#: Replies of a cluster's node to our scripts.
 _IN_CLUSTER = re.compile(r"in a cluster|the cluster is down|same slot", re.IGNORECASE)
 
 
 def trouble_of(error: BaseException | None) -> Trouble | None:
-    """Why Redis cannot be used; None if the error says nothing about that."""
+    """Returns why Redis cannot be used; None if the error does not say so."""
     error = redis_error_of(error)
     if error is None:
         return None
@@ -109,14 +109,14 @@ def trouble_of(error: BaseException | None) -> Trouble | None:
 
 
 def redis_error_of(error: BaseException | None) -> redis.RedisError | None:
-    """The error itself, or the one because of which kombu or Celery raised it."""
+    """Returns the error, or its cause if kombu or Celery raised it."""
     while error is not None and not isinstance(error, redis.RedisError):
         error = error.__cause__
     return error
 
 
 def may_have_run(error: BaseException | None) -> bool:
-    """Whether Redis may have run the command: it was sent, and the reply was lost or cannot be read."""
+    """Whether Redis may have executed the command: it was sent, and the reply was lost or is unreadable."""
     if error is None or isinstance(
         error, redis.AuthenticationError | exceptions.BusyLoadingError | redis.ResponseError | MasterNotFoundError
     ):
@@ -125,12 +125,12 @@ def may_have_run(error: BaseException | None) -> bool:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether Redis cannot be used for now, whatever the reason: worth another try later."""
+    """Whether Redis cannot be used now, so that a later retry may help."""
     return trouble_of(error) is not None
 
 
 def reply_of(error: redis.RedisError) -> str:
-    """What Redis replied, without what redis-py and Redis add: the command with its arguments, the script's name."""
+    """Returns Redis' reply without the command's arguments and the script's name, which redis-py and Redis add."""
     said = str(error).rpartition("caused error: ")[2].partition(" script: ")[0]
     return said.strip().rstrip(".")
 

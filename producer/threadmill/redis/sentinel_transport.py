@@ -1,4 +1,4 @@
-"""kombu's Sentinel transport, which asks the sentinels as our other clients do.
+"""kombu's Sentinel transport, which finds the master as our other clients do.
 
 kombu 5.7 needs the password in a URL for each sentinel, tries a sentinel that is away ten times before it asks the next
 one, and its error shows all options of the connections to the sentinels.
@@ -14,7 +14,7 @@ from threadmill.redis.client import Master
 
 
 class SentinelChannel(KombuSentinelChannel):
-    """`master`, a transport option: where the master is. The host of the broker's URL is not used."""
+    """The transport option `master` finds the master; the host in the broker's URL is not used."""
 
     from_transport_options = (*KombuSentinelChannel.from_transport_options, "master")  # type: ignore[assignment]
     master: Master

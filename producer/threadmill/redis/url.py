@@ -1,4 +1,4 @@
-"""The forms that the URL of Redis can have, read into its parts.
+"""Parses the URL of Redis.
 
     redis://[USER:PASSWORD@]HOST[:6379][/0]                                      rediss:// for TLS
     unix://[USER:PASSWORD@]/PATH[?db=0]
@@ -118,7 +118,7 @@ def _sentinel(address: str) -> tuple[str, int]:
 
 
 def _options(url: str, tls: bool, example: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The options of a connection, and apart from them those for TLS."""
+    """Returns the options of a connection, and separately the options for TLS."""
     unusable = ValueError(f"has an option after `?` that cannot be used; {example}")
     try:
         options = dict(parse_url(url))  # type: ignore[no-untyped-call]

@@ -28,13 +28,13 @@ class ReportStore(Connection):
 
     def since(self, name: str, first: datetime) -> datetime:
         """Returns the time since when nights of the report are due. Stores `first` if there is none yet."""
-        with self._reaching():
+        with self._translate_errors():
             self._redis.hsetnx(self._keys.reports, name, first.isoformat())
         return self.first_seen(name) or first
 
     def first_seen(self, name: str) -> datetime | None:
         """Returns the time that `since` stored, or None if there is none or it is damaged. Writes nothing."""
-        with self._reaching():
+        with self._translate_errors():
             stored = cast(str | None, self._redis.hget(self._keys.reports, name))
         try:
             first = datetime.fromisoformat(stored) if stored else None
@@ -45,19 +45,19 @@ class ReportStore(Connection):
 
     def names(self) -> list[str]:
         """Returns the names of the reports that have been scheduled or produced."""
-        with self._reaching():
+        with self._translate_errors():
             return sorted(cast(list[str], self._redis.hkeys(self._keys.reports)))
 
     def nights(self, name: str) -> list[Night]:
         """Returns the nights that can be read, the latest first."""
-        with self._reaching():
+        with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.report(name)))
         nights = [_read(name, night, entry) for night, entry in entries.items()]
         return sorted(filter(None, nights), key=lambda each: each.night, reverse=True)
 
     def get(self, name: str, night: date) -> Night | None:
         """Returns the night, None if it was never produced. Raises UnreadableNight."""
-        with self._reaching():
+        with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.report(name), str(night)))
         if not entry:
             return None
@@ -66,19 +66,19 @@ class ReportStore(Connection):
         return found
 
     def forget(self, name: str, night: date) -> None:
-        with self._reaching():
+        with self._translate_errors():
             self._redis.hdel(self._keys.report(name), str(night))
 
     def holder(self, name: str, night: date) -> str | None:
         """Returns the host and the process that produce the night now, or None."""
-        with self._reaching():
+        with self._translate_errors():
             owner = cast(str | None, self._redis.get(self._keys.report_held(name, str(night))))
         return owner.rpartition(":")[0] if owner else None
 
     def claim(self, name: str, night: date) -> Lease | None:
         """Takes the lease of the night. Returns None while another process has it."""
         key, lease_s = self._keys.report_held(name, str(night)), self._settings.lease_s
-        lease = Lease(self._redis, key, lease_s, self._reaching, f"{name}, night of {night}")
+        lease = Lease(self._redis, key, lease_s, self._translate_errors, f"{name}, night of {night}")
         return lease if lease.take(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}") else None
 
     def save(self, night: Night, lease: Lease) -> None:

@@ -27,7 +27,7 @@ from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.job.lanes import LaneName
 from threadmill.job.message import FileTool
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 from threadmill.job.prompt import PromptJob
 from threadmill.reports.delivery import Smtp, Webhook
 from threadmill.reports.nights import About, Schedule
@@ -41,7 +41,7 @@ _LONGEST = 200_000
 _Share = Annotated[str, StringConstraints(pattern=r"^\d{1,3}%$")]
 
 
-class StepPrompt(Border):
+class StepPrompt(InputModel):
     """The prompt options of one step. The others are those of the report."""
 
     instructions: str | None = None  #: replace those of the assistant
@@ -69,7 +69,7 @@ class ReduceStep(StepPrompt):
     at_most_chars: Annotated[int, Field(ge=200, le=_LONGEST)] = 60_000  #: characters of them together
 
 
-class Delivery(Border):
+class Delivery(InputModel):
     """Where the report is published, and the channels that also report failed nights."""
 
     folder: Path | None = None  #: for NAME/DATE.html and .md; default: `published` in the folder of the definitions
@@ -89,14 +89,14 @@ class Delivery(Border):
         return [name for each in self.channels.values() for name in each.variables if not os.environ.get(name)]
 
 
-class Templates(Border):
+class Templates(InputModel):
     """Jinja2 files that replace the default ones, and can extend `"report.html"` and `"report.md"`."""
 
     markdown: Path | None = None
     html: Path | None = None
 
 
-class Budget(Border):
+class Budget(InputModel):
     """Limits of one night, including its reductions. Reaching one fails the night."""
 
     max_cost: Annotated[float, Field(gt=0)] | None = None  #: computed with [prices] of the settings
@@ -105,7 +105,7 @@ class Budget(Border):
     max_endpoint_failures: PositiveInt = MAX_ENDPOINT_FAILURES  #: consecutive failures of the endpoint
 
 
-class ReportDefinition(Border):
+class ReportDefinition(InputModel):
     """The fields of a report's file. `files.load` reads it."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill.errors import SettingsError
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 from threadmill.reports.rendering.chat import ChatFormat, chat_message
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
@@ -60,7 +60,7 @@ class NotDelivered(Exception):
         self.is_temporary = is_temporary
 
 
-class Webhook(Border):
+class Webhook(InputModel):
     """Sends a POST request with the report as JSON. Does not follow redirects."""
 
     url: str | None = None
@@ -118,7 +118,7 @@ class Webhook(Border):
             ) from None
 
 
-class Smtp(Border):
+class Smtp(InputModel):
     """Sends a mail with the summary as HTML and as plain text."""
 
     host: str

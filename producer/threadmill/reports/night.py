@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from threadmill.job.model import Stored
+from threadmill.job.model import StoredModel
 from threadmill.job.result import Usage
 
 
@@ -18,7 +18,7 @@ class NightState(StrEnum):
     FAILED = "failed"  #: `error` has the reason; `report run` tries again
 
 
-class Night(Stored):
+class Night(StoredModel):
     """One production of a report, named by its date."""
 
     report: str

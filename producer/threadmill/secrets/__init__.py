@@ -1,1 +1,1 @@
-"""Texts without secrets. For all, even errors.py; imports nothing of ours."""
+"""Redacts secrets in texts. For all, even errors.py; imports nothing of ours."""

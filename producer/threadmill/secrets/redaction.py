@@ -1,11 +1,11 @@
-"""Keeps secrets out of logs, results, events, errors and files: one redactor for the whole process.
+"""Redacts secrets in logs, results, events, errors and files, with one redactor per process.
 
-A secret is registered where it is read (settings/credentials.py and settings/settings.py). From then on `redact`
-replaces it with `[key]`, also where it was escaped or encoded on its way into a text.
+A secret is registered when it is read (settings/credentials.py and settings/settings.py). From then on `redact`
+replaces it with `[key]`, even if it is escaped or encoded in the text.
 
-Not redacted are values that texts contain by chance: those shorter than 8 characters, words (fewer than 16 letters,
-all of one case), paths of files that exist, and URLs with nothing but a host. Placeholders such as `none`, `EMPTY` or
-`emulator` are no secrets.
+Values that texts may contain by chance are not redacted: values shorter than 8 characters, words (fewer than 16
+letters, all of one case), paths of existing files, and URLs with only a host. Placeholders such as `none`, `EMPTY` or
+`emulator` are not secrets.
 """
 
 import os
@@ -18,13 +18,13 @@ from urllib.parse import unquote, urlsplit
 
 from threadmill.secrets.secret_forms import Form, forms_of
 
-#: Stands in place of a secret. It is shorter than the shortest, so no secret is part of it.
+#: Replaces a secret. It is shorter than any secret, so it contains none.
 MARK = "[key]"
 
 _SHORTEST = 8
 _WORD = re.compile(r"[A-Z]{1,15}|[a-z]{1,15}")
 
-#: How often `redact` looks again, in case a mark and what stands beside it look like another secret.
+#: How often `redact` repeats its search, in case a replacement and its neighbours look like another secret.
 _PASSES = 4
 
 #: Names of variables that hold secrets.
@@ -37,15 +37,15 @@ T = TypeVar("T")
 
 
 class Redactor:
-    """The secrets of one process, and texts without them. Thread-safe."""
+    """Redacts the registered secrets of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._secrets: dict[str, tuple[Form, ...]] = {}
-        self._forms: tuple[Form, ...] = ()  #: those of the longest secret first: one may be part of another
+        self._forms: tuple[Form, ...] = ()  #: the longest secret first, because one may be part of another
 
     def register(self, value: str | None) -> None:
-        """Redacts the value from now on, each of its lines, and what follows the scheme in `Bearer sk-...`."""
+        """Registers a value as a secret, with each of its lines, and the part after the scheme in `Bearer sk-...`."""
         value = (value or "").strip()
         scheme, _, rest = value.partition(" ")
         lines = [line.strip() for line in value.splitlines() if not line.startswith("-----")]  # which any PEM file has
@@ -55,19 +55,19 @@ class Redactor:
                     self._set({**self._secrets, secret: tuple(forms_of(secret))})
 
     def register_url(self, url: str) -> None:
-        """Redacts the passwords in a URL, or in several that `;` separates, and options such as `?token=`."""
+        """Registers the passwords in one or several URLs, separated by `;`, and options such as `?token=`."""
         found = []
         for part in {url, *url.split(";")}:
             for before, password in _USERINFO.findall(part):
                 found.append(password)
-                self.register(f"{before}{password}@")  # a short password too, where it stands in the URL
+                self.register(f"{before}{password}@")  # even a short password, as part of the URL
             found += [value for name, value in _PARAMETER.findall(part) if _SECRET_NAME.search(name)]
         for value in found:
             self.register(value)
             self.register(unquote(value))
 
     def register_environment(self, variables: Mapping[str, str]) -> None:
-        """Redacts what variables, or headers, hold whose names end in KEY, TOKEN, SECRET, PASSWORD or the like.
+        """Registers the values of variables or headers whose names end in KEY, TOKEN, SECRET, PASSWORD or similar.
 
         Of the others, passwords in URLs.
         """
@@ -78,7 +78,7 @@ class Redactor:
                 self.register_url(value)
 
     def forget(self, value: str) -> None:
-        """For a secret that has expired."""
+        """Removes a secret that has expired."""
         with self._lock:
             self._set({secret: forms for secret, forms in self._secrets.items() if secret != value})
 
@@ -87,7 +87,7 @@ class Redactor:
         self._forms = tuple(form for secret in sorted(secrets, key=len, reverse=True) for form in secrets[secret])
 
     def redact(self, text: str) -> str:
-        """The text with `[key]` in place of each secret."""
+        """Returns the text with `[key]` instead of each secret."""
         for _ in range(_PASSES):
             before = text
             for anchor, pattern in self._forms:
@@ -98,11 +98,11 @@ class Redactor:
         return text
 
     def redact_all(self, value: T) -> T:
-        """Redacts all strings of a JSON value; of anything else in it, what `repr` makes of it."""
+        """Redacts all strings of a JSON value; other objects in it are redacted by their `repr`."""
         return cast(T, self._redact_all(value))
 
     def redact_parsed(self, value: T, source: str) -> T:
-        """The same of what was parsed from JSON text `source`, which is faster to search than the parts of it."""
+        """Redacts a value parsed from the JSON text `source`, which is faster to search than its parts."""
         may_hold = "\\u00" in source or any(form.anchor in source for form in self._forms)
         return self.redact_all(value) if may_hold else value
 
@@ -120,7 +120,7 @@ class Redactor:
                 return self.redact(repr(value))
 
     def unfinished(self, text: str) -> int:
-        """How many characters at the end of a text may be the beginning of a secret whose rest is still to come."""
+        """Returns how many characters at the end of a text may be the beginning of a secret."""
         secrets = tuple(self._secrets)
         firsts = {secret[0] for secret in secrets}
         longest = max(map(len, secrets), default=1)
@@ -131,7 +131,7 @@ class Redactor:
 
 
 def _is_public(value: str) -> bool:
-    """Whether a value is plainly no secret: a word, a path that exists, or a URL with nothing but a host."""
+    """Whether a value is clearly not a secret: a word, an existing path, or a URL with only a host."""
     if _WORD.fullmatch(value) or (os.path.isabs(value) and os.path.lexists(value)):
         return True
     try:
@@ -160,7 +160,7 @@ class RedactingStream:
         return getattr(self._stream, name)
 
 
-#: What this process knows of secrets.
+#: The redactor of this process.
 REDACTOR = Redactor()
 
 redact = REDACTOR.redact
@@ -169,9 +169,9 @@ redact_parsed = REDACTOR.redact_parsed
 
 
 def guard() -> None:
-    """For our own programs: redacts the environment's secrets, and all that this process writes to stderr.
+    """Registers the environment's secrets and redacts everything that this process writes to stderr.
 
-    Tracebacks of uncaught exceptions are thus redacted too, in whichever thread and whoever prints them.
+    This includes tracebacks of uncaught exceptions in any thread.
     """
     REDACTOR.register_environment(os.environ)
     if not isinstance(sys.stderr, RedactingStream) and sys.stderr is not None:

@@ -1,4 +1,4 @@
-"""How a secret may be written in a text: as it is, escaped as Python, JSON, URLs and HTML do it, or in Base64. PURE."""
+"""Finds a secret in a text: unchanged, escaped (Python, JSON, URL, HTML) or in Base64. PURE."""
 
 import base64
 import html
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-#: Characters that no encoding changes.
+#: Characters that no escaping changes.
 _UNCHANGED = re.compile(r"[\w.~-]+", re.ASCII)
 
-#: Backslashes before an escaped character: one, or more if the text was escaped several times.
+#: Backslashes before an escaped character; several if the text was escaped several times.
 _MOST = 8
 _BACKSLASHES = rf"\\{{0,{_MOST}}}+"
 
@@ -18,14 +18,14 @@ _LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\
 
 
 class Form(NamedTuple):
-    """A text that holds this form of the secret holds `anchor`, which is found faster than `pattern`."""
+    """One form of a secret. A text with a match of `pattern` contains `anchor`, which is faster to find."""
 
     anchor: str
     pattern: re.Pattern[str]
 
 
 def forms_of(secret: str) -> Iterator[Form]:
-    """All of them. No two alternatives of a pattern match the same text, or a text could keep it busy for ever."""
+    """Returns all forms of a secret. Alternatives of a pattern never match the same text, to avoid slow matching."""
     runs = [(kind, "".join(run)) for kind, run in groupby(secret, _kind)]
     pattern = "".join(_run(kind, run) for kind, run in runs)
     yield Form(max(_UNCHANGED.findall(secret), key=len, default=""), re.compile(pattern))
@@ -33,7 +33,7 @@ def forms_of(secret: str) -> Iterator[Form]:
     encoded = {
         encode(b"\0" * offset + data)[(0, 2, 3)[offset] : (offset + len(data)) * 8 // 6].decode()
         for encode in (base64.b64encode, base64.urlsafe_b64encode)
-        for offset in range(3)  # what stands before the secret shifts its bits
+        for offset in range(3)  # the text before the secret shifts its bits
     }
     for form in sorted(encoded):
         yield Form(form, re.compile(re.escape(form)))
@@ -44,8 +44,8 @@ def _kind(char: str) -> str:
 
 
 def _run(kind: str, run: str) -> str:
-    """A pattern of what a run of characters may have become."""
-    if kind == "space":  # a line of a log has one space for any number of them
+    """Returns a pattern for the escaped forms of a run of characters."""
+    if kind == "space":  # logs replace any number of spaces by one
         return rf"(?:\s|{'|'.join(_escapes(char) for char in sorted(set(run)))}){{1,64}}"
     if kind == "backslash":
         return rf"(?:\\{{{len(run)},{len(run) * _MOST}}}+|(?i:(?:%(?:25)*5c|{_BACKSLASHES}x5c){{{len(run)}}}))"
@@ -59,7 +59,7 @@ def _spellings(char: str) -> str:
 
 
 def _escapes(char: str) -> str:
-    """How Python, JSON, URLs and HTML escape a character."""
+    """Returns how Python, JSON, URLs and HTML escape a character."""
     code, data = ord(char), _bytes(char)
     units = char.encode("utf-16-be", "surrogatepass")
     escapes = {
@@ -81,7 +81,7 @@ def _escapes(char: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """In UTF-8. An environment variable may hold bytes that are not."""
+    """Encodes in UTF-8. An environment variable may hold other bytes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,1 +1,1 @@
-"""What is configured: threadmill.toml, the environment, endpoints, tools, profiles. Imports job/ and redis/url.py."""
+"""Settings from threadmill.toml and the environment: endpoints, tools, profiles. Imports job/ and redis/url.py."""

@@ -1,4 +1,4 @@
-"""Reads secrets from environment variables; nothing else does. What was read is redacted from then on."""
+"""Reads secrets from environment variables and registers them for redaction. No other module reads them."""
 
 import logging
 import os
@@ -12,17 +12,17 @@ log = logging.getLogger(__name__)
 
 
 def read(variable: str) -> str | None:
-    """The variable's value as it is; None: it is not set, or blank."""
+    """Returns the variable's value unchanged, or None if it is unset or blank."""
     value = os.environ.get(variable)
     REDACTOR.register(value)
     return value if value and value.strip() else None
 
 
 def read_header(variable: str) -> str | None:
-    """The variable's value for an HTTP header, or for part of one; None: it is not set, or blank.
+    """Returns the variable's value for (a part of) an HTTP header, or None if it is unset or blank.
 
-    Whitespace at its ends is removed, with a warning: `$(cat FILE)` in an env file often leaves a line end. Raises
-    SettingsError, which names the variable and not its value, for other characters that no header can hold.
+    Removes whitespace at both ends, with a warning: env files often add a line end. Raises SettingsError, which names
+    the variable and not its value, for other characters that are invalid in a header.
     """
     value = read(variable)
     if value is None:
@@ -46,7 +46,7 @@ def _warn_of_whitespace(variable: str) -> None:
 
 
 def required(variable: str, owner: str, read: Callable[[str], str | None] = read_header) -> str:
-    """The variable's value. Raises SettingsError, which names its `owner`, if it is not set or cannot be used."""
+    """Returns the variable's value. Raises SettingsError, which names its `owner`, if it is unset or invalid."""
     try:
         value = read(variable)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""A named server: what each kind takes for granted, and what the settings may say otherwise."""
+"""The settings of an endpoint, with the defaults of each kind."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -11,14 +11,14 @@ from threadmill.settings.limits import Policy
 
 
 class EndpointKind(StrEnum):
-    ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in our worker
-    DAVINCI = "davinci"  #: MediaTek DaVinci; tools we do not have run through its plugin API
-    AZURE = "azure"  #: Azure OpenAI's classic Assistants; base_url is the resource's, without a path
-    RESPONSES = "responses"  #: OpenAI, Azure's v1, and others that speak the Responses API; no remote assistants
-    EMULATOR = "emulator"  #: our own server, which behaves as DaVinci does
+    ASSISTANTS = "assistants"  #: any Assistants-compatible server; tools run in the worker
+    DAVINCI = "davinci"  #: MediaTek DaVinci; tools that the worker lacks run through its plugin API
+    AZURE = "azure"  #: Azure OpenAI's classic Assistants; base_url is the resource's URL, without a path
+    RESPONSES = "responses"  #: OpenAI, Azure's v1, and other servers with the Responses API; no remote assistants
+    EMULATOR = "emulator"  #: threadmill's emulator, which behaves like DaVinci
 
 
-#: What each kind takes for granted; a field given in the settings wins.
+#: The defaults of each kind; fields in the settings override them.
 _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
     EndpointKind.ASSISTANTS: {},
     EndpointKind.DAVINCI: {
@@ -26,7 +26,7 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "api_key_env": "DAVINCI_API_KEY",
         "plugins": True,
         "data_urls": True,
-        "files": False,  # not documented; set it where the server takes them
+        "files": False,  # not documented; set it if the server accepts files
         "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
     },
     EndpointKind.AZURE: {
@@ -50,40 +50,42 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
 }
 
 
-#: What each wire format takes for granted, whatever the kind.
+#: The defaults of each wire.
 _WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}}
 
 
 class Endpoint(Policy):
-    """A named server: where it is, which variable holds its key, what it can, and how patient we are with it."""
+    """A server: its address, the variable with its key, its features and its limits."""
 
     kind: EndpointKind
-    wire: Literal["assistants", "responses"] = "assistants"  #: the format its server speaks
+    wire: Literal["assistants", "responses"] = "assistants"  #: the API that its server speaks
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-    api_key_env: str | None = None  #: name of the variable that holds the key; None: a server without keys
+    api_key_env: str | None = None  #: name of the variable that holds the key; None: the server needs no key
     api_version: str | None = None  #: `azure`: the dated version of its API
-    ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity), in place of a key
+    ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
     assistant: str | None = None  #: for jobs that name none
     model: str | None = None  #: for jobs that name neither a model nor a profile with one
-    instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: the same
-    plugins: bool = False  #: run tools we do not have through `POST /pluginapi`
-    data_urls: bool = False  #: takes images as data URLs; else they are uploaded
-    files: bool = True  #: takes uploads, and has vector stores
-    expires_after: bool = False  #: takes an expiry with an upload: what is lost goes away by itself
-    streaming: bool = True  #: can send a run's events as they happen
-    create_and_run: bool = False  #: makes thread and run in one call (POST /threads/runs)
-    run_id_filter: bool = True  #: lists a run's own messages
-    background: bool = True  #: `responses`: works in the background; else a reply comes when the response has ended
-    store: bool = True  #: `responses`: asked to store responses; else each round of tools repeats what went before it
-    idempotency_keys: bool = False  #: `responses`: answers a POST with a known Idempotency-Key with its first reply
+    instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: likewise
+    plugins: bool = False  #: run tools that the worker lacks through `POST /pluginapi`
+    data_urls: bool = False  #: accepts images as data URLs; otherwise they are uploaded
+    files: bool = True  #: accepts uploads, and has vector stores
+    expires_after: bool = False  #: accepts an expiry with an upload, so that lost uploads expire
+    streaming: bool = True  #: can stream the events of a run
+    create_and_run: bool = False  #: creates thread and run in one call (POST /threads/runs)
+    run_id_filter: bool = True  #: can list the messages of one run
+    background: bool = (
+        True  #: `responses`: runs in the background; otherwise a call returns when the response has ended
+    )
+    store: bool = True  #: `responses`: stores responses; otherwise each round of tools sends the whole input again
+    idempotency_keys: bool = False  #: `responses`: repeats its first reply to a POST with a known Idempotency-Key
     lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
     time_note: str | None = None  #: strftime text added to each run's additional instructions
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: of it; default: the worker's
-    lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are gathered for one remote batch
-    lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: that one remote batch holds at most
+    time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
+    lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
+    lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: the most jobs in one remote batch
     lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
     connect_timeout_s: PositiveFloat = 5
-    reply_limit_bytes: PositiveInt = 32_000_000  #: of one reply, decompressed; files have limits of their own
+    reply_limit_bytes: PositiveInt = 32_000_000  #: size of one reply, decompressed; files have their own limits
     max_connections: PositiveInt = 100  #: per worker process
     min_token_limit: PositiveInt = 256  #: the lowest max_prompt_tokens and max_completion_tokens that it accepts
     image_limit: PositiveInt = 10_000_000  #: bytes of one image
@@ -110,9 +112,9 @@ class Endpoint(Policy):
         return name
 
     def read_key(self) -> str | None:
-        """The key in this process's environment, if it has one. Raises SettingsError if no HTTP header can hold it."""
+        """Returns the key from the environment, or None. Raises SettingsError if it is not valid in an HTTP header."""
         return credentials.read_header(self.api_key_env) if self.api_key_env and not self.ad_token else None
 
     def missing_key(self) -> str | None:
-        """The variable that should hold the key and does not, in this process. Raises as `read_key` does."""
+        """Returns the variable that should hold the key and does not, or None. Raises SettingsError as `read_key`."""
         return self.api_key_env if self.api_key_env and not self.ad_token and self.read_key() is None else None

@@ -1,4 +1,4 @@
-"""Where settings come from: which variable of the environment sets which of them."""
+"""Finds which environment variable sets which setting."""
 
 import json
 import re
@@ -7,19 +7,19 @@ from difflib import get_close_matches
 
 PREFIX = "THREADMILL_"
 
-#: Variables of ours that are no settings.
+#: Variables with our prefix that are not settings.
 _OTHERS = ("THREADMILL_CONFIG", "THREADMILL_LOG")
 
-#: What Kubernetes and Docker set for a service or a link named threadmill, threadmill-redis and the like.
+#: Variables that Kubernetes and Docker set for a service or a link named threadmill, threadmill-redis or similar.
 _OF_A_PLATFORM = re.compile(
     r".*(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 
-SettingPath = tuple[str, ...]  #: of a setting: ("endpoints", "davinci", "assistant")
+SettingPath = tuple[str, ...]  #: for example ("endpoints", "davinci", "assistant")
 
 
 def variables(environment: Iterable[str]) -> dict[str, SettingPath]:
-    """The variables that set something, each with the path of what it sets; case matters in neither."""
+    """Returns the variables that set something, with the path of the setting. Case does not matter."""
     found = {
         name: tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
         for name in environment
@@ -29,7 +29,10 @@ def variables(environment: Iterable[str]) -> dict[str, SettingPath]:
 
 
 def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[str]:
-    """A phrase for each variable with our prefix that sets nothing. `settings`: their names, and which are tables."""
+    """Returns a phrase for each variable with our prefix that sets nothing.
+
+    `settings`: the names of all settings, and whether each is a table.
+    """
     return [
         f"unknown variable {name}{_closest(path[0], settings)}"
         for name, path in sorted(variables(environment).items())
@@ -39,7 +42,7 @@ def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[st
 
 
 def variable_of(path: Sequence[object], environment: Mapping[str, str]) -> str | None:
-    """The variable that sets what is at the path, or None. The most specific one wins, and ours over REDIS_URL."""
+    """Returns the variable that sets the value at the path, or None. The most specific wins; ours over REDIS_URL."""
     steps = tuple(map(str, path))
     found = [
         (name, its)
@@ -56,7 +59,7 @@ def _closest(name: str, settings: Iterable[str]) -> str:
 
 
 def _holds(text: str, steps: SettingPath) -> bool:
-    """Whether a variable's value, JSON if there are steps left, has something at the path."""
+    """Whether a variable's value has something at the remaining path; with steps left, the value is JSON."""
     if not steps:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What tokens cost, by the prices in the settings. PURE; no price is built in: they change, and differ by contract.
+"""Calculates the cost of tokens from the prices in the settings. PURE. No prices are built in, because they change.
 
 [prices]
 currency = "USD"
@@ -16,30 +16,30 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 from threadmill.job.result import ModelUsage, Usage
 
 _MILLION = 1_000_000
 
-#: How servers date a model whose price they list without a date: -2024-07-18, -20241022, -0613.
+#: The date that servers append to a model's name: -2024-07-18, -20241022, -0613.
 _DATE = re.compile(r"-\d{3,}[\d-]*")
 
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Price(Border):
-    """Of a million tokens."""
+class Price(InputModel):
+    """The price of a million tokens."""
 
     prompt: _Amount
     completion: _Amount
 
     def of(self, usage: Usage) -> float:
-        """Tokens that are told of in the total alone are taken for written ones, as reasoning is."""
+        """Returns the cost. Tokens reported only in the total count as output tokens, as reasoning does."""
         written = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
         return (usage.prompt_tokens * self.prompt + written * self.completion) / _MILLION
 
 
-class Prices(Border):
+class Prices(InputModel):
     """The table [prices]; beside the fields below, it holds a Price by each model's name."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -54,11 +54,11 @@ class Prices(Border):
 
     @property
     def models(self) -> AbstractSet[str]:
-        """Those that have a price."""
+        """The models that have a price."""
         return self.__pydantic_extra__.keys()
 
     def factor(self, lane: str | None) -> float:
-        """The share of the ordinary price that tokens cost in a lane; 1 for one that only a newer version knows."""
+        """Returns the share of the ordinary price that a lane costs; 1 for an unknown lane of a newer version."""
         factors = {
             "batch": self.batch_lane_factor,
             "flex": self.flex_lane_factor,
@@ -68,9 +68,9 @@ class Prices(Border):
         return factors.get(lane or "", 1)
 
     def of(self, model: str) -> Price | None:
-        """By the model's exact name, else by that of the model whose dated version it is.
+        """Finds the price by the model's exact name, or by its name without the date.
 
-        A mere beginning will not do: gpt-4o-mini is no gpt-4o.
+        A common prefix alone does not match: gpt-4o-mini is not gpt-4o.
         """
         known = self.__pydantic_extra__
         names = [name for name in known if model == name or _is_dated(model, name)]
@@ -79,12 +79,12 @@ class Prices(Border):
 
 @dataclass(frozen=True)
 class Cost:
-    """Money spent. With `unpriced` or `unreported` it is more than `amount`, and nobody knows by how much."""
+    """Money spent. With `unpriced` or `unreported`, the true cost is higher than `amount` by an unknown sum."""
 
-    amount: float | None  #: for the tokens of all models that have a price; None: none of them has
+    amount: float | None  #: cost of the models with a price; None: no model has one
     currency: str
-    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '' is one whose name is not known
-    unreported: int = 0  #: runs of whose tokens the server did not tell, so that their cost is not known either
+    unpriced: tuple[str, ...] = ()  #: models with tokens but without a price; '': the model's name is unknown
+    unreported: int = 0  #: runs whose tokens, and therefore cost, the server did not report
 
     def __str__(self) -> str:
         reasons = [_remedy(model) for model in self.unpriced]
@@ -98,7 +98,7 @@ class Cost:
 
 
 def cost(usage: Iterable[ModelUsage], prices: Prices) -> Cost:
-    """What these tokens cost."""
+    """Returns the cost of these tokens."""
     amounts: list[float] = []
     unpriced, unreported = dict[str, None](), 0
     for part in usage:

@@ -1,26 +1,26 @@
-"""A profile: a named assistant that lives in our settings or in a file of its own, not on a server."""
+"""A profile: an assistant described in the settings or in a file, under a name."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from threadmill.job.json_schema import response_format_problem, tools_problem
-from threadmill.job.model import Border, Metadata
+from threadmill.job.model import InputModel, Metadata
 from threadmill.names import Name
 
 ProfileName = Name
 
 
-class Profile(Border):
-    """What an assistant is made of. Field limits: the Assistants API's own (POST /assistants)."""
+class Profile(InputModel):
+    """The description of an assistant. Its fields have the limits of the Assistants API (POST /assistants)."""
 
     model: Annotated[str, StringConstraints(min_length=1)]
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     description: Annotated[str, StringConstraints(max_length=512)] | None = None
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
-    #: Names from the settings' [tools] and [mcp], names of the server's own, or tool definitions in the server's form.
+    #: Names of tools in [tools] and [mcp], names of the server's own tools, or definitions in the server's form.
     tools: tuple[str | dict[str, JsonValue], ...] = Field(default=(), max_length=128)
-    tool_resources: dict[str, JsonValue] | None = None  #: files and vector stores, by the server's ids
+    tool_resources: dict[str, JsonValue] | None = None  #: ids of files and vector stores on the server
     response_format: str | dict[str, JsonValue] | None = None
     reasoning_effort: str | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None

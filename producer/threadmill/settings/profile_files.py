@@ -1,4 +1,4 @@
-"""Profiles in files, TOML or YAML: read with errors that lead to the place, written so that they read the same."""
+"""Reads profiles from TOML and YAML files, with errors that name the line, and writes them."""
 
 import tomllib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from threadmill.settings.profile import Profile, ProfileName
 
 Form = Literal["toml", "yaml"]
 
-#: The lines of a file's values, by the steps that lead to each; none are known of TOML.
+#: Line numbers of a file's values, by their path; empty for TOML.
 _Lines = dict[tuple[str | int, ...], int]
 
 _FORMS: dict[str, Form] = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
@@ -28,7 +28,7 @@ class _Content(NamedTuple):
 
 
 class _Twice(ValueError):
-    """YAML would take the last one, without a word."""
+    """Refuses duplicate keys, of which YAML silently uses the last."""
 
 
 def form_of(file: Path) -> Form:
@@ -39,7 +39,7 @@ def form_of(file: Path) -> Form:
 
 
 def read_profiles(file: Path) -> dict[str, Profile]:
-    """The profiles of a file, by name; one at the top level is called as the file is. Raises InvalidProfile."""
+    """Returns the profiles of a file by name; a profile at the top level has the file's name. Raises InvalidProfile."""
     data, lines = _load(file)
     if not isinstance(data, dict) or not data:
         raise InvalidProfile(f"{file}: it holds no profile; a profile needs at least `model`")
@@ -59,7 +59,7 @@ def read_profiles(file: Path) -> dict[str, Profile]:
 
 
 def dump_profile(profile: Profile, form: Form) -> str:
-    """A file's text. Raises InvalidProfile for what TOML has no word for."""
+    """Returns the text of a profile file. Raises InvalidProfile for a value that TOML cannot express."""
     fields = profile.model_dump(mode="json", exclude_defaults=True)
     if form == "yaml":
         readable = yaml.dump(fields, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
@@ -71,7 +71,7 @@ def dump_profile(profile: Profile, form: Form) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a text of several lines in as many."""
+    """Writes a text with several lines as a block."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -109,7 +109,7 @@ def _load(file: Path) -> _Content:
 
 
 def _lines(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iterator[tuple[Any, int]]:
-    """Each node is walked once: aliases may repeat or contain each other."""
+    """Visits each node once, because aliases may repeat or contain each other."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -130,7 +130,7 @@ def _lines(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iter
 
 
 def _explain(problem: ErrorDetails, above: str | None, lines: _Lines) -> str:
-    """One problem: its line where that is known, the field, what is wrong and what would be right."""
+    """Describes a problem: the line, if known, the field, what is wrong and what is allowed."""
     loc = problem["loc"]
     steps = loc[1:] if above is None else (above, *loc)
     near = next((steps[:length] for length in range(len(steps), 0, -1) if steps[:length] in lines), ())

@@ -1,7 +1,7 @@
-"""Settings: `threadmill.toml` and the environment, read once and passed down.
+"""Settings from `threadmill.toml` and the environment, read once and passed down.
 
 The environment wins over the file: `THREADMILL_LEASE_S=5`, `THREADMILL_ENDPOINTS__DAVINCI__ASSISTANT=asst_x`.
-Settings never hold an API key: an endpoint names the variable that holds it (`api_key_env`).
+Settings never hold an API key: an endpoint names the variable with its key (`api_key_env`).
 """
 
 import os
@@ -43,12 +43,12 @@ from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSet
 
 CONFIG_NAME = "threadmill.toml"
 
-#: Variables of the providers' own tools that say where an endpoint is.
+#: Variables of the providers' own tools that set the address of an endpoint.
 BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Build it with `Settings.load()`."""
+    """All settings. Use `Settings.load()` to read them."""
 
     model_config = SettingsConfigDict(
         env_prefix=origins.PREFIX,
@@ -73,26 +73,26 @@ class Settings(BaseSettings):
     mcp: dict[ServerName, McpSettings] = {}
     prices: Prices = Prices()
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
-    artifacts: str = "artifacts"  #: where files the model made are put: a folder, or a URL that fsspec knows
-    artifact_limit: PositiveInt = 100_000_000  #: bytes of one of them
-    reports: Path = Path("reports")  #: folder of the nightly reports' definitions, and of what is kept of their nights
-    concurrency: PositiveInt = 100  #: jobs one worker runs at a time
-    tool_threads: PositiveInt = 100  #: calls of sync function tools one worker runs at a time
-    lease_s: PositiveFloat = 30  #: a claim lapses unless renewed within this
-    blocked_limit_s: PositiveFloat = 60  #: a worker whose event loop is blocked for so long ends itself
-    sweep_s: PositiveFloat = 5  #: how often one of the workers looks for lapsed leases, lost messages, leftovers
-    max_attempts: PositiveInt = 3  #: a job that ends so many processes in a row, the last its own, is failed
-    leftover_tries: PositiveInt = 10  #: to delete a remote thing; then it is only listed
-    stall_s: PositiveFloat = 120  #: a worker with room that gets no job for so long, while some wait, ends itself
-    result_ttl_s: PositiveInt = 7 * 86400  #: how long a finished job is kept
-    failed_ttl_s: PositiveInt = 30 * 86400  #: the same for one that failed
+    artifacts: str = "artifacts"  #: where to store files that the model made: a folder, or a URL for fsspec
+    artifact_limit: PositiveInt = 100_000_000  #: bytes of one artifact
+    reports: Path = Path("reports")  #: folder of the definitions of reports, and of their results
+    concurrency: PositiveInt = 100  #: jobs that one worker runs at a time
+    tool_threads: PositiveInt = 100  #: calls of sync function tools that one worker runs at a time
+    lease_s: PositiveFloat = 30  #: the lease of a job expires unless it is renewed within this time
+    blocked_limit_s: PositiveFloat = 60  #: a worker exits if its event loop is blocked for this long
+    sweep_s: PositiveFloat = 5  #: interval of the sweep for expired leases, lost messages and leftovers
+    max_attempts: PositiveInt = 3  #: a job fails after so many processes in a row died while they ran it
+    leftover_tries: PositiveInt = 10  #: attempts to delete a remote object; then it is only listed
+    stall_s: PositiveFloat = 120  #: a worker exits if it has capacity and gets no job for this long while jobs wait
+    result_ttl_s: PositiveInt = 7 * 86400  #: how long a succeeded job is kept
+    failed_ttl_s: PositiveInt = 30 * 86400  #: how long a failed or cancelled job is kept
     redis_patience_s: PositiveFloat = (
         600  #: how long a worker, and a producer waiting for a result, tolerate a Redis outage
     )
 
     @classmethod
     def load(cls) -> Self:
-        """Reads file and environment; raises SettingsError, which names the setting and the remedy."""
+        """Reads the file and the environment. Raises SettingsError, which names the setting and the remedy."""
         file = find_config()
         tables = {name: isinstance(field.default, dict | BaseModel) for name, field in cls.model_fields.items()}
         if mistakes := origins.unknown(os.environ, tables):
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
-        """Adds the emulator, and the providers whose keys are set; an endpoint named after its kind needs no `kind`."""
+        """Adds the emulator and the providers whose keys are set. An endpoint named like its kind needs no `kind`."""
         if not isinstance(endpoints, dict):
             return endpoints
         known: dict[str, Any] = {"emulator": {}}
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _known_secrets(self) -> Self:
-        """Before anything is sent: a server's reply may hold the secret of another."""
+        """Registers all secrets for redaction before the first call, because a reply may hold another server's."""
         tools = (*self.tools.values(), *self.mcp.values())
         urls = (self.artifacts, *(each.base_url for each in self.endpoints.values()))
         for url in (*urls, *(getattr(tool, "url", None) or "" for tool in tools)):
@@ -181,31 +181,31 @@ class Settings(BaseSettings):
 
     @property
     def lifetimes_s(self) -> tuple[int, int]:
-        """How long a job that succeeded is kept, and any other."""
+        """How long a succeeded job and any other job are kept."""
         return self.result_ttl_s, self.failed_ttl_s
 
     @property
     def secret_variables(self) -> frozenset[str]:
-        """Names of the variables that hold keys of endpoints, and what tools are sent."""
+        """Names of the variables with keys of endpoints and secrets of tools."""
         keys = (each.api_key_env for each in self.endpoints.values() if each.api_key_env and not each.ad_token)
         tools = (*self.tools.values(), *self.mcp.values())
         headers = (variable for tool in tools for variable in getattr(tool, "headers_env", {}).values())
         return frozenset(keys).union(headers, *(server.env for server in self.mcp.values()))
 
     def check_keys(self) -> None:
-        """Raises SettingsError for an endpoint's key that cannot be sent; one that is not set is no mistake."""
+        """Raises SettingsError if an endpoint's key is invalid in a header. A key may be unset."""
         for name in self.endpoints:
             self.missing_key(name)
 
     def missing_key(self, name: str) -> str | None:
-        """The variable that should hold an endpoint's key and does not. Raises SettingsError if its value is unfit."""
+        """Returns the variable that should hold an endpoint's key and does not. Raises SettingsError for a bad key."""
         try:
             return self.endpoints[name].missing_key()
         except SettingsError as error:
             raise SettingsError(f"endpoint {name!r}: {error}") from None
 
     def check_tool(self, name: str) -> None:
-        """Raises InvalidJob if neither [tools] nor a server of [mcp] can have it; workers can tell more."""
+        """Raises InvalidJob if neither [tools] nor a server in [mcp] can have the tool. Workers check the rest."""
         if name not in (*BUILT_IN, *self.tools) and server_of(name, self.mcp) is None:
             known = ", ".join([*BUILT_IN, *sorted(self.tools), *sorted(self.mcp)])
             raise InvalidJob(
@@ -214,7 +214,7 @@ class Settings(BaseSettings):
             )
 
     def locate(self, path: str, *, producer: bool = False) -> Path:
-        """The real path of a local file that a job names, symlinks followed. Raises InvalidJob.
+        """Returns the real path of a job's local file, with symlinks resolved. Raises InvalidJob.
 
         It must be in one of the `file_roots`, and must exist if its root does: a producer need not have the
         workers' disk. `producer`: this machine named the path, so a file that is missing may be reported as missing;
@@ -226,7 +226,7 @@ class Settings(BaseSettings):
             is_there = found.exists()
             is_file_expected = any(root.exists() for root in roots)
             is_unfit = not found.is_file() if is_file_expected else producer and not roots and not is_there
-        except (OSError, ValueError) as error:  # no permission, too long, a NUL in it
+        except (OSError, ValueError) as error:  # no permission, too long, contains NUL
             raise InvalidJob(f"{path!r}: cannot be looked up: {error}") from None
         if is_unfit:
             raise InvalidJob(
@@ -248,7 +248,7 @@ class Settings(BaseSettings):
         return [Path(os.path.realpath(root.expanduser())) for root in self.file_roots]
 
     def require_key(self, name: str) -> None:
-        """Raises SettingsError if the endpoint's key is not in this process's environment, or cannot be sent."""
+        """Raises SettingsError if the endpoint's key is unset in this process, or invalid in a header."""
         variable = self.missing_key(name)
         if variable:
             raise SettingsError(
@@ -256,7 +256,7 @@ class Settings(BaseSettings):
             )
 
     def endpoint_name(self, asked: str | None) -> str:
-        """The endpoint a job goes to; raises SettingsError if there is none of that name."""
+        """Returns the name of a job's endpoint. Raises SettingsError if there is no such endpoint."""
         if asked is not None:
             if asked not in self.endpoints:
                 raise SettingsError(
@@ -273,17 +273,17 @@ class Settings(BaseSettings):
         raise NoEndpoint(CONFIG_NAME)
 
     def model_of(self, job: PromptJob, endpoint: Endpoint) -> str | None:
-        """The model that a job's runs are to use, as far as it is known here."""
+        """Returns the model of a job's runs, as far as the settings name it."""
         profile = self.profiles.get(job.profile or "")
         return job.model or (profile and profile.model) or endpoint.model
 
     def instructions_of(self, job: PromptJob, endpoint: Endpoint) -> str | None:
-        """The instructions of a job's runs, as far as they are known here."""
+        """Returns the instructions of a job's runs, as far as the settings have them."""
         profile = self.profiles.get(job.profile or "")
         return job.instructions or (profile and profile.instructions) or endpoint.instructions
 
     def usual_endpoint(self) -> str | None:
-        """Where jobs go that name no endpoint: `default_endpoint`, else the only one; None if neither is there."""
+        """Returns the endpoint of jobs that name none: `default_endpoint`, or the only one, or None."""
         own = self._own_endpoints()
         return self.default_endpoint or (own[0] if len(own) == 1 else None)
 
@@ -292,14 +292,14 @@ class Settings(BaseSettings):
 
 
 def _not_json(error: UnreadableVariable) -> str:
-    """Names the variable: the library names the field alone."""
+    """Adds the variable's name to an error, because the library names only the field."""
     field = re.search(r'field "(\w+)"', str(error))
     variable = origins.variable_of([field[1]], os.environ) if field else None
     return f"{variable or 'a variable'} is not valid JSON: write " + 'a list as ["..."], a table as {"name": ...}'
 
 
 def find_config() -> Path | None:
-    """The settings file: THREADMILL_CONFIG, else the working directory's, else the user's."""
+    """Returns the settings file: THREADMILL_CONFIG, or the working directory's, or the user's, or None."""
     named = os.environ.get("THREADMILL_CONFIG")
     if named:
         path = Path(named)

@@ -1,4 +1,4 @@
-"""Tools in the settings: Python functions and HTTP requests in [tools], servers that bring their own in [mcp]."""
+"""The settings of tools: Python functions and HTTP requests in [tools], MCP servers in [mcp]."""
 
 import re
 from collections.abc import Container
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, JsonValue, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from threadmill.job.model import Border
+from threadmill.job.model import InputModel
 
-#: What stands between the name of an MCP server and that of one of its tools: `files__read`.
+#: Separates the name of an MCP server from the name of its tool: `files__read`.
 SEPARATOR = "__"
 
-#: `{city}` in a URL.
+#: A placeholder in a URL, such as `{city}`.
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-#: Headers that hold secrets, and so are no business of a settings file.
+#: Headers that hold secrets, which do not belong in a settings file.
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -27,20 +27,20 @@ Host = Annotated[str, StringConstraints(pattern=r"^([\w.-]+|\[[0-9a-fA-F:.]+\])(
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s#/?][^\s#]*$")]
 
 
-class _Called(Border):
-    """What all tools have in common."""
+class _Called(InputModel):
+    """The settings that all tools share."""
 
     timeout_s: PositiveFloat | None = None  #: default: the endpoint's `tool_timeout_s`
-    repeatable: bool = False  #: call it again in a rerun, though an earlier run of the job has its output
-    concurrency: PositiveInt | None = None  #: calls at a time, in one worker process; default: any number
+    repeatable: bool = False  #: call the tool again in a rerun instead of using the output of the earlier run
+    concurrency: PositiveInt | None = None  #: calls at a time in one worker process; default: unlimited
 
 
 class FunctionSettings(_Called):
-    """A Python function the model may call: `weather = "package.module:function"`."""
+    """A Python function that the model may call: `weather = "package.module:function"`."""
 
     function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-    isolate: bool = False  #: run each call in a child process, which is killed when its time is up
-    memory_limit_mb: PositiveInt | None = None  #: of that process; default: 1024
+    isolate: bool = False  #: run each call in a child process, which is killed after the timeout
+    memory_limit_mb: PositiveInt | None = None  #: memory of the child process; default: 1024
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -50,16 +50,16 @@ class FunctionSettings(_Called):
 
 
 class HttpSettings(_Called):
-    """An HTTP request the model may have made. `{name}` in the URL stands for an argument."""
+    """An HTTP request that the model may call. `{name}` in the URL is replaced by an argument."""
 
     url: Url
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     description: str = ""
     parameters: dict[str, JsonValue]  #: JSON Schema of the arguments, an object
     headers: dict[HeaderName, HeaderValue] = Field(default={})
-    headers_env: dict[HeaderName, Variable] = Field(default={})  #: header -> variable that holds its value
-    hosts: tuple[Host, ...] = ()  #: `host` or `host:port`; where requests may go. Default: the URL's own
-    reply_limit: PositiveInt = 1_000_000  #: bytes; no more of a reply is read
+    headers_env: dict[HeaderName, Variable] = Field(default={})  #: header -> variable with its value
+    hosts: tuple[Host, ...] = ()  #: allowed hosts, as `host` or `host:port`; default: the URL's host
+    reply_limit: PositiveInt = 1_000_000  #: bytes read of a reply; the rest is ignored
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -85,14 +85,14 @@ class HttpSettings(_Called):
 
 
 class McpSettings(_Called):
-    """A server that speaks the Model Context Protocol, started by a command or reached by a URL."""
+    """An MCP server (Model Context Protocol), started by a command or reached by a URL."""
 
-    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  #: spoken to over stdin and stdout
-    env: tuple[Variable, ...] = ()  #: variables of the worker that the command gets, besides PATH, HOME and the like
-    url: Url | None = None  #: spoken to over streamable HTTP
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  #: a program that uses stdin and stdout
+    env: tuple[Variable, ...] = ()  #: the worker's variables that the command gets, besides PATH, HOME and similar
+    url: Url | None = None  #: the URL of a server that uses streamable HTTP
     headers: dict[HeaderName, HeaderValue] = Field(default={})
     headers_env: dict[HeaderName, Variable] = Field(default={})
-    tools: tuple[str, ...] | None = None  #: those to offer, by the server's names; default: all it has
+    tools: tuple[str, ...] | None = None  #: the server's names of the tools to offer; default: all
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -113,7 +113,7 @@ def _refuse_secrets(headers: dict[str, str]) -> None:
 
 
 def _of_its_kind(value: Any) -> Any:
-    """A bare string is a function; a table with a `url` is HTTP. Errors are those of the kind alone."""
+    """Parses a tool: a string is a function, a table with a `url` an HTTP request. Errors are those of that kind."""
     if isinstance(value, str):
         value = {"function": value}
     if not isinstance(value, dict):
@@ -121,11 +121,11 @@ def _of_its_kind(value: Any) -> Any:
     return HttpSettings.model_validate(value) if "url" in value else FunctionSettings.model_validate(value)
 
 
-#: One of [tools].
+#: An entry of [tools].
 ToolSettings = Annotated[FunctionSettings | HttpSettings, BeforeValidator(_of_its_kind)]
 
 
 def server_of(name: str, servers: Container[str]) -> str | None:
-    """The MCP server that a name means all tools of (`files`), or one (`files__read`); None: it means neither."""
+    """Returns the MCP server of a name: of all its tools (`files`) or of one (`files__read`); None for other names."""
     server = name.partition(SEPARATOR)[0]
     return server if server in servers else None

@@ -1,1 +1,1 @@
-"""The records in Redis: keys, values, steps. For client.py and the worker; imports settings/ and job/."""
+"""The records in Redis: their keys, values and scripts. For client.py and the worker; imports settings/ and job/."""

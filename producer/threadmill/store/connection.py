@@ -1,4 +1,4 @@
-"""A connection to Redis: what its errors mean, and waiting while it is away."""
+"""The connection to Redis: translates its errors and retries while it is unavailable."""
 
 import math
 import time
@@ -21,30 +21,30 @@ from threadmill.store import rights as redis_rights
 from threadmill.store.keys import Keys
 from threadmill.store.rights import Right
 
-#: A waiter looks up at least this often, so that no lost wake-up can hold it.
+#: A waiting call checks at least this often, in case it missed a notification.
 BLOCK_S = 5.0
 
-#: Between two tries of a reader while Redis is away: doubles from the first to the longest.
+#: Pause between two attempts while Redis is unavailable; it doubles from the first to the longest.
 _PAUSE_FIRST_S = 0.1
 _PAUSE_LONGEST_S = 2.0
 
-#: Commands sent in one round trip, so that none of them blocks Redis for long.
+#: Commands in one round trip; more would block Redis for too long.
 CHUNK = 300
 
-#: Entries of a stream read in one go.
+#: Stream entries read by one command.
 _AT_ONCE = 1000
 
 _T = TypeVar("_T")
 
 
 def chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """The values in groups that one round trip carries."""
+    """Splits the values into groups for one round trip each."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 @contextmanager
-def reaching(redis_url: str) -> Iterator[None]:
-    """For calls on Redis, also through kombu: raises StoreUnavailable or StoreRefused for whatever they raise."""
+def translate_errors(redis_url: str) -> Iterator[None]:
+    """Translates errors of redis-py and kombu into StoreUnavailable and StoreRefused."""
     try:
         yield
     except ThreadmillError:
@@ -54,16 +54,16 @@ def reaching(redis_url: str) -> Iterator[None]:
 
 
 def moment_of(reply: tuple[int, int]) -> datetime:
-    """The moment that a reply of TIME names."""
+    """Converts a reply of TIME."""
     seconds, microseconds = reply
     return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 class Connection:
-    """Blocking calls on one Redis.
+    """Blocking calls to one Redis.
 
-    Each raises StoreUnavailable at once if Redis cannot be used, whatever the reason, and StoreRefused if repetition
-    does not help. Only a call that waits for results repeats itself, for `redis_patience_s` at most.
+    Each call raises StoreUnavailable at once if Redis cannot be used, and StoreRefused if a retry cannot help. Only
+    calls that wait for results retry, for `redis_patience_s` at most.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,32 +72,32 @@ class Connection:
         self._keys = Keys(settings.key_prefix)
         self._redis = client.blocking(settings.redis_url)
 
-    def _reaching(self) -> AbstractContextManager[None]:
-        return reaching(self._settings.redis_url)
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self._settings.redis_url)
 
     def ping(self) -> bool:
-        """True. Raises StoreUnavailable or StoreRefused if Redis cannot be used now."""
-        with self._reaching():
+        """Returns True. Raises StoreUnavailable or StoreRefused if Redis cannot be used."""
+        with self._translate_errors():
             return bool(self._redis.ping())
 
     def now(self) -> datetime:
-        """The current time by Redis' clock, which all moments in records are by."""
-        with self._reaching():
+        """Returns the time by Redis' clock, which all records use."""
+        with self._translate_errors():
             return moment_of(self._redis.time())
 
     def clock_skew_s(self) -> float:
-        """By how many seconds this machine's clock is ahead of Redis'; negative if it is behind."""
+        """Returns how many seconds this machine's clock is ahead of Redis' clock; negative if it is behind."""
         asked_at = datetime.now(UTC)
         now = self.now()
         half_way = asked_at + (datetime.now(UTC) - asked_at) / 2
         return (half_way - now).total_seconds()
 
     def info(self) -> Mapping[str, Any] | None:
-        """Redis' own report on itself (INFO), or None if it does not permit us to read it.
+        """Returns the reply of INFO, or None if the user may not call it.
 
         Raises StoreRefused if it is a Redis Cluster.
         """
-        with self._reaching():
+        with self._translate_errors():
             try:
                 info = self._redis.info()
             except redis.exceptions.NoPermissionError:
@@ -107,12 +107,12 @@ class Connection:
         return info
 
     def missing_rights(self, rights: Sequence[Right]) -> list[str]:
-        """The ACL rules that the user of the URL lacks for them."""
-        with self._reaching():
+        """Returns the ACL rules that the user in the URL lacks for these rights."""
+        with self._translate_errors():
             return redis_rights.missing(self._redis, rights)
 
     def _replies(self, pipe: Pipeline) -> list[Any]:
-        """What the reads of a pipeline bring; None for a key that holds a value of another type."""
+        """Executes a pipeline of reads; the reply is None for a key of another type."""
         replies = pipe.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
@@ -120,17 +120,17 @@ class Connection:
         return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _call(self, script: Script, *args: Any) -> Any:
-        with self._reaching():
+        with self._translate_errors():
             return script(args=[self._prefix, *args])
 
-    def patiently(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
-        """Repeats a call that is safe to repeat while Redis is away, until `stop_at` at the latest."""
+    def with_retries(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
+        """Calls `read` and retries while Redis is unavailable, until `stop_at` (monotonic) at the latest."""
         stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
         pause_s = _PAUSE_FIRST_S
         while True:
             try:
                 return read()
-            except StoreRefused:  # no repetition changes that
+            except StoreRefused:
                 raise
             except StoreUnavailable:
                 if time.monotonic() + pause_s > stop_at:
@@ -139,10 +139,10 @@ class Connection:
             pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
     def _read(self, after: dict[str, str], block_s: float) -> list[tuple[str, str, dict[str, str]]]:
-        """What each of these streams has after an entry: the stream, the entry's id, its fields."""
-        # Redis looks at the timeouts of who waits ten times a second: even a wait of 1 ms may take 100.
+        """Returns (stream, entry id, fields) for the entries of each stream after the given id."""
+        # Redis checks timeouts ten times a second: even a wait of 1 ms may take 100 ms.
         block_ms = max(1, int(block_s * 1000)) if block_s > 0 else None
-        with self._reaching():
+        with self._translate_errors():
             replies = cast(Any, self._redis.xread(cast(Any, after), count=_AT_ONCE, block=block_ms))
         if isinstance(replies, dict):  # RESP3
             chunked = [(stream, entry) for stream, chunks in replies.items() for chunk in chunks for entry in chunk]
@@ -152,7 +152,7 @@ class Connection:
 
 
 def unavailable(redis_url: str, error: Exception) -> StoreUnavailable:
-    """What a caller is told of an error of redis-py or kombu."""
+    """Returns the exception for an error of redis-py or kombu."""
     trouble = trouble_of(error)
     if trouble is not None:
         kind = StoreRefused if trouble.is_refusal else StoreUnavailable

@@ -1,4 +1,4 @@
-"""The producer's verbs on the records in Redis: create once, get, wait, cancel, redrive, list."""
+"""The producer's operations on jobs, kept threads, leftovers, dead letters and workers."""
 
 import heapq
 import math
@@ -19,7 +19,7 @@ from threadmill.errors import (
     UnreadableRecord,
     WaitTimeout,
 )
-from threadmill.job.events import Event, Story
+from threadmill.job.events import Event, EventMerger
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
@@ -39,25 +39,25 @@ from threadmill.store.records import (
     Transcript,
     UnreadableJob,
     Worker,
-    examine,
+    check_readable,
 )
 from threadmill.store.scripts import jobs as scripts
 from threadmill.store.scripts import remote
 from threadmill.stored import fault, read
 
-#: A worker announces itself every second; one that has been silent for this long is gone.
+#: Workers announce themselves every second. A worker that has been silent for this long counts as gone.
 ALIVE = timedelta(seconds=15)
 
-#: Who follows a job says so for this long, and again in time.
+#: A follower of a job renews the job's key `followed`, which expires after this time.
 _FOLLOWED_S = 10
 
-#: In place of a record whose key holds something else.
+#: Stands for a record whose key holds another type.
 _NO_HASH = {"": "no hash"}
 
 
 @dataclass(frozen=True)
 class Created:
-    """What CREATE found or made."""
+    """A job that CREATE found or created."""
 
     job_id: str
     state: JobState
@@ -66,14 +66,14 @@ class Created:
 
 
 class Listed(NamedTuple):
-    """The jobs of a list, and how many were left out of it because they cannot be read."""
+    """Listed jobs, and the number of jobs left out because they are unreadable."""
 
     jobs: list[JobRecord]
     unreadable: int
 
 
 class Store(BatchStore):
-    """All verbs."""
+    """Everything that a producer can do in Redis."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -84,12 +84,12 @@ class Store(BatchStore):
         self._forget_thread = self._redis.register_script(remote.FORGET_THREAD)
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
-        """Makes the records of checked jobs, in one round trip; a known idempotency key gives the job it has.
+        """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
 
-        Returns for each job its record, or the error because of which it has none, or may have none.
+        Returns for each job what was created, or the error after which it may or may not exist.
         """
         try:
-            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id, job in jobs:
                     self._create(args=[self._prefix, *keys.create_args(job_id, job, job.endpoint or "")], client=pipe)
                 replies = pipe.execute(raise_on_error=False)
@@ -104,11 +104,11 @@ class Store(BatchStore):
         return Created(job_id, _state(job_id, state), digest, new == "1")
 
     def get(self, job_id: str) -> JobRecord:
-        """The job as it stands; raises JobNotFound, InvalidJobId, UnreadableRecord."""
+        """Returns the job's record. Raises JobNotFound, InvalidJobId, UnreadableRecord."""
         return JobRecord.read(job_id, self.fields(job_id))
 
     def fields(self, job_id: str) -> dict[str, str]:
-        """The job's record as it is stored; raises JobNotFound, InvalidJobId, UnreadableRecord if it is no hash."""
+        """Returns the fields of the record as stored. Raises JobNotFound, InvalidJobId; UnreadableRecord if no hash."""
         _check_id(job_id)
         [fields] = self._hashes([job_id])
         if not fields:
@@ -118,13 +118,13 @@ class Store(BatchStore):
         return fields
 
     def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """The jobs of these ids that are still kept and can be read; waits while Redis is away."""
+        """Returns the jobs that are kept and readable. Waits while Redis is unavailable."""
         return [record for record in self._records(job_ids) if isinstance(record, JobRecord)]
 
     def _records(self, job_ids: Iterable[str]) -> Iterator[JobRecord | UnreadableRecord]:
-        """One for each of these jobs that is still kept."""
+        """Yields a record or an error for each job that is kept."""
         for ids in chunks(list(job_ids)):
-            for job_id, fields in zip(ids, self.patiently(partial(self._hashes, ids)), strict=True):
+            for job_id, fields in zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True):
                 try:
                     if fields:
                         yield JobRecord.read(job_id, fields)
@@ -132,21 +132,21 @@ class Store(BatchStore):
                     yield error
 
     def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
-        """Their records as they are stored; of a key that holds something else, a record that cannot be read."""
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+        """Returns the fields of each record, or `_NO_HASH` for a key of another type."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(self._keys.record(job_id))
             return [_NO_HASH if reply is None else reply for reply in self._replies(pipe)]
 
     def results(self, job_ids: Sequence[str]) -> list[JobResult]:
-        """The results of those jobs that have ended; waits while Redis is away.
+        """Returns the results of the jobs that have ended. Waits while Redis is unavailable.
 
-        In place of one that cannot be read comes a failure that says so.
+        An unreadable result is replaced by a failure of kind `unreadable`.
         """
-        return [result for ids in chunks(job_ids) for result in self.patiently(partial(self._results, ids))]
+        return [result for ids in chunks(job_ids) for result in self.with_retries(partial(self._results, ids))]
 
     def _results(self, job_ids: Sequence[str]) -> list[JobResult]:
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hmget(self._keys.record(job_id), "state", "result")
             pipe.time()
@@ -163,9 +163,9 @@ class Store(BatchStore):
         return results
 
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
-        """The result, once there is one; woken by the job's stream.
+        """Waits for the job's result; an entry in the job's stream wakes it.
 
-        Raises WaitTimeout, JobNotFound, and UnreadableRecord if it has ended but its result cannot be read.
+        Raises WaitTimeout, JobNotFound, and UnreadableRecord if the job has ended and its result is unreadable.
         """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         result = self._result(job_id)
@@ -174,56 +174,58 @@ class Store(BatchStore):
             left = min(BLOCK_S, stop_at - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
-            for _, entry_id, _ in self.patiently(partial(self._read, {self._keys.events(job_id): seen}, left), stop_at):
+            for _, entry_id, _ in self.with_retries(
+                partial(self._read, {self._keys.events(job_id): seen}, left), stop_at
+            ):
                 seen = entry_id
-            result = self.patiently(partial(self._result, job_id), stop_at)
+            result = self.with_retries(partial(self._result, job_id), stop_at)
         return result
 
     def _result(self, job_id: str) -> JobResult | None:
-        """The job's result, if it has ended, also where the rest of its record cannot be read."""
+        """Returns the result if the job has ended. The rest of the record need not be readable."""
         _check_id(job_id)
-        with self._reaching():
+        with self._translate_errors():
             state, stored = cast(Any, self._redis.hmget(self._keys.record(job_id), "state", "result"))
         if state is None:
             raise JobNotFound(job_id)
         return _result(job_id, state, stored)
 
     def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
-        """What happened to the job so far, and what happens until it has ended.
+        """Yields the events of the job from its start until it has ended.
 
         Raises WaitTimeout, JobNotFound, and UnreadableRecord as `wait` does.
         """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         states, live = self._keys.events(job_id), self._keys.live(job_id)
-        result, story = self._result(job_id), Story()
+        result, merger = self._result(job_id), EventMerger()
         seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
         while True:
             if result is None and time.monotonic() >= renew_at:
-                self.patiently(partial(self._follow, job_id), stop_at)
+                self.with_retries(partial(self._follow, job_id), stop_at)
                 renew_at = time.monotonic() + _FOLLOWED_S / 3
             left = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
-            entries = self.patiently(partial(self._read, seen, 0 if result else left), stop_at)
-            # By their moments, which are Redis' own; of one moment, the change of state came last.
+            entries = self.with_retries(partial(self._read, seen, 0 if result else left), stop_at)
+            # Ordered by Redis' time; at the same time, changes of state come last.
             for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
                 seen[stream] = entry_id
-                yield from story.take(entry_id, fields)
+                yield from merger.take(entry_id, fields)
             if result is not None and not entries:
-                yield from story.end(result)
+                yield from merger.end(result)
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
-                result = self.patiently(partial(self._result, job_id), stop_at)
+                result = self.with_retries(partial(self._result, job_id), stop_at)
             if result is None and left <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
 
     def _follow(self, job_id: str) -> None:
-        """Lets the job's worker know that somebody follows."""
-        with self._reaching():
+        """Tells the job's worker that somebody follows it."""
+        with self._translate_errors():
             self._redis.set(self._keys.followed(job_id), 1, ex=_FOLLOWED_S)
 
     def cancel(self, job_id: str) -> tuple[JobState, str | None]:
-        """Ends a queued job at once; marks a running one for its worker. Gives the state it is in now.
+        """Ends a queued job, or requests the cancellation of a running one. Returns the job's state now.
 
-        And the queued job of the same thread whose turn it is now: it needs a message.
+        Also returns the queued job whose turn on the same thread it is now, if any; it needs a queue message.
         """
         outcome, following = self._call(self._finish, *self._cancelled_args(job_id, self.fields(job_id), self.now()))
         state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
@@ -232,14 +234,14 @@ class Store(BatchStore):
         return _state(job_id, state), following or None
 
     def cancel_many(self, job_ids: Sequence[str]) -> tuple[dict[str, JobState], list[str]]:
-        """Cancels the jobs that are still kept, a few hundred in one round trip; gives the states they are in now.
+        """Cancels jobs, a few hundred per round trip. Returns the states now of the jobs that are kept.
 
-        And the queued jobs of their threads whose turn it is now: they need a message.
+        Also returns the queued jobs whose turn on their thread it is now; they need a queue message.
         """
         withdrawn, following = self.withdraw_many(job_ids)
         states = dict.fromkeys(withdrawn, JobState.CANCELLED)
         for ids in chunks([job_id for job_id in job_ids if job_id not in states]):
-            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     self._request_cancel(args=[self._prefix, job_id], client=pipe)
                 found = zip(ids, pipe.execute(), strict=True)
@@ -247,17 +249,17 @@ class Store(BatchStore):
         return states, following
 
     def withdraw_many(self, job_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Ends queued jobs and leaves the others alone, a few hundred in one round trip; gives those it ended.
+        """Cancels queued jobs only, a few hundred per round trip. Returns the ids of the cancelled jobs.
 
-        And the queued jobs of their threads whose turn it is now: they need a message.
+        Also returns the queued jobs whose turn on their thread it is now; they need a queue message.
         """
         withdrawn: list[str] = []
         following: list[str] = []
         for ids in chunks(job_ids):
             now = self.now()
-            hashes = dict(zip(ids, self.patiently(partial(self._hashes, ids)), strict=True))
+            hashes = dict(zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True))
             kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not _NO_HASH]
-            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in kept:
                     self._finish(args=[self._prefix, *self._cancelled_args(job_id, hashes[job_id], now)], client=pipe)
                 replies = pipe.execute()
@@ -266,7 +268,7 @@ class Store(BatchStore):
         return withdrawn, following
 
     def _cancelled_args(self, job_id: str, fields: dict[str, str], now: datetime) -> list[str | int]:
-        """FINISH's arguments after the prefix, for a queued job that is cancelled; its record need not be readable."""
+        """FINISH's arguments after the prefix to cancel a queued job, whose record need not be readable."""
         left: list[str] = []
         try:
             record = JobRecord.read(job_id, fields)
@@ -277,7 +279,7 @@ class Store(BatchStore):
         return keys.finish_args("", result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:
-        """Opens a failed or cancelled job again; gives the state it is in now. Raises UnreadableRecord."""
+        """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
         self.get(job_id)
         state = self._call(self._redrive, job_id, keys.celery_key(job_id))
         if state == "missing":
@@ -285,14 +287,14 @@ class Store(BatchStore):
         return _state(job_id, state)
 
     def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """Opens failed or cancelled jobs again, a few hundred in one round trip; gives the states they are in now.
+        """Enqueues failed or cancelled jobs again, a few hundred per round trip. Returns their states now.
 
-        Those that cannot be read are left alone, and out of the reply.
+        Unreadable jobs are left out.
         """
         states: dict[str, JobState] = {}
         for ids in chunks(job_ids):
             readable = [record.id for record in self.get_many(ids)]
-            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in readable:
                     self._redrive(args=[self._prefix, job_id, keys.celery_key(job_id)], client=pipe)
                 found = zip(readable, pipe.execute(), strict=True)
@@ -300,37 +302,37 @@ class Store(BatchStore):
         return states
 
     def jobs(self, chosen: JobFilter, limit: int) -> Listed:
-        """The jobs that a filter lets through, those that changed their state last first.
+        """Returns the jobs that match the filter, the latest change of state first.
 
-        They are read a few hundred at a time until there are `limit`. Raises BatchNotFound.
+        Reads a few hundred at a time until it has found `limit`. Raises BatchNotFound.
         """
-        found: dict[str, JobRecord] = {}  # a job that changes its state meanwhile may come up twice
+        found: dict[str, JobRecord] = {}  # a job that changes its state meanwhile may appear twice
         unreadable = set[str]()
         ids = (job_id for _, job_id in self._newest(chosen))
         while len(found) < limit and (some := list(islice(ids, min(limit, CHUNK)))):
             for record in self._records(some):
                 if isinstance(record, UnreadableRecord):
                     unreadable.add(record.job_id)
-                elif chosen.lets_through(record):
+                elif chosen.matches(record):
                     found[record.id] = record
         return Listed(list(found.values())[:limit], len(unreadable))
 
     def unreadable_jobs(self, chosen: JobFilter, limit: int) -> list[UnreadableJob]:
-        """The jobs of which a part cannot be read, those that changed their state last first.
+        """Returns the jobs with an unreadable part, the latest change of state first.
 
-        Of the filter count `state`, `batch` and `since`, which need no record. Raises BatchNotFound.
+        Only `state`, `batch` and `since` of the filter are used; they need no record. Raises BatchNotFound.
         """
         found: dict[str, UnreadableJob] = {}
         listed = self._newest(chosen)
         while len(found) < limit and (some := {job_id: moment for moment, job_id in islice(listed, CHUNK)}):
             for job_id, fields in zip(some, self._hashes(list(some)), strict=True):
                 since = datetime.fromtimestamp(some[job_id], UTC)
-                if fields and (damaged := examine(job_id, since, fields)):
+                if fields and (damaged := check_readable(job_id, since, fields)):
                     found[job_id] = damaged
         return list(found.values())[:limit]
 
     def _newest(self, chosen: JobFilter) -> Iterator[tuple[float, str]]:
-        """Moments and ids of the jobs that a filter may let through, those that changed their state last first."""
+        """Yields times and ids of jobs that may match the filter, the latest change of state first."""
         if chosen.batch is not None:
             self.check_batch(chosen.batch)
             return self._by_moment(self._keys.batch_jobs(chosen.batch), "-inf")
@@ -341,7 +343,7 @@ class Store(BatchStore):
     def _by_moment(self, key: str, oldest: float | str) -> Iterator[tuple[float, str]]:
         start = 0
         while True:
-            with self._reaching():
+            with self._translate_errors():
                 found = cast(Any, self._redis.zrevrangebyscore(key, "+inf", oldest, start, CHUNK, withscores=True))
             yield from ((moment, job_id) for job_id, moment in found)
             if len(found) < CHUNK:
@@ -349,26 +351,26 @@ class Store(BatchStore):
             start += CHUNK
 
     def threads(self) -> list[KeptThread]:
-        """The kept threads, those used last first."""
-        with self._reaching():
+        """Returns the kept threads, the last used first."""
+        with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
         kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
         return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
 
     def transcript(self, kept: KeptThread) -> Transcript | None:
-        """What was said on a kept chain of responses; None if that is not kept, or cannot be read."""
-        with self._reaching():
+        """Returns the transcript of a kept chain of responses; None if it is missing or unreadable."""
+        with self._translate_errors():
             entry = cast(str | None, self._redis.get(self._keys.transcript(kept.endpoint, kept.id)))
         return read(Transcript, entry, f"the transcript of thread {kept.id}") if entry else None
 
     def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
-        """Hands a kept thread and its things to the workers' sweep, to be deleted; then it is listed no more.
+        """Removes a kept thread and its objects from the list, and adds them to the leftovers that workers delete.
 
         Raises ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`.
         """
         name = keys.thread_name(endpoint, thread_id)
-        while True:  # until no job changes the entry in between
-            with self._reaching():
+        while True:  # again if a job changes the entry in between
+            with self._translate_errors():
                 entry = cast(str | None, self._redis.hget(self._keys.threads, name))
             if entry is None:
                 raise ThreadNotFound(thread_id)
@@ -382,8 +384,8 @@ class Store(BatchStore):
                 return
 
     def assistants(self) -> dict[tuple[str, str], Applied]:
-        """What profiles were applied to, by endpoint and profile."""
-        with self._reaching():
+        """Returns the applied profiles, by endpoint and profile."""
+        with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.assistants))
         found: dict[tuple[str, str], Applied] = {}
         for name, entry in sorted(entries.items()):
@@ -393,30 +395,30 @@ class Store(BatchStore):
         return found
 
     def assistant_of(self, endpoint: str, profile: str) -> str | None:
-        """The id of the assistant that the profile was applied to there, if it was."""
-        with self._reaching():
+        """Returns the id of the assistant of an applied profile, or None."""
+        with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.assistants, keys.applied_name(endpoint, profile)))
         applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
         return applied.id if applied else None
 
     def set_assistant(self, endpoint: str, profile: str, applied: Applied) -> None:
-        with self._reaching():
+        with self._translate_errors():
             name = keys.applied_name(endpoint, profile)
             self._redis.hset(self._keys.assistants, name, applied.model_dump_json())
 
     def drop_assistant(self, endpoint: str, profile: str) -> None:
-        with self._reaching():
+        with self._translate_errors():
             self._redis.hdel(self._keys.assistants, keys.applied_name(endpoint, profile))
 
     def remote_batch(self, name: str) -> RemoteBatch | None:
-        """A remote batch that is not over, by our name of it."""
-        with self._reaching():
+        """Returns an unfinished remote batch by its name in threadmill, or None."""
+        with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.remote_batches, name))
         return read(RemoteBatch, entry, f"remote batch {name}") if entry else None
 
     def leftovers(self) -> list[Leftover]:
-        """Remote things still to be deleted, those due first; the ones given up last."""
-        with self._reaching():
+        """Returns the remote objects that still have to be deleted, by the time of the next attempt."""
+        with self._translate_errors():
             due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
             tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_tries))
         found = []
@@ -429,8 +431,8 @@ class Store(BatchStore):
         return found
 
     def retry_leftovers(self) -> int:
-        """Makes all of them due now, as if never tried; gives their number."""
-        with self._reaching():
+        """Makes all leftovers due now and resets their attempts. Returns their number."""
+        with self._translate_errors():
             members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
             if members:
                 self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
@@ -438,34 +440,34 @@ class Store(BatchStore):
         return len(members)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The messages that no worker could deliver, the newest first; a hundred at most."""
-        with self._reaching():
+        """Returns the dead letters, the newest first; at most a hundred are kept."""
+        with self._translate_errors():
             entries = cast(list[str], self._redis.lrange(self._keys.dead_letters, 0, -1))
         return [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
 
     def dead_letter_count(self) -> int:
-        """How many there have been."""
-        with self._reaching():
+        """Returns how many dead letters there have been since they were last cleared."""
+        with self._translate_errors():
             count = cast(str | None, self._redis.get(self._keys.dead_letters_count)) or ""
         return int(count) if count.isdecimal() else 0
 
     def clear_dead_letters(self) -> None:
-        """Deletes them."""
-        with self._reaching():
+        """Deletes all dead letters and their count."""
+        with self._translate_errors():
             self._redis.delete(self._keys.dead_letters, self._keys.dead_letters_count)
 
     def workers(self) -> list[Worker]:
-        """The workers that were alive within the last day, by name."""
+        """Returns the workers of the last day, by name."""
         return self._workers()[0]
 
     def live_workers(self) -> list[Worker]:
-        """The workers that announced themselves within the last seconds."""
+        """Returns the workers that announced themselves within the last seconds."""
         workers, now = self._workers()
         return [worker for worker in workers if worker.seen_at > now - ALIVE]
 
     def _workers(self) -> tuple[list[Worker], datetime]:
-        """The workers that were alive within the last day, by name, and the current time by Redis' clock."""
-        with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+        """Returns the workers of the last day, by name, and the time by Redis' clock."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._keys.workers)
             pipe.time()
             announced, now = pipe.execute()
@@ -487,7 +489,7 @@ def _state(job_id: str, stored: str) -> JobState:
 
 
 def _result(job_id: str, state: str | None, stored: str | None) -> JobResult | None:
-    """The result as it is stored; None before the end of the job. Raises UnreadableRecord."""
+    """Parses the stored result; None before the end of the job. Raises UnreadableRecord."""
     if not stored:
         if state in TERMINAL:
             raise UnreadableRecord(job_id, "result", "missing")

@@ -1,37 +1,36 @@
-"""The name of every Redis key, in one place for both sides. What changes them: scripts/jobs.py, scripts/remote.py,
-scripts/lanes.py, lease.py.
+"""The names of all Redis keys, for producers and workers. The scripts in scripts/ and lease.py change them.
 
-PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, moments
-PREFIX:job:ID:events   stream  its changes of state; waiters block on it
-PREFIX:job:ID:live     stream  what happens while it runs, for its followers: job/events.py
-PREFIX:job:ID:followed string  somebody follows it; lapses soon unless renewed
-PREFIX:revoked:ID      string  a Celery client revoked this task before it became a job; lapses
-PREFIX:jobs:STATE      zset    job ids by the moment they came into that state
+PREFIX:job:ID          hash    the record: job, state, attempts, owner, progress, result, times
+PREFIX:job:ID:events   stream  changes of its state; calls that wait for the job block on it
+PREFIX:job:ID:live     stream  events while it runs, for its followers: job/events.py
+PREFIX:job:ID:followed string  somebody follows it; expires soon unless renewed
+PREFIX:revoked:ID      string  a Celery client revoked this task before it became a job; expires
+PREFIX:jobs:STATE      zset    job ids by the time they changed to that state
 PREFIX:key:KEY         string  idempotency key -> job id
-PREFIX:leases          zset    running jobs by the moment their lease lapses
-PREFIX:leftovers       zset    remote things still to delete, by the moment to try next (inf: given up)
-PREFIX:leftovers:tries hash    how often each was tried in vain
-PREFIX:sweep           string  the worker that sweeps now
-PREFIX:batch:NAME      hash    a batch's counters: record.BatchRecord
+PREFIX:leases          zset    running jobs by the time their lease expires
+PREFIX:leftovers       zset    remote objects to delete, by the time of the next attempt (inf: given up)
+PREFIX:leftovers:tries hash    failed attempts to delete each
+PREFIX:sweep           string  lease of the sweep: the worker that holds it
+PREFIX:batch:NAME      hash    a batch's counters: records.BatchRecord
 PREFIX:batch:NAME:jobs zset    its job ids;  PREFIX:batch:NAME:done  stream, its finished jobs
-PREFIX:batch:NAME:shared hash  remote things its jobs share, or who makes one now, as JSON; gone with its last job
-PREFIX:batch:NAME:seen_to      string, some process enqueues its documents or awaits them; lapses soon unless renewed
-PREFIX:batches         zset    names of batches by the moment one of their jobs changed its state
+PREFIX:batch:NAME:shared hash  remote objects that its jobs share, or the job that makes one now, as JSON; until its end
+PREFIX:batch:NAME:seen_to      string, a command enqueues its documents or waits for them; expires unless renewed
+PREFIX:batches         zset    names of batches by the time a job last changed its state
 PREFIX:turns:ENDPOINT/THREAD   zset, the open jobs on a thread in the order of their turns
-PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never lapse
-PREFIX:transcript:ENDPOINT/THREAD   string, the items of a kept chain of responses as JSON; it goes with its thread
-PREFIX:assistants      hash    what profiles were applied to, as JSON, by ENDPOINT/PROFILE; they never lapse
-PREFIX:lanes           set     ENDPOINT/MODEL of which jobs wait for a remote batch
-PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the moment they came
-PREFIX:lane_deadlines  zset    jobs in the batch lane by the moment when they fail as overdue
-PREFIX:remote_batches  hash    remote batches under way as JSON, by name
-PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, the worker that sees to it now
-PREFIX:dead_letters    list    messages that no worker could deliver, the newest first, as JSON; they lapse
-PREFIX:dead_letters:count      string, how many there have been, also before those that are kept
-PREFIX:workers         hash    what each live worker can do, as JSON
-PREFIX:reports         hash    names of reports -> since when each owes its nights
+PREFIX:threads         hash    kept threads as JSON, by ENDPOINT/THREAD; they never expire
+PREFIX:transcript:ENDPOINT/THREAD   string, the items of a kept chain of responses as JSON; deleted with the thread
+PREFIX:assistants      hash    assistants of applied profiles as JSON, by ENDPOINT/PROFILE; they never expire
+PREFIX:lanes           set     ENDPOINT/MODEL of the batch lanes in which jobs wait
+PREFIX:lane:ENDPOINT/MODEL     zset, these jobs by the time they entered
+PREFIX:lane_deadlines  zset    jobs in the batch lane by the time they fail as overdue
+PREFIX:remote_batches  hash    unfinished remote batches as JSON, by name
+PREFIX:remote_batch:NAME       set, its job ids;  PREFIX:remote_batch:NAME:held  string, its lease
+PREFIX:dead_letters    list    dead letters as JSON, the newest first; they expire
+PREFIX:dead_letters:count      string, their number, including those no longer kept
+PREFIX:workers         hash    what each live worker announces, as JSON
+PREFIX:reports         hash    name of a report -> since when it is scheduled
 PREFIX:reports:NAME    hash    its nights as JSON, by date
-PREFIX:reports:NAME:DATE:held  string, who makes that night now; lapses unless renewed
+PREFIX:reports:NAME:DATE:held  string, the lease of that night; expires unless renewed
 """
 
 import json
@@ -144,15 +143,15 @@ class Keys:
 
 
 def celery_key(job_id: str) -> str:
-    """Where Celery's Redis backend keeps and announces a task's result."""
+    """Returns the key, and channel, of a task's result in Celery's Redis backend."""
     return f"celery-task-meta-{job_id}"
 
 
 def celery_meta(result: JobResult) -> str:
-    """A result as Celery's Redis backend keeps it."""
+    """Encodes a result as Celery's Redis backend does."""
     body = result.model_dump(mode="json")
     meta = {
-        "status": "SUCCESS",  # the task did its work; whether the job succeeded stands in the result
+        "status": "SUCCESS",  # of the task; the result says whether the job succeeded
         "result": body,
         "traceback": None,
         "children": [],
@@ -163,17 +162,17 @@ def celery_meta(result: JobResult) -> str:
 
 
 def thread_name(endpoint: str, thread_id: str) -> str:
-    """What a thread is called among those of all endpoints; its jobs take turns under this name."""
+    """Returns the name of a thread that is unique across endpoints; its jobs take turns under this name."""
     return f"{endpoint}/{thread_id}"
 
 
 def applied_name(endpoint: str, profile: str) -> str:
-    """What a profile's assistant is called among those of all endpoints. No profile's name has a slash."""
+    """Returns the name of an applied profile that is unique across endpoints. Names of profiles have no slash."""
     return f"{endpoint}/{profile}"
 
 
 def create_args(job_id: str, job: PromptJob, endpoint: str) -> list[str]:
-    """CREATE's arguments after the prefix. `endpoint`: where the job goes, though it may name none."""
+    """Returns CREATE's arguments after the prefix. `endpoint` is the job's, or the default one."""
     turn = thread_name(endpoint, job.thread) if job.thread else ""
     return [job_id, packed(job), job.digest, job.key or "", job.batch or "", turn]
 
@@ -187,9 +186,10 @@ def finish_args(
     remains: PromptJob | None = None,
     transcript: str = "",
 ) -> list[str | int]:
-    """FINISH's arguments after the prefix: the record and what `AsyncResult(job_id)` reads change in one step.
+    """Returns FINISH's arguments after the prefix, including what Celery's `AsyncResult(job_id)` reads.
 
-    `lifetimes_s`: of a job that succeeded, and of any other. `remains`: what the record keeps of the job; default: all.
+    `lifetimes_s`: how long a succeeded and any other job is kept. `remains`: the job to keep in the record; default:
+    the whole job.
     """
     return [
         result.job_id,

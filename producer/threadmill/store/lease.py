@@ -1,6 +1,6 @@
-"""A lease in Redis: one holder at a time, until it releases the lease or no longer renews it. Who loses it must stop.
+"""A lease in Redis, held by one process at a time until that process releases it or stops renewing it.
 
-redis-py's `Lock` does each step; it renews and releases a lease for its owner alone. `WRITE` is the step that it lacks.
+redis-py's `Lock` does each step, and renews and releases a lease only for its owner. `WRITE` adds a step.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from redis.lock import Lock
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 
-#: KEYS: the lease, a hash; owner, field, value -> 1, or 0 if the lease is another's by now, or nobody's
+#: KEYS: the lease, a hash. ARGV: owner, field, value. Returns 1, or 0 if the owner no longer holds the lease.
 WRITE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
@@ -27,13 +27,13 @@ return 1
 
 
 class LeaseLost(ThreadmillError):
-    """Another process may have taken the lease: stop, and change nothing more."""
+    """Another process may hold the lease now: stop, and change nothing more."""
 
 
 class Lease:
-    """A lease to take with `take`. Inside the context a thread renews it; at its end it is released.
+    """A lease. Acquire it with `take`, then enter the context: a thread renews it until the exit, which releases it.
 
-    `reaching`: turns the errors of Redis into StoreUnavailable. `thing`: what is leased, for messages.
+    `translate_errors` turns errors of Redis into StoreUnavailable. `thing` names what is leased, for messages.
     """
 
     def __init__(
@@ -41,56 +41,56 @@ class Lease:
         client: redis.Redis,
         key: str,
         lease_s: float,
-        reaching: Callable[[], AbstractContextManager[None]],
+        translate_errors: Callable[[], AbstractContextManager[None]],
         thing: str,
     ) -> None:
         self._lock = Lock(client, key, timeout=lease_s, blocking=False, thread_local=False)
         self._write = client.register_script(WRITE)
         self._key = key
         self._lease_s = lease_s
-        self._reaching = reaching
+        self._translate_errors = translate_errors
         self._thing = thing
         self._is_lost = False
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, name=f"lease of {thing}", daemon=True)
 
     def take(self, owner: str) -> bool:
-        """Whether it is ours now. `owner`: a text that no other holder has. Raises StoreUnavailable."""
-        with self._reaching():
+        """Returns whether the lease was acquired. `owner` must be unique. Raises StoreUnavailable."""
+        with self._translate_errors():
             return bool(self._lock.acquire(token=owner))
 
     def check(self) -> None:
-        """Raises LeaseLost; takes no time."""
+        """Raises LeaseLost if a renewal has failed. Does not call Redis."""
         if self._is_lost:
-            raise LeaseLost(f"{self._thing}: its lease lapsed, another process may have it now")
+            raise LeaseLost(f"{self._thing}: the lease expired, another process may hold it now")
 
     def ensure(self) -> None:
-        """Raises LeaseLost if it is not ours in Redis, and StoreUnavailable."""
+        """Renews the lease in Redis. Raises LeaseLost, StoreUnavailable."""
         self._renew()
         self.check()
 
     def write(self, key: str, field: str, value: str) -> None:
-        """Sets a field of a hash. Raises LeaseLost, and then nothing was written; and StoreUnavailable."""
-        with self._reaching():
+        """Sets a field of a hash. Raises LeaseLost if it was not written, and StoreUnavailable."""
+        with self._translate_errors():
             self._is_lost |= not self._write(keys=[self._key, key], args=[self._lock.local.token, field, value])
         self.check()
 
     def _renew(self) -> None:
-        with self._reaching():
+        with self._translate_errors():
             try:
                 self._lock.reacquire()
             except LockError:
                 self._is_lost = True
 
     def _keep_renewing(self) -> None:
-        lapses_at = time.monotonic() + self._lease_s
+        expires_at = time.monotonic() + self._lease_s
         while not self._left.wait(self._lease_s / 3):
             renewing_at = time.monotonic()
             try:
                 self._renew()
-                lapses_at = renewing_at + self._lease_s
-            except StoreUnavailable:  # it may be back before the lease lapses
-                self._is_lost |= time.monotonic() > lapses_at
+                expires_at = renewing_at + self._lease_s
+            except StoreUnavailable:  # Redis may return before the lease expires
+                self._is_lost |= time.monotonic() > expires_at
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -100,22 +100,22 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        with suppress(StoreUnavailable), self._reaching(), suppress(LockError):  # then it lapses, or is another's
+        with suppress(StoreUnavailable), self._translate_errors(), suppress(LockError):  # then it expires by itself
             self._lock.release()
         self._thread.join(self._lease_s)
 
 
 async def take(client: redis.asyncio.Redis, key: str, owner: str, lease_s: float) -> AsyncLock | None:
-    """The lease, if it is ours now. `owner`: a text that no other holder has. Raises RedisError."""
+    """Acquires the lease; returns None if another process holds it. `owner` must be unique. Raises RedisError."""
     lock = AsyncLock(client, key, timeout=lease_s, blocking=False, thread_local=False)
     return lock if await lock.acquire(token=owner) else None
 
 
 @asynccontextmanager
 async def holding(client: redis.asyncio.Redis, key: str, owner: str, lease_s: float) -> AsyncIterator[bool]:
-    """Whether the lease is ours; then it is renewed inside the context, and released at its end.
+    """Yields whether the lease was acquired. If so, renews it inside the context and releases it at the end.
 
-    Once it is lost, or cannot be renewed in time, what runs inside is cancelled. Raises LeaseLost then, and RedisError.
+    If the lease is lost or cannot be renewed in time, cancels the body and raises LeaseLost. Raises RedisError.
     """
     taking_at = asyncio.get_running_loop().time()
     lock = await take(client, key, owner, lease_s)
@@ -132,9 +132,9 @@ async def holding(client: redis.asyncio.Redis, key: str, owner: str, lease_s: fl
     except TimeoutError:
         if not limit.expired():
             raise
-        raise LeaseLost(f"the lease {key} lapsed, another process may have it now") from None
+        raise LeaseLost(f"the lease {key} expired, another process may hold it now") from None
     finally:
-        with suppress(RedisError):  # then it lapses, or is another's
+        with suppress(RedisError):  # then it expires by itself
             await lock.release()
 
 
@@ -142,12 +142,12 @@ async def _keep_renewing(lock: AsyncLock, lease_s: float, limit: asyncio.Timeout
     now = asyncio.get_running_loop().time
     while not limit.expired():
         await asyncio.sleep(lease_s / 3)
-        lapses_at = now() + lease_s
+        expires_at = now() + lease_s
         try:
             await lock.reacquire()
         except LockError:
-            lapses_at = now()
-        except RedisError:  # it may be back before the lease lapses
+            expires_at = now()
+        except RedisError:  # Redis may return before the lease expires
             continue
         if not limit.expired():
-            limit.reschedule(lapses_at)
+            limit.reschedule(expires_at)

@@ -1,4 +1,4 @@
-"""What is kept in Redis: of jobs, of workers, and of remote things still to be deleted."""
+"""The records in Redis: of jobs, batches, threads, leftovers and workers."""
 
 import json
 import zlib
@@ -14,34 +14,34 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from threadmill import stored
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.job.model import Redacted, Stored
-from threadmill.job.place import Place
+from threadmill.job.model import Redacted, StoredModel
+from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
 from threadmill.names import printable
 from threadmill.secrets.redaction import redact, redact_all
 
-#: The number of this layout of a job's record. It rises when a worker of the version before would misread a record:
-#: with a new state, a new value or default of a field, a new meaning of it. A new field alone needs no new number.
-#: Worker and producer write it with each job and each saved place; a worker leaves a record of a higher number alone.
+#: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
+#: state, or a new value, default or meaning of a field. A new field alone does not need a new number. Producers and
+#: workers write it with each job and each saved progress. A worker leaves records with a higher number alone.
 FORMAT = 1
 
-#: A clock that differs from Redis' by more than this is reported, in seconds.
+#: A clock that differs from Redis' clock by more seconds than this is reported.
 SKEW_LIMIT_S = 1.0
 
-#: Characters from which on a job is worth compressing, and how a compressed one begins.
+#: Jobs of at least so many characters are compressed; a compressed job has this prefix.
 _PACK_FROM = 1000
 _PACKED = "zlib:"
 
-#: What is kept of a dead letter: more than any message of ours has.
+#: Bytes kept of a dead letter; our own messages are shorter.
 _DEAD_LETTER_BYTES = 65_536
 
-#: A job's fields in which a secret may stand by mistake. Names, ids and paths are kept as they are.
+#: Fields of a job that may hold a secret by mistake. Names, ids and paths are not redacted.
 _TEXTS = ("prompt", "messages", "instructions", "additional_instructions", "tools", "response_format", "metadata")
 
 
 class JobRecord(BaseModel):
-    """A job as it stands in Redis; the fields of its hash, and its id."""
+    """The record of a job: the fields of its hash, and its id."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,19 +54,19 @@ class JobRecord(BaseModel):
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
-    owner: str | None = None  #: the claim that holds the job, or held it last: its worker's name and a number
-    lapses: int = 0  #: how often in a row its worker ended or fell silent before the job had moved on
-    alone: bool = False  #: that happened twice: it runs in a process of its own
+    owner: str | None = None  #: the current or last claim: the worker's name and a number
+    lapses: int = 0  #: how often in a row a worker died or lost the lease before it saved any progress
+    alone: bool = False  #: after two lapses: runs in a process of its own
     cancel_requested: bool = False
-    parked: str | None = None  #: the remote batch it waits in, '-' before there is one; None: it waits in none
-    lane_since: datetime | None = None  #: when it first came into the batch lane
-    progress: str | None = None  #: the worker's saved place, its own JSON
-    calls: int = 0  #: HTTP calls made, as its worker counts them between two saves of its place
+    parked: str | None = None  #: the remote batch that the job waits for, '-' before it has one; None: not in the lane
+    lane_since: datetime | None = None  #: when the job first entered the batch lane
+    progress: str | None = None  #: the worker's saved progress, as JSON
+    calls: int = 0  #: HTTP calls made, also since the last saved progress
     result: JobResult | None = None
-    history: tuple[JobResult, ...] = ()  #: results it had before it was sent again, oldest first
+    history: tuple[JobResult, ...] = ()  #: results before it was redriven, oldest first
 
     def ended(self, state: JobState, failure: Failure | None, at: datetime, **more: Any) -> JobResult:
-        """The result of this job, ended at a moment; `more` are further fields of JobResult."""
+        """Returns the result of this job if it ends at `at`; `more` are further fields of JobResult."""
         return JobResult(
             job_id=self.id,
             state=state,
@@ -83,18 +83,18 @@ class JobRecord(BaseModel):
         )
 
     def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
-        """The result of this job, ended where it stands, with what it has spent so far."""
-        spent = self.place.spent if self.place else {}
+        """Returns the result of this job if it is stopped now, with what it has spent so far."""
+        spent = self.progress_summary.spent if self.progress_summary else {}
         return self.ended(state, failure, at, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
 
     def remains(self, endpoint: str) -> list[str]:
-        """What it leaves on its server if it ends where it stands, as LeftoverRecords in JSON."""
-        things = self.place.remains if self.place else ()
+        """Returns what the job leaves on its server if it is stopped now, as LeftoverRecords in JSON."""
+        things = self.progress_summary.remains if self.progress_summary else ()
         return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
 
     @property
     def newer(self) -> NewerRecord | None:
-        """Why only a worker of a newer version runs it; None: one of this version does."""
+        """Why only a worker of a newer version can run the job; None if this version can."""
         if self.format > FORMAT:
             return newer_format(self.id, self.format)
         if self.unknown:
@@ -103,22 +103,22 @@ class JobRecord(BaseModel):
 
     @property
     def worker(self) -> str | None:
-        """The name of the worker that runs it."""
+        """The name of the worker that runs the job, or None."""
         return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
 
     @property
     def changed_at(self) -> datetime:
-        """When it came into its state, as far as the record tells."""
+        """When the job last changed its state, by the times in the record."""
         return self.finished_at or self.started_at or self.created_at
 
     @property
-    def place(self) -> Place | None:
-        """Where its worker is with it; None before the first step, after the last, and if that cannot be read."""
-        return stored.read(Place, self.progress, f"the progress of job {self.id}") if self.progress else None
+    def progress_summary(self) -> ProgressSummary | None:
+        """The saved progress of a running job; None if there is none or it is unreadable."""
+        return stored.read(ProgressSummary, self.progress, f"the progress of job {self.id}") if self.progress else None
 
     @classmethod
     def read(cls, job_id: str, fields: Mapping[str, str]) -> Self:
-        """A record from its hash; raises UnreadableRecord, and NewerRecord if that is why it cannot be read."""
+        """Parses a record. Raises UnreadableRecord, or NewerRecord if a newer version wrote it."""
         values: dict[str, Any] = {
             **fields,
             "id": job_id,
@@ -145,22 +145,22 @@ class JobRecord(BaseModel):
 
 
 def newer_format(job_id: str, number: int) -> NewerRecord:
-    """That a record has a format of a newer version."""
+    """Returns the error for a record with the format of a newer version."""
     return NewerRecord(job_id, "format", f"{number}, and this version knows {FORMAT}")
 
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are listed: those that fit all that is given."""
+    """Selects jobs that match all the given fields."""
 
     state: JobState | None = None
     batch: str | None = None
     endpoint: str | None = None
     failure: FailureKind | None = None
-    since: AwareDatetime | None = None  #: they came into their state then or later
-    metadata: Mapping[str, str] | None = None  #: pairs that they have
+    since: AwareDatetime | None = None  #: changed their state at this time or later
+    metadata: Mapping[str, str] | None = None  #: have all these pairs
 
-    def lets_through(self, record: JobRecord) -> bool:
+    def matches(self, record: JobRecord) -> bool:
         failure = record.result.failure if record.result else None
         return (
             self.state in (None, record.state)
@@ -172,22 +172,22 @@ class JobFilter:
         )
 
 
-class UnreadableJob(Stored):
-    """A job whose record cannot be read: damaged, or written by a newer version."""
+class UnreadableJob(StoredModel):
+    """A job with an unreadable record: damaged, or written by a newer version."""
 
     id: str
-    state: str  #: as it is stored; '' if it is not
-    since: AwareDatetime  #: when it came into its state
-    field: str  #: the part that cannot be read, as `job.prompt`; '' for the whole record
-    kind: str  #: what is wrong with it; never its content
+    state: str  #: as stored; '' if missing
+    since: AwareDatetime  #: when the job changed to this state
+    field: str  #: the unreadable part, such as `job.prompt`; '' for the whole record
+    kind: str  #: what is wrong with it, without its content
 
 
-def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> UnreadableJob | None:
-    """What of a record cannot be read, its progress included; None: nothing."""
+def check_readable(job_id: str, since: datetime, fields: Mapping[str, str]) -> UnreadableJob | None:
+    """Returns the first unreadable part of a record, including its progress; None if all is readable."""
     try:
         record = JobRecord.read(job_id, fields)
         if record.progress:
-            Place.model_validate_json(record.progress)
+            ProgressSummary.model_validate_json(record.progress)
     except UnreadableRecord as error:
         field, kind = error.field, error.kind
     except ValueError as error:
@@ -198,7 +198,7 @@ def examine(job_id: str, since: datetime, fields: Mapping[str, str]) -> Unreadab
 
 
 def packed(job: PromptJob) -> str:
-    """A job as its record has it: JSON, compressed where it is long, its texts without secrets of this process."""
+    """Encodes a job for its record: JSON with secrets redacted, compressed if it is long."""
     body = job.model_dump_json(exclude_defaults=True)
     if redact(body) != body:
         fields = json.loads(body)
@@ -208,7 +208,7 @@ def packed(job: PromptJob) -> str:
 
 
 def unpacked(field: str) -> tuple[PromptJob, tuple[str, ...]]:
-    """The job that `packed` made this of, and its fields that are unknown here; JSON of any length is read too."""
+    """Decodes what `packed` returned, or plain JSON: the job, and its fields that this version does not know."""
     if field.startswith(_PACKED):
         field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
     return PromptJob.read(field)
@@ -218,86 +218,86 @@ def _history(field: str) -> list[JobResult]:
     return [JobResult.model_validate_json(line) for line in field.splitlines()]
 
 
-#: Fields that hold more than a plain value.
+#: Fields that hold JSON.
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "result": JobResult.model_validate_json,
     "history": _history,
 }
 
 
-class LeftoverRecord(Stored):
-    """A remote thing that outlived its job, still to be deleted."""
+class LeftoverRecord(StoredModel):
+    """A remote object that still has to be deleted after its job has ended."""
 
     endpoint: str
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
-    id: str  #: of a run on a thread: THREAD/RUN
+    id: str  #: THREAD/RUN for a run on a thread
 
 
-#: Characters of a transcript's JSON; a longer one is not kept.
+#: Characters of a transcript's JSON; longer transcripts are not kept.
 TRANSCRIPT_LIMIT = 1_000_000
 
 
-class Transcript(Stored):
-    """What was said on a chain of responses: items for the input of the next one, oldest first."""
+class Transcript(StoredModel):
+    """The messages of a chain of responses, as input items for the next response, oldest first."""
 
     items: tuple[dict[str, Any], ...]
 
     def to_json(self) -> str:
-        """'' if it is too long to be kept. Secrets of this process are left out."""
+        """Returns the JSON with secrets redacted, or '' if it is too long to be kept."""
         text = json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
         return text if len(text) <= TRANSCRIPT_LIMIT else ""
 
 
-#: What a thread is on its server: of the Assistants API, a conversation, or responses that continue from each other.
+#: What a thread is on its server: a thread of the Assistants API, a conversation, or a chain of responses.
 ThreadKind = Literal["thread", "conversation", "chain"]
 
 
-class KeptThread(Stored):
-    """A remote thread that lives on for later jobs, until someone deletes it."""
+class KeptThread(StoredModel):
+    """A remote thread that is kept for later jobs until somebody deletes it."""
 
     endpoint: str
     id: str
-    kind: ThreadKind | None = None  #: None: kept by a version that did not store it
+    kind: ThreadKind | None = None  #: None: an older version of threadmill did not store it
     job_id: str  #: the last job on it
-    created_at: AwareDatetime  #: when it was first kept
-    used_at: AwareDatetime  #: the end of its last job
-    jobs: int = 1  #: how many ended on it
+    created_at: AwareDatetime  #: when the thread was first kept
+    used_at: AwareDatetime  #: when the last job ended
+    jobs: int = 1  #: number of jobs that have ended on it
     assistant: str | None = None
-    latest: str | None = None  #: of a chain: the response to continue from; '': the server stores none
-    transcript: Transcript | None = Field(None, exclude=True)  #: of a chain; it has a key of its own
-    things: dict[str, str] = Field(default={})  #: what is deleted with it: id -> kind, "file" or "vector_store"
+    latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
+    transcript: Transcript | None = Field(None, exclude=True)  #: chains; stored under a key of its own
+    things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
 
     @property
     def is_chain(self) -> bool:
-        """Whether it consists of responses. Where that was not stored, the id of the first of them tells."""
+        """Whether it is a chain of responses; without a stored kind, the id decides."""
         return self.kind == "chain" or (self.kind is None and self.id.startswith("resp"))
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
-        """What is to be deleted of it: the thread, and its things."""
+        """What has to be deleted: the thread and its objects."""
         kind = "response" if self.is_chain else "thread"
         things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
 
 
-class BatchRecord(Stored):
-    """A batch: how many of its jobs are in each state, and what those that have ended spent. Its hash holds a number
-    for each of that; it is read without looking at a job.
+class BatchRecord(StoredModel):
+    """A batch: the number of its jobs in each state, and what the ended jobs have spent.
 
-    A job that was sent again has spent what it spent, but failed only if it failed the last time.
+    Its hash holds these numbers, so that reading a batch reads no job. A redriven job counts its tokens of all times,
+    but its failure only if it failed the last time.
     """
 
     name: str
     changed_at: AwareDatetime  #: when one of its jobs last changed its state
     jobs: dict[JobState, int]
-    documents: int | None = None  #: of its set; None: nobody said
-    paused: bool = False  #: no worker begins one of its jobs
-    cancel_requested: bool = False  #: nothing more of it is enqueued
-    generation: int = 0  #: how often all its documents were asked about anew
-    seen_to: bool = False  #: some process enqueues its documents, or awaits them
+    documents: int | None = None  #: number of documents; None: unknown
+    paused: bool = False  #: workers start none of its jobs
+    cancel_requested: bool = False  #: no more of its jobs are enqueued
+    generation: int = 0  #: how often the whole batch was started again
+    seen_to: bool = False  #: a command enqueues its documents, or waits for their jobs
     usage_by_model: tuple[ModelUsage, ...] = ()
     calls: int = 0  #: HTTP calls made
-    failures: dict[FailureKind, int] = Field(default={})  #: of its failed jobs, the most frequent first
+    failures: dict[FailureKind, int] = Field(default={})  #: number of failed jobs by kind, the most frequent first
 
     @property
     def total(self) -> int:
@@ -305,7 +305,7 @@ class BatchRecord(Stored):
 
     @property
     def open(self) -> int:
-        """How many of its jobs have not ended."""
+        """The number of jobs that have not ended."""
         return sum(self.jobs.get(state, 0) for state in OPEN)
 
     @property
@@ -314,7 +314,7 @@ class BatchRecord(Stored):
 
     @classmethod
     def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
-        """A batch from its hash; fields that are not known are passed over. A number that is damaged counts as 0."""
+        """Parses a batch. Unknown fields are ignored; a damaged number counts as 0."""
         plain = (*JobState, "documents", "generation", "calls")
         numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
         spent: dict[tuple[str, str], dict[str, int]] = {}
@@ -346,7 +346,7 @@ class BatchRecord(Stored):
 
     @staticmethod
     def counts(result: JobResult) -> dict[str, int]:
-        """What the end of a job adds to the fields of its batch; no name of a model can pass for another's."""
+        """Returns what the end of a job adds to the fields of its batch."""
         counted = {
             f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
             for part in result.usage_by_model
@@ -370,40 +370,40 @@ def _number(batch: str, text: str) -> int:
         return 0
 
 
-class RemoteBatch(Stored):
-    """Jobs that the provider works through together, at a lower price: how far that is."""
+class RemoteBatch(StoredModel):
+    """A remote batch, and the state of its submission."""
 
-    name: str  #: ours
+    name: str  #: threadmill's name
     endpoint: str
     made_at: AwareDatetime
-    sending: bool = False  #: a call that makes something of it was begun: look for that thing before it is repeated
-    file_id: str | None = None  #: its requests, once uploaded
-    batch_id: str | None = None  #: the provider's name of it, once it is there
+    sending: bool = False  #: a call that creates something may have taken effect: look for it before the retry
+    file_id: str | None = None  #: the file of requests, after its upload
+    batch_id: str | None = None  #: the provider's id, after its creation
     lane: str = ""  #: ENDPOINT/MODEL
-    tries: int = 0  #: how many remote batches before it came back without the answers of its jobs
-    limited: bool = False  #: the last of them exceeded a limit of the server: now its lane sends one at a time
-    not_before: datetime | None = None  #: when it is sent
+    tries: int = 0  #: number of earlier remote batches that did not answer its jobs
+    limited: bool = False  #: the last of them exceeded a limit of the server: the lane submits one at a time
+    not_before: datetime | None = None  #: the earliest time to submit it
     reason: str | None = None  #: why its jobs still wait, for `threadmill status`
     format: int = FORMAT
 
 
-class Applied(Stored):
+class Applied(StoredModel):
     """The remote assistant that a profile was applied to."""
 
     id: str
     applied_at: AwareDatetime
-    digest: str  #: of what was applied
+    digest: str  #: fingerprint of the applied profile
 
 
 class Leftover(LeftoverRecord):
-    """The same, with how it stands."""
+    """A leftover with the state of its deletion."""
 
-    tries: int  #: in vain
-    due_at: AwareDatetime | None  #: None: given up, until someone asks for a retry
+    tries: int  #: failed attempts
+    due_at: AwareDatetime | None  #: the next attempt; None: given up until `threadmill leftovers --retry`
 
 
-class DeadLetter(Stored):
-    """A message on the queue that no worker could deliver."""
+class DeadLetter(StoredModel):
+    """A queue message that no worker could deliver."""
 
     at: AwareDatetime  #: when a worker took it off the queue
     reason: str
@@ -417,18 +417,18 @@ class DeadLetter(Stored):
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
 
 
-class EndpointTrouble(Stored):
-    """An endpoint that gives the jobs of a worker no usable replies: it refuses, fails or cannot be reached."""
+class EndpointTrouble(StoredModel):
+    """An endpoint that refuses, fails or cannot be reached, as one worker's jobs find."""
 
     endpoint: str
-    reason: Redacted  #: of the latest failed call, with the status that the server sent
+    reason: Redacted  #: the reason of the latest failed call, with the server's status
     since: AwareDatetime
-    until: AwareDatetime | None = None  #: when the first job that waits for it fails; None: not known
-    calls: int = 1  #: failed calls in a row, of the job that has most of them
-    jobs: int = 1  #: how many jobs wait for it
+    until: AwareDatetime | None = None  #: when the first waiting job gives up; None: not known
+    calls: int = 1  #: failed calls in a row, the maximum of all jobs
+    jobs: int = 1  #: number of jobs that wait for the endpoint
 
     def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
-        """Both as one; the reason is that of the longer one."""
+        """Returns both as one, with the reason of the one that began first."""
         first = min(self, other, key=lambda each: each.since)
         until = min(filter(None, (self.until, other.until)), default=None)
         summed = {"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs, "until": until}
@@ -436,24 +436,24 @@ class EndpointTrouble(Stored):
 
 
 def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
-    """One for each endpoint."""
+    """Merges the troubles of each endpoint into one."""
     sums: dict[str, EndpointTrouble] = {}
     for each in troubles:
         sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each
     return tuple(sums.values())
 
 
-class Worker(Stored):
-    """What a worker process announces of itself."""
+class Worker(StoredModel):
+    """What a worker process announces about itself."""
 
     name: str
     seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is
     concurrency: int
-    jobs: int  #: in hand
-    endpoints: tuple[str, ...]  #: those whose key it holds, or that need none
+    jobs: int  #: running now
+    endpoints: tuple[str, ...]  #: endpoints whose key it has, or that need no key
     started_at: AwareDatetime | None = None
     version: str | None = None
-    troubles: tuple[EndpointTrouble, ...] = ()  #: one for each endpoint that gives its jobs no usable replies
-    format: int = 1  #: the newest FORMAT of records that it knows
-    left_alone: int = 0  #: jobs that it did not run, because only a newer version knows what they ask for
-    clock_skew_s: float = 0.0  #: by which its machine's clock is ahead of Redis'; negative: behind
+    troubles: tuple[EndpointTrouble, ...] = ()  #: one per endpoint that gives its jobs no usable replies
+    format: int = 1  #: the highest FORMAT that it knows
+    left_alone: int = 0  #: jobs that it did not run because they need a newer version
+    clock_skew_s: float = 0.0  #: how far its machine's clock is ahead of Redis' clock; negative: behind

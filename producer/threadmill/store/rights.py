@@ -1,7 +1,7 @@
-"""What a producer and a worker must be permitted in Redis: the commands, keys and channels for its ACL.
+"""The rights that producers and workers need in Redis: commands, keys and channels for its ACL.
 
-Each command is tried inside a transaction that is discarded: Redis checks the rights when it queues a command, and
-runs none. The keys of the trial do not exist.
+Each command is tried inside a transaction that is discarded: Redis checks the rights when it queues a command and
+executes none. The keys used do not exist.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ import redis
 from threadmill.redis.url import parse
 from threadmill.settings.settings import Settings
 
-#: On the records, KEY: by our scripts, and directly.
+#: Commands on records, called directly or by our scripts.
 _RECORDS = """
     del KEY; exists KEY; expire KEY 1; get KEY; hdel KEY f; hexists KEY f; hget KEY f; hgetall KEY; hincrby KEY f 0;
     hmget KEY f; hset KEY f v; hsetnx KEY f v; hvals KEY; persist KEY; set KEY v; xadd KEY * f v; zadd KEY 0 m;
@@ -26,21 +26,21 @@ _RECORDS_OF_WORKER = """
     incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
 """
 
-#: Tells a worker that Redis has restarted: then it gives living workers time to renew their leases.
+#: With INFO, a worker notices that Redis has restarted, and gives other workers time to renew their leases.
 INFO = "+info"
 
-#: On no key.
+#: Commands without a key.
 _ANYWHERE = "ping; time; script load x; script exists x; evalsha x 0"
 
-#: With these, a command is tried. EXEC itself is not: it would run the commands.
+#: Commands of the transaction. EXEC is not tried, because it would execute the others.
 _TRANSACTION = ("multi", "exec", "discard")
 
-#: How Celery keeps and announces results; a worker also those of tasks that are chained after a job.
+#: How Celery stores and publishes results. A worker also does so for tasks that are chained after a job.
 _RESULTS = "del KEY; set KEY v"
 _CHAINED = "get KEY; setex KEY 1 v"
 _ANNOUNCED = "publish KEY m"
 
-#: On the queue, and on what kombu keeps beside it.
+#: Commands on the queue and on kombu's keys.
 _SENDING = "lpush KEY v; llen KEY"
 _BINDING = "sadd KEY m"
 _RECEIVING = "brpop KEY 1; lrange KEY 0 0; rpush KEY v"
@@ -55,14 +55,14 @@ _LISTENING = "psubscribe KEY; punsubscribe KEY"
 
 @dataclass(frozen=True)
 class Right:
-    """A command as it is tried, and the ACL rule that permits its key or channel; none if it has neither."""
+    """A command to try, and the ACL rule for its key or channel; '' if it has neither."""
 
     command: tuple[str, ...]
     rule: str = ""
 
     @property
     def name(self) -> str:
-        """As an ACL rule names it."""
+        """The name of the command in an ACL rule."""
         return "|".join(self.command[:2]) if self.command[0] == "script" else self.command[0]
 
 
@@ -78,7 +78,7 @@ def of_producer(settings: Settings) -> tuple[Right, ...]:
 
 
 def of_worker(settings: Settings) -> tuple[Right, ...]:
-    """Of these a worker can do without INFO alone, see `INFO`."""
+    """The rights of a worker. It works without INFO; see `INFO`."""
     database = _database(settings)
     commands = f"/{database}.celery.pidbox"
     events = f"/{database}.celeryev/"
@@ -97,21 +97,21 @@ def of_worker(settings: Settings) -> tuple[Right, ...]:
 
 
 def grant(settings: Settings, rules: Iterable[str]) -> str:
-    """The command that adds ACL rules to the user of the settings' URL."""
+    """Returns the command that adds ACL rules to the user in `redis_url`."""
     user = parse(settings.redis_url).options.get("username", "default")
     return f"ACL SETUSER {user} {' '.join(rules)}"
 
 
 def acl(rights: Iterable[Right]) -> list[str]:
-    """The rules of ACL SETUSER that permit them."""
+    """Returns the rules for ACL SETUSER that grant these rights."""
     found = list(rights)
     keys = dict.fromkeys(right.rule for right in found if right.rule)
     return [*keys, *sorted({f"+{name}" for name in (*_TRANSACTION, *(right.name for right in found))})]
 
 
 def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
-    """The rules of ACL SETUSER that permit what the client may not do. Raises redis.RedisError."""
-    before = [right for right in rights if right.name == "watch"]  # which is harmless, and not queued
+    """Returns the rules for ACL SETUSER that the client lacks. Raises redis.RedisError."""
+    before = [right for right in rights if right.name == "watch"]  # harmless, and not allowed in a transaction
     rules: dict[str, None] = {}
     with client.client() as single:  # type: ignore[no-untyped-call]  # one connection, for a transaction
         single.response_callbacks.clear()  # replies are QUEUED
@@ -121,7 +121,7 @@ def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
             single.execute_command("multi")
         except redis.exceptions.NoPermissionError:
             return [*rules, "+multi"]
-        except redis.ResponseError:  # without a transaction, commands would run
+        except redis.ResponseError:  # without a transaction, Redis would execute the commands
             return list(rules)
         for right in (*(right for right in rights if right not in before), Right(("discard",))):
             rules |= _try(single, right)
@@ -131,13 +131,13 @@ def missing(client: redis.Redis, rights: Sequence[Right]) -> list[str]:
 
 
 def _try(client: redis.Redis, right: Right) -> dict[str, None]:
-    """The rule that is missing, if one is."""
+    """Tries a command; returns the missing rule, if any, as a key."""
     try:
         client.execute_command(*right.command)  # type: ignore[no-untyped-call]
     except redis.exceptions.NoPermissionError as error:
         is_command = "to run" in str(error) or not right.rule
         return {f"+{right.name}" if is_command else right.rule: None}
-    except redis.ResponseError:  # memory is full, for example: that says nothing about rights
+    except redis.ResponseError:  # for example, memory is full; this says nothing about rights
         pass
     return {}
 
@@ -158,6 +158,6 @@ def _select(settings: Settings) -> str:
 
 
 def _records(settings: Settings) -> str:
-    """One rule is enough if the queue's covers the records too, as by default."""
+    """Returns the rule for records. By default the rule for the queue covers them too."""
     covered = f"{settings.key_prefix}:".startswith(settings.queue)
     return f"~{settings.queue}*" if covered else f"~{settings.key_prefix}:*"

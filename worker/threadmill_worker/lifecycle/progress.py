@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
-from threadmill.job.place import SPENT
+from threadmill.job.progress import SPENT
 from threadmill.job.result import Artifact, Citation, Failure, JobState, Usage
 from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.observations import RunObservation

@@ -14,7 +14,7 @@ from threadmill_emulator.http.routes import (
     vector_stores,
 )
 
-#: The routes of a polling client come first: matching is linear.
+#: The routes that clients poll come first, because matching is linear.
 API = [
     *runs.ROUTES,
     *responses.ROUTES,

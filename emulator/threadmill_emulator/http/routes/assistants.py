@@ -1,20 +1,20 @@
-"""Assistants, and the list of models that serves as a connection check."""
+"""Assistants, and the list of models, which clients use to check a connection."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
-from threadmill_emulator.objects.objects import assistant_object, deleted
+from threadmill_emulator.http.pagination import page
+from threadmill_emulator.objects.assistants import assistant_object, deleted
 from threadmill_emulator.runs.settings import MODEL, assistant_settings, dumped
 from threadmill_emulator.runs.threads import Assistant
 from threadmill_emulator.schemas.runs import CreateAssistant, ModifyAssistant
 
 
 def _given(call: Call, body: ModifyAssistant) -> dict[str, object]:
-    """The fields of the body that the object shows, as it shows them."""
+    """Returns the fields of the body that an assistant object contains."""
     given = {name: getattr(body, name) for name in body.model_fields_set - {"reasoning_effort"}}
     if "tools" in given:
         given["tools"] = [dumped(tool, {}) for tool in body.tools]
     if "tool_resources" in given:
-        given["tool_resources"] = call.world.tool_resources(body.tool_resources)
+        given["tool_resources"] = call.state.tool_resources(body.tool_resources)
     if "response_format" in given:
         given["response_format"] = dumped(body.response_format, "auto")
     return given
@@ -22,33 +22,33 @@ def _given(call: Call, body: ModifyAssistant) -> dict[str, object]:
 
 async def create(call: Call) -> Reply:
     body = call.body(CreateAssistant)
-    assistant = Assistant(call.world.clock(), assistant_settings(**_given(call, body)))
-    call.world.assistants[assistant.id] = assistant
+    assistant = Assistant(call.state.clock(), assistant_settings(**_given(call, body)))
+    call.state.assistants[assistant.id] = assistant
     return assistant_object(assistant)
 
 
 async def list_(call: Call) -> Reply:
-    return page(call, call.world.assistants.values(), assistant_object)
+    return page(call, call.state.assistants.values(), assistant_object)
 
 
 async def retrieve(call: Call) -> Reply:
-    return assistant_object(call.world.assistant(call.id("assistant_id")))
+    return assistant_object(call.state.assistant(call.id("assistant_id")))
 
 
 async def modify(call: Call) -> Reply:
-    assistant = call.world.assistant(call.id("assistant_id"))
+    assistant = call.state.assistant(call.id("assistant_id"))
     assistant.settings |= _given(call, call.body(ModifyAssistant))
     return assistant_object(assistant)
 
 
 async def delete(call: Call) -> Reply:
-    assistant = call.world.assistant(call.id("assistant_id"))
-    del call.world.assistants[assistant.id]
+    assistant = call.state.assistant(call.id("assistant_id"))
+    del call.state.assistants[assistant.id]
     return deleted(assistant.id, "assistant.deleted")
 
 
 async def list_models(call: Call) -> Reply:
-    model = {"id": MODEL, "object": "model", "created": int(call.world.clock()), "owned_by": "emulator"}
+    model = {"id": MODEL, "object": "model", "created": int(call.state.clock()), "owned_by": "emulator"}
     return {"object": "list", "data": [model]}
 
 

@@ -1,25 +1,25 @@
 """Batches of requests for responses."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
-from threadmill_emulator.objects.objects import Object, seconds
-from threadmill_emulator.world.batches import MOMENTS, Batch, CreateBatch
+from threadmill_emulator.http.pagination import page
+from threadmill_emulator.objects.assistants import Object, seconds
+from threadmill_emulator.state.batches import MOMENTS, Batch, CreateBatch
 
 
 async def create(call: Call) -> Reply:
-    return batch_object(call.world.batches.create(call.body(CreateBatch)))
+    return batch_object(call.state.batches.create(call.body(CreateBatch)))
 
 
 async def list_(call: Call) -> Reply:
-    return page(call, call.world.batches.all(), batch_object)
+    return page(call, call.state.batches.all(), batch_object)
 
 
 async def retrieve(call: Call) -> Reply:
-    return batch_object(call.world.batches.get(call.id("batch_id")))
+    return batch_object(call.state.batches.get(call.id("batch_id")))
 
 
 async def cancel(call: Call) -> Reply:
-    return batch_object(call.world.batches.cancel(call.id("batch_id")))
+    return batch_object(call.state.batches.cancel(call.id("batch_id")))
 
 
 def batch_object(batch: Batch) -> Object:

@@ -3,14 +3,14 @@
 from starlette.responses import Response
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
-from threadmill_emulator.objects.objects import deleted
+from threadmill_emulator.http.pagination import page
+from threadmill_emulator.objects.assistants import deleted
 from threadmill_emulator.objects.responses import container_file_object, container_object
 from threadmill_emulator.storage.containers import Container
 
 
 def _found(call: Call) -> Container:
-    return call.world.responses.containers.get(call.id("container_id"))
+    return call.state.responses.containers.get(call.id("container_id"))
 
 
 async def retrieve(call: Call) -> Reply:
@@ -18,7 +18,7 @@ async def retrieve(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    call.world.responses.containers.delete(call.id("container_id"))
+    call.state.responses.containers.delete(call.id("container_id"))
     return deleted(call.id("container_id"), "container.deleted")
 
 

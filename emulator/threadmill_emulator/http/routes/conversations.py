@@ -1,8 +1,8 @@
 """Conversations and their items."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
-from threadmill_emulator.objects.objects import deleted
+from threadmill_emulator.http.pagination import page
+from threadmill_emulator.objects.assistants import deleted
 from threadmill_emulator.objects.responses import conversation_object
 from threadmill_emulator.responses import context, items
 from threadmill_emulator.responses.conversations import Conversation
@@ -12,18 +12,18 @@ from threadmill_emulator.schemas.wire import Body
 
 
 def _found(call: Call) -> Conversation:
-    return call.world.responses.conversation(call.id("conversation_id"))
+    return call.state.responses.conversation(call.id("conversation_id"))
 
 
 def _taken(call: Call, given: list[Body]) -> list[Item]:
     taken = items.taken(given)
-    context.check_files(taken, call.world.files, "items")
+    context.check_files(taken, call.state.files, "items")
     return taken
 
 
 async def create(call: Call) -> Reply:
     body = call.body(CreateConversation)
-    conversations = call.world.responses.conversations
+    conversations = call.state.responses.conversations
     return conversation_object(conversations.create(_taken(call, [*(body.items or [])]), body.metadata or {}))
 
 
@@ -38,7 +38,7 @@ async def modify(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    call.world.responses.conversations.delete(_found(call).id)
+    call.state.responses.conversations.delete(_found(call).id)
     return deleted(call.id("conversation_id"), "conversation.deleted")
 
 

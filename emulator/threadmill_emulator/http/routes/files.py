@@ -1,4 +1,4 @@
-"""Files: the one resource that is uploaded as a form and downloaded as bytes."""
+"""Files, which are uploaded as forms and downloaded as bytes."""
 
 from typing import Literal
 from urllib.parse import quote
@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from threadmill_emulator.errors.errors import ApiError, empty_file, invalid_extension, missing
+from threadmill_emulator.errors.api_error import ApiError, empty_file, invalid_extension, missing
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import FilesQuery, page
-from threadmill_emulator.objects.objects import deleted, file_object
+from threadmill_emulator.http.pagination import FilesQuery, page
+from threadmill_emulator.objects.assistants import deleted, file_object
 from threadmill_emulator.storage.filetypes import VISION, extension
 
 
@@ -47,7 +47,7 @@ async def create(call: Call) -> Reply:
     if body.purpose == "vision" and extension(name) not in VISION:
         raise invalid_extension(extension(name), VISION)
     lives_s = body.expires_after.seconds if body.expires_after else None
-    return file_object(call.world.files.add(name, data, body.purpose, lives_s))
+    return file_object(call.state.files.add(name, data, body.purpose, lives_s))
 
 
 def _nested(fields: dict[str, object]) -> dict[str, object]:
@@ -66,22 +66,22 @@ def _nested(fields: dict[str, object]) -> dict[str, object]:
 
 async def list_(call: Call) -> Reply:
     purpose = call.query.get("purpose")
-    files = [file for file in call.world.files.all() if purpose in (None, file.purpose)]
+    files = [file for file in call.state.files.all() if purpose in (None, file.purpose)]
     return page(call, files, file_object, FilesQuery)
 
 
 async def retrieve(call: Call) -> Reply:
-    return file_object(call.world.files.get(call.id("file_id")))
+    return file_object(call.state.files.get(call.id("file_id")))
 
 
 async def content(call: Call) -> Reply:
-    file = call.world.files.get(call.id("file_id"))
+    file = call.state.files.get(call.id("file_id"))
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
     return Response(file.data, media_type="application/octet-stream", headers=headers)
 
 
 async def delete(call: Call) -> Reply:
-    call.world.files.delete(call.id("file_id"))
+    call.state.files.delete(call.id("file_id"))
     return deleted(call.id("file_id"), "file")
 
 

@@ -1,37 +1,37 @@
 """Messages of a thread."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
-from threadmill_emulator.objects.objects import deleted, message_object
+from threadmill_emulator.http.pagination import page
+from threadmill_emulator.objects.assistants import deleted, message_object
 from threadmill_emulator.schemas.wire import CreateMessage, Modify
 
 
 async def create(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
-    message = call.world.add_message(thread, call.body(CreateMessage))
+    thread = call.state.thread(call.id("thread_id"))
+    message = call.state.add_message(thread, call.body(CreateMessage))
     return message_object(message, thread.quirks)
 
 
 async def list_(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     quirks, run_id = thread.quirks, call.query.get("run_id")
     messages = list(thread.messages.values())
     if run_id is not None and "no_run_filter" not in quirks:
         messages = [message for message in messages if message.run_id == run_id]
     if "float_times" in quirks:
-        # Listed newest first, messages of one second then keep the order they were written in.
+        # In a list with the newest first, messages of the same second then keep the order in which they were written.
         messages.reverse()
         messages.sort(key=lambda message: int(message.created))
     return page(call, messages, lambda message: message_object(message, quirks))
 
 
 async def retrieve(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     return message_object(thread.message(call.id("message_id")), thread.quirks)
 
 
 async def modify(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     message, body = thread.message(call.id("message_id")), call.body(Modify)
     if "metadata" in body.model_fields_set:
         message.metadata = body.metadata or {}
@@ -39,7 +39,7 @@ async def modify(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     message = thread.message(call.id("message_id"))
     del thread.messages[message.id]
     return deleted(message.id, "thread.message.deleted")

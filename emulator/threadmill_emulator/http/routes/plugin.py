@@ -1,4 +1,4 @@
-"""DaVinci's plugin API: the platform runs a function of the assistant and answers with text."""
+"""DaVinci's plugin API: the platform executes a function of the assistant and replies with text."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from threadmill_emulator.content.text import words
-from threadmill_emulator.errors.errors import ApiError, missing
+from threadmill_emulator.errors.api_error import ApiError, missing
 from threadmill_emulator.http.endpoint import Call, Reply, route
 
 BIG_LENGTH = 20_000
@@ -18,13 +18,13 @@ async def call_function(call: Call) -> Reply:
     for name in ("tid", "aid", "pid"):
         if not call.query.get(name):
             raise missing(name)
-    call.world.thread(call.query["tid"])
-    call.world.assistant(call.query["aid"])
+    call.state.thread(call.query["tid"])
+    call.state.assistant(call.query["aid"])
     arguments = call.json()
     if not isinstance(arguments, dict):
         raise ApiError(400, "The arguments of a function must be a JSON object.", code="invalid_type")
     function = call.query["pid"]
-    call.world.stats.plugin_calls[function] += 1
+    call.state.stats.plugin_calls[function] += 1
     match function:
         case "SEARCH":
             return PlainTextResponse(_search(arguments))
@@ -43,7 +43,7 @@ async def call_function(call: Call) -> Reply:
 
 
 def _search(arguments: dict[str, Any]) -> str:
-    """As many made-up results as there are words to search for, five at most."""
+    """Returns one invented result per search term, at most five."""
     asked = " ".join(_strings(arguments))
     lines = [f"Emulated search results for: {asked}"]
     found = dict.fromkeys(words(asked) or [asked])

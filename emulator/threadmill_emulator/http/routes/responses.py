@@ -1,4 +1,4 @@
-"""Responses, and the items they were given."""
+"""Responses and their input items."""
 
 import asyncio
 from collections.abc import Collection
@@ -6,15 +6,15 @@ from collections.abc import Collection
 from pydantic import BaseModel, Field
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.errors.errors import ApiError, no_streaming, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_streaming, wrong_method
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.errors.responses import no_response, not_streamed
-from threadmill_emulator.http.connection import is_closed
+from threadmill_emulator.errors.responses_api import no_response, not_streamed
+from threadmill_emulator.http.abort import is_closed
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
+from threadmill_emulator.http.pagination import page
 from threadmill_emulator.http.streaming import SHORTEST_S, EventStream
 from threadmill_emulator.ids import is_made, new_id
-from threadmill_emulator.objects.objects import Object, deleted
+from threadmill_emulator.objects.assistants import Object, deleted
 from threadmill_emulator.objects.response_transcript import ResponseTranscript
 from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.responses.items import shown
@@ -29,7 +29,7 @@ class RetrieveQuery(BaseModel):
 
 
 async def create(call: Call) -> Reply:
-    body, responses = _taken(call), call.world.responses
+    body, responses = _taken(call), call.state.responses
     if body.stream and not call.emulator.options.offers("streaming"):
         raise no_streaming()
     response, include = responses.create(body), body.include or ()
@@ -42,8 +42,8 @@ async def create(call: Call) -> Reply:
 
 async def retrieve(call: Call) -> Reply:
     response = _asked(call)
-    response.looks += 1
-    if response.looks == 2 and "misses_looks" in call.emulator.options.extras:
+    response.polls += 1
+    if response.polls == 2 and "misses_looks" in call.emulator.options.extras:
         raise no_response(response.id)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
@@ -57,15 +57,15 @@ async def retrieve(call: Call) -> Reply:
 async def list_(call: Call) -> Reply:
     if "list_responses" not in call.emulator.options.extras:
         raise wrong_method("GET", call.request.url.path)
-    return page(call, call.world.responses.all(), response_object)
+    return page(call, call.state.responses.all(), response_object)
 
 
 async def cancel(call: Call) -> Reply:
-    return _shown(call, call.world.responses.cancel(_asked(call).id))
+    return _shown(call, call.state.responses.cancel(_asked(call).id))
 
 
 async def delete(call: Call) -> Reply:
-    call.world.responses.drop(_asked(call))
+    call.state.responses.drop(_asked(call))
     return deleted(call.id("response_id"), "response")
 
 
@@ -75,7 +75,7 @@ async def list_input_items(call: Call) -> Reply:
 
 
 def _taken(call: Call) -> CreateResponse:
-    """What is asked for, as far as this server heeds it."""
+    """Returns the request without the fields that this server ignores."""
     body, extras = call.body(CreateResponse), call.emulator.options.extras
     heeded: Object = {"previous_response_id": body.previous_response_id and _real(body.previous_response_id)}
     if "ignores_previous" in extras:
@@ -97,7 +97,7 @@ def _asked(call: Call) -> Response:
         raise ApiError(400, f"Response with id '{id}' not found.")
     if "unsupported_500" in extras:
         raise ApiError(500, f"{call.request.method} responses is not supported for this model.")
-    return call.world.responses.get(id)
+    return call.state.responses.get(id)
 
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:
@@ -114,38 +114,38 @@ def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Obj
 
 
 def _real(id: str) -> str:
-    """The id of a response without what its replies add to it."""
+    """Returns the id of a response without what this server's replies add to it."""
     return id.partition(_ALIAS)[0].removeprefix(_POLLING)
 
 
 async def _ended(call: Call, response: Response) -> None:
-    """As long as the client waits for it."""
-    responses = call.world.responses
-    responses.settle(response)
+    """Waits for the end of the response while the client is connected."""
+    responses = call.state.responses
+    responses.advance(response)
     while response.ended is None and not is_closed(call.request.scope):
         await asyncio.sleep(SHORTEST_S)
-        responses.settle(response)
+        responses.advance(response)
 
 
 def _streamed(call: Call, response: Response, include: Collection[str]) -> EventStream:
-    responses = call.world.responses
-    transcript = ResponseTranscript(response, lambda: responses.prepare(response), include)
-    response.transcript, response.run.watch = transcript, transcript.changed
-    transcript.changed(call.world.clock())
+    responses = call.state.responses
+    transcript = ResponseTranscript(response, lambda: responses.plan_output(response), include)
+    response.transcript, response.run.on_change = transcript, transcript.changed
+    transcript.changed(call.state.clock())
     return _listening(call, response, Listener(transcript, drops="stream_drops" in response.run.script.quirks))
 
 
 def _listening(call: Call, response: Response, listener: Listener) -> EventStream:
-    responses = call.world.responses
+    responses = call.state.responses
 
     def look() -> bool:
-        responses.settle(response)
+        responses.advance(response)
         return responses.knows(response)
 
-    return EventStream(call.world.clock, look, listener)
+    return EventStream(call.state.clock, look, listener)
 
 
-#: Between the id of a response and what changes with each reply.
+#: Separates the id of a response from the suffix that differs in each reply.
 _ALIAS = "."
 _POLLING = "litellm_poll_"
 

@@ -6,14 +6,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.errors.errors import ApiError, no_streaming, not_found
+from threadmill_emulator.errors.api_error import ApiError, no_streaming, not_found
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.http.pages import page
+from threadmill_emulator.http.pagination import page
 from threadmill_emulator.http.streaming import EventStream
-from threadmill_emulator.objects.objects import run_object, thread_object
+from threadmill_emulator.objects.assistants import run_object, thread_object
 from threadmill_emulator.objects.steps import CONTENT, round_step, step_objects
 from threadmill_emulator.objects.transcript import Transcript
-from threadmill_emulator.runs.runs import Run
+from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.threads import Thread
 from threadmill_emulator.schemas.runs import CreateRun, CreateThreadAndRun
 from threadmill_emulator.schemas.threads import CreateThread
@@ -21,15 +21,15 @@ from threadmill_emulator.schemas.wire import Modify, SubmitToolOutputs
 
 
 def _found(call: Call) -> tuple[Thread, Run]:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     return thread, thread.run(call.id("run_id"))
 
 
 async def create(call: Call) -> Reply:
-    thread, body = call.world.thread(call.id("thread_id")), call.body(CreateRun)
+    thread, body = call.state.thread(call.id("thread_id")), call.body(CreateRun)
     _check_streaming(call, body.stream)
     with_content = _includes_content(call)
-    run = call.world.start_run(thread, body)
+    run = call.state.start_run(thread, body)
     if body.stream and "stream_json" not in run.script.quirks:
         return _streamed(call, thread, run, with_content, (("thread.run.created", run_object(run)),))
     return run_object(run)
@@ -38,20 +38,20 @@ async def create(call: Call) -> Reply:
 async def create_with_thread(call: Call) -> Reply:
     body = call.body(CreateThreadAndRun)
     _check_streaming(call, body.stream)
-    world = call.world
-    world.assistant(body.assistant_id)
+    state = call.state
+    state.assistant(body.assistant_id)
     asked = (body.thread or CreateThread()).model_copy()
     if body.tool_resources:
         asked.tool_resources = body.tool_resources
-    known = {store.id for store in world.stores.all()}
-    thread = world.create_thread(asked)
+    known = {store.id for store in state.stores.all()}
+    thread = state.create_thread(asked)
     try:
-        run = world.start_run(thread, CreateRun.model_construct(**dict(body)))
+        run = state.start_run(thread, CreateRun.model_construct(**dict(body)))
     except ApiError:
-        # A refusal leaves nothing behind: the client never learns the thread's id.
-        for id in {store.id for store in world.stores.all()} - known:
-            world.stores.delete(id)
-        world.delete_thread(thread)
+        # If the run is refused, the thread is deleted: the client does not know its id.
+        for id in {store.id for store in state.stores.all()} - known:
+            state.stores.delete(id)
+        state.delete_thread(thread)
         raise
     if body.stream and "stream_json" not in run.script.quirks:
         first = (("thread.created", thread_object(thread)), ("thread.run.created", run_object(run)))
@@ -67,30 +67,30 @@ def _check_streaming(call: Call, wanted: bool | None) -> None:
 def _streamed(
     call: Call, thread: Thread, run: Run, with_content: bool, first: Iterable[tuple[str, dict[str, Any]]]
 ) -> EventStream:
-    """A stream that begins with `first` and tells of all that happens from now on."""
-    world = call.world
-    transcript = Transcript(run, lambda: world.prepare(thread, run), with_content)
+    """Streams all events of the run from now on, after the event `first`."""
+    state = call.state
+    transcript = Transcript(run, lambda: state.plan_work(thread, run), with_content)
     for event, data in first:
-        transcript.say(world.clock(), event, data)
-    run.watch = transcript.changed
-    run.watch(world.clock())
+        transcript.schedule(state.clock(), event, data)
+    run.on_change = transcript.changed
+    run.on_change(state.clock())
 
     def look() -> bool:
-        world.settle(thread)
-        return thread.id in world.threads
+        state.advance(thread)
+        return thread.id in state.threads
 
-    return EventStream(world.clock, look, Listener(transcript, drops="stream_drops" in run.script.quirks))
+    return EventStream(state.clock, look, Listener(transcript, drops="stream_drops" in run.script.quirks))
 
 
 async def list_(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
+    thread = call.state.thread(call.id("thread_id"))
     return page(call, thread.runs.values(), run_object)
 
 
 async def retrieve(call: Call) -> Reply:
     _, run = _found(call)
     seen = run_object(run)
-    run.looks += run.status == "requires_action"
+    run.polls += run.status == "requires_action"
     after = call.emulator.options.poll_after_ms
     return seen if after is None else JSONResponse(seen, headers={"openai-poll-after-ms": str(after)})
 
@@ -104,7 +104,7 @@ async def modify(call: Call) -> Reply:
 
 async def cancel(call: Call) -> Reply:
     _, run = _found(call)
-    run.cancel(call.world.clock())
+    run.cancel(call.state.clock())
     return run_object(run)
 
 
@@ -112,8 +112,8 @@ async def submit_tool_outputs(call: Call) -> Reply:
     (thread, run), body = _found(call), call.body(SubmitToolOutputs)
     _check_streaming(call, body.stream)
     outputs = {part.tool_call_id: part.output for part in body.tool_outputs}
-    run.submit(outputs, call.world.clock())
-    call.world.stats.outputs.update(outputs.keys())
+    run.submit(outputs, call.state.clock())
+    call.state.stats.outputs.update(outputs.keys())
     if body.stream and "stream_json" not in run.script.quirks:
         answered = run.rounds[-1].answered is not None
         first = [("thread.run.step.completed", round_step(run, run.rounds[-1]))] if answered else []
@@ -133,9 +133,9 @@ def _includes_content(call: Call) -> bool:
 def _steps(call: Call) -> list[dict[str, Any]]:
     thread, run = _found(call)
     if run.is_answering:
-        call.world.prepare(thread, run)
+        call.state.plan_work(thread, run)
     messages = [message for message in thread.messages.values() if message.run_id == run.id]
-    return step_objects(run, messages, call.world.clock(), _includes_content(call))
+    return step_objects(run, messages, call.state.clock(), _includes_content(call))
 
 
 async def list_steps(call: Call) -> Reply:

@@ -1,8 +1,8 @@
 """Threads."""
 
-from threadmill_emulator.errors.errors import missing
+from threadmill_emulator.errors.api_error import missing
 from threadmill_emulator.http.endpoint import Call, Reply, route
-from threadmill_emulator.objects.objects import deleted, thread_object
+from threadmill_emulator.objects.assistants import deleted, thread_object
 from threadmill_emulator.schemas.threads import CreateThread, ModifyThread
 
 
@@ -10,25 +10,25 @@ async def create(call: Call) -> Reply:
     body = call.body(CreateThread)
     if not body.messages and not call.emulator.options.offers("empty_threads"):
         raise missing("messages")
-    return thread_object(call.world.create_thread(body))
+    return thread_object(call.state.create_thread(body))
 
 
 async def retrieve(call: Call) -> Reply:
-    return thread_object(call.world.thread(call.id("thread_id")))
+    return thread_object(call.state.thread(call.id("thread_id")))
 
 
 async def modify(call: Call) -> Reply:
-    thread, body = call.world.thread(call.id("thread_id")), call.body(ModifyThread)
+    thread, body = call.state.thread(call.id("thread_id")), call.body(ModifyThread)
     if "metadata" in body.model_fields_set:
         thread.metadata = body.metadata or {}
     if "tool_resources" in body.model_fields_set:
-        thread.tool_resources = call.world.tool_resources(body.tool_resources)
+        thread.tool_resources = call.state.tool_resources(body.tool_resources)
     return thread_object(thread)
 
 
 async def delete(call: Call) -> Reply:
-    thread = call.world.thread(call.id("thread_id"))
-    call.world.delete_thread(thread)
+    thread = call.state.thread(call.id("thread_id"))
+    call.state.delete_thread(thread)
     return deleted(thread.id, "thread.deleted")
 
 

@@ -1,1 +1,1 @@
-"""Commands for whoever operates workers. For cli/; imports rendering/ and watch/."""
+"""Commands that operate workers and jobs. For cli/; imports rendering/ and watch/."""

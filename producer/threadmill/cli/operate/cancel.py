@@ -1,4 +1,4 @@
-"""`threadmill cancel` and `threadmill redrive`: of single jobs, or of a batch."""
+"""`threadmill cancel` and `threadmill redrive`, for single jobs or a batch."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, note, put, put_json
+from threadmill.cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.confirm import Yes, confirm
 from threadmill.client import Client
@@ -62,25 +62,25 @@ def _check(jobs: list[str] | None, batch: str | None) -> None:
 def _show_batch(
     states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool, *, none: str, batch: str
 ) -> None:
-    """One line for all. A job that ended meanwhile needed nothing."""
+    """Writes one line for all jobs. Jobs that ended meanwhile are not counted."""
     if as_json:
-        put_json(states)
+        write_json(states)
         return
     counts = Counter(states.values())
     shown = [f"{counts.pop(state):,} {word}" for state, word in words.items() if counts[state]]
     shown += [f"{number:,} had {state} before" for state, number in counts.items() if number]
     if shown:
-        put(f"{batch}: {', '.join(shown)}")
+        write_line(f"{batch}: {', '.join(shown)}")
     else:
         note(f"{batch} {none}")
 
 
 def _show_jobs(states: Mapping[str, JobState], words: Mapping[JobState, str], as_json: bool) -> None:
-    """A line per job; exit code 1 if one was left alone."""
+    """Writes a line per job; exits with 1 if a job was not changed."""
     if as_json:
-        put_json(states)
+        write_json(states)
     else:
         for job, state in states.items():
-            put(f"{job}  {words.get(state, f'left alone: it is {state}')}")
+            write_line(f"{job}  {words.get(state, f'left alone: it is {state}')}")
     if not all(state in words for state in states.values()):
         raise typer.Exit(Exit.FAILED)

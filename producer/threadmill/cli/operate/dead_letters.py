@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from threadmill.cli.app import AsJson, note, put_json
+from threadmill.cli.app import AsJson, note, write_json
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import show_moment
 from threadmill.client import Client
 
@@ -28,10 +28,10 @@ def dead_letters(
     client = Client()
     letters, count = client.dead_letters(), client.store.dead_letter_count()
     if as_json:
-        put_json([letter.model_dump(mode="json") for letter in letters])
+        write_json([letter.model_dump(mode="json") for letter in letters])
     else:
         rows = [(show_moment(each.at), f"{each.size:,}", each.sha256[:12], each.reason) for each in letters]
-        put_table(("taken (UTC)", "bytes", "sha256", "reason"), rows)
+        write_table(("taken (UTC)", "bytes", "sha256", "reason"), rows)
     if count > len(letters):
         note(f"{count:,} in all; the newest {len(letters):,} are kept")
     if clear:

@@ -1,12 +1,12 @@
-"""`threadmill leftovers`: remote things that outlived their jobs."""
+"""`threadmill leftovers`: lists remote objects that still have to be deleted."""
 
 from typing import Annotated
 
 import typer
 
-from threadmill.cli.app import AsJson, note, put_json
+from threadmill.cli.app import AsJson, note, write_json
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import show_moment
 from threadmill.client import Client
 
@@ -27,10 +27,10 @@ def leftovers(
         note(f"workers will retry {client.retry_leftovers():,} leftovers at their next sweep")
     left = client.leftovers()
     if as_json:
-        put_json([each.model_dump(mode="json") for each in left])
+        write_json([each.model_dump(mode="json") for each in left])
         return
     rows = [
         (each.endpoint, each.kind, each.id, f"{each.tries}", show_moment(each.due_at) if each.due_at else "given up")
         for each in left
     ]
-    put_table(("endpoint", "kind", "id", "tries", "next try (UTC)"), rows)
+    write_table(("endpoint", "kind", "id", "tries", "next try (UTC)"), rows)

@@ -1,4 +1,4 @@
-"""`threadmill threads`: remote threads that were kept for later questions."""
+"""`threadmill threads`: lists, shows and deletes kept threads."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, err, put, put_json
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Exit, err, write_json, write_line
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import parse_span, show_span
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.names import is_thread_id
@@ -38,17 +38,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def threads_(context: typer.Context, as_json: AsJson = False) -> None:
-    """List, show and delete the threads that jobs with `keep_thread` left for follow-up questions."""
+    """List, show and delete the threads that jobs with `keep_thread` kept for later jobs."""
     if context.invoked_subcommand is None:
         list_(as_json)
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List the kept threads, those used last first."""
+    """List the kept threads, the last used first."""
     client = Client()
     kept, now = client.threads(), client.store.now()
     if as_json:
-        put_json([thread.model_dump(mode="json") for thread in kept])
+        write_json([thread.model_dump(mode="json") for thread in kept])
         return
     rows = [
         (
@@ -61,11 +61,11 @@ def list_(as_json: AsJson = False) -> None:
         )
         for thread in kept
     ]
-    put_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
+    write_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """Show what was said on a thread: as the server has it, or as kept here if the server has no conversations.
+    """Show the messages of a thread: from the server, or from Redis if the server has no conversations.
 
     One that is not kept needs --endpoint.
     """
@@ -77,9 +77,9 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
     said = client.store.transcript(kept) if kept and kept.is_chain else None
-    transcript = _kept_here(said) if said else ask_worker("transcript", name, thread, environment={})
+    transcript = _kept_here(said) if said else run_worker_command("transcript", name, thread, environment={})
     if as_json:
-        put_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
+        write_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
     else:
         _print(transcript)
     if transcript["gone"]:
@@ -97,7 +97,7 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Also where jobs wait or run on it; they will fail.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete kept threads, with the files and vector stores that belong to them."""
+    """Delete kept threads with their files and vector stores."""
     client = Client()
     used_before = None if older_than is None else client.store.now() - older_than
     chosen = _chosen(client.threads(), threads or (), everything, used_before, endpoint)
@@ -108,10 +108,10 @@ def delete(
         typer.confirm(f"Delete {len(chosen)}?", abort=True, err=True)
     outcomes = {thread.id: _delete(client, thread, force) for thread in chosen}
     if as_json:
-        put_json(outcomes)
+        write_json(outcomes)
     else:
         for name, outcome in outcomes.items():
-            put(f"{name}  {outcome}")
+            write_line(f"{name}  {outcome}")
     if any(outcome != _DELETED for outcome in outcomes.values()):
         raise typer.Exit(Exit.FAILED)
 
@@ -124,7 +124,7 @@ def _delete(client: Client, thread: KeptThread, force: bool) -> str:
         client.delete_thread(thread.id, thread.endpoint, force=force)
     except ThreadInUse as error:
         return f"left alone: {', '.join(error.job_ids)} wait or run on it"
-    except ThreadNotFound:  # someone else was quicker
+    except ThreadNotFound:  # somebody deleted it meanwhile
         pass
     return _DELETED
 
@@ -136,20 +136,20 @@ def _chosen(
     used_before: datetime | None,
     endpoint: str | None,
 ) -> list[KeptThread]:
-    """The threads named, or all; of these, what the options leave."""
+    """Returns the named threads, or all threads that match the options."""
     if bool(named) == (everything or used_before is not None):
         raise typer.BadParameter("name threads, or give --all or --older-than SPAN")
-    here = [thread for thread in kept if endpoint in (None, thread.endpoint)]
+    chosen = [thread for thread in kept if endpoint in (None, thread.endpoint)]
     for name in named:
-        if name not in {thread.id for thread in here}:
+        if name not in {thread.id for thread in chosen}:
             raise ThreadNotFound(name)
     if named:
-        return [thread for thread in here if thread.id in named]
-    return [thread for thread in here if used_before is None or thread.used_at <= used_before]
+        return [thread for thread in chosen if thread.id in named]
+    return [thread for thread in chosen if used_before is None or thread.used_at <= used_before]
 
 
 def _kept_here(said: Transcript) -> dict[str, Any]:
-    """The messages on a chain of responses, in the form in which the worker reads those of other threads."""
+    """Returns the messages of a chain of responses, in the form of the worker's transcript command."""
     messages = [_message(item) for item in said.items if item.get("type") == "message"]
     return {"gone": False, "messages": messages, "complete": True}
 
@@ -167,6 +167,6 @@ def _print(transcript: Mapping[str, Any]) -> None:
         moment = message["created_at"]
         when = f"  {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
         files = f"  [{', '.join(message['files'])}]" if message["files"] else ""
-        put(f"{message['role']}{when}{files}\n{message['text']}\n")
+        write_line(f"{message['role']}{when}{files}\n{message['text']}\n")
     if not transcript["complete"]:
         err.print("the thread is longer than this: only its beginning is shown")

@@ -1,12 +1,12 @@
-"""`threadmill workers`: the worker processes that are alive."""
+"""`threadmill workers`: lists the running workers."""
 
 from datetime import datetime
 
 import typer
 
-from threadmill.cli.app import AsJson, note, put_json
+from threadmill.cli.app import AsJson, note, write_json
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import show_skew, show_span
 from threadmill.cli.rendering.waiting import show_left_alone, show_trouble
 from threadmill.client import Client
@@ -18,14 +18,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def workers(as_json: AsJson = False) -> None:
-    """List live workers: their jobs, the endpoints they can call, and those that give them no usable replies."""
+    """List running workers: their jobs, their endpoints, and the endpoints that give them no usable replies."""
     client = Client()
     alive = client.workers()
     if as_json:
-        put_json([worker.model_dump(mode="json") for worker in alive])
+        write_json([worker.model_dump(mode="json") for worker in alive])
         return
     now = client.store.now()
-    put_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
+    write_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
     if not alive:
         note("no worker is alive; start one: threadmill worker")
     count = client.store.dead_letter_count()

@@ -1,1 +1,1 @@
-"""What commands show, and how they ask. For all commands; imports app.py."""
+"""Tables, progress, notes and confirmations. For all commands; imports app.py."""

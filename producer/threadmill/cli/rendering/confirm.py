@@ -1,4 +1,4 @@
-"""Commands that cannot be undone ask first at a terminal, and need --yes elsewhere."""
+"""Asks for confirmation at a terminal, and requires --yes elsewhere."""
 
 import sys
 from typing import Annotated
@@ -11,11 +11,11 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed when not at
 
 
 class NotConfirmed(ThreadmillError):
-    """There was nobody to ask."""
+    """A confirmation is needed, and stdin is not a terminal."""
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ends the command unless the user agrees. Raises NotConfirmed when not at a terminal, where `yes` is needed."""
+    """Ends the command unless the user agrees. Raises NotConfirmed without a terminal, unless `yes`."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""What would change on a server, for people to read: field by field, long texts line by line."""
+"""Shows changes of an assistant, field by field, and long texts line by line."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ _CONTEXT = 3
 
 
 def differences(changes: Mapping[str, Sequence[Any]]) -> Iterator[Text]:
-    """A line each: red what goes, green what comes."""
+    """Yields lines: removed values in red, added values in green."""
     for name, (old, new) in changes.items():
         before, after = _lines(old), _lines(new)
         yield Text(f"  {name}")
@@ -22,11 +22,11 @@ def differences(changes: Mapping[str, Sequence[Any]]) -> Iterator[Text]:
             yield from (_coloured(f"+{line}") for line in after)
         else:
             lines = difflib.unified_diff(before, after, n=_CONTEXT, lineterm="")
-            yield from (_coloured(line) for number, line in enumerate(lines) if number > 1)  # no names of files
+            yield from (_coloured(line) for number, line in enumerate(lines) if number > 1)  # without file names
 
 
 def _lines(value: Any) -> list[str]:
-    """A text by its lines, anything else as YAML; nothing for what says nothing."""
+    """Splits text into lines and renders other values as YAML; empty values have no lines."""
     if value in (None, "", [], {}):
         return []
     if isinstance(value, str):

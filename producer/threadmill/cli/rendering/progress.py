@@ -1,4 +1,4 @@
-"""How a batch shows itself on stderr: a live bar at a terminal, a line now and then elsewhere."""
+"""Shows the progress of a batch on stderr: a live bar at a terminal, a line now and then elsewhere."""
 
 import time
 from collections import Counter
@@ -25,24 +25,24 @@ from threadmill.store.records import EndpointTrouble
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
 _DOCUMENTS_SHOWN = 3
-_REASONS = 3  #: why jobs cost the full price
+_REASONS = 3  #: reasons shown for jobs at the full price
 
-#: Terminals with at least so many columns show a bar, the number that failed, and all figures.
+#: Minimum columns of a terminal that shows a bar, the number of failures, and all numbers.
 _NARROW, _MEDIUM, _WIDE = 40, 70, 110
 
 
 class Reporter:
-    """Shows how many of `total` documents are done."""
+    """Shows how many of `total` documents are finished."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._progress = _FittingProgress(console=err, disable=not err.is_terminal, expand=True)
         self._task = self._progress.add_task("", total=total, of=f"0/{total:,}", failed="", state="", left="")
         self._last_line = time.monotonic()
-        self._first: tuple[float, int] | None = None  # when, and how many were done
+        self._first: tuple[float, int] | None = None  # time and number of finished documents at the first call
 
     def update(self, progress: BatchProgress) -> None:
-        """Shows a change of the progress."""
+        """Shows new progress."""
         failed = f"{progress.failed + progress.kept_failed:,} failed"
         figures = [failed, f"{progress.running:,} running", _rate(progress)]
         figures.append(spent(progress.spending.usage, progress.spending.cost))
@@ -66,10 +66,10 @@ class Reporter:
         paused: bool = False,
         troubles: Sequence[EndpointTrouble] = (),
     ) -> None:
-        """`state`: all figures, for a wide terminal; `failed`: what a narrower one shows of them.
+        """Shows `done` documents.
 
-        `troubles`: a terminal shows them below the bar.
-        `left`: the time left; None: it is estimated from what was done since the first call.
+        `state`: all numbers, for a wide terminal; `failed`: the part for a narrower one; `troubles`: shown below the
+        bar; `left`: the time left, by default estimated from the progress since the first call.
         """
         now = time.monotonic()
         if self._first is None:
@@ -99,7 +99,7 @@ class Reporter:
 
 
 class _FittingProgress(Progress):
-    """Has the columns that fit the terminal, also after it was resized."""
+    """Shows the columns that fit the terminal, also after a resize."""
 
     trouble = ""  #: a line below the bar; '' shows none
 
@@ -134,7 +134,7 @@ def _joined(figures: Sequence[str]) -> str:
 
 
 def spent(usage: Usage, cost: Cost) -> str:
-    """Tokens, and what they cost where there is a price."""
+    """Returns the number of tokens, with their cost if the model has a price."""
     if not usage.is_reported:
         return "tokens not reported"
     tokens = f"{usage.total_tokens:,} tokens" if usage.total_tokens else ""
@@ -152,13 +152,13 @@ _STATUS_LABELS = {
 
 
 def show_plan(plan: Counter[DocumentStatus]) -> None:
-    """What a later run of a batch is going to do."""
-    said = ", ".join(f"{plan[status]:,} {what}" for status, what in _STATUS_LABELS.items() if plan[status])
-    err.print(f"{plan.total():,} documents: {said}", soft_wrap=True, markup=False)
+    """Shows what a resumed batch will do."""
+    counts = ", ".join(f"{plan[status]:,} {label}" for status, label in _STATUS_LABELS.items() if plan[status])
+    err.print(f"{plan.total():,} documents: {counts}", soft_wrap=True, markup=False)
 
 
 def show_summary(progress: BatchProgress, out: Path) -> None:
-    """The table at the end, what failed, and what would help."""
+    """Shows the table at the end of a batch, its failures and advice."""
     failed = progress.failed + progress.kept_failed
     rows: Mapping[str, str] = {
         "documents": f"{progress.total:,}",
@@ -199,7 +199,7 @@ def _group(group: FailureGroup[str]) -> str:
 
 
 def summary(progress: BatchProgress, batch: str, out: Path) -> dict[str, Any]:
-    """The same for programs."""
+    """Returns the summary for --json."""
     return {
         "batch": batch,
         "out": str(out),
@@ -228,7 +228,7 @@ def _fresh(progress: BatchProgress) -> int:
 
 
 def _rate(progress: BatchProgress) -> str:
-    """Documents of this run by time, in the smallest unit that has one of them; nothing before the first."""
+    """Returns the documents per s, min or h of this invocation, in the smallest unit with at least one; or ''."""
     if not _fresh(progress) or progress.seconds <= 0:
         return ""
     per_s = _fresh(progress) / progress.seconds
@@ -237,7 +237,7 @@ def _rate(progress: BatchProgress) -> str:
 
 
 def _time_left(seconds: float, done: int, left: int) -> str:
-    """By what was done in so many seconds; nothing before the first."""
+    """Estimates the time left from `done` documents in `seconds`; '' before the first."""
     if done <= 0 or not left:
         return ""
     minutes, rest = divmod(int(seconds / done * left), 60)

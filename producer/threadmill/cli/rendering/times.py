@@ -1,4 +1,4 @@
-"""Time spans and moments on the command line."""
+"""Parses and shows times and time spans."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _UNITS = {
 
 
 def parse_span(text: str) -> timedelta:
-    """`90m`, `12h`, `30d`, `4w`. Raises BadParameter."""
+    """Parses `90m`, `12h`, `30d` or `4w`. Raises BadParameter."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if parts is None:
         raise typer.BadParameter(f"{text!r} is not a time span; write 90m, 12h, 30d or 4w")
@@ -23,7 +23,7 @@ def parse_span(text: str) -> timedelta:
 
 
 def parse_since(text: str) -> datetime | timedelta:
-    """A time span before now, or a moment (ISO 8601; without an offset, UTC). Raises BadParameter."""
+    """Parses a time span before now, or a time (ISO 8601, UTC without an offset). Raises BadParameter."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -39,7 +39,7 @@ def parse_since(text: str) -> datetime | timedelta:
 
 
 def show_span(span: timedelta) -> str:
-    """In its largest unit: `3d`, `2h`, `45s`."""
+    """Returns the span in its largest unit: `3d`, `2h`, `45s`."""
     for unit in ("d", "h", "m"):
         if span >= _UNITS[unit]:
             return f"{span // _UNITS[unit]}{unit}"
@@ -47,7 +47,7 @@ def show_span(span: timedelta) -> str:
 
 
 def show_skew(skew_s: float) -> str:
-    """`60.0 s ahead of Redis' clock`."""
+    """Returns a text such as `60.0 s ahead of Redis' clock`."""
     return f"{abs(skew_s):,.1f} s {'ahead of' if skew_s > 0 else 'behind'} Redis' clock"
 
 

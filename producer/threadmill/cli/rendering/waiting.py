@@ -1,4 +1,4 @@
-"""Waiting for jobs: a note for each endpoint that gives no usable replies, and for workers that are too old."""
+"""Waits for jobs, and notes endpoints that give no usable replies and workers that are too old."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult
 from threadmill.store.records import EndpointTrouble, Worker, add_troubles
 
-_LOOK_EVERY_S = 1.0
+_POLL_EVERY_S = 1.0
 _REASON_SHOWN = 60  # characters
 
 
-class Troubles:
-    """Notes once, on stderr, that an endpoint gives no usable replies, that it does again, that a worker is too old."""
+class EndpointNotices:
+    """Notes each endpoint that stops or resumes giving usable replies, and each worker that is too old, once."""
 
     def __init__(self, client: Client, endpoint: str | None = None) -> None:
         self._client = client
@@ -25,10 +25,10 @@ class Troubles:
         self._noted = set[str]()
         self._too_old = set[str]()
 
-    def look(self) -> None:
-        """To be called about once a second."""
+    def poll(self) -> None:
+        """Reads what the workers announce; call it about once a second."""
         found: tuple[EndpointTrouble, ...] = ()
-        with suppress(StoreUnavailable):  # whoever waits for a job reports that
+        with suppress(StoreUnavailable):  # the call that waits for the job reports it
             workers = self._client.workers()
             for worker in workers:
                 if worker.left_alone and worker.name not in self._too_old:
@@ -54,7 +54,7 @@ def show_left_alone(worker: Worker) -> str:
 
 
 def show_trouble(trouble: EndpointTrouble) -> str:
-    """In one line: what the endpoint says, how many jobs wait for it, since when, and until when they do."""
+    """Returns one line: the endpoint's reply, how many jobs wait for it, since when and until when."""
     reason = " ".join(trouble.reason.split())
     short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
     calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
@@ -68,23 +68,23 @@ def show_jobs(number: int) -> str:
 
 
 def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callable[[], None]) -> JobResult:
-    """The job's result. `check` is called about once a second and may raise. Raises WaitTimeout, JobNotFound."""
-    troubles: Troubles | None = None
+    """Waits for a result. Calls `check`, which may raise, about once a second. Raises WaitTimeout, JobNotFound."""
+    troubles: EndpointNotices | None = None
     stop_at = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
-        left_s = _LOOK_EVERY_S if stop_at is None else min(_LOOK_EVERY_S, stop_at - time.monotonic())
+        left_s = _POLL_EVERY_S if stop_at is None else min(_POLL_EVERY_S, stop_at - time.monotonic())
         try:
             return client.wait(job_id, max(0.0, left_s))
         except WaitTimeout:
             if stop_at is not None and time.monotonic() >= stop_at:
                 raise WaitTimeout(job_id, timeout_s or 0) from None
         check()
-        troubles = troubles or Troubles(client, _endpoint_of(client, job_id))
-        troubles.look()
+        troubles = troubles or EndpointNotices(client, _endpoint_of(client, job_id))
+        troubles.poll()
 
 
 def _endpoint_of(client: Client, job_id: str) -> str | None:
-    """None: the job cannot be read, which its worker will report."""
+    """Returns the job's endpoint; None if the job is unreadable, which its worker reports."""
     with suppress(UnreadableRecord):
         return client.get(job_id).job.endpoint
     return None

@@ -1,4 +1,4 @@
-"""More than one process at the same batch: one goes on alone, one waits for another."""
+"""Runs a batch in a background process, and waits for another process that works on the same results."""
 
 import subprocess
 import sys
@@ -10,39 +10,39 @@ from pathlib import Path
 import typer
 
 from threadmill.batch.alone import lock_holder, lock_path
-from threadmill.cli.app import err, put
+from threadmill.cli.app import err, write_line
 from threadmill.documents.document import STDIN
 from threadmill.errors import ThreadmillError
 
-_SAY_EVERY_S = 10.0
+_NOTE_EVERY_S = 10.0
 
-#: So long the command waits for its background process to start, to report an error that ends it at once.
-_START_S, _LOOK_EVERY_S, _FIRST_STEPS_S = 30.0, 0.1, 0.5
+#: How long the command waits for its background process to start, to report an error that ends it at once.
+_START_S, _POLL_EVERY_S, _FIRST_STEPS_S = 30.0, 0.1, 0.5
 
 
-def say_who_is_there(out: Path) -> Callable[[str], None]:
-    """To be called again and again while another process works on the results."""
-    said_at = 0.0
+def lock_notifier(out: Path) -> Callable[[str], None]:
+    """Returns a function to call repeatedly while another process works on the results; it writes notes."""
+    noted_at = 0.0
 
-    def say_so(process: str) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= _SAY_EVERY_S or not said_at:
-            said_at = time.monotonic()
+    def notify(process: str) -> None:
+        nonlocal noted_at
+        if time.monotonic() - noted_at >= _NOTE_EVERY_S or not noted_at:
+            noted_at = time.monotonic()
             lines = sum(1 for _ in out.open("rb")) if out.exists() else 0
             err.print(f"Process {process} works on {out} ({lines:,} lines); waiting for it.", soft_wrap=True)
 
-    return say_so
+    return notify
 
 
-def log_of(out: Path) -> Path:
-    """Where a batch in the background writes what it says."""
+def log_path(out: Path) -> Path:
+    """Returns the file for the output of a batch in the background."""
     return out.with_name(out.name + ".log")
 
 
-def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -> None:
-    """Runs this command in a background process, unless one works on `out` already. What had to be confirmed is.
+def run_in_background(batch: str, paths: Sequence[str], out: Path, local: bool) -> None:
+    """Runs this command, whose questions were confirmed, in a background process.
 
-    Raises BadParameter, ThreadmillError, and Exit if the process fails at once.
+    Raises BadParameter; ThreadmillError if a process works on `out` already; Exit if the process fails at once.
     """
     if str(STDIN) in paths:
         raise typer.BadParameter("--detach cannot read stdin; save the input to a file")
@@ -51,7 +51,7 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
     watch = f"To watch it: threadmill attach {batch}"
     if (holder := lock_holder(out)) is not None:
         raise ThreadmillError(f"process {holder} already works on {out}; nothing was started. {watch}")
-    log = log_of(out)
+    log = log_path(out)
     log.parent.mkdir(parents=True, exist_ok=True)
     options = [each for each in sys.argv[1:] if each not in ("--detach", "--yes")]
     with log.open("ab") as file:
@@ -64,7 +64,7 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
             start_new_session=True,
         )
     _await_start(process, out, log, begins_at)
-    put(batch)
+    write_line(batch)
     err.print(
         f"Process {process.pid} runs in the background and writes {out}; its log is {log}.\n"
         f"{watch} | to stop it: threadmill cancel --batch {batch}",
@@ -74,11 +74,11 @@ def detach_from_here(batch: str, paths: Sequence[str], out: Path, local: bool) -
 
 
 def _await_start(process: "subprocess.Popen[bytes]", out: Path, log: Path, begins_at: int) -> None:
-    """Until the process works on `out`; the words and the exit code of one that fails at once are passed on."""
+    """Waits until the process works on `out`. If it fails at once, shows its output and exits with its code."""
     stop_at, lock = time.monotonic() + _START_S, lock_path(out)
     while process.poll() is None and time.monotonic() < stop_at and not _holds(process.pid, lock):
-        time.sleep(_LOOK_EVERY_S)
-    with suppress(subprocess.TimeoutExpired):  # it may still refuse what `out` holds
+        time.sleep(_POLL_EVERY_S)
+    with suppress(subprocess.TimeoutExpired):  # it may still refuse the content of `out`
         process.wait(_FIRST_STEPS_S)
     if process.returncode:
         with log.open("rb") as file:

@@ -1,4 +1,4 @@
-"""`threadmill batch`: a folder of documents in, an answer per document out."""
+"""`threadmill batch`: asks a prompt about each document and writes the answers to a file."""
 
 from itertools import chain
 from pathlib import Path
@@ -21,18 +21,16 @@ from threadmill.cli.app import (
     LocalFlag,
     TimeoutS,
     err,
-    given,
-    put_json,
-    started,
-    with_own_files,
+    open_environment,
+    with_file_roots,
+    without_none,
+    write_json,
 )
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.confirm import Yes
 from threadmill.cli.rendering.progress import Reporter, show_plan, show_summary, summary
-from threadmill.cli.run.background import detach_from_here, log_of, say_who_is_there
-from threadmill.cli.run.dry_run import say_what_it_takes
-from threadmill.cli.run.export import beside, targets, write_beside
-from threadmill.cli.run.manner import (
+from threadmill.cli.run.background import lock_notifier, log_path, run_in_background
+from threadmill.cli.run.batch_options import (
     Detach,
     DryRun,
     Force,
@@ -49,7 +47,22 @@ from threadmill.cli.run.manner import (
     RetryFailed,
     Sample,
 )
-from threadmill.cli.run.options import (
+from threadmill.cli.run.document_options import (
+    AsRequests,
+    AsRows,
+    Attach,
+    Encoding,
+    IdColumn,
+    MaxChars,
+    Paths,
+    Split,
+    attached_files,
+    local_files,
+    without,
+)
+from threadmill.cli.run.dry_run import show_forecast
+from threadmill.cli.run.export import beside, targets, write_beside
+from threadmill.cli.run.job_options import (
     CodeFiles,
     Files,
     Images,
@@ -66,19 +79,6 @@ from threadmill.cli.run.options import (
     schema_in,
 )
 from threadmill.cli.run.overwriting import confirm_overwriting, own, refuse_inputs
-from threadmill.cli.run.sources import (
-    AsRequests,
-    AsRows,
-    Attach,
-    Encoding,
-    IdColumn,
-    MaxChars,
-    Paths,
-    Split,
-    local_files,
-    own_files,
-    without,
-)
 from threadmill.client import Client
 from threadmill.documents import choice
 from threadmill.documents.find import find_files
@@ -167,7 +167,7 @@ def batch(
     other_forms = beside(out, formats or ())
     outputs = [out, *targets(other_forms)]
     found = without(
-        found, [file for file in (*own(outputs, out), log_of(out), lock_path(out)) if str(file) not in paths]
+        found, [file for file in (*own(outputs, out), log_path(out), lock_path(out)) if str(file) not in paths]
     )
     texts = (document.path for document in found) if isinstance(found, list) else find_files(paths)
     refuse_inputs(
@@ -175,7 +175,7 @@ def batch(
     )
     documents = _chosen(found, limit, sample)
     settings = Settings.load()
-    fields = given(
+    fields = without_none(
         images=images or None,
         files=files_for(files, code_files),
         endpoint=settings.endpoint_name(endpoint),
@@ -192,25 +192,25 @@ def batch(
     )
     probe = PromptJob.parse({**fields, "prompt": "probe", **({"model": "its own"} if requests else {})})
     if local:
-        settings = with_own_files(settings, probe, own_files(found))
+        settings = with_file_roots(settings, probe, attached_files(found))
     Client(settings).check(probe)
     limits = BatchLimits(max_cost, max_total_tokens, max_failures, max_endpoint_failures)
     options = BatchOptions(limits, max_queued, retry_failed, restart=force)
     options.limits.check(settings.prices)
     named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
     if dry_run:
-        say_what_it_takes(Client(settings), documents, template, fields)
+        show_forecast(Client(settings), documents, template, fields)
         return
     confirm_overwriting(outputs if force else outputs[1:], out, yes=yes)
     if detach:
-        detach_from_here(named, paths, out, local)
+        run_in_background(named, paths, out, local)
         return
     with (
-        file_lock(out, say_who_is_there(out)),
+        file_lock(out, lock_notifier(out)),
         ResultsFile(out, named, force=force, ordered=ordered) as results,
-        started(settings, local, fields["endpoint"]) as here,
+        open_environment(settings, local, fields["endpoint"]) as env,
     ):
-        run = Batch(Client(here.settings), named, template, fields, results, check=here.check, options=options)
+        run = Batch(Client(env.settings), named, template, fields, results, check=env.check, options=options)
         if results.previous:
             show_plan(run.plan(documents))
         try:
@@ -222,7 +222,7 @@ def batch(
     write_beside(out, other_forms)
     show_summary(progress, out)
     if as_json:
-        put_json(summary(progress, named, out))
+        write_json(summary(progress, named, out))
     if progress.failed or progress.kept_failed or progress.left:
         raise typer.Exit(Exit.FAILED)
 

@@ -1,4 +1,4 @@
-"""`--dry-run` of batches and reports: what would be asked, and what that takes."""
+"""`--dry-run` of batches and reports: shows prompts, and estimates tokens and cost."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill.batch.estimate import Estimate, EstimatedPrompt, estimate
 from threadmill.batch.questions import JobBuilder
-from threadmill.cli.app import note, put
+from threadmill.cli.app import note, write_line
 from threadmill.client import Client
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.source import DocumentSet
@@ -20,16 +20,16 @@ _SHOWN_CHARACTERS = 600
 
 @dataclass(frozen=True)
 class Forecast:
-    """What asking about a document set would take."""
+    """The estimated tokens and cost of a document set."""
 
     documents: int
-    unreadable: tuple[str, ...]  #: which document, and why
-    takes: Estimate
+    unreadable: tuple[str, ...]  #: label and reason of each unreadable document
+    estimate: Estimate
 
     @property
     def rows(self) -> dict[str, str]:
-        """For people, by name."""
-        takes = self.takes
+        """The numbers as text, by name."""
+        takes = self.estimate
         rows = {
             "documents": f"{self.documents:,}",
             "unreadable": f"{len(self.unreadable):,}" if self.unreadable else "",
@@ -40,23 +40,21 @@ class Forecast:
         return {name: value for name, value in rows.items() if value}
 
 
-def say_what_it_takes(
-    client: Client, documents: DocumentSet, template: PromptTemplate, fields: Mapping[str, Any]
-) -> None:
-    """A batch before it is asked: its first prompts, tokens, cost."""
-    put_forecast(forecast(client, documents, template, fields, put_prompt))
+def show_forecast(client: Client, documents: DocumentSet, template: PromptTemplate, fields: Mapping[str, Any]) -> None:
+    """Shows the first prompts of a batch, its tokens and cost."""
+    write_forecast(forecast(client, documents, template, fields, write_prompt))
     note("Nothing was asked (--dry-run).")
 
 
-def put_prompt(label: str, text: str) -> None:
-    put(f"--- {label}\n{text}\n")
+def write_prompt(label: str, text: str) -> None:
+    write_line(f"--- {label}\n{text}\n")
 
 
-def put_forecast(made: Forecast) -> None:
+def write_forecast(made: Forecast) -> None:
     for name, value in made.rows.items():
-        put(f"{name:<12} {value}")
+        write_line(f"{name:<12} {value}")
     for reason in made.unreadable[:_SHOWN]:
-        put(f"unreadable: {reason}")
+        write_line(f"unreadable: {reason}")
 
 
 def forecast(
@@ -66,7 +64,7 @@ def forecast(
     fields: Mapping[str, Any],
     show: Callable[[str, str], None],
 ) -> Forecast:
-    """Reads all documents and asks nothing. `show` gets the label and the beginning of each of the first prompts."""
+    """Reads all documents and enqueues nothing. Calls `show` with label and beginning of the first prompts."""
     builder = JobBuilder(client, "dry-run", template, fields)
     bad: list[str] = []
     prompts = 0

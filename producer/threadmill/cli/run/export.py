@@ -1,4 +1,4 @@
-"""`threadmill export`: a batch's results in another form."""
+"""`threadmill export`: converts a batch's results to another format."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ import typer
 from threadmill.cli.app import Exit, err
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.confirm import Yes
-from threadmill.cli.run.options import read_template
+from threadmill.cli.run.job_options import read_template
 from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.export.formats.template import Template
 from threadmill.export.outcomes import ResultOrder, StateFilter
 
-#: What a template's file name may end with, after the suffix of what comes of it.
+#: Suffixes of a template's file name, after the suffix of its output.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")
 
 
@@ -91,7 +91,7 @@ def export_results(
             bom=bom,
             force=force,
         )
-    except BrokenPipeError:  # whoever read stdout has enough
+    except BrokenPipeError:  # the reader of stdout has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None
     if target != STDOUT:
@@ -104,7 +104,7 @@ def export_results(
 
 
 def _template(source: str | None, file: Path | None, suffix: str) -> Template | None:
-    """`suffix`: of the one file that is written, which says most surely what the template makes."""
+    """Returns the format. `suffix`: the suffix of the output file, which decides first for a template."""
     if file is not None:
         source = read_template(file, "--template-file")
         own = Path(file.stem) if file.suffix in _TEMPLATE_SUFFIXES else file
@@ -115,7 +115,7 @@ def _template(source: str | None, file: Path | None, suffix: str) -> Template | 
 
 
 def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
-    """Where the results in these forms go; raises BadParameter."""
+    """Returns the output files of these formats. Raises BadParameter."""
     for each in formats:
         if each not in ADDITIONAL_FORMATS or out.with_suffix(each.suffix) == out:
             raise typer.BadParameter(f"--format {each} cannot be written next to {out}; see: threadmill export --help")
@@ -123,13 +123,13 @@ def beside(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
 
 
 def targets(files: Mapping[Format, Path]) -> list[Path]:
-    """All files that writing these forms replaces."""
+    """Returns all files that these exports replace."""
     errors = [errors_path(file) for form, file in files.items() if form is Format.OPENAI_BATCH]
     return [*files.values(), *errors]
 
 
 def write_beside(results: Path, files: Mapping[Format, Path]) -> None:
-    """Writes the results in other formats, and replaces those of an earlier run."""
+    """Writes the results in other formats and replaces the files of an earlier run."""
     for form, file in files.items():
         export(results, form, file, force=True)
         err.print(f"Written: {file}", soft_wrap=True, markup=False)

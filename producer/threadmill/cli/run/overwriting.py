@@ -1,4 +1,4 @@
-"""Which files a command may replace: never an input, and one that threadmill did not write only when confirmed."""
+"""Protects files from being replaced: inputs always, other files that threadmill did not write until confirmed."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from threadmill.export.ownership import is_own
 
 
 def own(files: Iterable[Path], results: Path) -> list[Path]:
-    """Those that exist and are recognised as written by threadmill: as `results`, or as made from it."""
+    """Returns the files that exist and that threadmill wrote: `results`, or files made from it."""
     return [file for file in files if file.exists() and _is_own(file, results)]
 
 
@@ -25,10 +25,10 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def confirm_overwriting(files: Iterable[Path], results: Path, *, yes: bool) -> None:
-    """Asks at a terminal before files that threadmill did not write are replaced.
+    """Asks for confirmation before a command replaces files that threadmill did not write.
 
     `results`: the results file that they are, or are made from. `yes`: replace them without asking.
-    Raises NotConfirmed where nobody can be asked.
+    Raises NotConfirmed without a terminal.
     """
     foreign = [str(file) for file in files if file.exists() and not _is_own(file, results)]
     if yes or not foreign:

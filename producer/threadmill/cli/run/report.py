@@ -1,4 +1,4 @@
-"""`threadmill report` and `threadmill reports`: nightly reports by hand, from cron, and by a scheduler."""
+"""`threadmill report` and `threadmill reports`: produce and list reports, by hand, from cron or as a scheduler."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from threadmill.batch.tally import BatchProgress
-from threadmill.cli.app import AsJson, Exit, LocalFlag, note, put, put_json, started, with_own_files
+from threadmill.cli.app import AsJson, Exit, LocalFlag, note, open_environment, with_file_roots, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.progress import Reporter
-from threadmill.cli.run.report_dry_run import Rehearsal, put_made, rehearse, rehearse_due, show_rehearsals
-from threadmill.cli.run.sources import own_files
+from threadmill.cli.run.document_options import attached_files
+from threadmill.cli.run.report_dry_run import ReportPreview, preview, preview_due, show_previews, write_all
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.book import ReportStore
@@ -118,16 +118,16 @@ def run(
     night = day or definition.latest_night(datetime.now(UTC))
     if local:
         with suppress(NoDocuments):  # the night reports that itself
-            settings = with_own_files(settings, definition.probe, own_files(documents_of(definition, night)))
+            settings = with_file_roots(settings, definition.probe, attached_files(documents_of(definition, night)))
     if dry_run:
         client = Client(settings)
         client.check(definition.probe)
-        _rehearsed([rehearse(client, definition, night, delivers=not no_deliver)], as_json)
+        _rehearsed([preview(client, definition, night, delivers=not no_deliver)], as_json)
         return
-    with started(settings, local, definition.endpoint) as here, _Steps() as steps:
-        client = Client(here.settings)
+    with open_environment(settings, local, definition.endpoint) as env, _Steps() as steps:
+        client = Client(env.settings)
         client.check(definition.probe)
-        runner = ReportRunner(client, steps.watch, here.check, delivers=not no_deliver)
+        runner = ReportRunner(client, steps.watch, env.check, delivers=not no_deliver)
         made = runner.run(definition, night, again=again, waiting=_say_who)
     _show([made], as_json)
 
@@ -143,7 +143,7 @@ def due(
     settings = Settings.load()
     client, moment, reports = Client(settings), now or datetime.now(UTC), some or _names(settings)
     if dry_run:
-        _rehearsed(rehearse_due(client, moment, reports, delivers=not no_deliver), as_json)
+        _rehearsed(preview_due(client, moment, reports, delivers=not no_deliver), as_json)
         return
     with _Steps() as steps:
         made = ReportRunner(client, steps.watch, delivers=not no_deliver).run_due(moment, reports)
@@ -180,12 +180,12 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
     fires = [fire.at.isoformat() for fire in clock.next_fires(now, 3)] if clock else []
     facts = {"report": name, "title": definition.title_of(night), "night": str(night), "documents": number}
     if as_json:
-        put_json(facts | {"problem": problem, "unset_variables": unset, "next_fires": fires})
+        write_json(facts | {"problem": problem, "unset_variables": unset, "next_fires": fires})
     else:
         for field, value in facts.items():
-            put(f"{field:<12} {value}")
+            write_line(f"{field:<12} {value}")
         for fire in fires:
-            put(f"{'next run':<12} {fire}")
+            write_line(f"{'next run':<12} {fire}")
         if problem:
             note(problem)
     for variable in unset:
@@ -200,20 +200,20 @@ def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
     book = ReportStore(settings)
     nights = [night for name in some or book.names() for night in book.nights(name)]
     if as_json:
-        put_json([night.model_dump(mode="json") for night in nights])
+        write_json([night.model_dump(mode="json") for night in nights])
         return
     for night in nights:
         holder = None if night.is_over else book.holder(night.report, night.night)
-        put(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+        write_line(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
 
 
-def _rehearsed(made: list[Rehearsal | ReportProblem], as_json: bool) -> None:
-    if not show_rehearsals(made, as_json):
+def _rehearsed(made: list[ReportPreview | ReportProblem], as_json: bool) -> None:
+    if not show_previews(made, as_json):
         raise typer.Exit(Exit.FAILED)
 
 
 def _names(settings: Settings) -> list[str]:
-    """The names of all reports. Raises ThreadmillError if there is none: the command may run in the wrong folder."""
+    """Returns the names of all reports. Raises ThreadmillError if there is none, as in the wrong folder."""
     found = names(settings.reports)
     if not found:
         folder = settings.reports.absolute()
@@ -236,11 +236,11 @@ def _cost(night: Night) -> str:
 
 
 def _show(made: list[Night | ReportProblem], as_json: bool) -> None:
-    """Prints the outcome of each night; exits with 1 unless all are good."""
-    put_made(
+    """Prints the outcome of each night; exits with 1 unless all have succeeded."""
+    write_all(
         made,
         as_json,
-        put_one=lambda night: put(f"{night.report} {night.night}: {describe(night)}"),
+        put_one=lambda night: write_line(f"{night.report} {night.night}: {describe(night)}"),
         json_of=lambda night: night.model_dump(mode="json"),
     )
     if not all(isinstance(each, Night) and each.ok for each in made):

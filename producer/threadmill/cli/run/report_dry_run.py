@@ -1,4 +1,4 @@
-"""`threadmill report run --dry-run` and `due --dry-run`: which reports would be produced, and what that takes.
+"""`threadmill report run --dry-run` and `due --dry-run`: shows which reports would be produced, and their cost.
 
 Asks nothing, delivers nothing, and writes neither to Redis nor to a file.
 """
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from threadmill.cli.app import note, put, put_json
-from threadmill.cli.run.dry_run import Forecast, forecast, put_forecast
+from threadmill.cli.app import note, write_json, write_line
+from threadmill.cli.run.dry_run import Forecast, forecast, write_forecast
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports.definition import ReportDefinition
@@ -22,27 +22,27 @@ _Made = TypeVar("_Made")
 
 
 @dataclass
-class Rehearsal:
-    """One report of one night that would be produced."""
+class ReportPreview:
+    """A report that would be produced for one night."""
 
     definition: ReportDefinition
     night: date
     page: str
-    deliveries: dict[str, str]  #: what each channel would send to; empty with --no-deliver
-    forecast: Forecast | None = None  #: None if no prompt can be made
+    deliveries: dict[str, str]  #: the target of each channel; empty with --no-deliver
+    forecast: Forecast | None = None  #: None if no prompt can be built
     problem: str | None = None  #: why it would fail, or be skipped
-    prompts: list[tuple[str, str]] = field(default_factory=list)  #: the first ones, after the document's label
-    is_skipped: bool = False  #: it has no documents, and `when_empty` is "skip"
+    prompts: list[tuple[str, str]] = field(default_factory=list)  #: label of the document and text, of the first ones
+    is_skipped: bool = False  #: there are no documents, and `when_empty` is "skip"
 
     @property
     def ok(self) -> bool:
         return self.problem is None or self.is_skipped
 
 
-def rehearse(client: Client, definition: ReportDefinition, night: date, *, delivers: bool) -> Rehearsal:
-    """Reads the documents of the night and renders the prompts about them."""
+def preview(client: Client, definition: ReportDefinition, night: date, *, delivers: bool) -> ReportPreview:
+    """Reads the documents of the night and renders their prompts."""
     channels = definition.delivery.channels if delivers else {}
-    made = Rehearsal(
+    made = ReportPreview(
         definition,
         night,
         str(page_of(definition, client.settings.reports, night).absolute()),
@@ -67,18 +67,18 @@ def rehearse(client: Client, definition: ReportDefinition, night: date, *, deliv
     return made
 
 
-def rehearse_due(
+def preview_due(
     client: Client, now: datetime, reports: Iterable[str], *, delivers: bool
-) -> list[Rehearsal | ReportProblem]:
-    """Every report that is due at `now`."""
+) -> list[ReportPreview | ReportProblem]:
+    """Previews every report that is due at `now`."""
     runner = ReportRunner(client)
-    made: list[Rehearsal | ReportProblem] = []
+    made: list[ReportPreview | ReportProblem] = []
     for name in reports:
         try:
             definition = load(client.settings.reports, name)
             client.check(definition.probe)
             made += [
-                rehearse(client, definition, night, delivers=delivers)
+                preview(client, definition, night, delivers=delivers)
                 for night in runner.due(definition, now, dry_run=True)
             ]
         except StoreUnavailable:
@@ -88,15 +88,15 @@ def rehearse_due(
     return made
 
 
-def put_made(
+def write_all(
     made: Sequence[_Made | ReportProblem],
     as_json: bool,
     put_one: Callable[[_Made], None],
     json_of: Callable[[_Made], dict[str, Any]],
 ) -> None:
-    """Prints what came of each night, as text or in one JSON array; problems are notes too."""
+    """Writes the outcome of each night, as text or in one JSON array, and problems also as notes."""
     if as_json:
-        put_json(
+        write_json(
             [
                 {"report": each.report, "problem": each.reason} if isinstance(each, ReportProblem) else json_of(each)
                 for each in made
@@ -109,37 +109,39 @@ def put_made(
             put_one(each)
 
 
-def show_rehearsals(made: list[Rehearsal | ReportProblem], as_json: bool) -> bool:
-    """Prints what would be produced; returns whether all of it can be."""
-    put_made(made, as_json, _put, _as_json)
+def show_previews(made: list[ReportPreview | ReportProblem], as_json: bool) -> bool:
+    """Shows which reports would be produced; returns whether all can be."""
+    write_all(made, as_json, _write, _as_json)
     if not made:
         note("No report is due.")
     note("Nothing was asked, delivered or written (--dry-run).")
-    return all(isinstance(each, Rehearsal) and each.ok for each in made)
+    return all(isinstance(each, ReportPreview) and each.ok for each in made)
 
 
-def _put(made: Rehearsal) -> None:
-    put(f"{made.definition.name} {made.night}: {made.definition.title_of(made.night)}\n")
+def _write(made: ReportPreview) -> None:
+    write_line(f"{made.definition.name} {made.night}: {made.definition.title_of(made.night)}\n")
     for label, text in made.prompts:
-        put(f"--- {label}\n{text}\n")
+        write_line(f"--- {label}\n{text}\n")
     if made.forecast:
-        put_forecast(made.forecast)
-        put(f"{'reductions':<12} of the answers come on top, {made.definition.reduce.at_most} answers at most in each")
+        write_forecast(made.forecast)
+        write_line(
+            f"{'reductions':<12} of the answers come on top, {made.definition.reduce.at_most} answers at most in each"
+        )
     if made.problem:
-        put(f"{'would be skipped' if made.ok else 'would fail'}: {made.problem}\n")
+        write_line(f"{'would be skipped' if made.ok else 'would fail'}: {made.problem}\n")
         return
-    put(f"{'page':<12} {made.page}")
+    write_line(f"{'page':<12} {made.page}")
     for name, target in made.deliveries.items():
-        put(f"{name:<12} {target}")
+        write_line(f"{name:<12} {target}")
     if not made.deliveries:
-        put(f"{'delivery':<12} none: the files only")
+        write_line(f"{'delivery':<12} none: the files only")
     for variable in made.definition.delivery.unset_variables if made.deliveries else ():
         note(f"the variable {variable} is not set: export {variable}=...")
-    put("")
+    write_line("")
 
 
-def _as_json(made: Rehearsal) -> dict[str, Any]:
-    takes = made.forecast.takes if made.forecast else None
+def _as_json(made: ReportPreview) -> dict[str, Any]:
+    takes = made.forecast.estimate if made.forecast else None
     return {
         "report": made.definition.name,
         "night": str(made.night),

@@ -13,15 +13,15 @@ from threadmill.cli.app import (
     LocalFlag,
     TimeoutS,
     err,
-    given,
-    put,
-    put_json,
-    started,
-    with_own_files,
+    open_environment,
+    with_file_roots,
+    without_none,
+    write_json,
+    write_line,
 )
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.waiting import wait_for
-from threadmill.cli.run.options import (
+from threadmill.cli.run.job_options import (
     CodeFiles,
     Files,
     Images,
@@ -102,7 +102,7 @@ def submit(
     fields = read_json(job_file, "a job's fields") if job_file else {}
     if prompt is not None:
         fields["prompt"] = _prompt(prompt)
-    fields |= given(
+    fields |= without_none(
         images=images or None,
         files=files_for(files, code_files),
         endpoint=endpoint,
@@ -124,29 +124,29 @@ def submit(
     )
     settings, job = Settings.load(), PromptJob.parse(fields)
     if local:
-        settings = with_own_files(settings, job)
+        settings = with_file_roots(settings, job)
     job = Client(settings).check(job)
-    with started(settings, local, job.endpoint) as here:
-        client = Client(here.settings)
+    with open_environment(settings, local, job.endpoint) as env:
+        client = Client(env.settings)
         handle = client.enqueue(job)
         if follow:
             follow_job(client, handle.id, as_json, job.endpoint if local else None)
         elif wait or local:
             err.print(f"job {handle.id} is {handle.state}", soft_wrap=True)
             with interruptible(handle.id, job.endpoint if local else None):
-                result = wait_for(client, handle.id, None, here.check)
+                result = wait_for(client, handle.id, None, env.check)
             show_result(result, as_json)
         elif as_json:
-            put_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
+            write_json({"job_id": handle.id, "state": handle.state, "is_new": handle.is_new})
         else:
-            put(handle.id)
+            write_line(handle.id)
 
 
-def _prompt(given: str) -> str:
-    """The prompt, read from stdin for `-`; raises InvalidJob."""
-    source = "stdin" if given == "-" else "PROMPT"
+def _prompt(argument: str) -> str:
+    """Returns the prompt; reads stdin for `-`. Raises InvalidJob."""
+    source = "stdin" if argument == "-" else "PROMPT"
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig") if given == "-" else given
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if argument == "-" else argument
     except UnicodeDecodeError:
         raise InvalidJob("stdin is not UTF-8 text; convert it, with iconv for instance") from None
     if not text.strip():

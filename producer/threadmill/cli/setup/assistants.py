@@ -1,4 +1,4 @@
-"""`threadmill assistants`: lists, shows, exports and deletes a server's assistants; applying.py creates them."""
+"""`threadmill assistants`: lists, shows, exports and deletes a server's assistants. Applying: assistants_apply.py."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, note, put, put_json
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Exit, note, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.confirm import Yes, confirm
-from threadmill.cli.setup.applying import apply
+from threadmill.cli.setup.assistants_apply import apply
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.job.model import explain
@@ -56,15 +56,15 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """List the assistants of a server and the profiles they were made from."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
-    found = ask_worker("assistants", "list", name, environment={})
+    found = run_worker_command("assistants", "list", name, environment={})
     profiles = {profile: at.id for (where, profile), at in client.store.assistants().items() if where == name}
     for each in found:
         each["applied"] = [profile for profile, id in profiles.items() if id == each["id"]]
     if as_json:
-        put_json(found)
+        write_json(found)
     else:
         for each in found:
-            put(_line(each))
+            write_line(_line(each))
     for profile, id in profiles.items():
         if id not in {each["id"] for each in found}:
             note(f"profile {profile} was applied to {id}, which the server does not list: apply it again")
@@ -76,12 +76,12 @@ def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = Fals
     name = client.settings.endpoint_name(endpoint)
     found = _look(client, name, assistant)
     if as_json:
-        put_json({"endpoint": name, **found})
+        write_json({"endpoint": name, **found})
         return
     moment = found["created_at"]
     made = f", created {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
-    put(f"# {found['id']} of {name}{made}")
-    put(dump_profile(_profile(found), "yaml").rstrip("\n"))
+    write_line(f"# {found['id']} of {name}{made}")
+    write_line(dump_profile(_profile(found), "yaml").rstrip("\n"))
 
 
 def export(
@@ -111,9 +111,9 @@ def export(
             raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
         note(f"{found['id']} of {name} was written to {out}")
     if as_json:
-        put_json(profile.model_dump(mode="json", exclude_defaults=True))
+        write_json(profile.model_dump(mode="json", exclude_defaults=True))
     elif not out:
-        put(text.rstrip("\n"))
+        write_line(text.rstrip("\n"))
 
 
 def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, as_json: AsJson = False) -> None:
@@ -124,15 +124,15 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     for id, asked in ids.items():
         note(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
     confirm(f"Delete {len(ids)}?", yes=yes)
-    outcomes = ask_worker("assistants", "delete", name, *ids, environment={})
+    outcomes = run_worker_command("assistants", "delete", name, *ids, environment={})
     for (where, profile), at in client.store.assistants().items():
         if where == name and "outcome" in outcomes.get(at.id, {}):
             client.store.drop_assistant(name, profile)
     if as_json:
-        put_json(outcomes)
+        write_json(outcomes)
     else:
         for id, what in outcomes.items():
-            put(f"{id}  {what.get('outcome') or what['failure']}")
+            write_line(f"{id}  {what.get('outcome') or what['failure']}")
     if any("failure" in what for what in outcomes.values()):
         raise typer.Exit(Exit.FAILED)
 
@@ -145,7 +145,7 @@ def _id_of(client: Client, endpoint: str, asked: str) -> str:
 
 
 def _look(client: Client, endpoint: str, asked: str) -> dict[str, Any]:
-    found: dict[str, Any] | None = ask_worker(
+    found: dict[str, Any] | None = run_worker_command(
         "assistants", "show", endpoint, _id_of(client, endpoint, asked), environment={}
     )
     if found is None:

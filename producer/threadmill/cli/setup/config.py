@@ -1,4 +1,4 @@
-"""`threadmill config`: the settings as resolved, and where each came from."""
+"""`threadmill config`: shows the settings in effect and their origins."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, put, put_json
+from threadmill.cli.app import AsJson, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.errors import without_password
 from threadmill.settings.origins import variable_of
 from threadmill.settings.settings import BASE_URL_VARIABLES, Settings, find_config
 
-#: Where the comments of the text form begin, and the longest value it shows.
+#: Column of the comments, and length of the longest value shown.
 _COLUMN = 44
 _LONGEST = 160
 
@@ -26,10 +26,10 @@ _HIDDEN = "***"
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. `origin`: a variable, the settings file, or a default."""
+    """One setting. `origin`: a variable, the settings file or a default."""
 
     name: str
-    value: Any  #: as in JSON, without secrets
+    value: Any  #: as JSON, with secrets redacted
     origin: str
 
 
@@ -56,13 +56,13 @@ def show(
     found = list(_settings(settings, file, everything or as_json))
     variables = {name: bool(os.environ.get(name)) for name in sorted(settings.secret_variables)}
     if as_json:
-        put_json({"file": file and str(file), "settings": [asdict(each) for each in found], "variables": variables})
+        write_json({"file": file and str(file), "settings": [asdict(each) for each in found], "variables": variables})
         return
-    put(f"# settings file: {file or 'none'}")
+    write_line(f"# settings file: {file or 'none'}")
     for each in found:
-        put(f"{each.name} = {_text(each.value)}".ljust(_COLUMN) + f"  # {_short(each.origin, file)}")
+        write_line(f"{each.name} = {_text(each.value)}".ljust(_COLUMN) + f"  # {_short(each.origin, file)}")
     for name, is_set in variables.items():
-        put(f"# {name}: {'set' if is_set else 'not set'}")
+        write_line(f"# {name}: {'set' if is_set else 'not set'}")
 
 
 def _settings(settings: Settings, file: Path | None, everything: bool) -> Iterator[Setting]:
@@ -74,7 +74,7 @@ def _settings(settings: Settings, file: Path | None, everything: bool) -> Iterat
 
 
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Down to the fields of an endpoint, a profile or a tool."""
+    """Yields paths and values, down to the fields of an endpoint, a profile or a tool."""
     for name, value in table.items():
         path = (*above, name)
         if isinstance(value, dict) and len(path) < 3 and (value or not above):
@@ -84,7 +84,7 @@ def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _given(settings: Settings, path: tuple[str, ...]) -> set[str]:
-    """The fields of an endpoint, a profile, a tool that do not have the default of all of its kind."""
+    """Returns the fields of an endpoint, a profile or a tool that differ from the defaults of its kind."""
     table = getattr(settings, path[0])
     entry = table.get(path[1]) if isinstance(table, dict) else None
     return entry.model_fields_set if entry is not None else {path[2]}
@@ -108,7 +108,7 @@ def _origin(settings: Settings, path: tuple[str, ...], in_file: Mapping[str, Any
 def _has(table: Any, path: tuple[str, ...]) -> bool:
     for step in path:
         if not isinstance(table, Mapping):
-            return step == "function"  # NAME = "module:function" is short for it
+            return step == "function"  # NAME = "module:function" is its short form
         if step not in table:
             return False
         table = table[step]
@@ -116,7 +116,7 @@ def _has(table: Any, path: tuple[str, ...]) -> bool:
 
 
 def _shown(path: tuple[str, ...], value: Any) -> Any:
-    """Without what may be secret: passwords and queries in URLs, headers, the arguments of a command."""
+    """Hides what may be secret: passwords and queries in URLs, headers, arguments of a command."""
     field = path[-1]
     if field == "headers":
         return dict.fromkeys(value, _HIDDEN)
@@ -128,7 +128,7 @@ def _shown(path: tuple[str, ...], value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """As in TOML, on one line."""
+    """Formats a value as TOML, on one line."""
     text = json.dumps(value, ensure_ascii=False) if value is not None else "(not set)"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

@@ -1,4 +1,4 @@
-"""`threadmill doctor`: checks what a job needs, and says what to fix."""
+"""`threadmill doctor`: checks everything that a job needs, and says what to fix."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, Here, LocalFlag, put, put_json, started
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Environment, Exit, LocalFlag, open_environment, write_json, write_line
 from threadmill.cli.command import examples, message
 from threadmill.cli.rendering.times import show_skew
 from threadmill.cli.setup.round_trip import round_trip
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings, find_config
@@ -27,7 +27,7 @@ _SETTINGS = "settings"
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check. `warning`: nothing failed, but jobs may be lost one day."""
+    """The outcome of one check. `warning`: the check passed, but jobs may be lost later."""
 
     check: str
     ok: bool
@@ -69,9 +69,9 @@ def doctor(
         findings.append(finding)
         if not as_json:
             label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
-            put(f"{label}  {finding.check:<11}  {finding.detail}")
+            write_line(f"{label}  {finding.check:<11}  {finding.detail}")
     if as_json:
-        put_json([asdict(finding) for finding in findings])
+        write_json([asdict(finding) for finding in findings])
     if not findings[-1].ok:
         raise typer.Exit(Exit.USAGE if findings[-1].check == _SETTINGS else Exit.FAILED)
 
@@ -85,18 +85,18 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
         settings.check_keys()
         yield Finding(checking, True, f"{find_config() or 'from the environment'}; endpoint {name}")
         checking = "redis"
-        with started(settings, local, name) as here:
-            client = Client(here.settings)
+        with open_environment(settings, local, name) as env:
+            client = Client(env.settings)
             client.store.ping()
             yield from _redis(client.store.info())
             checking = "rights"
-            yield from _rights(client.store, here.settings)
+            yield from _rights(client.store, env.settings)
             checking = "queue"
             yield from _queue(client)
             checking = "clock"
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
-            yield Finding(checking, True, _endpoint(name, here))
+            yield Finding(checking, True, _endpoint(name, env))
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
             checking = "round trip"
@@ -108,7 +108,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
 
 
 def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """What Redis says of itself; `info` None: it does not permit us to ask."""
+    """Checks the configuration of Redis. `info`: None if the user may not call INFO."""
     if info is None:
         yield Finding("redis", True, "answers")
         forbidden = (
@@ -132,7 +132,7 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
 
 
 def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Whether the user in REDIS_URL may do what a producer does. It need not be the user of the workers."""
+    """Checks the rights of the user in REDIS_URL for a producer; workers may have another user."""
     if missing := store.missing_rights(of_producer(settings)):
         raise CheckFailed(f"the user in REDIS_URL may not do all that is needed: run `{grant(settings, missing)}`")
     if missing := store.missing_rights(of_worker(settings)):
@@ -150,7 +150,7 @@ def _queue(client: Client) -> Iterator[Finding]:
 
 
 def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
-    """The clocks that are wrong. Jobs run all the same; only the moments that users take from these clocks are off."""
+    """Yields a warning for each wrong clock. Jobs run anyway; only times that users take from it are wrong."""
     hosts = {f"worker host {worker.name.partition(':')[0]}": worker.clock_skew_s for worker in workers}
     for machine, skew in {"this machine": skew_s, **hosts}.items():
         if abs(skew) > SKEW_LIMIT_S:
@@ -158,9 +158,9 @@ def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
             yield Finding("clock", True, detail, warning=True)
 
 
-def _endpoint(name: str, here: Here) -> str:
+def _endpoint(name: str, env: Environment) -> str:
     """Calls the endpoint with the worker's own driver."""
-    report = ask_worker("probe", name, environment=here.environment)
+    report = run_worker_command("probe", name, environment=env.variables)
     if not report["ok"]:
         raise CheckFailed(report["detail"])
     return str(report["detail"])

@@ -1,4 +1,4 @@
-"""The round trip of `threadmill doctor`: one prompt through a worker and back, or why its answer does not come."""
+"""The round trip of `threadmill doctor`: runs one prompt, or finds out why it has no answer."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError, WaitTimeout
-from threadmill.job.place import Place
+from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
 from threadmill.store.records import JobRecord, Worker
 
-#: A job whose time is over still cancels its run and deletes what it made. Its result is awaited for so many seconds.
+#: Seconds to wait for the result after the deadline: the worker still cancels the run and deletes its objects.
 GRACE_S = 5.0
 
 
 class NoAnswer(ThreadmillError):
-    """The text says why."""
+    """The text says why there is no answer."""
 
 
 def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
-    """The result of one prompt. A job that does not end in `timeout_s` is cancelled. Raises NoAnswer with the cause."""
+    """Runs one prompt and returns its result. After `timeout_s`, cancels the job and raises NoAnswer."""
     deadline_at = client.store.now() + timedelta(seconds=timeout_s)
     limits = {"deadline_at": deadline_at, "timeout_s": timeout_s}
     handle = client.enqueue({"prompt": "Answer with the word: pong", "endpoint": endpoint, **limits})
@@ -39,15 +39,15 @@ def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
 
 
 def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now: datetime) -> str:
-    """What an unfinished job waits for. PURE."""
+    """Returns what an unfinished job waits for. PURE."""
     if record.state is JobState.QUEUED:
         return _why_queued(str(record.job.endpoint), workers, queue)
-    place = record.place
-    if place is None:
+    progress = record.progress_summary
+    if progress is None:
         return f"worker {record.worker} has taken the job, and called nothing so far; see its log"
-    if place.failure is not None:
-        return f"{place.failure.kind}: {place.failure.message}; its worker still deletes what was made for it"
-    return "; ".join((_what_is_awaited(place, now), *_trouble(place)))
+    if progress.failure is not None:
+        return f"{progress.failure.kind}: {progress.failure.message}; its worker still deletes what was made for it"
+    return "; ".join((_waiting_for(progress, now), *_trouble(progress)))
 
 
 def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
@@ -63,17 +63,19 @@ def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
     )
 
 
-def _what_is_awaited(place: Place, now: datetime) -> str:
-    if place.intent is not None:
-        return f"the server has not replied to the call {place.intent!r}"
-    if place.run is None:
+def _waiting_for(progress: ProgressSummary, now: datetime) -> str:
+    if progress.intent is not None:
+        return f"the server has not replied to the call {progress.intent!r}"
+    if progress.run is None:
         return "no run was under way"
-    seconds = now.timestamp() - place.run_since
-    return f"run {place.run.id} was still {place.run.status} after {seconds:.0f} s"
+    seconds = now.timestamp() - progress.run_since
+    return f"run {progress.run.id} was still {progress.run.status} after {seconds:.0f} s"
 
 
-def _trouble(place: Place) -> list[str]:
-    if place.trouble is None or place.troubled_at is None:
+def _trouble(progress: ProgressSummary) -> list[str]:
+    if progress.trouble is None or progress.troubled_at is None:
         return []
-    since = datetime.fromtimestamp(place.troubled_at, UTC)
-    return [f"failed calls in a row: {place.troubles:,}, since {since:%Y-%m-%d %H:%M:%S} UTC; last: {place.trouble}"]
+    since = datetime.fromtimestamp(progress.troubled_at, UTC)
+    return [
+        f"failed calls in a row: {progress.troubles:,}, since {since:%Y-%m-%d %H:%M:%S} UTC; last: {progress.trouble}"
+    ]

@@ -1,4 +1,4 @@
-"""Commands that run other programs: a worker, the emulator, or any program that needs them for a while."""
+"""The commands `worker`, `emulator` and `local`, which run other programs."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from threadmill.cli.app import Endpoint, started
+from threadmill.cli.app import Endpoint, open_environment
 from threadmill.cli.command import examples
 from threadmill.errors import ThreadmillError
 from threadmill.local.services import module
@@ -19,7 +19,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 def add_to(app: typer.Typer) -> None:
     app.command(
-        context_settings={"allow_interspersed_args": False},  # what follows COMMAND is its own
+        context_settings={"allow_interspersed_args": False},  # options after COMMAND belong to it
         epilog=examples(
             "threadmill local --endpoint emulator -- python my_service.py", "threadmill local -- threadmill jobs"
         ),
@@ -42,11 +42,11 @@ def local(
     settings = Settings.load()
     name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
     roots = (*settings.file_roots, Path.cwd())
-    with started(settings.model_copy(update={"file_roots": roots}), True, name) as here:
-        environment = {**os.environ, **here.environment}
+    with open_environment(settings.model_copy(update={"file_roots": roots}), True, name) as env:
+        environment = {**os.environ, **env.variables}
         if name is not None:
             environment["THREADMILL_DEFAULT_ENDPOINT"] = name
-        code = _run(command, environment, here.check)
+        code = _run(command, environment, env.check)
     raise typer.Exit(code if code >= 0 else 128 - code)
 
 
@@ -67,16 +67,16 @@ def worker(
         options += ["--name", name]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
-    _become([*module("threadmill_worker"), *options])
+    _exec([*module("threadmill_worker"), *options])
 
 
 def emulator(context: typer.Context) -> None:
     """Serve an emulated Assistants and Responses API."""
-    _become([*module("threadmill_emulator"), *context.args])
+    _exec([*module("threadmill_emulator"), *context.args])
 
 
 def _run(command: list[str], environment: Mapping[str, str], check: Callable[[], None]) -> int:
-    """Runs it and returns its exit code. Stops it if one of the processes it needs has ended."""
+    """Runs the command and returns its exit code. Stops it if a process that it needs has ended."""
     try:
         program = subprocess.Popen(command, env=environment)
     except OSError as error:
@@ -93,6 +93,6 @@ def _run(command: list[str], environment: Mapping[str, str], check: Callable[[],
             raise
 
 
-def _become(command: list[str]) -> None:
-    """Replaces this process, so that signals and exit code are the command's own."""
+def _exec(command: list[str]) -> None:
+    """Replaces this process by the command, which gets its signals and returns its own exit code."""
     os.execv(command[0], command)

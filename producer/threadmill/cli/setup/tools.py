@@ -5,9 +5,9 @@ from typing import Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Endpoint, Exit, put, put_json
-from threadmill.cli.asking import ask_worker
+from threadmill.cli.app import AsJson, Endpoint, Exit, write_json, write_line
 from threadmill.cli.command import examples
+from threadmill.cli.worker_command import run_worker_command
 from threadmill.settings.settings import Settings
 
 
@@ -19,14 +19,14 @@ def tools(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """List the tools that a worker with these settings offers at each endpoint; exit 1 if one cannot be used."""
     settings = Settings.load()
     named = [] if endpoint is None else [settings.endpoint_name(endpoint)]
-    found = ask_worker("tools", *named, environment={})
+    found = run_worker_command("tools", *named, environment={})
     if as_json:
-        put_json(found)
+        write_json(found)
     else:
         for name, listed in found.items():
-            put(f"{name}{'' if listed else '  no tools'}")
+            write_line(f"{name}{'' if listed else '  no tools'}")
             for tool in listed:
-                put(f"  {_line(tool)}")
+                write_line(f"  {_line(tool)}")
     if any(tool["problem"] for listed in found.values() for tool in listed):
         raise typer.Exit(Exit.FAILED)
 
@@ -45,7 +45,7 @@ def _line(tool: Mapping[str, Any]) -> str:
 
 
 def _signature(parameters: Mapping[str, Any] | None) -> str:
-    """The arguments in short: `(city: string, unit?: string)`."""
+    """Returns the arguments in short form: `(city: string, unit?: string)`."""
     if parameters is None:
         return ""
     required = parameters.get("required") or []

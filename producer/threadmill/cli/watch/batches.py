@@ -1,4 +1,4 @@
-"""Commands on enqueued batches: list, show, watch, pause, resume."""
+"""The commands `batches`, `batch-status`, `attach`, `pause` and `resume`."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, note, put, put_json
+from threadmill.cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.progress import Reporter, spent
 from threadmill.client import Client
@@ -15,7 +15,7 @@ from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost
 from threadmill.store.records import BatchRecord, EndpointTrouble, JobFilter
 
-_LOOK_EVERY_S = 0.5
+_POLL_EVERY_S = 0.5
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a batch.", show_default=False)]
 
@@ -33,10 +33,10 @@ def batches(as_json: AsJson = False) -> None:
     client = Client()
     found, prices = client.batches(), client.settings.prices
     if as_json:
-        put_json([_summary(batch, prices) for batch in found])
+        write_json([_summary(batch, prices) for batch in found])
         return
     for batch in found:
-        put(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total:,} jobs: {_state(batch, prices)}")
+        write_line(f"{batch.name}  {batch.changed_at:%Y-%m-%d %H:%M:%S}  {batch.total:,} jobs: {_state(batch, prices)}")
 
 
 def batch_status(name: Name, as_json: AsJson = False) -> None:
@@ -44,7 +44,7 @@ def batch_status(name: Name, as_json: AsJson = False) -> None:
     client = Client()
     batch, prices = client.batch(name), client.settings.prices
     if as_json:
-        put_json(_summary(batch, prices))
+        write_json(_summary(batch, prices))
     else:
         _show(batch, prices)
 
@@ -57,7 +57,7 @@ def attach(name: Name) -> None:
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
             _report(reporter, batch, prices, client.troubles(endpoint) if batch.open else ())
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
             batch = client.batch(name)
         _report(reporter, batch, prices)
     _show(batch, prices)
@@ -91,17 +91,17 @@ def _show(batch: BatchRecord, prices: Prices) -> None:
         "changed at": f"{batch.changed_at:%Y-%m-%d %H:%M:%S} UTC",
     }.items():
         if value:
-            put(f"{label:<12} {value}")
+            write_line(f"{label:<12} {value}")
 
 
 def _state(batch: BatchRecord, prices: Prices) -> str:
-    """In one line."""
+    """Returns jobs, tokens and cost in one line."""
     tokens = spent(batch.usage, cost(batch.usage_by_model, prices))
     return " · ".join(filter(None, [_states(batch), tokens, "paused" if batch.paused else ""]))
 
 
 def _endpoint_of(client: Client, name: str) -> str | None:
-    """The endpoint of a batch's jobs, by the latest of them. None: not known."""
+    """Returns the endpoint of the batch's latest job, or None."""
     latest = client.store.jobs(JobFilter(batch=name), 1).jobs
     return latest[0].job.endpoint if latest else None
 
@@ -124,7 +124,7 @@ def _tokens(batch: BatchRecord) -> str:
 
 
 def _summary(batch: BatchRecord, prices: Prices) -> dict[str, Any]:
-    """All of it, for programs."""
+    """Returns the batch for --json."""
     return {
         **batch.model_dump(mode="json"),
         "total": batch.total,

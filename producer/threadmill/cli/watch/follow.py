@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, err, note, put, write
+from threadmill.cli.app import AsJson, Exit, err, note, write, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.watch.jobs import JobId, show_ending
 from threadmill.client import Client
@@ -24,12 +24,12 @@ def follow(job: JobId, as_json: AsJson = False) -> None:
 
 
 def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str | None = None) -> None:
-    """Follows the job until it has finished; exits as `result` does. `local_endpoint`: see `interruptible`."""
+    """Prints the job's events until it has ended; exits like `result`. `local_endpoint`: see `interruptible`."""
     printer = _Printer()
     with interruptible(job_id, local_endpoint, printer.break_line):
         for event in client.follow(job_id):
             if as_json:
-                put(event.model_dump_json(exclude_none=True))
+                write_line(event.model_dump_json(exclude_none=True))
             else:
                 printer.print(event)
     printer.break_line()
@@ -38,7 +38,7 @@ def follow_job(client: Client, job_id: str, as_json: bool, local_endpoint: str |
 
 @contextmanager
 def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """On Ctrl-C, calls `before`, says what becomes of the job and exits with 130.
+    """On Ctrl-C, calls `before`, notes how to continue and exits with 130.
 
     `local_endpoint`: the endpoint of a job of --local, whose worker ends with this command.
     """
@@ -60,7 +60,7 @@ def interruptible(job_id: str, local_endpoint: str | None, before: Callable[[], 
 
 
 class _Printer:
-    """Prints events for people."""
+    """Prints events as text."""
 
     def __init__(self) -> None:
         self._in_line = False
@@ -72,13 +72,13 @@ class _Printer:
             case EventKind.MESSAGE:
                 self.break_line()
             case EventKind.STATE:
-                self._remark(f"job is {event.state}")
+                self._note(f"job is {event.state}")
             case EventKind.RUN:
-                self._remark(f"run {event.run} is {event.status}")
+                self._note(f"run {event.run} is {event.status}")
             case EventKind.TOOL_CALL:
-                self._remark(f"tool {event.name} called: {event.arguments}")
+                self._note(f"tool {event.name} called: {event.arguments}")
             case EventKind.TOOL_OUTPUT:
-                self._remark(f"tool {event.name} returned: {event.output}")
+                self._note(f"tool {event.name} returned: {event.output}")
 
     def break_line(self) -> None:
         if self._in_line:
@@ -88,7 +88,7 @@ class _Printer:
         write(text)
         self._in_line = not text.endswith("\n")
 
-    def _remark(self, text: str) -> None:
-        if sys.stdout.isatty() and err.is_terminal:  # otherwise text and remarks go to different places
+    def _note(self, text: str) -> None:
+        if sys.stdout.isatty() and err.is_terminal:  # otherwise text and notes go to different places
             self.break_line()
         note(text)

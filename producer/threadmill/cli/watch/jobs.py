@@ -1,4 +1,4 @@
-"""Commands that show jobs: list, status, result, wait."""
+"""The commands `status`, `result`, `wait` and `jobs`."""
 
 import json
 import time
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from threadmill.cli.app import AsJson, Exit, note, put, put_json
+from threadmill.cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill.cli.command import examples
-from threadmill.cli.rendering.table import put_table
+from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import parse_since, show_moment
 from threadmill.cli.rendering.waiting import wait_for
 from threadmill.client import Client
-from threadmill.job.place import Place
+from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
 from threadmill.store.records import JobFilter, JobRecord, UnreadableJob
 
@@ -40,18 +40,18 @@ def status(
     """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
     client = Client()
     if raw:
-        put(json.dumps(client.store.fields(job), indent=2))  # ASCII: damaged bytes have no other form
+        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII, because bytes may be damaged
         return
     record = client.get(job)
     summary = _summary(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
     if as_json:
-        put_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        write_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
     if record.result and not record.result.usage.is_reported:
         summary["tokens"] = record.result.usage.in_words
     for name, value in summary.items():
         if value not in (None, []):
-            put(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
+            write_line(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
 
 
 def result(job: JobId, as_json: AsJson = False) -> None:
@@ -114,14 +114,14 @@ def jobs(
     chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())))
     if unreadable:
         if endpoint or failure or metadata:
-            raise typer.BadParameter("nothing but --state, --batch and --since can be known of an unreadable job")
+            raise typer.BadParameter("--unreadable can be combined only with --state, --batch and --since")
         _show_unreadable(store.unreadable_jobs(chosen, limit), as_json)
         return
     records, left_out = store.jobs(chosen, limit)
     if as_json:
-        put_json([_summary(record, now) for record in records])
+        write_json([_summary(record, now) for record in records])
     else:
-        put_table(_COLUMNS, [_row(record, now) for record in records])
+        write_table(_COLUMNS, [_row(record, now) for record in records])
     newer = sum(record.newer is not None and record.result is None for record in records)
     if newer:
         note(f"jobs of a newer version of threadmill: {newer:,}; only workers of that version run them")
@@ -133,10 +133,10 @@ def jobs(
 
 def _show_unreadable(found: Sequence[UnreadableJob], as_json: bool) -> None:
     if as_json:
-        put_json([each.model_dump(mode="json") for each in found])
+        write_json([each.model_dump(mode="json") for each in found])
         return
     rows = [(each.id, each.state or "-", show_moment(each.since), each.field or "-", each.kind) for each in found]
-    put_table(("id", "state", "since (UTC)", "part", "problem"), rows)
+    write_table(("id", "state", "since (UTC)", "part", "problem"), rows)
     if found:
         note(
             "damaged, or written by a newer version; `threadmill status JOB --raw` prints a record, "
@@ -163,7 +163,7 @@ def _row(record: JobRecord, now: datetime) -> list[str]:
 
 
 def _took_s(record: JobRecord, now: datetime) -> float | None:
-    """From the first claim of a job to its end, or until now. None: no worker has claimed it."""
+    """Returns the seconds from the first claim to the job's end or to now; None if no worker has claimed it."""
     if record.started_at is None:
         return None
     return ((record.finished_at or now) - record.started_at).total_seconds()
@@ -177,14 +177,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def show_result(result: JobResult, as_json: bool) -> None:
-    """Prints a result and ends the command accordingly."""
+    """Prints a result; exits with 1 if the job did not succeed."""
     _print_result(result, as_json)
     if not result.ok:
         raise typer.Exit(Exit.FAILED)
 
 
 def show_ending(result: JobResult, *, quiet: bool) -> None:
-    """The same for one whose text was shown; `quiet`: all else too."""
+    """Prints the notes of a result whose text was shown, unless `quiet`; exits with 1 if the job did not succeed."""
     if not quiet:
         if result.citations:
             note(f"the answer has footnotes: threadmill result {result.job_id} prints it with them")
@@ -195,10 +195,10 @@ def show_ending(result: JobResult, *, quiet: bool) -> None:
 
 def _print_result(result: JobResult, as_json: bool) -> None:
     if as_json:
-        put_json(result.model_dump(mode="json"))
+        write_json(result.model_dump(mode="json"))
         return
     if result.text:
-        put(result.text)
+        write_line(result.text)
     _print_notes(result)
 
 
@@ -233,17 +233,17 @@ def _summary(record: JobRecord, now: datetime) -> dict[str, Any]:
         "took_s": None if took_s is None else round(took_s, 3),
         "tokens": _tokens(record.result),
         "failure": failure and f"{failure.kind}: {failure.message}",
-        **(_place(record.place) if record.place else {}),
+        **(_progress(record.progress_summary) if record.progress_summary else {}),
     }
 
 
 def _tokens(result: JobResult | None) -> int | None:
-    """None: not known yet, or not reported by the server."""
+    """Returns the number of tokens; None if it is not known yet or not reported."""
     return result.usage.total_tokens if result and result.usage.is_reported else None
 
 
 def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
-    """How long a job has waited in the batch lane, and why."""
+    """Returns how long a job has waited in the batch lane, and why."""
     if record.parked is None:
         return {}
     batch = client.store.remote_batch(record.parked)
@@ -257,7 +257,7 @@ def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
 
 
 def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
-    """Why a queued job waits for a worker of a newer version, if it does."""
+    """Returns why a queued job waits for a worker of a newer version, if it does."""
     if record.state is not JobState.QUEUED:
         return {}
     known = max((worker.format for worker in client.workers()), default=record.format)
@@ -266,21 +266,21 @@ def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
     return {"left_alone": record.newer and f"by workers of this version: {record.newer.reason}"}
 
 
-def _place(place: Place) -> dict[str, Any]:
-    """Where the worker of an unfinished job is."""
-    reason = f" (last: {place.rerun_reason})" if place.rerun_reason else ""
+def _progress(progress: ProgressSummary) -> dict[str, Any]:
+    """Returns the progress of an unfinished job."""
+    reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
     return {
-        "thread": place.thread_id,
-        "run": place.run and place.run.id,
-        "run_status": place.run and place.run.status,
-        "run_since": _iso(place.run_since),
-        "reruns": f"{place.reruns}{reason}" if place.reruns else None,
-        "tools": place.pending_tools,
-        "ending": place.failure and f"{place.failure.kind}: {place.failure.message}",
-        "trouble": place.trouble,
-        "failed_calls": (place.trouble and place.troubles) or None,
-        "trouble_since": place.trouble and _iso(place.troubled_at),
-        "deadline": _iso(place.deadline_at),
+        "thread": progress.thread_id,
+        "run": progress.run and progress.run.id,
+        "run_status": progress.run and progress.run.status,
+        "run_since": _iso(progress.run_since),
+        "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
+        "tools": progress.pending_tools,
+        "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
+        "trouble": progress.trouble,
+        "failed_calls": (progress.trouble and progress.troubles) or None,
+        "trouble_since": progress.trouble and _iso(progress.troubled_at),
+        "deadline": _iso(progress.deadline_at),
     }
 
 

@@ -1,1 +1,1 @@
-"""Each step that changes records, as a Lua script. For store/ and the worker; imports nothing of ours."""
+"""The Lua scripts that change records. For store/ and the worker; imports nothing of ours."""

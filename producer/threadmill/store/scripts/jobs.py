@@ -1,9 +1,9 @@
-"""Every step that changes a job in Redis. A job's state changes nowhere else.
+"""The Lua scripts that change jobs in Redis. Nothing else changes a job's state.
 
-Each script is one atomic step, so a crash at any point leaves a job in exactly one state, counted once, and
-bears repetition, so a lost reply is met by calling it again. The moment is Redis' own. The first argument
-of each is the key prefix; they make key names as store/keys.py does, and so need one Redis, not a cluster, as
-Celery's Redis broker does.
+Each script is atomic: after a crash a job is in exactly one state and counted once. Each can be repeated: a caller
+that lost the reply calls it again. Times are Redis' own. The first argument is the key prefix; scripts build key names
+as store/keys.py does, so they need a single Redis, not a cluster, as Celery's Redis broker does too. The comment
+above a script lists the arguments after the prefix, and what it returns.
 """
 
 from threadmill.store.records import FORMAT
@@ -21,7 +21,7 @@ local function key(...) return prefix .. ':' .. table.concat({...}, ':') end
 local function is_terminal(state) return state == 'succeeded' or state == 'failed' or state == 'cancelled' end
 local function owned(id, owner) return owner ~= '' and redis.call('HGET', key('job', id), 'owner') == owner end
 
--- The one place where a job changes its state.
+-- Changes a job's state; nothing else does.
 local function move(id, from, to)
   redis.call('HSET', key('job', id), 'state', to)
   if from then redis.call('ZREM', key('jobs', from), id) end
@@ -30,29 +30,29 @@ local function move(id, from, to)
   local batch = redis.call('HGET', key('job', id), 'batch')
   if batch then
     redis.call('ZADD', key('batches'), stamp, batch)
-    -- A number that is damaged keeps no job from its next state.
+    -- pcall: a damaged number must not prevent the change.
     if from then redis.pcall('HINCRBY', key('batch', batch), from, -1) end
     redis.pcall('HINCRBY', key('batch', batch), to, 1)
   end
 end
 
--- The state of a job; '' if its record has lost it, nil if there is no record.
+-- Returns a job's state; '' if the field is missing, nil if there is no record.
 local function state_of(id)
   return redis.call('HGET', key('job', id), 'state') or (redis.call('EXISTS', key('job', id)) == 1 and '' or nil)
 end
 
--- The table that a JSON text holds; nil if it holds none, or cannot be read.
+-- Returns the table in a JSON text; nil if there is none or it is unreadable.
 local function decode(text)
   local is_read, value = pcall(cjson.decode, text)
   return is_read and type(value) == 'table' and value or nil
 end
 
--- A record of a newer format: a worker leaves it alone.
+-- Whether the record has a newer format; then workers of this version leave it alone.
 local function is_newer(id)
   return (tonumber(redis.call('HGET', key('job', id), 'format')) or 1) > FORMAT
 end
 
--- The number of the format never falls.
+-- Sets the format, but never lowers it.
 local function stamp_format(id)
   if not is_newer(id) then redis.call('HSET', key('job', id), 'format', FORMAT) end
 end
@@ -67,9 +67,9 @@ local function drop_lease(id)
   redis.call('HDEL', key('job', id), 'owner')
 end
 
--- A worker ended or was silent while it held the job, which had not moved on since its claim: SAVE sets this to
--- nothing. A job that this happened to twice may be the cause, and from then on runs in a process of its own.
--- A number that is damaged keeps no job from its end: whoever reads the record fails the job.
+-- Counts that a worker died or lost the lease before it saved progress; SAVE resets the count. After two in a row
+-- the job may be the cause: from then on it runs in a process of its own. With a damaged number nothing is counted,
+-- and the worker that reads the record fails the job.
 local function count_lapse(id)
   local lapses = redis.pcall('HINCRBY', key('job', id), 'lapses', 1)
   if type(lapses) ~= 'number' then return 0 end
@@ -77,7 +77,7 @@ local function count_lapse(id)
   return lapses
 end
 
--- A job that is open again must not lapse with the time set when it ended; its batch neither.
+-- Removes the expiry of a job that is open again, and of its batch.
 local function keep(id)
   local idempotency, batch = unpack(redis.call('HMGET', key('job', id), 'key', 'batch'))
   redis.call('PERSIST', key('job', id))
@@ -89,13 +89,13 @@ local function keep(id)
   end
 end
 
--- Jobs of one thread take turns, in the order they joined.
+-- Adds a job to the turns of its thread, after all others.
 local function join(id, turn)
   local last = redis.call('ZRANGE', key('turns', turn), -1, -1, 'WITHSCORES')
   redis.call('ZADD', key('turns', turn), tonumber(last[2] or 0) + 1, id)
 end
 
--- Whose turn it is, and the state of that job; what has ended, or is no more, is passed over.
+-- Returns the job whose turn it is, and its state. Removes jobs that have ended or are no longer kept.
 local function first(turn)
   while true do
     local id = redis.call('ZRANGE', key('turns', turn), 0, 0)[1]
@@ -106,7 +106,7 @@ local function first(turn)
   end
 end
 
--- For its turn on a thread, in the batch lane (lanes.py), or in a batch that is paused.
+-- Whether a job waits for its turn on a thread, in the batch lane (lanes.py), or in a paused batch.
 local function waits(id)
   local turn, parked, batch = unpack(redis.call('HMGET', key('job', id), 'turn', 'parked', 'batch'))
   local head = turn and first(turn)
@@ -144,8 +144,8 @@ return {id, 'queued', digest, '1'}
 """
 )
 
-#: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [why not]; a job that waits for
-#: its turn, or in the batch lane, stays queued: what it waits for sends it again. One of a newer format stays as it is
+#: id, owner, lease in seconds -> ['claimed', the record's fields and values] or [reason]. A job that waits stays
+#: queued; the end of its wait sends a new queue message. A job of a newer format stays unchanged.
 CLAIM = (
     PRELUDE
     + """
@@ -153,7 +153,7 @@ local id, owner, lease_s = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local state = state_of(id)
 if not state then return {'missing'} end
 if is_terminal(state) then return {state} end
-if not owned(id, owner) then  -- else the reply to this claim was lost
+if not owned(id, owner) then  -- else this repeats a claim whose reply was lost
   if state == 'running' and tonumber(redis.call('ZSCORE', key('leases'), id) or 0) > now then return {'leased'} end
   if state == 'queued' and waits(id) then return {'waits'} end
   if is_newer(id) then return {'newer', redis.call('HGET', key('job', id), 'format')} end
@@ -170,9 +170,9 @@ return claimed
 """
 )
 
-#: lease in seconds, then of each held job: id, owner, HTTP calls so far or '' -> [id, 'lost' | 'cancel' | 'followed',
-#: ...]; a job of which there is no news is not named, one that is both is to be cancelled. A job whose lease has lapsed
-#: is held again, if nobody has claimed it since
+#: lease in seconds, then for each job: id, owner, HTTP calls so far or '' -> [id, 'lost' | 'cancel' | 'followed', ...].
+#: Jobs without news are left out; 'cancel' goes before 'followed'. An expired lease is renewed if nobody has claimed
+#: the job since.
 RENEW = (
     PRELUDE
     + """
@@ -201,7 +201,7 @@ return news
 """
 )
 
-#: id, owner, progress JSON -> 1, or 0 if somebody else has claimed the job
+#: id, owner, progress JSON -> 1, or 0 if another worker has claimed the job
 SAVE = (
     PRELUDE
     + """
@@ -213,7 +213,7 @@ return 1
 """
 )
 
-#: id, owner -> how often in a row the job's process has ended, this time included; 0 if somebody else has claimed it
+#: id, owner -> how often in a row the job's process has died, including now; 0 if another worker has claimed the job
 LAPSE = (
     PRELUDE
     + """
@@ -222,8 +222,8 @@ return count_lapse(ARGV[2])
 """
 )
 
-#: id, owner, HTTP calls so far or '' -> 1, or 0 if somebody else has claimed the job; a job handed back spends no
-#: attempt, and one that was not begun no time
+#: id, owner, HTTP calls so far or '' -> 1, or 0 if another worker has claimed the job. Handing back does not count as
+#: an attempt, and without progress the job's time has not started.
 HAND_BACK = (
     PRELUDE
     + """
@@ -239,12 +239,11 @@ return 1
 """
 )
 
-#: id, owner ('' takes a queued job), end state, result JSON, ttl in seconds, the longest ttl of any job, Celery's key,
-#: Celery's value, kept thread
-#: as JSON or '', what its batch is to count as JSON, what remains of the job or '' for all, the kept thread's
-#: transcript or '' for none, leftovers as JSON...
-#: -> ['finished', 'missing', 'lost', or the state that forbids it; the queued job whose turn it is now, or '': found
-#: by a repetition too]
+#: id, owner ('' ends a queued job), end state, result JSON, ttl in seconds, the longest ttl of any job, Celery's key,
+#: Celery's value, kept thread as JSON or '', counts for its batch as JSON, the job to keep in the record or '' for the
+#: whole job, the kept thread's transcript or '', leftovers as JSON...
+#: -> ['finished', 'missing', 'lost' or the state that forbids it, the queued job whose turn it is now or '']. A
+#: repetition returns that job too.
 FINISH = (
     PRELUDE
     + """
@@ -268,8 +267,8 @@ local function join_thread(thread, news)
   return thread
 end
 
--- The thread is kept, or was by an earlier job: what is known of it grows with each job that ran on it.
--- Whether what this job made lives on with it: not with a stranger's thread, which is not listed (jobs: 0).
+-- Updates the entry of a thread that this or an earlier job keeps. Returns whether the objects that this job made stay
+-- with the thread; they do not stay with a foreign thread, which is not listed (jobs: 0).
 local function keep_thread()
   local news = kept ~= '' and cjson.decode(kept)
   local field = news and (news.endpoint .. '/' .. news.id) or turn
@@ -279,7 +278,7 @@ local function keep_thread()
   local thread = news
   if known then
     local is_read, joined = pcall(join_thread, decode(known), news)
-    if not is_read then return news ~= false end  -- it is damaged, and stays as it is
+    if not is_read then return news ~= false end  -- damaged: leave it unchanged
     thread = joined
   end
   redis.call('HSET', key('threads'), field, cjson.encode(thread))
@@ -291,7 +290,7 @@ local function keep_thread()
   return news ~= false
 end
 
--- What the job spent, and why it failed. A number that Redis cannot hold keeps no job from its end.
+-- Counts what the job spent and why it failed. pcall: a number that Redis cannot hold must not prevent the end.
 local function count()
   for field, number in pairs(cjson.decode(ARGV[11])) do
     redis.pcall('HINCRBY', key('batch', batch), field, number)
@@ -299,7 +298,7 @@ local function count()
   end
 end
 
--- The last job of a batch takes with it what its jobs shared; what is known of it stays as long as any of them.
+-- After the last job: hands shared objects to the leftovers; keeps the batch as long as any of its jobs.
 local function close_batch()
   for _, part in ipairs({'', ':jobs', ':done'}) do redis.call('EXPIRE', key('batch', batch) .. part, longest) end
   for _, thing in ipairs(redis.call('HVALS', key('batch', batch, 'shared'))) do
@@ -327,7 +326,7 @@ if idempotency then redis.call('EXPIRE', key('key', idempotency), ttl) end
 redis.call('ZREMRANGEBYSCORE', key('jobs', to), '-inf', now - ttl)
 redis.call('EXPIRE', key('jobs', to), ttl)
 if not keep_thread() then
-  -- A run comes first: it is cancelled before what it works on is deleted.
+  -- A run comes first: it is cancelled before its objects are deleted.
   local due = now
   for i = 14, #ARGV do
     redis.call('ZADD', key('leftovers'), string.format('%.6f', due), ARGV[i])
@@ -341,7 +340,7 @@ if batch then
   if not has_open_jobs(batch) then close_batch() end
 end
 if redis.call('EXISTS', key('jobs', 'queued'), key('jobs', 'running')) == 0 then
-  redis.call('EXPIRE', key('batches'), longest)  -- else one of them may be open
+  redis.call('EXPIRE', key('batches'), longest)  -- otherwise a batch may be open
 end
 redis.call('SET', ARGV[8], ARGV[9], 'EX', ttl)
 redis.call('PUBLISH', ARGV[8], ARGV[9])
@@ -349,7 +348,7 @@ return reply('finished')
 """
 )
 
-#: id -> the state the job is in; a running one is marked for its worker to see
+#: id -> the job's state; requests the cancellation of a running job
 REQUEST_CANCEL = (
     PRELUDE
     + """
@@ -359,7 +358,7 @@ return state or 'missing'
 """
 )
 
-#: id, Celery's key -> 'queued' when sent again, else the state that forbids it; the result joins the history
+#: id, Celery's key -> 'queued', or the state that forbids it. Moves the result to the history.
 REDRIVE = (
     PRELUDE
     + """
@@ -380,9 +379,9 @@ return 'queued'
 """
 )
 
-#: worker, most at a time -> [id, lapses in a row, ...]: jobs whose lease has lapsed, queued again by this. Only while
-#: it is the worker's turn to sweep: a request that a pause of Redis held back comes too late. The owner of a job may
-#: go on: it loses the job only when another claims it
+#: worker, limit -> [id, lapses in a row, ...]: the jobs with an expired lease, which it queued again. Does nothing if
+#: the worker no longer holds the lease of the sweep, as after a pause of Redis. The owner of a job may continue until
+#: another worker claims the job.
 RESCUE = (
     PRELUDE
     + """
@@ -400,7 +399,7 @@ return rescued
 """
 )
 
-#: seconds -> ids queued for longer than that, but for those that wait for something else than a worker
+#: seconds -> ids of jobs queued for longer, except those that wait for something other than a worker
 LONG_QUEUED = (
     PRELUDE
     + """

@@ -1,13 +1,13 @@
-"""Every step on the jobs of the batch lane, which wait without a worker while the provider works through many at once.
+"""The Lua scripts for jobs in the batch lane, which wait without a worker for the provider's Batch API.
 
-A parked job stays `queued`, so that whoever enqueued it can cancel it as any other. Its field `parked` says where it
-waits: the name of its remote batch, or '-' before there is one. Atomic and repeatable as the steps of jobs.py are.
+A waiting job stays `queued` and can be cancelled like any other. Its field `parked` has the name of its remote batch,
+or '-' before it has one. Like those in jobs.py, the scripts are atomic and can be repeated.
 """
 
 from threadmill.store.scripts.jobs import PRELUDE
 
-#: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if somebody else has claimed it; like a
-#: job handed back, it spends no attempt
+#: id, owner, lane, the longest stay in seconds, its deadline or '' -> 1, or 0 if another worker has claimed the job.
+#: Entering the lane does not count as an attempt.
 PARK = (
     PRELUDE
     + """
@@ -28,8 +28,8 @@ return 1
 """
 )
 
-#: lane, most, seconds, name, remote batch JSON -> how many jobs went in: all up to `most`, once there are as many or
-#: the first has waited so long
+#: lane, limit, seconds, name, remote batch JSON -> how many jobs entered the remote batch: up to `limit`, once the lane
+#: has so many or its first job has waited for so many seconds
 PACK = (
     PRELUDE
     + """
@@ -42,7 +42,7 @@ end
 if redis.call('ZCARD', lane) < most and tonumber(first[2]) + tonumber(ARGV[4]) > now then return 0 end
 local packed = 0
 for _, id in ipairs(redis.call('ZRANGE', lane, 0, most - 1)) do
-  local stays = is_newer(id)  -- for a newer worker to pack
+  local stays = is_newer(id)  -- left to a newer worker
   if not stays then redis.call('ZREM', lane, id) end
   if not stays and redis.call('HGET', key('job', id), 'parked') == '-' then
     redis.call('HSET', key('job', id), 'parked', name)
@@ -55,7 +55,7 @@ return packed
 """
 )
 
-#: id, name, progress JSON -> 1, or 0 if the job does not wait in that remote batch: it has ended, or goes on already
+#: id, name, progress JSON -> 1, or 0 if the job does not wait in that remote batch: it has ended or continues already
 UNPARK = (
     PRELUDE
     + """
@@ -71,8 +71,8 @@ return 1
 """
 )
 
-#: name, [{name, entry: remote batch JSON, jobs: [ids]}] as JSON, leftovers as JSON... -> 1, or 0 if the remote batch is
-#: over; its waiting jobs go into the new ones
+#: name, [{name, entry: remote batch JSON, jobs: [ids]}] as JSON, leftovers as JSON... -> 1, or 0 if the remote batch
+#: has ended. Moves its waiting jobs to the new ones.
 REPLACE = (
     PRELUDE
     + """
@@ -93,7 +93,7 @@ return 1
 """
 )
 
-#: most at a time -> ids of jobs that have waited in the batch lane for too long
+#: limit -> ids of jobs that have waited in the batch lane for too long
 OVERDUE = (
     PRELUDE
     + """

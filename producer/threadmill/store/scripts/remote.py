@@ -1,12 +1,12 @@
-"""Every step that changes what stands in Redis of remote things: those a batch shares, kept threads, leftovers.
+"""The Lua scripts for remote objects: objects that a batch shares, kept threads, leftovers.
 
-Atomic and repeatable as the steps of jobs.py are; what a job's own end does to such things is there, in FINISH.
+Like those in jobs.py, they are atomic and can be repeated. FINISH, in jobs.py, handles the objects of a job that ends.
 """
 
 from threadmill.store.scripts.jobs import PRELUDE
 
-#: batch, name, job id, seconds -> ['lent', leftover JSON], ['make'] when the job shall make it within that time,
-#: or ['busy'] while another one makes it
+#: batch, name, job id, seconds -> ['lent', leftover JSON], ['make'] if the job has to make it within that time, or
+#: ['busy'] while another job makes it
 BORROW = (
     PRELUDE
     + """
@@ -16,13 +16,13 @@ local thing = known and decode(known) or {}
 if thing.id then return {'lent', known} end
 if thing.maker and thing.maker ~= id and thing.till > now then return {'busy'} end
 if not has_open_jobs(ARGV[2]) then return {'make'} end
-if known and not decode(known) then redis.call('ZADD', key('leftovers'), stamp, known) end  -- damaged: kept there
+if known and not decode(known) then redis.call('ZADD', key('leftovers'), stamp, known) end  -- damaged: keep it there
 redis.call('HSET', shared, name, cjson.encode({maker = id, till = now + tonumber(ARGV[5])}))
 return {'make'}
 """
 )
 
-#: batch, name, leftover JSON -> 1, or 0 if there is another one already, or no job left in the batch to use it
+#: batch, name, leftover JSON -> 1, or 0 if there is one already or the batch has no open job to use it
 LEND = (
     PRELUDE
     + """
@@ -36,7 +36,7 @@ return 1
 """
 )
 
-#: batch, name, job id: the job does not make it after all
+#: batch, name, job id: the job will not make it
 GIVE_BACK = (
     PRELUDE
     + """
@@ -48,8 +48,8 @@ return 1
 """
 )
 
-#: ENDPOINT/THREAD, its entry as it was read, '1' to do so in spite of open jobs, leftovers as JSON...
-#: -> ['forgotten'], ['changed'] since it was read, or ['busy', ids of its open jobs...]
+#: ENDPOINT/THREAD, its entry as read, '1' to ignore open jobs, leftovers as JSON...
+#: -> ['forgotten'], ['changed'] if the entry changed since, or ['busy', ids of its open jobs...]
 FORGET_THREAD = (
     PRELUDE
     + """
@@ -70,7 +70,7 @@ return {'forgotten'}
 """
 )
 
-#: seconds -> a leftover that is due, or nil; nobody else is given it for that time
+#: seconds -> a leftover that is due, or nil; no other caller gets it for that time
 TAKE_LEFTOVER = (
     PRELUDE
     + """
@@ -80,7 +80,7 @@ return due
 """
 )
 
-#: leftover, first delay in seconds, most tries, ttl in seconds -> how often it was tried in vain
+#: leftover, first delay in seconds, limit of attempts, ttl in seconds -> number of failed attempts
 POSTPONE_LEFTOVER = (
     PRELUDE
     + """

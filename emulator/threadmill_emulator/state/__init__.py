@@ -1,0 +1,1 @@
+"""The state of one emulator: all objects, and the operations on them. For http/; imports objects/ and below."""

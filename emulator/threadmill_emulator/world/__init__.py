@@ -1,1 +1,0 @@
-"""All that one emulator holds. For http/; imports objects/ and below."""

@@ -1,0 +1,75 @@
+"""What some servers have and the public ones lack: idempotency keys, and a list of responses."""
+
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+
+from threadmill_emulator.__main__ import arguments
+from threadmill_emulator.scripting.options import EXTRAS, Options
+from threadmill_emulator.testing import Running, running
+
+pytestmark = pytest.mark.integration
+
+ASKED = {"model": "emulator", "input": "Why?", "background": True}
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    with running(Options(run_s=0, extras=frozenset(EXTRAS))) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[OpenAI]:
+    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        yield client
+
+
+def test_a_key_is_answered_with_its_first_reply(client, server):
+    first, second = (client.responses.create(**ASKED, extra_headers={"Idempotency-Key": "a"}) for _ in range(2))
+    other = client.responses.create(**ASKED, extra_headers={"Idempotency-Key": "b"})
+
+    assert (first.id == second.id, first.id == other.id) == (True, False)
+    assert server.emulator.state.responses.created == 2
+
+
+def test_a_key_is_for_one_request(client):
+    client.responses.create(**ASKED, extra_headers={"Idempotency-Key": "a"})
+
+    with pytest.raises(openai.BadRequestError, match="used for another request"):
+        client.responses.create(**{**ASKED, "input": "How?"}, extra_headers={"Idempotency-Key": "a"})
+
+
+def test_a_refusal_is_not_kept(client):
+    keyed = {"extra_headers": {"Idempotency-Key": "a"}}
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="emulator", input="Why?", temperature=9, **keyed)
+
+    assert client.responses.create(**ASKED, **keyed).id
+
+
+def test_responses_are_listed_with_their_metadata(client):
+    made = [client.responses.create(**ASKED, metadata={"number": str(number)}) for number in range(3)]
+
+    body = client.get("/responses", cast_to=object, options={"params": {"limit": 2, "order": "desc"}})
+
+    assert [each["id"] for each in body["data"]] == [made[2].id, made[1].id]
+    assert (body["data"][0]["metadata"], body["has_more"]) == ({"number": "2"}, True)
+
+
+def test_the_public_servers_have_neither():
+    with running(Options()) as server, OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        first, second = (client.responses.create(**ASKED, extra_headers={"Idempotency-Key": "a"}) for _ in range(2))
+        assert first.id != second.id
+        reply = httpx.get(f"{server.base_url}/responses", headers={"Authorization": "Bearer k"})
+        assert reply.status_code == 405
+
+
+def test_the_command_names_what_it_knows(capsys):
+    assert arguments(["--with", "list_responses"]).extras == {"list_responses"}
+    with pytest.raises(SystemExit):
+        arguments(["--with", "magic"])
+    assert "--with: unknown: magic; known: idempotency_keys, list_responses" in capsys.readouterr().err

@@ -1,0 +1,211 @@
+"""Jobs on one thread take turns, in the order they were enqueued: one at a time, none lost, whatever happens."""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from tests.integration.worker.holder import Holder
+
+from threadmill import Client, JobState
+from threadmill_worker.process import WorkerProcess
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def thread(emulator) -> str:
+    """One on the server, made by nobody's job."""
+    headers = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
+    return httpx.post(f"{emulator.base_url}/threads", json={}, headers=headers).json()["id"]
+
+
+@pytest.fixture
+async def ledger(settings):
+    """The records as a worker without jobs sees them; what it sends is in `sent`."""
+    sent: list[str] = []
+    ledger = Holder(settings, "a-worker", sent.append)
+    ledger.sent = sent
+    yield ledger
+    await ledger.close()
+
+
+async def end(ledger: Holder, job_id: str, state: JobState = JobState.SUCCEEDED) -> None:
+    record = await ledger.get(job_id)
+    await ledger.end(record.ended(state, None, datetime.now(UTC)))
+
+
+def in_order(client: Client, job_ids: list[str], store, settings) -> bool:
+    """Whether each began when the one before it had ended, by the clock of Redis."""
+    stamps = [store.hmget(f"{settings.key_prefix}:job:{id}", "started_at", "finished_at") for id in job_ids]
+    return all(float(stamps[n][1]) <= float(stamps[n + 1][0]) for n in range(len(stamps) - 1))
+
+
+@pytest.mark.settings(lease_s=1, sweep_s=0.5, concurrency=10)
+def test_jobs_of_one_thread_run_one_by_one_though_a_worker_dies(
+    settings, client, emulator, thread, start_worker, store, until
+):
+    workers = [start_worker(settings) for _ in range(2)]
+    job = {"prompt": "[[run_s=0.1]]\nGo on.", "thread": thread}
+    ids = [handle.id for handle in client.enqueue_many([{**job, "metadata": {"n": str(n)}} for n in range(20)])]
+
+    until(lambda: client.get(ids[4]).state is not JobState.QUEUED)
+    owner = until(lambda: next((o for o in (client.get(id).owner for id in ids) if o), None))
+    os.kill(next(each.pid for each in workers if f":{each.pid}:" in owner), signal.SIGKILL)
+
+    results = [client.wait(id, 60) for id in ids]
+    assert [result.failure for result in results if not result.ok] == []
+    assert in_order(client, ids, store, settings)
+    assert not store.exists(f"{settings.key_prefix}:turns:emulator/{thread}")
+
+
+@pytest.mark.settings(sweep_s=60)
+async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(worker, ledger):
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+
+    assert await ledger.take(second) is None
+    assert await worker.process.run(second, None) is None, "its message is used up, and that is no loss"
+    record = worker.record(second)
+    assert (record.state, record.attempts, record.started_at) == (JobState.QUEUED, 0, None)
+
+    assert await ledger.take(first)
+    assert await ledger.take(second) is None
+    await end(ledger, first)
+    assert ledger.sent == [second]
+    assert await ledger.take(second)
+
+
+async def test_only_jobs_of_one_thread_wait_for_each_other(worker, ledger):
+    jobs = [worker.create(thread="thread_x"), worker.create(thread="thread_y"), worker.create(), worker.create()]
+    jobs.append(worker.create(keep_thread=True))
+
+    assert [bool(await ledger.take(job_id)) for job_id in jobs] == [True] * 5
+
+
+async def test_a_lost_reply_does_not_lose_the_next_job(worker, ledger):
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+    await ledger.take(first)
+    await end(ledger, first)
+    await end(ledger, first)  # as after a reply that never came
+
+    assert ledger.sent == [second, second], "the repetition finds it too"
+
+
+async def test_a_finished_job_succeeds_though_the_next_cannot_be_sent(worker, settings):
+    def refuse(job_id: str) -> None:
+        raise OSError("the broker is away")
+
+    ledger = Holder(settings, "a-worker", refuse)
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+    await ledger.take(first)
+    await end(ledger, first)
+    assert worker.record(first).state is JobState.SUCCEEDED
+    assert await ledger.take(second)
+    await ledger.close()
+
+
+async def test_a_head_cancelled_while_it_is_queued_makes_way_for_the_next(client, ledger, store, settings):
+    ids = [client.enqueue({"prompt": "Well?", "thread": "thread_x"}).id for _ in range(3)]
+    store.delete(settings.queue)  # workers have taken all the messages, and stepped back from the second and third
+    client.cancel(ids[0])
+
+    [message] = store.lrange(settings.queue, 0, -1)
+    assert ids[1] in message
+    assert await ledger.take(ids[2]) is None
+    assert await ledger.take(ids[1])
+
+
+async def test_one_cancelled_while_it_waits_is_passed_over(client, worker, ledger):
+    first, second, third = (worker.create(thread="thread_x") for _ in range(3))
+    await ledger.take(first)
+    client.cancel(second)
+    assert await ledger.take(third) is None
+    await end(ledger, first)
+
+    assert ledger.sent == [third]
+
+
+async def test_a_job_keeps_its_turn_when_it_is_handed_back_or_rescued(worker, ledger, store, settings):
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+    await ledger.take(first)
+    await ledger.hand_back(ledger.leases[first])
+    assert await ledger.take(second) is None
+
+    await ledger.take(first)
+    store.zadd(f"{settings.key_prefix}:leases", {first: 0})  # its worker died
+    assert await ledger.take(second) is None
+    assert [job_id for job_id, _ in await ledger.sweep()] == [first]
+    assert await ledger.take(second) is None
+    assert await ledger.take(first)
+
+
+async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, ledger):
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+    await ledger.take(first)
+    await end(ledger, first, JobState.FAILED)
+    assert worker.client.store.redrive(first) is JobState.QUEUED
+
+    assert await ledger.take(first) is None
+    assert await ledger.take(second)
+
+
+async def test_a_job_whose_record_is_gone_holds_nobody_up(worker, ledger, store, settings):
+    first, second = (worker.create(thread="thread_x") for _ in range(2))
+    store.delete(f"{settings.key_prefix}:job:{first}")
+
+    assert await ledger.take(second)
+
+
+async def test_only_the_first_in_line_counts_as_lost(worker, ledger):
+    ids = [worker.create(thread="thread_x") for _ in range(5)]
+    other = worker.create()
+
+    assert set(await ledger.long_queued(-1)) == {ids[0], other}
+
+
+@pytest.mark.settings(sweep_s=0.1)
+def test_a_flushed_queue_loses_no_turn(settings, client, emulator, thread, start_worker, store):
+    ids = [client.enqueue({"prompt": "[[run_s=0]]\nGo on.", "thread": thread}).id for _ in range(3)]
+    store.delete(settings.queue)
+    start_worker(settings)
+
+    assert all(client.wait(id, 60).ok for id in ids)
+    assert in_order(client, ids, store, settings)
+
+
+async def test_a_plain_celery_message_with_a_thread_takes_its_turn_too(worker, ledger):
+    first = worker.create(thread="thread_x")
+    foreign = "7d1bd8ab-9b41-4e7f-8e25-27be6cf1a5b9"
+
+    assert await worker.process.run(foreign, {"prompt": "Well?", "thread": "thread_x"}) is None
+    assert worker.record(foreign).state is JobState.QUEUED
+    await ledger.take(first)
+    await end(ledger, first)
+    assert ledger.sent == [foreign]
+
+
+async def test_twenty_jobs_over_two_workers_in_one_loop(worker, settings, store, emulator, thread):
+    """The same as with processes, with every message delivered to both workers, in any order."""
+    loop, tasks = asyncio.get_running_loop(), set()
+
+    def deliver(job_id: str) -> None:
+        def start() -> None:
+            for process in processes:
+                task = loop.create_task(process.run(job_id, None))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+        loop.call_soon_threadsafe(start)
+
+    processes = [WorkerProcess(settings, deliver) for _ in range(2)]
+    ids = [worker.create("[[run_s=0]]\nGo on.", thread=thread) for _ in range(20)]
+    for job_id in reversed(ids):
+        deliver(job_id)
+    await asyncio.to_thread(worker.client.wait, ids[-1], 60)
+
+    assert in_order(worker.client, ids, store, settings)
+    assert {worker.record(id).attempts for id in ids} == {1}
+    for process in processes:
+        await process.close()

@@ -1,0 +1,31 @@
+"""What a command that waits says about endpoints that give no usable replies."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+from threadmill.cli.rendering.waiting import EndpointNotices
+from threadmill.store.records import EndpointTrouble, Worker
+
+NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
+AWAY = EndpointTrouble(endpoint="davinci", reason="connection refused", since=NOW, until=NOW + timedelta(minutes=5))
+
+
+def worker(*troubles: EndpointTrouble) -> Worker:
+    return Worker(name="w", seen_at=NOW, concurrency=1, jobs=1, endpoints=("davinci",), troubles=troubles)
+
+
+def test_a_trouble_and_its_end_are_noted_once_each(capsys):
+    announced = []
+    troubles = EndpointNotices(SimpleNamespace(workers=lambda: announced), "davinci")
+    for shown in ([worker()], [worker(AWAY)], [worker(AWAY), worker(AWAY)], [worker()], [worker()]):
+        announced[:] = shown
+        troubles.poll()
+    assert capsys.readouterr().err.splitlines() == [
+        "davinci: connection refused (1 job, 1 failed call since 06:00:00 UTC); trying until 2026-11-28 06:05:00 UTC",
+        "davinci replies again",
+    ]
+
+
+def test_troubles_of_other_endpoints_are_not_noted(capsys):
+    EndpointNotices(SimpleNamespace(workers=lambda: [worker(AWAY)]), "openai").poll()
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,210 @@
+"""The runner in miniature: its steps over a model server, with a clock that waits move and a fault for each step."""
+
+from collections import Counter
+from enum import StrEnum
+
+from hypothesis import note
+from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
+
+from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.settings.limits import Policy
+from threadmill_worker.drivers.driver import RemoteAction
+from threadmill_worker.lifecycle.actions import (
+    AbandonRun,
+    Action,
+    AskAgain,
+    CallTools,
+    Decide,
+    Decision,
+    Finish,
+    Resolve,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.lifecycle.decide import SUBMIT_MARGIN_S, intend, next_action
+from threadmill_worker.lifecycle.observations import LaneClosed, NotSent, Observation, OutputReady, Rejected, Unknown
+from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+
+START = 1_800_000_000.0
+MOST_STEPS = 2000
+
+#: All limits at about a tenth, so that a job takes fewer steps.
+POLICY = Policy(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_s=40)
+
+CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
+
+
+class Fault(StrEnum):
+    NONE = "-"
+    SLOW = "the call takes long"
+    JUMP = "time passes"
+    LOST_BEFORE = "request lost"
+    LOST_AFTER = "reply lost"
+    BUSY = "429"
+    BUSY_LONG = "429 for a while"
+    NO_CAPACITY = "429 of the lane"
+    REFUSED = "401"
+    CRASH_UNSAVED = "worker dies before it saves"
+    CRASH_BEFORE = "worker dies before the call"
+    CRASH_AFTER = "worker dies after the call"
+    CANCEL_BEFORE = "owner cancels, request not sent"
+    CANCEL_AFTER = "owner cancels, reply not awaited"
+    LEAVE = "worker is told to end during the call"
+    THREAD_GONE = "someone deletes the thread"
+
+
+CRASHES = {Fault.CRASH_UNSAVED, Fault.CRASH_BEFORE, Fault.CRASH_AFTER}
+CANCELS = {Fault.CANCEL_BEFORE, Fault.CANCEL_AFTER}
+UNSENT = {
+    Fault.LOST_BEFORE,
+    Fault.BUSY,
+    Fault.BUSY_LONG,
+    Fault.NO_CAPACITY,
+    Fault.REFUSED,
+    Fault.CANCEL_BEFORE,
+}
+
+#: The calls that ask for work at the price of a lane.
+PRICED = (StartRun, SubmitOutputs)
+
+
+#: Settled without a call: no server lists its threads, and files carry no mark.
+UNCALLED = (Resolve(Intent.CREATE_THREAD), Resolve(Intent.UPLOAD))
+
+
+class Crash(Exception):
+    """The worker is gone; the next one takes up the saved place."""
+
+
+class ModelWorker:
+    """Sees one job through, in as many lives as it takes."""
+
+    def __init__(self, job: Progress, server: ModelServer, faults: list[Fault]) -> None:
+        self.server = server
+        self.now = START
+        self.progress = job
+        self.happened: set[Fault] = set()
+        self.most_troubles = 0
+        self.executed: Counter[str] = Counter()  #: tool calls, by arguments
+        self._journaled: set[str] = set()  #: tool calls, by arguments whose output has been saved
+        self._abandoned: set[str] = set()  #: runs that were told to stop and did not
+        self._cancel_wanted = False
+        self._saved = job.to_json()
+        self._faults = iter(faults)
+
+    def execute(self) -> Outcome:
+        for _ in range(MOST_STEPS):
+            fault = next(self._faults, Fault.NONE)
+            self.happened.add(fault)
+            if fault is Fault.JUMP:
+                self.now += 20
+            if fault is Fault.THREAD_GONE:
+                self.server.threads.pop(self.progress.thread_id or "", None)
+            action = next_action(self.progress, POLICY, self.now)
+            note(f"{self.now - START:8.2f} s  {fault:32} {action}")
+            if isinstance(action, Finish):
+                return action.outcome
+            self._check(action)
+            try:
+                self._carry_out(action, fault)
+            except Crash:
+                self.progress = Progress.from_json(self._saved)
+                continue
+            if self._cancel_wanted and self.progress.outcome is None:
+                self._conclude(Decide(CANCELLED))
+        raise AssertionError("the job does not end")
+
+    def _carry_out(self, action: Action, fault: Fault) -> None:
+        if fault is Fault.CRASH_UNSAVED:
+            raise Crash
+        self.progress = intend(self.progress, action, self.now)
+        self._save()
+        if fault is Fault.CRASH_BEFORE:
+            raise Crash
+        match action:
+            case Decide() | AskAgain() | AbandonRun():
+                self._conclude(action)
+                return
+            case Wait(until):
+                self.now = until + 0.01
+                view = None
+            case CallTools():
+                self._call_tools(action, fault)
+                view = None
+            case Finish():
+                raise AssertionError("see_through ends before it")
+            case _:
+                view = self._call(action, fault)
+        if fault is Fault.SLOW:
+            self.now += 4
+        if fault is Fault.CRASH_AFTER:
+            raise Crash
+        if fault in CANCELS:
+            self._cancel_wanted = True
+            if self.progress.outcome is not None:
+                raise Crash  # the runner leaves the job at its saved place
+        elif view is not None:
+            self.progress = observe(self.progress, action, view, POLICY, self.now)
+        self.most_troubles = max(self.most_troubles, self.progress.troubles)
+
+    def _call(self, action: RemoteAction, fault: Fault) -> Observation:
+        if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):
+            fault = Fault.NONE
+        view = Unknown("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
+        match fault:
+            case Fault.LOST_AFTER:
+                return Unknown("timeout")
+            case Fault.BUSY:
+                return NotSent("slow down")
+            case Fault.BUSY_LONG:
+                return NotSent("slow down", FailureKind.RATE_LIMITED, 20.0)
+            case Fault.NO_CAPACITY:
+                return LaneClosed("no capacity", passes=True)
+            case Fault.REFUSED:
+                return Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+            case _:
+                return view
+
+    def _call_tools(self, action: CallTools, fault: Fault) -> None:
+        """One after the other, which the lifecycle cannot tell from all at once."""
+        for call in action.calls:
+            assert call.id not in self._journaled, "a finished tool call runs again"
+            self.executed[call.arguments] += 1
+            if fault in CRASHES | CANCELS and call == action.calls[-1]:
+                return
+            view = OutputReady(call.id, f"output of {call.id}")
+            self.progress = observe(self.progress, action, view, POLICY, self.now)
+            self._save()
+            self._journaled.add(call.id)
+
+    def _conclude(self, action: Decision) -> None:
+        if isinstance(action, AbandonRun) and self.progress.run is not None:
+            self._abandoned.add(self.progress.run.id)
+        self.progress = conclude(self.progress, action, POLICY, self.now)
+
+    def _save(self) -> None:
+        self._saved = self.progress.to_json()
+        assert Progress.from_json(self._saved) == self.progress
+
+    def _check(self, action: Action) -> None:
+        """What holds at every step."""
+        progress = self.progress
+        match action:
+            case Wait(until):
+                assert until > self.now, "a wait that does not wait"
+                assert until <= progress.deadline_at or self.now >= progress.deadline_at or progress.outcome is not None
+            case CallTools(_, until):
+                run = next(run for run in self.server.runs if progress.run and run.id == progress.run.id)
+                expires_at = run.created_at + EXPIRES_S
+                assert until >= min(expires_at - SUBMIT_MARGIN_S, progress.deadline_at), (
+                    "its tools have too little time"
+                )
+            case StartRun():
+                assert self.now < progress.deadline_at, "a run is started too late"
+                alive = {run.id for run in self.server.alive_runs(self.now)}
+                assert alive <= self._abandoned, "two runs at once"
+                messages = list(range(progress.messages))
+                sent = self.server.threads.get(progress.thread_id or "", messages)
+                assert sent == messages, "each message once, in order"

@@ -1,0 +1,198 @@
+"""The life of a job whose calls get no usable reply, told as stories."""
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.unit.lifecycle.story import (
+    ANSWER,
+    BUSY,
+    COMPLETED,
+    GONE,
+    LOST,
+    QUEUED,
+    REFUSED,
+    RUNNING,
+    START,
+    STOPPED,
+    TIMEOUT_S,
+    asks,
+    failed,
+    play,
+)
+
+from threadmill.job.result import FailureKind, JobState
+from threadmill.settings.limits import Policy
+from threadmill_worker.lifecycle.actions import (
+    Action,
+    AddMessage,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Delete,
+    PollRun,
+    ReadAnswer,
+    ReadSteps,
+    Resolve,
+    StartRun,
+    SubmitOutputs,
+)
+from threadmill_worker.lifecycle.observations import (
+    Deleted,
+    MessageAdded,
+    NothingFound,
+    NotSent,
+    Observation,
+    ThreadCreated,
+    Untraceable,
+    Unusable,
+)
+from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
+
+POLICY = Policy()
+
+
+def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
+    story = play({StartRun: [NotSent("slow down", retry_after_s=7.0), BUSY, QUEUED]})
+    assert story.told.startswith("CreateThread StartRun StartRun StartRun PollRun")
+    assert story.times(StartRun) == pytest.approx([0, 7, 8])
+    assert story.progress.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [(AddMessage, MessageAdded()), (StartRun, QUEUED), (SubmitOutputs, RUNNING)],
+)
+def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Action], found: Observation) -> None:
+    story = play({PollRun: [asks("a"), COMPLETED], call: [LOST], Resolve: [found]}, messages=33)
+    assert f"{call.__name__} Resolve" in story.told
+    assert len(story.times(call)) == 1
+    assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "found", "landed"),
+    [
+        (CreateThread, Untraceable(), ThreadCreated("thread")),
+        (AddMessage, NothingFound(), MessageAdded()),
+        (StartRun, NothingFound(), QUEUED),
+        (SubmitOutputs, asks("a"), QUEUED),
+    ],
+)
+def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
+    call: type[Action], found: Observation, landed: Observation
+) -> None:
+    story = play({PollRun: [asks("a"), COMPLETED], call: [LOST, landed], Resolve: [found]}, messages=33)
+    assert f"{call.__name__} Resolve {call.__name__}" in story.told
+    assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
+    assert story.progress.lost_threads == (call is CreateThread)
+    assert len(story.times(CallTools)) == 1
+
+
+def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
+    busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
+    story = play({StartRun: [busy]}, policy=Policy(unreachable_s=2 * TIMEOUT_S))
+    assert story.kind is FailureKind.OVERDUE
+    calls = len(story.times(StartRun))
+    since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    assert story.outcome.failure is not None
+    assert f"the last {calls} calls failed, since {since}: 429 Rate limit reached" in story.outcome.failure.message
+
+
+def test_an_overdue_job_says_for_how_long_its_run_was_in_its_status() -> None:
+    limits_in_lane = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({PollRun: [QUEUED]}, policy=limits_in_lane)
+    assert story.outcome.failure is not None
+    assert f"its run was queued, {TIMEOUT_S:.0f} s after it was started" in story.outcome.failure.message
+
+
+def test_an_overdue_job_says_why_it_was_started_over() -> None:
+    limits_in_lane = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({PollRun: [failed("server_error", "no GPU left"), QUEUED]}, policy=limits_in_lane)
+    assert story.kind is FailureKind.OVERDUE
+    assert story.outcome.failure is not None
+    assert "started over 1 times, the last time because: " in story.outcome.failure.message
+    assert "no GPU left" in story.outcome.failure.message
+
+
+@pytest.mark.parametrize("trouble", [LOST, BUSY])
+@pytest.mark.parametrize("call", [CreateThread, StartRun, PollRun, ReadAnswer])
+def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(
+    call: type[Action], trouble: Observation
+) -> None:
+    story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
+    assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
+    assert story.moments[-1] < POLICY.unreachable_s + 300
+    assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
+
+
+def test_a_run_that_single_looks_do_not_find_is_not_started_again() -> None:
+    story = play({PollRun: [RUNNING, *[GONE] * (GONE_POLLS - 1), COMPLETED]})
+    assert story.told == "CreateThread StartRun PollRun PollRun PollRun PollRun ReadAnswer Delete"
+    assert story.progress.runs == 1
+
+
+@pytest.mark.parametrize("call", [AddMessage, StartRun, PollRun, SubmitOutputs, ReadAnswer])
+def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Action]) -> None:
+    again: dict[type[Action], Observation] = {
+        AddMessage: MessageAdded(),
+        StartRun: QUEUED,
+        PollRun: COMPLETED,
+        SubmitOutputs: QUEUED,
+        ReadAnswer: ANSWER,
+    }
+    gone = [GONE] * (GONE_POLLS if call is PollRun else 1)
+    story = play({PollRun: [asks("a"), COMPLETED], call: [*gone, again[call]]}, messages=33)
+    assert f"{call.__name__} CreateThread AddMessage StartRun" in story.told
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.told.endswith("Delete Delete")
+
+
+def test_a_refused_call_ends_the_job_and_tidies_up() -> None:
+    story = play({StartRun: [REFUSED]})
+    assert story.kind is FailureKind.UNAUTHORISED
+    assert story.told == "CreateThread StartRun Delete"
+
+
+def test_a_refused_look_for_a_run_that_may_be_there_is_tried_again_so_that_it_can_be_stopped() -> None:
+    story = play({StartRun: [LOST], Resolve: [REFUSED, RUNNING]})
+    assert story.kind is FailureKind.UNAUTHORISED
+    assert story.told == "CreateThread StartRun Resolve Resolve CancelRun Delete"
+
+
+def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
+    story = play({Delete: [LOST]})
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert [leftover.tries for leftover in story.progress.leftovers] == [CLEANUP_TRIES]
+    first, *others = story.times(Delete)
+    assert [moment - first for moment in others] == pytest.approx([0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [([Deleted()], ["thread_1"]), ([LOST, LOST, Deleted()], ["thread_1"]), ([LOST], ["thread_1", "thread_2"])],
+)
+def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list[Observation], left: list[str]) -> None:
+    created = [ThreadCreated("thread_1"), ThreadCreated("thread_2")]
+    story = play(
+        {CreateThread: created, PollRun: [*[GONE] * GONE_POLLS, COMPLETED], Delete: [LOST] * CLEANUP_TRIES + second}
+    )
+    assert [(leftover.id, leftover.tries) for leftover in story.progress.leftovers] == [
+        (id, CLEANUP_TRIES) for id in left
+    ]
+    assert len(set(story.times(Delete))) == len(story.times(Delete)), "each after a wait"
+
+
+UNUSABLE = Unusable("the reply has too many bytes")
+
+
+def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and_stopped() -> None:
+    story = play({StartRun: [UNUSABLE], Resolve: [QUEUED], CancelRun: [STOPPED]})
+    assert story.told.startswith("CreateThread StartRun Resolve CancelRun Delete")
+    assert story.outcome.failure.kind is FailureKind.SERVER_ERROR
+    assert len(story.times(StartRun)) == 1
+
+
+def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
+    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    assert story.outcome.state is JobState.SUCCEEDED

@@ -1,0 +1,253 @@
+"""The life of a job, told as stories."""
+
+import pytest
+from tests.unit.lifecycle.story import (
+    ANSWER,
+    BUSY,
+    CANCELLED,
+    CANCELLING,
+    COMPLETED,
+    EXPIRED,
+    GONE,
+    INCOMPLETE,
+    ODD,
+    QUEUED,
+    REFUSED,
+    RUNNING,
+    STOPPED,
+    TIMEOUT_S,
+    asks,
+    failed,
+    play,
+)
+
+from threadmill.job.result import FailureKind, JobState
+from threadmill.settings.limits import Policy
+from threadmill_worker.lifecycle.actions import (
+    LANDING_S,
+    Action,
+    AddMessage,
+    CallTools,
+    CancelRun,
+    CreateThread,
+    Delete,
+    PollRun,
+    ReadAnswer,
+    Resolve,
+    StartRun,
+    SubmitOutputs,
+    Wait,
+)
+from threadmill_worker.lifecycle.decide import time_limit
+from threadmill_worker.lifecycle.observations import AnswerRead, NothingFound, NotSent, Observation, Untraceable
+from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
+from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+
+POLICY = Policy()
+
+
+def test_a_plain_job_is_one_thread_one_run_one_answer_and_nothing_left() -> None:
+    story = play()
+    assert story.told == "CreateThread StartRun PollRun ReadAnswer Delete"
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.outcome.text == "42"
+    assert story.progress.leftovers == ()
+
+
+def test_messages_past_the_thirty_second_are_added_one_by_one_before_the_run() -> None:
+    story = play(messages=34)
+    assert story.told.startswith("CreateThread AddMessage AddMessage StartRun")
+    assert [action.index for action in story.actions if isinstance(action, AddMessage)] == [32, 33]
+
+
+def test_all_outputs_of_a_round_go_in_one_request() -> None:
+    story = play({PollRun: [asks("a", "b"), RUNNING, asks("c"), COMPLETED]})
+    assert story.told.startswith(
+        "CreateThread StartRun PollRun CallTools SubmitOutputs PollRun PollRun CallTools SubmitOutputs"
+    )
+    sent = [action.outputs for action in story.actions if isinstance(action, SubmitOutputs)]
+    assert sent == [{"a": "a done", "b": "b done"}, {"c": "c done"}]
+
+
+def test_a_run_that_asks_for_tools_without_end_is_given_up_and_cancelled() -> None:
+    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, policy=Policy(tool_rounds=3))
+    assert story.kind is FailureKind.TOOL_FAILED
+    assert len(story.times(SubmitOutputs)) == 3
+    assert story.told.endswith("Decide CancelRun Delete")
+
+
+def test_requires_action_without_calls_is_looked_at_until_they_are_there() -> None:
+    story = play({PollRun: [asks(), asks(), asks("a"), COMPLETED]})
+    assert (
+        story.told == "CreateThread StartRun PollRun PollRun PollRun CallTools SubmitOutputs PollRun ReadAnswer Delete"
+    )
+
+
+@pytest.mark.parametrize(
+    "ending", [EXPIRED, failed("server_error"), failed(None), failed("rate_limit_exceeded", "try again in 12.3s")]
+)
+def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending: Observation) -> None:
+    story = play({PollRun: [ending, COMPLETED]})
+    assert story.told == "CreateThread StartRun PollRun StartRun PollRun ReadAnswer Delete"
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.progress.runs == 2
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [
+        (EXPIRED, FailureKind.EXPIRED),
+        (failed("server_error"), FailureKind.SERVER_ERROR),
+        (failed("rate_limit_exceeded"), FailureKind.RATE_LIMITED),
+        (failed("rate_limit_exceeded", "You exceeded your current quota"), FailureKind.QUOTA),
+        (failed("invalid_prompt"), FailureKind.INVALID_PROMPT),
+        (failed("content_filter"), FailureKind.REJECTED),
+        (STOPPED, FailureKind.CANCELLED_REMOTELY),
+    ],
+)
+def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observation, kind: FailureKind) -> None:
+    story = play({PollRun: [ending]})
+    lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
+    assert story.kind is kind
+    assert story.progress.runs == (1 if kind in lasting else 1 + POLICY.reruns)
+    assert story.told.endswith("PollRun Delete")
+
+
+def test_reruns_wait_longer_each_time_and_as_long_as_a_rate_limit_says() -> None:
+    first, second, third = play({PollRun: [EXPIRED]}).times(StartRun)
+    looked = POLICY.poll_first_s
+    assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
+    first, second, _ = play({PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(StartRun)
+    assert second - first == pytest.approx(looked + 12.3)
+
+
+def test_an_incomplete_run_fails_with_its_partial_text() -> None:
+    story = play({PollRun: [INCOMPLETE]})
+    assert (story.kind, story.outcome.text) == (FailureKind.INCOMPLETE, "42")
+
+
+def test_a_completed_run_without_a_message_is_no_success() -> None:
+    assert play({ReadAnswer: [AnswerRead(())]}).kind is FailureKind.EMPTY_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("status", "limit_s"), [(QUEUED, POLICY.queued_limit_s), (RUNNING, POLICY.run_limit_s), (ODD, POLICY.run_limit_s)]
+)
+def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(
+    status: Observation, limit_s: float
+) -> None:
+    story = play({PollRun: [status]})
+    assert story.kind is FailureKind.STUCK
+    assert story.times(CancelRun)[0] == pytest.approx(limit_s)
+    for kind in (CreateThread, StartRun, CancelRun, Delete):
+        assert len(story.times(kind)) == 1 + POLICY.reruns
+    assert story.told.endswith("CancelRun Delete Delete Delete")
+
+
+def test_a_run_that_queues_anew_after_its_tools_has_its_time_in_the_queue_anew() -> None:
+    story = play({PollRun: [RUNNING] * 44 + [asks("a"), QUEUED, QUEUED, COMPLETED]})
+    assert story.times(CallTools)[0] > POLICY.queued_limit_s
+    assert story.outcome.state is JobState.SUCCEEDED
+    assert story.progress.runs == 1
+
+
+def test_a_stuck_run_that_completes_when_it_is_cancelled_is_read() -> None:
+    story = play({PollRun: [RUNNING], CancelRun: [COMPLETED]})
+    assert story.outcome.text == "42"
+
+
+def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
+    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, policy=Policy(reruns=0))
+    (cancelled,), (left,) = story.times(CancelRun), story.times(Delete)
+    assert story.kind is FailureKind.STUCK
+    assert left - cancelled == pytest.approx(POLICY.cancel_limit_s)
+
+
+def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
+    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, policy=Policy(reruns=1))
+    assert story.kind is FailureKind.STUCK
+    assert story.told.count("CancelRun AbandonRun") == 2
+    assert story.told.endswith("CancelRun AbandonRun Delete Delete")
+
+
+#: The looks of a job that comes by all of its phases.
+LOOKS: dict[type[Action], list[Observation]] = {PollRun: [RUNNING, asks("a"), COMPLETED]}
+
+
+@pytest.mark.parametrize(
+    ("phase", "settled", "tidying"),
+    [
+        (CreateThread, [Untraceable()], "CreateThread Resolve"),
+        (AddMessage, [NothingFound()], "AddMessage Resolve Delete"),
+        (StartRun, [NothingFound()], "StartRun Resolve Delete"),
+        (StartRun, [GONE], "StartRun Resolve Delete"),
+        (StartRun, [QUEUED], "StartRun Resolve CancelRun Delete"),
+        (Wait, [], "StartRun CancelRun Delete"),
+        (PollRun, [], "PollRun CancelRun Delete"),
+        (CallTools, [], "CallTools CancelRun Delete"),
+        (SubmitOutputs, [RUNNING], "SubmitOutputs Resolve CancelRun Delete"),
+        (ReadAnswer, [], "ReadAnswer Delete"),
+    ],
+)
+def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[Observation], tidying: str) -> None:
+    story = play({**LOOKS, Resolve: settled}, messages=33, cancel_at=phase)
+    assert story.outcome == CANCELLED
+    assert story.told.endswith(tidying)
+    assert story.progress.lost_threads == (phase is CreateThread)
+
+
+@pytest.mark.parametrize("news", [failed("invalid_prompt"), COMPLETED, EXPIRED, REFUSED, GONE])
+def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation) -> None:
+    story = play({CancelRun: [news]}, cancel_at=PollRun)
+    assert story.outcome == CANCELLED
+    assert story.told.endswith("CancelRun ReadAnswer Delete" if news is COMPLETED else "CancelRun Delete")
+
+
+@pytest.mark.parametrize(
+    ("phase", "tidying"),
+    [
+        (CreateThread, "CreateThread Decide Delete"),
+        (AddMessage, "AddMessage Decide Delete"),
+        (StartRun, "StartRun Decide CancelRun Delete"),
+        (Wait, "StartRun Decide CancelRun Delete"),
+        (PollRun, "PollRun Decide CancelRun Delete"),
+        (CallTools, "CallTools Decide CancelRun Delete"),
+        (SubmitOutputs, "SubmitOutputs Decide CancelRun Delete"),
+    ],
+)
+def test_the_deadline_may_pass_in_every_phase_and_the_run_is_stopped(phase: type[Action], tidying: str) -> None:
+    story = play(LOOKS, messages=33, overdue_at=phase)
+    assert story.kind is FailureKind.OVERDUE
+    assert story.told.endswith(tidying)
+
+
+def test_an_overdue_run_that_stops_slowly_is_seen_to_stop_before_its_thread_is_deleted() -> None:
+    story = play({PollRun: [CANCELLING, STOPPED], CancelRun: [CANCELLING]}, overdue_at=Wait)
+    assert story.told.endswith("CancelRun PollRun PollRun Delete")
+
+
+def test_an_answer_that_is_there_is_read_past_the_deadline_but_not_for_ever() -> None:
+    assert play({ReadAnswer: [BUSY, ANSWER]}, overdue_at=ReadAnswer).outcome.state is JobState.SUCCEEDED
+    story = play({ReadAnswer: [BUSY]}, overdue_at=ReadAnswer)
+    assert story.kind is FailureKind.OVERDUE
+    assert len(story.times(ReadAnswer)) == CLEANUP_TRIES + 1, "the last for the files it tells of"
+
+
+def test_waits_end_at_the_deadline() -> None:
+    story = play({StartRun: [NotSent("slow down", retry_after_s=5000)]})
+    assert story.kind is FailureKind.OVERDUE
+    assert story.moments[-1] == TIMEOUT_S
+
+
+def test_a_call_ends_at_the_deadline_but_one_that_makes_something_may_land() -> None:
+    progress = Progress(deadline_at=100, messages=1)
+    assert time_limit(progress, PollRun("run"), POLICY, now=40) == 60
+    assert time_limit(progress, PollRun("run"), POLICY, now=99) == 1
+    assert time_limit(progress, StartRun(1), POLICY, now=99) == LANDING_S
+    assert time_limit(progress, StartRun(1), POLICY, now=40) == 60
+
+
+def test_a_call_for_a_job_that_is_over_has_the_time_of_one_reply() -> None:
+    late, over = Progress(deadline_at=100, messages=1), Progress(9e9, 1, outcome=Outcome(JobState.SUCCEEDED))
+    assert time_limit(late, ReadAnswer("run"), POLICY, now=101) == POLICY.request_timeout_s
+    assert time_limit(over, Delete(Leftover("thread", "t")), POLICY, now=0) == POLICY.request_timeout_s

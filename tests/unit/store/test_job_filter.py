@@ -1,0 +1,59 @@
+"""Which jobs `threadmill jobs` lists, and what it reads of a worker's saved progress."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
+from threadmill.job.progress import ProgressSummary
+from threadmill.store.records import JobFilter
+
+NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
+
+
+def record(state: JobState = JobState.SUCCEEDED, failure: FailureKind | None = None, **fields) -> JobRecord:
+    job = PromptJob(prompt="Well?", endpoint="davinci", batch="notes", metadata={"order": "4711"})
+    begun = JobRecord(id="j", state=state, job=job, created_at=NOW - timedelta(hours=3), **fields)
+    reason = Failure(kind=failure, message="no") if failure else None
+    return begun.model_copy(update={"result": begun.ended(state, reason, NOW)})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "listed"),
+    [
+        (JobFilter(), True),
+        (JobFilter(state=JobState.SUCCEEDED, batch="notes", endpoint="davinci"), True),
+        (JobFilter(state=JobState.FAILED), False),
+        (JobFilter(batch="other"), False),
+        (JobFilter(endpoint="openai"), False),
+        (JobFilter(failure=FailureKind.QUOTA), False),
+        (JobFilter(metadata={"order": "4711"}), True),
+        (JobFilter(metadata={"order": "4712"}), False),
+        (JobFilter(metadata={"customer": "4711"}), False),
+    ],
+)
+def test_a_filter_lists_jobs_that_fit_all_of_it(chosen, listed):
+    assert chosen.matches(record()) is listed
+
+
+def test_failures_are_filtered_by_kind():
+    failed = record(JobState.FAILED, FailureKind.QUOTA)
+    assert JobFilter(failure=FailureKind.QUOTA).matches(failed)
+    assert not JobFilter(failure=FailureKind.STUCK).matches(failed)
+
+
+def test_since_counts_from_the_last_change_of_state():
+    finished = record(finished_at=NOW - timedelta(hours=1))
+    assert JobFilter(since=NOW - timedelta(hours=2)).matches(finished)
+    assert not JobFilter(since=NOW - timedelta(minutes=30)).matches(finished)
+
+
+def test_a_place_shows_the_tools_that_a_run_still_waits_for():
+    calls = '[{"id": "a", "name": "stock", "arguments": "{}"}, {"id": "b", "name": "price", "arguments": "{}"}]'
+    run = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
+    saved = f"""{{"deadline_at": 1, "run": {run}, "outputs": {{"a": "7"}}}}"""
+    assert ProgressSummary.model_validate_json(saved).pending_tools == ["price"]
+
+
+def test_a_place_saved_by_another_version_is_read_as_far_as_it_is_known():
+    assert ProgressSummary.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None

@@ -1,0 +1,60 @@
+"""The rights that docs/deploy.md lists are those that are tried, and those that our scripts use."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from redis.lock import Lock
+
+from threadmill.settings.settings import Settings
+from threadmill.store import lease
+from threadmill.store.rights import acl, grant, of_producer, of_worker
+from threadmill.store.scripts import jobs, lanes, remote
+
+DEPLOY = Path(__file__).parents[3] / "docs" / "deploy.md"
+
+OF_LEASES = [lease.WRITE, Lock.LUA_RELEASE_SCRIPT, Lock.LUA_REACQUIRE_SCRIPT]
+
+OF_PRODUCER = [
+    jobs.CREATE,
+    jobs.FINISH,
+    jobs.REQUEST_CANCEL,
+    jobs.REDRIVE,
+    remote.FORGET_THREAD,
+    *OF_LEASES,
+]
+
+
+def scripts_of(*modules):
+    return [
+        value for module in modules for name, value in vars(module).items() if name.isupper() and isinstance(value, str)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rights", "run"),
+    [
+        (of_producer(Settings()), OF_PRODUCER),
+        (of_worker(Settings()), [*scripts_of(jobs, remote, lanes), *OF_LEASES]),
+    ],
+    ids=["producer", "worker"],
+)
+def test_every_command_of_a_script_is_listed(rights, run):
+    called = {name.lower() for script in run for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", script)}
+    assert called
+    assert called <= {right.name for right in rights}
+
+
+@pytest.mark.parametrize(("user", "rights"), [("producer", of_producer(Settings())), ("worker", of_worker(Settings()))])
+def test_the_docs_list_exactly_these_rights(user, rights):
+    [command] = re.findall(rf"^redis-cli ACL SETUSER {user} ((?:.*\\\n)*.*)$", DEPLOY.read_text("utf-8"), re.M)
+    assert shlex.split(command.replace("\\\n", "")) == ["on", ">PASSWORD", "resetchannels", *acl(rights)]
+
+
+def test_names_of_the_settings_are_in_the_rules():
+    settings = Settings(key_prefix="app", queue="prompts", redis_url="redis://u@h/3")
+    rules = acl(of_worker(settings))
+    assert {"~app:*", "~prompts*", "&/3.celery.pidbox", "+select"} <= set(rules)
+    assert grant(settings, ["+info"]) == "ACL SETUSER u +info"
+    assert grant(Settings(), ["+info"]) == "ACL SETUSER default +info"
