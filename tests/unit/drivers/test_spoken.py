@@ -12,7 +12,7 @@ from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
-from threadmill_worker.drivers.driver import Order
+from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.responses.background import Background
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
@@ -56,7 +56,7 @@ def probe() -> Callable[..., Any]:
         endpoint = Endpoint(kind=kind, api_key_env=None, base_url="http://server/v1", assistant="asst_1")
         driver, events = {"responses": (ResponsesDriver, RESPONSES), "assistants": (AssistantsDriver, ASSISTANTS)}[kind]
         stream = EventStream(EventBuffer(), endpoint, events)
-        order = Order("", PromptJob(prompt="-"))
+        order = JobSpec("", PromptJob(prompt="-"))
         exchange = FileTransfer(ArtifactStore("artifacts", 1))
         parts = [client(answers, [] if asked is None else asked), endpoint, order, exchange, stream]
         return await driver(*parts, *([Background(wanted=True)] if kind == "responses" else [])).probe()
