@@ -1,4 +1,4 @@
-"""threadmill_worker: sees prompt runs through. `celery -A threadmill_worker worker`, or `threadmill worker`."""
+"""threadmill_worker: runs jobs. Start it with `threadmill worker` or `celery -A threadmill_worker worker`."""
 
 from typing import Any
 
