@@ -163,7 +163,9 @@ def test_doctor_is_content_with_a_redis_that_permits_everything(settings):
 def cluster(request, tmp_path):
     """The URL of the only node of a cluster."""
     port = free_port()
-    config = f'port {port}\nbind 127.0.0.1\ndir "{tmp_path}"\nsave ""\ncluster-enabled yes\ncluster-port {free_port()}\n'
+    config = (
+        f'port {port}\nbind 127.0.0.1\ndir "{tmp_path}"\nsave ""\ncluster-enabled yes\ncluster-port {free_port()}\n'
+    )
     server = Process("redis", [redis_server(), "-"], tmp_path / "redis.log", {}, config)
     server.wait_until(lambda: _answers(port))
     if request.param == "with slots":
