@@ -53,9 +53,10 @@ def model() -> Iterator[Backend]:
 def emulator() -> Iterator[Backend]:
     """The emulator, in this process; its responses take as long as a short answer of a model."""
     app = create_app(Options(run_s=0.5))
-    state: Emulator = app.state.emulator
+    server: Emulator = app.state.emulator
+    responses = server.state.responses
     asked: list[Asked] = []
-    create = state.world.responses.create
+    create = responses.create
 
     def recorded(*arguments: Any, **options: Any) -> Response:
         response = create(*arguments, **options)
@@ -63,10 +64,10 @@ def emulator() -> Iterator[Backend]:
         asked.append(Asked(users[-1] if users else "", "\n".join(map(text, response.all_read))))
         return response
 
-    state.world.responses.create = recorded  # type: ignore[method-assign]
+    responses.create = recorded  # type: ignore[method-assign]
 
     def alive() -> int:
-        counted = snapshot(state)
+        counted = snapshot(server)
         return sum(counted[kind]["alive"] for kind in ("responses", "conversations", "files", "vector_stores"))
 
     with _serving(app) as url:
