@@ -17,8 +17,8 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Attempt, AttemptContext
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.files.attachments import Attachment, Attachments
+from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import (
     LaneClosed,
     NotSent,

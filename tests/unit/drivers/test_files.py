@@ -9,11 +9,14 @@ import httpx2
 import openai
 import pytest
 
+from threadmill.job.prompt import PromptJob
 from threadmill_worker.drivers.api import Reply
+from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.files import Files, FileTransfer
 from threadmill_worker.lifecycle.observations import Rejected, StoreSeen
 
 NO_LIST = "no list"
+SPEC = JobSpec("job", PromptJob(prompt="-"))
 
 
 class Server:
@@ -40,7 +43,7 @@ class Server:
 async def look(store: dict[str, Any], listed: Any) -> tuple[Any, int]:
     """What a look for two files shows, and how many lists it took."""
     server: Any = Server(store, listed)
-    files = Files(server, "job", "job", FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
+    files = Files(server, SPEC, FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
     return await files.poll_store("vs_1", 2), server.lists
 
 
@@ -80,7 +83,7 @@ async def test_a_store_is_ready_with_all_its_files(store: Any, listed: Any, comp
 )
 async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: Any, ready: bool) -> None:
     server: Any = Server(store, listed)
-    files = Files(server, "job", "job", FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
+    files = Files(server, SPEC, FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
     view = await files.poll_joined_files("vs_1", ("file-0", "file-1"))
     assert isinstance(view, StoreSeen)
     assert view.ready is ready
@@ -88,7 +91,7 @@ async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: 
 
 async def test_a_file_that_joins_a_store_and_fails_is_named() -> None:
     server: Any = Server({}, ["completed", "failed", "failed"])
-    files = Files(server, "job", "job", FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
+    files = Files(server, SPEC, FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
     view = await files.poll_joined_files("vs_1", ("file-0", "file-1"))
     assert isinstance(view, Rejected)
     assert "file-1: no text in it" in view.failure.message

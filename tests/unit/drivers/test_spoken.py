@@ -14,7 +14,7 @@ from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.files import FileTransfer
-from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming.stream import EventStream
@@ -59,7 +59,7 @@ def probe() -> Callable[..., Any]:
         order = JobSpec("", PromptJob(prompt="-"))
         exchange = FileTransfer(ArtifactStore("artifacts", 1))
         parts = [client(answers, [] if asked is None else asked), endpoint, order, exchange, stream]
-        return await driver(*parts, *([Background(wanted=True)] if kind == "responses" else [])).probe()
+        return await driver(*parts, *([Capabilities(background=True)] if kind == "responses" else [])).probe()
 
     return probed
 

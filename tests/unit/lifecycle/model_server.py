@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from threadmill.job.result import Artifact, FailureKind, Usage
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -22,6 +21,7 @@ from threadmill_worker.lifecycle.actions import (
     PollStore,
     ReadAnswer,
     ReadSteps,
+    RemoteAction,
     Resolve,
     StartRun,
     SubmitOutputs,

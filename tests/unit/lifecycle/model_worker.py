@@ -8,7 +8,6 @@ from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
 
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -17,6 +16,7 @@ from threadmill_worker.lifecycle.actions import (
     Decide,
     Decision,
     Finish,
+    RemoteAction,
     Resolve,
     StartRun,
     SubmitOutputs,

@@ -15,7 +15,7 @@ from threadmill.job.events import EventKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings.limits import Policy
 from threadmill.store.records import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
-from threadmill_worker.drivers.driver import Driver, RemoteAction, do_within
+from threadmill_worker.drivers.driver import Driver, do_within
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
@@ -28,6 +28,7 @@ from threadmill_worker.lifecycle.actions import (
     Decision,
     Finish,
     Making,
+    RemoteAction,
     Sending,
     StartRun,
     Upload,

@@ -11,7 +11,7 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records import JobRecord, KeptThread
 from threadmill_worker.attempt.attempt import AttemptContext
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
@@ -19,7 +19,7 @@ from threadmill_worker.drivers.batch_api import RemoteBatches
 from threadmill_worker.drivers.client import Client, connect
 from threadmill_worker.drivers.driver import Driver, JobSpec
 from threadmill_worker.drivers.files import FileTransfer
-from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming.stream import EventStream, StreamSlots
@@ -48,8 +48,8 @@ class _Connection(NamedTuple):
     endpoint: Endpoint
     client: Client
     executor: ToolExecutor
-    room: StreamSlots
-    background: Background
+    slots: StreamSlots
+    capabilities: Capabilities
 
 
 class Contexts:
@@ -76,20 +76,14 @@ class Contexts:
         """A driver without a job, which deletes leftovers. Raises NotServed."""
         if name not in self._settings.endpoints:
             raise NotServed(FailureKind.REJECTED, f"this worker has no endpoint {name!r}")
-        endpoint, client, *_, background = self._opened(name)
-        spec = JobSpec("", PromptJob(prompt="-"))
-        if endpoint.wire == "responses":
-            stream = EventStream(EventBuffer(), endpoint, RESPONSES)
-            return ResponsesDriver(client, endpoint, spec, self._transfer, stream, background)
-        return AssistantsDriver(
-            client, endpoint, spec, self._transfer, EventStream(EventBuffer(), endpoint, ASSISTANTS)
-        )
+        return self._driver(self._opened(name), JobSpec("", PromptJob(prompt="-")), EventBuffer())
 
     async def open(self, record: JobRecord) -> AttemptContext:
         job = record.job
         try:
             name = self._settings.endpoint_name(job.endpoint)
-            endpoint, client, executor, room, background = self._opened(name)
+            connection = self._opened(name)
+            endpoint, executor = connection.endpoint, connection.executor
             attachments = await load_attachments(job, endpoint, self._settings)
             tools = await executor.definitions(_with_those_of_files(job, self._tools_of(job, endpoint)))
         except SettingsError as error:
@@ -101,41 +95,64 @@ class Contexts:
             raise NotServed(FailureKind.UNREACHABLE, str(error)) from None
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
-        feed = self._live.open(record.id)
         spec = JobSpec(record.id, job, tools=tools, attachments=attachments, life=len(record.history))
         wants = replace(wants_of(job, endpoint, self._settings, attachments), functions=_functions(tools))
-        streams = room if job.stream and endpoint.streaming else None
+        is_in_lane = False
         if endpoint.wire == "responses":
-            profile = self._profile(job)
-            instructions = self._settings.instructions_of(job, endpoint)
-            spec = replace(spec, model=wants.model, instructions=instructions, profile=profile)
-            try:
-                kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
-            except UnreadableThread as error:
-                raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
-            spec = replace(spec, kept=kept)
-            has_transcript = job.thread is None or (kept is not None and kept.transcript is not None)
-            if kept is not None and kept.latest == "" and not has_transcript:
-                raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
-            wants = replace(wants, has_transcript=has_transcript)
-            stream = EventStream(feed, endpoint, RESPONSES, streams, spec.model)
-            responses = ResponsesDriver(client, endpoint, spec, self._transfer, stream, background)
-            context = AttemptContext(
-                name, responses, executor, limits_in_lane(endpoint, job.lane), "", wants, attachments, feed
-            )
-            if job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants)):
-                return replace(context, lane=f"{name}/{spec.model}", request=responses.request)
-            return context
-        spec = replace(
+            spec = await self._with_model(spec, name, endpoint, wants)
+            wants = replace(wants, has_transcript=job.thread is None or _has_transcript(spec.kept))
+            is_in_lane = job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants))
+        else:
+            spec = await self._with_assistant(spec, name, endpoint, wants)
+        feed = self._live.open(record.id)  # last: who is not served leaves none open
+        slots = connection.slots if job.stream and endpoint.streaming else None
+        driver = self._driver(connection, spec, feed, slots, wants.model)
+        policy = limits_in_lane(endpoint, job.lane)
+        context = AttemptContext(name, driver, executor, policy, spec.assistant, wants, attachments, feed)
+        if is_in_lane and isinstance(driver, ResponsesDriver):
+            return replace(context, lane=f"{name}/{spec.model}", request=driver.request)
+        return context
+
+    async def _with_model(self, spec: JobSpec, name: str, endpoint: Endpoint, wants: Wants) -> JobSpec:
+        """The job as each run of the Responses API states it: with its model, and what it knows of its thread."""
+        job = spec.job
+        try:
+            kept = await self._ledger.kept_thread(name, job.thread) if job.thread else None
+        except UnreadableThread as error:
+            raise NotServed(FailureKind.UNREADABLE, str(error), retryable=False) from None
+        if kept is not None and kept.latest == "" and not _has_transcript(kept):
+            raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
+        instructions = self._settings.instructions_of(job, endpoint)
+        return replace(spec, model=wants.model, instructions=instructions, profile=self._profile(job), kept=kept)
+
+    async def _with_assistant(self, spec: JobSpec, name: str, endpoint: Endpoint, wants: Wants) -> JobSpec:
+        """The job on an assistant, which has its own model and instructions.
+
+        Those that the endpoint names go with each run, as some servers need them.
+        """
+        job = spec.job
+        return replace(
             spec,
             assistant=await self._assistant(job, name, endpoint),
-            # An assistant has its own; what the endpoint names goes with each run, as some servers need it.
             model=wants.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
-        stream = EventStream(feed, endpoint, ASSISTANTS, streams, wants.model)
-        driver = AssistantsDriver(client, endpoint, spec, self._transfer, stream)
-        return AttemptContext(name, driver, executor, endpoint, spec.assistant, wants, attachments, feed)
+
+    def _driver(
+        self,
+        connection: _Connection,
+        spec: JobSpec,
+        feed: EventBuffer,
+        slots: StreamSlots | None = None,
+        model: str | None = None,
+    ) -> AssistantsDriver | ResponsesDriver:
+        """`model`: the one that will answer, as far as it is known; servers may refuse to stream it."""
+        endpoint, client = connection.endpoint, connection.client
+        if endpoint.wire == "responses":
+            stream = EventStream(feed, endpoint, RESPONSES, slots, model)
+            return ResponsesDriver(client, endpoint, spec, self._transfer, stream, connection.capabilities)
+        stream = EventStream(feed, endpoint, ASSISTANTS, slots, model)
+        return AssistantsDriver(client, endpoint, spec, self._transfer, stream)
 
     def _takes_lane(self, record: JobRecord, name: str, endpoint: Endpoint, *, unfit: str | None) -> bool:
         """Whether the batch lane starts the job's runs; else they cost the full price. Raises NotServed."""
@@ -189,8 +206,9 @@ class Contexts:
                 )
                 raise NotServed(FailureKind.UNAUTHORISED, message)
             executor = ToolExecutor(self._registry, endpoint, endpoint.read_key())
-            room, background = StreamSlots(endpoint.max_connections // 2), Background(wanted=endpoint.background)
-            self._open[name] = _Connection(endpoint, connect(endpoint), executor, room, background)
+            slots = StreamSlots(endpoint.max_connections // 2)
+            capabilities = Capabilities(background=endpoint.background)
+            self._open[name] = _Connection(endpoint, connect(endpoint), executor, slots, capabilities)
         return self._open[name]
 
     async def close(self) -> None:
@@ -213,6 +231,10 @@ def _functions(tools: Sequence[dict[str, Any]] | None) -> tuple[str, ...]:
     """The names of the functions among tool definitions."""
     functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
     return tuple(str(function.get("name")) for function in functions)
+
+
+def _has_transcript(kept: KeptThread | None) -> bool:
+    return kept is not None and kept.transcript is not None
 
 
 def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:

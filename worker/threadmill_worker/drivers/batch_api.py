@@ -20,14 +20,13 @@ from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.tags import is_tagged, tag
-from threadmill_worker.lifecycle.actions import CreateStore, PollRun
+from threadmill_worker.lifecycle.actions import CreateStore, PollRun, RemoteAction
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of

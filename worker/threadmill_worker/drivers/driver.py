@@ -12,46 +12,9 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.store.records import KeptThread, ThreadKind, Transcript
 from threadmill_worker.files.attachments import NONE, Attachments
-from threadmill_worker.lifecycle.actions import (
-    AddMessage,
-    AttachStore,
-    CancelRun,
-    Delete,
-    Download,
-    InspectThread,
-    Making,
-    NameFile,
-    PollRun,
-    PollStore,
-    ReadAnswer,
-    ReadSteps,
-    Resolve,
-    StartRun,
-    SubmitOutputs,
-    Unlock,
-)
+from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import Observation, Unknown
 from threadmill_worker.lifecycle.progress import Progress
-
-#: The actions that call the server.
-RemoteAction = (
-    Making
-    | PollStore
-    | InspectThread
-    | AttachStore
-    | AddMessage
-    | StartRun
-    | PollRun
-    | Resolve
-    | SubmitOutputs
-    | CancelRun
-    | Unlock
-    | ReadAnswer
-    | NameFile
-    | Download
-    | ReadSteps
-    | Delete
-)
 
 
 @dataclass(frozen=True)

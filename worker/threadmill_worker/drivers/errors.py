@@ -12,7 +12,6 @@ import openai
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply
 from threadmill_worker.lifecycle.actions import (
@@ -23,6 +22,7 @@ from threadmill_worker.lifecycle.actions import (
     NameFile,
     PollStore,
     ReadSteps,
+    RemoteAction,
     StartRun,
 )
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import openai
 from openai.types.file_create_params import ExpiresAfter
@@ -12,12 +12,15 @@ from openai.types.file_create_params import ExpiresAfter
 from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.deletions import Deletions
+from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.error_bodies import error_in
+from threadmill_worker.drivers.errors import NO_PATH
 from threadmill_worker.drivers.json import as_dict, as_number, parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.attachments import Attachment
 from threadmill_worker.files.filenames import safe_name
+from threadmill_worker.lifecycle.actions import CreateStore, Download, FileAction, NameFile, PollStore, Upload
 from threadmill_worker.lifecycle.observations import (
     Downloaded,
     FileNamed,
@@ -27,6 +30,7 @@ from threadmill_worker.lifecycle.observations import (
     StoreSeen,
     Uploaded,
 )
+from threadmill_worker.lifecycle.progress import Progress
 
 #: Lost objects expire after this time: a day longer than any job may take by default.
 _EXPIRES_S = 2 * 86400
@@ -36,11 +40,11 @@ _LISTED = 100
 
 _UPLOADS_AT_ONCE = 4
 
+#: Between the ids of a container and of a file in it: both are needed to fetch it.
+IN_CONTAINER = "/"
+
 #: Statuses of a file in a vector store that will never be searchable.
 _LOST = frozenset({"failed", "cancelled"})
-
-#: Statuses of servers that lack a route.
-_NO_SUCH_ROUTE = frozenset({404, 405, 501})
 
 
 def expiry() -> ExpiresAfter:
@@ -60,43 +64,67 @@ class FileTransfer:
 class Files:
     """The remote files of one job."""
 
-    def __init__(self, api: Api, job_id: str, tag: str, transfer: FileTransfer) -> None:
+    def __init__(self, api: Api, spec: JobSpec, transfer: FileTransfer) -> None:
         self._api = api
-        self._job_id = job_id
-        self._tag = tag
+        self._spec = spec
         self._transfer = transfer
 
-    async def upload(self, attachment: Attachment, *, lives_on: bool) -> Observation:
-        """Uploads a file. `lives_on`: it stays as long as its thread and does not expire."""
-        expires = self._api.endpoint.expires_after and not lives_on
+    async def do(self, action: FileAction, progress: Progress) -> Observation:
+        match action:
+            case Upload(index):
+                return await self._upload(self._spec.attachments.uploads[index])
+            case CreateStore():
+                return await self._create_store(self._searched(progress))
+            case PollStore(store_id) if progress.store is not None and not progress.store.own:
+                return await self.poll_joined_files(store_id, self._searched(progress))
+            case PollStore(store_id):
+                return await self.poll_store(store_id, len(self._searched(progress)))
+            case NameFile(file_id) if file_id in progress.uploaded:
+                return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
+            case NameFile(file_id):
+                return FileNamed(file_id, await self._name(file_id))
+            case Download(file_id):
+                return await self._download(file_id)
+            case _:
+                assert_never(action)
+
+    def _searched(self, progress: Progress) -> tuple[str, ...]:
+        """Ids of the files that the job's vector store is to have."""
+        return self._spec.attachments.files_for("file_search", progress.uploaded)
+
+    @property
+    def _expires(self) -> bool:
+        """Whether what is uploaded has an expiry. Objects that stay with their thread have none."""
+        return self._api.endpoint.expires_after and not self._spec.lives_on
+
+    async def _upload(self, attachment: Attachment) -> Observation:
         async with self._transfer.uploads:
             content = await asyncio.to_thread(attachment.read)
             reply = await self._api.ask(
                 self._api.client.files.with_raw_response.create(
                     file=(attachment.name, content, attachment.media_type),
                     purpose=attachment.purpose,
-                    expires_after=expiry() if expires else openai.omit,
+                    expires_after=expiry() if self._expires else openai.omit,
                 )
             )
         return Uploaded(parse_id(reply.body))
 
-    async def create_store(self, file_ids: tuple[str, ...], *, lives_on: bool) -> Observation:
-        expires = self._api.endpoint.expires_after and not lives_on
+    async def _create_store(self, file_ids: tuple[str, ...]) -> Observation:
         reply = await self._api.ask(
             self._api.client.vector_stores.with_raw_response.create(
-                name=f"threadmill {self._job_id}",
+                name=f"threadmill {self._spec.job_id}",
                 file_ids=list(file_ids),
-                metadata=tag(self._tag, "store"),
-                expires_after={"anchor": "last_active_at", "days": _EXPIRES_DAYS} if expires else openai.omit,
+                metadata=tag(self._spec.tag, "store"),
+                expires_after={"anchor": "last_active_at", "days": _EXPIRES_DAYS} if self._expires else openai.omit,
             )
         )
         return _made(reply.body, len(file_ids))
 
-    async def find_store(self, files: int) -> Observation:
-        """The store of `files` files that a call made whose reply was lost."""
+    async def find_store(self, progress: Progress) -> Observation:
+        """The vector store that a call made whose reply was lost."""
         for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
-            if is_tagged(store, self._tag, "store"):
-                return _made(store, files)
+            if is_tagged(store, self._spec.tag, "store"):
+                return _made(store, len(self._searched(progress)))
         return NothingFound()
 
     async def poll_store(self, store_id: str, files: int) -> Observation:
@@ -132,19 +160,16 @@ class Files:
         ours = [entry for entry in entries if entry.get("id") in file_ids or entry.get("file_id") in file_ids]
         return _files_seen(store_id, ours, len(file_ids))
 
-    async def name(self, file_id: str) -> Observation:
-        return FileNamed(file_id, await self._name(file_id))
-
-    async def download(self, file_id: str) -> Observation:
+    async def _download(self, file_id: str) -> Observation:
         """Downloads a file to the artifact store."""
         name = await self._name(file_id)
         self._api.calls += 1
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
             return await self._store(file_id, name, content.iter_bytes())
 
-    async def download_from_container(self, container_id: str, file_id: str) -> Observation:
-        """Downloads a file that the code interpreter of the Responses API created in a container."""
-        files, whole_id = self._api.client.containers.files, f"{container_id}/{file_id}"
+    async def download_from_container(self, whole_id: str) -> Observation:
+        """Downloads a file that the code interpreter of the Responses API created. `whole_id`: with its container."""
+        files, (container_id, file_id) = self._api.client.containers.files, whole_id.split(IN_CONTAINER, 1)
         body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
         name = str(body.get("path") or file_id).rpartition("/")[2]
         self._api.calls += 1
@@ -153,7 +178,7 @@ class Files:
 
     async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Observation:
         try:
-            return Downloaded(await self._transfer.artifacts.put(self._job_id, file_id, name, chunks))
+            return Downloaded(await self._transfer.artifacts.put(self._spec.job_id, file_id, name, chunks))
         except NotStored as error:
             reason = f"{error}; it is on the server as {file_id}"
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
@@ -176,7 +201,7 @@ class Files:
         try:
             return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id, **query)]
         except openai.APIStatusError as error:
-            if error.status_code in _NO_SUCH_ROUTE:
+            if error.status_code in NO_PATH:
                 return None
             raise
 

@@ -162,25 +162,25 @@ Sending = Making | AddMessage | StartRun | SubmitOutputs
 #: Seconds that such a call may still take when its job ends or is handed back: its reply makes a search unnecessary.
 LANDING_S = 3.0
 
-Action = (
-    Making
-    | PollStore
+#: Actions on the job's files, the same on each API.
+FileAction = Upload | CreateStore | PollStore | NameFile | Download
+
+#: Actions that call the server.
+RemoteAction = (
+    FileAction
     | InspectThread
     | AttachStore
+    | CreateThread
     | AddMessage
     | StartRun
-    | Wait
     | PollRun
     | Resolve
-    | CallTools
     | SubmitOutputs
     | CancelRun
     | Unlock
     | ReadAnswer
-    | NameFile
-    | Download
     | ReadSteps
     | Delete
-    | Decision
-    | Finish
 )
+
+Action = RemoteAction | Wait | CallTools | Decision | Finish

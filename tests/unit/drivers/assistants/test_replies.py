@@ -1,4 +1,4 @@
-"""Replies as views: whatever a server writes, a job is never broken by it."""
+"""Replies as observations: whatever a server writes, a job is never broken by it."""
 
 import json
 

@@ -16,7 +16,7 @@ from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of
 from threadmill_worker.drivers.assistants.requests import Requests
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import JobSpec, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, time_note
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, parse_id
@@ -37,6 +37,7 @@ from threadmill_worker.lifecycle.actions import (
     PollStore,
     ReadAnswer,
     ReadSteps,
+    RemoteAction,
     Resolve,
     StartRun,
     SubmitOutputs,
@@ -45,7 +46,6 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
-    FileNamed,
     MessageAdded,
     NothingFound,
     Observation,
@@ -78,7 +78,7 @@ class AssistantsDriver:
         self._endpoint = endpoint
         self._spec = spec
         self._deletions = transfer.deletions
-        self._files = Files(self._api, spec.job_id, spec.tag, transfer)
+        self._files = Files(self._api, spec, transfer)
         self._requests = Requests(spec)
         self._stream = stream
 
@@ -117,14 +117,8 @@ class AssistantsDriver:
     async def _do(self, action: RemoteAction, progress: Progress) -> Observation:
         thread = progress.thread_id or ""
         match action:
-            case Upload(index):
-                return await self._files.upload(self._spec.attachments.uploads[index], lives_on=self._spec.lives_on)
-            case CreateStore():
-                return await self._files.create_store(self._searched(progress), lives_on=self._spec.lives_on)
-            case PollStore(store_id) if progress.store is not None and not progress.store.own:
-                return await self._files.poll_joined_files(store_id, self._searched(progress))
-            case PollStore(store_id):
-                return await self._files.poll_store(store_id, len(self._searched(progress)))
+            case Upload() | CreateStore() | PollStore() | NameFile() | Download():
+                return await self._files.do(action, progress)
             case InspectThread():
                 return ThreadSeen(
                     store_of((await self._api.ask(self._threads.with_raw_response.retrieve(thread))).body)
@@ -155,12 +149,6 @@ class AssistantsDriver:
                 return Unlocked()
             case ReadAnswer(run_id):
                 return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
-            case NameFile(file_id) if file_id in progress.uploaded:
-                return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
-            case NameFile(file_id):
-                return await self._files.name(file_id)
-            case Download(file_id):
-                return await self._files.download(file_id)
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case Delete(leftover):
@@ -169,10 +157,6 @@ class AssistantsDriver:
                 )
             case _:
                 assert_never(action)
-
-    def _searched(self, progress: Progress) -> tuple[str, ...]:
-        """Ids of the files that the job's vector store is to have."""
-        return self._spec.attachments.files_for("file_search", progress.uploaded)
 
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> Observation:
         body = await self._requests.thread(messages, progress)
@@ -238,7 +222,7 @@ class AssistantsDriver:
             case Intent.UPLOAD | Intent.CREATE_THREAD:  # files carry no tag, and no server lists threads
                 return Untraceable()
             case Intent.CREATE_STORE:
-                return await self._files.find_store(len(self._searched(progress)))
+                return await self._files.find_store(progress)
             case Intent.ADD_MESSAGE:
                 newest = self._threads.messages.with_raw_response.list(thread, order="desc", limit=100)
                 for message in await self._api.entries(newest):

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 import openai
 
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.driver import RemoteAction
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
-from threadmill_worker.lifecycle.actions import CreateThread, PollRun
+from threadmill_worker.lifecycle.actions import CreateThread, PollRun, RemoteAction
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
 #: Between the tries of a call.

@@ -1,4 +1,4 @@
-"""Replies of Assistants servers as views. Tolerant: compatible servers leave fields out or fill them oddly."""
+"""Replies of Assistants servers as observations. Tolerant: compatible servers leave fields out or fill them oddly."""
 
 import json
 from typing import Any

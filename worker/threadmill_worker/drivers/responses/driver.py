@@ -21,14 +21,13 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import JobSpec, RemoteAction, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, time_note
 from threadmill_worker.drivers.errors import NO_PATH, call_error_of, is_conversation_locked
-from threadmill_worker.drivers.files import Files, FileTransfer
+from threadmill_worker.drivers.files import IN_CONTAINER, Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
-from threadmill_worker.drivers.responses.background import Background, refuses_background
+from threadmill_worker.drivers.responses.capabilities import Capabilities, refuses_background
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.responses.replies import (
-    IN_CONTAINER,
     RESPONSE,
     parse_answer,
     parse_last_event,
@@ -56,6 +55,7 @@ from threadmill_worker.lifecycle.actions import (
     PollStore,
     ReadAnswer,
     ReadSteps,
+    RemoteAction,
     Resolve,
     StartRun,
     SubmitOutputs,
@@ -64,7 +64,6 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import (
     CallError,
-    FileNamed,
     LaneClosed,
     MessageAdded,
     NothingFound,
@@ -98,18 +97,18 @@ class ResponsesDriver:
         spec: JobSpec,
         transfer: FileTransfer,
         stream: EventStream,
-        background: Background,
+        capabilities: Capabilities,
     ) -> None:
         self._api = Api(client, endpoint)
         self._client = client
         self._endpoint = endpoint
         self._spec = spec
         self._deletions = transfer.deletions
-        self._files = Files(self._api, spec.job_id, spec.tag, transfer)
-        self._requests = Requests(spec, store=endpoint.store, background=background)
+        self._files = Files(self._api, spec, transfer)
+        self._requests = Requests(spec, store=endpoint.store, capabilities=capabilities)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
-        self._background = background
+        self._capabilities = capabilities
         self.awaits_run = False
         self._has_landed = False  #: a response of ours, whose reply was lost, has locked the conversation
 
@@ -171,12 +170,10 @@ class ResponsesDriver:
 
     async def _do(self, action: RemoteAction, progress: Progress) -> Observation:
         match action:
-            case Upload(index):
-                return await self._files.upload(self._spec.attachments.uploads[index], lives_on=self._spec.lives_on)
-            case CreateStore():
-                return await self._files.create_store(self._searched(progress), lives_on=self._spec.lives_on)
-            case PollStore(store_id):
-                return await self._files.poll_store(store_id, len(self._searched(progress)))
+            case Download(file_id) if IN_CONTAINER in file_id:
+                return await self._files.download_from_container(file_id)
+            case Upload() | CreateStore() | PollStore() | NameFile() | Download():
+                return await self._files.do(action, progress)
             case InspectThread():  # a conversation has no vector store: each response names those it searches
                 return ThreadSeen(None)
             case AttachStore(store_id):
@@ -202,14 +199,6 @@ class ResponsesDriver:
                 return Unlocked()
             case ReadAnswer(run_id):
                 return parse_answer(await self._retrieve(run_id))
-            case NameFile(file_id) if file_id in progress.uploaded:
-                return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
-            case NameFile(file_id):
-                return await self._files.name(file_id)
-            case Download(file_id) if IN_CONTAINER in file_id:
-                return await self._files.download_from_container(*file_id.split(IN_CONTAINER, 1))
-            case Download(file_id):
-                return await self._files.download(file_id)
             case ReadSteps(run_id):
                 return StepsRead(await self._steps(run_id, progress))
             case Delete(leftover):
@@ -217,10 +206,6 @@ class ResponsesDriver:
                 return await self._deletions.once(self._endpoint.base_url, leftover.kind, delete)
             case _:
                 assert_never(action)
-
-    def _searched(self, progress: Progress) -> tuple[str, ...]:
-        """Ids of the files that the job's vector store is to have."""
-        return self._spec.attachments.files_for("file_search", progress.uploaded)
 
     async def _create_conversation(self, progress: Progress) -> Observation:
         """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
@@ -238,11 +223,11 @@ class ResponsesDriver:
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunObservation | LaneClosed:
         """In the background, where the server works there. A completion window requires that."""
         has_window = "background_options" in body
-        if self._background.wanted:
+        if self._capabilities.asks_background:
             try:
-                return await self._post(body, progress, waits=self._background.waits)
+                return await self._post(body, progress, waits=self._capabilities.waits)
             except (openai.APITimeoutError, Silent):
-                self._background.silent()
+                self._capabilities.background_unanswered()
                 raise
             except openai.APIStatusError as error:
                 if has_window or not refuses_background(error):
@@ -251,7 +236,7 @@ class ResponsesDriver:
             return no_background(progress.lane_asked or "")
         plain = {name: value for name, value in body.items() if name != "background"}
         run = await self._post(plain, progress, waits=True)
-        self._background.refused()
+        self._capabilities.background_refused()
         return run
 
     async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunObservation:
@@ -267,7 +252,7 @@ class ResponsesDriver:
         finally:
             self.awaits_run = False
         if "background" in body:
-            self._background.answered(reply.body, streamed=self._stream.is_stream)
+            self._capabilities.background_answered(reply.body, streamed=self._stream.is_stream)
         return self._stream.paced(replace(parse_reply(reply.body), continues="previous_response_id" in body))
 
     def _see_context(self, view: RunObservation, action: RemoteAction, progress: Progress) -> None:
@@ -275,7 +260,7 @@ class ResponsesDriver:
         if isinstance(action, PollRun) and progress.run is not None:
             view = replace(view, continues=progress.run.continues)
         if lacks_context(view):
-            self._background.ignores_previous = True
+            self._capabilities.ignores_previous = True
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
@@ -295,7 +280,7 @@ class ResponsesDriver:
 
     def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
         """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
-        return progress.run if self._stream.lives and self._background.waits else None
+        return progress.run if self._stream.lives and self._capabilities.waits else None
 
     async def _run(self, run_id: str) -> RunObservation:
         body = await self._retrieve(run_id)
@@ -332,7 +317,7 @@ class ResponsesDriver:
     async def _resolve(self, intent: Intent, progress: Progress) -> Observation:
         match intent:
             case Intent.CREATE_STORE:
-                return await self._files.find_store(len(self._searched(progress)))
+                return await self._files.find_store(progress)
             case Intent.ADD_MESSAGE:
                 return NothingFound()
             case Intent.CREATE_THREAD if not self._spec.job.keep_thread:  # no call was made

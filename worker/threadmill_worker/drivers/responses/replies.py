@@ -1,4 +1,4 @@
-"""Replies of Responses servers as views, in the shapes the rest of the worker knows. Tolerant, as servers vary.
+"""Replies of Responses servers as observations, in the shapes the rest of the worker knows. Tolerant, as servers vary.
 
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from threadmill.job.result import Usage
 from threadmill_worker.drivers.error_bodies import error_in
+from threadmill_worker.drivers.files import IN_CONTAINER
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
@@ -21,9 +22,6 @@ _POLLED = "litellm_poll_"
 
 #: Where a reasoning item says something: in words, or encrypted for the server that made it.
 _REASONING = ("summary", "content", "encrypted_content")
-
-#: Between the ids of a container and of a file in it: both are needed to fetch it.
-IN_CONTAINER = "/"
 
 
 def parse_response(body: dict[str, Any]) -> RunObservation:

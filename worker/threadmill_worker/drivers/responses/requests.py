@@ -8,7 +8,7 @@ from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.records import ThreadKind, Transcript
 from threadmill_worker.drivers.driver import JobSpec, ThreadState, misfit_note
-from threadmill_worker.drivers.responses.background import Background
+from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import tag
@@ -40,10 +40,10 @@ def round_names(run: int, number: int) -> tuple[str, str]:
 class Requests:
     """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
 
-    def __init__(self, spec: JobSpec, *, store: bool = True, background: Background | None = None) -> None:
+    def __init__(self, spec: JobSpec, *, store: bool = True, capabilities: Capabilities | None = None) -> None:
         self._spec = spec
         self._store = store
-        self._background = background or Background(wanted=True)
+        self._capabilities = capabilities or Capabilities(background=True)
         #: Of the thread that the job continues; None: it continues none, or what it is has still to be looked up.
         self.kind: ThreadKind | None = _kind_of(spec)
 
@@ -129,7 +129,7 @@ class Requests:
 
     def _stores(self, progress: Progress) -> bool:
         """Whether a request may continue from an earlier response, as far as is known."""
-        return self._store and not progress.without_context and not self._background.ignores_previous
+        return self._store and not progress.without_context and not self._capabilities.ignores_previous
 
     def _repeated(self, rounds: Sequence[RunObservation], progress: Progress) -> Iterator[dict[str, Any]]:
         """Rounds of tools: what the model wrote, then the outputs of its calls."""

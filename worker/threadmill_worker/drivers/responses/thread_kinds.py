@@ -7,13 +7,13 @@ import openai
 
 from threadmill.store.records import ThreadKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import call_error_of
+from threadmill_worker.drivers.errors import NO_PATH, call_error_of
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.lifecycle.actions import PollRun
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Unknown
 
 #: Statuses of a server that has no such thing, or nothing of its kind.
-_UNKNOWN = frozenset({400, 404, 405, 501})
+_UNKNOWN = NO_PATH | {400}
 
 #: How the ids of OpenAI's conversations begin. It decides only what is asked for first.
 _CONVERSATION = "conv"

@@ -1,4 +1,4 @@
-"""Whether a server of the Responses API works in the background: asked for by the settings, learnt from its replies."""
+"""What a server of the Responses API can do: asked for by the settings, learnt from its replies."""
 
 from typing import Any
 
@@ -11,28 +11,28 @@ from threadmill_worker.lifecycle.observations import ENDED
 _REFUSING = frozenset({400, 422})
 
 
-class Background:
+class Capabilities:
     """What the replies of one endpoint's server have shown to this process."""
 
-    def __init__(self, *, wanted: bool) -> None:
-        self.wanted = wanted  #: requests ask for it
+    def __init__(self, *, background: bool) -> None:
+        self.asks_background = background  #: requests ask for it
+        self.waits = not background  #: a reply may come only when the response has ended
         self.ignores_previous = False  #: it answers a request as if it named no previous response
-        self.waits = not wanted  #: a reply may come only when the response has ended
-        self._is_proven = False
+        self._is_background_proven = False
 
-    def answered(self, body: dict[str, Any], *, streamed: bool) -> None:
-        """A request that asked for it was answered; some servers ignore the wish."""
+    def background_answered(self, body: dict[str, Any], *, streamed: bool) -> None:
+        """A request that asked for the background was answered; some servers ignore the wish."""
         is_at_work = not streamed and body.get("status") not in ENDED
-        self._is_proven = is_at_work or body.get("background") is True
-        self.waits = not self._is_proven
+        self._is_background_proven = is_at_work or body.get("background") is True
+        self.waits = not self._is_background_proven
 
-    def silent(self) -> None:
+    def background_unanswered(self) -> None:
         """No reply came in the time that one takes: the server may be waiting for the response to end."""
-        self.waits = self.waits or not self._is_proven
+        self.waits = self.waits or not self._is_background_proven
 
-    def refused(self) -> None:
+    def background_refused(self) -> None:
         """The server takes the same request without it."""
-        self.wanted, self.waits = False, True
+        self.asks_background, self.waits = False, True
 
 
 def refuses_background(error: openai.APIStatusError) -> bool:

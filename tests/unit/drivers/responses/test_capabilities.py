@@ -1,4 +1,4 @@
-"""What replies show of whether a server works in the background."""
+"""What replies show of what a server can do."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.responses.background import Background, refuses_background
+from threadmill_worker.drivers.responses.capabilities import Capabilities, refuses_background
 
 
 def refusal(status: int, body: dict[str, Any]) -> openai.APIStatusError:
@@ -45,14 +45,14 @@ def test_a_server_may_refuse_to_work_in_the_background(status: int, body: dict[s
     ],
 )
 def test_a_reply_shows_whether_the_next_may_take_long(body: dict[str, Any], streamed: bool, waits: bool) -> None:
-    server = Background(wanted=True)
-    server.answered(body, streamed=streamed)
+    server = Capabilities(background=True)
+    server.background_answered(body, streamed=streamed)
     assert server.waits is waits
 
 
 def test_a_silent_server_may_wait_until_it_shows_otherwise() -> None:
-    unknown, known = Background(wanted=True), Background(wanted=True)
-    known.answered({"status": "queued"}, streamed=False)
+    unknown, known = Capabilities(background=True), Capabilities(background=True)
+    known.background_answered({"status": "queued"}, streamed=False)
     for server in (unknown, known):
-        server.silent()
+        server.background_unanswered()
     assert (unknown.waits, known.waits) == (True, False)
