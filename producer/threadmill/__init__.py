@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings.settings import Settings
-    from threadmill.store.records import JobRecord, KeptThread
+    from threadmill.store.records import JobRecord
+    from threadmill.store.remote_records import KeptThread
 
 _HOME = {
     "client": ("Client", "JobHandle"),
@@ -46,7 +47,8 @@ _HOME = {
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
-    "store.records": ("JobRecord", "KeptThread"),
+    "store.records": ("JobRecord",),
+    "store.remote_records": ("KeptThread",),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings.settings": ("Settings",),
 }

@@ -22,20 +22,12 @@ from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.queue import make_app, send_all
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
+from threadmill.store.batch_records import BatchRecord
 from threadmill.store.connection import chunks, translate_errors
 from threadmill.store.jobs import Created, Store
-from threadmill.store.records import (
-    BatchRecord,
-    DeadLetter,
-    EndpointTrouble,
-    JobFilter,
-    JobRecord,
-    KeptThread,
-    Leftover,
-    UnreadableJob,
-    Worker,
-    add_troubles,
-)
+from threadmill.store.records import DeadLetter, JobFilter, JobRecord, UnreadableJob
+from threadmill.store.remote_records import KeptThread, Leftover
+from threadmill.store.worker_records import EndpointTrouble, Worker, add_troubles
 from threadmill.stored import warn
 from threadmill.validation import Intake
 

@@ -10,7 +10,7 @@ from threadmill import InvalidJob
 from threadmill.cli import app
 from threadmill.errors import BatchNotFound
 from threadmill.store.keys import Keys
-from threadmill.store.records import LeftoverRecord
+from threadmill.store.remote_records import LeftoverRecord
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,8 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, 
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import FORMAT, JobRecord, Worker
+from threadmill.store.records import FORMAT, JobRecord
+from threadmill.store.worker_records import Worker
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
 from threadmill_worker.attempt.context import Contexts

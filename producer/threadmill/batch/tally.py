@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from threadmill.batch.spending import Spending
 from threadmill.job.result import ENDPOINT_FAILURES, Failure
-from threadmill.store.records import EndpointTrouble
+from threadmill.store.worker_records import EndpointTrouble
 
 
 @dataclass

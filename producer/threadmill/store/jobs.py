@@ -1,11 +1,11 @@
-"""The producer's operations on jobs, kept threads, leftovers, dead letters and workers."""
+"""The producer's operations on jobs."""
 
 import heapq
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -14,8 +14,6 @@ from threadmill.errors import (
     InvalidJobId,
     JobNotFound,
     StoreUnavailable,
-    ThreadInUse,
-    ThreadNotFound,
     UnreadableRecord,
     WaitTimeout,
 )
@@ -27,26 +25,11 @@ from threadmill.settings.settings import Settings
 from threadmill.store import keys
 from threadmill.store.batches import BatchStore
 from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
-from threadmill.store.records import (
-    Applied,
-    DeadLetter,
-    JobFilter,
-    JobRecord,
-    KeptThread,
-    Leftover,
-    LeftoverRecord,
-    RemoteBatch,
-    Transcript,
-    UnreadableJob,
-    Worker,
-    check_readable,
-)
+from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable
+from threadmill.store.remote import RemoteStore
 from threadmill.store.scripts import jobs as scripts
-from threadmill.store.scripts import remote
-from threadmill.stored import fault, read
-
-#: Workers announce themselves every second. A worker that has been silent for this long counts as gone.
-ALIVE = timedelta(seconds=15)
+from threadmill.store.workers import WorkerStore
+from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
 _FOLLOWED_S = 10
@@ -72,7 +55,7 @@ class Listed(NamedTuple):
     unreadable: int
 
 
-class Store(BatchStore):
+class Store(BatchStore, RemoteStore, WorkerStore):
     """Everything that a producer can do in Redis."""
 
     def __init__(self, settings: Settings) -> None:
@@ -81,7 +64,6 @@ class Store(BatchStore):
         self._finish = self._redis.register_script(scripts.FINISH)
         self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
         self._redrive = self._redis.register_script(scripts.REDRIVE)
-        self._forget_thread = self._redis.register_script(remote.FORGET_THREAD)
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
         """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
@@ -349,130 +331,6 @@ class Store(BatchStore):
             if len(found) < CHUNK:
                 return
             start += CHUNK
-
-    def threads(self) -> list[KeptThread]:
-        """Returns the kept threads, the last used first."""
-        with self._translate_errors():
-            entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
-        kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
-        return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
-
-    def transcript(self, kept: KeptThread) -> Transcript | None:
-        """Returns the transcript of a kept chain of responses; None if it is missing or unreadable."""
-        with self._translate_errors():
-            entry = cast(str | None, self._redis.get(self._keys.transcript(kept.endpoint, kept.id)))
-        return read(Transcript, entry, f"the transcript of thread {kept.id}") if entry else None
-
-    def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
-        """Removes a kept thread and its objects from the list, and adds them to the leftovers that workers delete.
-
-        Raises ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`.
-        """
-        name = keys.thread_name(endpoint, thread_id)
-        while True:  # again if a job changes the entry in between
-            with self._translate_errors():
-                entry = cast(str | None, self._redis.hget(self._keys.threads, name))
-            if entry is None:
-                raise ThreadNotFound(thread_id)
-            kept = read(KeptThread, entry, f"kept thread {name}")
-            things = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
-            left = [each.model_dump_json() for each in things]
-            outcome, *job_ids = self._call(self._forget_thread, name, entry, int(force), *left)
-            if outcome == "busy":
-                raise ThreadInUse(thread_id, job_ids)
-            if outcome == "forgotten":
-                return
-
-    def assistants(self) -> dict[tuple[str, str], Applied]:
-        """Returns the applied profiles, by endpoint and profile."""
-        with self._translate_errors():
-            entries = cast(dict[str, str], self._redis.hgetall(self._keys.assistants))
-        found: dict[tuple[str, str], Applied] = {}
-        for name, entry in sorted(entries.items()):
-            endpoint, _, profile = name.rpartition("/")
-            if applied := read(Applied, entry, f"what profile {profile} was applied to on {endpoint}"):
-                found[endpoint, profile] = applied
-        return found
-
-    def assistant_of(self, endpoint: str, profile: str) -> str | None:
-        """Returns the id of the assistant of an applied profile, or None."""
-        with self._translate_errors():
-            entry = cast(str | None, self._redis.hget(self._keys.assistants, keys.applied_name(endpoint, profile)))
-        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
-        return applied.id if applied else None
-
-    def set_assistant(self, endpoint: str, profile: str, applied: Applied) -> None:
-        with self._translate_errors():
-            name = keys.applied_name(endpoint, profile)
-            self._redis.hset(self._keys.assistants, name, applied.model_dump_json())
-
-    def drop_assistant(self, endpoint: str, profile: str) -> None:
-        with self._translate_errors():
-            self._redis.hdel(self._keys.assistants, keys.applied_name(endpoint, profile))
-
-    def remote_batch(self, name: str) -> RemoteBatch | None:
-        """Returns an unfinished remote batch by its name in threadmill, or None."""
-        with self._translate_errors():
-            entry = cast(str | None, self._redis.hget(self._keys.remote_batches, name))
-        return read(RemoteBatch, entry, f"remote batch {name}") if entry else None
-
-    def leftovers(self) -> list[Leftover]:
-        """Returns the remote objects that still have to be deleted, by the time of the next attempt."""
-        with self._translate_errors():
-            due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
-            tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_tries))
-        found = []
-        for member, moment in due:
-            if left := read(LeftoverRecord, member, "a leftover"):
-                at = None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC)
-                number = tries.get(member, "0")
-                standing = {"tries": int(number) if number.isdecimal() else 0, "due_at": at}
-                found.append(Leftover.model_validate(left.model_dump() | standing))
-        return found
-
-    def retry_leftovers(self) -> int:
-        """Makes all leftovers due now and resets their attempts. Returns their number."""
-        with self._translate_errors():
-            members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
-            if members:
-                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
-                self._redis.delete(self._keys.leftover_tries)
-        return len(members)
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """Returns the dead letters, the newest first; at most a hundred are kept."""
-        with self._translate_errors():
-            entries = cast(list[str], self._redis.lrange(self._keys.dead_letters, 0, -1))
-        return [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
-
-    def dead_letter_count(self) -> int:
-        """Returns how many dead letters there have been since they were last cleared."""
-        with self._translate_errors():
-            count = cast(str | None, self._redis.get(self._keys.dead_letters_count)) or ""
-        return int(count) if count.isdecimal() else 0
-
-    def clear_dead_letters(self) -> None:
-        """Deletes all dead letters and their count."""
-        with self._translate_errors():
-            self._redis.delete(self._keys.dead_letters, self._keys.dead_letters_count)
-
-    def workers(self) -> list[Worker]:
-        """Returns the workers of the last day, by name."""
-        return self._workers()[0]
-
-    def live_workers(self) -> list[Worker]:
-        """Returns the workers that announced themselves within the last seconds."""
-        workers, now = self._workers()
-        return [worker for worker in workers if worker.seen_at > now - ALIVE]
-
-    def _workers(self) -> tuple[list[Worker], datetime]:
-        """Returns the workers of the last day, by name, and the time by Redis' clock."""
-        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(self._keys.workers)
-            pipe.time()
-            announced, now = pipe.execute()
-        cards = [read(Worker, announced[name], f"what worker {name} announces") for name in sorted(announced)]
-        return [card for card in cards if card], moment_of(now)
 
 
 def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:

@@ -39,7 +39,8 @@ from dataclasses import dataclass
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
-from threadmill.store.records import BatchRecord, packed
+from threadmill.store.batch_records import BatchRecord
+from threadmill.store.records import packed
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,30 @@
-"""The records in Redis: of jobs, batches, threads, leftovers and workers."""
+"""The records of jobs in Redis, and of messages that no worker could deliver."""
 
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from threadmill import stored
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.job.model import Redacted, StoredModel
+from threadmill.job.model import StoredModel
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
-from threadmill.job.result import OPEN, TERMINAL, Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage
+from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.names import printable
 from threadmill.secrets.redaction import redact, redact_all
+from threadmill.store.remote_records import LeftoverRecord
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
 #: state, or a new value, default or meaning of a field. A new field alone does not need a new number. Producers and
 #: workers write it with each job and each saved progress. A worker leaves records with a higher number alone.
 FORMAT = 1
-
-#: A clock that differs from Redis' clock by more seconds than this is reported.
-SKEW_LIMIT_S = 1.0
 
 #: Jobs of at least so many characters are compressed; a compressed job has this prefix.
 _PACK_FROM = 1000
@@ -225,183 +222,6 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class LeftoverRecord(StoredModel):
-    """A remote object that still has to be deleted after its job has ended."""
-
-    endpoint: str
-    kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
-    id: str  #: THREAD/RUN for a run on a thread
-
-
-#: Characters of a transcript's JSON; longer transcripts are not kept.
-TRANSCRIPT_LIMIT = 1_000_000
-
-
-class Transcript(StoredModel):
-    """The messages of a chain of responses, as input items for the next response, oldest first."""
-
-    items: tuple[dict[str, Any], ...]
-
-    def to_json(self) -> str:
-        """Returns the JSON with secrets redacted, or '' if it is too long to be kept."""
-        text = json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
-        return text if len(text) <= TRANSCRIPT_LIMIT else ""
-
-
-#: What a thread is on its server: a thread of the Assistants API, a conversation, or a chain of responses.
-ThreadKind = Literal["thread", "conversation", "chain"]
-
-
-class KeptThread(StoredModel):
-    """A remote thread that is kept for later jobs until somebody deletes it."""
-
-    endpoint: str
-    id: str
-    kind: ThreadKind | None = None  #: None: an older version of threadmill did not store it
-    job_id: str  #: the last job on it
-    created_at: AwareDatetime  #: when the thread was first kept
-    used_at: AwareDatetime  #: when the last job ended
-    jobs: int = 1  #: number of jobs that have ended on it
-    assistant: str | None = None
-    latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
-    transcript: Transcript | None = Field(None, exclude=True)  #: chains; stored under a key of its own
-    things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
-
-    @property
-    def is_chain(self) -> bool:
-        """Whether it is a chain of responses; without a stored kind, the id decides."""
-        return self.kind == "chain" or (self.kind is None and self.id.startswith("resp"))
-
-    @property
-    def leftovers(self) -> tuple[LeftoverRecord, ...]:
-        """What has to be deleted: the thread and its objects."""
-        kind = "response" if self.is_chain else "thread"
-        things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
-        return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
-
-
-class BatchRecord(StoredModel):
-    """A batch: the number of its jobs in each state, and what the ended jobs have spent.
-
-    Its hash holds these numbers, so that reading a batch reads no job. A redriven job counts its tokens of all times,
-    but its failure only if it failed the last time.
-    """
-
-    name: str
-    changed_at: AwareDatetime  #: when one of its jobs last changed its state
-    jobs: dict[JobState, int]
-    documents: int | None = None  #: number of documents; None: unknown
-    paused: bool = False  #: workers start none of its jobs
-    cancel_requested: bool = False  #: no more of its jobs are enqueued
-    generation: int = 0  #: how often the whole batch was started again
-    seen_to: bool = False  #: a command enqueues its documents, or waits for their jobs
-    usage_by_model: tuple[ModelUsage, ...] = ()
-    calls: int = 0  #: HTTP calls made
-    failures: dict[FailureKind, int] = Field(default={})  #: number of failed jobs by kind, the most frequent first
-
-    @property
-    def total(self) -> int:
-        return sum(self.jobs.values())
-
-    @property
-    def open(self) -> int:
-        """The number of jobs that have not ended."""
-        return sum(self.jobs.get(state, 0) for state in OPEN)
-
-    @property
-    def usage(self) -> Usage:
-        return sum((part.usage for part in self.usage_by_model), Usage())
-
-    @classmethod
-    def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
-        """Parses a batch. Unknown fields are ignored; a damaged number counts as 0."""
-        plain = (*JobState, "documents", "generation", "calls")
-        numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
-        spent: dict[tuple[str, str], dict[str, int]] = {}
-        failures = Counter[FailureKind]()
-        for field, number in fields.items():
-            match field.split(":", 3):
-                case ["usage", kind, lane, model] if kind in Usage.model_fields:
-                    spent.setdefault((model, lane), {})[kind] = _number(name, number)
-                case ["failed", kind]:
-                    failures[FailureKind(kind)] += _number(name, number)
-        return cls.model_validate(
-            {
-                "name": name,
-                "changed_at": changed_at,
-                "jobs": {state: numbers[state] for state in JobState if state in numbers},
-                "documents": numbers.get("documents"),
-                "paused": "paused" in fields,
-                "cancel_requested": "cancel_requested" in fields,
-                "generation": numbers.get("generation", 0),
-                "seen_to": seen_to,
-                "usage_by_model": [
-                    {"model": model or None, "lane": lane or None, "usage": usage}
-                    for (model, lane), usage in sorted(spent.items())
-                ],
-                "calls": numbers.get("calls", 0),
-                "failures": {kind: number for kind, number in failures.most_common() if number > 0},
-            }
-        )
-
-    @staticmethod
-    def counts(result: JobResult) -> dict[str, int]:
-        """Returns what the end of a job adds to the fields of its batch."""
-        counted = {
-            f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
-            for part in result.usage_by_model
-            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
-        }
-        counted["calls"] = result.calls
-        if result.state is JobState.FAILED and result.failure:
-            counted[_failed(result.failure.kind)] = 1
-        return {field: number for field, number in counted.items() if number > 0}
-
-
-def _failed(kind: FailureKind) -> str:
-    return f"failed:{kind}"
-
-
-def _number(batch: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        stored.leave_out(f"a number of batch {batch}", "", "no integer")
-        return 0
-
-
-class RemoteBatch(StoredModel):
-    """A remote batch, and the state of its submission."""
-
-    name: str  #: threadmill's name
-    endpoint: str
-    made_at: AwareDatetime
-    sending: bool = False  #: a call that creates something may have taken effect: look for it before the retry
-    file_id: str | None = None  #: the file of requests, after its upload
-    batch_id: str | None = None  #: the provider's id, after its creation
-    lane: str = ""  #: ENDPOINT/MODEL
-    tries: int = 0  #: number of earlier remote batches that did not answer its jobs
-    limited: bool = False  #: the last of them exceeded a limit of the server: the lane submits one at a time
-    not_before: datetime | None = None  #: the earliest time to submit it
-    reason: str | None = None  #: why its jobs still wait, for `threadmill status`
-    format: int = FORMAT
-
-
-class Applied(StoredModel):
-    """The remote assistant that a profile was applied to."""
-
-    id: str
-    applied_at: AwareDatetime
-    digest: str  #: fingerprint of the applied profile
-
-
-class Leftover(LeftoverRecord):
-    """A leftover with the state of its deletion."""
-
-    tries: int  #: failed attempts
-    due_at: AwareDatetime | None  #: the next attempt; None: given up until `threadmill leftovers --retry`
-
-
 class DeadLetter(StoredModel):
     """A queue message that no worker could deliver."""
 
@@ -415,45 +235,3 @@ class DeadLetter(StoredModel):
     def of(cls, item: bytes, reason: str, at: datetime) -> Self:
         body = b64encode(item[:_DEAD_LETTER_BYTES]).decode()
         return cls(at=at, reason=reason, size=len(item), sha256=sha256(item).hexdigest(), body=body)
-
-
-class EndpointTrouble(StoredModel):
-    """An endpoint that refuses, fails or cannot be reached, as one worker's jobs find."""
-
-    endpoint: str
-    reason: Redacted  #: the reason of the latest failed call, with the server's status
-    since: AwareDatetime
-    until: AwareDatetime | None = None  #: when the first waiting job gives up; None: not known
-    calls: int = 1  #: failed calls in a row, the maximum of all jobs
-    jobs: int = 1  #: number of jobs that wait for the endpoint
-
-    def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
-        """Returns both as one, with the reason of the one that began first."""
-        first = min(self, other, key=lambda each: each.since)
-        until = min(filter(None, (self.until, other.until)), default=None)
-        summed = {"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs, "until": until}
-        return first.model_copy(update=summed)
-
-
-def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
-    """Merges the troubles of each endpoint into one."""
-    sums: dict[str, EndpointTrouble] = {}
-    for each in troubles:
-        sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each
-    return tuple(sums.values())
-
-
-class Worker(StoredModel):
-    """What a worker process announces about itself."""
-
-    name: str
-    seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is
-    concurrency: int
-    jobs: int  #: running now
-    endpoints: tuple[str, ...]  #: endpoints whose key it has, or that need no key
-    started_at: AwareDatetime | None = None
-    version: str | None = None
-    troubles: tuple[EndpointTrouble, ...] = ()  #: one per endpoint that gives its jobs no usable replies
-    format: int = 1  #: the highest FORMAT that it knows
-    left_alone: int = 0  #: jobs that it did not run because they need a newer version
-    clock_skew_s: float = 0.0  #: how far its machine's clock is ahead of Redis' clock; negative: behind

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from threadmill import Client, InvalidJob
-from threadmill.store.records import Applied
+from threadmill.store.remote_records import Applied
 from threadmill_worker.admin.assistants import answer
 from threadmill_worker.drivers.assistants import provisioning
 

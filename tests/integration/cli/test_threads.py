@@ -12,7 +12,7 @@ import pytest
 from tests import shared
 
 from threadmill import Client
-from threadmill.store.records import KeptThread
+from threadmill.store.remote_records import KeptThread
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import threadmill.cli  # noqa: F401
 from threadmill.cli.app import app
 from threadmill.store.connection import Connection
-from threadmill.store.records import KeptThread
+from threadmill.store.remote_records import KeptThread
 
 pytestmark = pytest.mark.integration
 

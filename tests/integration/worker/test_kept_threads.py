@@ -7,7 +7,7 @@ import pytest
 from tests.integration.worker.holder import Holder
 
 from threadmill import JobState, ThreadInUse, ThreadNotFound
-from threadmill.store.records import KeptThread
+from threadmill.store.remote_records import KeptThread
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.store.jobs import LeaseLost
 

@@ -9,9 +9,9 @@ from tests.conftest import PATIENCE_S
 
 from threadmill.reports.book import ReportStore
 from threadmill.reports.night import Night
+from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.keys import Keys
 from threadmill.store.lease import LeaseLost
-from threadmill.store.records import RemoteBatch
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
 

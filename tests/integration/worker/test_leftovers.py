@@ -8,7 +8,7 @@ import pytest
 from tests.integration.worker.holder import Holder
 
 from threadmill import JobState
-from threadmill.store.records import LeftoverRecord
+from threadmill.store.remote_records import LeftoverRecord
 from threadmill_worker.maintenance import sweep
 
 pytestmark = pytest.mark.integration

@@ -11,8 +11,9 @@ from threadmill import JobState, UnreadableRecord
 from threadmill.cli import app
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
+from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.keys import Keys
-from threadmill.store.records import FORMAT, JobRecord, RemoteBatch
+from threadmill.store.records import FORMAT, JobRecord
 from threadmill_worker.lifecycle.progress import Progress
 
 pytestmark = pytest.mark.integration

@@ -11,8 +11,9 @@ from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import _is_endpoint_failure
 from threadmill.job.result import TERMINAL, Usage
+from threadmill.store.batch_records import BatchRecord, RemoteBatch
 from threadmill.store.keys import celery_meta, finish_args
-from threadmill.store.records import BatchRecord, LeftoverRecord, RemoteBatch
+from threadmill.store.remote_records import LeftoverRecord
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC).isoformat()
 

@@ -14,7 +14,9 @@ import structlog
 from threadmill.job.events import EventKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.settings.limits import Policy
-from threadmill.store.records import EndpointTrouble, JobRecord, KeptThread, LeftoverRecord
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import KeptThread, LeftoverRecord
+from threadmill.store.worker_records import EndpointTrouble
 from threadmill_worker.drivers.driver import Driver, do_within
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.actions import (

@@ -15,7 +15,8 @@ from threadmill.errors import UnreadableRecord
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.redis.errors import reply_of, trouble_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import EndpointTrouble, JobRecord, add_troubles
+from threadmill.store.records import JobRecord
+from threadmill.store.worker_records import EndpointTrouble, add_troubles
 from threadmill_worker.attempt.attempt import Attempt, end_of
 from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.lifecycle.actions import LANDING_S

@@ -11,7 +11,8 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord, KeptThread
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import KeptThread
 from threadmill_worker.attempt.attempt import AttemptContext
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.assistants.events import ASSISTANTS

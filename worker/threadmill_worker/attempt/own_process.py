@@ -15,7 +15,8 @@ import structlog
 
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
-from threadmill.store.records import EndpointTrouble, JobRecord
+from threadmill.store.records import JobRecord
+from threadmill.store.worker_records import EndpointTrouble
 from threadmill_worker.attempt.attempts import Attempts, exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
-from threadmill.store.records import KeptThread, ThreadKind, Transcript
+from threadmill.store.remote_records import KeptThread, ThreadKind, Transcript
 from threadmill_worker.files.attachments import NONE, Attachments
 from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import Observation, Unknown

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill.store.records import JobRecord, RemoteBatch
+from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe

@@ -14,7 +14,9 @@ import structlog
 from threadmill.errors import NewerRecord
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import LeftoverRecord
 from threadmill.stored import warn
 from threadmill_worker.attempt.context import Contexts, NotServed
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line

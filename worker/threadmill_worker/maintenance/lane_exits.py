@@ -10,7 +10,9 @@ import structlog
 from threadmill.errors import SettingsError
 from threadmill.job.result import Failure
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import LeftoverRecord
 from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.context import wants_of
 from threadmill_worker.files.attachments import NONE

@@ -10,7 +10,7 @@ import structlog
 
 from threadmill.errors import UnreadableRecord
 from threadmill.settings.settings import Settings
-from threadmill.store.records import LeftoverRecord
+from threadmill.store.remote_records import LeftoverRecord
 from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import exhausted
 from threadmill_worker.attempt.context import Contexts, NotServed

@@ -15,7 +15,9 @@ from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill.store import keys, lease
-from threadmill.store.records import FORMAT, JobRecord, LeftoverRecord, RemoteBatch
+from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records import FORMAT, JobRecord
+from threadmill.store.remote_records import LeftoverRecord
 from threadmill.store.scripts import lanes as lane_scripts
 from threadmill.stored import read, warn
 from threadmill_worker.lifecycle.progress import Progress

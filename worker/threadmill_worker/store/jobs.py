@@ -26,8 +26,10 @@ from threadmill.settings.settings import Settings
 from threadmill.store import keys
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
 from threadmill.store.lease import take
-from threadmill.store.records import Applied, JobRecord, KeptThread, LeftoverRecord, Transcript, Worker, newer_format
+from threadmill.store.records import JobRecord, newer_format
+from threadmill.store.remote_records import Applied, KeptThread, LeftoverRecord, Transcript
 from threadmill.store.scripts import jobs, remote
+from threadmill.store.worker_records import Worker
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due

@@ -15,7 +15,7 @@ from threadmill.cli.worker_command import run_worker_command
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.names import is_thread_id
-from threadmill.store.records import KeptThread, Transcript
+from threadmill.store.remote_records import KeptThread, Transcript
 from threadmill.validation import label
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]

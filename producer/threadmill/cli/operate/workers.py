@@ -10,7 +10,7 @@ from threadmill.cli.rendering.table import write_table
 from threadmill.cli.rendering.times import show_skew, show_span
 from threadmill.cli.rendering.waiting import show_left_alone, show_trouble
 from threadmill.client import Client
-from threadmill.store.records import SKEW_LIMIT_S, Worker
+from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
 
 
 def add_to(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from threadmill.cli.app import err
 from threadmill.cli.rendering.waiting import show_jobs, show_trouble
 from threadmill.job.result import Usage
 from threadmill.settings.prices import Cost
-from threadmill.store.records import EndpointTrouble
+from threadmill.store.worker_records import EndpointTrouble
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20

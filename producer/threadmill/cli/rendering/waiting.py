@@ -10,7 +10,7 @@ from threadmill.cli.rendering.times import show_moment
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult
-from threadmill.store.records import EndpointTrouble, Worker, add_troubles
+from threadmill.store.worker_records import EndpointTrouble, Worker, add_troubles
 
 _POLL_EVERY_S = 1.0
 _REASON_SHOWN = 60  # characters

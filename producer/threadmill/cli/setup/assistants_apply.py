@@ -18,7 +18,7 @@ from threadmill.errors import SettingsError
 from threadmill.settings.profile import Profile
 from threadmill.settings.profile_files import read_profiles
 from threadmill.settings.settings import CONFIG_NAME, Settings
-from threadmill.store.records import Applied
+from threadmill.store.remote_records import Applied
 
 ProfileFile = Annotated[
     Path | None,

@@ -16,8 +16,9 @@ from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings, find_config
 from threadmill.store.jobs import Store
-from threadmill.store.records import FORMAT, SKEW_LIMIT_S, Worker
+from threadmill.store.records import FORMAT
 from threadmill.store.rights import grant, of_producer, of_worker
+from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0

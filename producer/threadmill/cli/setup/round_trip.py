@@ -8,7 +8,8 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError, WaitTimeout
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
-from threadmill.store.records import JobRecord, Worker
+from threadmill.store.records import JobRecord
+from threadmill.store.worker_records import Worker
 
 #: Seconds to wait for the result after the deadline: the worker still cancels the run and deletes its objects.
 GRACE_S = 5.0

@@ -13,7 +13,9 @@ from threadmill.cli.rendering.progress import Reporter, spent
 from threadmill.client import Client
 from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost
-from threadmill.store.records import BatchRecord, EndpointTrouble, JobFilter
+from threadmill.store.batch_records import BatchRecord
+from threadmill.store.records import JobFilter
+from threadmill.store.worker_records import EndpointTrouble
 
 _POLL_EVERY_S = 0.5
 

@@ -13,7 +13,7 @@ from threadmill.batch.tally import BatchProgress
 from threadmill.cli.rendering import progress
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
-from threadmill.store.records import EndpointTrouble, add_troubles
+from threadmill.store.worker_records import EndpointTrouble, add_troubles
 
 
 def batch_progress(**fields):

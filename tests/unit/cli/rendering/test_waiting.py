@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from threadmill.cli.rendering.waiting import EndpointNotices
-from threadmill.store.records import EndpointTrouble, Worker
+from threadmill.store.worker_records import EndpointTrouble, Worker
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 AWAY = EndpointTrouble(endpoint="davinci", reason="connection refused", since=NOW, until=NOW + timedelta(minutes=5))

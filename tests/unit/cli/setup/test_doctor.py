@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from threadmill.cli import app
 from threadmill.cli.setup import doctor
 from threadmill.errors import SettingsError
-from threadmill.store.records import Worker
+from threadmill.store.worker_records import Worker
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

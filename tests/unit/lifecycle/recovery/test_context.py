@@ -6,7 +6,7 @@ import pytest
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.limits import Policy
-from threadmill.store.records import KeptThread
+from threadmill.store.remote_records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import next_action
 from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall

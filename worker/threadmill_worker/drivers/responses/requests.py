@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.store.records import ThreadKind, Transcript
+from threadmill.store.remote_records import ThreadKind, Transcript
 from threadmill_worker.drivers.driver import JobSpec, ThreadState, misfit_note
 from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.replies import assistant_message

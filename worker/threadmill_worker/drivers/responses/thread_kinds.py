@@ -5,7 +5,7 @@ from typing import Any
 
 import openai
 
-from threadmill.store.records import ThreadKind
+from threadmill.store.remote_records import ThreadKind
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.errors import NO_PATH, call_error_of
 from threadmill_worker.drivers.json import NotTheApi

@@ -1,0 +1,120 @@
+"""The records of batches, and of remote batches in the provider's Batch API."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from pydantic import AwareDatetime, Field
+
+from threadmill import stored
+from threadmill.job.model import StoredModel
+from threadmill.job.result import OPEN, FailureKind, JobResult, JobState, ModelUsage, Usage
+from threadmill.store.records import FORMAT
+
+
+class BatchRecord(StoredModel):
+    """A batch: the number of its jobs in each state, and what the ended jobs have spent.
+
+    Its hash holds these numbers, so that reading a batch reads no job. A redriven job counts its tokens of all times,
+    but its failure only if it failed the last time.
+    """
+
+    name: str
+    changed_at: AwareDatetime  #: when one of its jobs last changed its state
+    jobs: dict[JobState, int]
+    documents: int | None = None  #: number of documents; None: unknown
+    paused: bool = False  #: workers start none of its jobs
+    cancel_requested: bool = False  #: no more of its jobs are enqueued
+    generation: int = 0  #: how often the whole batch was started again
+    seen_to: bool = False  #: a command enqueues its documents, or waits for their jobs
+    usage_by_model: tuple[ModelUsage, ...] = ()
+    calls: int = 0  #: HTTP calls made
+    failures: dict[FailureKind, int] = Field(default={})  #: number of failed jobs by kind, the most frequent first
+
+    @property
+    def total(self) -> int:
+        return sum(self.jobs.values())
+
+    @property
+    def open(self) -> int:
+        """The number of jobs that have not ended."""
+        return sum(self.jobs.get(state, 0) for state in OPEN)
+
+    @property
+    def usage(self) -> Usage:
+        return sum((part.usage for part in self.usage_by_model), Usage())
+
+    @classmethod
+    def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
+        """Parses a batch. Unknown fields are ignored; a damaged number counts as 0."""
+        plain = (*JobState, "documents", "generation", "calls")
+        numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
+        spent: dict[tuple[str, str], dict[str, int]] = {}
+        failures = Counter[FailureKind]()
+        for field, number in fields.items():
+            match field.split(":", 3):
+                case ["usage", kind, lane, model] if kind in Usage.model_fields:
+                    spent.setdefault((model, lane), {})[kind] = _number(name, number)
+                case ["failed", kind]:
+                    failures[FailureKind(kind)] += _number(name, number)
+        return cls.model_validate(
+            {
+                "name": name,
+                "changed_at": changed_at,
+                "jobs": {state: numbers[state] for state in JobState if state in numbers},
+                "documents": numbers.get("documents"),
+                "paused": "paused" in fields,
+                "cancel_requested": "cancel_requested" in fields,
+                "generation": numbers.get("generation", 0),
+                "seen_to": seen_to,
+                "usage_by_model": [
+                    {"model": model or None, "lane": lane or None, "usage": usage}
+                    for (model, lane), usage in sorted(spent.items())
+                ],
+                "calls": numbers.get("calls", 0),
+                "failures": {kind: number for kind, number in failures.most_common() if number > 0},
+            }
+        )
+
+    @staticmethod
+    def counts(result: JobResult) -> dict[str, int]:
+        """Returns what the end of a job adds to the fields of its batch."""
+        counted = {
+            f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
+            for part in result.usage_by_model
+            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
+        }
+        counted["calls"] = result.calls
+        if result.state is JobState.FAILED and result.failure:
+            counted[_failed(result.failure.kind)] = 1
+        return {field: number for field, number in counted.items() if number > 0}
+
+
+def _failed(kind: FailureKind) -> str:
+    return f"failed:{kind}"
+
+
+def _number(batch: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        stored.leave_out(f"a number of batch {batch}", "", "no integer")
+        return 0
+
+
+class RemoteBatch(StoredModel):
+    """A remote batch, and the state of its submission."""
+
+    name: str  #: threadmill's name
+    endpoint: str
+    made_at: AwareDatetime
+    sending: bool = False  #: a call that creates something may have taken effect: look for it before the retry
+    file_id: str | None = None  #: the file of requests, after its upload
+    batch_id: str | None = None  #: the provider's id, after its creation
+    lane: str = ""  #: ENDPOINT/MODEL
+    tries: int = 0  #: number of earlier remote batches that did not answer its jobs
+    limited: bool = False  #: the last of them exceeded a limit of the server: the lane submits one at a time
+    not_before: datetime | None = None  #: the earliest time to submit it
+    reason: str | None = None  #: why its jobs still wait, for `threadmill status`
+    format: int = FORMAT

@@ -1,0 +1,79 @@
+"""The records of what is on servers: kept threads, applied assistants, leftovers."""
+
+import json
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from threadmill.job.model import StoredModel
+from threadmill.secrets.redaction import redact_all
+
+
+class LeftoverRecord(StoredModel):
+    """A remote object that still has to be deleted after its job has ended."""
+
+    endpoint: str
+    kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
+    id: str  #: THREAD/RUN for a run on a thread
+
+
+#: Characters of a transcript's JSON; longer transcripts are not kept.
+TRANSCRIPT_LIMIT = 1_000_000
+
+
+class Transcript(StoredModel):
+    """The messages of a chain of responses, as input items for the next response, oldest first."""
+
+    items: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> str:
+        """Returns the JSON with secrets redacted, or '' if it is too long to be kept."""
+        text = json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
+        return text if len(text) <= TRANSCRIPT_LIMIT else ""
+
+
+#: What a thread is on its server: a thread of the Assistants API, a conversation, or a chain of responses.
+ThreadKind = Literal["thread", "conversation", "chain"]
+
+
+class KeptThread(StoredModel):
+    """A remote thread that is kept for later jobs until somebody deletes it."""
+
+    endpoint: str
+    id: str
+    kind: ThreadKind | None = None  #: None: an older version of threadmill did not store it
+    job_id: str  #: the last job on it
+    created_at: AwareDatetime  #: when the thread was first kept
+    used_at: AwareDatetime  #: when the last job ended
+    jobs: int = 1  #: number of jobs that have ended on it
+    assistant: str | None = None
+    latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
+    transcript: Transcript | None = Field(None, exclude=True)  #: chains; stored under a key of its own
+    things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is a chain of responses; without a stored kind, the id decides."""
+        return self.kind == "chain" or (self.kind is None and self.id.startswith("resp"))
+
+    @property
+    def leftovers(self) -> tuple[LeftoverRecord, ...]:
+        """What has to be deleted: the thread and its objects."""
+        kind = "response" if self.is_chain else "thread"
+        things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
+        return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
+
+
+class Applied(StoredModel):
+    """The remote assistant that a profile was applied to."""
+
+    id: str
+    applied_at: AwareDatetime
+    digest: str  #: fingerprint of the applied profile
+
+
+class Leftover(LeftoverRecord):
+    """A leftover with the state of its deletion."""
+
+    tries: int  #: failed attempts
+    due_at: AwareDatetime | None  #: the next attempt; None: given up until `threadmill leftovers --retry`

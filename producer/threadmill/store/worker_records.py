@@ -1,0 +1,52 @@
+"""What workers announce about themselves, and about the endpoints that fail their jobs."""
+
+from collections.abc import Iterable
+
+from pydantic import AwareDatetime
+
+from threadmill.job.model import Redacted, StoredModel
+
+#: A clock that differs from Redis' clock by more seconds than this is reported.
+SKEW_LIMIT_S = 1.0
+
+
+class EndpointTrouble(StoredModel):
+    """An endpoint that refuses, fails or cannot be reached, as one worker's jobs find."""
+
+    endpoint: str
+    reason: Redacted  #: the reason of the latest failed call, with the server's status
+    since: AwareDatetime
+    until: AwareDatetime | None = None  #: when the first waiting job gives up; None: not known
+    calls: int = 1  #: failed calls in a row, the maximum of all jobs
+    jobs: int = 1  #: number of jobs that wait for the endpoint
+
+    def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
+        """Returns both as one, with the reason of the one that began first."""
+        first = min(self, other, key=lambda each: each.since)
+        until = min(filter(None, (self.until, other.until)), default=None)
+        summed = {"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs, "until": until}
+        return first.model_copy(update=summed)
+
+
+def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
+    """Merges the troubles of each endpoint into one."""
+    sums: dict[str, EndpointTrouble] = {}
+    for each in troubles:
+        sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each
+    return tuple(sums.values())
+
+
+class Worker(StoredModel):
+    """What a worker process announces about itself."""
+
+    name: str
+    seen_at: AwareDatetime  #: by Redis' clock, as `started_at` is
+    concurrency: int
+    jobs: int  #: running now
+    endpoints: tuple[str, ...]  #: endpoints whose key it has, or that need no key
+    started_at: AwareDatetime | None = None
+    version: str | None = None
+    troubles: tuple[EndpointTrouble, ...] = ()  #: one per endpoint that gives its jobs no usable replies
+    format: int = 1  #: the highest FORMAT that it knows
+    left_alone: int = 0  #: jobs that it did not run because they need a newer version
+    clock_skew_s: float = 0.0  #: how far its machine's clock is ahead of Redis' clock; negative: behind
