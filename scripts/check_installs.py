@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -157,7 +158,8 @@ def run(*command: str | Path, within_s: float = _TIMEOUT_S, **options: object) -
             **options,  # type: ignore[call-overload]
         )
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"{shlex.join(map(str, command))}\nhas not ended in {within_s} s: {late.stdout or ''}") from None
+        said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
+        raise Failed(f"{shlex.join(map(str, command))}\nhas not ended in {within_s} s: {said}") from None
     if done.returncode:
         raise Failed(f"{shlex.join(map(str, command))}\nexit {done.returncode}\n{done.stdout}")
     return str(done.stdout)
@@ -276,7 +278,7 @@ def packages_of_extras(wanted: Callable[[str], bool]) -> set[str]:
     for module, distributions in importlib.metadata.packages_distributions().items():
         for distribution in distributions:
             names.setdefault(_normal(distribution), []).append(module)
-    found = set()
+    found: set[str] = set()
     for extra in set(ours.get_all("Provides-Extra") or ()) - {"dev"}:
         for requirement in map(Requirement, ours.get_all("Requires-Dist") or ()):
             if wanted(extra) and requirement.marker and requirement.marker.evaluate({"extra": extra}):
@@ -349,10 +351,10 @@ def main() -> int:
             steps: list[tuple[str, Callable[[], None]]] = []
             for python in found:
                 for install, where in lines.items():
-                    steps.append((f"{python}  {install}  ({where})", lambda p=python, i=install: check(p, i, site)))
-                steps.append((f"{python}  mypy --strict on a service", lambda p=python: check_types(p, site)))
-            steps.append((f"{found[0]}  {lowest}", lambda: check(found[0], lowest, site)))
-            steps += [(f"{version}  constraints.txt", lambda v=version: check_pins(v)) for version in PINNED_FOR]
+                    steps.append((f"{python}  {install}  ({where})", partial(check, python, install, site)))
+                steps.append((f"{python}  mypy --strict on a service", partial(check_types, python, site)))
+            steps.append((f"{found[0]}  {lowest}", partial(check, found[0], lowest, site)))
+            steps += [(f"{version}  constraints.txt", partial(check_pins, version)) for version in PINNED_FOR]
             with ThreadPoolExecutor(os.cpu_count() or 2) as threads:
                 passed = list(threads.map(lambda step: _report(*step), steps))
     print(f"{sum(passed)} passed, {passed.count(False)} failed, in {time.monotonic() - started:.0f} s", flush=True)

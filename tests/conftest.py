@@ -22,10 +22,10 @@ import pytest
 import redis
 from tests.emulated import Emulated, emulating, serving
 from tests.forked import THREADMILL, ForkedProcess, run
+from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
@@ -119,21 +119,8 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that lives as long as the session. If it cannot be started, the tests fail."""
-    folder, port = tmp_path_factory.mktemp("redis"), free_port()
-    config = f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly no\n'
-    server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
-    url = f"redis://127.0.0.1:{port}/0"
-    with redis.Redis.from_url(url) as connection:
-        server.wait_until(lambda: _pongs(connection))
-    yield url
-    server.stop()
-
-
-def _pongs(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False
+    with own_redis(tmp_path_factory.mktemp("redis")) as port:
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from servers.kinds import Kind, Running
+from servers.own_redis import own_redis
 from threadmill import Client, FailureKind, JobHandle, JobResult, Settings
 from threadmill.local.processes import Process
-from threadmill.local.services import free_port, module, redis_server
+from threadmill.local.services import module
 
 ENDPOINT = "server"
 _KEY = "CHECKED_SERVER_KEY"
@@ -93,35 +92,23 @@ def wait_until(ready: Callable[[], bool], what: str, within_s: float = 60) -> No
 @contextmanager
 def bench(kind: Kind, running: Running, folder: Path) -> Iterator[Bench]:
     """With two workers."""
-    port = free_port()
     own = folder / "threadmill"
     own.mkdir(exist_ok=True)
     config = own / "threadmill.toml"
-    config.write_text(settings_text(kind, running, f"redis://127.0.0.1:{port}/0", own))
     (own / "check_tools.py").write_text(_TOOL)
     path = os.pathsep.join(filter(None, [str(own), os.environ.get("PYTHONPATH", "")]))
-    environment = {"THREADMILL_CONFIG": str(config), "PYTHONPATH": path, _KEY: running.key}
-    os.environ |= environment  # also for the client, which is in this process
-    redis_config = f'port {port}\nbind 127.0.0.1\ndir "{own}"\nappendonly no\nsave ""\n'
-    server = Process("redis", [redis_server(), "-"], own / "redis.log", {}, redis_config)
-    made = Bench(kind, running, own, Client(Settings.load()))
-    try:
-        with redis.Redis(port=port) as connection:
-            server.wait_until(lambda: _pongs(connection))
-        made.start_worker()
-        made.start_worker()
-        yield made
-    finally:
-        for worker in made.workers:
-            worker.stop()
-        server.stop()
-
-
-def _pongs(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False
+    with own_redis(own) as port:
+        config.write_text(settings_text(kind, running, f"redis://127.0.0.1:{port}/0", own))
+        # Also for the client, which is in this process.
+        os.environ |= {"THREADMILL_CONFIG": str(config), "PYTHONPATH": path, _KEY: running.key}
+        made = Bench(kind, running, own, Client(Settings.load()))
+        try:
+            made.start_worker()
+            made.start_worker()
+            yield made
+        finally:
+            for worker in made.workers:
+                worker.stop()
 
 
 def settings_text(kind: Kind, running: Running, redis_url: str, folder: Path) -> str:

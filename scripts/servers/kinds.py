@@ -15,8 +15,9 @@ from servers import backends
 from servers.backends import Backend
 from servers.installed import installed
 from servers.model import EMBEDDINGS
+from servers.own_redis import own_redis
 from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill.local.services import free_port
 
 #: What is installed from PyPI.
 VERSIONS = {
@@ -86,10 +87,7 @@ def _native(folder: Path, backend: Backend) -> AbstractContextManager[Running]:
 @contextmanager
 def _polling(folder: Path, backend: Backend) -> Iterator[Running]:
     """The bridge again, with its answers kept in Redis until they are fetched."""
-    port = free_port()
-    config = f'port {port}\nbind 127.0.0.1\nsave ""\ndir "{folder}"\n'
-    with _process("redis", [redis_server(), "-"], folder, {}, config) as process, redis.Redis(port=port) as cache:
-        process.wait_until(lambda: _pongs(cache))
+    with own_redis(folder) as port, redis.Redis(port=port) as cache:
         background = {"background_mode": {"polling_via_cache": "all", "ttl": 3600}}
         store = {"type": "redis", "host": "127.0.0.1", "port": port}
         settings = {"cache": True, "cache_params": store | {"supported_call_types": []}, "responses": background}
@@ -154,11 +152,9 @@ def _ogx_config(data: Path, backend: Backend, port: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _process(
-    name: str, command: list[str], folder: Path, environment: Mapping[str, str], stdin: str = ""
-) -> Iterator[Process]:
+def _process(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Process]:
     """A server's process, with its log in the folder and none of our own modules on its path."""
-    process = Process(name, command, folder / f"{name}.log", {"PYTHONPATH": "", **environment}, stdin)
+    process = Process(name, command, folder / f"{name}.log", {"PYTHONPATH": "", **environment})
     try:
         yield process
     finally:
@@ -180,13 +176,6 @@ def _listed(url: str) -> int:
         with urllib.request.urlopen(f"{url}/{name}", timeout=10) as reply:
             total += len(json.load(reply)["data"])
     return total
-
-
-def _pongs(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False
 
 
 _LITELLM = f"LiteLLM {VERSIONS['litellm']}"

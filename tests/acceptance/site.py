@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
 from tests.conftest import environment
 from tests.forked import ForkedProcess
+from tests.own_redis import answers
 
 from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.local.services import free_port, redis_server
@@ -111,7 +111,7 @@ class Site:
         config = f'port {self._redis_port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly yes\n'
         self.redis = self.start("redis", [redis_server(), "-"], config)
         with blocking(self.redis_url) as connection:
-            self.redis.wait_until(lambda: pongs(connection))
+            self.redis.wait_until(lambda: answers(connection))
 
     def kill_redis(self) -> None:
         """Once all that it has confirmed is in its file: a sync under way, on a busy disk, puts writes off for 2 s."""
@@ -193,10 +193,3 @@ class Site:
         self.store.close()
         for child in reversed(self._children):
             child.kill()
-
-
-def pongs(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False

@@ -21,10 +21,10 @@ import redis
 from tests.forked import run
 from tests.integration.worker.test_secrets import everything
 from tests.mcp_server import __file__ as MCP_SERVER
+from tests.own_redis import own_redis
 
 from threadmill import Client, JobState
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration
@@ -81,21 +81,10 @@ def echo():
 @pytest.fixture
 def guarded_redis(tmp_path):
     """One with a password."""
-    port, password = free_port(), SECRETS["REDIS"].replace('"', '\\"')
-    config = f'port {port}\nbind 127.0.0.1\nrequirepass "{password}"\ndir "{tmp_path}"\nsave ""\nappendonly no\n'
-    server = Process("redis", [redis_server(), "-"], tmp_path / "redis.log", {}, config)
-    url = f"redis://:{quote(SECRETS['REDIS'], safe='')}@127.0.0.1:{port}/0"
-    with redis.Redis.from_url(url, decode_responses=True) as connection:
-        server.wait_until(lambda: _pongs(connection))
-        yield url
-    server.stop()
-
-
-def _pongs(connection) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False
+    password = SECRETS["REDIS"]
+    quoted = password.replace('"', '\\"')
+    with own_redis(tmp_path, f'requirepass "{quoted}"', password=password) as port:
+        yield f"redis://:{quote(password, safe='')}@127.0.0.1:{port}/0"
 
 
 @pytest.fixture

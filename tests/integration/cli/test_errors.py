@@ -4,12 +4,11 @@ import json
 import os
 
 import pytest
-import redis
+from tests.own_redis import own_redis
 from typer.testing import CliRunner
 
 from threadmill.cli import app
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill.local.services import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -98,20 +97,9 @@ def test_a_redis_that_refuses_is_not_reported_as_absent(run, locked_redis, addre
 @pytest.fixture(scope="module")
 def locked_redis(tmp_path_factory):
     """The port of a Redis with a password, and with a user `reader` who may do nothing but PING."""
-    folder, port = tmp_path_factory.mktemp("locked-redis"), free_port()
-    config = f'port {port}\nbind 127.0.0.1\nrequirepass s3cret\nuser reader on >s3cret +ping\nsave ""\n'
-    server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
-    with redis.Redis(port=port, password="s3cret") as connection:
-        server.wait_until(lambda: _answers(connection))
-    yield port
-    server.stop()
-
-
-def _answers(connection):
-    try:
-        return connection.ping()
-    except redis.ConnectionError:
-        return False
+    config = "requirepass s3cret\nuser reader on >s3cret +ping"
+    with own_redis(tmp_path_factory.mktemp("locked-redis"), config, password="s3cret") as port:
+        yield port
 
 
 @pytest.mark.parametrize(

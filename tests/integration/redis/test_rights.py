@@ -4,13 +4,13 @@ import json
 
 import pytest
 import redis
+from tests.own_redis import own_redis
 from typer.testing import CliRunner
 
 from threadmill import Client, StoreRefused
 from threadmill.cli import app
 from threadmill.cli.setup.doctor import _rights
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
 from threadmill.store.connection import Connection
 from threadmill.store.jobs import Store
@@ -24,20 +24,9 @@ ROLES = {"producer": of_producer, "worker": of_worker}
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("redis"), free_port()
-    config = f'port {port}\nbind 127.0.0.1\nsave ""\nacllog-max-len 1000\nacl-pubsub-default resetchannels\n'
-    server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
-    server.wait_until(lambda: _answers(port))
-    yield port
-    server.stop()
-
-
-def _answers(port):
-    try:
-        with redis.Redis(port=port) as connection:
-            return connection.ping()
-    except redis.ConnectionError:
-        return False
+    config = "acllog-max-len 1000\nacl-pubsub-default resetchannels"
+    with own_redis(tmp_path_factory.mktemp("redis"), config) as port:
+        yield port
 
 
 @pytest.fixture
@@ -162,17 +151,11 @@ def test_doctor_is_content_with_a_redis_that_permits_everything(settings):
 @pytest.fixture(params=["without slots", "with slots"])
 def cluster(request, tmp_path):
     """The URL of the only node of a cluster."""
-    port = free_port()
-    config = (
-        f'port {port}\nbind 127.0.0.1\ndir "{tmp_path}"\nsave ""\ncluster-enabled yes\ncluster-port {free_port()}\n'
-    )
-    server = Process("redis", [redis_server(), "-"], tmp_path / "redis.log", {}, config)
-    server.wait_until(lambda: _answers(port))
-    if request.param == "with slots":
-        with redis.Redis(port=port) as connection:
-            connection.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    yield f"redis://127.0.0.1:{port}/0"
-    server.stop()
+    with own_redis(tmp_path, f"cluster-enabled yes\ncluster-port {free_port()}") as port:
+        if request.param == "with slots":
+            with redis.Redis(port=port) as connection:
+                connection.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 def test_a_cluster_is_refused_in_one_sentence(make_settings, base_url, cluster, capsys):

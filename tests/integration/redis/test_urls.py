@@ -5,12 +5,11 @@ import ssl
 import threading
 
 import pytest
-import redis
 from tests.certificates import self_signed
+from tests.own_redis import own_redis
 
 from threadmill import Client, StoreUnavailable
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
 
 pytestmark = pytest.mark.integration
@@ -27,19 +26,8 @@ def port():
 def socket(tmp_path, port):
     """The socket of a Redis with a password, which listens on the port too."""
     path = tmp_path / "redis.sock"
-    config = f'port {port}\nbind 127.0.0.1\nunixsocket {path}\nrequirepass {PASSWORD}\nsave ""\n'
-    server = Process("redis", [redis_server(), "-"], tmp_path / "redis.log", {}, config)
-    server.wait_until(lambda: _answers(port))
-    yield path
-    server.stop()
-
-
-def _answers(port):
-    try:
-        with redis.Redis(port=port, password=PASSWORD) as connection:
-            return connection.ping()
-    except redis.ConnectionError:
-        return False
+    with own_redis(tmp_path, f"unixsocket {path}\nrequirepass {PASSWORD}", port, PASSWORD):
+        yield path
 
 
 def runs_jobs(settings, start_worker):
