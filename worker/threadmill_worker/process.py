@@ -71,7 +71,7 @@ class WorkerProcess:
         self._beats = [
             repeat(heartbeat_s(settings), self._beat),
             repeat(settings.sweep_s, self._sweep.once),
-            repeat(settings.sweep_s, self._sweep.tidy),
+            repeat(settings.sweep_s, self._sweep.clean_up),
             repeat(settings.sweep_s, self._lane.once),
             repeat(WATCH_S, self._watch),
             repeat(FORGET_S, self._ledger.forget_old_workers),
@@ -84,7 +84,7 @@ class WorkerProcess:
 
     async def clean_up(self) -> None:
         """Deletes the leftovers that are due, without waiting for the next sweep."""
-        await self._sweep.tidy()
+        await self._sweep.clean_up()
 
     def log_start(self, node: str) -> None:
         """`node`: the name by which Celery's monitors know it."""

@@ -29,7 +29,7 @@ STATE_FOLDER = Path(".threadmill")
 
 #: Interval of the worker's sweep, and how long the end waits for the sweep to delete leftovers.
 _SWEEP_S = 1.0
-_TIDY_S = 10.0
+_CLEANUP_S = 10.0
 
 #: A package of each module's extra, by which we see whether the extra is installed.
 _EXTRAS = {"threadmill_worker": ("worker", "openai"), "threadmill_emulator": ("emulator", "starlette")}
@@ -69,13 +69,13 @@ class Local:
     ) -> None:
         try:
             if error is None:
-                self._tidy()
+                self._clean_up()
         finally:
             self._closing.close()  # in reverse order: the worker stops first and hands its jobs back to Redis
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         """Waits a moment for the worker to delete leftovers, because no other worker will."""
-        store, give_up_at = Store(self.settings), time.monotonic() + _TIDY_S
+        store, give_up_at = Store(self.settings), time.monotonic() + _CLEANUP_S
         with suppress(StoreUnavailable):
             while any(not leftover.tries for leftover in store.leftovers()) and time.monotonic() < give_up_at:
                 time.sleep(0.1)

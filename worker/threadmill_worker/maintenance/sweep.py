@@ -80,7 +80,7 @@ class Sweep:
         uptime_s = await self._ledger.uptime_s()
         return uptime_s >= RENEWAL_GRACE_S and self._pulse.steady_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
-    async def tidy(self) -> None:
+    async def clean_up(self) -> None:
         """Deletes the leftovers that are due. Each is taken by one worker, so all of them may do so at once."""
         await asyncio.gather(*(self._delete_due() for _ in range(DELETIONS)))
 
