@@ -5,8 +5,9 @@ import time
 
 import pytest
 import redis
-from tests.acceptance.site import Site, pongs, until
+from tests.acceptance.site import Site, until
 from tests.conftest import marked
+from tests.own_redis import answers
 
 from threadmill.local.services import free_port, redis_server
 
@@ -50,7 +51,7 @@ class WatchedSite(Site):
         )
         server = self.start("redis", [redis_server(), "-"], config)
         with redis.Redis(port=port, password=PASSWORD) as connection:
-            server.wait_until(lambda: pongs(connection))
+            server.wait_until(lambda: answers(connection))
         return server
 
     def _start_sentinel(self, port):
@@ -61,7 +62,7 @@ class WatchedSite(Site):
         )
         server = self.start("sentinel", [redis_server(), str(file), "--sentinel"])
         with redis.Redis(port=port, password=SENTINEL_PASSWORD) as connection:
-            server.wait_until(lambda: pongs(connection))
+            server.wait_until(lambda: answers(connection))
 
     @property
     def redis_url(self):

@@ -7,7 +7,7 @@ import pytest
 
 from threadmill import FailureKind, JobState
 from threadmill.cli.operate.threads import show
-from threadmill.store import records
+from threadmill.store import remote_records
 
 pytestmark = [
     pytest.mark.integration,
@@ -173,7 +173,7 @@ async def test_a_kept_transcript_is_shown_and_goes_with_its_thread(
 
 @like("ignores_background", "stateless")
 async def test_a_transcript_that_is_too_long_is_not_continued_without_its_beginning(worker, emulator, monkeypatch):
-    monkeypatch.setattr(records, "TRANSCRIPT_LIMIT", 2_000)
+    monkeypatch.setattr(remote_records, "TRANSCRIPT_LIMIT", 2_000)
     first = await worker.run("Words. " * 500, keep_thread=True)
     second = await worker.run("And then?", thread=first.thread_id)
 
