@@ -29,7 +29,7 @@ from threadmill.store.records import DeadLetter, JobFilter, JobRecord, Unreadabl
 from threadmill.store.remote_records import KeptThread, Leftover
 from threadmill.store.worker_records import EndpointTrouble, Worker, add_troubles
 from threadmill.stored import warn
-from threadmill.validation import Intake
+from threadmill.validation import JobValidator
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Client:
                 self.settings.check_tool(tool)
         if job.paths:
             job = job.at(Path.cwd())
-        Intake(name, endpoint).check(job, self.settings)
+        JobValidator(name, endpoint).check(job, self.settings)
         return job.model_copy(update={"endpoint": name})
 
     def _check_model(self, name: str, job: PromptJob) -> None:

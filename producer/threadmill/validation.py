@@ -23,7 +23,7 @@ _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Intake:
+class JobValidator:
     """Checks jobs against one endpoint."""
 
     name: str

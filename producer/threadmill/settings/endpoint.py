@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
 from threadmill.settings import credentials
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 
 
 class EndpointKind(StrEnum):
@@ -54,7 +54,7 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
 _WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}}
 
 
-class Endpoint(Policy):
+class Endpoint(RunLimits):
     """A server: its address, the variable with its key, its features and its limits."""
 
     kind: EndpointKind

@@ -9,7 +9,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.lifecycle.model_server import ModelServer, answer_of
-from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, POLICY, PRICED, START, UNCALLED, UNSENT, Fault
+from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, LIMITS, PRICED, START, UNCALLED, UNSENT, Fault
 from tests.unit.lifecycle.test_properties import faults, lives
 
 from threadmill.job.message import Message
@@ -66,7 +66,7 @@ class World:
             self.attempt = Attempt(
                 LEASE,
                 self._record(),
-                AttemptContext("model", self, self, POLICY, "asst", WANTS, MATERIALS),
+                AttemptContext("model", self, self, LIMITS, "asst", WANTS, MATERIALS),
                 self,
                 self.clock,
                 self.sleep,
@@ -179,7 +179,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
         result = asyncio.run(world.execute())
     server.live_on(world.now)
 
-    assert len(server.runs) <= 1 + POLICY.reruns
+    assert len(server.runs) <= 1 + LIMITS.reruns
     if result.ok:
         assert server.runs[-1].status == "completed"
         assert result.content == answer_of(server.runs[-1])

@@ -7,7 +7,7 @@ from hypothesis import note
 from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -31,7 +31,7 @@ START = 1_800_000_000.0
 MOST_STEPS = 2000
 
 #: All limits at about a tenth, so that a job takes fewer steps.
-POLICY = Policy(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_s=40)
+LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_s=40)
 
 CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
 
@@ -102,7 +102,7 @@ class ModelWorker:
                 self.now += 20
             if fault is Fault.THREAD_GONE:
                 self.server.threads.pop(self.progress.thread_id or "", None)
-            action = next_action(self.progress, POLICY, self.now)
+            action = next_action(self.progress, LIMITS, self.now)
             note(f"{self.now - START:8.2f} s  {fault:32} {action}")
             if isinstance(action, Finish):
                 return action.outcome
@@ -146,7 +146,7 @@ class ModelWorker:
             if self.progress.outcome is not None:
                 raise Crash  # the runner leaves the job at its saved place
         elif view is not None:
-            self.progress = observe(self.progress, action, view, POLICY, self.now)
+            self.progress = observe(self.progress, action, view, LIMITS, self.now)
         self.most_troubles = max(self.most_troubles, self.progress.troubles)
 
     def _call(self, action: RemoteAction, fault: Fault) -> Observation:
@@ -175,14 +175,14 @@ class ModelWorker:
             if fault in CRASHES | CANCELS and call == action.calls[-1]:
                 return
             view = OutputReady(call.id, f"output of {call.id}")
-            self.progress = observe(self.progress, action, view, POLICY, self.now)
+            self.progress = observe(self.progress, action, view, LIMITS, self.now)
             self._save()
             self._journaled.add(call.id)
 
     def _conclude(self, action: Decision) -> None:
         if isinstance(action, AbandonRun) and self.progress.run is not None:
             self._abandoned.add(self.progress.run.id)
-        self.progress = conclude(self.progress, action, POLICY, self.now)
+        self.progress = conclude(self.progress, action, LIMITS, self.now)
 
     def _save(self) -> None:
         self._saved = self.progress.to_json()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from threadmill.job.result import Artifact, Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -129,7 +129,7 @@ def play(
     *,
     messages: int = 1,
     wants: Wants = Wants(),  # noqa: B008
-    policy: Policy = Policy(),  # noqa: B008
+    limits: RunLimits = RunLimits(),  # noqa: B008
     cancel_at: type[Action] | None = None,
     overdue_at: type[Action] | None = None,
 ) -> Story:
@@ -142,7 +142,7 @@ def play(
     done: list[tuple[float, Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
     for _ in range(1000):
-        action = next_action(progress, policy, now)
+        action = next_action(progress, limits, now)
         done.append((now - START, action))
         progress = intend(progress, action, now)
         if isinstance(action, Finish):
@@ -152,20 +152,20 @@ def play(
             now, overdue_at = max(now, progress.deadline_at), None
         if isinstance(action, cancel_at or ()):
             cancel_at = None
-            progress = conclude(progress, Decide(CANCELLED), policy, now)
+            progress = conclude(progress, Decide(CANCELLED), limits, now)
             continue
         match action:
             case Wait(until):
                 now = max(now, until)
             case Decide() | AskAgain() | AbandonRun():
-                progress = conclude(progress, action, policy, now)
+                progress = conclude(progress, action, limits, now)
             case CallTools(calls):
                 for call in calls:
-                    progress = observe(progress, action, OutputReady(call.id, f"{call.id} done"), policy, now)
+                    progress = observe(progress, action, OutputReady(call.id, f"{call.id} done"), limits, now)
             case _:
                 views = shown.get(type(action), [ThreadCreated(f"thread_{len(done)}")])
                 view = views.pop(0) if len(views) > 1 else views[0]
                 if isinstance(view, RunObservation):
                     view = replace(view, id=progress.run.id if progress.run else f"run_{progress.runs + 1}")
-                progress = observe(progress, action, view, policy, now)
+                progress = observe(progress, action, view, limits, now)
     raise AssertionError("the job does not end")

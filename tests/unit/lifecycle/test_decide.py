@@ -22,7 +22,7 @@ from tests.unit.lifecycle.story import (
 )
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     Action,
@@ -43,7 +43,7 @@ from threadmill_worker.lifecycle.observations import AnswerRead, NothingFound, N
 from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
-POLICY = Policy()
+LIMITS = RunLimits()
 
 
 def test_a_plain_job_is_one_thread_one_run_one_answer_and_nothing_left() -> None:
@@ -70,7 +70,7 @@ def test_all_outputs_of_a_round_go_in_one_request() -> None:
 
 
 def test_a_run_that_asks_for_tools_without_end_is_given_up_and_cancelled() -> None:
-    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, policy=Policy(tool_rounds=3))
+    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(tool_rounds=3))
     assert story.kind is FailureKind.TOOL_FAILED
     assert len(story.times(SubmitOutputs)) == 3
     assert story.told.endswith("Decide CancelRun Delete")
@@ -109,13 +109,13 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observatio
     story = play({PollRun: [ending]})
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
-    assert story.progress.runs == (1 if kind in lasting else 1 + POLICY.reruns)
+    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.reruns)
     assert story.told.endswith("PollRun Delete")
 
 
 def test_reruns_wait_longer_each_time_and_as_long_as_a_rate_limit_says() -> None:
     first, second, third = play({PollRun: [EXPIRED]}).times(StartRun)
-    looked = POLICY.poll_first_s
+    looked = LIMITS.poll_first_s
     assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
     first, second, _ = play({PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(StartRun)
     assert second - first == pytest.approx(looked + 12.3)
@@ -131,7 +131,7 @@ def test_a_completed_run_without_a_message_is_no_success() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "limit_s"), [(QUEUED, POLICY.queued_limit_s), (RUNNING, POLICY.run_limit_s), (ODD, POLICY.run_limit_s)]
+    ("status", "limit_s"), [(QUEUED, LIMITS.queued_limit_s), (RUNNING, LIMITS.run_limit_s), (ODD, LIMITS.run_limit_s)]
 )
 def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(
     status: Observation, limit_s: float
@@ -140,13 +140,13 @@ def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(
     assert story.kind is FailureKind.STUCK
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
     for kind in (CreateThread, StartRun, CancelRun, Delete):
-        assert len(story.times(kind)) == 1 + POLICY.reruns
+        assert len(story.times(kind)) == 1 + LIMITS.reruns
     assert story.told.endswith("CancelRun Delete Delete Delete")
 
 
 def test_a_run_that_queues_anew_after_its_tools_has_its_time_in_the_queue_anew() -> None:
     story = play({PollRun: [RUNNING] * 44 + [asks("a"), QUEUED, QUEUED, COMPLETED]})
-    assert story.times(CallTools)[0] > POLICY.queued_limit_s
+    assert story.times(CallTools)[0] > LIMITS.queued_limit_s
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.progress.runs == 1
 
@@ -157,14 +157,14 @@ def test_a_stuck_run_that_completes_when_it_is_cancelled_is_read() -> None:
 
 
 def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
-    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, policy=Policy(reruns=0))
+    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(reruns=0))
     (cancelled,), (left,) = story.times(CancelRun), story.times(Delete)
     assert story.kind is FailureKind.STUCK
-    assert left - cancelled == pytest.approx(POLICY.cancel_limit_s)
+    assert left - cancelled == pytest.approx(LIMITS.cancel_limit_s)
 
 
 def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
-    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, policy=Policy(reruns=1))
+    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(reruns=1))
     assert story.kind is FailureKind.STUCK
     assert story.told.count("CancelRun AbandonRun") == 2
     assert story.told.endswith("CancelRun AbandonRun Delete Delete")
@@ -241,13 +241,13 @@ def test_waits_end_at_the_deadline() -> None:
 
 def test_a_call_ends_at_the_deadline_but_one_that_makes_something_may_land() -> None:
     progress = Progress(deadline_at=100, messages=1)
-    assert time_limit(progress, PollRun("run"), POLICY, now=40) == 60
-    assert time_limit(progress, PollRun("run"), POLICY, now=99) == 1
-    assert time_limit(progress, StartRun(1), POLICY, now=99) == LANDING_S
-    assert time_limit(progress, StartRun(1), POLICY, now=40) == 60
+    assert time_limit(progress, PollRun("run"), LIMITS, now=40) == 60
+    assert time_limit(progress, PollRun("run"), LIMITS, now=99) == 1
+    assert time_limit(progress, StartRun(1), LIMITS, now=99) == LANDING_S
+    assert time_limit(progress, StartRun(1), LIMITS, now=40) == 60
 
 
 def test_a_call_for_a_job_that_is_over_has_the_time_of_one_reply() -> None:
     late, over = Progress(deadline_at=100, messages=1), Progress(9e9, 1, outcome=Outcome(JobState.SUCCEEDED))
-    assert time_limit(late, ReadAnswer("run"), POLICY, now=101) == POLICY.request_timeout_s
-    assert time_limit(over, Delete(Leftover("thread", "t")), POLICY, now=0) == POLICY.request_timeout_s
+    assert time_limit(late, ReadAnswer("run"), LIMITS, now=101) == LIMITS.request_timeout_s
+    assert time_limit(over, Delete(Leftover("thread", "t")), LIMITS, now=0) == LIMITS.request_timeout_s

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed
 
 from threadmill.job.result import FailureKind, JobState, Usage
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,
@@ -41,13 +41,13 @@ from threadmill_worker.lifecycle.observe import HINT_RANGE_S, POLL_SHARE, observ
 from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
 
-POLICY = Policy()
+LIMITS = RunLimits()
 LEFTOVER = Leftover("thread", "thread_1")
 JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messages_sent=1, leftovers=(LEFTOVER,))
 
 
 def see(progress: Progress, action: Action, view: Observation, after_s: float = 0.0) -> Progress:
-    return observe(progress, action, view, POLICY, START + after_s)
+    return observe(progress, action, view, LIMITS, START + after_s)
 
 
 def under_way(run: RunObservation = RUNNING) -> Progress:
@@ -58,7 +58,7 @@ def under_way(run: RunObservation = RUNNING) -> Progress:
 def answered(*blocks: dict[str, Any]) -> Outcome:
     progress = see(under_way(RunObservation("?", "completed")), ReadAnswer("run_1"), AnswerRead(blocks))
     while progress.outcome is None:  # files it refers to cannot be had
-        progress = see(progress, next_action(progress, POLICY, progress.wait_until), Gone("No such File object"))
+        progress = see(progress, next_action(progress, LIMITS, progress.wait_until), Gone("No such File object"))
     return progress.outcome
 
 
@@ -70,7 +70,7 @@ def job_of_a_run_that_takes(run_s: float, jitter: float) -> tuple[int, float]:
     """The HTTP calls of the whole job, and how long after the run's end its answer is read."""
     now, calls, read_at = START, 0, 0.0
     progress = Progress(deadline_at=START + 3600, messages=1)
-    while not isinstance(action := next_action(progress, POLICY, now), Finish):
+    while not isinstance(action := next_action(progress, LIMITS, now), Finish):
         if isinstance(action, Wait):
             now += (action.until - now) * (1 + jitter)
             continue
@@ -98,8 +98,8 @@ def test_a_run_of_five_seconds_costs_nine_calls_at_most_and_its_answer_is_soon_t
 @pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
 def test_an_answer_is_late_by_a_quarter_of_its_runs_time_at_most(run_s: float) -> None:
     calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
-    assert late_s <= 1.1 * min(max(POLICY.poll_first_s, run_s * POLL_SHARE), POLICY.poll_longest_s)
-    assert calls <= 20 + run_s / POLICY.poll_longest_s
+    assert late_s <= 1.1 * min(max(LIMITS.poll_first_s, run_s * POLL_SHARE), LIMITS.poll_longest_s)
+    assert calls <= 20 + run_s / LIMITS.poll_longest_s
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_servers_wish_for_the_next_look_is_honoured_within_bounds(wish_s: fl
     assert progress.look_at == START + waits_s
 
 
-@pytest.mark.parametrize(("age_s", "waits_s"), [(0, POLICY.poll_first_s), (12, 3.0), (500, POLICY.poll_longest_s)])
+@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.poll_first_s), (12, 3.0), (500, LIMITS.poll_longest_s)])
 def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> None:
     progress = see(under_way(), PollRun("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
     assert progress.look_at - START == pytest.approx(age_s + waits_s)
@@ -120,7 +120,7 @@ def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> No
 @pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
 def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Action) -> None:
     progress = see(under_way(asks("a")), action, RunObservation("run_1", "cancelling"), after_s=500)
-    assert progress.look_at - START == pytest.approx(500 + POLICY.poll_first_s)
+    assert progress.look_at - START == pytest.approx(500 + LIMITS.poll_first_s)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
     unread = see(place, StartRun(1), ended)
     assert unread.to_json().count("file-made") == 2, "as a block, and as a leftover"
     assert {each.id for each in unread.leftovers} == {"thread_1", "resp_1", "cntr_1", "file-made"}
-    assert next_action(unread, POLICY, START) == Download("file-made")
+    assert next_action(unread, LIMITS, START) == Download("file-made")
 
     read = see(place, StartRun(1), replace(ended, answer=AnswerRead((text("42"),))))
     assert read.outcome is not None
@@ -283,17 +283,17 @@ def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset
     assert progress.outcome is not None
     assert progress.outcome.failure is not None
     assert lacking in progress.outcome.failure.message
-    assert next_action(progress, POLICY, START) == CancelRun(QUEUED.id)
+    assert next_action(progress, LIMITS, START) == CancelRun(QUEUED.id)
 
 
 def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
     progress = under_way(asks("a", "b"))
-    action = next_action(progress, POLICY, START)
+    action = next_action(progress, LIMITS, START)
     assert isinstance(action, CallTools)
     progress = see(progress, action, OutputReady("b", "done"))
-    assert next_action(progress, POLICY, START) == CallTools((ToolCall("a", "weigh", "{}"),), action.until)
+    assert next_action(progress, LIMITS, START) == CallTools((ToolCall("a", "weigh", "{}"),), action.until)
     progress = see(progress, action, OutputReady("a", "done"))
-    assert next_action(progress, POLICY, START) == SubmitOutputs("run_1", {"a": "done", "b": "done"})
+    assert next_action(progress, LIMITS, START) == SubmitOutputs("run_1", {"a": "done", "b": "done"})
 
 
 def rerun_asking(call: ToolCall, first: OutputReady) -> Progress:
@@ -305,7 +305,7 @@ def rerun_asking(call: ToolCall, first: OutputReady) -> Progress:
 
 def test_a_finished_call_is_not_made_again_when_a_rerun_repeats_it() -> None:
     progress = rerun_asking(ToolCall("b", "weigh", " {} "), OutputReady("a", "3 kg"))
-    assert next_action(progress, POLICY, START + 1) == SubmitOutputs("run_2", {"b": "3 kg"})
+    assert next_action(progress, LIMITS, START + 1) == SubmitOutputs("run_2", {"b": "3 kg"})
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_finished_call_is_not_made_again_when_a_rerun_repeats_it() -> None:
     ids=["it failed, or is declared repeatable", "other arguments", "another tool under the same call id"],
 )
 def test_a_call_without_an_output_to_reuse_is_made(call: ToolCall, first: OutputReady) -> None:
-    action = next_action(rerun_asking(call, first), POLICY, START + 1)
+    action = next_action(rerun_asking(call, first), LIMITS, START + 1)
     assert isinstance(action, CallTools)
     assert action.calls == (call,)
 
@@ -326,13 +326,13 @@ def test_a_call_without_an_output_to_reuse_is_made(call: ToolCall, first: Output
 def test_a_call_that_one_run_repeats_is_made_again() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "3 kg"))
     progress = see(progress, SubmitOutputs("run_1", {}), replace(asks("b"), id="run_1"))
-    assert isinstance(next_action(progress, POLICY, START + 5), CallTools)
+    assert isinstance(next_action(progress, LIMITS, START + 5), CallTools)
 
 
-@pytest.mark.parametrize(("expires_s", "until_s"), [(100.0, 95.0), (None, POLICY.run_limit_s - 5), (9000.0, 3600.0)])
+@pytest.mark.parametrize(("expires_s", "until_s"), [(100.0, 95.0), (None, LIMITS.run_limit_s - 5), (9000.0, 3600.0)])
 def test_tools_have_until_shortly_before_their_run_expires(expires_s: float | None, until_s: float) -> None:
     progress = under_way(replace(asks("a"), expires_at=START + expires_s if expires_s else None))
-    action = next_action(progress, POLICY, START)
+    action = next_action(progress, LIMITS, START)
     assert isinstance(action, CallTools)
     assert action.until - START == pytest.approx(until_s)
 
@@ -341,7 +341,7 @@ def test_tools_have_until_shortly_before_their_run_expires(expires_s: float | No
 def test_a_server_whose_clock_is_wrong_takes_no_time_from_tools(ahead_s: float) -> None:
     created_at = START + ahead_s
     progress = under_way(replace(asks("a"), created_at=created_at, expires_at=created_at + 600))
-    action = next_action(progress, POLICY, START + 10)
+    action = next_action(progress, LIMITS, START + 10)
     assert isinstance(action, CallTools)
     assert action.until - START == pytest.approx(595)
 
@@ -349,17 +349,17 @@ def test_a_server_whose_clock_is_wrong_takes_no_time_from_tools(ahead_s: float) 
 @pytest.mark.parametrize("created_s", [100.0, 200.0])
 def test_an_expiry_before_the_creation_is_taken_as_it_is(created_s: float) -> None:
     progress = under_way(replace(asks("a"), created_at=START + created_s, expires_at=START + 100))
-    action = next_action(progress, POLICY, START)
+    action = next_action(progress, LIMITS, START)
     assert isinstance(action, CallTools)
     assert action.until - START == pytest.approx(95)
 
 
 def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
-    submit = next_action(progress, POLICY, START)
+    submit = next_action(progress, LIMITS, START)
     progress = see(intend(progress, submit, START), submit, replace(asks("a"), id="run_1"))
-    assert next_action(progress, POLICY, START) == Wait(START + POLICY.poll_first_s)
-    assert next_action(progress, POLICY, START + POLICY.poll_first_s) == submit
+    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.poll_first_s)
+    assert next_action(progress, LIMITS, START + LIMITS.poll_first_s) == submit
 
 
 def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound() -> None:

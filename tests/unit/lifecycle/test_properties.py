@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.lifecycle.model_server import ENDS, STOPS, Life, ModelServer, Run, answer_of
-from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, POLICY, START, Fault, ModelWorker
+from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, LIMITS, START, Fault, ModelWorker
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
@@ -88,7 +88,7 @@ def check_outcome(outcome: Outcome, last: Run | None, worker: ModelWorker) -> No
 
 def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     """No more runs and tool calls than need be."""
-    assert len(server.runs) <= 1 + POLICY.reruns
+    assert len(server.runs) <= 1 + LIMITS.reruns
     assert worker.progress.runs <= len(server.runs)
     assert len({(run.thread, run.ordinal) for run in server.runs}) == len(server.runs)
     accepted = Counter(call for run in server.runs for call in run.accepted)

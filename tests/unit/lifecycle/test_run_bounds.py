@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from threadmill.job.result import Usage
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -41,7 +41,7 @@ from threadmill_worker.lifecycle.observe import conclude, observe
 from threadmill_worker.lifecycle.progress import Progress
 
 START = 1_800_000_000.0
-POLICY = Policy(
+LIMITS = RunLimits(
     tool_rounds=3, reruns=2, queued_limit_s=30, run_limit_s=60, cancel_limit_s=10, poll_first_s=1, poll_longest_s=1
 )
 #: A call takes so long.
@@ -83,7 +83,7 @@ class Worker:
     def drive(self) -> None:
         now, started_at = START, START
         for _ in range(MOST_STEPS):
-            action = next_action(self.progress, POLICY, now)
+            action = next_action(self.progress, LIMITS, now)
             if isinstance(action, Finish):
                 return
             self.done[type(action)] += 1
@@ -93,12 +93,12 @@ class Worker:
                     now = until
                     continue
                 case Decide() | AskAgain() | AbandonRun():
-                    self.progress = conclude(self.progress, action, POLICY, now)
+                    self.progress = conclude(self.progress, action, LIMITS, now)
                     continue
                 case CallTools(calls):
                     for call in calls:
                         done = OutputReady(call.id, "done")
-                        self.progress = observe(self.progress, action, done, POLICY, now)
+                        self.progress = observe(self.progress, action, done, LIMITS, now)
                     continue
                 case StartRun():
                     started_at = now
@@ -109,7 +109,7 @@ class Worker:
                     self.asked_for[-1].add(run_id)
                     self.longest_run_s = max(self.longest_run_s, now - started_at)
             now += CALL_S
-            self.progress = observe(self.progress, action, self._reply(action), POLICY, now)
+            self.progress = observe(self.progress, action, self._reply(action), LIMITS, now)
         raise AssertionError("the job does not end")
 
     def _reply(self, action: Action) -> Observation:
@@ -147,9 +147,9 @@ def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: 
     worker = Worker(replies, kind)
     worker.drive()
     runs = worker.done[StartRun]
-    assert runs == worker.progress.runs <= 1 + POLICY.reruns
-    assert worker.done[SubmitOutputs] <= runs * POLICY.tool_rounds
-    a_queue_for_each_round = (1 + POLICY.tool_rounds) * POLICY.queued_limit_s
-    assert worker.longest_run_s <= POLICY.run_limit_s + a_queue_for_each_round + POLICY.cancel_limit_s + 1
+    assert runs == worker.progress.runs <= 1 + LIMITS.reruns
+    assert worker.done[SubmitOutputs] <= runs * LIMITS.tool_rounds
+    a_queue_for_each_round = (1 + LIMITS.tool_rounds) * LIMITS.queued_limit_s
+    assert worker.longest_run_s <= LIMITS.run_limit_s + a_queue_for_each_round + LIMITS.cancel_limit_s + 1
     assert worker.progress.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
     assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"

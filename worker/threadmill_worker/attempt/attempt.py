@@ -13,7 +13,7 @@ import structlog
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.store.worker_records import EndpointTrouble
@@ -69,7 +69,7 @@ class AttemptContext:
     name: str
     driver: Driver
     executor: ToolExecutor
-    policy: Policy
+    limits: RunLimits
     assistant: str
     wants: Wants
     attachments: Attachments
@@ -128,7 +128,7 @@ class Attempt:
                 raise asyncio.CancelledError
             if self._cancel_wanted and self._progress.outcome is None:
                 self._conclude(Decide(_CANCELLED))
-            action = next_action(self._progress, self._context.policy, self._clock())
+            action = next_action(self._progress, self._context.limits, self._clock())
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
             if self._context.lane is not None and isinstance(action, StartRun):
@@ -186,7 +186,7 @@ class Attempt:
 
     async def _do(self, action: RemoteAction) -> Observation:
         """Makes a call of the driver within the job's time limit."""
-        limit_s = time_limit(self._progress, action, self._context.policy, self._clock())
+        limit_s = time_limit(self._progress, action, self._context.limits, self._clock())
         return await do_within(limit_s, self._context.driver, action, self._progress)
 
     async def _wait(self, action: Wait, until: float) -> None:
@@ -258,12 +258,12 @@ class Attempt:
 
     def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
-        self._progress = observe(before, action, view, self._context.policy, self._clock())
+        self._progress = observe(before, action, view, self._context.limits, self._clock())
         self._report(before, action, view)
 
     def _conclude(self, action: Decision) -> None:
         before = self._progress
-        self._progress = conclude(before, action, self._context.policy, self._clock())
+        self._progress = conclude(before, action, self._context.limits, self._clock())
         self._report(before, action, None)
 
     async def _save(self) -> None:
@@ -332,7 +332,7 @@ class Attempt:
             return None
         until = None
         if progress.trouble_since is not None:
-            until = _moment(min(progress.trouble_since + self._context.policy.unreachable_s, progress.deadline_at))
+            until = _moment(min(progress.trouble_since + self._context.limits.unreachable_s, progress.deadline_at))
         return EndpointTrouble(
             endpoint=self._context.name,
             reason=progress.trouble or "",

@@ -108,8 +108,8 @@ class Contexts:
         feed = self._live.open(record.id)  # last: who is not served leaves none open
         slots = connection.slots if job.stream and endpoint.streaming else None
         driver = self._driver(connection, spec, feed, slots, wants.model)
-        policy = limits_in_lane(endpoint, job.lane)
-        context = AttemptContext(name, driver, executor, policy, spec.assistant, wants, attachments, feed)
+        limits = limits_in_lane(endpoint, job.lane)
+        context = AttemptContext(name, driver, executor, limits, spec.assistant, wants, attachments, feed)
         if is_in_lane and isinstance(driver, ResponsesDriver):
             return replace(context, lane=f"{name}/{spec.model}", request=driver.request)
         return context

@@ -17,7 +17,7 @@ from threadmill.job.message import is_data_url, is_path
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
-from threadmill.validation import Intake, decoded, label
+from threadmill.validation import JobValidator, decoded, label
 from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
 
 Purpose = Literal["vision", "assistants"]
@@ -78,27 +78,27 @@ NONE = Attachments()
 
 async def load_attachments(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Attachments:
     """Checks every image and file of the job. Raises InvalidJob for one that cannot be sent."""
-    intake = Intake(settings.endpoint_name(job.endpoint), endpoint)
-    intake.check_abilities(job)
+    validator = JobValidator(settings.endpoint_name(job.endpoint), endpoint)
+    validator.check_abilities(job)
     if not job.image_sources and not job.files:
         return NONE
-    return await asyncio.to_thread(_gather, job, intake, settings)
+    return await asyncio.to_thread(_gather, job, validator, settings)
 
 
-def _gather(job: PromptJob, intake: Intake, settings: Settings) -> Attachments:
+def _gather(job: PromptJob, validator: JobValidator, settings: Settings) -> Attachments:
     uploads = _Uploads()
     images: dict[str, str | int | _LocalImage] = {}
     for number, source in enumerate(job.image_sources, 1):
         if is_data_url(source):
-            images[source] = _inline_image(source, f"image-{number}", intake, uploads)
+            images[source] = _inline_image(source, f"image-{number}", validator, uploads)
         elif is_path(source):
-            images[source] = _local_image(source, intake, settings, uploads)
+            images[source] = _local_image(source, validator, settings, uploads)
     files: list[tuple[str | int, tuple[str, ...]]] = []
     for each in job.files:
         if each.path is None:
             files.append((each.id or "", each.tools))
         else:
-            files.append((uploads.add(_file(each.path, each.tools, intake, settings)), each.tools))
+            files.append((uploads.add(_file(each.path, each.tools, validator, settings)), each.tools))
     return Attachments(tuple(uploads.attachments), images, tuple(files))
 
 
@@ -121,10 +121,10 @@ class _Uploads:
         return index
 
 
-def _inline_image(source: str, stem: str, intake: Intake, uploads: _Uploads) -> str | int:
+def _inline_image(source: str, stem: str, validator: JobValidator, uploads: _Uploads) -> str | int:
     content = decoded(source)
-    kind = intake.image(label(source), content[:IMAGE_HEAD], len(content))
-    if intake.endpoint.data_urls:
+    kind = validator.image(label(source), content[:IMAGE_HEAD], len(content))
+    if validator.endpoint.data_urls:
         right = f"data:{kind};base64,"
         return source if source.startswith(right) else right + source.partition(",")[2]
     sha256 = hashlib.sha256(content).hexdigest()
@@ -132,23 +132,23 @@ def _inline_image(source: str, stem: str, intake: Intake, uploads: _Uploads) -> 
     return uploads.add(Attachment(name, kind, len(content), sha256, "vision", (), partial(decoded, source)))
 
 
-def _local_image(path: str, intake: Intake, settings: Settings, uploads: _Uploads) -> _LocalImage | int:
+def _local_image(path: str, validator: JobValidator, settings: Settings, uploads: _Uploads) -> _LocalImage | int:
     with opened(path, settings) as file:
         size = size_of(file)
-        kind = intake.image(path, file.read(IMAGE_HEAD), size)
+        kind = validator.image(path, file.read(IMAGE_HEAD), size)
         sha256 = sha256_of(file)
     content = partial(read_again, path, settings, size, sha256)
-    if intake.endpoint.data_urls:
+    if validator.endpoint.data_urls:
         return _LocalImage(kind, content)
     name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server goes by it; the file's own may be wrong
     return uploads.add(Attachment(name, kind, size, sha256, "vision", (), content))
 
 
-def _file(path: str, tools: tuple[str, ...], intake: Intake, settings: Settings) -> Attachment:
+def _file(path: str, tools: tuple[str, ...], validator: JobValidator, settings: Settings) -> Attachment:
     with opened(path, settings) as file:
-        intake.file_name(path, tools)
+        validator.file_name(path, tools)
         size = size_of(file)
-        intake.file(path, size)
+        validator.file(path, size)
         sha256 = sha256_of(file)
     content = partial(read_again, path, settings, size, sha256)
     return Attachment(Path(path).name, media_type(path), size, sha256, "assistants", tools, content)

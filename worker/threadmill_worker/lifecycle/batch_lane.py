@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun
@@ -28,12 +28,12 @@ def remedy(endpoint: str) -> str:
     return f'leave out `lane`, or set lane_fallback = "full_price" in [endpoints.{endpoint}]'
 
 
-def answered(place: Progress, each: Answered, policy: Policy, now: float) -> Progress:
+def answered(place: Progress, each: Answered, limits: RunLimits, now: float) -> Progress:
     """The place of a job whose run has been seen to its end elsewhere."""
     if each.run is None:
         return place
     place = replace(place, thread_id="", messages_sent=place.messages)
-    return observe(place, StartRun(place.runs + 1), each.run, policy, now)
+    return observe(place, StartRun(place.runs + 1), each.run, limits, now)
 
 
 def failed(place: Progress, failure: Failure, endpoint: str) -> Progress:
@@ -44,9 +44,9 @@ def failed(place: Progress, failure: Failure, endpoint: str) -> Progress:
     return replace(place, run=None, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
 
 
-def refused(place: Progress, failure: Failure, endpoint: str, policy: Policy, now: float) -> Progress:
+def refused(place: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
     """The place of a job whose request was answered with an error: another run if that may help and any are left."""
-    again = rerun(place, failure, policy, now) if failure.retryable else place
+    again = rerun(place, failure, limits, now) if failure.retryable else place
     return again if again.reruns > place.reruns else failed(place, failure, endpoint)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     AbandonRun,
@@ -45,10 +45,10 @@ THREAD_MESSAGES = 32
 SUBMIT_MARGIN_S = 5.0
 
 
-def next_action(progress: Progress, policy: Policy, now: float) -> Action:
+def next_action(progress: Progress, limits: RunLimits, now: float) -> Action:
     """Returns the next action. There always is one, and the deadline ends every job."""
     if progress.outcome is not None:
-        return _clean_up(progress, progress.outcome, policy, now)
+        return _clean_up(progress, progress.outcome, limits, now)
     if now >= progress.deadline_at and not _has_answer(progress):
         return Decide(_overdue(progress, now))
     if now < progress.wait_until:
@@ -56,14 +56,14 @@ def next_action(progress: Progress, policy: Policy, now: float) -> Action:
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Resolve(progress.intent)
-    if progress.locked_by is not None and policy.busy_thread == "cancel":
+    if progress.locked_by is not None and limits.busy_thread == "cancel":
         return Unlock(progress.locked_by)
     if progress.answer is not None:
         return next_answer_step(progress, progress.answer, now)
-    return next_setup(progress, policy, now) or _next_call(progress, policy, now)
+    return next_setup(progress, limits, now) or _next_call(progress, limits, now)
 
 
-def _next_call(progress: Progress, policy: Policy, now: float) -> Action:
+def _next_call(progress: Progress, limits: RunLimits, now: float) -> Action:
     if progress.thread_id is None:
         at_once = progress.wants.at_once and progress.messages <= THREAD_MESSAGES and progress.misfit is None
         return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
@@ -71,7 +71,7 @@ def _next_call(progress: Progress, policy: Policy, now: float) -> Action:
         return AddMessage(progress.messages_sent)
     if progress.run is None:
         return StartRun(progress.runs + 1)
-    return _next_call_of_run(progress, policy, now)
+    return _next_call_of_run(progress, limits, now)
 
 
 def intend(progress: Progress, action: Action, now: float) -> Progress:
@@ -95,7 +95,7 @@ def intend(progress: Progress, action: Action, now: float) -> Progress:
             return progress
 
 
-def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -> float:
+def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float) -> float:
     """Seconds that a call of the driver may take, whatever the server does.
 
     It ends at the job's deadline; a call that creates something has at least LANDING_S. After the deadline, and once
@@ -103,11 +103,11 @@ def time_limit(progress: Progress, action: Action, policy: Policy, now: float) -
     """
     left = progress.deadline_at - now
     if progress.outcome is not None or left <= 0:
-        return policy.request_timeout_s
+        return limits.request_timeout_s
     return max(left, LANDING_S) if isinstance(action, Sending) else left
 
 
-def _next_call_of_run(progress: Progress, policy: Policy, now: float) -> Action:
+def _next_call_of_run(progress: Progress, limits: RunLimits, now: float) -> Action:
     run = progress.run
     assert run is not None
     if run.status in ENDED:  # with an answer: other statuses were handled when they were observed
@@ -115,24 +115,24 @@ def _next_call_of_run(progress: Progress, policy: Policy, now: float) -> Action:
     # A run is queued again after its tool outputs.
     queued = run.status == "queued"
     since = progress.active_since if queued else progress.run_since
-    limit = policy.queued_limit_s if queued else policy.run_limit_s
+    limit = limits.queued_limit_s if queued else limits.run_limit_s
     age = now - since
     if progress.cancel_asked_at is not None or age >= limit:
-        return _stop_run(progress, policy, now) or AbandonRun(_stuck(run.status, age))
-    if run.calls and progress.rounds >= policy.tool_rounds:
+        return _stop_run(progress, limits, now) or AbandonRun(_stuck(run.status, age))
+    if run.calls and progress.rounds >= limits.tool_rounds:
         return Decide(_too_many_rounds(progress.rounds))
     if run.calls:
         todo = tuple(call for call in run.calls if call.id not in progress.outputs)
         if todo:
-            return CallTools(todo, min(_expiry(progress, run, policy) - SUBMIT_MARGIN_S, progress.deadline_at))
+            return CallTools(todo, min(_expiry(progress, run, limits) - SUBMIT_MARGIN_S, progress.deadline_at))
         return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
     return _poll_or_wait(progress, run.id, since + limit, now)
 
 
-def _expiry(progress: Progress, run: RunObservation, policy: Policy) -> float:
+def _expiry(progress: Progress, run: RunObservation, limits: RunLimits) -> float:
     """When the run expires, by the local clock. The server's clock may be off: only its durations are used."""
     if run.expires_at is None:
-        return progress.run_since + policy.run_limit_s
+        return progress.run_since + limits.run_limit_s
     if run.created_at is None or run.created_at >= run.expires_at:
         return run.expires_at
     return progress.run_since + run.expires_at - run.created_at
@@ -144,25 +144,25 @@ def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) ->
     return PollRun(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
 
 
-def _stop_run(progress: Progress, policy: Policy, now: float) -> Action | None:
+def _stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
     run = progress.run
-    if run is None or run.status in ENDED or progress.cancel_refused or not policy.cancels:
+    if run is None or run.status in ENDED or progress.cancel_refused or not limits.cancels:
         return None
     if progress.cancel_asked_at is None:
         return CancelRun(run.id)
-    give_up_at = progress.cancel_asked_at + policy.cancel_limit_s
+    give_up_at = progress.cancel_asked_at + limits.cancel_limit_s
     return None if now >= give_up_at else _poll_or_wait(progress, run.id, give_up_at, now)
 
 
-def _clean_up(progress: Progress, outcome: Outcome, policy: Policy, now: float) -> Action:
+def _clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:
     """Cancels the run, deletes the leftovers, then finishes."""
     if progress.troubles < CLEANUP_TRIES:
         if now < progress.wait_until:
             return Wait(progress.wait_until)
         if progress.intent is not None:
             return Resolve(progress.intent)
-        stop = _stop_run(progress, policy, now)
+        stop = _stop_run(progress, limits, now)
         if stop is not None:
             return stop
         if progress.run is not None and _is_unread(progress) and not progress.troubles:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState, Usage
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     AbandonRun,
     Action,
@@ -70,10 +70,10 @@ POLL_SHARE = 0.25
 HINT_RANGE_S = (0.25, 10.0)
 
 
-def observe(progress: Progress, action: Action, view: Observation, policy: Policy, now: float) -> Progress:
+def observe(progress: Progress, action: Action, view: Observation, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after `action` returned `view`."""
     if isinstance(view, Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone):
-        return _complete(call_failed(progress, action, view, policy, now), now)
+        return _complete(call_failed(progress, action, view, limits, now), now)
     # These do not show that the server is reachable again.
     if not isinstance(view, NothingFound | Unresolved | Untraceable | Unlocked | RunChanged):
         progress = progress.untroubled()
@@ -85,24 +85,24 @@ def observe(progress: Progress, action: Action, view: Observation, policy: Polic
             theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
             return replace(progress, thread_seen=True, store=theirs)
         case StoreSeen():
-            return _store_observed(progress, action, view, policy, now)
+            return _store_observed(progress, action, view, limits, now)
         case ThreadCreated(thread_id, run, remote):
             sent = action.messages if isinstance(action, CreateThread) else 0
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             if run is None:
                 return replace(progress, intent=None, asked=None)
-            return _complete(_run_observed(progress, action, run, policy, now), now)
+            return _complete(_run_observed(progress, action, run, limits, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunObservation():
-            return _complete(_run_observed(progress, action, view, policy, now), now)
+            return _complete(_run_observed(progress, action, view, limits, now), now)
         case OutputReady():
             return _keep_output(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
             return _complete(add_to_answer(progress, view), now)
         case Unlocked():
-            return replace(progress, locked_by=None, wait_until=now + policy.poll_first_s)
+            return replace(progress, locked_by=None, wait_until=now + limits.poll_first_s)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see decide._clean_up.
@@ -136,7 +136,7 @@ def _complete(progress: Progress, now: float) -> Progress:
     return replace(progress, outcome=step.outcome, answer=Answer(()))  # the outcome holds the text
 
 
-def _store_observed(progress: Progress, action: Action, seen: StoreSeen, policy: Policy, now: float) -> Progress:
+def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits: RunLimits, now: float) -> Progress:
     """A vector store was created, polled or attached."""
     store = progress.store
     if store is None:
@@ -144,11 +144,11 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, policy:
         store = VectorStore(seen.id, now)
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
-    pause_s = min(max((now - store.since) * POLL_SHARE, policy.poll_first_s), policy.poll_longest_s)
+    pause_s = min(max((now - store.since) * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
     return replace(progress, intent=None, store=store, look_at=now + pause_s)
 
 
-def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -> Progress:
+def conclude(progress: Progress, action: Decision, limits: RunLimits, now: float) -> Progress:
     """The progress after a decision that needs no call."""
     match action:
         case AskAgain(problem):
@@ -156,10 +156,10 @@ def conclude(progress: Progress, action: Decision, policy: Policy, now: float) -
         case Decide(outcome):
             return replace(progress.untroubled(), outcome=outcome)
         case AbandonRun(failure):
-            return rerun(progress, failure, policy, now, new_thread=True)
+            return rerun(progress, failure, limits, now, new_thread=True)
 
 
-def _run_observed(progress: Progress, action: Action, run: RunObservation, policy: Policy, now: float) -> Progress:
+def _run_observed(progress: Progress, action: Action, run: RunObservation, limits: RunLimits, now: float) -> Progress:
     """A run was started, polled, cancelled, or received its tool outputs."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
@@ -179,7 +179,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, polic
         if run.is_round:
             progress = replace(progress, past_rounds=(*progress.past_rounds, before))
         if run.calls and run.calls == before.calls:  # the server ignored them: submit them again after a pause
-            progress = replace(progress, wait_until=now + policy.poll_first_s)
+            progress = replace(progress, wait_until=now + limits.poll_first_s)
     if is_new:
         progress = replace(
             progress,
@@ -211,11 +211,11 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, polic
         asked=None,
         locked_by=None,
         run=replace(run, functions=None, own_tools=None),  # later polls do not need them
-        look_at=now + _poll_interval(run, now - news_at, policy),
+        look_at=now + _poll_interval(run, now - news_at, limits),
     )
     if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
         return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
-    return progress if progress.outcome else run_ended(progress, run, policy, now)
+    return progress if progress.outcome else run_ended(progress, run, limits, now)
 
 
 def _without_files(wants: Wants, run: RunObservation) -> Failure | None:
@@ -262,9 +262,9 @@ def _known_outputs(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str,
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
-def _poll_interval(run: RunObservation, age: float, policy: Policy) -> float:
+def _poll_interval(run: RunObservation, age: float, limits: RunLimits) -> float:
     """Seconds to the next poll: the server's hint, or a share of the run's age."""
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest
-    return min(max(age * POLL_SHARE, policy.poll_first_s), policy.poll_longest_s)
+    return min(max(age * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)

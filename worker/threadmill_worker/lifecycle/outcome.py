@@ -21,7 +21,7 @@ _RATE_LIMITED_AGAIN_S = 60.0
 
 
 def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | None]:
-    """Why a run failed, and how many seconds to wait before another: None leaves it to the policy."""
+    """Why a run failed, and how many seconds to wait before another: None leaves it to `rerun_delay_s`."""
     failure = failure_of(ServerError(run.error_message, run.error_code, run.error_type))
     if failure.kind is not FailureKind.RATE_LIMITED:
         return failure, None

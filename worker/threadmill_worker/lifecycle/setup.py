@@ -1,7 +1,7 @@
 """What has to be on the server before the run: uploaded files, and a vector store of those to be searched. PURE."""
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     Action,
     AttachStore,
@@ -15,14 +15,14 @@ from threadmill_worker.lifecycle.actions import (
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 
-def next_setup(progress: Progress, policy: Policy, now: float) -> Action | None:
+def next_setup(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """The next thing to make or to wait for; None when all is there."""
     if len(progress.uploaded) < progress.wants.uploads:
         return Upload(len(progress.uploaded))
-    return _next_store_step(progress, policy, now) if progress.wants.search else None
+    return _next_store_step(progress, limits, now) if progress.wants.search else None
 
 
-def _next_store_step(progress: Progress, policy: Policy, now: float) -> Action | None:
+def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     continues, store = progress.wants.continues, progress.store
     if continues and not progress.thread_seen:
         return InspectThread()
@@ -31,7 +31,7 @@ def _next_store_step(progress: Progress, policy: Policy, now: float) -> Action |
     if not store.own and progress.messages_sent < progress.messages:
         return None  # the last message puts the files into it
     if not store.ready:
-        give_up_at = min(store.since + policy.store_limit_s, progress.deadline_at)
+        give_up_at = min(store.since + limits.store_limit_s, progress.deadline_at)
         if now >= give_up_at:
             return Decide(_never_ready(now - store.since, store.detail))
         return PollStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))

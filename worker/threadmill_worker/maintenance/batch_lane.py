@@ -94,8 +94,8 @@ class Lane:
     async def _advance(self, batch: RemoteBatch) -> None:
         """Raises NewerRecord if one of its jobs is left to newer workers, and so is the batch."""
         age = self._clock.now() - batch.made_at.timestamp()
-        policy = self._settings.endpoints[batch.endpoint]
-        pause_s = min(max(age * POLL_SHARE, policy.poll_first_s), LONGEST_PAUSE_S)
+        limits = self._settings.endpoints[batch.endpoint]
+        pause_s = min(max(age * POLL_SHARE, limits.poll_first_s), LONGEST_PAUSE_S)
         self._look_at[batch.name] = self._clock.now() + pause_s
         try:
             async with asyncio.timeout(LONGEST_STEP_S):
@@ -106,7 +106,7 @@ class Lane:
                 await self._on_error(current, error, age)
 
     async def _on_error(self, batch: RemoteBatch, error: Exception, age: float) -> None:
-        policy = self._settings.endpoints[batch.endpoint]
+        limits = self._settings.endpoints[batch.endpoint]
         match error:
             case BatchTooLarge():
                 await self._exits.shrink(batch, str(error), remains(batch), by_itself=error.by_itself)
@@ -116,7 +116,7 @@ class Lane:
                 return
         reason = str(error) or f"it was not done within {LONGEST_STEP_S:.0f} s"
         log.warning("remote batch in trouble", batch=batch.name, reason=reason)
-        patience_s = GIVEN_UP_S if batch.batch_id else policy.unreachable_s
+        patience_s = GIVEN_UP_S if batch.batch_id else limits.unreachable_s
         if self._exits.falls_back(batch) and age > patience_s:
             await self._exits.dissolve(batch, f"the server has not answered for {patience_s:.0f} s")
         elif batch.reason != reason:  # it is tried for as long as its jobs may wait
@@ -166,10 +166,10 @@ class Lane:
             await self._exits.shrink(batch, reason, left)
         else:
             wrong = await self._wrong(batch, remote, seen)
-            policy, now = self._settings.endpoints[batch.endpoint], self._clock.now()
+            limits, now = self._settings.endpoints[batch.endpoint], self._clock.now()
             for custom_id, job in jobs.items():
                 if custom_id in said:
-                    place = refused(self._exits.place(job), said[custom_id], batch.endpoint, policy, now)
+                    place = refused(self._exits.place(job), said[custom_id], batch.endpoint, limits, now)
                     await self._exits.let_go(job, place)
                 elif (failure := verdict(custom_id, seen, wrong)) is not None:
                     await self._exits.fail(job, failure)
@@ -233,8 +233,8 @@ class Lane:
         job = jobs.pop(each.custom_id, None)
         if job is None:
             return False
-        policy = self._settings.endpoints[batch.endpoint]
-        return await self._exits.let_go(job, answered(self._exits.place(job), each, policy, self._clock.now()))
+        limits = self._settings.endpoints[batch.endpoint]
+        return await self._exits.let_go(job, answered(self._exits.place(job), each, limits, self._clock.now()))
 
 
 def _tag(job: JobRecord) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.job.result import Usage
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run
 from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
@@ -145,7 +145,7 @@ def test_any_run_at_all_is_a_view_that_the_lifecycle_takes(body, hint):
     body = parse_object(json.dumps(body))
     before = Progress(deadline_at=1e12, messages=1, thread_id="thread_1", messages_sent=1)
     run = parse_run(body, hint)
-    after = observe(before, PollRun("run_1"), run, Policy(), now=0.0)
+    after = observe(before, PollRun("run_1"), run, RunLimits(), now=0.0)
     assert Progress.from_json(after.to_json()).run == after.run
 
 

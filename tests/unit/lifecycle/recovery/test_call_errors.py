@@ -21,7 +21,7 @@ from tests.unit.lifecycle.story import (
 )
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     Action,
     AddMessage,
@@ -49,7 +49,7 @@ from threadmill_worker.lifecycle.observations import (
 from threadmill_worker.lifecycle.progress import Wants
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
-POLICY = Policy()
+LIMITS = RunLimits()
 
 
 def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
@@ -91,7 +91,7 @@ def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
 
 def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
     busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
-    story = play({StartRun: [busy]}, policy=Policy(unreachable_s=2 * TIMEOUT_S))
+    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_s=2 * TIMEOUT_S))
     assert story.kind is FailureKind.OVERDUE
     calls = len(story.times(StartRun))
     since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -100,15 +100,15 @@ def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() 
 
 
 def test_an_overdue_job_says_for_how_long_its_run_was_in_its_status() -> None:
-    limits_in_lane = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
-    story = play({PollRun: [QUEUED]}, policy=limits_in_lane)
+    limits_in_lane = RunLimits(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({PollRun: [QUEUED]}, limits=limits_in_lane)
     assert story.outcome.failure is not None
     assert f"its run was queued, {TIMEOUT_S:.0f} s after it was started" in story.outcome.failure.message
 
 
 def test_an_overdue_job_says_why_it_was_started_over() -> None:
-    limits_in_lane = Policy(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
-    story = play({PollRun: [failed("server_error", "no GPU left"), QUEUED]}, policy=limits_in_lane)
+    limits_in_lane = RunLimits(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
+    story = play({PollRun: [failed("server_error", "no GPU left"), QUEUED]}, limits=limits_in_lane)
     assert story.kind is FailureKind.OVERDUE
     assert story.outcome.failure is not None
     assert "started over 1 times, the last time because: " in story.outcome.failure.message
@@ -122,7 +122,7 @@ def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(
 ) -> None:
     story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
-    assert story.moments[-1] < POLICY.unreachable_s + 300
+    assert story.moments[-1] < LIMITS.unreachable_s + 300
     assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill.store.remote_records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import next_action
@@ -13,7 +13,7 @@ from threadmill_worker.lifecycle.observations import AnswerRead, Observation, Ou
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress, Wants
 
-POLICY = Policy(tool_rounds=1)
+LIMITS = RunLimits(tool_rounds=1)
 NOW = 1_800_000_000.0
 CALL = ToolCall("call_1", "weigh", "{}")
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
@@ -23,7 +23,7 @@ ENDED = RunObservation("resp_2", "completed", answer=ANSWER, kind="response", co
 
 
 def see(progress: Progress, action: Action, view: Observation) -> Progress:
-    return observe(progress, action, view, POLICY, NOW)
+    return observe(progress, action, view, LIMITS, NOW)
 
 
 def with_outputs() -> Progress:
@@ -40,7 +40,7 @@ def test_an_answer_with_its_context_is_the_answer() -> None:
 def test_a_run_without_its_context_is_started_again() -> None:
     dropped = see(JOB, StartRun(1), ENDED)
     assert (dropped.outcome, dropped.answer, dropped.without_context) == (None, None, ("resp_2",))
-    assert next_action(dropped, POLICY, NOW) == StartRun(2)
+    assert next_action(dropped, LIMITS, NOW) == StartRun(2)
     assert [each.id for each in dropped.leftovers] == ["resp_2"], "it is deleted with the job"
     assert dropped.reruns == 0
 
@@ -55,7 +55,7 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
     else:
         dropped = see(place, submit, ENDED)
 
-    assert next_action(dropped, POLICY, NOW) == submit, "and no tool runs again"
+    assert next_action(dropped, LIMITS, NOW) == submit, "and no tool runs again"
     assert dropped.rounds == 0
     final = see(dropped, submit, replace(ENDED, id="resp_3", continues=False))
     assert final.outcome is not None

@@ -8,14 +8,14 @@ from tests.unit.lifecycle.story import START, TIMEOUT_S, play
 
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Progress, Wants
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane, spend
 
 FLEX = Wants(lane="flex")
-FALLBACK = Policy(lane_fallback="full_price", unreachable_s=100)
+FALLBACK = RunLimits(lane_fallback="full_price", unreachable_s=100)
 FULL = LaneClosed("the lane flex has no capacity now: 429 Resource Unavailable", passes=True)
 REFUSED = LaneClosed("the server does not take the lane flex: 400 Invalid service_tier argument")
 QUEUED = RunObservation("?", "queued")
@@ -28,7 +28,7 @@ def test_a_job_waits_for_capacity_until_there_is_some():
     )
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, None)
-    assert story.times(StartRun)[-1] > Policy().unreachable_s
+    assert story.times(StartRun)[-1] > RunLimits().unreachable_s
 
 
 def test_a_job_that_finds_no_capacity_fails_at_its_deadline():
@@ -47,7 +47,7 @@ def test_a_job_waits_as_long_as_the_server_asks():
 
 
 def test_a_job_that_may_falls_back_once_it_has_waited():
-    story = play({StartRun: [*[FULL] * 9, QUEUED]}, wants=FLEX, policy=FALLBACK)
+    story = play({StartRun: [*[FULL] * 9, QUEUED]}, wants=FLEX, limits=FALLBACK)
 
     assert story.progress.fell_back
     assert story.progress.full_price == FULL.reason
@@ -55,8 +55,8 @@ def test_a_job_that_may_falls_back_once_it_has_waited():
 
 
 def test_a_job_falls_back_while_there_is_time_left_to_answer():
-    patience = Policy(lane_fallback="full_price", unreachable_s=10 * TIMEOUT_S)
-    story = play({StartRun: [*[FULL] * 15, QUEUED]}, wants=FLEX, policy=patience)
+    patience = RunLimits(lane_fallback="full_price", unreachable_s=10 * TIMEOUT_S)
+    story = play({StartRun: [*[FULL] * 15, QUEUED]}, wants=FLEX, limits=patience)
 
     assert story.outcome.state is JobState.SUCCEEDED
     assert TIMEOUT_S / 2 < story.times(StartRun)[-1] < TIMEOUT_S
@@ -70,7 +70,7 @@ def test_a_refused_lane_fails_the_job_at_once_with_what_to_do():
 
 
 def test_a_job_whose_lane_is_refused_falls_back_at_once_if_it_may():
-    story = play({StartRun: [REFUSED, QUEUED]}, wants=FLEX, policy=FALLBACK)
+    story = play({StartRun: [REFUSED, QUEUED]}, wants=FLEX, limits=FALLBACK)
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, REFUSED.reason)
     first, second = story.times(StartRun)
@@ -87,9 +87,9 @@ def test_a_round_of_tools_that_finds_no_capacity_is_sent_again():
 
 @pytest.mark.parametrize(("lane", "pause_s"), [("flex", 30), ("within-2h", 60), ("within-8h", 240)])
 def test_a_run_of_a_slow_lane_is_looked_at_less_often_and_is_never_stuck(lane, pause_s):
-    policy = limits_in_lane(Policy(), lane)
+    limits = limits_in_lane(RunLimits(), lane)
 
-    assert (policy.poll_longest_s, policy.queued_limit_s, policy.run_limit_s) == (pause_s, math.inf, math.inf)
+    assert (limits.poll_longest_s, limits.queued_limit_s, limits.run_limit_s) == (pause_s, math.inf, math.inf)
 
 
 @pytest.mark.parametrize("lane", [None, "batch"])
@@ -99,7 +99,7 @@ def test_other_jobs_have_the_policy_of_their_endpoint(lane):
 
 
 def test_a_run_that_is_queued_for_an_hour_is_waited_for():
-    story = play({StartRun: [QUEUED]}, wants=FLEX, policy=limits_in_lane(Policy(), "flex"))
+    story = play({StartRun: [QUEUED]}, wants=FLEX, limits=limits_in_lane(RunLimits(), "flex"))
     assert story.progress.runs == 1
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
 from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
@@ -27,7 +27,7 @@ CLEANUP_TRIES = 3
 GONE_POLLS = 3
 
 
-def call_failed(progress: Progress, action: Action, trouble: CallError, policy: Policy, now: float) -> Progress:
+def call_failed(progress: Progress, action: Action, trouble: CallError, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after a call without a usable reply."""
     since = progress.trouble_since if progress.trouble_since is not None else now
     troubles = progress.troubles + 1
@@ -62,14 +62,14 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
             return progress
         case Gone(reason) if progress.wants.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
-            return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)
+            return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
         case Gone(reason):
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason, retryable=True)
-            return rerun(replace(progress, run=None), failure, policy, now, new_thread=True)
+            return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
         case _ if progress.outcome is not None:
             return progress
         case LaneClosed():
-            return closed(progress, trouble, policy, now)
+            return closed(progress, trouble, limits, now)
         case Rejected(failure):
             return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
         case Unusable(reason):  # the intent stays, so the object that the call may have created is found and deleted
@@ -78,9 +78,9 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, policy: 
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
             return (
-                answer_without(progress, action, reason) if tired or now - since >= policy.unreachable_s else progress
+                answer_without(progress, action, reason) if tired or now - since >= limits.unreachable_s else progress
             )
-        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= policy.unreachable_s:
+        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
             return replace(give_up_intent(progress), outcome=Outcome(JobState.FAILED, failure=failure))

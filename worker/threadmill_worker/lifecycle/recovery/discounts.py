@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from threadmill.job.lanes import discount_of
 from threadmill.job.result import Failure, FailureKind, JobState, Usage
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
@@ -22,13 +22,13 @@ CAPACITY_LONGEST_S = 300.0
 REMEDY = 'to run such jobs at full price, leave out `lane`, or set lane_fallback = "full_price" for the endpoint'
 
 
-def limits_in_lane(policy: Policy, lane: str | None) -> Policy:
-    """The policy for a job of the lane. A run that waits its turn there is not stuck: its deadline alone bounds it."""
+def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
+    """The limits for a job of the lane. A run that waits its turn there is not stuck: its deadline alone bounds it."""
     discount = discount_of(lane)
     if discount is None:
-        return policy
-    pause_s = max(policy.poll_longest_s, discount.slowest_s * _LATE_SHARE)
-    return policy.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
+        return limits
+    pause_s = max(limits.poll_longest_s, discount.slowest_s * _LATE_SHARE)
+    return limits.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
 
 
 def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
@@ -70,14 +70,14 @@ def _why_not(run: RunObservation, asked: str) -> str:
     return f"the server used its service tier {run.tier} instead of the lane {asked}"
 
 
-def closed(progress: Progress, trouble: LaneClosed, policy: Policy, now: float) -> Progress:
+def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: float) -> Progress:
     """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
 
     With `lane_fallback`, it waits for `unreachable_s`, or for half of the time to its deadline if that is less.
     """
     since = progress.trouble_since if progress.trouble_since is not None else now
-    patience_s = min(policy.unreachable_s, (progress.deadline_at - since) / 2)
-    if policy.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
+    patience_s = min(limits.unreachable_s, (progress.deadline_at - since) / 2)
+    if limits.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
         return replace(progress.untroubled(), fell_back=True, full_price=trouble.reason[:REASON_CHARACTERS])
     if trouble.passes:
         return progress

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.limits import Policy
+from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.outcome import reason_of
 from threadmill_worker.lifecycle.progress import Outcome, Progress
@@ -12,22 +12,22 @@ from threadmill_worker.lifecycle.progress import Outcome, Progress
 REASON_CHARACTERS = 300
 
 
-def run_ended(progress: Progress, run: RunObservation, policy: Policy, now: float) -> Progress:
+def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: float) -> Progress:
     """Applies the status of a run that ended without an answer. Other statuses change nothing."""
     match run.status:
         case "failed":
             failure, delay_s = reason_of(run, progress.reruns)
             if not failure.retryable:
                 return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
-            return rerun(progress, failure, policy, now, delay_s=delay_s)
+            return rerun(progress, failure, limits, now, delay_s=delay_s)
         case "expired":
             message = "the server gave the run up before it ended"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
-            return rerun(progress, failure, policy, now)
+            return rerun(progress, failure, limits, now)
         case "cancelled" if progress.cancel_asked_at is not None:
             message = "the run did not end within its limits and was cancelled"
             failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
-            return rerun(progress, failure, policy, now, new_thread=True)
+            return rerun(progress, failure, limits, now, new_thread=True)
         case "cancelled":
             message = "the run was cancelled, not by us"
             failure = Failure(kind=FailureKind.CANCELLED_REMOTELY, message=message, retryable=True)
@@ -37,17 +37,17 @@ def run_ended(progress: Progress, run: RunObservation, policy: Policy, now: floa
 
 
 def rerun(
-    progress: Progress, failure: Failure, policy: Policy, now: float, *,
+    progress: Progress, failure: Failure, limits: RunLimits, now: float, *,
     delay_s: float | None = None, new_thread: bool = False,
 ) -> Progress:  # fmt: skip
     """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
     stranded = new_thread and progress.wants.continues  # no other thread will do
-    if progress.reruns >= policy.reruns or stranded:
+    if progress.reruns >= limits.reruns or stranded:
         return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
     if delay_s is None:
-        delay_s = policy.rerun_delay_s * 2**progress.reruns
+        delay_s = limits.rerun_delay_s * 2**progress.reruns
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]

@@ -1,11 +1,11 @@
-"""The time limits and retries of calls and runs. Part of an endpoint's settings."""
+"""The limits of a run: its times, its retries, its rounds of tools. Part of an endpoint's settings."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 
-class Policy(BaseModel):
+class RunLimits(BaseModel):
     """Durations are in seconds (`_s`), counts are per job unless stated otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
