@@ -46,7 +46,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
     Unusable,
 )
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
 LIMITS = RunLimits()
@@ -194,5 +194,5 @@ def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and
 
 
 def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
-    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    story = play({ReadSteps: [UNUSABLE]}, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED
