@@ -70,7 +70,7 @@ def test_a_page_is_whole_and_needs_nothing_else(shape):
     assert not re.search(r"url\(|@import", render_html(SHAPES[shape]))
 
 
-def test_every_link_that_leaves_tells_nobody_where_from():
+def test_external_links_send_no_referrer():
     page = Page(render_html(everything()))
     leaving = [each for tag, each in page.elements if tag == "a" and not each["href"].startswith("#")]
     assert leaving
@@ -179,7 +179,7 @@ def test_a_mail_is_never_clipped():
         assert "The summary goes on in the full report." in mail
 
 
-def test_cost_is_told_or_said_to_be_unknown():
+def test_the_cost_is_shown_or_called_unknown():
     assert "no price is known" in render_html(report(section(1)))
     assert "<dd>0.0312 USD</dd>" in render_html(report(section(1), cost=0.0312))
     assert "<dd>0.00 USD</dd>" in render_html(report(section(1), cost=0.0))
