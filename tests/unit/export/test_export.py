@@ -23,7 +23,7 @@ from threadmill.export.export import Format, export, format_of
 from threadmill.export.formats.csv import write as write_csv
 from threadmill.export.formats.table import Table, build_table, flatten
 from threadmill.export.formats.template import Template
-from threadmill.export.outcomes import ResultOrder, ResultsReader, StateFilter
+from threadmill.export.results_reader import ResultOrder, ResultsReader, StateFilter
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 TIMINGS = {
