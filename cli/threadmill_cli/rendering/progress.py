@@ -15,7 +15,7 @@ from rich.text import Text
 
 from threadmill.batch.failures import FailureGroup, advice, group_failures
 from threadmill.batch.plan import DocumentStatus
-from threadmill.batch.tally import BatchProgress
+from threadmill.batch.progress import BatchProgress
 from threadmill.job.result import Usage
 from threadmill.settings.prices import Cost
 from threadmill.store.worker_records import EndpointTrouble

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from threadmill.batch.alone import lock_holder, lock_path
+from threadmill.batch.file_lock import lock_holder, lock_path
 from threadmill.documents.document import STDIN
 from threadmill.errors import ThreadmillError
 from threadmill_cli.app import err, write_line

@@ -10,7 +10,7 @@ import typer
 
 from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.export.formats.template import Template
-from threadmill.export.outcomes import ResultOrder, StateFilter
+from threadmill.export.results_reader import ResultOrder, StateFilter
 from threadmill_cli.app import Exit, err
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.confirm import Yes

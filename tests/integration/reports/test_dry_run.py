@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 import threadmill_cli  # noqa: F401  # adds the commands to the app
 from threadmill.client import Client
-from threadmill.reports.book import ReportStore
 from threadmill.reports.files import load
-from threadmill.reports.nightly import ReportRunner
+from threadmill.reports.runner import ReportRunner
+from threadmill.reports.store import ReportStore
 from threadmill_cli.app import app
 
 pytestmark = pytest.mark.integration
