@@ -55,7 +55,7 @@ def test_a_follower_goes_on_where_it_was_when_redis_is_back(site, tell):
     assert follower.events[-1].state is JobState.SUCCEEDED
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_the_next_worker_tells_a_follower_the_rest(site):
     first = site.start_worker()
     job, follower = enqueue_and_follow(site, 8)

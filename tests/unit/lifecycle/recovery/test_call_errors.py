@@ -91,7 +91,7 @@ def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
 
 def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
     busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
-    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_s=2 * TIMEOUT_S))
+    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_limit_s=2 * TIMEOUT_S))
     assert story.kind is FailureKind.OVERDUE
     calls = len(story.times(StartRun))
     since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -122,7 +122,7 @@ def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(
 ) -> None:
     story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
-    assert story.moments[-1] < LIMITS.unreachable_s + 300
+    assert story.moments[-1] < LIMITS.unreachable_limit_s + 300
     assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
 
 
