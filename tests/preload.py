@@ -31,7 +31,7 @@ for module in (
     "threadmill.export.export",
     "threadmill.client",
     "threadmill.local.services",
-    "threadmill.reports.schedule",
+    "threadmill.reports.scheduler",
     "threadmill_emulator.app",
     "threadmill_emulator.server",
     "threadmill_worker.celery_app.consumer",

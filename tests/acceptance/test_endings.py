@@ -111,7 +111,7 @@ def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell, wire):
 CELERYS_OWN = ("_kombu.binding", "unacked")
 
 
-def test_what_has_ended_lapses_and_what_has_not_stays(site, tell):
+def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     client, night = site.client, {"batch": "night"}
     waiting = client.enqueue({"prompt": "[[run_s=60]]Well?", "key": "long", **night})
     given_up = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 import threadmill.cli  # noqa: F401  # adds the commands to the app
 from threadmill.cli.app import app
 from threadmill.client import Client
-from threadmill.reports.book import ReportStore
 from threadmill.reports.files import load
-from threadmill.reports.nightly import ReportRunner
+from threadmill.reports.runner import ReportRunner
+from threadmill.reports.store import ReportStore
 
 pytestmark = pytest.mark.integration
 

@@ -133,7 +133,7 @@ async def test_code_runs_and_its_files_are_fetched(folder, worker, emulator):
     assert left(emulator) == {}
 
 
-async def test_a_follow_up_goes_on_where_the_first_job_ended(worker, emulator):
+async def test_a_follow_up_continues_where_the_first_job_ended(worker, emulator):
     code = {"tools": ["code_interpreter"]}
     first = await worker.run("[[scenario=plot]]Plot a sine wave", keep_thread=True, **code)
     second = await worker.run("[[scenario=plot]]Now in dark mode", thread=first.thread_id, **code)

@@ -130,7 +130,7 @@ async def test_a_batch_shares_uploads_until_its_last_job(folder, worker, emulato
     assert nothing_left(emulator)
 
 
-async def test_a_follow_up_goes_on_with_the_thread_and_its_files(folder, worker, emulator):
+async def test_a_follow_up_continues_the_thread_with_its_files(folder, worker, emulator):
     first = await worker.run("[[scenario=plot]]Plot a sine wave", keep_thread=True)
     second = await worker.run("[[scenario=plot]]Now in dark mode", thread=first.thread_id)
 
@@ -158,7 +158,7 @@ async def test_a_follow_up_may_bring_files_to_search(folder, worker, emulator):
     assert nothing_left(emulator)
 
 
-async def test_files_brought_to_a_strangers_thread_go_with_the_job(folder, worker, emulator):
+async def test_files_added_to_a_foreign_thread_are_deleted_with_the_job(folder, worker, emulator):
     made = emulator.call("POST", "/threads", {})
     files = [{"path": str(folder / "table.csv"), "tools": ["code_interpreter"]}]
     result = await worker.run("Look", thread=made["id"], files=files)
@@ -233,7 +233,7 @@ async def test_thread_and_run_in_one_call(worker, emulator):
 
 
 @pytest.mark.endpoint(current_time_note="It is %H:%M in %Z", current_time_zone="Asia/Taipei")
-async def test_the_time_is_told_in_the_zone_of_the_settings(worker, emulator):
+async def test_the_current_time_note_uses_the_time_zone_of_the_settings(worker, emulator):
     await worker.run("When?")
     assert emulator.sent("POST", "/runs")[0].json["additional_instructions"].endswith("in CST")
 

@@ -156,7 +156,7 @@ async def test_a_lost_reply_makes_no_second_batch(worker, emulator):
     assert (len(asked(emulator, "/files")), len(asked(emulator, "/batches"))) == (1, 1)
 
 
-async def test_a_successor_goes_on_with_the_batch_of_a_dead_worker(worker, worker_of, emulator, until):
+async def test_a_successor_continues_the_remote_batch_of_a_dead_worker(worker, worker_of, emulator, until):
     jobs = [worker.create(lane="batch") for _ in range(3)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
@@ -182,7 +182,7 @@ async def test_cancelling_the_last_job_of_a_batch_cancels_the_batch(worker, emul
     await asyncio.to_thread(until, lambda: any(each.path.endswith("/cancel") for each in emulator.requests))
 
 
-async def test_a_cancelled_job_that_is_sent_again_waits_anew(worker):
+async def test_a_cancelled_job_that_is_redriven_waits_in_the_lane_again(worker):
     job_id = worker.create(lane="batch")
     await worker.process.run(job_id, None)
     await asyncio.to_thread(worker.client.cancel, job_id)

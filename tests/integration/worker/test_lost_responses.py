@@ -114,7 +114,7 @@ async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emul
 
 @pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
-async def test_a_job_that_is_sent_again_asks_anew(worker, emulator):
+async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     job_id = worker.create("[[scenario=invalid_prompt]]Why?")
     await worker.see_through(job_id)
     worker.client.store.redrive(job_id)

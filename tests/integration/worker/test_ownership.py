@@ -60,7 +60,7 @@ async def test_a_stopped_worker_hands_its_job_to_another(worker, another, emulat
 
 @pytest.mark.emulated(latency_s=0.3)
 @pytest.mark.parametrize(("path", "made"), [("/threads", "threads"), ("/runs", "runs")])
-async def test_what_is_on_its_way_when_a_worker_is_stopped_lands_first(worker, another, emulator, until, path, made):
+async def test_calls_in_flight_complete_before_a_worker_stops(worker, another, emulator, until, path, made):
     job_id = worker.create("Well?", messages=[{"role": "user", "content": f"{n}?"} for n in range(40)])
     running = asyncio.create_task(worker.process.run(job_id, None))
     await asyncio.to_thread(until, lambda: emulator.sent("POST", path))
@@ -196,7 +196,7 @@ async def test_a_claim_whose_reply_was_lost_is_found_by_its_repetition(worker, d
 
 
 @pytest.mark.settings(lease_s=0.1, sweep_interval_s=60)
-async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, store, until):
+async def test_expired_leases_count_only_while_a_job_makes_no_progress(worker, dead, store, until):
     job_id = worker.create()
 
     async def lapse() -> tuple[int, bool]:

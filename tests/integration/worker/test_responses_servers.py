@@ -210,7 +210,7 @@ async def test_without_background_mode_a_reply_may_take_the_jobs_time(worker, em
 
 @pytest.mark.endpoint(**SLOW)
 @like("ignores_background", "stateless")
-async def test_a_stream_that_ends_at_once_is_no_sign_of_a_background(worker, emulator):
+async def test_a_stream_that_ends_at_once_does_not_prove_background_support(worker, emulator):
     await worker.run("[[run_s=0]]Why?", stream=True)
     slow = await worker.run("[[run_s=1]]Why?")
 

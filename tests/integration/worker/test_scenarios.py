@@ -158,7 +158,7 @@ async def test_the_server_may_say_when_to_look_again(worker, emulator):
     assert 2 <= len(looks) <= 4  # by our own count it would be a dozen
 
 
-async def test_many_jobs_go_on_side_by_side(worker, emulator):
+async def test_many_jobs_run_at_the_same_time(worker, emulator):
     results = await asyncio.gather(*(worker.run(f"[[run_s=0.4]]\nQuestion {n}?") for n in range(20)))
 
     assert all(f"Question {n}?" in result.text for n, result in enumerate(results))

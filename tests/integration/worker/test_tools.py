@@ -58,7 +58,7 @@ async def test_the_limit_of_an_output_is_the_endpoints(worker, emulator):
     assert [len(output) for output in outputs(emulator)] == [20_000]
 
 
-async def test_a_plugin_that_fails_tells_the_model_so(worker, emulator):
+async def test_a_failing_plugin_is_reported_to_the_model(worker, emulator):
     result = await worker.run("[[scenario=tools tool=FAIL]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
@@ -68,7 +68,7 @@ async def test_a_plugin_that_fails_tells_the_model_so(worker, emulator):
 
 
 @pytest.mark.endpoint(tool_timeout_s=0.4)
-async def test_a_plugin_that_does_not_answer_is_given_up_by_itself(worker, emulator):
+async def test_only_the_plugin_that_does_not_answer_is_abandoned(worker, emulator):
     result = await worker.run("[[scenario=tools tool=SLOW]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
@@ -98,7 +98,7 @@ async def test_a_name_we_do_not_have_is_the_platforms_business(worker, emulator)
 
 
 @pytest.mark.endpoint(kind="assistants", assistant="asst_unknown_tool")
-async def test_without_plugins_an_unknown_tool_is_told_to_the_model(worker, emulator):
+async def test_without_plugins_an_unknown_tool_is_reported_to_the_model(worker, emulator):
     result = await worker.run()
 
     assert result.state is JobState.SUCCEEDED

@@ -151,7 +151,7 @@ async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, ledger):
     assert await ledger.take(second)
 
 
-async def test_a_job_whose_record_is_gone_holds_nobody_up(worker, ledger, store, settings):
+async def test_a_job_without_a_record_does_not_block_its_thread(worker, ledger, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
     store.delete(f"{settings.key_prefix}:job:{first}")
 

@@ -248,7 +248,7 @@ async def test_a_cancel_while_its_run_is_on_its_way(wires, until):
     ],
     ids=["in a run", "before its tools", "while one tool is at work and one has ended"],
 )
-async def test_a_job_handed_back_goes_on_with_the_same_run(prompt, tools, calls, wires, until):
+async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wires, until):
     async def resumed(wire: Wire) -> JobResult:
         job = wire.worker.create(f"{prompt}Well?", tools=tools or None)
         running = asyncio.create_task(wire.worker.process.run(job, None))

@@ -138,7 +138,7 @@ async def test_a_stored_file_is_readable_by_others_as_the_umask_says(tmp_path: P
     assert (tmp_path / "job-1" / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-async def test_a_disk_that_takes_no_more_is_said(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:

@@ -46,7 +46,7 @@ def settings():
         ("object", "it is not an object"),
     ],
 )
-def test_an_invalid_schema_is_described_with_its_place(schema, problem):
+def test_an_invalid_schema_is_described_with_its_path(schema, problem):
     found = schema_problem(schema)
     assert found is problem or str(found).startswith(str(problem))
 

@@ -135,7 +135,7 @@ def test_steps_that_cannot_be_read_again_are_those_that_the_replies_showed() -> 
 
 
 @pytest.mark.parametrize(("kept", "reason"), [(True, "404 no such run"), (False, "the server does not keep its")])
-def test_steps_that_cannot_be_had_are_said_to_be_missing(kept: bool, reason: str) -> None:
+def test_unavailable_steps_are_reported_as_missing(kept: bool, reason: str) -> None:
     view = replace(COMPLETED, is_kept=kept)
     story = play({PollRun: [view], ReadSteps: [Gone("404 no such run")]}, wants=Wants(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED
@@ -156,7 +156,7 @@ def test_past_the_deadline_an_answer_is_completed_with_a_few_tries() -> None:
     assert len(story.times(Download)) == 3
 
 
-def test_files_of_a_run_that_completed_as_it_was_cancelled_are_deleted_too() -> None:
+def test_files_of_a_run_completed_during_cancelling_are_deleted() -> None:
     story = play({ReadAnswer: [RICH]}, cancel_at=ReadAnswer)
     assert story.outcome.state is JobState.CANCELLED
     assert Delete(Leftover("file", "file-made")) in story.actions
@@ -187,7 +187,7 @@ def test_a_thread_to_be_kept_is_deleted_when_its_job_failed() -> None:
     assert story.told.endswith("Delete")
 
 
-def test_a_job_goes_on_with_a_thread_that_was_there() -> None:
+def test_a_job_continues_an_existing_thread() -> None:
     story = play(wants=Wants(continues=True), messages=2)
     assert story.told == "AddMessage AddMessage StartRun PollRun ReadAnswer"
     assert story.progress.thread_id == "thread_before"
@@ -222,7 +222,7 @@ def test_no_other_thread_will_do() -> None:
     assert "Delete" not in stuck.told
 
 
-def test_a_strangers_run_is_waited_for_or_stopped() -> None:
+def test_a_foreign_run_is_awaited_or_stopped() -> None:
     locked = Unknown("Thread thread_before already has an active run run_theirs.", FailureKind.REJECTED, "run_theirs")
     script = {StartRun: [locked, RunObservation("?", "queued")]}
     waited = play(script, wants=Wants(continues=True))
@@ -231,7 +231,7 @@ def test_a_strangers_run_is_waited_for_or_stopped() -> None:
     assert stopped.told == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
 
 
-def test_thread_and_run_are_made_in_one_call_where_the_server_has_it() -> None:
+def test_thread_and_run_are_created_in_one_call_where_possible() -> None:
     made = ThreadCreated("thread_1", RunObservation("run_1", "queued"))
     story = play({CreateThread: [made], PollRun: [COMPLETED]}, wants=Wants(at_once=True))
     assert story.told == "CreateThread PollRun ReadAnswer Delete"

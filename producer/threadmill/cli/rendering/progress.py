@@ -15,7 +15,7 @@ from rich.text import Text
 
 from threadmill.batch.failures import FailureGroup, advice, group_failures
 from threadmill.batch.plan import DocumentStatus
-from threadmill.batch.tally import BatchProgress
+from threadmill.batch.progress import BatchProgress
 from threadmill.cli.app import err
 from threadmill.cli.rendering.waiting import show_jobs, show_trouble
 from threadmill.job.result import Usage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from threadmill.batch.alone import lock_holder, lock_path
+from threadmill.batch.file_lock import lock_holder, lock_path
 from threadmill.cli.app import err, write_line
 from threadmill.documents.document import STDIN
 from threadmill.errors import ThreadmillError

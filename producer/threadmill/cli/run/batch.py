@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.alone import file_lock, lock_path
+from threadmill.batch.file_lock import file_lock, lock_path
+from threadmill.batch.job_builder import batch_name
 from threadmill.batch.plan import MAX_QUEUED, BatchOptions
-from threadmill.batch.questions import batch_name
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES, BatchLimits
-from threadmill.batch.tally import BatchProgress
 from threadmill.cli.app import (
     AsJson,
     Assistant,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from threadmill.batch.estimate import Estimate, EstimatedPrompt, estimate
-from threadmill.batch.questions import JobBuilder
+from threadmill.batch.job_builder import JobBuilder
 from threadmill.cli.app import note, write_line
 from threadmill.client import Client
 from threadmill.documents.errors import BadDocument

@@ -15,7 +15,7 @@ from threadmill.cli.run.job_options import read_template
 from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
 from threadmill.export.formats.template import Template
-from threadmill.export.outcomes import ResultOrder, StateFilter
+from threadmill.export.results_reader import ResultOrder, StateFilter
 
 #: Suffixes of a template's file name, after the suffix of its output.
 _TEMPLATE_SUFFIXES = (".j2", ".jinja", ".jinja2")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.batch.tally import BatchProgress
+from threadmill.batch.progress import BatchProgress
 from threadmill.cli.app import AsJson, Exit, LocalFlag, note, open_environment, with_file_roots, write_json, write_line
 from threadmill.cli.command import examples
 from threadmill.cli.rendering.progress import Reporter
@@ -14,12 +14,12 @@ from threadmill.cli.run.document_options import attached_files
 from threadmill.cli.run.report_dry_run import ReportPreview, preview, preview_due, show_previews, write_all
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.book import ReportStore
 from threadmill.reports.files import load, names
-from threadmill.reports.material import NoDocuments, check_prompts, documents_of
-from threadmill.reports.night import Night, describe
-from threadmill.reports.nightly import ReportProblem, ReportRunner
-from threadmill.reports.rendering.figures import count
+from threadmill.reports.inputs import NoDocuments, check_prompts, documents_of
+from threadmill.reports.rendering.formatting import count
+from threadmill.reports.report_run import ReportRun, describe
+from threadmill.reports.runner import ReportProblem, ReportRunner
+from threadmill.reports.store import ReportStore
 from threadmill.settings.settings import Settings
 
 
@@ -156,7 +156,7 @@ def schedule(
     ] = 60,
 ) -> None:
     """Produce reports when they are due, until SIGTERM or Ctrl-C. Any number of schedulers may run."""
-    from threadmill.reports.schedule import run_scheduler  # imports what only logging processes need
+    from threadmill.reports.scheduler import run_scheduler  # imports what only logging processes need
 
     settings = Settings.load()
     _names(settings)
@@ -223,19 +223,19 @@ def _names(settings: Settings) -> list[str]:
     return found
 
 
-def _rest(night: Night, holder: str | None) -> str:
+def _rest(night: ReportRun, holder: str | None) -> str:
     if night.is_over:
         return describe(night).partition(", ")[2]
     return f"by {holder}" if holder else "interrupted; the next call resumes it"
 
 
-def _cost(night: Night) -> str:
+def _cost(night: ReportRun) -> str:
     if night.cost is not None:
         return f"{night.cost:.4f} {night.currency}"
     return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
 
 
-def _show(made: list[Night | ReportProblem], as_json: bool) -> None:
+def _show(made: list[ReportRun | ReportProblem], as_json: bool) -> None:
     """Prints the outcome of each night; exits with 1 unless all have succeeded."""
     write_all(
         made,
@@ -243,7 +243,7 @@ def _show(made: list[Night | ReportProblem], as_json: bool) -> None:
         put_one=lambda night: write_line(f"{night.report} {night.night}: {describe(night)}"),
         json_of=lambda night: night.model_dump(mode="json"),
     )
-    if not all(isinstance(each, Night) and each.ok for each in made):
+    if not all(isinstance(each, ReportRun) and each.ok for each in made):
         raise typer.Exit(Exit.FAILED)
 
 

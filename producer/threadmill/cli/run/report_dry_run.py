@@ -14,9 +14,9 @@ from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.files import load
-from threadmill.reports.material import NoDocuments, documents_of, map_template, reduce_template
-from threadmill.reports.nightly import ReportProblem, ReportRunner
+from threadmill.reports.inputs import NoDocuments, documents_of, map_template, reduce_template
 from threadmill.reports.publish import page_of
+from threadmill.reports.runner import ReportProblem, ReportRunner
 
 _Made = TypeVar("_Made")
 

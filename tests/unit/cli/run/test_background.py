@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.batch.alone import file_lock, lock_holder
+from threadmill.batch.file_lock import file_lock, lock_holder
 from threadmill.cli.app import Exit, app
 from threadmill.cli.run import background
 

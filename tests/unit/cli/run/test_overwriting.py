@@ -144,7 +144,7 @@ def test_anything_else_is_not(folder, content):
     assert not is_own(Path("x"), Path("results.jsonl"))
 
 
-def test_results_in_the_folder_of_the_documents_are_no_documents(results):
+def test_results_in_the_folder_of_the_documents_are_not_read(results):
     Path("a.md").write_text("A text.")
     documents = without(find(["."]), [results])
     assert [document.name for document in documents] == ["a.md"]

@@ -108,7 +108,7 @@ def test_keys_are_set_or_not(show):
     }
 
 
-def test_the_text_leaves_out_what_nobody_set_unless_asked(show):
+def test_the_text_leaves_out_defaults_unless_asked(show):
     assert "endpoints.davinci.max_reruns" not in show(toml=TOML)
     assert "endpoints.davinci.max_reruns = 2" in show("--all")
 

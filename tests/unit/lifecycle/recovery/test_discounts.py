@@ -69,7 +69,7 @@ def test_a_refused_lane_fails_the_job_at_once_with_what_to_do():
     assert 'lane_fallback = "full_price"' in story.outcome.failure.message
 
 
-def test_a_job_whose_lane_is_refused_falls_back_at_once_if_it_may():
+def test_a_job_whose_lane_is_refused_may_fall_back_at_once():
     story = play({StartRun: [REFUSED, QUEUED]}, wants=FLEX, limits=FALLBACK)
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, REFUSED.reason)
@@ -86,7 +86,7 @@ def test_a_round_of_tools_that_finds_no_capacity_is_sent_again():
 
 
 @pytest.mark.parametrize(("lane", "pause_s"), [("flex", 30), ("within-2h", 60), ("within-8h", 240)])
-def test_a_run_of_a_slow_lane_is_looked_at_less_often_and_is_never_stuck(lane, pause_s):
+def test_a_run_in_a_slow_lane_is_polled_rarely_and_never_stuck(lane, pause_s):
     limits = limits_in_lane(RunLimits(), lane)
 
     assert (limits.max_poll_interval_s, limits.queued_limit_s, limits.run_limit_s) == (pause_s, math.inf, math.inf)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.reports.nights import Schedule
+from threadmill.reports.schedule import Schedule
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -101,7 +101,7 @@ def test_a_schedule_need_not_fire_each_day():
     st.integers(0, 59),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Taipei", "Australia/Lord_Howe", "Pacific/Apia"]),
 )
-def test_each_day_has_its_fire_whenever_one_looks(now, hour, minute, zone):
+def test_each_day_is_due_once_whenever_it_is_checked(now, hour, minute, zone):
     daily = schedule(f"{minute} {hour} * * *", zone)
 
     owed = daily.owed(now, LONG_AGO, catch_up=9)

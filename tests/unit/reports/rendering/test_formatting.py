@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.reports.rendering.figures import count, duration, money, single_line
+from threadmill.reports.rendering.formatting import count, duration, money, single_line
 
 
 @pytest.mark.parametrize(

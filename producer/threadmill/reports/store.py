@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime
 from typing import cast
 
 from threadmill.errors import ThreadmillError
-from threadmill.reports.night import Night
+from threadmill.reports.report_run import ReportRun
 from threadmill.store.connection import Connection
 from threadmill.store.lease import Lease
 from threadmill.stored import leave_out, read
 
 
-class UnreadableNight(ThreadmillError):
+class UnreadableReport(ThreadmillError):
     """The night in Redis is damaged or was written by a newer version, so it is not known what was published."""
 
     def __init__(self, name: str, night: date) -> None:
@@ -48,21 +48,21 @@ class ReportStore(Connection):
         with self._translate_errors():
             return sorted(cast(list[str], self._redis.hkeys(self._keys.reports)))
 
-    def nights(self, name: str) -> list[Night]:
+    def nights(self, name: str) -> list[ReportRun]:
         """Returns the nights that can be read, the latest first."""
         with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.report(name)))
         nights = [_read(name, night, entry) for night, entry in entries.items()]
         return sorted(filter(None, nights), key=lambda each: each.night, reverse=True)
 
-    def get(self, name: str, night: date) -> Night | None:
-        """Returns the night, None if it was never produced. Raises UnreadableNight."""
+    def get(self, name: str, night: date) -> ReportRun | None:
+        """Returns the night, None if it was never produced. Raises UnreadableReport."""
         with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.report(name), str(night)))
         if not entry:
             return None
         if (found := _read(name, str(night), entry)) is None:
-            raise UnreadableNight(name, night)
+            raise UnreadableReport(name, night)
         return found
 
     def forget(self, name: str, night: date) -> None:
@@ -81,10 +81,10 @@ class ReportStore(Connection):
         lease = Lease(self._redis, key, lease_s, self._translate_errors, f"{name}, night of {night}")
         return lease if lease.take(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}") else None
 
-    def save(self, night: Night, lease: Lease) -> None:
+    def save(self, night: ReportRun, lease: Lease) -> None:
         """Raises LeaseLost, and then nothing was saved."""
         lease.write(self._keys.report(night.report), str(night.night), night.model_dump_json())
 
 
-def _read(name: str, night: str, entry: str) -> Night | None:
-    return read(Night, entry, f"the night of {night} of report {name}")
+def _read(name: str, night: str, entry: str) -> ReportRun | None:
+    return read(ReportRun, entry, f"the night of {night} of report {name}")

@@ -1,7 +1,7 @@
 """What is read of a step's results."""
 
 from threadmill.job.result import FailureKind
-from threadmill.reports.lines import missing_section, section_of
+from threadmill.reports.sections import missing_section, section_of
 
 ENTRY = {"path": "a.md", "name": "a.md", "state": "succeeded", "text": "one\u2028two\x85three"}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.batch.plan import BatchOptions
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.batch.run import Batch
 from threadmill.batch.spending import BatchLimits, Spending
-from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client
 from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
@@ -22,9 +22,9 @@ from threadmill.errors import ThreadmillError
 from threadmill.job.result import JobState
 from threadmill.reports.definition import ReportDefinition, StepPrompt
 from threadmill.reports.grouping import group_answers, shorten
-from threadmill.reports.lines import failure_of, missing_section, section_of
-from threadmill.reports.material import DatedTemplate, documents_of, map_template, reduce_template
+from threadmill.reports.inputs import DatedTemplate, documents_of, map_template, reduce_template
 from threadmill.reports.report import Report, Section
+from threadmill.reports.sections import failure_of, missing_section, section_of
 
 #: Called after each change with the step and the progress of its batch.
 Watch = Callable[[str, BatchProgress], None]

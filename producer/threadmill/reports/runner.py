@@ -9,18 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from threadmill.batch.tally import BatchProgress
+from threadmill.batch.progress import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.local.processes import ProcessEnded
 from threadmill.reports import publish
-from threadmill.reports.book import ReportStore, UnreadableNight
+from threadmill.reports.builder import ReportBuilder, Watch
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Notification, deliver
 from threadmill.reports.files import load, written_at
-from threadmill.reports.make import ReportBuilder, Watch
-from threadmill.reports.material import NoDocuments
-from threadmill.reports.night import Night, NightState
+from threadmill.reports.inputs import NoDocuments
+from threadmill.reports.report_run import ReportRun, ReportState
+from threadmill.reports.store import ReportStore, UnreadableReport
 from threadmill.store.lease import Lease, LeaseLost
 
 #: A night fails after this many processes have died while they produced it.
@@ -71,9 +71,9 @@ class ReportRunner:
         self._delivers = delivers
         self.store = ReportStore(client.settings)
 
-    def run_due(self, now: datetime, reports: Iterable[str]) -> list[Night | ReportProblem]:
+    def run_due(self, now: datetime, reports: Iterable[str]) -> list[ReportRun | ReportProblem]:
         """Produces the due nights of these reports that no other process produces. Returns the results."""
-        results: list[Night | ReportProblem] = []
+        results: list[ReportRun | ReportProblem] = []
         for name in reports:
             try:
                 definition = load(self._root, name)
@@ -107,7 +107,7 @@ class ReportRunner:
 
     def run(
         self, definition: ReportDefinition, night: date, *, again: bool = False, waiting: Callable[[str], None]
-    ) -> Night:
+    ) -> ReportRun:
         """Produces a night; a published one is returned unless `again`.
 
         Waits while another process produces it, and calls `waiting` with the name of that process.
@@ -129,33 +129,41 @@ class ReportRunner:
             self._check()
             time.sleep(_RETRY_EVERY_S)
 
-    def _previous(self, definition: ReportDefinition, night: date, again: bool) -> Night | None:
+    def _previous(self, definition: ReportDefinition, night: date, again: bool) -> ReportRun | None:
         try:
             return self.store.get(definition.name, night)
-        except UnreadableNight:
+        except UnreadableReport:
             if not again:
                 raise
             return None
 
-    def _is_done(self, night: Night) -> bool:
-        return night.state is NightState.PUBLISHED and night.ok and not (night.withheld and self._delivers)
+    def _is_done(self, night: ReportRun) -> bool:
+        return night.state is ReportState.PUBLISHED and night.ok and not (night.withheld and self._delivers)
 
-    def _try(self, definition: ReportDefinition, night: date) -> Night | None:
+    def _try(self, definition: ReportDefinition, night: date) -> ReportRun | None:
         """Produces a night. Returns None if another process does or did, or if the stored night is unreadable."""
         lease = self.store.claim(definition.name, night)
         if lease is None:
             return None
-        with lease, suppress(LeaseLost, UnreadableNight):
+        with lease, suppress(LeaseLost, UnreadableReport):
             previous = self.store.get(definition.name, night)
             if previous is None or not previous.is_over:
                 return self._produce(lease, definition, night, previous)
         return None
 
     def _produce(
-        self, lease: Lease, definition: ReportDefinition, night: date, previous: Night | None, *, again: bool = False
-    ) -> Night:
+        self,
+        lease: Lease,
+        definition: ReportDefinition,
+        night: date,
+        previous: ReportRun | None,
+        *,
+        again: bool = False,
+    ) -> ReportRun:
         now = datetime.now(UTC)
-        current = previous.begun(now, again) if previous else Night(report=definition.name, night=night, begun_at=now)
+        current = (
+            previous.begun(now, again) if previous else ReportRun(report=definition.name, night=night, begun_at=now)
+        )
         self.store.save(current, lease)
         try:
             current = self._build_and_publish(lease, definition, current)
@@ -168,17 +176,17 @@ class ReportRunner:
             raise
         except (ThreadmillError, OSError) as error:  # such as a folder that cannot be written
             is_skipped = isinstance(error, NoDocuments) and definition.when_empty == "skip"
-            state = NightState.SKIPPED if is_skipped else NightState.FAILED
+            state = ReportState.SKIPPED if is_skipped else ReportState.FAILED
             changes = {"state": state, "error": _reason(error), "ended_at": datetime.now(UTC)}
             current = current.model_copy(update=changes)
             self.store.save(current, lease)
             if not is_skipped:
-                notification = publish.failure_notification(definition, current)
+                notification = publish.failure_notice(definition, current)
                 current = self._deliver(lease, definition, current, notification)
         self._remove_old(definition)
         return current
 
-    def _build_and_publish(self, lease: Lease, definition: ReportDefinition, current: Night) -> Night:
+    def _build_and_publish(self, lease: Lease, definition: ReportDefinition, current: ReportRun) -> ReportRun:
         """Builds, publishes and delivers the report, without repeating what an earlier attempt did."""
         if current.attempts > _MAX_ATTEMPTS:
             raise ThreadmillError(
@@ -215,11 +223,13 @@ class ReportRunner:
         check()
         notification = publish.report_notification(report, definition, current)
         current = self._deliver(lease, definition, current, notification)
-        current = current.model_copy(update={"state": NightState.PUBLISHED, "ended_at": datetime.now(UTC)})
+        current = current.model_copy(update={"state": ReportState.PUBLISHED, "ended_at": datetime.now(UTC)})
         self.store.save(current, lease)
         return current
 
-    def _deliver(self, lease: Lease, definition: ReportDefinition, current: Night, notification: Notification) -> Night:
+    def _deliver(
+        self, lease: Lease, definition: ReportDefinition, current: ReportRun, notification: Notification
+    ) -> ReportRun:
         """Sends the notification through the remaining channels. A crash repeats at most one delivery."""
         current = current.model_copy(update={"withheld": not self._delivers and bool(definition.delivery.channels)})
         self.store.save(current, lease)
