@@ -52,7 +52,7 @@ def has_unread_answer(progress: Progress) -> bool:
 
 
 def _next_tool_step(progress: Progress, run: RunObservation, limits: RunLimits) -> Step:
-    if progress.rounds >= limits.tool_rounds:
+    if progress.rounds >= limits.max_tool_rounds:
         return progress.untroubled().failed(_too_many_rounds(progress.rounds))
     todo = tuple(call for call in run.calls if call.id not in progress.outputs)
     if todo:
@@ -76,7 +76,7 @@ def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) ->
 
 
 def _too_many_rounds(rounds: int) -> Failure:
-    message = f"after {rounds} rounds of tools the run asks for more; raise tool_rounds if that is meant"
+    message = f"after {rounds} rounds of tools the run asks for more; raise max_tool_rounds if that is meant"
     return Failure(kind=FailureKind.TOOL_FAILED, message=message)
 
 

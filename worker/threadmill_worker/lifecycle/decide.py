@@ -77,7 +77,7 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Resolve(progress.intent)
-    if progress.locked_by is not None and limits.busy_thread == "cancel":
+    if progress.locked_by is not None and limits.on_locked_thread == "cancel":
         return Unlock(progress.locked_by)
     if answer_step is not None:
         return answer_step
