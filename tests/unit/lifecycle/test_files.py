@@ -100,7 +100,7 @@ def test_a_store_whose_reply_was_lost_is_found_again() -> None:
 def test_files_that_never_become_searchable_end_the_job_as_stuck() -> None:
     story = play({PollStore: [StoreSeen("vs_1", ready=False)]}, features=Features(uploads=1, search=True))
     assert story.kind is FailureKind.STUCK
-    assert RunLimits().store_limit_s <= story.moments[-1] < RunLimits().store_limit_s + 1
+    assert RunLimits().indexing_limit_s <= story.moments[-1] < RunLimits().indexing_limit_s + 1
     assert story.progress.leftovers == ()
 
 
@@ -164,7 +164,7 @@ def test_files_of_a_run_completed_during_cancelling_are_deleted() -> None:
 
 def test_an_answer_that_does_not_fit_is_asked_for_once_more() -> None:
     story = play({ReadAnswer: [says("no"), says('{"n": 1}')]}, features=Features(response_format=JSON))
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer AskAgain StartRun PollRun ReadAnswer Delete"
+    assert story.told == "CreateThread StartRun PollRun ReadAnswer StartRun PollRun ReadAnswer Delete"
     assert story.outcome.parsed == {"n": 1}
     assert story.progress.reruns == 0
 
@@ -227,7 +227,7 @@ def test_a_foreign_run_is_awaited_or_stopped() -> None:
     script = {StartRun: [locked, RunObservation("?", "queued")]}
     waited = play(script, features=Features(continues=True))
     assert waited.told == "AddMessage StartRun Resolve StartRun PollRun ReadAnswer"
-    stopped = play(script, features=Features(continues=True), limits=RunLimits(busy_thread="cancel"))
+    stopped = play(script, features=Features(continues=True), limits=RunLimits(on_locked_thread="cancel"))
     assert stopped.told == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
 
 
