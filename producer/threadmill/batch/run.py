@@ -146,7 +146,7 @@ class Batch:
 
     @property
     def _free_slots(self) -> int:
-        return max(0, self._options.max_queued - len(self._awaited))
+        return max(0, self._options.max_in_flight - len(self._awaited))
 
     @cached_property
     def _reopened(self) -> AbstractSet[str]:

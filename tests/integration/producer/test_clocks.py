@@ -49,7 +49,7 @@ def test_a_span_before_now_ends_at_redis_time(client, run):
 def test_the_time_of_a_running_job_is_by_redis_clock(client, store, settings, run):
     job = client.enqueue("Well?")
     store.hset(f"{settings.key_prefix}:job:{job.id}", "started_at", datetime.now(UTC).timestamp())
-    assert run("status", job.id)["took_s"] == pytest.approx(DAY.total_seconds(), abs=60)
+    assert run("jobs", "show", job.id)["took_s"] == pytest.approx(DAY.total_seconds(), abs=60)
 
 
 def test_threads_are_old_by_redis_clock(client, store, settings, run):

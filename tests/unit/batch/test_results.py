@@ -126,7 +126,7 @@ def test_a_document_that_never_became_a_job_is_asked_again(out):
 def test_a_file_that_holds_something_else_is_left_alone(out, content):
     out.parent.mkdir()
     out.write_text(content)
-    with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--force to overwrite"):
+    with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--again to overwrite"):
         ResultsFile(out, "b")
     assert out.read_text() == content
     assert list(out.parent.iterdir()) == [out]

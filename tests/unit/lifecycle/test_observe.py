@@ -377,7 +377,7 @@ def test_a_successor_knows_how_often_and_since_when_calls_fail() -> None:
     again = Progress.from_json(progress.to_json())
     again = see(again, PollRun("run_1"), Unknown("502 bad gateway"), after_s=100)
     assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
-    assert again != progress, "how often is saved too, for `threadmill status`"
+    assert again != progress, "how often is saved too, for `threadmill jobs show`"
     better = see(again, PollRun("run_1"), replace(RUNNING, id="run_1"))
     assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
 

@@ -1,4 +1,4 @@
-"""Celery's remote control: `revoke` cancels jobs, as `threadmill cancel` does.
+"""Celery's remote control: `revoke` cancels jobs, as `threadmill jobs cancel` does.
 
 Celery's own would store its result of a job without ending it, and can terminate nothing in a pool of threads.
 """

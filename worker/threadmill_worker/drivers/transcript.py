@@ -40,7 +40,7 @@ async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
     if kind == "chain":
         reason = (
             f"{thread} is a response, and others may continue from it; what was said there is not kept here: "
-            "`threadmill result JOB` shows the answer of a job"
+            "`threadmill jobs result JOB` shows the answer of a job"
         )
         return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
     if isinstance(kind, CallError):

@@ -152,7 +152,7 @@ class Progress:
     troubles: int = 0  #: calls in a row without a usable reply
     troubled_at: float | None = field(default=None, compare=False)  #: when the first of them was made
     trouble_since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
-    trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
+    trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill jobs show`
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
     poll_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made
