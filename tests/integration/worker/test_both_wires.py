@@ -97,7 +97,7 @@ async def test_a_history_with_an_image(folder, worker, emulator):
     assert left(emulator) == {}
 
 
-@pytest.mark.endpoint(data_urls=False)
+@pytest.mark.endpoint(supports={"data_urls": False})
 async def test_an_image_that_is_uploaded(folder, worker, emulator):
     result = await worker.run("What is this?", images=[str(folder / "photo.png")])
 

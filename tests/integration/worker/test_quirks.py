@@ -75,7 +75,9 @@ async def test_a_server_without_files_says_so_before_a_thread_is_made(worker, em
     assert not emulator.sent("POST", "/threads")
 
 
-@pytest.mark.parametrize("flag", [pytest.param({"cancels": False}, id="known"), pytest.param({}, id="unknown")])
+@pytest.mark.parametrize(
+    "flag", [pytest.param({"supports": {"cancel": False}}, id="known"), pytest.param({}, id="unknown")]
+)
 @pytest.mark.emulated(without=frozenset({"cancel"}))
 async def test_where_runs_cannot_be_cancelled_a_job_still_can(flag, worker, emulator, settings, until):
     object.__setattr__(settings, "endpoints", {"emulator": settings.endpoints["emulator"].model_copy(update=flag)})

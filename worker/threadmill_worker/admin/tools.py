@@ -76,7 +76,7 @@ def _described(kind: str, tool: Tool, settings: FunctionSettings | HttpSettings 
 def _of_endpoint(endpoint: Endpoint, tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     limit_s = endpoint.tool_timeout_s
     listed = [{**tool, "timeout_s": tool.get("timeout_s") or limit_s} for tool in tools]
-    if endpoint.plugins and endpoint.wire == "assistants":  # its API asks for a thread and an assistant
+    if endpoint.supports.plugins and endpoint.wire == "assistants":  # its API asks for a thread and an assistant
         rest = {"parameters": None, "timeout_s": limit_s, "repeatable": False, "concurrency": None, "problem": None}
         listed.append({"kind": "plugin", "name": "*", "description": _PLUGINS, **rest})
     return listed

@@ -106,7 +106,7 @@ class Contexts:
         else:
             spec = await self._with_assistant(spec, name, endpoint, features)
         feed = self._live.open(record.id)  # last: who is not served leaves none open
-        slots = connection.slots if job.stream and endpoint.streaming else None
+        slots = connection.slots if job.stream and endpoint.supports.streaming else None
         driver = self._driver(connection, spec, feed, slots, features.model)
         limits = limits_in_lane(endpoint, job.lane)
         context = AttemptContext(name, driver, executor, limits, spec.assistant, features, attachments, feed)
@@ -208,7 +208,7 @@ class Contexts:
                 raise NotServed(FailureKind.UNAUTHORISED, message)
             executor = ToolExecutor(self._registry, endpoint, endpoint.read_key())
             slots = StreamSlots(endpoint.max_connections // 2)
-            capabilities = Capabilities(background=endpoint.background)
+            capabilities = Capabilities(background=endpoint.supports.background)
             self._open[name] = _Connection(endpoint, connect(endpoint), executor, slots, capabilities)
         return self._open[name]
 
@@ -255,7 +255,7 @@ def features_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachme
         uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
-        at_once=endpoint.create_and_run and not notes,
+        at_once=endpoint.supports.create_and_run and not notes,
         continues=job.thread is not None,
         keep_thread=job.keep_thread,
         steps=job.include_steps,

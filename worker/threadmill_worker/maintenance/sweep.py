@@ -137,7 +137,7 @@ class Sweep:
             driver = self._servers.cleanup_driver(leftover.endpoint)
             action = Delete(Leftover(leftover.kind, leftover.id))
             endpoint, place = self._settings.endpoints[leftover.endpoint], Progress(deadline_at=0, messages=0)
-            if leftover.kind == "run" and not endpoint.cancels:
+            if leftover.kind == "run" and not endpoint.supports.cancel:
                 view = Deleted()  # the server cannot cancel runs
             else:
                 view = await do_within(endpoint.request_timeout_s, driver, action, place)

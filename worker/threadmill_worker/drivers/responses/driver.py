@@ -105,7 +105,7 @@ class ResponsesDriver:
         self._spec = spec
         self._deletions = transfer.deletions
         self._files = Files(self._api, spec, transfer)
-        self._requests = Requests(spec, store=endpoint.store, capabilities=capabilities)
+        self._requests = Requests(spec, store=endpoint.supports.stored_responses, capabilities=capabilities)
         self._items = ConversationItems(self._api, client)
         self._stream = stream
         self._capabilities = capabilities
@@ -268,7 +268,7 @@ class ResponsesDriver:
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
-        if not self._endpoint.idempotency_keys or progress.pending is None:
+        if not self._endpoint.supports.idempotency_keys or progress.pending is None:
             return {}
         key = key_of(body, progress.pending.at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
@@ -322,9 +322,9 @@ class ResponsesDriver:
                 return NothingFound()
             case Intent.CREATE_THREAD if not self._spec.job.keep_thread:  # no call was made
                 return NothingFound()
-            case Intent.START_RUN if self._endpoint.lists_responses:
+            case Intent.START_RUN if self._endpoint.supports.list_responses:
                 return await self._find(run_name(progress.runs + 1), progress, is_round=False)
-            case Intent.SUBMIT_OUTPUTS if self._endpoint.lists_responses:
+            case Intent.SUBMIT_OUTPUTS if self._endpoint.supports.list_responses:
                 return await self._find(round_name(progress), progress, is_round=True)
             case Intent.CREATE_THREAD | Intent.START_RUN | Intent.SUBMIT_OUTPUTS if self._repeats(progress):
                 return Unresolved()
@@ -360,7 +360,7 @@ class ResponsesDriver:
 
     def _repeats(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition brings the reply that was lost."""
-        return self._endpoint.idempotency_keys and progress.outcome is None
+        return self._endpoint.supports.idempotency_keys and progress.outcome is None
 
     async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
         """Looks for a response of ours among the newest."""
