@@ -8,7 +8,8 @@ from threadmill.errors import SettingsError
 from threadmill.job.result import FailureKind
 from threadmill.secrets import redaction
 from threadmill.settings.settings import Settings
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.jobs import Ledger
@@ -23,14 +24,14 @@ async def probe(settings: Settings, name: str) -> tuple[bool, str]:
     ledger = Ledger(settings, "probe", send=lambda job_id: None)
     servers = Contexts(settings, ToolRegistry(), ledger, EventPublisher(ledger.publish))
     try:
-        driver = servers.cleanup_driver(name)
+        objects = servers.remote_objects(name)
     except NotServed as error:
         return False, str(error)
     endpoint = settings.endpoints[name]
     base_url, limit_s = endpoint.base_url, endpoint.connect_timeout_s + endpoint.request_timeout_s
     try:
         async with asyncio.timeout(limit_s):  # a server that sends a byte now and then never lets a read time out
-            view = await driver.probe()
+            view = await objects.probe()
     except TimeoutError:
         return False, f"{base_url} gave no complete reply in {limit_s:g} s"
     finally:

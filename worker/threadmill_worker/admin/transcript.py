@@ -12,7 +12,7 @@ from threadmill.settings.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.transcript import read_conversation, read_thread
-from threadmill_worker.lifecycle.observations import CallError, Gone, Rejected
+from threadmill_worker.lifecycle.observations import CallError, Gone
 
 _READERS = {"assistants": read_thread, "responses": read_conversation}
 
@@ -29,8 +29,7 @@ async def transcript(settings: Settings, name: str, thread: str) -> dict[str, An
     if isinstance(found, Gone):
         return {"gone": True, "messages": [], "complete": True}
     if isinstance(found, CallError):
-        reason = found.failure.message if isinstance(found, Rejected) else found.reason
-        return {"error": f"endpoint {name!r}: {reason}"}
+        return {"error": f"endpoint {name!r}: {found.reason}"}
     return {"gone": False, **asdict(found)}
 
 

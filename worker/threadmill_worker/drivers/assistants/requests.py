@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.driver import JobSpec, misfit_note
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.notes import schema_note
 from threadmill_worker.drivers.tags import tag
 from threadmill_worker.lifecycle.progress import Progress
 
@@ -73,7 +74,7 @@ class Requests:
     def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
         """The body of POST /runs. `time_note`: added to the instructions."""
         job = self._spec.job
-        notes = [job.additional_instructions, time_note, misfit_note(progress)]
+        notes = [job.additional_instructions, time_note, schema_note(progress)]
         fields = {
             "assistant_id": self._spec.assistant,
             "instructions": self._spec.instructions,
