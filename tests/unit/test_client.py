@@ -74,7 +74,7 @@ def test_what_lies_outside_of_the_roots_is_refused(check, disk, tmp_path, path):
     assert "outside the folders that workers may read" in refusal(check, {"files": [path]})
 
 
-def test_a_folder_whose_name_begins_like_a_root_is_no_root(check, disk, tmp_path):
+def test_a_folder_whose_name_begins_like_a_root_is_refused(check, disk, tmp_path):
     beside = tmp_path / "shared-not"
     beside.mkdir()
     (beside / "notes.txt").write_text("secret")
@@ -97,7 +97,7 @@ def test_a_producer_without_the_workers_disk_checks_the_name_alone(check):
     assert "no such file" in refusal(check, {"files": ["/mnt/far/../near/a.txt"]}, roots=("/mnt/far",))
 
 
-def test_what_is_no_file_is_refused(check, disk):
+def test_paths_that_are_not_files_are_refused(check, disk):
     os.mkfifo(disk / "pipe.txt")
     (disk / "loop.txt").symlink_to("loop.txt")
     assert "gone.txt: there is no such file" in refusal(check, {"files": ["gone.txt"]})
@@ -110,28 +110,28 @@ def test_what_is_no_file_is_refused(check, disk):
     assert "folder.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["folder.txt"]})
 
 
-def test_a_url_is_no_file(check):
+def test_a_url_is_not_a_file(check):
     assert "https://example.com/a.pdf is a URL" in refusal(check, {"files": ["https://example.com/a.pdf"]})
 
 
-def test_sizes_are_told_with_the_limit_and_its_setting(check, disk):
+def test_size_errors_name_the_limit_and_its_setting(check, disk):
     (disk / "huge.png").write_bytes(PNG)
     os.truncate(disk / "huge.png", 20_000_000)
     told = refusal(check, {"images": ["huge.png"]})
     assert "huge.png: has 20,000,000 bytes, and endpoint 'x' takes up to 10,000,000" in told
-    assert "raise image_limit in [endpoints.x]" in told
-    told = refusal(check, {"files": ["notes.txt"]}, file_limit=5)
+    assert "raise image_limit_bytes in [endpoints.x]" in told
+    told = refusal(check, {"files": ["notes.txt"]}, file_limit_bytes=5)
     assert "notes.txt: has 6 bytes, and endpoint 'x' takes up to 5" in told
-    assert "raise file_limit in [endpoints.x]" in told
-    assert check({"files": ["notes.txt"]}, file_limit=6)
+    assert "raise file_limit_bytes in [endpoints.x]" in told
+    assert check({"files": ["notes.txt"]}, file_limit_bytes=6)
     (disk / "empty.txt").touch()
     assert "empty.txt: is empty" in refusal(check, {"files": ["empty.txt"]})
     (disk / "empty.png").touch()
     assert "empty.png: is empty" in refusal(check, {"images": ["empty.png"]})
-    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit=15)
+    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit_bytes=15)
 
 
-def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
+def test_files_that_are_not_images_are_refused_whatever_their_name(check, disk):
     (disk / "report.png").write_bytes(b"%PDF-1.7 ...")
     told = refusal(check, {"images": ["report.png"]})
     assert "report.png: is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
@@ -156,7 +156,7 @@ def test_a_data_url_must_hold_an_image(check, url, says):
     assert len(told) < 250, "it is not shown in full"
 
 
-def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
+def test_what_an_endpoint_cannot_do_is_reported_with_its_setting(check):
     for file in ("notes.txt", "file-abc"):
         told = refusal(check, {"files": [file]}, files=False)
         assert file in told

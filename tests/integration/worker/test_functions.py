@@ -79,7 +79,7 @@ def outputs(emulator) -> list[str]:
         ("wordy", ("word " * 4000)[:7961] + "\n[cut: the output has 20000 characters]"),
     ],
 )
-async def test_a_function_answers_and_whatever_goes_wrong_is_told_to_the_model(worker, emulator, tool, output):
+async def test_a_function_answers_and_its_errors_reach_the_model(worker, emulator, tool, output):
     result = await worker.run("[[scenario=tools]]\nTaipei", tools=[tool])
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)

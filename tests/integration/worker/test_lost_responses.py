@@ -10,7 +10,7 @@ import pytest
 from threadmill import JobState
 
 #: A time note that changes with each second must not make a repetition another request.
-RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "time_note": "Now: %H:%M:%S.%f"}
+RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "current_time_note": "Now: %H:%M:%S.%f"}
 
 KEYS = [
     pytest.mark.endpoint(**RESPONSES, idempotency_keys=True),
@@ -114,7 +114,7 @@ async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emul
 
 @pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
-async def test_a_job_that_is_sent_again_asks_anew(worker, emulator):
+async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     job_id = worker.create("[[scenario=invalid_prompt]]Why?")
     await worker.see_through(job_id)
     worker.client.store.redrive(job_id)
@@ -135,7 +135,7 @@ async def test_a_conversation_whose_reply_is_lost_is_made_once(worker, emulator)
     assert emulator.emulator.state.responses.conversations.created == 1
 
 
-@pytest.mark.settings(lease_s=1, sweep_s=0.2)
+@pytest.mark.settings(lease_s=1, sweep_interval_s=0.2)
 @on_all_servers
 @pytest.mark.parametrize(("stage", "before"), [("start", 0), ("submit", 1)])
 def test_a_worker_is_frozen_between_a_post_and_its_reply(

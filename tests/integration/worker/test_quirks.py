@@ -110,7 +110,7 @@ async def test_tokens_that_a_server_does_not_report_are_counted_as_such(made, wo
     assert result.usage.in_words == worker.client.batch("b").usage.in_words == "not reported"
 
 
-async def test_a_run_that_failed_is_not_said_to_be_unreported(worker):
+async def test_the_usage_of_a_failed_run_is_not_called_unreported(worker):
     result = await worker.run("[[scenario=invalid_prompt]]\nWell?")
     assert result.usage.is_reported
 

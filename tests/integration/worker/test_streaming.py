@@ -98,7 +98,7 @@ def keys(settings):
     return Keys(settings.key_prefix)
 
 
-async def test_text_comes_as_it_is_written_and_looks_are_rare(wire, worker, emulator, client):
+async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, emulator, client):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
@@ -118,7 +118,7 @@ async def test_text_comes_as_it_is_written_and_looks_are_rare(wire, worker, emul
     assert left(emulator) == 0
 
 
-async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until):
+async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     running = asyncio.create_task(worker.see_through(job_id))
     await asyncio.sleep(1.2)
@@ -132,7 +132,7 @@ async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until)
     assert (await second.to_the_end()).text == TEXT
 
 
-async def test_a_job_that_has_ended_is_told_from_what_is_kept(worker, client, store, keys):
+async def test_followers_of_an_ended_job_receive_what_is_kept(worker, client, store, keys):
     job_id = worker.create(asked(deltas=10), stream=True)
     await worker.see_through(job_id)
     assert not store.exists(keys.live(job_id)), "nobody followed: nothing was published"
@@ -142,7 +142,7 @@ async def test_a_job_that_has_ended_is_told_from_what_is_kept(worker, client, st
     assert events[-1].state is JobState.SUCCEEDED
 
 
-async def test_what_was_published_lapses_with_its_job(worker, client, store, keys):
+async def test_published_events_expire_with_their_job(worker, client, store, keys):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
     await worker.see_through(job_id)
@@ -192,7 +192,7 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
     assert [request.json["stream"] for request in rounds] == [True] * len(rounds) != []
 
 
-async def test_tool_calls_of_a_job_without_a_stream_are_told_too(wire, worker, emulator, client):
+async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, emulator, client):
     job_id = worker.create("[[scenario=tools]]\nWell?")
     result = await worker.see_through(job_id)
     follower = await Follower(client, job_id).to_the_end()
@@ -281,7 +281,7 @@ async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):
     assert ends(emulator) == {"cancelled": 1}
 
 
-async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, client, settings, until):
+async def test_a_job_handed_back_is_finished_by_polling(worker, emulator, client, settings, until):
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     follower = Follower(client, job_id)
     running = asyncio.create_task(worker.process.run(job_id, None))
@@ -297,7 +297,7 @@ async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, cl
 
 
 @pytest.mark.parametrize("deltas", [1, 20])
-async def test_our_key_is_not_told_in_whatever_pieces_it_comes(wire, worker, make_settings, base_url, store, deltas):
+async def test_a_key_split_into_pieces_is_not_published(wire, worker, make_settings, base_url, store, deltas):
     core = type(worker)(make_settings(base_url, WIRES[wire]))
     job_id = core.create(f"[[scenario=echo deltas={deltas} run_s=1.5]]the key is sk-secret-4711", stream=True)
     REDACTOR.register("sk-secret-4711")  # from now on: else the prompt would not hold it
@@ -342,7 +342,7 @@ async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, work
 
 
 @pytest.mark.parametrize("wire", ["responses"], indirect=True)
-async def test_endpoints_of_kind_responses_stream_unless_told_otherwise(wire, emulator, make_settings, worker_of):
+async def test_endpoints_of_kind_responses_stream_by_default(wire, emulator, make_settings, worker_of):
     fields = {"kind": "responses", "api_key_env": None, "model": "emulator"}
     core = worker_of(make_settings(emulator.url + AZURE_V1_PATH, fields))
     job_id = core.create(asked(deltas=20, run_s=1.5), stream=True)

@@ -51,14 +51,14 @@ async def test_a_big_output_is_cut_with_a_marker_that_says_so(worker, emulator):
     assert output.endswith("\n[cut: the output has 20000 characters]")
 
 
-@pytest.mark.endpoint(tool_output_limit=20_000)
+@pytest.mark.endpoint(tool_output_limit_chars=20_000)
 async def test_the_limit_of_an_output_is_the_endpoints(worker, emulator):
     await worker.run("[[scenario=tools tool=BIG]]\nWell?")
 
     assert [len(output) for output in outputs(emulator)] == [20_000]
 
 
-async def test_a_plugin_that_fails_tells_the_model_so(worker, emulator):
+async def test_a_failing_plugin_is_reported_to_the_model(worker, emulator):
     result = await worker.run("[[scenario=tools tool=FAIL]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
@@ -68,7 +68,7 @@ async def test_a_plugin_that_fails_tells_the_model_so(worker, emulator):
 
 
 @pytest.mark.endpoint(tool_timeout_s=0.4)
-async def test_a_plugin_that_does_not_answer_is_given_up_by_itself(worker, emulator):
+async def test_only_the_plugin_that_does_not_answer_is_abandoned(worker, emulator):
     result = await worker.run("[[scenario=tools tool=SLOW]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
@@ -98,7 +98,7 @@ async def test_a_name_we_do_not_have_is_the_platforms_business(worker, emulator)
 
 
 @pytest.mark.endpoint(kind="assistants", assistant="asst_unknown_tool")
-async def test_without_plugins_an_unknown_tool_is_told_to_the_model(worker, emulator):
+async def test_without_plugins_an_unknown_tool_is_reported_to_the_model(worker, emulator):
     result = await worker.run()
 
     assert result.state is JobState.SUCCEEDED
@@ -131,12 +131,12 @@ async def test_each_round_of_tools_is_answered_once(worker, emulator, scenario):
     assert emulator.stats()["tool_outputs"] == {"submitted": asked, "call_ids": asked, "most_for_one_call_id": 1}
 
 
-@pytest.mark.endpoint(tool_rounds=2)
+@pytest.mark.endpoint(max_tool_rounds=2)
 async def test_a_run_that_asks_for_tools_without_end_is_stopped(worker, emulator):
     result = await worker.run("[[scenario=tools n=10]]\nWell?")
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.TOOL_FAILED)
-    assert "raise tool_rounds" in result.failure.message
+    assert "raise max_tool_rounds" in result.failure.message
     assert emulator.stats()["tool_outputs"]["submitted"] == 2
     assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
     assert emulator.threads() == 0
@@ -162,7 +162,7 @@ async def test_a_run_that_expires_during_its_tools_is_repeated(worker, emulator)
     assert emulator.threads() == 0
 
 
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 async def test_a_run_that_takes_outputs_and_then_expires_is_started_again(worker, emulator):
     prompt = "[[scenario=tools expires_s=0.3 run_s=0.8 times=1 quirks=late_expiry,no_expires_at]]\nWell?"
     result = await worker.run(prompt)

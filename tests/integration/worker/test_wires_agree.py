@@ -130,7 +130,7 @@ empty empty_text refusal two_messages sparse"""
 
 
 @pytest.mark.settings(tools=TOOLS)
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 @pytest.mark.parametrize("scenario", SCENARIOS.split())
 async def test_every_scenario_of_both(scenario, wires):
     await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
@@ -148,7 +148,7 @@ async def test_an_answer_that_is_filtered(wires):
     assert ours.failure.kind is FailureKind.REJECTED
 
 
-@pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, reruns=1)
+@pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, max_reruns=1)
 @pytest.mark.parametrize("scenario", ["stuck", "stuck_queued", "unknown_status"])
 async def test_a_run_that_does_not_move(scenario, wires):
     result = await run(wires, f"[[scenario={scenario}]]Well?")
@@ -248,7 +248,7 @@ async def test_a_cancel_while_its_run_is_on_its_way(wires, until):
     ],
     ids=["in a run", "before its tools", "while one tool is at work and one has ended"],
 )
-async def test_a_job_handed_back_goes_on_with_the_same_run(prompt, tools, calls, wires, until):
+async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wires, until):
     async def resumed(wire: Wire) -> JobResult:
         job = wire.worker.create(f"{prompt}Well?", tools=tools or None)
         running = asyncio.create_task(wire.worker.process.run(job, None))

@@ -82,7 +82,7 @@ def test_what_repeating_cannot_help(code, error, target, kind):
         (404, {"error": {"message": "Vector store with id [] not found."}}, FailureKind.REJECTED),
     ],
 )
-def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind):
+def test_a_404_when_starting_from_nothing_is_permanent(code, body, kind):
     trouble = call_error_of(raised(code, json=body), Target.FIRST_RUN)
     assert isinstance(trouble, Rejected)
     assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
@@ -100,7 +100,7 @@ def test_a_404_on_a_start_that_goes_on_from_nothing_is_for_good(code, body, kind
         (409, FailureKind.SERVER_ERROR),
     ],
 )
-def test_what_leaves_in_doubt_whether_the_call_landed(code, kind):
+def test_errors_that_leave_the_outcome_of_a_call_unknown(code, kind):
     trouble = call_error_of(status(code, {"message": "busy"}), START)
     assert trouble == Unknown(f"{code} busy", kind)
 
@@ -169,7 +169,7 @@ def test_a_rate_limit_may_say_it_in_its_text_alone():
         ({"text": ""}, "400 Bad Request"),
     ],
 )
-def test_a_refusal_is_told_in_the_servers_words_whatever_the_form_of_its_body(body, reason):
+def test_a_refusal_quotes_the_server_whatever_the_form_of_its_body(body, reason):
     trouble = call_error_of(raised(400, **body), START)
     assert isinstance(trouble, Rejected)
     assert trouble.failure.message == reason
@@ -211,7 +211,7 @@ def test_a_connection_that_was_never_had_proves_that_nothing_left(cause):
 
 
 @pytest.mark.parametrize("error", ["bare words", ["x"], {"code": 400}, {"message": None, "code": {}}, {"type": []}, 7])
-def test_any_error_body_can_be_borne(error):
+def test_any_error_body_is_classified(error):
     for code in (400, 404, 429, 500):
         call_error_of(status(code, error), START)
 
@@ -229,7 +229,7 @@ def test_the_secret_does_not_show_in_errors_of_the_client_either():
     assert "sk-secret" not in repr(call_error_of(error, START))
 
 
-def test_the_beginning_of_a_secret_is_not_left_where_a_long_page_is_cut():
+def test_cutting_a_long_page_leaves_no_beginning_of_a_secret():
     REDACTOR.register("sk-secret-4711")
     page = "x" * 490 + "sk-secret-4711"
     assert "sk-sec" not in repr(call_error_of(status(500, {"message": page}), START))

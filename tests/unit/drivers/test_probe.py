@@ -84,7 +84,7 @@ async def test_a_server_of_responses_is_known(probe, answers):
         ("assistants", {**NO_ROUTE, **CHAT}, "Chat Completions alone"),
     ],
 )
-async def test_a_server_of_another_api_is_told_with_what_it_speaks(probe, kind, answers, told):
+async def test_a_server_of_another_api_is_reported_with_its_api(probe, kind, answers, told):
     view = await probe(kind, answers)
 
     assert isinstance(view, Rejected)
@@ -96,7 +96,7 @@ async def test_a_server_of_assistants_is_known(probe):
     assert await probe("assistants", ASSISTANTS_ONLY) == Deleted()
 
 
-async def test_a_wrong_key_and_a_broken_server_are_told_as_such(probe):
+async def test_a_wrong_key_and_a_broken_server_are_reported_as_such(probe):
     view = await probe("responses", {"": (401, {"error": {"message": "Incorrect API key provided"}})})
     assert (type(view), view.failure.kind) == (Rejected, FailureKind.UNAUTHORISED)
     assert isinstance(await probe("responses", {"": (502, "<html><title>Bad Gateway</title>")}), Unknown)

@@ -98,7 +98,7 @@ async def test_a_file_over_the_limit_is_read_no_further_and_leaves_nothing(tmp_p
         read_on = True
         yield b"x"
 
-    with pytest.raises(NotStored, match=r"^has more than 1000 bytes; raise artifact_limit$"):
+    with pytest.raises(NotStored, match=r"^has more than 1000 bytes; raise artifact_limit_bytes$"):
         await ArtifactStore(str(tmp_path), LIMIT).put("job-1", "file-a", "a.bin", endless())
     assert not read_on
     assert files_in(tmp_path) == []
@@ -138,7 +138,7 @@ async def test_a_stored_file_is_readable_by_others_as_the_umask_says(tmp_path: P
     assert (tmp_path / "job-1" / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-async def test_a_disk_that_takes_no_more_is_said(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:

@@ -48,7 +48,7 @@ def test_unknown_fields_are_kept_in_every_part_and_written_again(result):
     assert json.loads(celery_meta(result))["result"] == written
 
 
-def test_a_kind_of_failure_that_nobody_knows_is_kept_as_its_text(result):
+def test_an_unknown_failure_kind_is_kept_as_text(result):
     kind = result.failure.kind
 
     assert (kind, str(kind), f"{kind}", kind.value) == ("out_of_poetry",) * 4
@@ -66,7 +66,7 @@ def test_a_kind_of_failure_that_nobody_knows_is_kept_as_its_text(result):
 
 
 @pytest.mark.parametrize("kind", [7, None, ["quota"]])
-def test_a_kind_that_is_no_text_is_damage(kind):
+def test_a_kind_that_is_not_text_is_damage(kind):
     with pytest.raises(ValueError, match="kind"):
         Failure.model_validate({"kind": kind, "message": ""})
 

@@ -141,7 +141,7 @@ def test_profiles_may_share_what_they_have_in_common(tmp_path):
         ("p.toml", None, ": there is no such file; correct the path"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path, name, text, said):
+def test_a_mistake_is_reported_with_its_position(tmp_path, name, text, said):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(InvalidProfile) as refused:

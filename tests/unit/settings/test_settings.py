@@ -51,11 +51,11 @@ def test_an_endpoint_named_like_a_kind_need_not_say_so(here):
 
 
 def test_what_is_given_wins_over_what_a_kind_takes_for_granted(here):
-    text = '[endpoints.mine]\nkind = "davinci"\nbase_url = "http://gateway/v1"\nplugins = false\nreruns = 0\n'
+    text = '[endpoints.mine]\nkind = "davinci"\nbase_url = "http://gateway/v1"\nplugins = false\nmax_reruns = 0\n'
     endpoint = written(here, text).endpoints["mine"]
 
-    assert (endpoint.base_url, endpoint.plugins, endpoint.reruns) == ("http://gateway/v1", False, 0)
-    assert endpoint.time_note
+    assert (endpoint.base_url, endpoint.plugins, endpoint.max_reruns) == ("http://gateway/v1", False, 0)
+    assert endpoint.current_time_note
 
 
 def test_the_environment_wins_over_the_file(here, monkeypatch):
@@ -79,7 +79,7 @@ def test_our_own_variable_comes_first(monkeypatch):
     assert Settings.load().redis_url == "redis://ours/1"
 
 
-def test_the_file_is_looked_for_in_three_places(here, monkeypatch):
+def test_the_file_is_searched_in_three_folders(here, monkeypatch):
     assert find_config() is None
     user = here / "config" / "threadmill" / "threadmill.toml"
     user.parent.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
         ("lease_s = ", "threadmill.toml is not valid TOML: "),
     ],
 )
-def test_a_mistake_is_told_with_its_place(here, text, says):
+def test_a_mistake_is_reported_with_its_position(here, text, says):
     with pytest.raises(SettingsError) as told:
         written(here, text)
     assert says in str(told.value)
@@ -179,7 +179,7 @@ def test_an_unknown_variable_is_an_error_that_names_the_closest_setting(monkeypa
         "THREADMILL_REDIS_PORT_6379_TCP_ADDR",
     ],
 )
-def test_variables_that_are_no_settings_are_ignored(monkeypatch, variable):
+def test_variables_that_are_not_settings_are_ignored(monkeypatch, variable):
     """Kubernetes sets those of a service named `threadmill`, `threadmill-redis` and the like."""
     monkeypatch.setenv(variable, "tcp://10.0.0.1:6379")
     assert Settings.load() == Settings()
@@ -216,7 +216,7 @@ def test_which_endpoint_a_job_goes_to(here):
         chosen.endpoint_name("c")
 
 
-def test_a_missing_key_is_told_by_the_variables_name(monkeypatch):
+def test_a_missing_key_is_reported_with_its_variable(monkeypatch):
     endpoint = Endpoint.model_validate({"kind": "assistants", "base_url": "http://x", "api_key_env": "X_KEY"})
     settings = Settings(endpoints={"x": endpoint})
     with pytest.raises(SettingsError, match="endpoint 'x' needs its key in X_KEY, which is not set: export X_KEY="):

@@ -7,7 +7,7 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.batch_lane import remedy
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.store.redis_clock import RedisClock
 
 #: How long a remote batch may take.
@@ -15,7 +15,7 @@ _LONGEST = timedelta(days=1)
 
 
 def batch_lane_of(
-    record: JobRecord, name: str, endpoint: Endpoint, features: Wants, clock: RedisClock, *, has_tools: bool
+    record: JobRecord, name: str, endpoint: Endpoint, features: Features, clock: RedisClock, *, has_tools: bool
 ) -> str | None:
     """The name of the batch lane that starts the job's runs. None: the worker starts them, at the full price.
 

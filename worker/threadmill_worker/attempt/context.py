@@ -60,7 +60,7 @@ class Contexts:
         self._settings = settings
         self._registry = registry
         self._resolver = JobResolver(settings, ledger)
-        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit))
+        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._open: dict[str, _Open] = {}
 

@@ -14,7 +14,7 @@ from threadmill_worker.attempt.batch_lane import batch_lane_of
 from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.files.attachments import NONE, Attachments, load_attachments
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.store.jobs import Ledger
 from threadmill_worker.tools.executor import ToolExecutor
@@ -108,12 +108,12 @@ def features_of(
     attachments: Attachments = NONE,
     tools: Tools | None = None,
     kept: KeptThread | None = None,
-) -> Wants:
+) -> Features:
     """What the lifecycle needs to know of the job."""
-    notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not accept
+    notes = job.additional_instructions or endpoint.current_time_note  # which POST /threads/runs does not accept
     functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
     is_kept_by_server = endpoint.wire == "assistants" or job.thread is None
-    return Wants(
+    return Features(
         uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),

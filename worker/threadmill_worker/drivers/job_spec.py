@@ -8,7 +8,7 @@ from threadmill.settings.profile import Profile
 from threadmill.store.remote_records import KeptThread
 from threadmill_worker.drivers.tags import job_tag
 from threadmill_worker.files.attachments import NONE, Attachments
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class JobSpec:
     id: str
     job: PromptJob
     endpoint: str  #: its name
-    features: Wants = field(default_factory=Wants)  #: those of the job, for the lifecycle
+    features: Features = field(default_factory=Features)  #: those of the job, for the lifecycle
     assistant: str = ""  #: on the Assistants API
     model: str | None = None  #: to name in each run; None: the assistant's own
     instructions: str | None = None  #: to send with each run; None: the assistant's own

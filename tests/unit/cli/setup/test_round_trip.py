@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from threadmill.cli.setup.round_trip import why_unanswered
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import Worker
+from threadmill_cli.setup.round_trip import why_unanswered
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=30)
@@ -55,7 +55,7 @@ def test_a_call_without_a_reply():
     assert why(record(intent="create_thread")) == "the server has not replied to the call 'create_thread'"
 
 
-def test_the_last_trouble_with_the_server():
+def test_the_last_error_of_the_server_is_shown():
     trouble = {"trouble": "429: slow down", "troubles": 4, "troubled_at": BEGUN.timestamp()}
     expected = "failed calls in a row: 4, since 2026-11-28 12:00:00 UTC; last: 429: slow down"
     assert why(record(**trouble)) == f"no run was under way; {expected}"

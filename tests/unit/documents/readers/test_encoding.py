@@ -100,7 +100,7 @@ def test_a_page_may_declare_its_own():
         (b"\xff\x01\xfe\x02" * 20, r"is not text but binary data \(byte 0x01 at 1\)"),
     ],
 )
-def test_what_is_no_text_is_refused(content, reason):
+def test_bytes_that_are_not_text_are_refused(content, reason):
     with pytest.raises(BadDocument, match=reason) as refused:
         decode(content)
     assert "encoding" not in str(refused.value)
@@ -123,7 +123,7 @@ def test_a_latin_text_that_all_encodings_read_alike_is_accepted():
 
 
 @pytest.mark.parametrize("name", ["klingon", "base64"])
-def test_a_name_nobody_knows_is_an_error(name):
+def test_an_unknown_name_is_an_error(name):
     with pytest.raises(ThreadmillError, match=f"--encoding {name}: there is no such encoding of text"):
         check_encoding(name)
 

@@ -90,6 +90,6 @@ def test_the_size_of_a_picture_is_read_from_its_header(data: bytes, kind: str):
         assert described(data[:cut]).split(", ")[1] == f"{cut} bytes", "a header cut short is no crash"
 
 
-def test_bytes_that_are_no_picture_are_what_the_sender_calls_them():
+def test_bytes_that_are_not_a_picture_keep_their_declared_type():
     assert described(b"hello", "image/png") == "image/png, 5 bytes"
     assert described(b"hello") == "unknown type, 5 bytes"

@@ -17,7 +17,7 @@ from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
-from threadmill_worker.drivers.notes import time_note
+from threadmill_worker.drivers.notes import current_time_note
 from threadmill_worker.drivers.tags import is_tagged
 from threadmill_worker.drivers.wire_driver import WireDriver
 from threadmill_worker.lifecycle.actions import (
@@ -96,7 +96,7 @@ class AssistantsDriver(WireDriver):
         thread = await self._requests.thread(messages, progress)
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**thread))).body))
-        body = self._requests.run(run, progress, time_note(self._endpoint))
+        body = self._requests.run(run, progress, current_time_note(self._endpoint))
         create_and_run = self._threads.with_streaming_response.create_and_run
         reply = await self._stream.open(self._api, partial(create_and_run, thread=thread, **body))
         thread_id = reply.body.get("thread_id")
@@ -108,7 +108,7 @@ class AssistantsDriver(WireDriver):
         thread = progress.thread_id or ""
         match action:
             case StartRun(ordinal):
-                body = self._requests.run(ordinal, progress, time_note(self._endpoint))
+                body = self._requests.run(ordinal, progress, current_time_note(self._endpoint))
                 start = partial(self._runs.with_streaming_response.create, thread, **body)
                 return self._run_in(await self._stream.open(self._api, start))
             case PollRun(run_id):

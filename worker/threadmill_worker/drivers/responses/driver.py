@@ -15,7 +15,7 @@ from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.errors import NO_PATH, Target, call_error_of, is_conversation_locked
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
-from threadmill_worker.drivers.notes import time_note
+from threadmill_worker.drivers.notes import current_time_note
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.responses.lost_replies import LostReplies
@@ -104,7 +104,7 @@ class ResponsesDriver(WireDriver):
 
     def _may_have_landed(self, action: RemoteAction, progress: Progress) -> bool:
         """Whether an earlier try of the call may have taken effect since the last search for it."""
-        in_doubt = progress.asked is not None and progress.asked.in_doubt
+        in_doubt = progress.pending is not None and progress.pending.in_doubt
         return in_doubt and self._lost.shows_in_items(action, progress)
 
     def _call_error(self, error: Exception, action: RemoteAction, progress: Progress) -> CallError:
@@ -113,7 +113,7 @@ class ResponsesDriver(WireDriver):
         target = Target.OBJECT
         if isinstance(action, StartRun):
             target = Target.FIRST_RUN if self._requests.names_nothing(progress) else Target.RUNS
-        call_error = in_lane(call_error_of(error, target), error, progress.lane_asked)
+        call_error = in_lane(call_error_of(error, target), error, progress.requested_lane)
         if not isinstance(call_error, NotSent) or not is_conversation_locked(error):
             return call_error
         if self._lost.shows_in_items(action, progress):
@@ -193,7 +193,7 @@ class ResponsesDriver(WireDriver):
                 if has_window or not refuses_background(error):
                     raise
         elif has_window:
-            return no_background(progress.lane_asked or "")
+            return no_background(progress.requested_lane or "")
         plain = {name: value for name, value in body.items() if name != "background"}
         run = await self._post(plain, progress, waits=True)
         self._capabilities.background_refused()
@@ -224,13 +224,13 @@ class ResponsesDriver(WireDriver):
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
-        return time_note(self._endpoint, progress.asked.at if progress.asked else None)
+        return current_time_note(self._endpoint, progress.pending.at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
-        if not self._endpoint.idempotency_keys or progress.asked is None:
+        if not self._endpoint.idempotency_keys or progress.pending is None:
             return {}
-        key = key_of(body, progress.asked.at)
+        key = key_of(body, progress.pending.at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunObservation | None:

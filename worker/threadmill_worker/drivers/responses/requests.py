@@ -11,7 +11,7 @@ from threadmill_worker.drivers.capabilities import Capabilities
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.notes import schema_note, time_note
+from threadmill_worker.drivers.notes import current_time_note, schema_error_note
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import tag
@@ -54,18 +54,18 @@ class Requests:
     def is_kind_unknown(self) -> bool:
         return self._spec.job.thread is not None and self.kind is None
 
-    async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
+    async def first(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
         place = self._place(progress)
-        settings = self._settings(run_name(ordinal), progress, time_note)
+        settings = self._settings(run_name(ordinal), progress, current_time_note)
         return {"input": [*self._before(place), *await self._messages(progress)], **settings, **place}
 
     async def round(
-        self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
+        self, progress: Progress, outputs: dict[str, str], previous: str, current_time_note: str | None
     ) -> dict[str, Any]:
         """The outputs of all calls of the last round; after all that went before, where the server does not keep it."""
         place = self._place(progress)
-        settings = self._settings(round_name(progress), progress, time_note)
+        settings = self._settings(round_name(progress), progress, current_time_note)
         if "conversation" in place:
             return {"input": _results(outputs), **settings, **place}
         if self._is_last_kept(progress):
@@ -143,9 +143,9 @@ class Requests:
                     yield item
             yield from _results({call.id: progress.outputs[call.id] for call in run.calls})
 
-    def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
+    def _settings(self, what: str, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
         job, profile = self._spec.job, self._spec.profile
-        notes = [self._spec.instructions, job.additional_instructions, time_note, schema_note(progress)]
+        notes = [self._spec.instructions, job.additional_instructions, current_time_note, schema_error_note(progress)]
         effort = profile and profile.reasoning_effort
         form = job.response_format or (profile and profile.response_format)
         fields = {
@@ -164,7 +164,7 @@ class Requests:
             "metadata": job.metadata | tag(self._spec.tag, what),
             "background": True,
             "store": self._store,
-            **fields_of(progress.lane_asked, self._spec.tag),
+            **fields_of(progress.requested_lane, self._spec.tag),
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -230,7 +230,7 @@ class Requests:
 async def batch_request(connection: Connection, spec: JobSpec, progress: Progress) -> dict[str, Any]:
     """The job's next run as a request of the Batch API, which has a background of its own."""
     requests = Requests(spec, store=connection.endpoint.store, capabilities=connection.capabilities)
-    body = await requests.first(progress.runs + 1, progress, time_note(connection.endpoint))
+    body = await requests.first(progress.runs + 1, progress, current_time_note(connection.endpoint))
     return {name: value for name, value in body.items() if name != "background"}
 
 
