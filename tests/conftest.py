@@ -25,8 +25,8 @@ from tests.forked import THREADMILL, ForkedProcess, run
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings
-from threadmill.local.processes import Process
 from threadmill.secrets.redaction import REDACTOR
+from threadmill_cli.local.processes import Process
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 

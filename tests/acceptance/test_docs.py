@@ -25,7 +25,7 @@ from tests.acceptance.reader_files import write_files
 from tests.acceptance.site import LISTENING, Child, until
 
 from threadmill import Client, JobResult, Settings
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 

@@ -24,8 +24,8 @@ from tests.mcp_server import __file__ as MCP_SERVER
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobState
-from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

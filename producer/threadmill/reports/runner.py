@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from threadmill.batch.progress import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill.local.processes import ProcessEnded
 from threadmill.reports import publish
 from threadmill.reports.builder import ReportBuilder, Watch
 from threadmill.reports.definition import ReportDefinition
@@ -35,7 +34,7 @@ class Stopped(ThreadmillError):
 
 
 #: Exceptions that stop a production and do not count as an attempt.
-_HANDS_BACK = (KeyboardInterrupt, Stopped, ProcessEnded)
+_HANDS_BACK = (KeyboardInterrupt, Stopped)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class ReportRunner:
                 for night in self.due(definition, now):
                     if (produced := self._try(definition, night)) is not None:
                         results.append(produced)
-            except (Stopped, StoreUnavailable, ProcessEnded):
+            except (Stopped, StoreUnavailable):
                 raise
             except ThreadmillError as error:
                 results.append(ReportProblem(name, str(error)))

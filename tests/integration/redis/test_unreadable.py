@@ -10,13 +10,13 @@ from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
-from threadmill.cli import app
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore, UnreadableReport
 from threadmill.store.keys import Keys, celery_key
 from threadmill.store.records import DeadLetter
 from threadmill.store.remote_records import LeftoverRecord
 from threadmill.store.worker_records import Worker
+from threadmill_cli import app
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
 

@@ -8,11 +8,11 @@ import pytest
 from tests import shared
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401
+import threadmill_cli  # noqa: F401
 from threadmill import Client, FailureKind
-from threadmill.cli.app import app
-from threadmill.local.processes import Process
 from threadmill.queue import TASK, make_app
+from threadmill_cli.app import app
+from threadmill_cli.local.processes import Process
 
 pytestmark = pytest.mark.integration
 

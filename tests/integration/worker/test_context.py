@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.cli.operate.threads import show
 from threadmill.store import remote_records
+from threadmill_cli.operate.threads import show
 
 pytestmark = [
     pytest.mark.integration,
@@ -155,7 +155,7 @@ async def test_a_kept_transcript_is_shown_and_goes_with_its_thread(
     first = await worker.run("My name is Ada.", keep_thread=True)
     [kept] = worker.client.threads()
     assert (kept.kind, kept.latest) == ("chain", "")
-    monkeypatch.setattr("threadmill.cli.operate.threads.Client", lambda: worker.client)
+    monkeypatch.setattr("threadmill_cli.operate.threads.Client", lambda: worker.client)
 
     capsys.readouterr()
     show(first.thread_id)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.local.services import free_port
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

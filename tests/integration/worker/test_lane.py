@@ -10,7 +10,7 @@ from tests.conftest import environment
 from typer.testing import CliRunner
 
 from threadmill import FailureKind, InvalidJob, JobState
-from threadmill.cli.app import app
+from threadmill_cli.app import app
 from threadmill_worker.lifecycle import batch_lane
 
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "poll_first_s": 0.1}

@@ -8,12 +8,12 @@ from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import JobState, UnreadableRecord
-from threadmill.cli import app
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.keys import Keys
 from threadmill.store.records import FORMAT, JobRecord
+from threadmill_cli import app
 from threadmill_worker.lifecycle.progress import Progress
 
 pytestmark = pytest.mark.integration

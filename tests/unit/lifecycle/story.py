@@ -55,7 +55,7 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
 )
 from threadmill_worker.lifecycle.observe import conclude, observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 
 START = 1_800_000_000.0
 TIMEOUT_S = 3600.0
@@ -128,7 +128,7 @@ def play(
     script: Mapping[type[Action], Sequence[Observation]] = {},
     *,
     messages: int = 1,
-    wants: Wants = Wants(),  # noqa: B008
+    features: Features = Features(),  # noqa: B008
     limits: RunLimits = RunLimits(),  # noqa: B008
     cancel_at: type[Action] | None = None,
     overdue_at: type[Action] | None = None,
@@ -137,8 +137,8 @@ def play(
 
     `cancel_at`, `overdue_at`: the owner cancels, or the deadline passes, during the first action of this kind.
     """
-    thread = "thread_before" if wants.continues else None
-    now, progress = START, Progress(START + TIMEOUT_S, messages, wants, thread_id=thread)
+    thread = "thread_before" if features.continues else None
+    now, progress = START, Progress(START + TIMEOUT_S, messages, features, thread_id=thread)
     done: list[tuple[float, Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
     for _ in range(1000):

@@ -47,7 +47,7 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
 )
 from threadmill_worker.lifecycle.observe import conclude, observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 from threadmill_worker.live import EventBuffer
 from threadmill_worker.store.jobs import Busy, Lease, Ledger
 from threadmill_worker.tools.executor import ToolExecutor
@@ -71,7 +71,7 @@ class AttemptContext:
     executor: ToolExecutor
     limits: RunLimits
     assistant: str
-    wants: Wants
+    features: Features
     attachments: Attachments
     feed: EventBuffer = field(default_factory=EventBuffer)
     lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
@@ -98,10 +98,10 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.of(record) or begin(record, context.wants)
+        self._progress = Progress.of(record) or begin(record, context.features)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
-            self._progress = replace(self._progress, look_at=0.0)
+            self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
@@ -223,8 +223,8 @@ class Attempt:
 
     def _shared_name(self, action: Making) -> str | None:
         """The name under which a batch shares an object, made of its content. Files of kept threads are not shared."""
-        wants, attachments = self._progress.wants, self._context.attachments
-        if wants.keep_thread or wants.continues:
+        features, attachments = self._progress.features, self._context.attachments
+        if features.keep_thread or features.continues:
             return None
         match action:
             case Upload(index):
@@ -297,7 +297,7 @@ class Attempt:
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
             full_price=progress.full_price,
-            thread_id=progress.thread_key if kept or progress.wants.continues else None,
+            thread_id=progress.thread_key if kept or progress.features.continues else None,
             **progress.spent,
         )
         await self._context.feed.close()  # followers receive all events before the job ends
@@ -316,7 +316,7 @@ class Attempt:
             job_id=self._record.id,
             created_at=at,
             used_at=at,
-            jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
+            jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
             assistant=self._context.assistant,
             kind=state.kind,
             latest=state.latest,
@@ -377,14 +377,14 @@ def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def begin(record: JobRecord, wants: Wants) -> Progress:
+def begin(record: JobRecord, features: Features) -> Progress:
     """The progress of a job before its first attempt."""
     started = (record.started_at or record.created_at).timestamp()
     deadline_at = started + record.job.time_limit_s
     if record.job.deadline_at is not None:
         deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
     messages = len(record.job.conversation)
-    return Progress(deadline_at=deadline_at, messages=messages, wants=wants, thread_id=record.job.thread)
+    return Progress(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)
 
 
 _CANCELLED = Outcome(

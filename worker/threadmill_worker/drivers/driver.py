@@ -61,12 +61,13 @@ def time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
     return moment.astimezone(zone).strftime(endpoint.time_note)
 
 
-def misfit_note(progress: Progress) -> str | None:
+def schema_error_note(progress: Progress) -> str | None:
     """The note to the model after an answer that did not match the response format, or None."""
-    if progress.misfit is None:
+    if progress.schema_error is None:
         return None
     return (
-        f"Your last answer did not fit the asked format: {progress.misfit}\nAnswer again, with nothing but that format."
+        f"Your last answer did not fit the asked format: {progress.schema_error}\n"
+        "Answer again, with nothing but that format."
     )
 
 

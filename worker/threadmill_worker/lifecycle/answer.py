@@ -19,7 +19,7 @@ Completing = NameFile | Download | ReadSteps
 def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
     """Returns the next action that completes the answer; at last, the job's outcome."""
     problem = schema_error_of(progress, answer)
-    if problem is not None and progress.misfit is None and now < progress.deadline_at:
+    if problem is not None and progress.schema_error is None and now < progress.deadline_at:
         return AskAgain(problem)
     for file_id in made_files(answer.blocks):
         if file_id not in answer.artifacts:
@@ -27,7 +27,7 @@ def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
     for file_id in unnamed_files(answer.blocks):
         if file_id not in answer.names:
             return NameFile(file_id)
-    if progress.wants.steps and answer.steps is None and progress.run is not None:
+    if progress.features.steps and answer.steps is None and progress.run is not None:
         if progress.run.is_kept:
             return ReadSteps(progress.run.id)
         answer = _with_shown_steps(progress, answer, "the server does not keep its responses")

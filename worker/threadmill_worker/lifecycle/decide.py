@@ -34,7 +34,7 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.answer import next_answer_step
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunObservation
-from threadmill_worker.lifecycle.progress import Asked, Intent, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 from threadmill_worker.lifecycle.setup import next_setup
 
@@ -65,7 +65,7 @@ def next_action(progress: Progress, limits: RunLimits, now: float) -> Action:
 
 def _next_call(progress: Progress, limits: RunLimits, now: float) -> Action:
     if progress.thread_id is None:
-        at_once = progress.wants.at_once and progress.messages <= THREAD_MESSAGES and progress.misfit is None
+        at_once = progress.features.at_once and progress.messages <= THREAD_MESSAGES and progress.schema_error is None
         return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
     if progress.messages_sent < progress.messages:
         return AddMessage(progress.messages_sent)
@@ -76,8 +76,8 @@ def _next_call(progress: Progress, limits: RunLimits, now: float) -> Action:
 
 def intend(progress: Progress, action: Action, now: float) -> Progress:
     """Returns the progress to save before the action, so that a call with an unknown outcome is resolved first."""
-    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.asked is None:
-        progress = replace(progress, asked=Asked(now))
+    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.pending is None:
+        progress = replace(progress, pending=PendingRequest(now))
     match action:
         case Upload():
             return replace(progress, intent=Intent.UPLOAD)
@@ -117,7 +117,7 @@ def _next_call_of_run(progress: Progress, limits: RunLimits, now: float) -> Acti
     since = progress.active_since if queued else progress.run_since
     limit = limits.queued_limit_s if queued else limits.run_limit_s
     age = now - since
-    if progress.cancel_asked_at is not None or age >= limit:
+    if progress.cancel_requested_at is not None or age >= limit:
         return _stop_run(progress, limits, now) or AbandonRun(_stuck(run.status, age))
     if run.calls and progress.rounds >= limits.tool_rounds:
         return Decide(_too_many_rounds(progress.rounds))
@@ -141,7 +141,7 @@ def _expiry(progress: Progress, run: RunObservation, limits: RunLimits) -> float
 def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
     if progress.outcome is None:
         latest = min(latest, progress.deadline_at)
-    return PollRun(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
+    return PollRun(run_id) if now >= progress.poll_at else Wait(min(progress.poll_at, latest))
 
 
 def _stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
@@ -149,9 +149,9 @@ def _stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | Non
     run = progress.run
     if run is None or run.status in ENDED or progress.cancel_refused or not limits.cancels:
         return None
-    if progress.cancel_asked_at is None:
+    if progress.cancel_requested_at is None:
         return CancelRun(run.id)
-    give_up_at = progress.cancel_asked_at + limits.cancel_limit_s
+    give_up_at = progress.cancel_requested_at + limits.cancel_limit_s
     return None if now >= give_up_at else _poll_or_wait(progress, run.id, give_up_at, now)
 
 
@@ -182,7 +182,7 @@ def _has_answer(progress: Progress) -> bool:
 
 def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
     """Whether the thread and its files are kept. The thread of a failed job is not."""
-    wanted = progress.wants.keep_thread or progress.wants.continues
+    wanted = progress.features.keep_thread or progress.features.continues
     incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
     return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
 

@@ -50,13 +50,13 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import (
     Answer,
+    Features,
     FinishedCall,
     Intent,
     Leftover,
     Outcome,
     Progress,
     VectorStore,
-    Wants,
 )
 from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
 from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
@@ -91,7 +91,7 @@ def observe(progress: Progress, action: Action, view: Observation, limits: RunLi
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             if run is None:
-                return replace(progress, intent=None, asked=None)
+                return replace(progress, intent=None, pending=None)
             return _complete(_run_observed(progress, action, run, limits, now), now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
@@ -108,12 +108,12 @@ def observe(progress: Progress, action: Action, view: Observation, limits: RunLi
             # What ran there was stopped before, or will not be: see decide._clean_up.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case RunChanged():
-            return replace(progress, look_at=now)
+            return replace(progress, poll_at=now)
         case NothingFound():
             return replace(progress, intent=None)
         case Unresolved():
-            asked = progress.asked and replace(progress.asked, in_doubt=True)
-            return replace(progress, intent=None, asked=asked)
+            pending = progress.pending and replace(progress.pending, in_doubt=True)
+            return replace(progress, intent=None, pending=pending)
         case Untraceable():
             return give_up_intent(progress)
         case _:
@@ -145,14 +145,14 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
     pause_s = min(max((now - store.since) * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
-    return replace(progress, intent=None, store=store, look_at=now + pause_s)
+    return replace(progress, intent=None, store=store, poll_at=now + pause_s)
 
 
 def conclude(progress: Progress, action: Decision, limits: RunLimits, now: float) -> Progress:
     """The progress after a decision that needs no call."""
     match action:
         case AskAgain(problem):
-            return replace(progress, misfit=problem, answer=None, run=None)
+            return replace(progress, schema_error=problem, answer=None, run=None)
         case Decide(outcome):
             return replace(progress.untroubled(), outcome=outcome)
         case AbandonRun(failure):
@@ -172,7 +172,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
     if before is None:
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_rounds=(),
-            shown_steps={}, cancel_asked_at=None, cancel_refused=False,
+            shown_steps={}, cancel_requested_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
@@ -183,15 +183,15 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
     if is_new:
         progress = replace(
             progress,
-            model=run.model or progress.wants.model,
+            model=run.model or progress.features.model,
             lost_runs=progress.lost_runs + run.is_anonymous,
         )
         if run.functions is not None and not progress.rounds:
-            unknown = tuple(name for name in progress.wants.functions if name not in run.functions)
+            unknown = tuple(name for name in progress.features.functions if name not in run.functions)
             progress = replace(progress, ignored_tools=unknown)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
-        progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
+        progress = replace(progress, cancel_requested_at=now, cancel_refused=refused)
     if _is_paid(run):
         progress = spend(progress, run, _usage_of(run))
     if progress.outcome is None and lacks_context(run):
@@ -200,27 +200,27 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
         progress = add_to_answer(progress, run.answer)
         run = replace(run, answer=None)
     if run.steps is not None:
-        if progress.wants.steps:
+        if progress.features.steps:
             progress = replace(progress, shown_steps={**progress.shown_steps, progress.rounds: run.steps})
         run = replace(run, steps=None)
     progress = replace(progress, outputs=_known_outputs(progress, run.calls) | progress.outputs)
-    news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
+    news_at = max(progress.active_since, progress.cancel_requested_at or 0.0)
     progress = replace(
         progress,
         intent=None,
-        asked=None,
+        pending=None,
         locked_by=None,
         run=replace(run, functions=None, own_tools=None),  # later polls do not need them
-        look_at=now + _poll_interval(run, now - news_at, limits),
+        poll_at=now + _poll_interval(run, now - news_at, limits),
     )
-    if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
+    if progress.outcome is None and is_new and (unread := _without_files(progress.features, run)):
         return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
     return progress if progress.outcome else run_ended(progress, run, limits, now)
 
 
-def _without_files(wants: Wants, run: RunObservation) -> Failure | None:
+def _without_files(features: Features, run: RunObservation) -> Failure | None:
     """Why a run cannot read files of the job, if its tools show that."""
-    lacking = [tool for tool in wants.file_tools if run.own_tools is not None and tool not in run.own_tools]
+    lacking = [tool for tool in features.file_tools if run.own_tools is not None and tool not in run.own_tools]
     if not lacking:
         return None
     message = (

@@ -17,13 +17,13 @@ from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 def next_setup(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """The next thing to make or to wait for; None when all is there."""
-    if len(progress.uploaded) < progress.wants.uploads:
+    if len(progress.uploaded) < progress.features.uploads:
         return Upload(len(progress.uploaded))
-    return _next_store_step(progress, limits, now) if progress.wants.search else None
+    return _next_store_step(progress, limits, now) if progress.features.search else None
 
 
 def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Action | None:
-    continues, store = progress.wants.continues, progress.store
+    continues, store = progress.features.continues, progress.store
     if continues and not progress.thread_seen:
         return InspectThread()
     if store is None:
@@ -34,7 +34,7 @@ def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Actio
         give_up_at = min(store.since + limits.store_limit_s, progress.deadline_at)
         if now >= give_up_at:
             return Decide(_never_ready(now - store.since, store.detail))
-        return PollStore(store.id) if now >= progress.look_at else Wait(min(progress.look_at, give_up_at))
+        return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
     return AttachStore(store.id) if continues and not store.attached else None
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app
+from threadmill_cli import app
 
 TOML = """
 lease_s = 20

@@ -46,7 +46,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
     Unusable,
 )
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
 LIMITS = RunLimits()
@@ -192,5 +192,5 @@ def test_an_unreadable_reply_fails_the_job_and_its_run_is_stopped() -> None:
 
 
 def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
-    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    story = play({ReadSteps: [UNUSABLE]}, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED

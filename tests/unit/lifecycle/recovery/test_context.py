@@ -11,7 +11,7 @@ from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, Submi
 from threadmill_worker.lifecycle.decide import next_action
 from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
-from threadmill_worker.lifecycle.progress import Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Progress
 
 LIMITS = RunLimits(tool_rounds=1)
 NOW = 1_800_000_000.0
@@ -63,7 +63,7 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
 
 
 def test_a_job_whose_context_is_not_known_here_fails() -> None:
-    failed = see(replace(JOB, wants=Wants(continues=True, has_transcript=False)), StartRun(1), ENDED)
+    failed = see(replace(JOB, features=Features(continues=True, has_transcript=False)), StartRun(1), ENDED)
     assert failed.outcome is not None
     assert failed.outcome.failure is not None
     assert failed.outcome.failure.kind is FailureKind.UNSUPPORTED

@@ -7,7 +7,7 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.remote_records import ThreadKind, Transcript
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, misfit_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, schema_error_note
 from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
@@ -142,7 +142,7 @@ class Requests:
 
     def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
         job, profile = self._spec.job, self._spec.profile
-        notes = [self._spec.instructions, job.additional_instructions, time_note, misfit_note(progress)]
+        notes = [self._spec.instructions, job.additional_instructions, time_note, schema_error_note(progress)]
         effort = profile and profile.reasoning_effort
         form = job.response_format or (profile and profile.response_format)
         fields = {
@@ -161,7 +161,7 @@ class Requests:
             "metadata": job.metadata | tag(self._spec.tag, what),
             "background": True,
             "store": self._store,
-            **fields_of(progress.lane_asked, self._spec.tag),
+            **fields_of(progress.requested_lane, self._spec.tag),
         }
         return {name: value for name, value in fields.items() if value is not None}
 

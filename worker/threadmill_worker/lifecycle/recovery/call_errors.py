@@ -37,9 +37,9 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
         wait_s = min(wait_s, CLEANUP_WAIT_S)
-    in_doubt = progress.asked is not None and progress.asked.in_doubt
+    in_doubt = progress.pending is not None and progress.pending.in_doubt
     if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
-        progress = replace(progress, intent=None, asked=None)  # it did not take effect
+        progress = replace(progress, intent=None, pending=None)  # it did not take effect
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
     progress = replace(
@@ -60,7 +60,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
             return answer_without(progress, action, _reason_of(trouble))
         case Gone() if isinstance(action, PollRun) and progress.outcome is None and troubles < GONE_POLLS:
             return progress
-        case Gone(reason) if progress.wants.continues:
+        case Gone(reason) if progress.features.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
             return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
         case Gone(reason):

@@ -38,21 +38,25 @@ def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
     """
     if usage == Usage() or (usage.unreported and run.id in progress.usage_by_run):
         return progress
-    asked = progress.lane_asked
-    lane = _lane_of(run, asked)
+    requested = progress.requested_lane
+    lane = _lane_of(run, requested)
     is_alike = lane == progress.lane or progress.usage == progress.usage_by_run.get(run.id, Usage())
-    reason = progress.full_price if lane == asked or asked is None else progress.full_price or _why_not(run, asked)
+    reason = (
+        progress.full_price
+        if lane == requested or requested is None
+        else progress.full_price or _why_not(run, requested)
+    )
     earlier = progress.usage_by_run or {"": progress.usage}  # an older worker saved the sum alone
     by_run = {**earlier, run.id: usage}
     total = sum(by_run.values(), Usage())
     return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
 
 
-def _lane_of(run: RunObservation, asked: str | None) -> str | None:
+def _lane_of(run: RunObservation, requested: str | None) -> str | None:
     """The lane that a run came through. Its tier is the server's word; of a completion window servers say nothing."""
     if run.lane is not None or run.tier == "flex":
         return run.lane or "flex"
-    return asked if _has_window(asked) and run.in_background and run.tier in _STANDARD else None
+    return requested if _has_window(requested) and run.in_background and run.tier in _STANDARD else None
 
 
 def _has_window(lane: str | None) -> bool:
@@ -60,14 +64,14 @@ def _has_window(lane: str | None) -> bool:
     return discount is not None and discount.completion_window is not None
 
 
-def _why_not(run: RunObservation, asked: str) -> str:
-    if asked == "batch":
+def _why_not(run: RunObservation, requested: str) -> str:
+    if requested == "batch":
         return "the batch lane did not answer the job"
-    if _has_window(asked) and not run.in_background:
-        return f"the server did not work in the background, as the lane {asked} requires"
+    if _has_window(requested) and not run.in_background:
+        return f"the server did not work in the background, as the lane {requested} requires"
     if run.tier is None:
-        return f"the server did not say that it used the lane {asked}"
-    return f"the server used its service tier {run.tier} instead of the lane {asked}"
+        return f"the server did not say that it used the lane {requested}"
+    return f"the server used its service tier {run.tier} instead of the lane {requested}"
 
 
 def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: float) -> Progress:

@@ -24,7 +24,7 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
             message = "the server gave the run up before it ended"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
             return rerun(progress, failure, limits, now)
-        case "cancelled" if progress.cancel_asked_at is not None:
+        case "cancelled" if progress.cancel_requested_at is not None:
             message = "the run did not end within its limits and was cancelled"
             failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
             return rerun(progress, failure, limits, now, new_thread=True)
@@ -43,7 +43,7 @@ def rerun(
     """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
-    stranded = new_thread and progress.wants.continues  # no other thread will do
+    stranded = new_thread and progress.features.continues  # no other thread will do
     if progress.reruns >= limits.reruns or stranded:
         return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
     if delay_s is None:
@@ -52,5 +52,5 @@ def rerun(
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
     return replace(
-        progress, run=None, intent=None, asked=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
+        progress, run=None, intent=None, pending=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
     )
