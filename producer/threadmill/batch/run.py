@@ -6,31 +6,33 @@ new, have changed or were cancelled.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from threadmill.batch.job_builder import BatchJob, JobBuilder, PendingDocument
+from threadmill.batch.awaited_jobs import AwaitedJobs, EndedJob
+from threadmill.batch.job_builder import BatchJob, JobBuilder
 from threadmill.batch.plan import BatchOptions, DocumentStatus, Planner
-from threadmill.batch.progress import BatchProgress, is_endpoint_failure
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.spending import Spending
-from threadmill.client import Client, JobHandle
+from threadmill.client import Client
 from threadmill.documents.document import Document
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.template import PromptTemplate
-from threadmill.errors import StoreUnavailable, UnreadableRecord
-from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState
+from threadmill.errors import StoreUnavailable
+from threadmill.job.result import Failure, FailureKind, JobState
 
 #: Jobs per round trip to Redis.
 _CHUNK = 100
 
-#: After this time without results, the states of all jobs are read: a notification can be lost.
-_RECONCILE_AFTER_S = 30.0
-
 _HEARTBEAT_EVERY_S = 1.0
 
 _DEFAULT = BatchOptions()
+
+
+def _ignore(progress: BatchProgress) -> None:
+    """Shows no progress."""
 
 
 class Batch:
@@ -60,12 +62,10 @@ class Batch:
         self._out = out
         self._check = check
         self._options = options
-        self._report: Callable[[BatchProgress], None] = lambda progress: None
-        self._awaited: dict[str, tuple[PendingDocument, int]] = {}  #: job id -> document and part
-        self._key_prefix = ""
-        self._cursor = "0-0"
+        self._report: Callable[[BatchProgress], None] = _ignore
+        self._awaited = AwaitedJobs(client, name, retry_failed=options.retry_failed)
         self._is_cancelled = False
-        self._next_heartbeat = self._started = self._last_result = 0.0
+        self._next_heartbeat = self._started = 0.0
 
     def plan(self, documents: Iterable[Document]) -> Counter[DocumentStatus]:
         """Counts the documents by status, without asking about them."""
@@ -78,13 +78,13 @@ class Batch:
         return plan
 
     def run(
-        self, documents: Iterable[Document], total: int, report: Callable[[BatchProgress], None] | None = None
+        self, documents: Iterable[Document], total: int, report: Callable[[BatchProgress], None] = _ignore
     ) -> BatchProgress:
         """Enqueues jobs and collects results until each of `total` documents has a line, or a limit is reached.
 
         `report` is called after every change.
         """
-        self._report = report or self._report
+        self._report = report
         self._start(total)
         jobs, has_more = self._jobs_to_enqueue(documents), True
         try:
@@ -94,9 +94,9 @@ class Batch:
                     self._stop(jobs, reason)
                 if self._free_slots:
                     chunk = self._next_chunk(jobs)
-                    self._enqueue(chunk)
+                    self._record(self._awaited.enqueue(chunk))
                     has_more = bool(chunk)
-                self._collect(block_s=0.0 if has_more and self._free_slots else 1.0)
+                self._record(self._awaited.collect(block_s=0.0 if has_more and self._free_slots else 1.0))
                 self._publish()
         finally:
             self._store.leave_batch(self._name)
@@ -105,10 +105,8 @@ class Batch:
     def _start(self, total: int) -> None:
         self.progress.total = total
         self.progress.spending.add(self._out.previous_usage)
-        self._started = self._last_result = time.monotonic()
-        generation = self._store.start_batch(self._name, total, new_generation=self._options.restart)
-        self._key_prefix = f"{self._name}/{generation}" if generation else self._name
-        self._cursor = self._store.batch_cursor(self._name)
+        self._started = time.monotonic()
+        self._awaited.start(total, restart=self._options.restart)
 
     def _heartbeat(self) -> None:
         """Tells Redis that the batch is attended, and reads whether it is paused or cancelled."""
@@ -136,10 +134,8 @@ class Batch:
         return limit or ("it was cancelled" if self._is_cancelled else None)
 
     def _stop(self, jobs: Iterator[BatchJob], reason: str) -> None:
-        """Withdraws jobs that no worker has started, the last ones first, because workers start with the first."""
         self.progress.stopped = reason
-        for job_id in self._client.withdraw(list(reversed(self._awaited))):
-            del self._awaited[job_id]
+        self._awaited.withdraw()
         for _ in jobs:  # counts the documents that need no job
             pass
 
@@ -173,50 +169,8 @@ class Batch:
                 break
         return chunk
 
-    def _enqueue(self, chunk: Sequence[BatchJob]) -> None:
-        jobs = [each.job.model_copy(update={"key": f"{self._key_prefix}/{each.job.key}"}) for each in chunk]
-        # Safe to repeat: the jobs have keys.
-        handles = self._store.with_retries(lambda: self._client.enqueue_many(jobs))
-        for each, handle in zip(chunk, handles, strict=True):
-            self._awaited[handle.id] = (each.document, each.part)
-            if handle.state in TERMINAL:
-                self._handle_ended(handle)
-
-    def _handle_ended(self, handle: JobHandle) -> None:
-        """Records the result of a job that an earlier invocation enqueued and that has ended, or redrives the job."""
-        results = self._store.results([handle.id])
-        again = handle.state is JobState.CANCELLED or (
-            handle.state is JobState.FAILED and (self._options.retry_failed or any(map(is_endpoint_failure, results)))
-        )
-        if not (again and self._is_redriven(handle.id)):
-            self._record(results)
-
-    def _is_redriven(self, job_id: str) -> bool:
-        try:
-            return self._store.with_retries(lambda: self._client.redrive(job_id)) is JobState.QUEUED
-        except UnreadableRecord:  # its result has that failure
-            return False
-
-    def _collect(self, block_s: float) -> None:
-        """Records the results of jobs that have ended. Waits up to `block_s` for one."""
-        if not self._awaited:
-            return
-        if finished := self._store.finished(self._name, self._cursor, block_s):
-            self._cursor = finished[-1].cursor
-            ids = [each.job_id for each in finished if each.job_id in self._awaited]
-        elif time.monotonic() - self._last_result > _RECONCILE_AFTER_S:
-            states = self._store.with_retries(lambda: self._store.states(list(self._awaited)))
-            ids = [job_id for job_id, state in states.items() if state in TERMINAL]
-        else:
-            return
-        self._last_result = time.monotonic()
-        self._record(self._store.results(ids))
-
-    def _record(self, results: Iterable[JobResult]) -> None:
-        for result in results:
-            if result.job_id not in self._awaited:
-                continue
-            document, part = self._awaited.pop(result.job_id)
+    def _record(self, ended: Iterable[EndedJob]) -> None:
+        for document, part, result in ended:
             self.progress.job_ended(result)
             if document.add(part, result.model_copy(update={"batch": self._name})):  # unreadable records lack it
                 self._write(document.label, document.line)
