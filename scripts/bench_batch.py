@@ -64,7 +64,7 @@ class Site:
             "THREADMILL_ENDPOINTS__EMULATOR__BASE_URL": f"{self.emulator_url}/api/assts/v1",
             "THREADMILL_DEFAULT_ENDPOINT": "emulator",
             "THREADMILL_LEASE_S": "5",
-            "THREADMILL_SWEEP_S": "1",
+            "THREADMILL_SWEEP_INTERVAL_S": "1",
         }
         os.environ |= self.variables
         self.client = Client(Settings.load())

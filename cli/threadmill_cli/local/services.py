@@ -47,7 +47,7 @@ class Local:
         self._folder = folder
         self.environment = {  #: variables that let other processes use them too
             "THREADMILL_FILE_ROOTS": json.dumps([str(root) for root in settings.file_roots]),
-            "THREADMILL_SWEEP_S": str(min(settings.sweep_s, _SWEEP_S)),
+            "THREADMILL_SWEEP_INTERVAL_S": str(min(settings.sweep_interval_s, _SWEEP_S)),
         }
         self._processes: list[Process] = []
         self._closing = ExitStack()
@@ -119,7 +119,7 @@ class Local:
         REDACTOR.register_url(url)
         self.environment["THREADMILL_REDIS_URL"] = url
         # This command's own Redis does not return after it has ended, so waiting for it is useless.
-        self.settings = self.settings.model_copy(update={"redis_url": url, "redis_patience_s": 1})
+        self.settings = self.settings.model_copy(update={"redis_url": url, "redis_outage_tolerance_s": 1})
         redis.wait_until(lambda: _answers(Store(self.settings)))
 
     def _start_worker(self) -> None:

@@ -11,7 +11,7 @@ from threadmill_cli.operate.threads import show
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, tool_rounds=2),
+    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, max_tool_rounds=2),
     pytest.mark.settings(tools={"beat": "tests.integration.worker.test_context:beat"}),
     pytest.mark.emulated(without=frozenset({"conversations"})),
 ]
@@ -79,12 +79,12 @@ async def test_a_round_that_is_sent_again_counts_once(worker, emulator):
     executed.clear()
     result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"], include_steps=True)
 
-    assert result.failure.kind is FailureKind.TOOL_FAILED, "of tool_rounds = 2, as on any server"
+    assert result.failure.kind is FailureKind.TOOL_FAILED, "of max_tool_rounds = 2, as on any server"
     assert executed == ["beat", "beat"]
 
 
 @like("ignores_previous")
-@pytest.mark.endpoint(tool_rounds=3)
+@pytest.mark.endpoint(max_tool_rounds=3)
 async def test_steps_leave_out_a_response_without_its_context(worker, emulator):
     result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"], include_steps=True)
 

@@ -179,7 +179,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
         result = asyncio.run(world.execute())
     server.live_on(world.now)
 
-    assert len(server.runs) <= 1 + LIMITS.reruns
+    assert len(server.runs) <= 1 + LIMITS.max_reruns
     if result.ok:
         assert server.runs[-1].status == "completed"
         assert result.content == answer_of(server.runs[-1])

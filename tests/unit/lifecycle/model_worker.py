@@ -31,7 +31,7 @@ START = 1_800_000_000.0
 MOST_STEPS = 2000
 
 #: All limits at about a tenth, so that a job takes fewer steps.
-LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_s=40)
+LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_limit_s=40)
 
 CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
 

@@ -70,7 +70,7 @@ def test_all_outputs_of_a_round_go_in_one_request() -> None:
 
 
 def test_a_run_with_endless_tool_rounds_is_cancelled() -> None:
-    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(tool_rounds=3))
+    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(max_tool_rounds=3))
     assert story.kind is FailureKind.TOOL_FAILED
     assert len(story.times(SubmitOutputs)) == 3
     assert story.told.endswith("Decide CancelRun Delete")
@@ -109,13 +109,13 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observatio
     story = play({PollRun: [ending]})
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
-    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.reruns)
+    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.max_reruns)
     assert story.told.endswith("PollRun Delete")
 
 
 def test_reruns_back_off_and_respect_retry_after() -> None:
     first, second, third = play({PollRun: [EXPIRED]}).times(StartRun)
-    looked = LIMITS.poll_first_s
+    looked = LIMITS.first_poll_s
     assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
     first, second, _ = play({PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(StartRun)
     assert second - first == pytest.approx(looked + 12.3)
@@ -138,7 +138,7 @@ def test_a_stuck_run_is_cancelled_and_repeated_on_a_new_thread(status: Observati
     assert story.kind is FailureKind.STUCK
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
     for kind in (CreateThread, StartRun, CancelRun, Delete):
-        assert len(story.times(kind)) == 1 + LIMITS.reruns
+        assert len(story.times(kind)) == 1 + LIMITS.max_reruns
     assert story.told.endswith("CancelRun Delete Delete Delete")
 
 
@@ -155,14 +155,14 @@ def test_a_stuck_run_that_completes_when_it_is_cancelled_is_read() -> None:
 
 
 def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
-    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(reruns=0))
+    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(max_reruns=0))
     (cancelled,), (left,) = story.times(CancelRun), story.times(Delete)
     assert story.kind is FailureKind.STUCK
     assert left - cancelled == pytest.approx(LIMITS.cancel_limit_s)
 
 
 def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
-    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(reruns=1))
+    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(max_reruns=1))
     assert story.kind is FailureKind.STUCK
     assert story.told.count("CancelRun AbandonRun") == 2
     assert story.told.endswith("CancelRun AbandonRun Delete Delete")

@@ -100,7 +100,7 @@ def test_a_store_whose_reply_was_lost_is_found_again() -> None:
 def test_files_that_never_become_searchable_end_the_job_as_stuck() -> None:
     story = play({PollStore: [StoreSeen("vs_1", ready=False)]}, features=Features(uploads=1, search=True))
     assert story.kind is FailureKind.STUCK
-    assert RunLimits().store_limit_s <= story.moments[-1] < RunLimits().store_limit_s + 1
+    assert RunLimits().indexing_limit_s <= story.moments[-1] < RunLimits().indexing_limit_s + 1
     assert story.progress.leftovers == ()
 
 
@@ -227,7 +227,7 @@ def test_a_foreign_run_is_awaited_or_stopped() -> None:
     script = {StartRun: [locked, RunObservation("?", "queued")]}
     waited = play(script, features=Features(continues=True))
     assert waited.told == "AddMessage StartRun Resolve StartRun PollRun ReadAnswer"
-    stopped = play(script, features=Features(continues=True), limits=RunLimits(busy_thread="cancel"))
+    stopped = play(script, features=Features(continues=True), limits=RunLimits(on_locked_thread="cancel"))
     assert stopped.told == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
 
 

@@ -98,8 +98,8 @@ def test_a_run_of_five_seconds_costs_at_most_nine_calls(jitter: float) -> None:
 @pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
 def test_an_answer_is_seen_within_a_quarter_of_its_runs_time(run_s: float) -> None:
     calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
-    assert late_s <= 1.1 * min(max(LIMITS.poll_first_s, run_s * POLL_SHARE), LIMITS.poll_longest_s)
-    assert calls <= 20 + run_s / LIMITS.poll_longest_s
+    assert late_s <= 1.1 * min(max(LIMITS.first_poll_s, run_s * POLL_SHARE), LIMITS.max_poll_interval_s)
+    assert calls <= 20 + run_s / LIMITS.max_poll_interval_s
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_servers_poll_interval_is_respected_within_bounds(wish_s: float, wai
     assert progress.poll_at == START + waits_s
 
 
-@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.poll_first_s), (12, 3.0), (500, LIMITS.poll_longest_s)])
+@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.first_poll_s), (12, 3.0), (500, LIMITS.max_poll_interval_s)])
 def test_older_runs_are_polled_less_often(age_s: float, waits_s: float) -> None:
     progress = see(under_way(), PollRun("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
     assert progress.poll_at - START == pytest.approx(age_s + waits_s)
@@ -120,7 +120,7 @@ def test_older_runs_are_polled_less_often(age_s: float, waits_s: float) -> None:
 @pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
 def test_a_run_that_received_outputs_is_polled_soon(action: Action) -> None:
     progress = see(under_way(asks("a")), action, RunObservation("run_1", "cancelling"), after_s=500)
-    assert progress.poll_at - START == pytest.approx(500 + LIMITS.poll_first_s)
+    assert progress.poll_at - START == pytest.approx(500 + LIMITS.first_poll_s)
 
 
 @pytest.mark.parametrize(
@@ -358,8 +358,8 @@ def test_outputs_that_were_not_accepted_are_sent_again_later() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
     submit = next_action(progress, LIMITS, START)
     progress = see(intend(progress, submit, START), submit, replace(asks("a"), id="run_1"))
-    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.poll_first_s)
-    assert next_action(progress, LIMITS, START + LIMITS.poll_first_s) == submit
+    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.first_poll_s)
+    assert next_action(progress, LIMITS, START + LIMITS.first_poll_s) == submit
 
 
 def test_waits_double_with_each_error_in_a_row_up_to_a_limit() -> None:

@@ -88,7 +88,7 @@ def check_outcome(outcome: Outcome, last: Run | None, worker: ModelWorker) -> No
 
 def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     """No more runs and tool calls than need be."""
-    assert len(server.runs) <= 1 + LIMITS.reruns
+    assert len(server.runs) <= 1 + LIMITS.max_reruns
     assert worker.progress.runs <= len(server.runs)
     assert len({(run.thread, run.ordinal) for run in server.runs}) == len(server.runs)
     accepted = Counter(call for run in server.runs for call in run.accepted)

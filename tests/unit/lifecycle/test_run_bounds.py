@@ -42,7 +42,13 @@ from threadmill_worker.lifecycle.progress import Progress
 
 START = 1_800_000_000.0
 LIMITS = RunLimits(
-    tool_rounds=3, reruns=2, queued_limit_s=30, run_limit_s=60, cancel_limit_s=10, poll_first_s=1, poll_longest_s=1
+    max_tool_rounds=3,
+    max_reruns=2,
+    queued_limit_s=30,
+    run_limit_s=60,
+    cancel_limit_s=10,
+    first_poll_s=1,
+    max_poll_interval_s=1,
 )
 #: A call takes so long.
 CALL_S = 0.1
@@ -147,9 +153,9 @@ def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: 
     worker = Worker(replies, kind)
     worker.drive()
     runs = worker.done[StartRun]
-    assert runs == worker.progress.runs <= 1 + LIMITS.reruns
-    assert worker.done[SubmitOutputs] <= runs * LIMITS.tool_rounds
-    a_queue_for_each_round = (1 + LIMITS.tool_rounds) * LIMITS.queued_limit_s
+    assert runs == worker.progress.runs <= 1 + LIMITS.max_reruns
+    assert worker.done[SubmitOutputs] <= runs * LIMITS.max_tool_rounds
+    a_queue_for_each_round = (1 + LIMITS.max_tool_rounds) * LIMITS.queued_limit_s
     assert worker.longest_run_s <= LIMITS.run_limit_s + a_queue_for_each_round + LIMITS.cancel_limit_s + 1
     assert worker.progress.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
     assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"

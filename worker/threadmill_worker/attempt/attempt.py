@@ -332,7 +332,9 @@ class Attempt:
             return None
         until = None
         if progress.trouble_since is not None:
-            until = _moment(min(progress.trouble_since + self._context.limits.unreachable_s, progress.deadline_at))
+            until = _moment(
+                min(progress.trouble_since + self._context.limits.unreachable_limit_s, progress.deadline_at)
+            )
         return EndpointTrouble(
             endpoint=self._context.name,
             reason=progress.trouble or "",

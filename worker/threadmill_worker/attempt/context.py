@@ -64,7 +64,7 @@ class Contexts:
         self._settings = settings
         self._registry = registry
         self._ledger = ledger
-        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit))
+        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._open: dict[str, _Connection] = {}
 
@@ -250,7 +250,7 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
 
 def features_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachments: Attachments) -> Features:
     """The features that the job uses besides its messages."""
-    notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
+    notes = job.additional_instructions or endpoint.current_time_note  # which POST /threads/runs does not take
     return Features(
         uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),

@@ -53,7 +53,7 @@ def refused(place: Progress, failure: Failure, endpoint: str, limits: RunLimits,
 def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -> Failure:
     """Why a job fails that has waited for too long."""
     deadline = job.job.deadline_at
-    limit = "its deadline" if deadline is not None and deadline <= now else f"{limit_s:g} s (lane_limit_s)"
+    limit = "its deadline" if deadline is not None and deadline <= now else f"{limit_s:g} s (batch_lane_limit_s)"
     message = f"the batch lane brought no answer within {limit}{f'; last: {reason}' if reason else ''}"
     return Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
 

@@ -56,7 +56,7 @@ def next_action(progress: Progress, limits: RunLimits, now: float) -> Action:
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Resolve(progress.intent)
-    if progress.locked_by is not None and limits.busy_thread == "cancel":
+    if progress.locked_by is not None and limits.on_locked_thread == "cancel":
         return Unlock(progress.locked_by)
     if progress.answer is not None:
         return next_answer_step(progress, progress.answer, now)
@@ -119,7 +119,7 @@ def _next_call_of_run(progress: Progress, limits: RunLimits, now: float) -> Acti
     age = now - since
     if progress.cancel_requested_at is not None or age >= limit:
         return _stop_run(progress, limits, now) or AbandonRun(_stuck(run.status, age))
-    if run.calls and progress.rounds >= limits.tool_rounds:
+    if run.calls and progress.rounds >= limits.max_tool_rounds:
         return Decide(_too_many_rounds(progress.rounds))
     if run.calls:
         todo = tuple(call for call in run.calls if call.id not in progress.outputs)
@@ -210,7 +210,7 @@ def _reasons(progress: Progress) -> Iterator[str]:
 
 
 def _too_many_rounds(rounds: int) -> Outcome:
-    message = f"after {rounds} rounds of tools the run asks for more; raise tool_rounds if that is meant"
+    message = f"after {rounds} rounds of tools the run asks for more; raise max_tool_rounds if that is meant"
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.TOOL_FAILED, message=message))
 
 

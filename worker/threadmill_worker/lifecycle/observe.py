@@ -102,7 +102,7 @@ def observe(progress: Progress, action: Action, view: Observation, limits: RunLi
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
             return _complete(add_to_answer(progress, view), now)
         case Unlocked():
-            return replace(progress, locked_by=None, wait_until=now + limits.poll_first_s)
+            return replace(progress, locked_by=None, wait_until=now + limits.first_poll_s)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see decide._clean_up.
@@ -144,7 +144,7 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
         store = VectorStore(seen.id, now)
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
-    pause_s = min(max((now - store.since) * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
+    pause_s = min(max((now - store.since) * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)
     return replace(progress, intent=None, store=store, poll_at=now + pause_s)
 
 
@@ -179,7 +179,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
         if run.is_round:
             progress = replace(progress, past_rounds=(*progress.past_rounds, before))
         if run.calls and run.calls == before.calls:  # the server ignored them: submit them again after a pause
-            progress = replace(progress, wait_until=now + limits.poll_first_s)
+            progress = replace(progress, wait_until=now + limits.first_poll_s)
     if is_new:
         progress = replace(
             progress,
@@ -267,4 +267,4 @@ def _poll_interval(run: RunObservation, age: float, limits: RunLimits) -> float:
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest
-    return min(max(age * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
+    return min(max(age * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)

@@ -31,7 +31,7 @@ def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Actio
     if not store.own and progress.messages_sent < progress.messages:
         return None  # the last message puts the files into it
     if not store.ready:
-        give_up_at = min(store.since + limits.store_limit_s, progress.deadline_at)
+        give_up_at = min(store.since + limits.indexing_limit_s, progress.deadline_at)
         if now >= give_up_at:
             return Decide(_never_ready(now - store.since, store.detail))
         return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
@@ -41,5 +41,5 @@ def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Actio
 def _never_ready(age: float, detail: str) -> Outcome:
     """`detail`: how many of the files are ready, if the server has said so."""
     message = f"the server had not made the files searchable after {age:.0f} s"
-    message += f" ({detail}); raise store_limit_s if it needs longer" if detail else "; see store_limit_s"
+    message += f" ({detail}); raise indexing_limit_s if it needs longer" if detail else "; see indexing_limit_s"
     return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.STUCK, message=message, retryable=True))

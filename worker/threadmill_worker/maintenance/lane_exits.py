@@ -70,7 +70,7 @@ class Exits:
             except SettingsError:  # another worker has it
                 continue
             await self.fail(
-                job, overdue(job, reasons.get(str(job.parked)), endpoint.lane_limit_s, self._clock.moment())
+                job, overdue(job, reasons.get(str(job.parked)), endpoint.batch_lane_limit_s, self._clock.moment())
             )
 
     async def give_up(self, batch: RemoteBatch, failure: Failure) -> None:

@@ -13,7 +13,7 @@ from threadmill_worker.lifecycle.observations import AnswerRead, Observation, Ou
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Features, Progress
 
-LIMITS = RunLimits(tool_rounds=1)
+LIMITS = RunLimits(max_tool_rounds=1)
 NOW = 1_800_000_000.0
 CALL = ToolCall("call_1", "weigh", "{}")
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))

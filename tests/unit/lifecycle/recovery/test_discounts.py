@@ -15,7 +15,7 @@ from threadmill_worker.lifecycle.progress import Features, Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane, spend
 
 FLEX = Features(lane="flex")
-FALLBACK = RunLimits(lane_fallback="full_price", unreachable_s=100)
+FALLBACK = RunLimits(lane_fallback="full_price", unreachable_limit_s=100)
 FULL = LaneClosed("the lane flex has no capacity now: 429 Resource Unavailable", passes=True)
 REFUSED = LaneClosed("the server does not take the lane flex: 400 Invalid service_tier argument")
 QUEUED = RunObservation("?", "queued")
@@ -28,7 +28,7 @@ def test_a_job_waits_for_capacity_until_there_is_some():
     )
 
     assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, None)
-    assert story.times(StartRun)[-1] > RunLimits().unreachable_s
+    assert story.times(StartRun)[-1] > RunLimits().unreachable_limit_s
 
 
 def test_a_job_that_finds_no_capacity_fails_at_its_deadline():
@@ -51,11 +51,11 @@ def test_a_job_that_may_falls_back_once_it_has_waited():
 
     assert story.progress.fell_back
     assert story.progress.full_price == FULL.reason
-    assert FALLBACK.unreachable_s < story.times(StartRun)[-1] < 2 * FALLBACK.unreachable_s + 30
+    assert FALLBACK.unreachable_limit_s < story.times(StartRun)[-1] < 2 * FALLBACK.unreachable_limit_s + 30
 
 
 def test_a_job_falls_back_while_there_is_time_left_to_answer():
-    patience = RunLimits(lane_fallback="full_price", unreachable_s=10 * TIMEOUT_S)
+    patience = RunLimits(lane_fallback="full_price", unreachable_limit_s=10 * TIMEOUT_S)
     story = play({StartRun: [*[FULL] * 15, QUEUED]}, features=FLEX, limits=patience)
 
     assert story.outcome.state is JobState.SUCCEEDED
@@ -89,7 +89,7 @@ def test_a_round_of_tools_that_finds_no_capacity_is_sent_again():
 def test_a_run_in_a_slow_lane_is_polled_rarely_and_never_stuck(lane, pause_s):
     limits = limits_in_lane(RunLimits(), lane)
 
-    assert (limits.poll_longest_s, limits.queued_limit_s, limits.run_limit_s) == (pause_s, math.inf, math.inf)
+    assert (limits.max_poll_interval_s, limits.queued_limit_s, limits.run_limit_s) == (pause_s, math.inf, math.inf)
 
 
 @pytest.mark.parametrize("lane", [None, "batch"])

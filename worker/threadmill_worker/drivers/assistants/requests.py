@@ -70,10 +70,10 @@ class Requests:
             return {"type": "image_file", "image_file": {"file_id": uploaded[image], "detail": detail}}
         return {"type": "image_url", "image_url": {"url": image, "detail": detail}}
 
-    def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
-        """The body of POST /runs. `time_note`: added to the instructions."""
+    def run(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
+        """The body of POST /runs. `current_time_note`: added to the instructions."""
         job = self._spec.job
-        notes = [job.additional_instructions, time_note, schema_error_note(progress)]
+        notes = [job.additional_instructions, current_time_note, schema_error_note(progress)]
         fields = {
             "assistant_id": self._spec.assistant,
             "instructions": self._spec.instructions,

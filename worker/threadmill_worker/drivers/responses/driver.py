@@ -21,7 +21,7 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, current_time_note
 from threadmill_worker.drivers.errors import NO_PATH, call_error_of, is_conversation_locked
 from threadmill_worker.drivers.files import IN_CONTAINER, Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
@@ -134,7 +134,7 @@ class ResponsesDriver:
 
     async def request(self, progress: Progress) -> dict[str, Any]:
         """The job's next run as a request of the Batch API, which has a background of its own."""
-        body = await self._requests.first(progress.runs + 1, progress, time_note(self._endpoint))
+        body = await self._requests.first(progress.runs + 1, progress, current_time_note(self._endpoint))
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:
@@ -264,7 +264,7 @@ class ResponsesDriver:
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
-        return time_note(self._endpoint, progress.pending.at if progress.pending else None)
+        return current_time_note(self._endpoint, progress.pending.at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""

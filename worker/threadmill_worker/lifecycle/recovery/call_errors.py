@@ -78,9 +78,11 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
             return (
-                answer_without(progress, action, reason) if tired or now - since >= limits.unreachable_s else progress
+                answer_without(progress, action, reason)
+                if tired or now - since >= limits.unreachable_limit_s
+                else progress
             )
-        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_s:
+        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_limit_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
             return replace(give_up_intent(progress), outcome=Outcome(JobState.FAILED, failure=failure))

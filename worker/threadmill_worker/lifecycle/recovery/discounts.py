@@ -27,8 +27,10 @@ def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
     discount = discount_of(lane)
     if discount is None:
         return limits
-    pause_s = max(limits.poll_longest_s, discount.slowest_s * _LATE_SHARE)
-    return limits.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
+    pause_s = max(limits.max_poll_interval_s, discount.slowest_s * _LATE_SHARE)
+    return limits.model_copy(
+        update={"max_poll_interval_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf}
+    )
 
 
 def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
@@ -77,10 +79,10 @@ def _why_not(run: RunObservation, requested: str) -> str:
 def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: float) -> Progress:
     """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
 
-    With `lane_fallback`, it waits for `unreachable_s`, or for half of the time to its deadline if that is less.
+    With `lane_fallback`, it waits for `unreachable_limit_s`, or for half of the time to its deadline if that is less.
     """
     since = progress.trouble_since if progress.trouble_since is not None else now
-    patience_s = min(limits.unreachable_s, (progress.deadline_at - since) / 2)
+    patience_s = min(limits.unreachable_limit_s, (progress.deadline_at - since) / 2)
     if limits.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
         return replace(progress.untroubled(), fell_back=True, full_price=trouble.reason[:REASON_CHARACTERS])
     if trouble.passes:

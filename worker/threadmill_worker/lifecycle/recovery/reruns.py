@@ -44,7 +44,7 @@ def rerun(
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
     stranded = new_thread and progress.features.continues  # no other thread will do
-    if progress.reruns >= limits.reruns or stranded:
+    if progress.reruns >= limits.max_reruns or stranded:
         return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
     if delay_s is None:
         delay_s = limits.rerun_delay_s * 2**progress.reruns
