@@ -164,7 +164,7 @@ def test_files_of_a_run_completed_during_cancelling_are_deleted() -> None:
 
 def test_an_answer_that_does_not_fit_is_asked_for_once_more() -> None:
     story = play({ReadAnswer: [says("no"), says('{"n": 1}')]}, features=Features(response_format=JSON))
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer AskAgain StartRun PollRun ReadAnswer Delete"
+    assert story.told == "CreateThread StartRun PollRun ReadAnswer StartRun PollRun ReadAnswer Delete"
     assert story.outcome.parsed == {"n": 1}
     assert story.progress.reruns == 0
 

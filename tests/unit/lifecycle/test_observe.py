@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed
+from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed, next_action
 
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.run_limits import RunLimits
@@ -23,7 +23,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
@@ -47,7 +47,7 @@ JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messa
 
 
 def see(progress: Progress, action: Action, view: Observation, after_s: float = 0.0) -> Progress:
-    return observe(progress, action, view, LIMITS, START + after_s)
+    return advance(observe(progress, action, view, LIMITS, START + after_s), LIMITS, START + after_s)[0]
 
 
 def under_way(run: RunObservation = RUNNING) -> Progress:

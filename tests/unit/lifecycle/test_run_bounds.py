@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from threadmill.job.result import Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     CallTools,
     CancelRun,
     CreateThread,
-    Decide,
     Delete,
     Finish,
     PollRun,
@@ -26,7 +23,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     ENDED,
     AnswerRead,
@@ -37,7 +34,7 @@ from threadmill_worker.lifecycle.observations import (
     ThreadCreated,
     ToolCall,
 )
-from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
 
 START = 1_800_000_000.0
@@ -89,7 +86,7 @@ class Worker:
     def drive(self) -> None:
         now, started_at = START, START
         for _ in range(MOST_STEPS):
-            action = next_action(self.progress, LIMITS, now)
+            self.progress, action = advance(self.progress, LIMITS, now)
             if isinstance(action, Finish):
                 return
             self.done[type(action)] += 1
@@ -97,9 +94,6 @@ class Worker:
             match action:
                 case Wait(until):
                     now = until
-                    continue
-                case Decide() | AskAgain() | AbandonRun():
-                    self.progress = conclude(self.progress, action, LIMITS, now)
                     continue
                 case CallTools(calls):
                     for call in calls:

@@ -3,22 +3,18 @@
 from dataclasses import replace
 from typing import assert_never
 
-from threadmill.job.result import Failure, FailureKind, JobState, Usage
+from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     AttachStore,
     CancelRun,
     CreateThread,
-    Decide,
-    Decision,
     Delete,
     Resolve,
     SubmitOutputs,
 )
-from threadmill_worker.lifecycle.answer import add_to_answer, next_answer_step
+from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import (
     ANSWERED,
     ENDED,
@@ -49,19 +45,17 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
 )
 from threadmill_worker.lifecycle.progress import (
-    Answer,
     Features,
     FinishedCall,
     Intent,
     Leftover,
-    Outcome,
     Progress,
     VectorStore,
 )
 from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
 from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
 from threadmill_worker.lifecycle.recovery.discounts import spend
-from threadmill_worker.lifecycle.recovery.reruns import rerun, run_ended
+from threadmill_worker.lifecycle.recovery.reruns import run_ended
 
 #: The time to the next poll, as a share of the run's age: a result is noticed late by about a quarter of that age.
 POLL_SHARE = 0.25
@@ -73,7 +67,7 @@ HINT_RANGE_S = (0.25, 10.0)
 def observe(progress: Progress, action: Action, view: Observation, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after `action` returned `view`."""
     if isinstance(view, Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone):
-        return _complete(call_failed(progress, action, view, limits, now), now)
+        return call_failed(progress, action, view, limits, now)
     # These do not show that the server is reachable again.
     if not isinstance(view, NothingFound | Unresolved | Untraceable | Unlocked | RunChanged):
         progress = progress.untroubled()
@@ -92,20 +86,20 @@ def observe(progress: Progress, action: Action, view: Observation, limits: RunLi
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             if run is None:
                 return replace(progress, intent=None, pending=None)
-            return _complete(_run_observed(progress, action, run, limits, now), now)
+            return _run_observed(progress, action, run, limits, now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunObservation():
-            return _complete(_run_observed(progress, action, view, limits, now), now)
+            return _run_observed(progress, action, view, limits, now)
         case OutputReady():
             return _keep_output(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
-            return _complete(add_to_answer(progress, view), now)
+            return add_to_answer(progress, view)
         case Unlocked():
             return replace(progress, locked_by=None, wait_until=now + limits.first_poll_s)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            # What ran there was stopped before, or will not be: see decide._clean_up.
+            # What ran there was stopped before, or will not be: see clean_up.py.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case RunChanged():
             return replace(progress, poll_at=now)
@@ -126,16 +120,6 @@ def _own(progress: Progress, made: Leftover) -> Progress:
     return replace(progress, leftovers=tuple(leftovers))
 
 
-def _complete(progress: Progress, now: float) -> Progress:
-    """Adds the job's outcome once the answer is complete."""
-    if progress.answer is None or progress.outcome is not None:
-        return progress
-    step = next_answer_step(progress, progress.answer, now)
-    if not isinstance(step, Decide):
-        return progress
-    return replace(progress, outcome=step.outcome, answer=Answer(()))  # the outcome holds the text
-
-
 def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits: RunLimits, now: float) -> Progress:
     """A vector store was created, polled or attached."""
     store = progress.store
@@ -146,17 +130,6 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
     pause_s = min(max((now - store.since) * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)
     return replace(progress, intent=None, store=store, poll_at=now + pause_s)
-
-
-def conclude(progress: Progress, action: Decision, limits: RunLimits, now: float) -> Progress:
-    """The progress after a decision that needs no call."""
-    match action:
-        case AskAgain(problem):
-            return replace(progress, schema_error=problem, answer=None, run=None)
-        case Decide(outcome):
-            return replace(progress.untroubled(), outcome=outcome)
-        case AbandonRun(failure):
-            return rerun(progress, failure, limits, now, new_thread=True)
 
 
 def _run_observed(progress: Progress, action: Action, run: RunObservation, limits: RunLimits, now: float) -> Progress:
@@ -214,7 +187,7 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
         poll_at=now + _poll_interval(run, now - news_at, limits),
     )
     if progress.outcome is None and is_new and (unread := _without_files(progress.features, run)):
-        return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
+        return progress.failed(unread)
     return progress if progress.outcome else run_ended(progress, run, limits, now)
 
 

@@ -159,6 +159,13 @@ class Progress:
 
     # A change of fields with compare=False alone is not saved: a later attempt does not need them.
 
+    def ended(self, outcome: Outcome) -> "Progress":
+        """Returns the progress once the outcome is known."""
+        return replace(self, outcome=outcome)
+
+    def failed(self, failure: Failure) -> "Progress":
+        return self.ended(Outcome(JobState.FAILED, failure=failure))
+
     def untroubled(self) -> "Progress":
         """Returns the progress after a usable reply."""
         return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)

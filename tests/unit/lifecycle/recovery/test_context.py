@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from tests.unit.lifecycle.story import next_action
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
 from threadmill.store.remote_records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
-from threadmill_worker.lifecycle.decide import next_action
+from threadmill_worker.lifecycle.decide import advance
 from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Features, Progress
@@ -23,7 +24,7 @@ ENDED = RunObservation("resp_2", "completed", answer=ANSWER, kind="response", co
 
 
 def see(progress: Progress, action: Action, view: Observation) -> Progress:
-    return observe(progress, action, view, LIMITS, NOW)
+    return advance(observe(progress, action, view, LIMITS, NOW), LIMITS, NOW)[0]
 
 
 def with_outputs() -> Progress:

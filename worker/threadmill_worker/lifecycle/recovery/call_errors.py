@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import assert_never
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
 from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
-from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Intent, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
@@ -71,10 +71,10 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         case LaneClosed():
             return closed(progress, trouble, limits, now)
         case Rejected(failure):
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return progress.failed(failure)
         case Unusable(reason):  # the intent stays, so the object that the call may have created is found and deleted
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return progress.failed(failure)
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
             return (
@@ -85,7 +85,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_limit_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
-            return replace(give_up_intent(progress), outcome=Outcome(JobState.FAILED, failure=failure))
+            return give_up_intent(progress).failed(failure)
         case Unknown(locked_by=run_id):
             return replace(progress, locked_by=run_id or progress.locked_by)
         case NotSent():

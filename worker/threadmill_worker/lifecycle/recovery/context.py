@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.lifecycle.observations import ANSWERED, RunObservation
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import Progress
 
 
 def lacks_context(run: RunObservation) -> bool:
@@ -24,7 +24,7 @@ def send_again(progress: Progress, run: RunObservation, now: float) -> Progress:
         locked_by=None,
     )
     if was_sent_whole or not progress.features.has_transcript:
-        return replace(progress, outcome=Outcome(JobState.FAILED, failure=no_context()))
+        return progress.failed(no_context())
     if not progress.past_rounds:
         return replace(progress, run=None)
     *earlier, last = progress.past_rounds

@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 from threadmill.job.lanes import discount_of
-from threadmill.job.result import Failure, FailureKind, JobState, Usage
+from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
 
 #: A result is late by at most this share of the time that its lane may take.
@@ -88,4 +88,4 @@ def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: floa
     if trouble.passes:
         return progress
     failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{trouble.reason}; {REMEDY}")
-    return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+    return progress.failed(failure)
