@@ -8,6 +8,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY producer producer
 COPY worker worker
 COPY emulator emulator
+COPY cli cli
 ARG EXTRAS=worker,emulator,documents,mcp
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from threadmill.local.services import Local
 from threadmill.settings.settings import Settings
+from threadmill_cli.local.services import Local
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "Dockerfile"]

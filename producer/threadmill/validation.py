@@ -105,7 +105,7 @@ class JobValidator:
 
     def image(self, shown: str, head: bytes, size: int) -> str:
         """Returns the media type of an image with first bytes `head` and `size` bytes. Raises InvalidJob."""
-        self._check_size(shown, size, "image_limit", self.endpoint.image_limit)
+        self._check_size(shown, size, "image_limit_bytes", self.endpoint.image_limit_bytes)
         media_type = image_type(head)
         if media_type is None:
             raise InvalidJob(
@@ -121,7 +121,7 @@ class JobValidator:
 
     def file(self, shown: str, size: int) -> None:
         """Raises InvalidJob for an empty or too large file."""
-        self._check_size(shown, size, "file_limit", self.endpoint.file_limit)
+        self._check_size(shown, size, "file_limit_bytes", self.endpoint.file_limit_bytes)
 
     def _check_size(self, shown: str, size: int, setting: str, limit: int) -> None:
         if size == 0:

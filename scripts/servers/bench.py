@@ -14,8 +14,8 @@ from typing import Any
 from servers.kinds import Kind, Running
 from servers.own_redis import own_redis
 from threadmill import Client, FailureKind, JobHandle, JobResult, Settings
-from threadmill.local.processes import Process
-from threadmill.local.services import module
+from threadmill_cli.local.processes import Process
+from threadmill_cli.local.services import module
 
 ENDPOINT = "server"
 _KEY = "CHECKED_SERVER_KEY"
@@ -66,7 +66,7 @@ class Bench:
 
     def threadmill(self, *arguments: str) -> tuple[int, str]:
         """Exit code and output of a command."""
-        command = [sys.executable, "-m", "threadmill", *arguments]
+        command = [sys.executable, "-m", "threadmill_cli", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         return done.returncode, done.stdout + done.stderr
 

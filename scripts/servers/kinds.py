@@ -16,8 +16,8 @@ from servers.backends import Backend
 from servers.installed import installed
 from servers.model import EMBEDDINGS
 from servers.own_redis import own_redis
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port
+from threadmill_cli.local.processes import Process
+from threadmill_cli.local.services import free_port
 
 #: What is installed from PyPI.
 VERSIONS = {

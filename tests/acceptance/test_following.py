@@ -55,7 +55,7 @@ def test_a_follower_continues_where_it_stopped_after_an_outage(site, tell):
     assert follower.events[-1].state is JobState.SUCCEEDED
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_the_next_worker_sends_a_follower_the_rest(site):
     first = site.start_worker()
     job, follower = enqueue_and_follow(site, 8)

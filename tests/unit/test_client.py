@@ -119,16 +119,16 @@ def test_size_errors_name_the_limit_and_its_setting(check, disk):
     os.truncate(disk / "huge.png", 20_000_000)
     told = refusal(check, {"images": ["huge.png"]})
     assert "huge.png: has 20,000,000 bytes, and endpoint 'x' takes up to 10,000,000" in told
-    assert "raise image_limit in [endpoints.x]" in told
-    told = refusal(check, {"files": ["notes.txt"]}, file_limit=5)
+    assert "raise image_limit_bytes in [endpoints.x]" in told
+    told = refusal(check, {"files": ["notes.txt"]}, file_limit_bytes=5)
     assert "notes.txt: has 6 bytes, and endpoint 'x' takes up to 5" in told
-    assert "raise file_limit in [endpoints.x]" in told
-    assert check({"files": ["notes.txt"]}, file_limit=6)
+    assert "raise file_limit_bytes in [endpoints.x]" in told
+    assert check({"files": ["notes.txt"]}, file_limit_bytes=6)
     (disk / "empty.txt").touch()
     assert "empty.txt: is empty" in refusal(check, {"files": ["empty.txt"]})
     (disk / "empty.png").touch()
     assert "empty.png: is empty" in refusal(check, {"images": ["empty.png"]})
-    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit=15)
+    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit_bytes=15)
 
 
 def test_files_that_are_not_images_are_refused_whatever_their_name(check, disk):

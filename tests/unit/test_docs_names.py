@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from threadmill.cli.app import app
 from threadmill.settings.settings import Settings
+from threadmill_cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

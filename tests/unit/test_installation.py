@@ -11,9 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import threadmill
-import threadmill.cli
 from threadmill import installation
-from threadmill.cli.app import app
+from threadmill_cli.app import app
 
 
 class Installed:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from threadmill.batch.job_builder import BatchJob, JobBuilder, PendingDocument
 from threadmill.batch.plan import BatchOptions, DocumentStatus, document_status
-from threadmill.batch.questions import BatchJob, JobBuilder, PendingDocument
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import BatchProgress
 from threadmill.client import Client, JobHandle
 from threadmill.documents.document import Document
 from threadmill.documents.errors import BadDocument

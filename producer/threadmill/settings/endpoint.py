@@ -27,7 +27,7 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "plugins": True,
         "data_urls": True,
         "files": False,  # not documented; set it if the server accepts files
-        "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
+        "current_time_note": "The current time is: %Y-%m-%d %H:%M:%S",
     },
     EndpointKind.AZURE: {
         "api_key_env": "AZURE_OPENAI_API_KEY",
@@ -62,7 +62,7 @@ class Endpoint(RunLimits):
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     api_key_env: str | None = None  #: name of the variable that holds the key; None: the server needs no key
     api_version: str | None = None  #: `azure`: the dated version of its API
-    ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
+    entra_auth: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
     assistant: str | None = None  #: for jobs that name none
     model: str | None = None  #: for jobs that name neither a model nor a profile with one
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: likewise
@@ -79,19 +79,19 @@ class Endpoint(RunLimits):
     store: bool = True  #: `responses`: stores responses; otherwise each round of tools sends the whole input again
     idempotency_keys: bool = False  #: `responses`: repeats its first reply to a POST with a known Idempotency-Key
     lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
-    time_note: str | None = None  #: strftime text added to each run's additional instructions
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
-    lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
-    lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: the most jobs in one remote batch
-    lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
+    current_time_note: str | None = None  #: strftime text added to each run's additional instructions
+    current_time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
+    batch_lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
+    batch_lane_max_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: the most jobs in one remote batch
+    batch_lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
     connect_timeout_s: PositiveFloat = 5
     reply_limit_bytes: PositiveInt = 32_000_000  #: size of one reply, decompressed; files have their own limits
     max_connections: PositiveInt = 100  #: per worker process
     min_token_limit: PositiveInt = 256  #: the lowest max_prompt_tokens and max_completion_tokens that it accepts
-    image_limit: PositiveInt = 10_000_000  #: bytes of one image
-    file_limit: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
+    image_limit_bytes: PositiveInt = 10_000_000  #: bytes of one image
+    file_limit_bytes: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
     tool_timeout_s: PositiveFloat = 120  #: for one tool call
-    tool_output_limit: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
+    tool_output_limit_chars: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
 
     @model_validator(mode="before")
     @classmethod
@@ -101,7 +101,7 @@ class Endpoint(RunLimits):
             return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
         return data
 
-    @field_validator("time_zone")
+    @field_validator("current_time_zone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
         if name is not None:
@@ -113,8 +113,8 @@ class Endpoint(RunLimits):
 
     def read_key(self) -> str | None:
         """Returns the key from the environment, or None. Raises SettingsError if it is not valid in an HTTP header."""
-        return credentials.read_header(self.api_key_env) if self.api_key_env and not self.ad_token else None
+        return credentials.read_header(self.api_key_env) if self.api_key_env and not self.entra_auth else None
 
     def missing_key(self) -> str | None:
         """Returns the variable that should hold the key and does not, or None. Raises SettingsError as `read_key`."""
-        return self.api_key_env if self.api_key_env and not self.ad_token and self.read_key() is None else None
+        return self.api_key_env if self.api_key_env and not self.entra_auth and self.read_key() is None else None

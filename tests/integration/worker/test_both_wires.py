@@ -222,7 +222,7 @@ async def test_the_probe_of_doctor_believes_what_a_server_answers(settings, emul
     assert left(emulator) == {}
 
 
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 @pytest.mark.parametrize("settings", ["responses"], indirect=True)
 @pytest.mark.parametrize(
     ("scenario", "kind", "runs"),

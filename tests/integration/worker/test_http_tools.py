@@ -95,7 +95,7 @@ async def test_no_cookie_of_one_call_is_sent_with_the_next(make):
 
 
 async def test_a_reply_without_end_is_cut(make):
-    text = await make("/endless", reply_limit=100_000).call({})
+    text = await make("/endless", reply_limit_bytes=100_000).call({})
 
     assert text.endswith("[cut: only the first 100000 bytes of the reply were read]")
     assert len(text) < 100_100

@@ -167,8 +167,8 @@ async def test_the_thread_of_a_job_that_cannot_continue_becomes_a_leftover(worke
 @pytest.mark.parametrize(
     "policy",
     [
-        pytest.param("wait", marks=pytest.mark.endpoint(busy_thread="wait")),
-        pytest.param("cancel", marks=pytest.mark.endpoint(busy_thread="cancel")),
+        pytest.param("wait", marks=pytest.mark.endpoint(on_locked_thread="wait")),
+        pytest.param("cancel", marks=pytest.mark.endpoint(on_locked_thread="cancel")),
     ],
 )
 async def test_a_foreign_run_on_the_thread_is_awaited_or_stopped(policy, worker, emulator):

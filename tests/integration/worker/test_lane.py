@@ -10,15 +10,15 @@ from tests.conftest import environment
 from typer.testing import CliRunner
 
 from threadmill import FailureKind, InvalidJob, JobState
-from threadmill.cli.app import app
+from threadmill_cli.app import app
 from threadmill_worker.lifecycle import batch_lane
 
-RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "poll_first_s": 0.1}
+RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "first_poll_s": 0.1}
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.endpoint(**RESPONSES, lane_wait_s=0.2),
-    pytest.mark.settings(sweep_s=0.1),
+    pytest.mark.endpoint(**RESPONSES, batch_lane_wait_s=0.2),
+    pytest.mark.settings(sweep_interval_s=0.1),
     pytest.mark.emulated(batch_s=0.3),
 ]
 
@@ -93,7 +93,7 @@ async def test_requests_that_fail_are_sent_again_in_the_lane_alone(worker, emula
 
     assert (failed.failure.kind, refused.failure.kind) == (FailureKind.SERVER_ERROR, FailureKind.INVALID_PROMPT)
     assert (good.state, good.lane) == (JobState.SUCCEEDED, "batch")
-    reruns = worker.settings.endpoints["emulator"].reruns
+    reruns = worker.settings.endpoints["emulator"].max_reruns
     assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1 + reruns, 0)
     await worker.process.clean_up()
     assert left(emulator) == {}
@@ -243,7 +243,7 @@ async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, 
 
 
 @pytest.mark.emulated(batch_tokens=500)
-@pytest.mark.endpoint(lane_jobs=4)
+@pytest.mark.endpoint(batch_lane_max_jobs=4)
 async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulator, monkeypatch):
     monkeypatch.setattr(batch_lane, "RETRY_FIRST_S", 3600)
     monkeypatch.setattr(batch_lane, "RETRY_LONGEST_S", 3600)
@@ -257,7 +257,7 @@ async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulato
 
 
 @pytest.mark.emulated(batch_tokens=10)
-@pytest.mark.endpoint(lane_limit_s=1.5)
+@pytest.mark.endpoint(batch_lane_limit_s=1.5)
 async def test_a_job_that_never_fits_becomes_overdue_with_a_reason(worker, emulator, until, monkeypatch):
     job_id = worker.create(LONG, lane="batch")
     await worker.process.run(job_id, None)

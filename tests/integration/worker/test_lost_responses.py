@@ -10,7 +10,7 @@ import pytest
 from threadmill import JobState
 
 #: A time note that changes with each second must not make a repetition another request.
-RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "time_note": "Now: %H:%M:%S.%f"}
+RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "current_time_note": "Now: %H:%M:%S.%f"}
 
 KEYS = [
     pytest.mark.endpoint(**RESPONSES, idempotency_keys=True),
@@ -135,7 +135,7 @@ async def test_a_conversation_whose_reply_is_lost_is_made_once(worker, emulator)
     assert emulator.emulator.state.responses.conversations.created == 1
 
 
-@pytest.mark.settings(lease_s=1, sweep_s=0.2)
+@pytest.mark.settings(lease_s=1, sweep_interval_s=0.2)
 @on_all_servers
 @pytest.mark.parametrize(("stage", "before"), [("start", 0), ("submit", 1)])
 def test_a_worker_is_frozen_between_a_post_and_its_reply(

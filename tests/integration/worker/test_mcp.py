@@ -16,9 +16,9 @@ import uvicorn
 from tests import mcp_server
 
 from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
-from threadmill.local.services import free_port
 from threadmill.secrets.redaction import redact
 from threadmill.settings.tools import McpSettings
+from threadmill_cli.local.services import free_port
 from threadmill_worker.tools import mcp_servers, registry
 from threadmill_worker.tools.mcp_servers import McpServer, offered_name
 from threadmill_worker.tools.tool import ToolFailed, ToolsAway

@@ -26,8 +26,8 @@ ASSISTANTS = {"kind": "assistants", "api_key_env": "KEY_OF_THE_SERVER", "assista
 
 #: The settings of each server's endpoint, as a user would write them.
 ENDPOINTS: dict[str, dict[str, Any]] = {
-    "litellm-bridge": RESPONSES | {"unreachable_s": 2},
-    "litellm-polling": RESPONSES | {"unreachable_s": 2},
+    "litellm-bridge": RESPONSES | {"unreachable_limit_s": 2},
+    "litellm-polling": RESPONSES | {"unreachable_limit_s": 2},
     "ogx": RESPONSES | {"lists_responses": True},
     "vllm": RESPONSES,
     "ollama": RESPONSES,
@@ -76,8 +76,8 @@ def emulator(shared_emulator):
 def settings(request, server, emulator, make_settings, tmp_path, monkeypatch):
     monkeypatch.setenv(*next(iter(KEY.items())))
     more = request.node.get_closest_marker("settings").kwargs
-    endpoint = {"reruns": 1, "run_limit_s": 30, **ENDPOINTS[server]}
-    return make_settings(emulator.base_url, endpoint, file_roots=(tmp_path,), lease_s=1, sweep_s=0.5, **more)
+    endpoint = {"max_reruns": 1, "run_limit_s": 30, **ENDPOINTS[server]}
+    return make_settings(emulator.base_url, endpoint, file_roots=(tmp_path,), lease_s=1, sweep_interval_s=0.5, **more)
 
 
 @pytest.fixture

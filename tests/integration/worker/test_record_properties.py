@@ -87,7 +87,7 @@ def bench(make_settings):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Contexts, "open", refuse)
-        opened = Bench(make_settings("http://127.0.0.1:1/v1", lease_s=60, sweep_s=3600))
+        opened = Bench(make_settings("http://127.0.0.1:1/v1", lease_s=60, sweep_interval_s=3600))
         yield opened
         opened.await_(opened.process.close())
         opened.loop.close()

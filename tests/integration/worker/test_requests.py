@@ -112,7 +112,7 @@ async def test_the_prompt_comes_after_the_messages(worker, emulator):
     assert result.text == "What has roots?", "the emulator echoes what came after the assistant spoke"
 
 
-@pytest.mark.endpoint(time_note="The current time is: %Y-%m-%d")
+@pytest.mark.endpoint(current_time_note="The current time is: %Y-%m-%d")
 async def test_a_run_receives_the_time_if_the_endpoint_says_so(worker, emulator):
     before = datetime.now().astimezone()
     await worker.run(additional_instructions="Be kind.")

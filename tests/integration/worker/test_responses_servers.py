@@ -10,7 +10,7 @@ from threadmill_worker.drivers.streaming import stream as streaming
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, tool_rounds=2),
+    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, max_tool_rounds=2),
     pytest.mark.settings(tools={"beat": "tests.integration.worker.test_responses_servers:beat"}),
 ]
 
@@ -123,7 +123,7 @@ async def test_files_in_an_answer_in_the_reply_are_fetched_and_deleted(worker, e
         pytest.param(None, marks=like("ignores_background", "stateless"), id="in the reply"),
     ],
 )
-@pytest.mark.endpoint(tool_rounds=3)
+@pytest.mark.endpoint(max_tool_rounds=3)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_each_round_is_complete_where_the_server_keeps_nothing(stream, extras, worker, emulator):
     result = await worker.run("[[scenario=tool_rounds run_s=0.3 tool=beat]]Well?", tools=["beat"], stream=stream)
@@ -156,7 +156,7 @@ async def test_a_thread_is_kept_here_where_nothing_is_stored(worker, emulator):
     assert not any("previous_response_id" in request.json for request in emulator.sent("POST", "/responses"))
 
 
-@pytest.mark.endpoint(tool_rounds=3)
+@pytest.mark.endpoint(max_tool_rounds=3)
 async def test_a_server_that_keeps_responses_is_sent_the_outputs_alone(worker, emulator):
     await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"])
 

@@ -51,7 +51,7 @@ async def test_a_run_that_ends_well_makes_the_job_succeed(worker, emulator, scen
         ("expired", FailureKind.EXPIRED, None, True, 3),
         pytest.param(
             *("rate_limited", FailureKind.RATE_LIMITED, "rate_limit_exceeded", True, 1),
-            marks=pytest.mark.endpoint(reruns=0),
+            marks=pytest.mark.endpoint(max_reruns=0),
         ),
         ("quota", FailureKind.QUOTA, "rate_limit_exceeded", False, 1),
         ("invalid_prompt", FailureKind.INVALID_PROMPT, "invalid_prompt", False, 1),
@@ -74,7 +74,7 @@ async def test_a_run_that_ends_badly_makes_a_failure_that_says_why(
     assert emulator.threads() == 0
 
 
-@pytest.mark.endpoint(reruns=0)
+@pytest.mark.endpoint(max_reruns=0)
 async def test_without_reruns_one_failed_run_is_the_end(worker, emulator):
     result = await worker.run(assistant="asst_failed_once")
 

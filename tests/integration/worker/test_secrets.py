@@ -8,7 +8,10 @@ import pytest
 
 from threadmill import JobState
 
-pytestmark = [pytest.mark.integration, pytest.mark.endpoint(api_key_env="TEST_KEY", unreachable_s=0.2, reruns=0)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.endpoint(api_key_env="TEST_KEY", unreachable_limit_s=0.2, max_reruns=0),
+]
 
 TOOLS = {"leaky": f"{__name__}:leaky", "broken": f"{__name__}:broken"}
 

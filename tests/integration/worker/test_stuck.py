@@ -9,7 +9,7 @@ from threadmill import FailureKind, JobState
 
 pytestmark = pytest.mark.integration
 
-IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, reruns=1)
+IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, max_reruns=1)
 
 
 @IMPATIENT

@@ -51,7 +51,7 @@ async def test_a_big_output_is_cut_with_a_marker_that_says_so(worker, emulator):
     assert output.endswith("\n[cut: the output has 20000 characters]")
 
 
-@pytest.mark.endpoint(tool_output_limit=20_000)
+@pytest.mark.endpoint(tool_output_limit_chars=20_000)
 async def test_the_limit_of_an_output_is_the_endpoints(worker, emulator):
     await worker.run("[[scenario=tools tool=BIG]]\nWell?")
 
@@ -131,12 +131,12 @@ async def test_each_round_of_tools_is_answered_once(worker, emulator, scenario):
     assert emulator.stats()["tool_outputs"] == {"submitted": asked, "call_ids": asked, "most_for_one_call_id": 1}
 
 
-@pytest.mark.endpoint(tool_rounds=2)
+@pytest.mark.endpoint(max_tool_rounds=2)
 async def test_a_run_that_asks_for_tools_without_end_is_stopped(worker, emulator):
     result = await worker.run("[[scenario=tools n=10]]\nWell?")
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.TOOL_FAILED)
-    assert "raise tool_rounds" in result.failure.message
+    assert "raise max_tool_rounds" in result.failure.message
     assert emulator.stats()["tool_outputs"]["submitted"] == 2
     assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
     assert emulator.threads() == 0
@@ -162,7 +162,7 @@ async def test_a_run_that_expires_during_its_tools_is_repeated(worker, emulator)
     assert emulator.threads() == 0
 
 
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 async def test_a_run_that_takes_outputs_and_then_expires_is_started_again(worker, emulator):
     prompt = "[[scenario=tools expires_s=0.3 run_s=0.8 times=1 quirks=late_expiry,no_expires_at]]\nWell?"
     result = await worker.run(prompt)

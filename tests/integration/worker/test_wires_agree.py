@@ -130,7 +130,7 @@ empty empty_text refusal two_messages sparse"""
 
 
 @pytest.mark.settings(tools=TOOLS)
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 @pytest.mark.parametrize("scenario", SCENARIOS.split())
 async def test_every_scenario_of_both(scenario, wires):
     await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
@@ -148,7 +148,7 @@ async def test_an_answer_that_is_filtered(wires):
     assert ours.failure.kind is FailureKind.REJECTED
 
 
-@pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, reruns=1)
+@pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, max_reruns=1)
 @pytest.mark.parametrize("scenario", ["stuck", "stuck_queued", "unknown_status"])
 async def test_a_run_that_does_not_move(scenario, wires):
     result = await run(wires, f"[[scenario={scenario}]]Well?")

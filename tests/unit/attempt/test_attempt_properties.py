@@ -28,14 +28,14 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Unknown,
 )
-from threadmill_worker.lifecycle.progress import Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Progress
 from threadmill_worker.store.jobs import Lease
 
 MOST_CALLS = 1000
 
 LEASE = Lease("job", "a-worker:1")
 
-WANTS = Wants(uploads=1, search=True, steps=True)
+WANTS = Features(uploads=1, search=True, steps=True)
 MATERIALS = Attachments((Attachment("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
 
 
@@ -179,7 +179,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
         result = asyncio.run(world.execute())
     server.live_on(world.now)
 
-    assert len(server.runs) <= 1 + LIMITS.reruns
+    assert len(server.runs) <= 1 + LIMITS.max_reruns
     if result.ok:
         assert server.runs[-1].status == "completed"
         assert result.content == answer_of(server.runs[-1])

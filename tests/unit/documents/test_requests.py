@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Client, Settings
-from threadmill.batch.questions import JobBuilder
+from threadmill.batch.job_builder import JobBuilder
 from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.documents.bodies import to_job_fields
 from threadmill.documents.errors import BadDocument

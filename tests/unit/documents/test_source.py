@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from threadmill.cli.app import app, with_file_roots
-from threadmill.cli.run.document_options import attached_files
 from threadmill.client import Client
 from threadmill.documents.document import merge_fields
 from threadmill.documents.errors import BadDocument
@@ -22,6 +20,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
+from threadmill_cli.app import app, with_file_roots
+from threadmill_cli.run.document_options import attached_files
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 

@@ -98,7 +98,7 @@ async def test_a_file_over_the_limit_is_read_no_further_and_leaves_nothing(tmp_p
         read_on = True
         yield b"x"
 
-    with pytest.raises(NotStored, match=r"^has more than 1000 bytes; raise artifact_limit$"):
+    with pytest.raises(NotStored, match=r"^has more than 1000 bytes; raise artifact_limit_bytes$"):
         await ArtifactStore(str(tmp_path), LIMIT).put("job-1", "file-a", "a.bin", endless())
     assert not read_on
     assert files_in(tmp_path) == []

@@ -200,13 +200,13 @@ async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(ga
         ({"files": ["pipe.txt"]}, {}, "pipe.txt: is a folder, a device or a pipe"),
         ({"files": ["empty.txt"]}, {}, "empty.txt: is empty"),
         ({"files": [{"path": "a.exe", "tools": ["code_interpreter"]}]}, {}, "does not take .exe files"),
-        ({"files": ["notes.txt"]}, {"file_limit": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
+        ({"files": ["notes.txt"]}, {"file_limit_bytes": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
         ({"files": ["notes.txt"]}, {"files": False}, "set files = true in [endpoints.x]"),
         ({"images": ["notes.txt"]}, {}, "notes.txt: is not a PNG, JPEG, GIF or WebP image (it starts with b'a text')"),
-        ({"images": ["picture.png"]}, {"image_limit": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
+        ({"images": ["picture.png"]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
         ({"images": ["picture.png"]}, {"files": False}, "set data_urls = true or files = true"),
         ({"images": ["data:image/png;base64,x"]}, {}, "is not valid base64"),
-        ({"images": [data_url(PNG)]}, {"image_limit": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
+        ({"images": [data_url(PNG)]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
     ],
 )
 async def test_a_worker_refuses_what_a_producer_refuses(gathered, disk, monkeypatch, fields, endpoint, says):

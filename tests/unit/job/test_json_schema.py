@@ -7,9 +7,9 @@ from tomli_w import dumps
 from typer.testing import CliRunner
 
 from threadmill import Client, PromptJob, Settings
-from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.json_schema import schema_problem
+from threadmill_cli.app import Exit, app
 from threadmill_worker.files.attachments import load_attachments
 
 BROKEN = {"type": "object", "properties": {"price": {"type": "numbre"}}}

@@ -4,7 +4,6 @@ import pytest
 from tests.unit.lifecycle.story import (
     ANSWER,
     BUSY,
-    CANCELLED,
     CANCELLING,
     COMPLETED,
     EXPIRED,
@@ -38,7 +37,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import time_limit
+from threadmill_worker.lifecycle.decide import CANCELLED, time_limit
 from threadmill_worker.lifecycle.observations import AnswerRead, NothingFound, NotSent, Observation, Untraceable
 from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
@@ -70,10 +69,10 @@ def test_all_outputs_of_a_round_go_in_one_request() -> None:
 
 
 def test_a_run_with_endless_tool_rounds_is_cancelled() -> None:
-    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(tool_rounds=3))
+    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(max_tool_rounds=3))
     assert story.kind is FailureKind.TOOL_FAILED
     assert len(story.times(SubmitOutputs)) == 3
-    assert story.told.endswith("Decide CancelRun Delete")
+    assert story.told.endswith("CancelRun Delete")
 
 
 def test_requires_action_without_calls_is_polled_until_they_appear() -> None:
@@ -109,13 +108,13 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observatio
     story = play({PollRun: [ending]})
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
-    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.reruns)
+    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.max_reruns)
     assert story.told.endswith("PollRun Delete")
 
 
 def test_reruns_back_off_and_respect_retry_after() -> None:
     first, second, third = play({PollRun: [EXPIRED]}).times(StartRun)
-    looked = LIMITS.poll_first_s
+    looked = LIMITS.first_poll_s
     assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
     first, second, _ = play({PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(StartRun)
     assert second - first == pytest.approx(looked + 12.3)
@@ -138,7 +137,7 @@ def test_a_stuck_run_is_cancelled_and_repeated_on_a_new_thread(status: Observati
     assert story.kind is FailureKind.STUCK
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
     for kind in (CreateThread, StartRun, CancelRun, Delete):
-        assert len(story.times(kind)) == 1 + LIMITS.reruns
+        assert len(story.times(kind)) == 1 + LIMITS.max_reruns
     assert story.told.endswith("CancelRun Delete Delete Delete")
 
 
@@ -155,17 +154,17 @@ def test_a_stuck_run_that_completes_when_it_is_cancelled_is_read() -> None:
 
 
 def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
-    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(reruns=0))
+    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(max_reruns=0))
     (cancelled,), (left,) = story.times(CancelRun), story.times(Delete)
     assert story.kind is FailureKind.STUCK
     assert left - cancelled == pytest.approx(LIMITS.cancel_limit_s)
 
 
 def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
-    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(reruns=1))
+    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(max_reruns=1))
     assert story.kind is FailureKind.STUCK
-    assert story.told.count("CancelRun AbandonRun") == 2
-    assert story.told.endswith("CancelRun AbandonRun Delete Delete")
+    assert story.told.count("CancelRun") == 2
+    assert story.told.endswith("CancelRun Delete Delete")
 
 
 #: The looks of a job that comes by all of its phases.
@@ -204,13 +203,13 @@ def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation)
 @pytest.mark.parametrize(
     ("phase", "tidying"),
     [
-        (CreateThread, "CreateThread Decide Delete"),
-        (AddMessage, "AddMessage Decide Delete"),
-        (StartRun, "StartRun Decide CancelRun Delete"),
-        (Wait, "StartRun Decide CancelRun Delete"),
-        (PollRun, "PollRun Decide CancelRun Delete"),
-        (CallTools, "CallTools Decide CancelRun Delete"),
-        (SubmitOutputs, "SubmitOutputs Decide CancelRun Delete"),
+        (CreateThread, "CreateThread Delete"),
+        (AddMessage, "AddMessage Delete"),
+        (StartRun, "StartRun CancelRun Delete"),
+        (Wait, "StartRun CancelRun Delete"),
+        (PollRun, "PollRun CancelRun Delete"),
+        (CallTools, "CallTools CancelRun Delete"),
+        (SubmitOutputs, "SubmitOutputs CancelRun Delete"),
     ],
 )
 def test_the_deadline_may_pass_in_every_phase_and_the_run_is_stopped(phase: type[Action], tidying: str) -> None:

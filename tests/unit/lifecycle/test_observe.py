@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed
+from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed, next_action
 
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.run_limits import RunLimits
@@ -23,7 +23,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
@@ -38,7 +38,7 @@ from threadmill_worker.lifecycle.observations import (
     Unknown,
 )
 from threadmill_worker.lifecycle.observe import HINT_RANGE_S, POLL_SHARE, observe
-from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
+from threadmill_worker.lifecycle.progress import Answer, Features, Intent, Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
 
 LIMITS = RunLimits()
@@ -47,7 +47,7 @@ JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messa
 
 
 def see(progress: Progress, action: Action, view: Observation, after_s: float = 0.0) -> Progress:
-    return observe(progress, action, view, LIMITS, START + after_s)
+    return advance(observe(progress, action, view, LIMITS, START + after_s), LIMITS, START + after_s)[0]
 
 
 def under_way(run: RunObservation = RUNNING) -> Progress:
@@ -98,8 +98,8 @@ def test_a_run_of_five_seconds_costs_at_most_nine_calls(jitter: float) -> None:
 @pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
 def test_an_answer_is_seen_within_a_quarter_of_its_runs_time(run_s: float) -> None:
     calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
-    assert late_s <= 1.1 * min(max(LIMITS.poll_first_s, run_s * POLL_SHARE), LIMITS.poll_longest_s)
-    assert calls <= 20 + run_s / LIMITS.poll_longest_s
+    assert late_s <= 1.1 * min(max(LIMITS.first_poll_s, run_s * POLL_SHARE), LIMITS.max_poll_interval_s)
+    assert calls <= 20 + run_s / LIMITS.max_poll_interval_s
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_an_answer_is_seen_within_a_quarter_of_its_runs_time(run_s: float) -> No
 )
 def test_the_servers_poll_interval_is_respected_within_bounds(wish_s: float, waits_s: float) -> None:
     progress = under_way(replace(RUNNING, poll_after_s=wish_s))
-    assert progress.look_at == START + waits_s
+    assert progress.poll_at == START + waits_s
 
 
-@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.poll_first_s), (12, 3.0), (500, LIMITS.poll_longest_s)])
+@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.first_poll_s), (12, 3.0), (500, LIMITS.max_poll_interval_s)])
 def test_older_runs_are_polled_less_often(age_s: float, waits_s: float) -> None:
     progress = see(under_way(), PollRun("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
-    assert progress.look_at - START == pytest.approx(age_s + waits_s)
+    assert progress.poll_at - START == pytest.approx(age_s + waits_s)
 
 
 @pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
 def test_a_run_that_received_outputs_is_polled_soon(action: Action) -> None:
     progress = see(under_way(asks("a")), action, RunObservation("run_1", "cancelling"), after_s=500)
-    assert progress.look_at - START == pytest.approx(500 + LIMITS.poll_first_s)
+    assert progress.poll_at - START == pytest.approx(500 + LIMITS.first_poll_s)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_run_that_ends_twice_has_the_usage_reported_last() -> None:
 def test_the_model_is_named_by_the_server_of_the_last_run() -> None:
     silent = under_way()
     assert (silent.model, silent.spent["model"]) == (None, None)
-    silent = replace(silent, run=None, wants=Wants(model="asked"))
+    silent = replace(silent, run=None, features=Features(model="asked"))
     assert see(silent, StartRun(1), QUEUED).model == "asked", "the server does not say"
     first = see(silent, StartRun(1), replace(QUEUED, model="m-2024-07-18"))
     assert (first.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
@@ -255,7 +255,7 @@ def test_the_lane_is_that_of_all_runs_that_took_tokens() -> None:
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
-    offered = replace(JOB, wants=Wants(functions=("weigh", "measure")))
+    offered = replace(JOB, features=Features(functions=("weigh", "measure")))
 
     def ignored(run: RunObservation) -> tuple[str, ...]:
         return see(offered, StartRun(1), run).ignored_tools
@@ -275,7 +275,7 @@ def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
     ],
 )
 def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset[str] | None, lacking: str) -> None:
-    given = replace(JOB, wants=Wants(file_tools=("file_search", "code_interpreter")))
+    given = replace(JOB, features=Features(file_tools=("file_search", "code_interpreter")))
     progress = see(given, StartRun(1), replace(QUEUED, own_tools=shown))
     if lacking is None:
         assert progress.outcome is None
@@ -358,8 +358,8 @@ def test_outputs_that_were_not_accepted_are_sent_again_later() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
     submit = next_action(progress, LIMITS, START)
     progress = see(intend(progress, submit, START), submit, replace(asks("a"), id="run_1"))
-    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.poll_first_s)
-    assert next_action(progress, LIMITS, START + LIMITS.poll_first_s) == submit
+    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.first_poll_s)
+    assert next_action(progress, LIMITS, START + LIMITS.first_poll_s) == submit
 
 
 def test_waits_double_with_each_error_in_a_row_up_to_a_limit() -> None:
@@ -399,9 +399,9 @@ def test_a_failed_resolution_leaves_the_outcome_unknown() -> None:
 
 def test_progress_survives_being_saved() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "\u5b8c\u6210 \U0001f600"))
-    progress = replace(progress, outcome=answered(text("42")), wait_until=START + 1, look_at=START + 2, calls=7)
+    progress = replace(progress, outcome=answered(text("42")), wait_until=START + 1, poll_at=START + 2, calls=7)
     again = Progress.from_json(progress.to_json())
-    assert (again, again.wait_until, again.look_at, again.calls) == (progress, START + 1, START + 2, 7)
+    assert (again, again.wait_until, again.poll_at, again.calls) == (progress, START + 1, START + 2, 7)
 
 
 def test_time_without_a_worker_does_not_count_as_a_server_error() -> None:

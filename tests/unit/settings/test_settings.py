@@ -51,11 +51,11 @@ def test_an_endpoint_named_like_a_kind_need_not_say_so(here):
 
 
 def test_what_is_given_wins_over_what_a_kind_takes_for_granted(here):
-    text = '[endpoints.mine]\nkind = "davinci"\nbase_url = "http://gateway/v1"\nplugins = false\nreruns = 0\n'
+    text = '[endpoints.mine]\nkind = "davinci"\nbase_url = "http://gateway/v1"\nplugins = false\nmax_reruns = 0\n'
     endpoint = written(here, text).endpoints["mine"]
 
-    assert (endpoint.base_url, endpoint.plugins, endpoint.reruns) == ("http://gateway/v1", False, 0)
-    assert endpoint.time_note
+    assert (endpoint.base_url, endpoint.plugins, endpoint.max_reruns) == ("http://gateway/v1", False, 0)
+    assert endpoint.current_time_note
 
 
 def test_the_environment_wins_over_the_file(here, monkeypatch):

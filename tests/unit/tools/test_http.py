@@ -213,7 +213,7 @@ async def test_only_a_request_that_reached_nobody_is_repeated(error, requests, t
 
 
 async def test_no_more_of_a_reply_is_read_than_allowed():
-    text = await Server(text="x" * 5000).tool(reply_limit=100).call({"city": "x"})
+    text = await Server(text="x" * 5000).tool(reply_limit_bytes=100).call({"city": "x"})
     assert text == "x" * 100 + "\n[cut: only the first 100 bytes of the reply were read]"
 
 

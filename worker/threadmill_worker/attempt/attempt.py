@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from threadmill.job.events import EventKind
-from threadmill.job.result import Failure, FailureKind, JobResult, JobState
+from threadmill.job.result import JobResult
 from threadmill.settings.run_limits import RunLimits
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
@@ -20,14 +20,10 @@ from threadmill.store.worker_records import EndpointTrouble
 from threadmill_worker.drivers.driver import Driver, do_within
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     CallTools,
     CreateStore,
     CreateThread,
-    Decide,
-    Decision,
     Finish,
     Making,
     RemoteAction,
@@ -36,7 +32,8 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, keeps_thread, next_action, time_limit
+from threadmill_worker.lifecycle.clean_up import keeps_thread
+from threadmill_worker.lifecycle.decide import advance, intend, time_limit
 from threadmill_worker.lifecycle.observations import (
     NotSent,
     Observation,
@@ -46,8 +43,8 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Uploaded,
 )
-from threadmill_worker.lifecycle.observe import conclude, observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 from threadmill_worker.live import EventBuffer
 from threadmill_worker.store.jobs import Busy, Lease, Ledger
 from threadmill_worker.tools.executor import ToolExecutor
@@ -71,7 +68,7 @@ class AttemptContext:
     executor: ToolExecutor
     limits: RunLimits
     assistant: str
-    wants: Wants
+    features: Features
     attachments: Attachments
     feed: EventBuffer = field(default_factory=EventBuffer)
     lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
@@ -98,10 +95,10 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.of(record) or begin(record, context.wants)
+        self._progress = Progress.of(record) or begin(record, context.features)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
-            self._progress = replace(self._progress, look_at=0.0)
+            self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
@@ -126,9 +123,7 @@ class Attempt:
             if self._is_leaving:
                 await self._save()
                 raise asyncio.CancelledError
-            if self._cancel_wanted and self._progress.outcome is None:
-                self._conclude(Decide(_CANCELLED))
-            action = next_action(self._progress, self._context.limits, self._clock())
+            action = self._advance()
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
             if self._context.lane is not None and isinstance(action, StartRun):
@@ -167,6 +162,12 @@ class Attempt:
             return False
         return [self._task.uncancel() for _ in range(interruptions)][-1] == 0
 
+    def _advance(self) -> Action:
+        before = self._progress
+        self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_wanted)
+        self._report(before)
+        return action
+
     async def _carry_out(self, action: Action) -> None:
         self._progress = intend(self._progress, action, self._clock())
         await self._save()
@@ -175,8 +176,6 @@ class Attempt:
                 await self._wait(action, until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
-            case Decide() | AskAgain() | AbandonRun():
-                self._conclude(action)
             case Upload() | CreateStore() | CreateThread():
                 self._observe(action, await self._make(action))
             case Finish():
@@ -223,8 +222,8 @@ class Attempt:
 
     def _shared_name(self, action: Making) -> str | None:
         """The name under which a batch shares an object, made of its content. Files of kept threads are not shared."""
-        wants, attachments = self._progress.wants, self._context.attachments
-        if wants.keep_thread or wants.continues:
+        features, attachments = self._progress.features, self._context.attachments
+        if features.keep_thread or features.continues:
             return None
         match action:
             case Upload(index):
@@ -259,12 +258,15 @@ class Attempt:
     def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
         self._progress = observe(before, action, view, self._context.limits, self._clock())
-        self._report(before, action, view)
-
-    def _conclude(self, action: Decision) -> None:
-        before = self._progress
-        self._progress = conclude(before, action, self._context.limits, self._clock())
-        self._report(before, action, None)
+        if self._progress.troubles > before.troubles:
+            self._log.warning(
+                "call failed",
+                action=type(action).__name__,
+                reason=getattr(view, "reason", None) or repr(view),
+                in_a_row=self._progress.troubles,
+                **self._ids,
+            )
+        self._report(before)
 
     async def _save(self) -> None:
         if self._progress != self._saved:
@@ -297,7 +299,7 @@ class Attempt:
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
             full_price=progress.full_price,
-            thread_id=progress.thread_key if kept or progress.wants.continues else None,
+            thread_id=progress.thread_key if kept or progress.features.continues else None,
             **progress.spent,
         )
         await self._context.feed.close()  # followers receive all events before the job ends
@@ -316,7 +318,7 @@ class Attempt:
             job_id=self._record.id,
             created_at=at,
             used_at=at,
-            jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
+            jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
             assistant=self._context.assistant,
             kind=state.kind,
             latest=state.latest,
@@ -332,7 +334,9 @@ class Attempt:
             return None
         until = None
         if progress.trouble_since is not None:
-            until = _moment(min(progress.trouble_since + self._context.limits.unreachable_s, progress.deadline_at))
+            until = _moment(
+                min(progress.trouble_since + self._context.limits.unreachable_limit_s, progress.deadline_at)
+            )
         return EndpointTrouble(
             endpoint=self._context.name,
             reason=progress.trouble or "",
@@ -341,17 +345,16 @@ class Attempt:
             calls=progress.troubles,
         )
 
-    def _report(self, before: Progress, action: Action, view: Observation | None) -> None:
-        """Logs each change of the run and each failed call, and publishes run changes."""
+    @property
+    def _ids(self) -> dict[str, Any]:
+        progress = self._progress
+        return {"thread_id": progress.thread_id, "run_id": progress.run and progress.run.id}
+
+    def _report(self, before: Progress) -> None:
+        """Logs and publishes each change of the run."""
         after = self._progress
-        place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
-        if after.troubles > before.troubles:
-            reason = getattr(view, "reason", None) or repr(view)
-            self._log.warning(
-                "call failed", action=type(action).__name__, reason=reason, in_a_row=after.troubles, **place
-            )
         if after.run and (before.run is None or before.run.status != after.run.status):
-            self._log.info("run status", status=after.run.status, **place)
+            self._log.info("run status", status=after.run.status, **self._ids)
             self._context.feed.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.without_context != before.without_context:
             reason = "its reply does not name the response that the request continues from"
@@ -377,17 +380,11 @@ def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def begin(record: JobRecord, wants: Wants) -> Progress:
+def begin(record: JobRecord, features: Features) -> Progress:
     """The progress of a job before its first attempt."""
     started = (record.started_at or record.created_at).timestamp()
     deadline_at = started + record.job.time_limit_s
     if record.job.deadline_at is not None:
         deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
     messages = len(record.job.conversation)
-    return Progress(deadline_at=deadline_at, messages=messages, wants=wants, thread_id=record.job.thread)
-
-
-_CANCELLED = Outcome(
-    JobState.CANCELLED,
-    failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was running", retryable=True),
-)
+    return Progress(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)

@@ -27,7 +27,7 @@ from threadmill_worker.drivers.streaming.stream import EventStream, StreamSlots
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.files.attachments import Attachments, load_attachments
 from threadmill_worker.lifecycle.batch_lane import remedy
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.context import no_context
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.live import EventBuffer, EventPublisher
@@ -64,7 +64,7 @@ class Contexts:
         self._settings = settings
         self._registry = registry
         self._ledger = ledger
-        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit))
+        self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._open: dict[str, _Connection] = {}
 
@@ -97,24 +97,24 @@ class Contexts:
         except InvalidJob as error:
             raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None
         spec = JobSpec(record.id, job, tools=tools, attachments=attachments, life=len(record.history))
-        wants = replace(wants_of(job, endpoint, self._settings, attachments), functions=_functions(tools))
+        features = replace(features_of(job, endpoint, self._settings, attachments), functions=_functions(tools))
         is_in_lane = False
         if endpoint.wire == "responses":
-            spec = await self._with_model(spec, name, endpoint, wants)
-            wants = replace(wants, has_transcript=job.thread is None or _has_transcript(spec.kept))
-            is_in_lane = job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, wants))
+            spec = await self._with_model(spec, name, endpoint, features)
+            features = replace(features, has_transcript=job.thread is None or _has_transcript(spec.kept))
+            is_in_lane = job.lane == "batch" and self._takes_lane(record, name, endpoint, unfit=_unfit(tools, features))
         else:
-            spec = await self._with_assistant(spec, name, endpoint, wants)
+            spec = await self._with_assistant(spec, name, endpoint, features)
         feed = self._live.open(record.id)  # last: who is not served leaves none open
         slots = connection.slots if job.stream and endpoint.streaming else None
-        driver = self._driver(connection, spec, feed, slots, wants.model)
+        driver = self._driver(connection, spec, feed, slots, features.model)
         limits = limits_in_lane(endpoint, job.lane)
-        context = AttemptContext(name, driver, executor, limits, spec.assistant, wants, attachments, feed)
+        context = AttemptContext(name, driver, executor, limits, spec.assistant, features, attachments, feed)
         if is_in_lane and isinstance(driver, ResponsesDriver):
             return replace(context, lane=f"{name}/{spec.model}", request=driver.request)
         return context
 
-    async def _with_model(self, spec: JobSpec, name: str, endpoint: Endpoint, wants: Wants) -> JobSpec:
+    async def _with_model(self, spec: JobSpec, name: str, endpoint: Endpoint, features: Features) -> JobSpec:
         """The job as each run of the Responses API states it: with its model, and what it knows of its thread."""
         job = spec.job
         try:
@@ -124,9 +124,9 @@ class Contexts:
         if kept is not None and kept.latest == "" and not _has_transcript(kept):
             raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
         instructions = self._settings.instructions_of(job, endpoint)
-        return replace(spec, model=wants.model, instructions=instructions, profile=self._profile(job), kept=kept)
+        return replace(spec, model=features.model, instructions=instructions, profile=self._profile(job), kept=kept)
 
-    async def _with_assistant(self, spec: JobSpec, name: str, endpoint: Endpoint, wants: Wants) -> JobSpec:
+    async def _with_assistant(self, spec: JobSpec, name: str, endpoint: Endpoint, features: Features) -> JobSpec:
         """The job on an assistant, which has its own model and instructions.
 
         Those that the endpoint names go with each run, as some servers need them.
@@ -135,7 +135,7 @@ class Contexts:
         return replace(
             spec,
             assistant=await self._assistant(job, name, endpoint),
-            model=wants.model if endpoint.model else job.model,
+            model=features.model if endpoint.model else job.model,
             instructions=self._settings.instructions_of(job, endpoint) if endpoint.instructions else job.instructions,
         )
 
@@ -238,9 +238,9 @@ def _has_transcript(kept: KeptThread | None) -> bool:
     return kept is not None and kept.transcript is not None
 
 
-def _unfit(tools: Sequence[Any] | None, wants: Wants) -> str | None:
+def _unfit(tools: Sequence[Any] | None, features: Features) -> str | None:
     """Why the batch lane cannot take a job."""
-    return "has tools, from its profile" if tools else "has files to upload" if wants.uploads else None
+    return "has tools, from its profile" if tools else "has files to upload" if features.uploads else None
 
 
 def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
@@ -248,10 +248,10 @@ def _is_due_within_a_day(job: PromptJob, now: datetime) -> bool:
     return job.deadline_at is not None and job.deadline_at < now + timedelta(days=1)
 
 
-def wants_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachments: Attachments) -> Wants:
+def features_of(job: PromptJob, endpoint: Endpoint, settings: Settings, attachments: Attachments) -> Features:
     """The features that the job uses besides its messages."""
-    notes = job.additional_instructions or endpoint.time_note  # which POST /threads/runs does not take
-    return Wants(
+    notes = job.additional_instructions or endpoint.current_time_note  # which POST /threads/runs does not take
+    return Features(
         uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),

@@ -123,7 +123,7 @@ class RemoteBatches:
         """Of the requests in a file, line by line."""
         with self._told(PollRun(file_id)):
             async with self._client.files.with_streaming_response.content(file_id) as content:
-                limit = self._api.endpoint.file_limit
+                limit = self._api.endpoint.file_limit_bytes
                 return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:

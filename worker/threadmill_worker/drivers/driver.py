@@ -52,21 +52,22 @@ class JobSpec:
         return f"{self.job_id}+{self.life}" if self.life else self.job_id
 
 
-def time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
+def current_time_note(endpoint: Endpoint, at: float | None = None) -> str | None:
     """The note about the current time for a run's instructions, or None. `at`: the time; default: now."""
-    if endpoint.time_note is None:
+    if endpoint.current_time_note is None:
         return None
-    zone = ZoneInfo(endpoint.time_zone) if endpoint.time_zone else None
+    zone = ZoneInfo(endpoint.current_time_zone) if endpoint.current_time_zone else None
     moment = datetime.now(zone) if at is None else datetime.fromtimestamp(at, zone)
-    return moment.astimezone(zone).strftime(endpoint.time_note)
+    return moment.astimezone(zone).strftime(endpoint.current_time_note)
 
 
-def misfit_note(progress: Progress) -> str | None:
+def schema_error_note(progress: Progress) -> str | None:
     """The note to the model after an answer that did not match the response format, or None."""
-    if progress.misfit is None:
+    if progress.schema_error is None:
         return None
     return (
-        f"Your last answer did not fit the asked format: {progress.misfit}\nAnswer again, with nothing but that format."
+        f"Your last answer did not fit the asked format: {progress.schema_error}\n"
+        "Answer again, with nothing but that format."
     )
 
 

@@ -69,7 +69,7 @@ class ArtifactStore:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > self._limit:
-                    raise NotStored(f"has more than {self._limit} bytes; raise artifact_limit")
+                    raise NotStored(f"has more than {self._limit} bytes; raise artifact_limit_bytes")
                 digest.update(chunk)
                 await self._tried(_append, path, chunk)
             name = safe_name(name, file_id)

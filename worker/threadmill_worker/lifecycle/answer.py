@@ -7,7 +7,7 @@ from typing import Any
 
 from threadmill.job.result import Artifact
 from threadmill_worker.answer.render import made_files, unnamed_files
-from threadmill_worker.lifecycle.actions import Action, AskAgain, Decide, Download, NameFile, ReadSteps
+from threadmill_worker.lifecycle.actions import Download, NameFile, ReadSteps, Step
 from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead
 from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
@@ -16,22 +16,25 @@ from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
 Completing = NameFile | Download | ReadSteps
 
 
-def next_answer_step(progress: Progress, answer: Answer, now: float) -> Action:
-    """Returns the next action that completes the answer; at last, the job's outcome."""
+def next_answer_step(progress: Progress, answer: Answer, now: float) -> Step:
+    """Returns the next action that completes the answer; at last, the progress with the job's outcome.
+
+    After the first answer that does not match the response format, the job asks again.
+    """
     problem = schema_error_of(progress, answer)
-    if problem is not None and progress.misfit is None and now < progress.deadline_at:
-        return AskAgain(problem)
+    if problem is not None and progress.schema_error is None and now < progress.deadline_at:
+        return replace(progress, schema_error=problem, answer=None, run=None)
     for file_id in made_files(answer.blocks):
         if file_id not in answer.artifacts:
             return Download(file_id)
     for file_id in unnamed_files(answer.blocks):
         if file_id not in answer.names:
             return NameFile(file_id)
-    if progress.wants.steps and answer.steps is None and progress.run is not None:
+    if progress.features.steps and answer.steps is None and progress.run is not None:
         if progress.run.is_kept:
             return ReadSteps(progress.run.id)
         answer = _with_shown_steps(progress, answer, "the server does not keep its responses")
-    return Decide(outcome_of(progress, answer))
+    return replace(progress, outcome=outcome_of(progress, answer), answer=Answer(()))  # the outcome holds the text
 
 
 def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:

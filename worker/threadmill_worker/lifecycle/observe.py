@@ -3,22 +3,18 @@
 from dataclasses import replace
 from typing import assert_never
 
-from threadmill.job.result import Failure, FailureKind, JobState, Usage
+from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     AttachStore,
     CancelRun,
     CreateThread,
-    Decide,
-    Decision,
     Delete,
     Resolve,
     SubmitOutputs,
 )
-from threadmill_worker.lifecycle.answer import add_to_answer, next_answer_step
+from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import (
     ANSWERED,
     ENDED,
@@ -49,19 +45,17 @@ from threadmill_worker.lifecycle.observations import (
     Uploaded,
 )
 from threadmill_worker.lifecycle.progress import (
-    Answer,
+    Features,
     FinishedCall,
     Intent,
     Leftover,
-    Outcome,
     Progress,
     VectorStore,
-    Wants,
 )
 from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
 from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
 from threadmill_worker.lifecycle.recovery.discounts import spend
-from threadmill_worker.lifecycle.recovery.reruns import rerun, run_ended
+from threadmill_worker.lifecycle.recovery.reruns import run_ended
 
 #: The time to the next poll, as a share of the run's age: a result is noticed late by about a quarter of that age.
 POLL_SHARE = 0.25
@@ -73,7 +67,7 @@ HINT_RANGE_S = (0.25, 10.0)
 def observe(progress: Progress, action: Action, view: Observation, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after `action` returned `view`."""
     if isinstance(view, Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone):
-        return _complete(call_failed(progress, action, view, limits, now), now)
+        return call_failed(progress, action, view, limits, now)
     # These do not show that the server is reachable again.
     if not isinstance(view, NothingFound | Unresolved | Untraceable | Unlocked | RunChanged):
         progress = progress.untroubled()
@@ -91,29 +85,29 @@ def observe(progress: Progress, action: Action, view: Observation, limits: RunLi
             progress = replace(progress, thread_id=thread_id, messages_sent=sent)
             progress = _own(progress, Leftover("thread", thread_id)) if remote else progress
             if run is None:
-                return replace(progress, intent=None, asked=None)
-            return _complete(_run_observed(progress, action, run, limits, now), now)
+                return replace(progress, intent=None, pending=None)
+            return _run_observed(progress, action, run, limits, now)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunObservation():
-            return _complete(_run_observed(progress, action, view, limits, now), now)
+            return _run_observed(progress, action, view, limits, now)
         case OutputReady():
             return _keep_output(progress, view)
         case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
-            return _complete(add_to_answer(progress, view), now)
+            return add_to_answer(progress, view)
         case Unlocked():
-            return replace(progress, locked_by=None, wait_until=now + limits.poll_first_s)
+            return replace(progress, locked_by=None, wait_until=now + limits.first_poll_s)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            # What ran there was stopped before, or will not be: see decide._clean_up.
+            # What ran there was stopped before, or will not be: see clean_up.py.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case RunChanged():
-            return replace(progress, look_at=now)
+            return replace(progress, poll_at=now)
         case NothingFound():
             return replace(progress, intent=None)
         case Unresolved():
-            asked = progress.asked and replace(progress.asked, in_doubt=True)
-            return replace(progress, intent=None, asked=asked)
+            pending = progress.pending and replace(progress.pending, in_doubt=True)
+            return replace(progress, intent=None, pending=pending)
         case Untraceable():
             return give_up_intent(progress)
         case _:
@@ -126,16 +120,6 @@ def _own(progress: Progress, made: Leftover) -> Progress:
     return replace(progress, leftovers=tuple(leftovers))
 
 
-def _complete(progress: Progress, now: float) -> Progress:
-    """Adds the job's outcome once the answer is complete."""
-    if progress.answer is None or progress.outcome is not None:
-        return progress
-    step = next_answer_step(progress, progress.answer, now)
-    if not isinstance(step, Decide):
-        return progress
-    return replace(progress, outcome=step.outcome, answer=Answer(()))  # the outcome holds the text
-
-
 def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits: RunLimits, now: float) -> Progress:
     """A vector store was created, polled or attached."""
     store = progress.store
@@ -144,19 +128,8 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
         store = VectorStore(seen.id, now)
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
-    pause_s = min(max((now - store.since) * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
-    return replace(progress, intent=None, store=store, look_at=now + pause_s)
-
-
-def conclude(progress: Progress, action: Decision, limits: RunLimits, now: float) -> Progress:
-    """The progress after a decision that needs no call."""
-    match action:
-        case AskAgain(problem):
-            return replace(progress, misfit=problem, answer=None, run=None)
-        case Decide(outcome):
-            return replace(progress.untroubled(), outcome=outcome)
-        case AbandonRun(failure):
-            return rerun(progress, failure, limits, now, new_thread=True)
+    pause_s = min(max((now - store.since) * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)
+    return replace(progress, intent=None, store=store, poll_at=now + pause_s)
 
 
 def _run_observed(progress: Progress, action: Action, run: RunObservation, limits: RunLimits, now: float) -> Progress:
@@ -172,26 +145,26 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
     if before is None:
         progress = replace(
             progress, runs=progress.runs + 1, run_since=now, active_since=now, rounds=0, outputs={}, past_rounds=(),
-            shown_steps={}, cancel_asked_at=None, cancel_refused=False,
+            shown_steps={}, cancel_requested_at=None, cancel_refused=False,
         )  # fmt: skip
     elif submitted:
         progress = replace(progress, rounds=progress.rounds + 1, active_since=now)
         if run.is_round:
             progress = replace(progress, past_rounds=(*progress.past_rounds, before))
         if run.calls and run.calls == before.calls:  # the server ignored them: submit them again after a pause
-            progress = replace(progress, wait_until=now + limits.poll_first_s)
+            progress = replace(progress, wait_until=now + limits.first_poll_s)
     if is_new:
         progress = replace(
             progress,
-            model=run.model or progress.wants.model,
+            model=run.model or progress.features.model,
             lost_runs=progress.lost_runs + run.is_anonymous,
         )
         if run.functions is not None and not progress.rounds:
-            unknown = tuple(name for name in progress.wants.functions if name not in run.functions)
+            unknown = tuple(name for name in progress.features.functions if name not in run.functions)
             progress = replace(progress, ignored_tools=unknown)
     if isinstance(action, CancelRun):
         refused = run.status not in ENDED and run.status != "cancelling"
-        progress = replace(progress, cancel_asked_at=now, cancel_refused=refused)
+        progress = replace(progress, cancel_requested_at=now, cancel_refused=refused)
     if _is_paid(run):
         progress = spend(progress, run, _usage_of(run))
     if progress.outcome is None and lacks_context(run):
@@ -200,27 +173,27 @@ def _run_observed(progress: Progress, action: Action, run: RunObservation, limit
         progress = add_to_answer(progress, run.answer)
         run = replace(run, answer=None)
     if run.steps is not None:
-        if progress.wants.steps:
+        if progress.features.steps:
             progress = replace(progress, shown_steps={**progress.shown_steps, progress.rounds: run.steps})
         run = replace(run, steps=None)
     progress = replace(progress, outputs=_known_outputs(progress, run.calls) | progress.outputs)
-    news_at = max(progress.active_since, progress.cancel_asked_at or 0.0)
+    news_at = max(progress.active_since, progress.cancel_requested_at or 0.0)
     progress = replace(
         progress,
         intent=None,
-        asked=None,
+        pending=None,
         locked_by=None,
         run=replace(run, functions=None, own_tools=None),  # later polls do not need them
-        look_at=now + _poll_interval(run, now - news_at, limits),
+        poll_at=now + _poll_interval(run, now - news_at, limits),
     )
-    if progress.outcome is None and is_new and (unread := _without_files(progress.wants, run)):
-        return replace(progress, outcome=Outcome(JobState.FAILED, failure=unread))
+    if progress.outcome is None and is_new and (unread := _without_files(progress.features, run)):
+        return progress.failed(unread)
     return progress if progress.outcome else run_ended(progress, run, limits, now)
 
 
-def _without_files(wants: Wants, run: RunObservation) -> Failure | None:
+def _without_files(features: Features, run: RunObservation) -> Failure | None:
     """Why a run cannot read files of the job, if its tools show that."""
-    lacking = [tool for tool in wants.file_tools if run.own_tools is not None and tool not in run.own_tools]
+    lacking = [tool for tool in features.file_tools if run.own_tools is not None and tool not in run.own_tools]
     if not lacking:
         return None
     message = (
@@ -267,4 +240,4 @@ def _poll_interval(run: RunObservation, age: float, limits: RunLimits) -> float:
     if run.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.poll_after_s), longest)  # in this order, NaN too is the shortest
-    return min(max(age * POLL_SHARE, limits.poll_first_s), limits.poll_longest_s)
+    return min(max(age * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)

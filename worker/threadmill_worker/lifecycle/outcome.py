@@ -35,7 +35,7 @@ def schema_error_of(progress: Progress, answer: Answer) -> str | None:
     """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
     if _is_cut(progress.run) or blank(answer.blocks):
         return None
-    return check(plain(answer.blocks), progress.wants.response_format)[1]
+    return check(plain(answer.blocks), progress.features.response_format)[1]
 
 
 def outcome_of(progress: Progress, answer: Answer) -> Outcome:
@@ -64,7 +64,7 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
         message = "the run completed without a message"
         failure = Failure(kind=FailureKind.EMPTY_ANSWER, message=message, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)
-    parsed, problem = check(plain(answer.blocks), progress.wants.response_format)
+    parsed, problem = check(plain(answer.blocks), progress.features.response_format)
     if problem is not None:
         failure = Failure(kind=FailureKind.INVALID_ANSWER, message=problem, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)

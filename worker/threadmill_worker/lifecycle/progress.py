@@ -26,7 +26,7 @@ class Intent(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingRequest:
     """A request that is repeated unchanged."""
 
     at: float  #: when it was first sent
@@ -43,7 +43,7 @@ class Leftover:
 
 
 @dataclass(frozen=True)
-class Wants:
+class Features:
     """The features that the job uses besides its messages."""
 
     uploads: int = 0  #: how many files are to be uploaded for it
@@ -112,14 +112,14 @@ class Progress:
 
     deadline_at: float
     messages: int  #: how many the job has
-    wants: Wants = field(default_factory=Wants)
+    features: Features = field(default_factory=Features)
     uploaded: tuple[str, ...] = ()  #: ids of the files uploaded so far
     thread_seen: bool = False  #: whether a thread that was there before was asked for its vector store
     store: VectorStore | None = None
     thread_id: str | None = None
     messages_sent: int = 0
     intent: Intent | None = None  #: the call whose outcome is not known yet
-    asked: Asked | None = None  #: the request that starts or continues a run; None: it has been answered
+    pending: PendingRequest | None = None  #: the request that starts or continues a run; None: it has been answered
     run: RunObservation | None = None  #: the current run, as last observed
     run_since: float = 0.0  #: when it was started
     active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
@@ -132,11 +132,11 @@ class Progress:
     past_rounds: tuple[RunObservation, ...] = ()  #: of the current run, if each is a response
     without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
     finished: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
-    cancel_asked_at: float | None = None  #: when the server was asked to cancel the current run
+    cancel_requested_at: float | None = None  #: when the server was asked to cancel the current run
     cancel_refused: bool = False
     locked_by: str | None = None  #: the foreign run that locks the thread
     answer: Answer | None = None
-    misfit: str | None = None  #: why an earlier answer did not fit `response_format`
+    schema_error: str | None = None  #: why an earlier answer did not fit `response_format`
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     usage: Usage = field(default_factory=Usage)
@@ -154,19 +154,26 @@ class Progress:
     trouble_since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
     trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
-    look_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
+    poll_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made
 
     # A change of fields with compare=False alone is not saved: a later attempt does not need them.
+
+    def ended(self, outcome: Outcome) -> "Progress":
+        """Returns the progress once the outcome is known."""
+        return replace(self, outcome=outcome)
+
+    def failed(self, failure: Failure) -> "Progress":
+        return self.ended(Outcome(JobState.FAILED, failure=failure))
 
     def untroubled(self) -> "Progress":
         """Returns the progress after a usable reply."""
         return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
 
     @property
-    def lane_asked(self) -> str | None:
+    def requested_lane(self) -> str | None:
         """The lane that the next run asks for."""
-        return None if self.fell_back else self.wants.lane
+        return None if self.fell_back else self.features.lane
 
     @property
     def thread_key(self) -> str | None:

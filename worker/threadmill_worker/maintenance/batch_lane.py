@@ -95,7 +95,7 @@ class Lane:
         """Raises NewerRecord if one of its jobs is left to newer workers, and so is the batch."""
         age = self._clock.now() - batch.made_at.timestamp()
         limits = self._settings.endpoints[batch.endpoint]
-        pause_s = min(max(age * POLL_SHARE, limits.poll_first_s), LONGEST_PAUSE_S)
+        pause_s = min(max(age * POLL_SHARE, limits.first_poll_s), LONGEST_PAUSE_S)
         self._look_at[batch.name] = self._clock.now() + pause_s
         try:
             async with asyncio.timeout(LONGEST_STEP_S):
@@ -116,7 +116,7 @@ class Lane:
                 return
         reason = str(error) or f"it was not done within {LONGEST_STEP_S:.0f} s"
         log.warning("remote batch in trouble", batch=batch.name, reason=reason)
-        patience_s = GIVEN_UP_S if batch.batch_id else limits.unreachable_s
+        patience_s = GIVEN_UP_S if batch.batch_id else limits.unreachable_limit_s
         if self._exits.falls_back(batch) and age > patience_s:
             await self._exits.dissolve(batch, f"the server has not answered for {patience_s:.0f} s")
         elif batch.reason != reason:  # it is tried for as long as its jobs may wait

@@ -67,7 +67,7 @@ class Sweep:
 
     async def once(self) -> None:
         """Looks for expired leases and lost messages, if it is this worker's turn."""
-        if not await self._ledger.may_sweep(self._settings.sweep_s):
+        if not await self._ledger.may_sweep(self._settings.sweep_interval_s):
             return
         if await self._others_have_renewed():
             await self._rescue()

@@ -61,7 +61,7 @@ class ToolExecutor:
             is_told = isinstance(error, ToolFailed | ToolsAway)
             output = _failed(call, str(error) if is_told else described(error))
         output = _sendable(redact(output))
-        return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit), reusable)
+        return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit_chars), reusable)
 
     async def _found(self, name: str) -> Tool:
         tool = await self._registry.find(name)

@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 from threadmill.batch.results import document_id
 from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
-from threadmill.export.outcomes import ResultLine, ResultsReader, label
+from threadmill.export.results_reader import ResultLine, ResultsReader, label
 from threadmill.job.result import JobResult
 
 #: Defaults for fields that a line lacks: a refused document has no usage, for example.

@@ -9,7 +9,7 @@ from threadmill.documents.readers.jinja import sandbox
 from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.documents.template import BadTemplate
 from threadmill.reports.rendering.failures import for_readers, reasons
-from threadmill.reports.rendering.figures import count, duration, money
+from threadmill.reports.rendering.formatting import count, duration, money
 from threadmill.reports.report import Report
 
 

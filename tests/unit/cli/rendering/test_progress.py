@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import BatchProgress
-from threadmill.cli.rendering import progress
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
 from threadmill.store.worker_records import EndpointTrouble, add_troubles
+from threadmill_cli.rendering import progress
 
 
 def batch_progress(**fields):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from threadmill.cli.rendering.times import parse_since, parse_span, show_span
+from threadmill_cli.rendering.times import parse_since, parse_span, show_span
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from threadmill.cli.rendering.waiting import EndpointNotices
 from threadmill.store.worker_records import EndpointTrouble, Worker
+from threadmill_cli.rendering.waiting import EndpointNotices
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 AWAY = EndpointTrouble(endpoint="davinci", reason="connection refused", since=NOW, until=NOW + timedelta(minutes=5))

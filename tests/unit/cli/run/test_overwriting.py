@@ -7,15 +7,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401  # adds the commands to the app
+import threadmill_cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.results import ResultsFile
-from threadmill.cli.app import Exit, app
-from threadmill.cli.rendering import confirm
-from threadmill.cli.run.document_options import without
-from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.documents.find import find
 from threadmill.export.export import Format, export
 from threadmill.export.ownership import is_own
+from threadmill_cli.app import Exit, app
+from threadmill_cli.rendering import confirm
+from threadmill_cli.run.document_options import without
+from threadmill_cli.run.overwriting import confirm_overwriting
 
 ENTRY = {
     "path": "a.md",

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app
-from threadmill.cli.setup import doctor
 from threadmill.errors import SettingsError
 from threadmill.store.worker_records import Worker
+from threadmill_cli import app
+from threadmill_cli.setup import doctor
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

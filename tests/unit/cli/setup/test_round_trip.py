@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from threadmill.cli.setup.round_trip import why_unanswered
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import Worker
+from threadmill_cli.setup.round_trip import why_unanswered
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=30)

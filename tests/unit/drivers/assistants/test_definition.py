@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill.cli.rendering.differences import differences
 from threadmill.settings.profile import Profile
+from threadmill_cli.rendering.differences import differences
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 
 SEARCH = {"type": "file_search"}

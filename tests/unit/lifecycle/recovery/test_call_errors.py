@@ -46,7 +46,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
     Unusable,
 )
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
 LIMITS = RunLimits()
@@ -91,7 +91,7 @@ def test_a_call_without_a_reply_is_repeated_if_it_had_no_effect(
 
 def test_an_overdue_job_names_the_calls_that_failed_last() -> None:
     busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
-    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_s=2 * TIMEOUT_S))
+    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_limit_s=2 * TIMEOUT_S))
     assert story.kind is FailureKind.OVERDUE
     calls = len(story.times(StartRun))
     since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -120,7 +120,7 @@ def test_an_overdue_job_says_why_it_was_started_over() -> None:
 def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[Action], trouble: Observation) -> None:
     story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
-    assert story.moments[-1] < LIMITS.unreachable_s + 300
+    assert story.moments[-1] < LIMITS.unreachable_limit_s + 300
     assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
 
 
@@ -192,5 +192,5 @@ def test_an_unreadable_reply_fails_the_job_and_its_run_is_stopped() -> None:
 
 
 def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
-    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    story = play({ReadSteps: [UNUSABLE]}, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED

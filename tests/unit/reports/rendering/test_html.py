@@ -11,10 +11,10 @@ from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
 from threadmill.job.result import Failure, FailureKind
-from threadmill.reports.night import Night
 from threadmill.reports.rendering.failures import for_readers, reasons
 from threadmill.reports.rendering.html import render_html
 from threadmill.reports.rendering.mail import render_failure, render_mail
+from threadmill.reports.report_run import ReportRun
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
 #: All that a page may be made of; what brings script, pictures, frames or forms is not among it.
@@ -150,7 +150,9 @@ def test_reasons_that_differ_in_numbers_alone_are_one():
 
 
 LINK = "https://reports.example/daily.html"
-FAILED = Night(report="daily", night=date(2026, 1, 15), begun_at=datetime(2026, 1, 16, 6, tzinfo=UTC), error=HOSTILE)
+FAILED = ReportRun(
+    report="daily", night=date(2026, 1, 15), begun_at=datetime(2026, 1, 16, 6, tzinfo=UTC), error=HOSTILE
+)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of
 from threadmill_worker.drivers.assistants.requests import Requests
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, current_time_note
 from threadmill_worker.drivers.errors import call_error_of
 from threadmill_worker.drivers.files import Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, parse_id
@@ -134,7 +134,7 @@ class AssistantsDriver:
                 await self._api.ask(self._threads.messages.with_raw_response.create(thread, **body))
                 return MessageAdded()
             case StartRun(ordinal):
-                run_body = self._requests.run(ordinal, progress, time_note(self._endpoint))
+                run_body = self._requests.run(ordinal, progress, current_time_note(self._endpoint))
                 return self._run_of(await self._begin(partial(self._runs.create, thread, **run_body)))
             case PollRun(run_id):
                 return await self._poll(thread, run_id)
@@ -162,7 +162,7 @@ class AssistantsDriver:
         body = await self._requests.thread(messages, progress)
         if run is None:
             return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**body))).body))
-        run_body = self._requests.run(run, progress, time_note(self._endpoint))
+        run_body = self._requests.run(run, progress, current_time_note(self._endpoint))
         create_and_run: Any = self._threads.with_streaming_response.create_and_run
         reply = await self._begin(partial(create_and_run, thread=body, **run_body))
         thread_id = reply.body.get("thread_id")

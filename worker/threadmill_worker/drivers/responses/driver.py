@@ -21,7 +21,7 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, time_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, current_time_note
 from threadmill_worker.drivers.errors import NO_PATH, call_error_of, is_conversation_locked
 from threadmill_worker.drivers.files import IN_CONTAINER, Files, FileTransfer
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply, parse_id
@@ -134,7 +134,7 @@ class ResponsesDriver:
 
     async def request(self, progress: Progress) -> dict[str, Any]:
         """The job's next run as a request of the Batch API, which has a background of its own."""
-        body = await self._requests.first(progress.runs + 1, progress, time_note(self._endpoint))
+        body = await self._requests.first(progress.runs + 1, progress, current_time_note(self._endpoint))
         return {name: value for name, value in body.items() if name != "background"}
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:
@@ -146,7 +146,7 @@ class ResponsesDriver:
         view = await self._try(action, progress)
         if isinstance(view, RunObservation):
             self._see_context(view, action, progress)
-        in_doubt = progress.asked is not None and progress.asked.in_doubt
+        in_doubt = progress.pending is not None and progress.pending.in_doubt
         if isinstance(view, Rejected) and progress.intent and in_doubt and self._can_look(action, progress):
             # An earlier try may have taken effect since the last search.
             found = await self._try(Resolve(progress.intent), progress)
@@ -162,9 +162,9 @@ class ResponsesDriver:
             is_first = isinstance(action, StartRun) and self._requests.names_nothing(progress)
             trouble = call_error_of(error, action, names_nothing=is_first)
             if isinstance(action, StartRun | SubmitOutputs):
-                trouble = in_lane(trouble, error, progress.lane_asked)
+                trouble = in_lane(trouble, error, progress.requested_lane)
             if isinstance(trouble, NotSent) and is_conversation_locked(error) and self._can_look(action, progress):
-                self._has_landed = progress.asked is not None and progress.asked.in_doubt
+                self._has_landed = progress.pending is not None and progress.pending.in_doubt
                 return Unknown(trouble.reason, trouble.kind)  # by a response of ours, if a reply was lost
             return trouble
 
@@ -233,7 +233,7 @@ class ResponsesDriver:
                 if has_window or not refuses_background(error):
                     raise
         elif has_window:
-            return no_background(progress.lane_asked or "")
+            return no_background(progress.requested_lane or "")
         plain = {name: value for name, value in body.items() if name != "background"}
         run = await self._post(plain, progress, waits=True)
         self._capabilities.background_refused()
@@ -264,13 +264,13 @@ class ResponsesDriver:
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
-        return time_note(self._endpoint, progress.asked.at if progress.asked else None)
+        return current_time_note(self._endpoint, progress.pending.at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
-        if not self._endpoint.idempotency_keys or progress.asked is None:
+        if not self._endpoint.idempotency_keys or progress.pending is None:
             return {}
-        key = key_of(body, progress.asked.at)
+        key = key_of(body, progress.pending.at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunObservation | None:
@@ -364,7 +364,7 @@ class ResponsesDriver:
 
     async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
         """Looks for a response of ours among the newest."""
-        since, seen = (progress.asked.at if progress.asked else 0) - _CLOCKS_S, 0
+        since, seen = (progress.pending.at if progress.pending else 0) - _CLOCKS_S, 0
         try:
             async for entry in self._api.pages(self._list, order="desc"):
                 if is_tagged(entry, self._spec.tag, what):

@@ -7,7 +7,7 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.remote_records import ThreadKind, Transcript
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, misfit_note
+from threadmill_worker.drivers.driver import JobSpec, ThreadState, schema_error_note
 from threadmill_worker.drivers.responses.capabilities import Capabilities
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
@@ -51,18 +51,18 @@ class Requests:
     def is_kind_unknown(self) -> bool:
         return self._spec.job.thread is not None and self.kind is None
 
-    async def first(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
+    async def first(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
         """The whole conversation of the job, asked for an answer."""
         place = self._place(progress)
-        settings = self._settings(run_name(ordinal), progress, time_note)
+        settings = self._settings(run_name(ordinal), progress, current_time_note)
         return {"input": [*self._before(place), *await self._messages(progress)], **settings, **place}
 
     async def round(
-        self, progress: Progress, outputs: dict[str, str], previous: str, time_note: str | None
+        self, progress: Progress, outputs: dict[str, str], previous: str, current_time_note: str | None
     ) -> dict[str, Any]:
         """The outputs of all calls of the last round; after all that went before, where the server does not keep it."""
         place = self._place(progress)
-        settings = self._settings(round_name(progress), progress, time_note)
+        settings = self._settings(round_name(progress), progress, current_time_note)
         if "conversation" in place:
             return {"input": _results(outputs), **settings, **place}
         if self._is_last_kept(progress):
@@ -140,9 +140,9 @@ class Requests:
                     yield item
             yield from _results({call.id: progress.outputs[call.id] for call in run.calls})
 
-    def _settings(self, what: str, progress: Progress, time_note: str | None) -> dict[str, Any]:
+    def _settings(self, what: str, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
         job, profile = self._spec.job, self._spec.profile
-        notes = [self._spec.instructions, job.additional_instructions, time_note, misfit_note(progress)]
+        notes = [self._spec.instructions, job.additional_instructions, current_time_note, schema_error_note(progress)]
         effort = profile and profile.reasoning_effort
         form = job.response_format or (profile and profile.response_format)
         fields = {
@@ -161,7 +161,7 @@ class Requests:
             "metadata": job.metadata | tag(self._spec.tag, what),
             "background": True,
             "store": self._store,
-            **fields_of(progress.lane_asked, self._spec.tag),
+            **fields_of(progress.requested_lane, self._spec.tag),
         }
         return {name: value for name, value in fields.items() if value is not None}
 

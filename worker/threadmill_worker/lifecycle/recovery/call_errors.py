@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import assert_never
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
 from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
-from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Intent, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
@@ -37,9 +37,9 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         wait_s = trouble.retry_after_s or wait_s
     if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
         wait_s = min(wait_s, CLEANUP_WAIT_S)
-    in_doubt = progress.asked is not None and progress.asked.in_doubt
+    in_doubt = progress.pending is not None and progress.pending.in_doubt
     if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
-        progress = replace(progress, intent=None, asked=None)  # it did not take effect
+        progress = replace(progress, intent=None, pending=None)  # it did not take effect
     reason = _reason_of(trouble)[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
     progress = replace(
@@ -60,7 +60,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
             return answer_without(progress, action, _reason_of(trouble))
         case Gone() if isinstance(action, PollRun) and progress.outcome is None and troubles < GONE_POLLS:
             return progress
-        case Gone(reason) if progress.wants.continues:
+        case Gone(reason) if progress.features.continues:
             failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
             return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
         case Gone(reason):
@@ -71,19 +71,21 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         case LaneClosed():
             return closed(progress, trouble, limits, now)
         case Rejected(failure):
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return progress.failed(failure)
         case Unusable(reason):  # the intent stays, so the object that the call may have created is found and deleted
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return progress.failed(failure)
         case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
             tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
             return (
-                answer_without(progress, action, reason) if tired or now - since >= limits.unreachable_s else progress
+                answer_without(progress, action, reason)
+                if tired or now - since >= limits.unreachable_limit_s
+                else progress
             )
-        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_s:
+        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_limit_s:
             message = f"no usable reply for {now - since:.0f} s; last: {reason}"
             failure = Failure(kind=kind, message=message, retryable=True)
-            return replace(give_up_intent(progress), outcome=Outcome(JobState.FAILED, failure=failure))
+            return give_up_intent(progress).failed(failure)
         case Unknown(locked_by=run_id):
             return replace(progress, locked_by=run_id or progress.locked_by)
         case NotSent():

@@ -1,0 +1,5 @@
+"""Runs `threadmill` as `python -m threadmill_cli`."""
+
+from threadmill_cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""Runs `threadmill` as `python -m threadmill`."""
-
-from threadmill.cli import main
-
-main()
