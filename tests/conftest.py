@@ -48,7 +48,7 @@ HASTY = {
 
 
 #: The same for the emulator of --local.
-IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
+IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__FIRST_POLL_S": "0.1"}
 
 
 #: A machine may be slow, and busy: no test is timed.
