@@ -207,7 +207,7 @@ def test_a_batch_outlives_its_worker(server, settings, emulator, start_worker, u
     client, worker = Client(settings), start_worker(settings, **KEY)
     prompts = [f"[[run_s=0.5]]Question {number}" for number in range(6)]
     jobs = client.enqueue_many({"prompt": prompt, "timeout_s": 60} for prompt in prompts)
-    until(emulator.created == len(jobs))
+    until(lambda: emulator.created() == len(jobs))
     worker.kill()
     start_worker(settings, **KEY)
     results = [job.wait(60) for job in jobs]
