@@ -209,7 +209,7 @@ async def test_an_answer_that_does_not_fit_is_asked_for_once_more(wires):
     for wire, path in zip(wires, ("/runs", "/responses"), strict=True):
         result = await wire.worker.run("[[scenario=echo]]three", response_format=SCHEMA)
         first, second = wire.emulator.sent("POST", path)
-        assert (result.runs, b"did not fit" in first.body, b"did not fit" in second.body) == (2, False, True)
+        assert (result.runs, b"did not match" in first.body, b"did not match" in second.body) == (2, False, True)
         assert wire.emulator.left() == {}
 
 

@@ -40,7 +40,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
     in_doubt = progress.pending is not None and progress.pending.in_doubt
     if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
         progress = replace(progress, intent=None, pending=None)  # it did not take effect
-    reason = _reason_of(trouble)[:REASON_CHARACTERS]
+    reason = trouble.reason[:REASON_CHARACTERS]
     first_at = now if progress.troubled_at is None else progress.troubled_at
     progress = replace(
         progress, troubles=troubles, troubled_at=first_at, trouble_since=since, trouble=reason, wait_until=now + wait_s
@@ -57,7 +57,7 @@ def call_failed(progress: Progress, action: Action, trouble: CallError, limits: 
         progress = give_up_intent(progress)
     match trouble:
         case Rejected() | Unusable() | Gone() if isinstance(action, Completing):
-            return answer_without(progress, action, _reason_of(trouble))
+            return answer_without(progress, action, trouble.reason)
         case Gone() if isinstance(action, PollRun) and progress.outcome is None and troubles < GONE_POLLS:
             return progress
         case Gone(reason) if progress.features.continues:
@@ -103,7 +103,3 @@ def give_up_intent(progress: Progress) -> Progress:
         lost_files=progress.lost_files + (progress.intent in (Intent.UPLOAD, Intent.CREATE_STORE)),
         lost_runs=progress.lost_runs + (progress.intent in (Intent.START_RUN, Intent.SUBMIT_OUTPUTS)),
     )
-
-
-def _reason_of(trouble: CallError) -> str:
-    return trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason
