@@ -148,7 +148,7 @@ class AssistantsDriver:
                 await self._api.ask(self._threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
                 return Unlocked()
             case ReadAnswer(run_id):
-                return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
+                return await self._read_answer(thread, run_id, progress.run.seen.created_at if progress.run else None)
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case Delete(leftover):
