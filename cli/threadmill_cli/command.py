@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from threadmill.errors import NoEndpoint, StoreRefused, StoreUnavailable, ThreadmillError, WaitTimeout
-from threadmill_cli.app import Exit, err
+from threadmill_cli.app import Exit, note
 
 #: The commands as `threadmill --help` lists them.
 PANELS = {
@@ -89,7 +89,7 @@ class _Reporting:
             return super().invoke(ctx)  # type: ignore[misc]
         except ThreadmillError as error:
             has_local = any(param.name == "local" for param in self.params)
-            err.print(f"threadmill: {message(error, ctx.command_path, has_local)}", soft_wrap=True, markup=False)
+            note(f"threadmill: {message(error, ctx.command_path, has_local)}")
             raise typer.Exit(Exit.NOT_IN_TIME if isinstance(error, WaitTimeout) else Exit.USAGE) from None
 
 

@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import socket
-import sys
 import time
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from threadmill.locks import claim_file
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.settings import Settings
 from threadmill.store.jobs import Store
+from threadmill_cli.extras import program
 from threadmill_cli.local.processes import Process
 
 STATE_FOLDER = Path(".threadmill")
@@ -30,9 +30,6 @@ STATE_FOLDER = Path(".threadmill")
 #: Interval of the worker's sweep, and how long the end waits for the sweep to delete leftovers.
 _SWEEP_S = 1.0
 _CLEANUP_S = 10.0
-
-#: A package of each module's extra, by which we see whether the extra is installed.
-_EXTRAS = {"threadmill_worker": ("worker", "openai"), "threadmill_emulator": ("emulator", "starlette")}
 
 
 class Local:
@@ -124,11 +121,11 @@ class Local:
 
     def _start_worker(self) -> None:
         """Waits until the worker runs. A mistake in the settings, for example of a tool, ends it at its start."""
-        worker, store = self._start("worker", module("threadmill_worker")), Store(self.settings)
+        worker, store = self._start("worker", program("worker")), Store(self.settings)
         worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in store.workers()))
 
     def _start_emulator(self) -> None:
-        emulator = self._start("emulator", [*module("threadmill_emulator"), "--port", "0"])
+        emulator = self._start("emulator", [*program("emulator"), "--port", "0"])
         emulator.wait_until(lambda: "listening on" in emulator.log())
         address = re.search(r"listening on (http://[\d.:]+)", emulator.log())
         assert address is not None
@@ -137,14 +134,6 @@ class Local:
         endpoint = self.settings.endpoints["emulator"].model_copy(update={"base_url": base_url})
         endpoints = self.settings.endpoints | {"emulator": endpoint}
         self.settings = self.settings.model_copy(update={"endpoints": endpoints})
-
-
-def module(name: str) -> list[str]:
-    """Returns the command that runs one of our modules. Raises ThreadmillError if its extra is not installed."""
-    extra, needed = _EXTRAS[name]
-    if find_spec(needed) is None:
-        raise ThreadmillError(f"the {extra} is not installed here: {install_command(extra)}")
-    return [sys.executable, "-m", name]
 
 
 def redis_server() -> str:

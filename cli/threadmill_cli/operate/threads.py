@@ -1,7 +1,8 @@
 """`threadmill threads`: lists, shows and deletes kept threads."""
 
+import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,13 +11,14 @@ import typer
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.names import is_thread_id
+from threadmill.settings.settings import Settings
 from threadmill.store.remote_records import KeptThread, Transcript
 from threadmill.validation import label
 from threadmill_cli.app import AsJson, Endpoint, Exit, err, write_json, write_line
 from threadmill_cli.command import examples
+from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.table import write_table
 from threadmill_cli.rendering.times import parse_span, show_span
-from threadmill_cli.worker_command import run_worker_command
 
 ThreadIds = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Thread ids.", show_default=False)]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="Thread id.", show_default=False)]
@@ -76,13 +78,15 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
     if kept is None and endpoint is None:
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
-    said = client.store.transcript(kept) if kept and kept.is_chain else None
-    transcript = _kept_here(said) if said else run_worker_command("transcript", name, thread, environment={})
+    stored = client.store.transcript(kept) if kept and kept.is_chain else None
+    messages, is_complete = (_messages(stored), True) if stored else _read(client.settings, name, thread)
     if as_json:
-        write_json({"id": thread, "endpoint": name, "kept": kept and kept.model_dump(mode="json"), **transcript})
+        kept_as = kept and kept.model_dump(mode="json")
+        told = {"gone": messages is None, "messages": messages or [], "complete": is_complete}
+        write_json({"id": thread, "endpoint": name, "kept": kept_as, **told})
     else:
-        _print(transcript)
-    if transcript["gone"]:
+        _print(messages or [], is_complete)
+    if messages is None:
         forget = f"; to forget it: threadmill threads delete {thread}" if kept else ""
         err.print(f"thread {thread} is gone on the server of endpoint {name!r}{forget}", soft_wrap=True, markup=False)
         raise typer.Exit(Exit.FAILED)
@@ -148,10 +152,18 @@ def _chosen(
     return [thread for thread in chosen if used_before is None or thread.used_at <= used_before]
 
 
-def _kept_here(said: Transcript) -> dict[str, Any]:
-    """Returns the messages of a chain of responses, in the form of the worker's transcript command."""
-    messages = [_message(item) for item in said.items if item.get("type") == "message"]
-    return {"gone": False, "messages": messages, "complete": True}
+def _read(settings: Settings, endpoint: str, thread: str) -> tuple[list[dict[str, Any]] | None, bool]:
+    """Returns the messages that the server has, and whether they are all. None: the thread is gone."""
+    with worker_code():
+        from threadmill_worker.admin.transcript import transcript
+
+        found = asyncio.run(transcript(settings, endpoint, thread))
+    return (list(found.messages), found.complete) if found else (None, True)
+
+
+def _messages(transcript: Transcript) -> list[dict[str, Any]]:
+    """Returns the messages of a chain of responses, in the form in which the worker reads those of a server."""
+    return [_message(item) for item in transcript.items if item.get("type") == "message"]
 
 
 def _message(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,11 +174,11 @@ def _message(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": None, "role": item["role"], "created_at": None, "text": text, "files": sources}
 
 
-def _print(transcript: Mapping[str, Any]) -> None:
-    for message in transcript["messages"]:
+def _print(messages: Iterable[Mapping[str, Any]], is_complete: bool) -> None:
+    for message in messages:
         moment = message["created_at"]
         when = f"  {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
         files = f"  [{', '.join(message['files'])}]" if message["files"] else ""
         write_line(f"{message['role']}{when}{files}\n{message['text']}\n")
-    if not transcript["complete"]:
+    if not is_complete:
         err.print("the thread is longer than this: only its beginning is shown")

@@ -1,11 +1,13 @@
 """`threadmill assistants`: lists, shows, exports and deletes a server's assistants. Applying: assistants_apply.py."""
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -15,11 +17,14 @@ from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.job.model import explain
 from threadmill.settings.profile import Profile
 from threadmill.settings.profile_files import dump_profile, form_of
-from threadmill_cli.app import AsJson, Endpoint, Exit, note, write_json, write_line
+from threadmill_cli.app import AsJson, Endpoint, Exit, note, without_none, write_json, write_line
 from threadmill_cli.command import examples
+from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.confirm import Yes, confirm
 from threadmill_cli.setup.assistants_apply import apply
-from threadmill_cli.worker_command import run_worker_command
+
+if TYPE_CHECKING:
+    from threadmill_worker.admin.assistants import RemoteAssistant
 
 Assistant = Annotated[str, typer.Argument(metavar="ID|PROFILE", help="Remote id, or the name of an applied profile.")]
 Assistants = Annotated[
@@ -56,17 +61,19 @@ def list_(endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """List the assistants of a server and the profiles they were made from."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
-    found = run_worker_command("assistants", "list", name, environment={})
+    with worker_code():
+        from threadmill_worker.admin.assistants import list_assistants
+
+        found = asyncio.run(list_assistants(client.settings, name))
     profiles = {profile: at.id for (where, profile), at in client.store.assistants().items() if where == name}
-    for each in found:
-        each["applied"] = [profile for profile, id in profiles.items() if id == each["id"]]
+    applied = {each.id: [profile for profile, id in profiles.items() if id == each.id] for each in found}
     if as_json:
-        write_json(found)
+        write_json([asdict(each) | {"applied": applied[each.id]} for each in found])
     else:
         for each in found:
-            write_line(_line(each))
+            write_line(_line(each, applied[each.id]))
     for profile, id in profiles.items():
-        if id not in {each["id"] for each in found}:
+        if id not in applied:
             note(f"profile {profile} was applied to {id}, which the server does not list: apply it again")
 
 
@@ -74,13 +81,13 @@ def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = Fals
     """Show an assistant as the server has it."""
     client = Client()
     name = client.settings.endpoint_name(endpoint)
-    found = _look(client, name, assistant)
+    found = _get(client, name, assistant)
     if as_json:
-        write_json({"endpoint": name, **found})
+        write_json({"endpoint": name, **asdict(found)})
         return
-    moment = found["created_at"]
-    made = f", created {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
-    write_line(f"# {found['id']} of {name}{made}")
+    moment = found.created_at
+    created = f", created {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+    write_line(f"# {found.id} of {name}{created}")
     write_line(dump_profile(_profile(found), "yaml").rstrip("\n"))
 
 
@@ -97,19 +104,19 @@ def export(
         raise InvalidProfile(f"{out} already exists: name another file, or pass --force")
     client = Client()
     name = client.settings.endpoint_name(endpoint)
-    found = _look(client, name, assistant)
+    found = _get(client, name, assistant)
     profile = _profile(found)
     text = dump_profile(profile, form)
     if profile.tool_resources:
         note(f"tool_resources name files or vector stores of {name}: replace them before you apply it elsewhere")
-    for field, value in found["unknown"].items():
+    for field, value in found.unknown.items():
         note(f"left out, because profiles have no such field: {field}: {json.dumps(value, ensure_ascii=False)[:200]}")
     if out:
         try:
             out.write_bytes(text.encode())
         except OSError as error:
             raise InvalidProfile(f"{out}: cannot be written: {error.strerror}") from None
-        note(f"{found['id']} of {name} was written to {out}")
+        note(f"{found.id} of {name} was written to {out}")
     if as_json:
         write_json(profile.model_dump(mode="json", exclude_defaults=True))
     elif not out:
@@ -124,16 +131,19 @@ def delete(assistants: Assistants, endpoint: Endpoint = None, yes: Yes = False, 
     for id, asked in ids.items():
         note(f"to delete: {id} of {name}" + (f", the assistant of profile {asked}" if asked != id else ""))
     confirm(f"Delete {len(ids)}?", yes=yes)
-    outcomes = run_worker_command("assistants", "delete", name, *ids, environment={})
+    with worker_code():
+        from threadmill_worker.admin.assistants import delete_assistants
+
+        deletions = asyncio.run(delete_assistants(client.settings, name, list(ids)))
     for (where, profile), at in client.store.assistants().items():
-        if where == name and "outcome" in outcomes.get(at.id, {}):
+        if where == name and at.id in deletions and deletions[at.id].failure is None:
             client.store.drop_assistant(name, profile)
     if as_json:
-        write_json(outcomes)
+        write_json({id: without_none(**asdict(deletion)) for id, deletion in deletions.items()})
     else:
-        for id, what in outcomes.items():
-            write_line(f"{id}  {what.get('outcome') or what['failure']}")
-    if any("failure" in what for what in outcomes.values()):
+        for id, deletion in deletions.items():
+            write_line(f"{id}  {deletion.outcome or deletion.failure}")
+    if any(deletion.failure for deletion in deletions.values()):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -144,28 +154,30 @@ def _id_of(client: Client, endpoint: str, asked: str) -> str:
     return id
 
 
-def _look(client: Client, endpoint: str, asked: str) -> dict[str, Any]:
-    found: dict[str, Any] | None = run_worker_command(
-        "assistants", "show", endpoint, _id_of(client, endpoint, asked), environment={}
-    )
+def _get(client: Client, endpoint: str, asked: str) -> "RemoteAssistant":
+    """Returns the assistant of an id or a profile. Raises AssistantNotFound."""
+    with worker_code():
+        from threadmill_worker.admin.assistants import get_assistant
+
+        found = asyncio.run(get_assistant(client.settings, endpoint, _id_of(client, endpoint, asked)))
     if found is None:
         raise AssistantNotFound(asked, endpoint)
     return found
 
 
-def _profile(found: Mapping[str, Any]) -> Profile:
+def _profile(found: "RemoteAssistant") -> Profile:
     try:
-        return Profile.model_validate(found["profile"])
+        return Profile.model_validate(found.profile)
     except ValidationError as error:
         raise InvalidProfile(
-            f"assistant {found['id']} cannot be written as a profile: {explain(error)}; to see it: --json"
+            f"assistant {found.id} cannot be written as a profile: {explain(error)}; to see it: --json"
         ) from None
 
 
-def _line(each: Mapping[str, Any]) -> str:
-    profile, came_from = each["profile"], ", ".join(each["applied"])
-    if not came_from and each["made_from"]:
-        came_from = f"{each['made_from']} (by its mark)"
+def _line(each: "RemoteAssistant", applied: Sequence[str]) -> str:
+    profile, came_from = each.profile, ", ".join(applied)
+    if not came_from and each.made_from:
+        came_from = f"{each.made_from} (by its tag)"
     tools = [(tool.get("function") or {}).get("name") or tool.get("type") or "?" for tool in profile.get("tools", ())]
-    columns = [each["id"], profile.get("name") or "-", profile.get("model") or "-", ", ".join(tools) or "no tools"]
+    columns = [each.id, profile.get("name") or "-", profile.get("model") or "-", ", ".join(tools) or "no tools"]
     return "  ".join([*columns, f"profile {came_from}" if came_from else "-"])

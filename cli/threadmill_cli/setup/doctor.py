@@ -1,5 +1,6 @@
 """`threadmill doctor`: checks everything that a job needs, and says what to fix."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +15,11 @@ from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
 from threadmill.store.rights import grant, of_producer, of_worker
 from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
-from threadmill_cli.app import AsJson, Endpoint, Environment, Exit, LocalFlag, open_environment, write_json, write_line
+from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, open_environment, write_json, write_line
 from threadmill_cli.command import examples, message
+from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.times import show_skew
 from threadmill_cli.setup.round_trip import round_trip
-from threadmill_cli.worker_command import run_worker_command
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0
@@ -97,7 +98,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             checking = "clock"
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
-            yield Finding(checking, True, _endpoint(name, env))
+            yield Finding(checking, True, _endpoint(name, env.settings))
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
             checking = "round trip"
@@ -159,12 +160,12 @@ def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
             yield Finding("clock", True, detail, warning=True)
 
 
-def _endpoint(name: str, env: Environment) -> str:
+def _endpoint(name: str, settings: Settings) -> str:
     """Calls the endpoint with the worker's own driver."""
-    report = run_worker_command("probe", name, environment=env.variables)
-    if not report["ok"]:
-        raise CheckFailed(report["detail"])
-    return str(report["detail"])
+    with worker_code():
+        from threadmill_worker.admin.probe import probe
+
+        return asyncio.run(probe(settings, name))
 
 
 def _workers(client: Client, name: str, patience_s: float) -> str:

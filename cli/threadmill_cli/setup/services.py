@@ -12,7 +12,7 @@ from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import Endpoint, open_environment
 from threadmill_cli.command import examples
-from threadmill_cli.local.services import module
+from threadmill_cli.extras import program
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -67,12 +67,12 @@ def worker(
         options += ["--name", name]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
-    _exec([*module("threadmill_worker"), *options])
+    _exec([*program("worker"), *options])
 
 
 def emulator(context: typer.Context) -> None:
     """Serve an emulated Assistants and Responses API."""
-    _exec([*module("threadmill_emulator"), *context.args])
+    _exec([*program("emulator"), *context.args])
 
 
 def _run(command: list[str], environment: Mapping[str, str], check: Callable[[], None]) -> int:

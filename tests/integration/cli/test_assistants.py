@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from threadmill import Client, InvalidJob
+from threadmill.settings.profile import Profile
 from threadmill.store.remote_records import Applied
-from threadmill_worker.admin.assistants import answer
+from threadmill_worker.admin.assistants import ProfileRequest, apply_profiles, delete_assistants, list_assistants
 from threadmill_worker.drivers.assistants import provisioning
 
 pytestmark = pytest.mark.integration
@@ -184,7 +185,7 @@ def test_they_are_listed_with_the_profiles_they_came_from(cli, http, on_server):
     assert sorted(listed) == sorted(
         [
             f"{ours}  Customer service  emulator-1  file_search, weather, orders  profile support",
-            f"{other}  -  emulator-1  no tools  profile x (by its mark)",
+            f"{other}  -  emulator-1  no tools  profile x (by its tag)",
         ]
     )
     assert cli().stdout.splitlines() == listed
@@ -248,9 +249,9 @@ def test_a_server_that_is_not_there_is_told_in_one_line(run_cli, make_settings, 
     assert "is the server up? check base_url (http://127.0.0.1:9/v1)" in refused.stderr
 
 
-def order(**fields):
-    profile = {"model": "emulator-1", "instructions": "Be kind."}
-    return {"name": "support", "profile": profile, "id": None, "digest": None, **fields}
+def request(name="support", id=None, **fields):
+    profile = Profile(**{"model": "emulator-1", "instructions": "Be kind.", **fields})
+    return ProfileRequest(name, profile, id)
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error_500", "malformed", "html"])
@@ -258,25 +259,25 @@ def order(**fields):
 async def test_one_lost_reply_makes_no_second_assistant(emulator, settings, monkeypatch, fault, route):
     monkeypatch.setattr(provisioning, "_PAUSES_S", (0.01, 0.02))
     emulator.faults(**{fault: 1}, only=route, times=1)
-    [created] = await answer(settings, "apply", "emulator", (), [order()])
+    [created] = await apply_profiles(settings, "emulator", [request()])
     emulator.faults(**{fault: 1}, only=route, times=1)
-    changed = order(id=created["id"], profile={"model": "emulator-1", "instructions": "Be brief."})
-    [updated] = await answer(settings, "apply", "emulator", (), [changed])
+    changed = request(id=created.id, instructions="Be brief.")
+    [updated] = await apply_profiles(settings, "emulator", [changed])
 
-    assert (created["outcome"], updated["outcome"], updated["id"]) == ("created", "updated", created["id"])
-    [there] = await answer(settings, "list", "emulator", (), ())
-    assert (there["id"], there["made_from"]) == (created["id"], "support")
-    assert there["profile"]["instructions"] == "Be brief."
-    deleted = await answer(settings, "delete", "emulator", [created["id"]], ())
-    assert deleted[created["id"]]["outcome"] in ("deleted", "gone already")
-    assert await answer(settings, "list", "emulator", (), ()) == []
+    assert (created.outcome, updated.outcome, updated.id) == ("created", "updated", created.id)
+    [there] = await list_assistants(settings, "emulator")
+    assert (there.id, there.made_from) == (created.id, "support")
+    assert there.profile["instructions"] == "Be brief."
+    deleted = await delete_assistants(settings, "emulator", [created.id])
+    assert deleted[created.id].outcome in ("deleted", "gone already")
+    assert await list_assistants(settings, "emulator") == []
 
 
 async def test_one_that_we_lost_sight_of_is_found_by_its_mark(emulator, settings):
-    [created] = await answer(settings, "apply", "emulator", (), [order()])
-    [found] = await answer(settings, "apply", "emulator", (), [order(id="asst_of_old")])
-    assert (found["id"], found["outcome"], found["found"], found["lost"]) == (
-        created["id"],
+    [created] = await apply_profiles(settings, "emulator", [request()])
+    [found] = await apply_profiles(settings, "emulator", [request(id="asst_of_old")])
+    assert (found.id, found.outcome, found.found, found.lost) == (
+        created.id,
         "unchanged",
         True,
         "asst_of_old",
@@ -284,28 +285,28 @@ async def test_one_that_we_lost_sight_of_is_found_by_its_mark(emulator, settings
 
 
 async def test_a_refused_profile_does_not_hold_up_the_others(emulator, settings):
-    odd = order(name="odd", profile={"model": "m", "reasoning_effort": "enormous"})
-    refused, created = await answer(settings, "apply", "emulator", (), [odd, order()])
-    assert refused["failure"].startswith("400 ")
-    assert created["outcome"] == "created"
+    odd = request("odd", model="m", reasoning_effort="enormous")
+    refused, created = await apply_profiles(settings, "emulator", [odd, request()])
+    assert refused.failure.startswith("400 ")
+    assert created.outcome == "created"
 
 
 async def test_a_long_list_is_followed_to_its_end(emulator, settings, http):
     ids = {http.post("/assistants", json={"model": "emulator-1"}).json()["id"] for _ in range(120)}
-    assert {each["id"] for each in await answer(settings, "list", "emulator", (), ())} == ids
+    assert {each.id for each in await list_assistants(settings, "emulator")} == ids
 
 
 async def test_a_job_runs_on_the_assistant_of_its_profile(worker, emulator, settings):
-    [applied] = await answer(settings, "apply", "emulator", (), [order()])
+    [applied] = await apply_profiles(settings, "emulator", [request()])
     with pytest.raises(InvalidJob, match=r"not applied to endpoint 'emulator': threadmill assistants apply"):
         worker.create(profile="support")
-    stored = Applied(id=applied["id"], applied_at="2026-11-21T00:00:00Z", digest=applied["digest"])
+    stored = Applied(id=applied.id, applied_at="2026-11-21T00:00:00Z", digest=applied.digest)
     worker.client.store.set_assistant("emulator", "support", stored)
 
     result = await worker.run(profile="support")
     assert result.ok
     [run] = emulator.sent("POST", "/runs")
-    assert run.json["assistant_id"] == applied["id"]
+    assert run.json["assistant_id"] == applied.id
     with pytest.raises(InvalidJob, match="leave one of them out"):
         worker.create(profile="support", assistant="asst_x")
 

@@ -219,7 +219,7 @@ async def test_an_invalid_answer_is_requested_once_more_with_the_reason(worker, 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)
     assert isinstance(result.parsed["n"], int)
     second = emulator.sent("POST", "/runs")[1].json
-    assert "did not fit" in second["additional_instructions"]
+    assert "did not match" in second["additional_instructions"]
 
 
 @pytest.mark.endpoint(create_and_run=True)

@@ -5,18 +5,27 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from typer.testing import CliRunner
 
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings
+from threadmill_cli import app, extras
 from threadmill_cli.app import open_environment
 from threadmill_cli.local import services
 
 
-@pytest.mark.parametrize(("module", "extra"), [("threadmill_worker", "worker"), ("threadmill_emulator", "emulator")])
-def test_a_module_whose_extra_is_not_installed_is_named_with_the_remedy(monkeypatch, module: str, extra: str) -> None:
-    monkeypatch.setattr(services, "find_spec", lambda name: object() if name.startswith("threadmill") else None)
+@pytest.mark.parametrize("extra", ["worker", "emulator"])
+def test_an_extra_that_is_not_installed_is_named_with_the_remedy(monkeypatch, extra) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(ThreadmillError, match=rf"the {extra} is not installed.*pip install .*\[{extra}\]'"):
-        services.module(module)
+        extras.program(extra)
+
+
+def test_a_command_without_the_worker_names_the_remedy(monkeypatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["tools"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "the worker is not installed here: " in done.stderr
 
 
 def test_without_any_redis_server_the_remedy_is_named(monkeypatch) -> None:

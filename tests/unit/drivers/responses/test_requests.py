@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
-from threadmill_worker.drivers.driver import JobSpec
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
@@ -41,7 +41,7 @@ def fits(kind: TypeAdapter[Any], value: object) -> bool:
 
 def requests(**fields: Any) -> Requests:
     job = PromptJob.parse(fields)
-    return Requests(JobSpec("job", job, model="m", tools=list(job.tools) if job.tools else None))
+    return Requests(JobSpec("job", job, "e", model="m", tools=list(job.tools) if job.tools else None))
 
 
 def texts(role: str, *parts: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ async def test_reasoning_is_sent_back_only_if_the_server_may_store_it(store, is_
         "resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False
     )
     progress = replace(PROGRESS, run=CurrentRun(run, 0, 0, outputs={"call_1": "7"}))
-    spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), model="m")
+    spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), "e", model="m")
     body = await Requests(spec, store=store).round(progress, {"call_1": "7"}, "resp_1", None)
 
     question, *middle, output = body["input"]
@@ -125,7 +125,7 @@ SEARCHED = Progress(deadline_at=0, messages=1, store=VectorStore("vs_job", 0))
 async def tool_of(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool as it is sent, of a job with a file for each of the server's own tools."""
     files = Attachments((), {}, (("file-s", ("file_search",)), ("file-c", ("code_interpreter",))))
-    spec = JobSpec("job", PromptJob(prompt="Well?"), model="m", tools=[tool], attachments=files)
+    spec = JobSpec("job", PromptJob(prompt="Well?"), "e", model="m", tools=[tool], attachments=files)
     [sent] = (await Requests(spec).first(1, SEARCHED, None))["tools"]
     return sent
 

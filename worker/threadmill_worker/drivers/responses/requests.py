@@ -7,8 +7,11 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.remote_records import ThreadKind, Transcript
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, schema_error_note
-from threadmill_worker.drivers.responses.capabilities import Capabilities
+from threadmill_worker.drivers.capabilities import Capabilities
+from threadmill_worker.drivers.connection import Connection
+from threadmill_worker.drivers.driver import ThreadState
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.notes import current_time_note, schema_error_note
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import tag
@@ -226,6 +229,13 @@ class Requests:
         image = await asyncio.to_thread(self._spec.attachments.image, part.image_url.url)
         source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
         return {"type": "input_image", "detail": part.image_url.detail, **source}
+
+
+async def batch_request(connection: Connection, spec: JobSpec, progress: Progress) -> dict[str, Any]:
+    """The job's next run as a request of the Batch API, which has a background of its own."""
+    requests = Requests(spec, store=connection.endpoint.store, capabilities=connection.capabilities)
+    body = await requests.first(progress.runs + 1, progress, current_time_note(connection.endpoint))
+    return {name: value for name, value in body.items() if name != "background"}
 
 
 def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _count(progress: Progress, error: CallError, now: float) -> Progress:
     errors = progress.errors
     errors = CallErrors(
         count=errors.count + 1,
-        reason=_reason_of(error)[:REASON_CHARACTERS],
+        reason=error.reason[:REASON_CHARACTERS],
         first_at=now if errors.first_at is None else errors.first_at,
         since=now if errors.since is None else errors.since,
     )
@@ -91,7 +91,7 @@ def _answer_part_failed(
         is_late = now >= progress.deadline_at and progress.errors.count >= CLEANUP_TRIES
         if not is_late and not _is_unreachable(progress, limits, now):
             return progress
-    return answer_without(progress, action, _reason_of(error))
+    return answer_without(progress, action, error.reason)
 
 
 def _gone(progress: Progress, action: Action, error: Gone, limits: RunLimits, now: float) -> Progress:
@@ -130,7 +130,3 @@ def _job_call_failed(
 def _is_unreachable(progress: Progress, limits: RunLimits, now: float) -> bool:
     since = progress.errors.since
     return since is not None and now - since >= limits.unreachable_limit_s
-
-
-def _reason_of(error: CallError) -> str:
-    return error.failure.message if isinstance(error, Rejected) else error.reason
