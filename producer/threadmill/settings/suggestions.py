@@ -5,16 +5,16 @@ from difflib import get_close_matches
 
 #: Names of version 0.1 -> today's, where the spelling is too different to be found.
 _RENAMED = {
-    "entra_auth": "entra_auth",
-    "on_locked_thread": "on_locked_thread",
+    "ad_token": "entra_auth",
+    "busy_thread": "on_locked_thread",
     "expires_after": "upload_expiry",
-    "batch_lane_limit_s": "batch_lane_limit_s",
-    "cleanup_attempts": "cleanup_attempts",
-    "first_poll_s": "first_poll_s",
-    "max_poll_interval_s": "max_poll_interval_s",
-    "idle_restart_s": "idle_restart_s",
+    "lane_limit_s": "batch_lane_limit_s",
+    "leftover_tries": "cleanup_attempts",
+    "poll_first_s": "first_poll_s",
+    "poll_longest_s": "max_poll_interval_s",
+    "stall_s": "idle_restart_s",
     "store": "stored_responses",
-    "indexing_limit_s": "indexing_limit_s",
+    "store_limit_s": "indexing_limit_s",
 }
 
 
