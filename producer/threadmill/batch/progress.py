@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from threadmill.batch.results import PreviousResult
 from threadmill.batch.spending import Spending
-from threadmill.job.result import ENDPOINT_FAILURES, Failure
+from threadmill.job.result import ENDPOINT_FAILURES, Failure, JobResult, JobState
 from threadmill.store.worker_records import EndpointTrouble
 
 
@@ -38,9 +39,38 @@ class BatchProgress:
         last = self.endpoint_failures[-1]
         return f"{self.stopped}: {last.kind}: {last.message}"
 
-    def count_failure(self, kind: str, *, retryable: bool) -> None:
-        """Counts a failed document as retryable or permanent."""
-        if retryable and kind not in ENDPOINT_FAILURES:
+    def job_ended(self, result: JobResult) -> None:
+        """Adds the spending of a job, and counts consecutive failures of the endpoint."""
+        self.spending.add(result.usage_by_model)
+        self.calls += result.calls
+        self.full_price.update([result.full_price] if result.full_price else ())
+        if self.stopped is not None:  # the failures counted before stay as the reason
+            return
+        if result.failure is not None and is_endpoint_failure(result):
+            self.endpoint_failures.append(result.failure)
+        elif result.state is not JobState.CANCELLED:
+            self.endpoint_failures.clear()
+
+    def document_ended(self, label: str, failure: Failure | None) -> None:
+        """Counts a document whose line was written in this invocation."""
+        if failure is None:
+            self.succeeded += 1
+        else:
+            self.failed += 1
+            self.failures.append((label, failure))
+            self._count_failure(failure.kind, failure.retryable)
+
+    def document_kept(self, previous: PreviousResult) -> None:
+        """Counts a document that keeps the line of an earlier invocation."""
+        if previous.state == JobState.SUCCEEDED:
+            self.kept += 1
+        else:
+            self.kept_failed += 1
+            if previous.failure is not None:
+                self._count_failure(previous.failure, previous.retryable)
+
+    def _count_failure(self, kind: str, is_retryable: bool) -> None:
+        if is_retryable and kind not in ENDPOINT_FAILURES:
             self.retryable += 1
         else:
             self.permanent_failures.add(kind)
@@ -56,3 +86,7 @@ class BatchProgress:
     @property
     def left(self) -> int:
         return self.total - self.done
+
+
+def is_endpoint_failure(result: JobResult) -> bool:
+    return result.failure is not None and result.failure.kind in ENDPOINT_FAILURES

@@ -27,7 +27,7 @@ from threadmill_cli.app import (
     Exit,
     LocalFlag,
     TimeoutS,
-    err,
+    note,
     open_environment,
     with_file_roots,
     without_none,
@@ -157,12 +157,8 @@ def run(
     """
     if name is not None and not is_name(name):
         raise typer.BadParameter(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}", param_hint="--name")
-    if prompt_file is not None:
-        if prompt is not None:
-            raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
-        prompt = read_template(prompt_file, "--prompt-file")
     source = DocumentSource(rows, requests, id_column, encoding, attach, max_chars, split)
-    prompt = source.prompt(prompt)
+    prompt = source.prompt(_prompt(prompt, prompt_file))
     found, template = source.open(paths, prompt.replace("\\n", "\n"))
     other_forms = beside(out, formats or ())
     outputs = [out, *targets(other_forms)]
@@ -213,18 +209,21 @@ def run(
         batch = Batch(Client(env.settings), named, template, fields, results, check=env.check, options=options)
         if results.previous:
             show_plan(batch.plan(documents))
-        try:
-            with Reporter(len(documents)) as reporter:
-                progress = batch.run(documents, len(documents), reporter.update)
-        except KeyboardInterrupt:
-            _note_how_to_resume(batch.progress, named, out, local)
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        progress = _run(batch, documents, out, local)
     write_beside(out, other_forms)
     show_summary(progress, out)
     if as_json:
         write_json(summary(progress, named, out))
     if progress.failed or progress.kept_failed or progress.left:
         raise typer.Exit(Exit.FAILED)
+
+
+def _prompt(prompt: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return prompt
+    if prompt is not None:
+        raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
+    return read_template(file, "--prompt-file")
 
 
 def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> DocumentSet:
@@ -235,9 +234,15 @@ def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> Do
     return documents if limit is None else choice.FirstDocuments(documents, limit)
 
 
-def _note_how_to_resume(progress: BatchProgress, batch: str, out: Path, local: bool) -> None:
-    lines = [f"Stopped: {progress.done:,} of {progress.total:,} documents are in {out}, {progress.left:,} are left."]
-    lines.append("Run the same command again to resume.")
-    if not local:
-        lines.append(f"Workers continue with the jobs in the queue; to cancel these: threadmill batch cancel {batch}")
-    err.print("\n".join(lines), soft_wrap=True, markup=False)
+def _run(batch: Batch, documents: DocumentSet, out: Path, local: bool) -> BatchProgress:
+    """Runs the batch and shows its progress. On Ctrl-C, says how to resume and exits with 130."""
+    try:
+        with Reporter(len(documents)) as reporter:
+            return batch.run(documents, len(documents), reporter.update)
+    except KeyboardInterrupt:
+        progress = batch.progress
+        done = f"{progress.done:,} of {progress.total:,} documents are in {out}, {progress.left:,} are left."
+        note(f"Stopped: {done}\nRun the same command again to resume.")
+        if not local:
+            note(f"Workers continue with the jobs in the queue; to cancel these: threadmill batch cancel {batch.name}")
+        raise typer.Exit(Exit.INTERRUPTED) from None
