@@ -95,7 +95,7 @@ class Files:
     @property
     def _expires(self) -> bool:
         """Whether what is uploaded has an expiry. Objects that stay with their thread have none."""
-        return self._api.endpoint.expires_after and not self._spec.lives_on
+        return self._api.endpoint.supports.upload_expiry and not self._spec.lives_on
 
     async def _upload(self, attachment: Attachment) -> Observation:
         async with self._transfer.uploads:

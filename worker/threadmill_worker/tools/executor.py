@@ -48,7 +48,9 @@ class ToolExecutor:
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if self._endpoint.plugins and assistant and not self._registry.owns(call.name):  # it asks for both ids
+                if (
+                    self._endpoint.supports.plugins and assistant and not self._registry.owns(call.name)
+                ):  # it asks for both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
                     tool = await self._found(call.name)

@@ -118,7 +118,7 @@ class AssistantsDriver(WireDriver):
             case CancelRun(run_id):
                 return await self._cancel(thread, run_id)
             case ReadAnswer(run_id):
-                return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
+                return await self._read_answer(thread, run_id, progress.run.seen.created_at if progress.run else None)
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case _:
@@ -149,7 +149,7 @@ class AssistantsDriver(WireDriver):
             return await self._poll(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str, since: float | None) -> AnswerRead:
-        query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
+        query = {"run_id": run_id} if self._endpoint.supports.run_id_filter else {}
         list_messages = self._threads.messages.with_raw_response.list
         messages = [each async for each in self._api.pages(list_messages, thread_id=thread, order="asc", **query)]
         answers = answers_of(run_id, messages, since)
