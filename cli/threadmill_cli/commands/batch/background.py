@@ -58,7 +58,7 @@ def run_in_background(batch: str, paths: Sequence[str], out: Path, local: bool) 
     with log.open("ab") as file:
         begins_at = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "threadmill_cli", "batch", "run", *arguments],
+            [sys.executable, "-m", "threadmill", "batch", "run", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
