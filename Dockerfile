@@ -8,7 +8,8 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY producer producer
 COPY worker worker
 COPY emulator emulator
-ARG EXTRAS=worker,emulator,documents,mcp
+COPY cli cli
+ARG EXTRAS=cli,worker,emulator,documents,mcp
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
 RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from threadmill import Client, Settings
-from threadmill.local.services import Local
+from threadmill_cli.local.services import Local
 
 plain = Celery("plain", broker=os.environ.get("PLAIN_REDIS"), backend=os.environ.get("PLAIN_REDIS"))
 plain.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, task_default_queue="plain")

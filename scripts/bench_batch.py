@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from threadmill import Client, Settings
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.processes import Process
+from threadmill_cli.local.services import free_port, redis_server
 
 _LISTENING = re.compile(r"listening on (http://[\d.:]+)")
 
@@ -64,7 +64,7 @@ class Site:
             "THREADMILL_ENDPOINTS__EMULATOR__BASE_URL": f"{self.emulator_url}/api/assts/v1",
             "THREADMILL_DEFAULT_ENDPOINT": "emulator",
             "THREADMILL_LEASE_S": "5",
-            "THREADMILL_SWEEP_S": "1",
+            "THREADMILL_SWEEP_INTERVAL_S": "1",
         }
         os.environ |= self.variables
         self.client = Client(Settings.load())

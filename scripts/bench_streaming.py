@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from threadmill import Client, EventKind, Settings
-from threadmill.local.services import Local
+from threadmill_cli.local.services import Local
 
 #: What a model writes: a delta is a token of it.
 WORDS = "The quick brown fox jumps over the lazy dog, and then it does so once more. "

@@ -1,7 +1,7 @@
 """Shared fixtures: one real Redis for the session; an emulator, settings and a worker of its own for each test.
 
 Every test owns its namespace (key prefix, queue, emulator), so that none depends on another's leftovers.
-`@pytest.mark.endpoint(reruns=0)` and `@pytest.mark.settings(lease_s=5)` change what a test's settings hold.
+`@pytest.mark.endpoint(max_reruns=0)` and `@pytest.mark.settings(lease_s=5)` change what a test's settings hold.
 """
 
 import gc
@@ -20,13 +20,14 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+from tests.certificates import self_signed
 from tests.emulated import Emulated, emulating, serving
 from tests.forked import THREADMILL, ForkedProcess, run
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings
-from threadmill.local.processes import Process
 from threadmill.secrets.redaction import REDACTOR
+from threadmill_cli.local.processes import Process
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
@@ -35,11 +36,11 @@ PATIENCE_S = 60.0
 
 #: An endpoint in a hurry: nothing a test waits for takes long.
 HASTY = {
-    "poll_first_s": 0.02,
-    "poll_longest_s": 0.1,
+    "first_poll_s": 0.02,
+    "max_poll_interval_s": 0.1,
     "rerun_delay_s": 0.05,
     "cancel_limit_s": 2,
-    "unreachable_s": 5,
+    "unreachable_limit_s": 5,
     "connect_timeout_s": 10,
     "request_timeout_s": 20,
     "tool_timeout_s": 5,
@@ -47,7 +48,7 @@ HASTY = {
 
 
 #: The same for the emulator of --local.
-IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
+IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__FIRST_POLL_S": "0.1"}
 
 
 #: A machine may be slow, and busy: no test is timed.
@@ -117,6 +118,21 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with one certificate."""
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_bytes(self_signed())
+    return str(file)
+
+
+@pytest.fixture(autouse=True)
+def _few_certificates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, one_certificate: str) -> None:
+    """Each HTTP client loads the certificates of all authorities, which takes 40 ms. Only installs need them."""
+    if request.node.get_closest_marker("acceptance") is None:
+        monkeypatch.setenv("SSL_CERT_FILE", one_certificate)
+
+
+@pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that lives as long as the session. If it cannot be started, the tests fail."""
     with own_redis(tmp_path_factory.mktemp("redis")) as port:
@@ -181,7 +197,7 @@ def make_settings(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> C
                 "endpoints": {"emulator": {"kind": "emulator", "base_url": base_url, **HASTY, **(endpoint or {})}},
                 "concurrency": 20,
                 "lease_s": 3,
-                "redis_patience_s": 10,
+                "redis_outage_tolerance_s": 10,
                 "artifacts": str(artifacts),
                 **fields,
             }

@@ -19,9 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from threadmill.local.processes import Process, _die_with_parent
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import credentials
+from threadmill_cli.local.processes import Process, _die_with_parent
 
 #: The command `threadmill`, as it is installed.
 THREADMILL = str(Path(sys.executable).with_name("threadmill"))
@@ -207,7 +207,7 @@ def _run(command: list[str]) -> int:
         if program == THREADMILL:
             _search(Path(program).parent, folders)
             sys.argv = command
-            from threadmill.cli import main
+            from threadmill_cli import main
 
             main()
         elif arguments[0] == "-m":

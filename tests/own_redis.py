@@ -6,8 +6,8 @@ from pathlib import Path
 
 import redis
 
-from threadmill.local.processes import Process
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.processes import Process
+from threadmill_cli.local.services import free_port, redis_server
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The modules that a process of `tests.forked` finds imported.
 
-`threadmill.cli` is not among them: it has a console, and rich reads NO_COLOR and COLUMNS when it makes one.
+`threadmill_cli` is not among them: it has a console, and rich reads NO_COLOR and COLUMNS when it makes one.
 """
 
 import gc
@@ -30,8 +30,8 @@ for module in (
     "typer.main",
     "threadmill.export.export",
     "threadmill.client",
-    "threadmill.local.services",
-    "threadmill.reports.schedule",
+    "threadmill_cli.local.services",
+    "threadmill.reports.scheduler",
     "threadmill_emulator.app",
     "threadmill_emulator.server",
     "threadmill_worker.celery_app.consumer",

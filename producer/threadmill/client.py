@@ -62,7 +62,7 @@ class Client:
     """Enqueues jobs and reads their results. Thread-safe; connects on first use.
 
     `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer. `wait` and
-    `follow` first retry for `redis_patience_s`, once they have begun. All raise StoreRefused at once.
+    `follow` first retry for `redis_outage_tolerance_s`, once they have begun. All raise StoreRefused at once.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -187,7 +187,8 @@ class Client:
         """Yields the job's events from its start until it has ended: changes of state, runs and tool calls.
 
         A job with `stream` also yields text as the model writes it. You can start at any time and stop at any time.
-        Retries for `redis_patience_s` while Redis is unavailable. Raises WaitTimeout, JobNotFound, UnreadableRecord.
+        Retries for `redis_outage_tolerance_s` while Redis is unavailable. Raises WaitTimeout, JobNotFound,
+        UnreadableRecord.
         """
         return self.store.events(job_id, timeout_s)
 

@@ -43,7 +43,7 @@ def fault(error: Exception, within: str = "") -> tuple[str, str]:
 
 
 def unknown_fields(error: ValidationError) -> tuple[str, ...]:
-    """Returns the fields that a model does not know, such as `wants.mood`; a newer version wrote them."""
+    """Returns the fields that a model does not know, such as `features.mood`; a newer version wrote them."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(
         ".".join(printable(str(step))[:_NAME] for step in problem["loc"][:4])

@@ -14,8 +14,8 @@ from typing import Any
 from servers.kinds import Kind, Running
 from servers.own_redis import own_redis
 from threadmill import Client, FailureKind, JobHandle, JobResult, Settings
-from threadmill.local.processes import Process
-from threadmill.local.services import module
+from threadmill_cli.extras import program
+from threadmill_cli.local.processes import Process
 
 ENDPOINT = "server"
 _KEY = "CHECKED_SERVER_KEY"
@@ -60,7 +60,7 @@ class Bench:
     def start_worker(self) -> None:
         number = len(self.workers) + 1
         log = self.folder / f"worker-{number}.log"
-        worker = Process(f"worker {number}", module("threadmill_worker"), log, {})
+        worker = Process(f"worker {number}", program("worker"), log, {})
         self.workers.append(worker)
         worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in self.client.workers()))
 

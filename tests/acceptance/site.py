@@ -15,9 +15,9 @@ from tests.forked import ForkedProcess
 from tests.own_redis import answers
 
 from threadmill import Client, JobRecord, JobState, Settings
-from threadmill.local.services import free_port, redis_server
 from threadmill.redis.client import blocking
 from threadmill.store.keys import Keys
+from threadmill_cli.local.services import free_port, redis_server
 from threadmill_emulator.scripting.options import EXTRAS
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.

@@ -25,7 +25,7 @@ def read_lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tmp_path, tell):
     docs, out = tmp_path / "docs", tmp_path / "out" / "results.jsonl"
     docs.mkdir()
@@ -56,7 +56,7 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
     assert [path.name for path in out.parent.iterdir()] == ["results.jsonl"]
 
 
-@pytest.mark.settings(endpoint={"reruns": 0})
+@pytest.mark.settings(endpoint={"max_reruns": 0})
 def test_failures_are_counted_exactly_and_retried_where_that_helps(site, tmp_path):
     docs, out = tmp_path / "docs", tmp_path / "results.jsonl"
     docs.mkdir()

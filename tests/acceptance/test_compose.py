@@ -17,7 +17,7 @@ import redis
 import yaml
 from tests.acceptance.site import THREADMILL, Child, until
 
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 

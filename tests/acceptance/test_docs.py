@@ -25,13 +25,16 @@ from tests.acceptance.reader_files import write_files
 from tests.acceptance.site import LISTENING, Child, until
 
 from threadmill import Client, JobResult, Settings
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXTRAS = "worker,emulator,local,documents,parquet,mcp"
+
+#: Settings of each endpoint that shorten what a reader would wait for.
+HASTY = {"first_poll_s": "0.05", "batch_lane_wait_s": "0.1"}
 
 COMMAND_S = 120
 INSTALL_S = 600
@@ -109,7 +112,7 @@ class Reader:
     def _environment(self, programs: Path) -> dict[str, str]:
         assistants, responses = f"{self._emulator_url}/api/assts/v1", f"{self._emulator_url}/v1"
         endpoints = {
-            name: {"kind": kind, "base_url": url, "api_key_env": "DAVINCI_API_KEY", **more}
+            name: {"kind": kind, "base_url": url, "api_key_env": "DAVINCI_API_KEY", **HASTY, **more}
             for name, kind, url, more in (
                 ("davinci", "davinci", assistants, {"assistant": "asst_emulator"}),
                 ("gateway", "assistants", assistants, {"assistant": "asst_emulator"}),
@@ -134,7 +137,7 @@ class Reader:
             "THREADMILL_DEFAULT_ENDPOINT": "gateway",
             "THREADMILL_TOOLS__WEATHER": "readers_tools:weather",
             "THREADMILL_FILE_ROOTS": f'["{self.folder}"]',
-            "THREADMILL_SWEEP_S": "1",
+            "THREADMILL_SWEEP_INTERVAL_S": "1",
             "THREADMILL_PRICES": '{"emulator": {"prompt": 1, "completion": 2}}',
             "WEATHER_AUTH": "Bearer weather",
             "CRM_AUTH": "Bearer crm",
@@ -249,7 +252,7 @@ class Reader:
         for shown, make in {
             r"\bvs_\.\.\.": self._vector_store,
             r"(?<=cancel )JOB(\.\.\.|\b)": lambda: self._job("[[scenario=stuck]]"),
-            r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]", reruns=0).job_id,
+            r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
             r"\bTHREAD(\.\.\.|\b)": lambda: str(self._result("Hello", keep_thread=True).thread_id),
             r"(?<=batch )NAME|(?<=batch-status )NAME|(?<=attach )NAME": lambda: self._batch("notes"),
@@ -261,7 +264,7 @@ class Reader:
     def _job(self, prompt: str, **fields: object) -> str:
         return self._client.enqueue({"prompt": prompt, "endpoint": "emulator", **fields}).id
 
-    def _result(self, prompt: str, *, reruns: int = 0, **fields: object) -> JobResult:
+    def _result(self, prompt: str, **fields: object) -> JobResult:
         return self._client.wait(self._job(prompt, **fields), COMMAND_S)
 
     def _vector_store(self) -> str:

@@ -22,7 +22,7 @@ def bomb() -> str:
 TOOLS = {"bomb": {"function": "deadly:bomb"}}
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5, tools=TOOLS)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5, tools=TOOLS)
 def test_a_job_that_kills_its_workers_costs_two_of_them(site, tmp_path, tell):
     (tmp_path / "deadly.py").write_text(BOMB)
     innocents = site.enqueue((f"[[scenario=echo run_s=4]]\nQuestion {n}" for n in range(12)), timeout_s=180)
@@ -48,7 +48,7 @@ def test_a_job_that_kills_its_workers_costs_two_of_them(site, tmp_path, tell):
     )
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_kills_alone_fail_no_job(site, tell):
     """Five workers in a row are killed during one run; the job has not moved since the first of them."""
     jobs = site.enqueue(f"[[run_s=25]]\nQuestion {n}" for n in range(10))
@@ -65,7 +65,7 @@ def test_kills_alone_fail_no_job(site, tell):
     tell(f"5 workers killed during one run of 10 jobs: 10 answers, {max(r.attempts for r in records)} attempts")
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_a_stopped_process_costs_no_job(site, tell):
     """Each of two workers is stopped until the other has taken its jobs over, and then goes on."""
     jobs = site.enqueue(f"[[run_s=10]]\nQuestion {n}" for n in range(10))
@@ -111,7 +111,7 @@ def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell, wire):
 CELERYS_OWN = ("_kombu.binding", "unacked")
 
 
-def test_what_has_ended_lapses_and_what_has_not_stays(site, tell):
+def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     client, night = site.client, {"batch": "night"}
     waiting = client.enqueue({"prompt": "[[run_s=60]]Well?", "key": "long", **night})
     given_up = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})

@@ -37,7 +37,7 @@ def enqueue_and_follow(site, run_s: float):
     return job, follower
 
 
-def test_a_follower_goes_on_where_it_was_when_redis_is_back(site, tell):
+def test_a_follower_continues_where_it_stopped_after_an_outage(site, tell):
     site.start_worker()
     _, follower = enqueue_and_follow(site, 12)
     site.stop_redis()
@@ -55,8 +55,8 @@ def test_a_follower_goes_on_where_it_was_when_redis_is_back(site, tell):
     assert follower.events[-1].state is JobState.SUCCEEDED
 
 
-@pytest.mark.settings(lease_s=2, sweep_s=0.5)
-def test_the_next_worker_tells_a_follower_the_rest(site):
+@pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
+def test_the_next_worker_sends_a_follower_the_rest(site):
     first = site.start_worker()
     job, follower = enqueue_and_follow(site, 8)
     first.kill()

@@ -47,7 +47,7 @@ async def bomb(scope, receive, send) -> None:
 def hostile_site(tmp_path):
     (tmp_path / "hostile_tools.py").write_text(TOOLS)
     with serving(bomb) as url:
-        hasty = {"lease_s": 4, "sweep_s": 1, "blocked_limit_s": 6}
+        hasty = {"lease_s": 4, "sweep_interval_s": 1, "blocked_limit_s": 6}
         tools = {name: {"function": f"hostile_tools:{name}"} for name in ("exits", "blocks")}
         site = Site(tmp_path, {"tools": tools, **hasty})
         emulator = site.settings.endpoints["emulator"]

@@ -12,7 +12,7 @@ FILES = Path(__file__).parents[2] / "examples" / "files"
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.settings(concurrency=50, lease_s=4, sweep_s=1, file_roots=(FILES,)),
+    pytest.mark.settings(concurrency=50, lease_s=4, sweep_interval_s=1, file_roots=(FILES,)),
 ]
 
 JOBS, WORKERS, KILLS = 60, 2, 4

@@ -10,12 +10,12 @@ from threadmill import JobState
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.settings(concurrency=50, lease_s=5, sweep_s=1),
+    pytest.mark.settings(concurrency=50, lease_s=5, sweep_interval_s=1),
 ]
 
 KILL_EVERY_S = 3.0
 
-LANE = {"lane_wait_s": 1, "lane_jobs": 20, "poll_first_s": 0.2}
+LANE = {"batch_lane_wait_s": 1, "batch_lane_max_jobs": 20, "first_poll_s": 0.2}
 
 
 def kill_workers(
@@ -78,7 +78,7 @@ def test_the_same_on_a_server_that_fails(site, dice, tell):
     tell(f"faults: {site.stats()['faults']}")
 
 
-@pytest.mark.settings(lease_s=3, sweep_s=0.5, endpoint=RESPONSES | LANE)
+@pytest.mark.settings(lease_s=3, sweep_interval_s=0.5, endpoint=RESPONSES | LANE)
 def test_the_batch_lane_outlives_its_workers(site, dice, tell):
     workers = [site.start_worker() for _ in range(3)]
     jobs: dict[str, str] = {}

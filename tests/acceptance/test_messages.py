@@ -29,7 +29,7 @@ def test_a_message_delivered_three_times_at_once_runs_its_job_once(site):
     assert site.stats()["runs"]["created"] == 1
 
 
-@pytest.mark.settings(sweep_s=1)
+@pytest.mark.settings(sweep_interval_s=1)
 @pytest.mark.parametrize("lost", [1, 50])
 def test_jobs_whose_messages_are_lost_run_all_the_same(site, tell, lost):
     jobs = site.enqueue(f"[[scenario=echo run_s=0.5]]Question {n}" for n in range(50))

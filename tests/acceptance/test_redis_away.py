@@ -58,7 +58,7 @@ def test_a_minute_away_costs_a_minute_and_no_result(site, tell, tmp_path, wire):
     assert worker.lives, "the very same process"
 
 
-@pytest.mark.settings(redis_patience_s=3)
+@pytest.mark.settings(redis_outage_tolerance_s=3)
 def test_a_worker_whose_redis_stays_away_ends_itself(site, tell):
     worker = site.start_worker()
     job = site.client.enqueue("[[run_s=60]]Well?")

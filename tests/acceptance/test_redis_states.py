@@ -113,7 +113,7 @@ STATES = {
 }
 
 
-@pytest.mark.settings(lease_s=LEASE_S, sweep_s=0.5, concurrency=5)
+@pytest.mark.settings(lease_s=LEASE_S, sweep_interval_s=0.5, concurrency=5)
 def test_every_state_of_redis_costs_time_and_no_attempt(site, tell):
     workers = [site.start_worker(), site.start_worker()]
     for name, (state, error, says) in STATES.items():

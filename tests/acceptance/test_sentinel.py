@@ -9,7 +9,7 @@ from tests.acceptance.site import Site, until
 from tests.conftest import marked
 from tests.own_redis import answers
 
-from threadmill.local.services import free_port, redis_server
+from threadmill_cli.local.services import free_port, redis_server
 
 pytestmark = pytest.mark.acceptance
 

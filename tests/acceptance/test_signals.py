@@ -30,7 +30,7 @@ HEARD = "worker stopping"
         pytest.param("threadmill worker", signal.SIGTERM, marks=ON_RESPONSES),
     ],
 )
-def test_jobs_are_handed_back_at_once_and_go_on_elsewhere(site, tell, command, number):
+def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command, number):
     worker = site.start_worker(COMMANDS[command])
     jobs = site.enqueue(f"[[scenario=echo run_s=3]]Question {n}" for n in range(100))
     until(lambda: site.runs()["created"] == 100, "all jobs are in flight")

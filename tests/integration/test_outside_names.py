@@ -7,10 +7,10 @@ from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import InvalidJob
-from threadmill.cli import app
 from threadmill.errors import BatchNotFound
 from threadmill.store.keys import Keys
 from threadmill.store.remote_records import LeftoverRecord
+from threadmill_cli import app
 
 pytestmark = pytest.mark.integration
 

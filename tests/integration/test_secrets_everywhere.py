@@ -24,8 +24,8 @@ from tests.mcp_server import __file__ as MCP_SERVER
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobState
-from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,7 @@ def guarded_redis(tmp_path):
 
 @pytest.fixture
 def settings(echo, guarded_redis, emulator, make_settings):
-    hasty = {"kind": "assistants", "assistant": "asst_1", "unreachable_s": 0.2, "reruns": 0}
+    hasty = {"kind": "assistants", "assistant": "asst_1", "unreachable_limit_s": 0.2, "max_reruns": 0}
     with_key = hasty | {"api_key_env": "ENDPOINT_KEY"}
     gateway = f"http://me:{quote(SECRETS['GATEWAY'], safe='')}@127.0.0.1:{free_port()}"
     settings = make_settings(

@@ -48,12 +48,14 @@ def test_paths_become_absolute_and_the_rest_stays_as_it_is(check, disk):
             "files": ["notes.txt", "file-abc", {"path": "./notes.txt", "tools": ["code_interpreter"]}],
             "messages": [{"content": [{"type": "image_url", "image_url": {"url": "picture.png"}}]}],
         },
-        data_urls=True,
+        supports={"data_urls": True},
     )
     assert job.images == (f"{disk}/picture.png", "https://example.com/a.png", DATA_URL)
     assert [file.path or file.id for file in job.files] == [f"{disk}/notes.txt", "file-abc", f"{disk}/notes.txt"]
     assert job.messages[0].images == (f"{disk}/picture.png",)
-    assert check(job.model_dump(exclude_defaults=True), data_urls=True) == job, "checked again, it is the same"
+    assert check(job.model_dump(exclude_defaults=True), supports={"data_urls": True}) == job, (
+        "checked again, it is the same"
+    )
 
 
 def test_no_folder_is_open_unless_the_settings_say_so(check):
@@ -74,7 +76,7 @@ def test_what_lies_outside_of_the_roots_is_refused(check, disk, tmp_path, path):
     assert "outside the folders that workers may read" in refusal(check, {"files": [path]})
 
 
-def test_a_folder_whose_name_begins_like_a_root_is_no_root(check, disk, tmp_path):
+def test_a_folder_whose_name_begins_like_a_root_is_refused(check, disk, tmp_path):
     beside = tmp_path / "shared-not"
     beside.mkdir()
     (beside / "notes.txt").write_text("secret")
@@ -97,7 +99,7 @@ def test_a_producer_without_the_workers_disk_checks_the_name_alone(check):
     assert "no such file" in refusal(check, {"files": ["/mnt/far/../near/a.txt"]}, roots=("/mnt/far",))
 
 
-def test_what_is_no_file_is_refused(check, disk):
+def test_paths_that_are_not_files_are_refused(check, disk):
     os.mkfifo(disk / "pipe.txt")
     (disk / "loop.txt").symlink_to("loop.txt")
     assert "gone.txt: there is no such file" in refusal(check, {"files": ["gone.txt"]})
@@ -110,28 +112,28 @@ def test_what_is_no_file_is_refused(check, disk):
     assert "folder.txt: is a folder, a device or a pipe" in refusal(check, {"files": ["folder.txt"]})
 
 
-def test_a_url_is_no_file(check):
+def test_a_url_is_not_a_file(check):
     assert "https://example.com/a.pdf is a URL" in refusal(check, {"files": ["https://example.com/a.pdf"]})
 
 
-def test_sizes_are_told_with_the_limit_and_its_setting(check, disk):
+def test_size_errors_name_the_limit_and_its_setting(check, disk):
     (disk / "huge.png").write_bytes(PNG)
     os.truncate(disk / "huge.png", 20_000_000)
     told = refusal(check, {"images": ["huge.png"]})
     assert "huge.png: has 20,000,000 bytes, and endpoint 'x' takes up to 10,000,000" in told
-    assert "raise image_limit in [endpoints.x]" in told
-    told = refusal(check, {"files": ["notes.txt"]}, file_limit=5)
+    assert "raise image_limit_bytes in [endpoints.x]" in told
+    told = refusal(check, {"files": ["notes.txt"]}, file_limit_bytes=5)
     assert "notes.txt: has 6 bytes, and endpoint 'x' takes up to 5" in told
-    assert "raise file_limit in [endpoints.x]" in told
-    assert check({"files": ["notes.txt"]}, file_limit=6)
+    assert "raise file_limit_bytes in [endpoints.x]" in told
+    assert check({"files": ["notes.txt"]}, file_limit_bytes=6)
     (disk / "empty.txt").touch()
     assert "empty.txt: is empty" in refusal(check, {"files": ["empty.txt"]})
     (disk / "empty.png").touch()
     assert "empty.png: is empty" in refusal(check, {"images": ["empty.png"]})
-    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit=15)
+    assert "takes up to 15" in refusal(check, {"images": [DATA_URL]}, image_limit_bytes=15)
 
 
-def test_what_is_no_image_is_refused_whatever_its_name(check, disk):
+def test_files_that_are_not_images_are_refused_whatever_their_name(check, disk):
     (disk / "report.png").write_bytes(b"%PDF-1.7 ...")
     told = refusal(check, {"images": ["report.png"]})
     assert "report.png: is not a PNG, JPEG, GIF or WebP image (it starts with b'%PDF-1.7')" in told
@@ -156,18 +158,18 @@ def test_a_data_url_must_hold_an_image(check, url, says):
     assert len(told) < 250, "it is not shown in full"
 
 
-def test_what_an_endpoint_cannot_do_is_told_by_its_setting(check):
+def test_what_an_endpoint_cannot_do_is_reported_with_its_setting(check):
     for file in ("notes.txt", "file-abc"):
-        told = refusal(check, {"files": [file]}, files=False)
+        told = refusal(check, {"files": [file]}, supports={"files": False})
         assert file in told
-        assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x]" in told
+        assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x.supports]" in told
     for image in ("picture.png", DATA_URL):
-        told = refusal(check, {"images": [image]}, files=False)
+        told = refusal(check, {"images": [image]}, supports={"files": False})
         assert "takes images only as https URLs" in told
-        assert "set data_urls = true or files = true in [endpoints.x]" in told
-        assert check({"images": [image]}, files=False, data_urls=True)
-        assert check({"images": [image]}, files=True, data_urls=False)
-    assert check({"images": ["https://example.com/a.png"]}, files=False)
+        assert "set data_urls = true or files = true in [endpoints.x.supports]" in told
+        assert check({"images": [image]}, supports={"files": False, "data_urls": True})
+        assert check({"images": [image]}, supports={"files": True, "data_urls": False})
+    assert check({"images": ["https://example.com/a.png"]}, supports={"files": False})
 
 
 @pytest.mark.parametrize("field", ["max_prompt_tokens", "max_completion_tokens"])
@@ -199,7 +201,7 @@ def test_the_assistants_api_has_no_cheaper_lanes(check, lane):
 
 
 def test_a_completion_window_needs_a_server_that_works_in_the_background(check):
-    plain = {"kind": "responses", "model": "m", "assistant": None, "background": False}
+    plain = {"kind": "responses", "model": "m", "assistant": None, "supports": {"background": False}}
 
     assert "use the lane flex, or leave it out" in refusal(check, {"lane": "within-2h"}, **plain)
     assert check({"lane": "within-2h"}, lane_fallback="full_price", **plain).lane == "within-2h"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from threadmill.cli.app import app
 from threadmill.settings.settings import Settings
+from threadmill_cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -36,7 +36,7 @@ def test_every_command_and_option_that_a_page_names_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_to_a_page_of_ours_leads_somewhere(page):
+def test_every_link_between_pages_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if "://" in target:
             continue

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"threadmill": "producer", "threadmill_worker": "worker", "threadmill_emulator": "emulator"}
+PACKAGES = {
+    "threadmill": "producer",
+    "threadmill_worker": "worker",
+    "threadmill_emulator": "emulator",
+    "threadmill_cli": "cli",
+}
 
 #: Module, what it must not import, the contract that says so. Modules named `added` are new.
 FORBIDDEN = [
@@ -26,11 +31,16 @@ FORBIDDEN = [
         "threadmill.store.jobs",
         "The worker knows the producer's contract, not its verbs",
     ),
+    (
+        "threadmill.added",
+        "threadmill_cli.local.services",
+        "The commands are on top: neither the library nor the worker imports them",
+    ),
     ("threadmill.job.added", "redis", "The contract is values alone"),
     (
         "threadmill.store.added",
         "threadmill.client",
-        "The producer, from the command line down to texts without secrets",
+        "The producer, from reports down to texts without secrets",
     ),
 ]
 

@@ -74,7 +74,7 @@ async def test_nothing_is_read_or_published_while_nobody_follows(redis):
     assert redis.entries == []
 
 
-async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
+async def test_a_late_follower_gets_the_text_so_far_in_one_piece(redis):
     lives = EventPublisher(redis.publish)
     feed = lives.open("job")
     feed.emit(EventKind.RUN, run_id="run_1", run=1, status="queued")
@@ -89,7 +89,7 @@ async def test_who_joins_late_is_told_all_the_text_so_far_in_one_piece(redis):
     assert redis.entries[0] == {"kind": "run", "run_id": "run_1", "run": 1, "status": "queued"}
 
 
-async def test_a_complete_message_takes_the_place_of_its_pieces(redis):
+async def test_a_complete_message_replaces_its_pieces(redis):
     lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
@@ -104,7 +104,7 @@ async def test_a_complete_message_takes_the_place_of_its_pieces(redis):
     assert sorted(redis.gone) == ["0-0", "1-0"]
 
 
-async def test_text_goes_on_where_it_was_when_redis_is_back(redis):
+async def test_text_continues_where_it_stopped_after_a_redis_outage(redis):
     lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
@@ -120,7 +120,7 @@ async def test_text_goes_on_where_it_was_when_redis_is_back(redis):
     assert [begins for begins, _ in redis.texts()] == [0, 4]
 
 
-async def test_a_job_ends_though_redis_is_away(redis, monkeypatch):
+async def test_a_job_ends_during_a_redis_outage(redis, monkeypatch):
     monkeypatch.setattr(live, "PATIENCE_S", 0.05)
     lives = EventPublisher(redis.publish)
     lives.follow(["job"])
@@ -144,7 +144,7 @@ async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis)
     assert len(redis.entries[1]["arguments"]) == live.CUT_AT + 3
 
 
-async def test_a_bounded_amount_is_kept_and_told(redis, monkeypatch):
+async def test_a_bounded_amount_is_kept_and_published(redis, monkeypatch):
     monkeypatch.setattr(live, "RAW_LIMIT", 1000)
     lives = EventPublisher(redis.publish)
     feed = lives.open("job")
@@ -173,7 +173,7 @@ def test_halves_of_a_character_make_one_that_redis_can_hold():
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 40])
-async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(redis, size):
+async def test_no_prefix_of_a_secret_is_published(redis, size):
     REDACTOR.register("sk-secret-4711")
     text = "sk-secretive? The key is sk-secret-4711, and sk-secret-4712 is none. sk-sec"
     lives = EventPublisher(redis.publish)
@@ -191,7 +191,7 @@ async def test_no_piece_of_a_secret_is_published_before_it_is_known_to_be_one(re
     assert redis.entries[-1]["text"] == f"{told}sk-sec"
 
 
-async def test_what_tools_are_told_and_tell_holds_no_secret(redis):
+async def test_arguments_and_outputs_of_tools_hold_no_secret(redis):
     REDACTOR.register("sk-secret-4711")
     feed = EventPublisher(redis.publish).open("job")
     feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments='{"key": "sk-secret-4711"}')

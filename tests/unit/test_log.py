@@ -60,7 +60,7 @@ def test_a_librarys_warning_is_the_same_whatever_its_arguments(repeats, clock):
     assert (third.getMessage(), third.suppressed) == ("cannot connect, attempt 3", 1)
 
 
-def test_lines_that_are_no_warnings_always_pass(repeats):
+def test_lines_below_warning_always_pass(repeats):
     assert all(repeats.filter(record("run status", level=logging.INFO, job_id="1")) for _ in range(3))
 
 

@@ -19,7 +19,7 @@ def test_an_id_of_plain_characters_is_a_job_id(job_id):
     "job_id",
     ["", ".", "..", "../../x", "a/b", "a\\b", "X:events", "X\n", "-x", ".partial", "é", "x" * 201, None, 7, ["x"]],
 )
-def test_an_id_that_could_address_something_else_is_no_job_id(job_id):
+def test_an_id_that_could_address_something_else_is_refused(job_id):
     assert not is_job_id(job_id)
 
 

@@ -70,9 +70,9 @@ class WorkerProcess:
         self._last_job = time.monotonic()
         self._beats = [
             repeat(heartbeat_s(settings), self._beat),
-            repeat(settings.sweep_s, self._sweep.once),
-            repeat(settings.sweep_s, self._sweep.clean_up),
-            repeat(settings.sweep_s, self._lane.once),
+            repeat(settings.sweep_interval_s, self._sweep.once),
+            repeat(settings.sweep_interval_s, self._sweep.clean_up),
+            repeat(settings.sweep_interval_s, self._lane.once),
             repeat(WATCH_S, self._watch),
             repeat(FORGET_S, self._ledger.forget_old_workers),
         ]
@@ -249,12 +249,12 @@ class WorkerProcess:
 
     async def _watch(self) -> None:
         """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
-        if (away_s := self._pulse.silent_s) > self._settings.redis_patience_s:
+        if (away_s := self._pulse.silent_s) > self._settings.redis_outage_tolerance_s:
             give_up(f"Redis has been away for {away_s:.0f} s")
         now = time.monotonic()
         if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
             self._last_job = now  # no room, or nothing to do: no reason to get jobs
-        elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.stall_s:
+        elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.idle_restart_s:
             give_up(f"jobs are waiting, but Celery has brought none for {idle_s:.0f} s")
 
 

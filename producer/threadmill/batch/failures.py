@@ -20,7 +20,7 @@ _REMEDIES = {
     FailureKind.INCOMPLETE: "raise --max-tokens, or shorten the documents (--split asks about them in parts)",
     FailureKind.UNREADABLE: "update threadmill here and where the workers run; else --force asks again",
     FailureKind.INTERNAL_ERROR: "report the message, with the traceback in the worker's log",
-    FailureKind.TOOL_FAILED: "raise `tool_rounds` of the endpoint if so many rounds of tools are intended",
+    FailureKind.TOOL_FAILED: "raise `max_tool_rounds` of the endpoint if so many rounds of tools are intended",
 }
 
 _KNOWN = frozenset(FailureKind)

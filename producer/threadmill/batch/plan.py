@@ -1,11 +1,15 @@
-"""Decides what a batch does with each document. PURE."""
+"""Decides what a batch does with each document."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
-from threadmill.batch.results import PreviousResult
+from threadmill.batch.job_builder import PendingDocument
+from threadmill.batch.results import PreviousResult, ResultsFile
 from threadmill.batch.spending import BatchLimits
 from threadmill.job.result import ENDPOINT_FAILURES, JobState
+from threadmill.store.jobs import Store
 
 #: The most unfinished jobs of a batch in Redis, which holds their texts in memory.
 MAX_QUEUED = 10_000
@@ -43,3 +47,24 @@ def document_status(previous: PreviousResult | None, *, is_known: bool, retry_fa
         return DocumentStatus.ANSWERED
     stays_failed = previous.state == JobState.FAILED and previous.failure not in ENDPOINT_FAILURES and not retry_failed
     return DocumentStatus.FAILED if stays_failed else DocumentStatus.AGAIN
+
+
+class Planner:
+    """Decides about documents by their lines in the results file, and by what became of their jobs since."""
+
+    def __init__(self, store: Store, out: ResultsFile, *, retry_failed: bool) -> None:
+        self._store = store
+        self._out = out
+        self._retry_failed = retry_failed
+
+    def status(self, document: PendingDocument) -> DocumentStatus:
+        previous = self._out.previous.get(document.key)
+        retry = self._retry_failed or (previous is not None and previous.job_id in self._redriven)
+        return document_status(previous, is_known=self._out.has_line(document.location), retry_failed=retry)
+
+    @cached_property
+    def _redriven(self) -> AbstractSet[str]:
+        """The failed jobs of earlier invocations that were redriven since; their new results are needed."""
+        failed = [each.job_id for each in self._out.previous.values() if each.state == JobState.FAILED]
+        states = self._store.states(failed)
+        return {job_id for job_id, state in states.items() if state is not JobState.FAILED}

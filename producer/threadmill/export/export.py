@@ -14,7 +14,7 @@ from threadmill.export.formats import csv, jsonl, markdown, openai_batch
 from threadmill.export.formats import template as templates
 from threadmill.export.formats.table import build_table
 from threadmill.export.formats.template import Template
-from threadmill.export.outcomes import ResultOrder, ResultsReader, StateFilter
+from threadmill.export.results_reader import ResultOrder, ResultsReader, StateFilter
 from threadmill.installation import install_command
 
 #: The `out` that stands for stdout.

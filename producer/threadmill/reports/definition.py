@@ -30,7 +30,7 @@ from threadmill.job.message import FileTool
 from threadmill.job.model import InputModel
 from threadmill.job.prompt import PromptJob
 from threadmill.reports.delivery import Smtp, Webhook
-from threadmill.reports.nights import About, Schedule
+from threadmill.reports.schedule import About, Schedule
 
 #: Valid names of reports, which are used in batches, keys, paths and mail.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")

@@ -12,11 +12,11 @@ from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Notification
-from threadmill.reports.night import Night, NightState
 from threadmill.reports.rendering.html import is_web_page, render_html
 from threadmill.reports.rendering.mail import render_failure, render_failure_text, render_mail, render_mail_text
 from threadmill.reports.rendering.markdown import render_markdown
 from threadmill.reports.report import Report
+from threadmill.reports.report_run import ReportRun, ReportState
 
 _REPORT = TypeAdapter(Report)
 _FINISHED = "report.json"
@@ -25,9 +25,9 @@ _FINISHED = "report.json"
 _LARGEST_ATTACHMENT = 5_000_000
 
 
-def state_folder(root: Path, night: Night) -> Path:
+def state_folder(root: Path, night: ReportRun) -> Path:
     """Returns the folder of the results of a night. `root` is the folder of the definitions."""
-    folder = str(night.night) + (f".{night.edition}" if night.edition > 1 else "")
+    folder = str(night.night) + (f".{night.revision}" if night.revision > 1 else "")
     return root / ".state" / night.report / folder
 
 
@@ -76,12 +76,12 @@ def _read(template: Path | None) -> str | None:
         raise ThreadmillError(f"template {template}: cannot be read: {error}") from None
 
 
-def report_notification(report: Report, definition: ReportDefinition, night: Night) -> Notification:
+def report_notification(report: Report, definition: ReportDefinition, night: ReportRun) -> Notification:
     """Returns the notification of a published report."""
     facts = {
         "report": report.name,
         "night": str(report.night),
-        "state": NightState.PUBLISHED,
+        "state": ReportState.PUBLISHED,
         "made_at": report.made_at.isoformat(),
         "link": night.link,
         "documents": night.documents,
@@ -107,10 +107,10 @@ def report_notification(report: Report, definition: ReportDefinition, night: Nig
     )
 
 
-def failure_notification(definition: ReportDefinition, night: Night) -> Notification:
+def failure_notice(definition: ReportDefinition, night: ReportRun) -> Notification:
     """Returns the notification of a failed night."""
     title = f"{definition.title_of(night.night)}: failed"
-    facts = {"report": night.report, "night": str(night.night), "state": NightState.FAILED, "error": night.error}
+    facts = {"report": night.report, "night": str(night.night), "state": ReportState.FAILED, "error": night.error}
     return Notification(
         f"{_key(night)}/failed",
         title,
@@ -121,18 +121,18 @@ def failure_notification(definition: ReportDefinition, night: Night) -> Notifica
     )
 
 
-def _key(night: Night) -> str:
-    return f"{night.report}/{night.night}" + (f"/{night.edition}" if night.edition > 1 else "")
+def _key(night: ReportRun) -> str:
+    return f"{night.report}/{night.night}" + (f"/{night.revision}" if night.revision > 1 else "")
 
 
-def remove(night: Night, root: Path) -> None:
+def remove(night: ReportRun, root: Path) -> None:
     """Deletes the files of a night, and folders that are empty then."""
     for file in map(Path, night.files):
         file.unlink(missing_ok=True)
         with suppress(OSError):  # the folder is not empty
             file.parent.rmdir()
-    for edition in range(1, night.edition + 1):
-        folder = state_folder(root, night.model_copy(update={"edition": edition}))
+    for revision in range(1, night.revision + 1):
+        folder = state_folder(root, night.model_copy(update={"revision": revision}))
         shutil.rmtree(folder, ignore_errors=True)
 
 

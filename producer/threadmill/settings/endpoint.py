@@ -24,10 +24,8 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
     EndpointKind.DAVINCI: {
         "base_url": "https://prod.dvcbot.net/api/assts/v1",
         "api_key_env": "DAVINCI_API_KEY",
-        "plugins": True,
-        "data_urls": True,
-        "files": False,  # not documented; set it if the server accepts files
-        "time_note": "The current time is: %Y-%m-%d %H:%M:%S",
+        "supports": {"plugins": True, "data_urls": True, "files": False},  # files are not documented
+        "current_time_note": "The current time is: %Y-%m-%d %H:%M:%S",
     },
     EndpointKind.AZURE: {
         "api_key_env": "AZURE_OPENAI_API_KEY",
@@ -37,15 +35,12 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "wire": "responses",
         "base_url": "https://api.openai.com/v1",
         "api_key_env": "OPENAI_API_KEY",
-        "data_urls": True,
-        "expires_after": True,
+        "supports": {"data_urls": True, "upload_expiry": True},
     },
     EndpointKind.EMULATOR: {
         "base_url": "http://127.0.0.1:8089/api/assts/v1",
         "assistant": "asst_emulator",
-        "plugins": True,
-        "data_urls": True,
-        "expires_after": True,
+        "supports": {"plugins": True, "data_urls": True, "upload_expiry": True},
     },
 }
 
@@ -55,53 +50,48 @@ _WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16
 
 
 class Endpoint(RunLimits):
-    """A server: its address, the variable with its key, its features and its limits."""
+    """A server: its address, the variable with its key, its features and its limits.
+
+    The table of an endpoint is flat, and the limits of its runs stand in it beside the other fields. Code that needs
+    only the limits, such as the worker's lifecycle, takes a RunLimits and gets the endpoint.
+    """
 
     kind: EndpointKind
     wire: Literal["assistants", "responses"] = "assistants"  #: the API that its server speaks
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     api_key_env: str | None = None  #: name of the variable that holds the key; None: the server needs no key
     api_version: str | None = None  #: `azure`: the dated version of its API
-    ad_token: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
+    entra_auth: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
     assistant: str | None = None  #: for jobs that name none
     model: str | None = None  #: for jobs that name neither a model nor a profile with one
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: likewise
-    plugins: bool = False  #: run tools that the worker lacks through `POST /pluginapi`
-    data_urls: bool = False  #: accepts images as data URLs; otherwise they are uploaded
-    files: bool = True  #: accepts uploads, and has vector stores
-    expires_after: bool = False  #: accepts an expiry with an upload, so that lost uploads expire
-    streaming: bool = True  #: can stream the events of a run
-    create_and_run: bool = False  #: creates thread and run in one call (POST /threads/runs)
-    run_id_filter: bool = True  #: can list the messages of one run
-    background: bool = (
-        True  #: `responses`: runs in the background; otherwise a call returns when the response has ended
-    )
-    store: bool = True  #: `responses`: stores responses; otherwise each round of tools sends the whole input again
-    idempotency_keys: bool = False  #: `responses`: repeats its first reply to a POST with a known Idempotency-Key
-    lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
-    time_note: str | None = None  #: strftime text added to each run's additional instructions
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
-    lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
-    lane_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: the most jobs in one remote batch
-    lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
+    current_time_note: str | None = None  #: strftime text added to each run's additional instructions
+    current_time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
+    batch_lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
+    batch_lane_max_jobs: Annotated[int, Field(gt=0, le=50_000)] = 2000  #: the most jobs in one remote batch
+    batch_lane_limit_s: PositiveFloat = 172_800  #: how long a job may wait in the batch lane; then it fails as overdue
     connect_timeout_s: PositiveFloat = 5
     reply_limit_bytes: PositiveInt = 32_000_000  #: size of one reply, decompressed; files have their own limits
     max_connections: PositiveInt = 100  #: per worker process
     min_token_limit: PositiveInt = 256  #: the lowest max_prompt_tokens and max_completion_tokens that it accepts
-    image_limit: PositiveInt = 10_000_000  #: bytes of one image
-    file_limit: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
+    image_limit_bytes: PositiveInt = 10_000_000  #: bytes of one image
+    file_limit_bytes: PositiveInt = 512_000_000  #: bytes of one file; the API's own limit
     tool_timeout_s: PositiveFloat = 120  #: for one tool call
-    tool_output_limit: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
+    tool_output_limit_chars: PositiveInt = 8000  #: characters; the rest is cut with a visible marker
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
-            filled = _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
-            return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
-        return data
+        """Adds the defaults of the kind and the wire. The table `supports` is completed field by field."""
+        if not isinstance(data, dict) or data.get("kind") not in list(EndpointKind):
+            return data
+        defaults = _KIND_DEFAULTS[EndpointKind(data["kind"])]
+        filled = defaults | data
+        if isinstance(filled.get("supports"), dict):
+            filled["supports"] = defaults.get("supports", {}) | filled["supports"]
+        return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
 
-    @field_validator("time_zone")
+    @field_validator("current_time_zone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
         if name is not None:
@@ -113,8 +103,8 @@ class Endpoint(RunLimits):
 
     def read_key(self) -> str | None:
         """Returns the key from the environment, or None. Raises SettingsError if it is not valid in an HTTP header."""
-        return credentials.read_header(self.api_key_env) if self.api_key_env and not self.ad_token else None
+        return credentials.read_header(self.api_key_env) if self.api_key_env and not self.entra_auth else None
 
     def missing_key(self) -> str | None:
         """Returns the variable that should hold the key and does not, or None. Raises SettingsError as `read_key`."""
-        return self.api_key_env if self.api_key_env and not self.ad_token and self.read_key() is None else None
+        return self.api_key_env if self.api_key_env and not self.entra_auth and self.read_key() is None else None

@@ -39,6 +39,8 @@ from threadmill.settings import credentials, origins
 from threadmill.settings.endpoint import Endpoint, EndpointKind
 from threadmill.settings.prices import Prices
 from threadmill.settings.profile import Profile, ProfileName
+from threadmill.settings.suggestions import closest
+from threadmill.settings.supports import Supports
 from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
@@ -74,21 +76,19 @@ class Settings(BaseSettings):
     prices: Prices = Prices()
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where to store files that the model made: a folder, or a URL for fsspec
-    artifact_limit: PositiveInt = 100_000_000  #: bytes of one artifact
+    artifact_limit_bytes: PositiveInt = 100_000_000  #: bytes of one artifact
     reports: Path = Path("reports")  #: folder of the definitions of reports, and of their results
     concurrency: PositiveInt = 100  #: jobs that one worker runs at a time
     tool_threads: PositiveInt = 100  #: calls of sync function tools that one worker runs at a time
     lease_s: PositiveFloat = 30  #: the lease of a job expires unless it is renewed within this time
     blocked_limit_s: PositiveFloat = 60  #: a worker exits if its event loop is blocked for this long
-    sweep_s: PositiveFloat = 5  #: interval of the sweep for expired leases, lost messages and leftovers
+    sweep_interval_s: PositiveFloat = 5  #: interval of the sweep for expired leases, lost messages and leftovers
     max_attempts: PositiveInt = 3  #: a job fails after so many processes in a row died while they ran it
-    leftover_tries: PositiveInt = 10  #: attempts to delete a remote object; then it is only listed
-    stall_s: PositiveFloat = 120  #: a worker exits if it has capacity and gets no job for this long while jobs wait
+    cleanup_attempts: PositiveInt = 10  #: attempts to delete a remote object; then it is only listed
+    idle_restart_s: PositiveFloat = 120  #: a worker exits if it gets no job for this long although jobs wait
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a succeeded job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: how long a failed or cancelled job is kept
-    redis_patience_s: PositiveFloat = (
-        600  #: how long a worker, and a producer waiting for a result, tolerate a Redis outage
-    )
+    redis_outage_tolerance_s: PositiveFloat = 600  #: for how long workers and waiting producers retry
 
     @classmethod
     def load(cls) -> Self:
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             where = [origins.variable_of(problem["loc"], os.environ) for problem in error.errors()]
             sources = dict.fromkeys(variable or str(file or "the environment") for variable in where)
-            raise SettingsError(f"{explain(error)} (settings from {', '.join(sources)})") from None
+            raise SettingsError(f"{explain(error, _suggestion)} (settings from {', '.join(sources)})") from None
         except UnreadableVariable as error:
             raise SettingsError(_not_json(error)) from None
         except OSError as error:
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     @property
     def secret_variables(self) -> frozenset[str]:
         """Names of the variables with keys of endpoints and secrets of tools."""
-        keys = (each.api_key_env for each in self.endpoints.values() if each.api_key_env and not each.ad_token)
+        keys = (each.api_key_env for each in self.endpoints.values() if each.api_key_env and not each.entra_auth)
         tools = (*self.tools.values(), *self.mcp.values())
         headers = (variable for tool in tools for variable in getattr(tool, "headers_env", {}).values())
         return frozenset(keys).union(headers, *(server.env for server in self.mcp.values()))
@@ -289,6 +289,22 @@ class Settings(BaseSettings):
 
     def _own_endpoints(self) -> list[str]:
         return [name for name in self.endpoints if name != "emulator"]
+
+
+def _suggestion(path: tuple[int | str, ...]) -> str:
+    """Returns ` (did you mean ...?)` for an unknown setting; '' if none is similar."""
+    match path:
+        case (name,):
+            known = {field: field for field in Settings.model_fields}
+        case ("endpoints", _, name):
+            known = {field: f"supports.{field}" for field in Supports.model_fields}
+            known |= {field: field for field in Endpoint.model_fields}
+        case ("endpoints", _, "supports", name):
+            known = {field: field for field in Supports.model_fields}
+        case _:
+            return ""
+    found = closest(str(name), known)
+    return f" (did you mean `{'.'.join(map(str, (*path[:-1], known[found])))}`?)" if found else ""
 
 
 def _not_json(error: UnreadableVariable) -> str:

@@ -59,7 +59,7 @@ class HttpSettings(_Called):
     headers: dict[HeaderName, HeaderValue] = Field(default={})
     headers_env: dict[HeaderName, Variable] = Field(default={})  #: header -> variable with its value
     hosts: tuple[Host, ...] = ()  #: allowed hosts, as `host` or `host:port`; default: the URL's host
-    reply_limit: PositiveInt = 1_000_000  #: bytes read of a reply; the rest is ignored
+    reply_limit_bytes: PositiveInt = 1_000_000  #: bytes read of a reply; the rest is ignored
 
     @property
     def allowed(self) -> tuple[str, ...]:

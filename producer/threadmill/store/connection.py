@@ -63,7 +63,7 @@ class Connection:
     """Blocking calls to one Redis.
 
     Each call raises StoreUnavailable at once if Redis cannot be used, and StoreRefused if a retry cannot help. Only
-    calls that wait for results retry, for `redis_patience_s` at most.
+    calls that wait for results retry, for `redis_outage_tolerance_s` at most.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -125,7 +125,7 @@ class Connection:
 
     def with_retries(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
         """Calls `read` and retries while Redis is unavailable, until `stop_at` (monotonic) at the latest."""
-        stop_at = min(stop_at, time.monotonic() + self._settings.redis_patience_s)
+        stop_at = min(stop_at, time.monotonic() + self._settings.redis_outage_tolerance_s)
         pause_s = _PAUSE_FIRST_S
         while True:
             try:

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def settings(emulate, make_settings, start_worker_for_all):
     with emulate() as emulator:
-        made = make_settings(emulator.base_url, {"reruns": 0}, prices={"emulator-1": {"prompt": 2, "completion": 4}})
+        made = make_settings(
+            emulator.base_url, {"max_reruns": 0}, prices={"emulator-1": {"prompt": 2, "completion": 4}}
+        )
         start_worker_for_all(made)
         yield made
 

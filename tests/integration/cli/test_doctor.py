@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill import JobState
-from threadmill.cli.setup import round_trip
+from threadmill_cli.setup import round_trip
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import pytest
 from tests.own_redis import own_redis
 from typer.testing import CliRunner
 
-from threadmill.cli import app
-from threadmill.local.services import free_port
+from threadmill_cli import app
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from threadmill import Client
-from threadmill.local.services import free_port
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from threadmill.local.services import free_port
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from threadmill.errors import BatchNotFound
 from threadmill.job.result import ModelUsage, Usage, add_up
 from threadmill_worker.store.jobs import Lease
 
-pytestmark = [pytest.mark.integration, pytest.mark.endpoint(reruns=0)]
+pytestmark = [pytest.mark.integration, pytest.mark.endpoint(max_reruns=0)]
 
 
 async def test_a_batch_counts_what_its_jobs_spent(worker):
@@ -96,8 +96,8 @@ async def test_a_number_no_counter_can_hold_keeps_no_job_from_its_end(worker):
     assert (batch.jobs[JobState.SUCCEEDED], batch.calls, batch.usage) == (1, 3, Usage(total_tokens=7))
 
 
-@pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, lane_wait_s=0.2, poll_first_s=0.1)
-@pytest.mark.settings(sweep_s=0.1)
+@pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, batch_lane_wait_s=0.2, first_poll_s=0.1)
+@pytest.mark.settings(sweep_interval_s=0.1)
 @pytest.mark.emulated(batch_s=0.3)
 async def test_the_batch_lane_is_counted_apart(worker):
     cheap = worker.create("Why?", lane="batch", batch="b")

@@ -12,10 +12,10 @@ import pytest
 
 from threadmill import Client, JobState, StoreUnavailable
 from threadmill.batch.plan import BatchOptions, DocumentStatus
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.results import ResultsFile
 from threadmill.batch.run import Batch
 from threadmill.batch.spending import BatchLimits
-from threadmill.batch.tally import BatchProgress
 from threadmill.documents.find import find
 from threadmill.documents.source import DocumentSource
 from threadmill.documents.template import PromptTemplate

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401
-from threadmill.cli.app import app
+import threadmill_cli  # noqa: F401
 from threadmill.store.connection import Connection
 from threadmill.store.remote_records import KeptThread
+from threadmill_cli.app import app
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill import Client, InvalidJob, JobState, KeyConflict, PromptJob, SettingsError, StoreUnavailable
-from threadmill.local.services import free_port
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -31,8 +31,8 @@ def modules_after(code: str) -> set[str]:
         "import threadmill",
         "from threadmill import *",
         "from threadmill import Client, PromptJob\nPromptJob(prompt='Well?').digest\nClient()",
-        "import threadmill.cli",
-        "import threadmill.batch.run, threadmill.local.services",
+        "import threadmill_cli",
+        "import threadmill.batch.run, threadmill_cli.local.services",
     ],
 )
 def test_the_producer_imports_nothing_of_the_workers(code):

@@ -103,7 +103,7 @@ BOOKKEEPING = {"leases", "leftovers", "workers", "threads"}
 
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
-@pytest.mark.endpoint(reruns=0)
+@pytest.mark.endpoint(max_reruns=0)
 async def test_a_job_that_ended_leaves_no_key_that_stays_for_ever(worker, store, settings):
     await worker.run(key="one", batch="b")
     await worker.run(assistant="asst_failed", key="two", batch="b")
@@ -119,7 +119,7 @@ async def test_a_job_that_ended_leaves_no_key_that_stays_for_ever(worker, store,
 
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
-@pytest.mark.endpoint(reruns=0)
+@pytest.mark.endpoint(max_reruns=0)
 async def test_results_and_failures_are_kept_for_as_long_as_the_settings_say(worker, store, settings):
     good = await worker.run()
     bad = await worker.run(assistant="asst_failed")
@@ -130,7 +130,7 @@ async def test_results_and_failures_are_kept_for_as_long_as_the_settings_say(wor
 
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
-@pytest.mark.endpoint(reruns=0)
+@pytest.mark.endpoint(max_reruns=0)
 async def test_a_batch_is_listed_while_any_of_its_jobs_is_kept(worker, store, settings):
     names = [f"{settings.key_prefix}:{part}" for part in ("batches", "batch:b", "batch:b:jobs", "batch:b:done")]
     await worker.run(assistant="asst_failed", batch="b")
@@ -145,7 +145,7 @@ async def test_a_batch_is_listed_while_any_of_its_jobs_is_kept(worker, store, se
     assert all(190 < store.ttl(name) <= 200 for name in names)
 
 
-@pytest.mark.endpoint(reruns=0)
+@pytest.mark.endpoint(max_reruns=0)
 async def test_a_job_that_is_open_again_never_lapses(worker, store, settings):
     failed = await worker.run(assistant="asst_failed", key="one", batch="b")
     worker.client.redrive(failed.job_id)
@@ -154,7 +154,7 @@ async def test_a_job_that_is_open_again_never_lapses(worker, store, settings):
     assert {name: store.ttl(f"{settings.key_prefix}:{name}") for name in names} == dict.fromkeys(names, -1)
 
 
-@pytest.mark.endpoint(unreachable_s=0.2)
+@pytest.mark.endpoint(unreachable_limit_s=0.2)
 async def test_leftovers_are_listed_and_deleted_when_the_server_is_back(worker, emulator):
     emulator.faults(error_500=1, only="threads.delete")
     result = await worker.run()
@@ -214,8 +214,8 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
     place = worker.record(job).progress_summary
     assert place is not None
-    assert place.trouble == trouble.reason
-    assert place.troubles >= 1
+    assert place.errors.reason == trouble.reason
+    assert place.errors.count >= 1
     assert worker.client.troubles("emulator")[0].reason == trouble.reason
     assert not worker.client.troubles("elsewhere")
     emulator.faults()

@@ -45,7 +45,7 @@ VERBS = {
 
 @pytest.fixture(scope="module")
 def patient(make_settings):
-    return make_settings("http://127.0.0.1:1", redis_patience_s=0.2)
+    return make_settings("http://127.0.0.1:1", redis_outage_tolerance_s=0.2)
 
 
 @settings(max_examples=150)

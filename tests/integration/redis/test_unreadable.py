@@ -10,13 +10,13 @@ from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
-from threadmill.cli import app
-from threadmill.reports.book import ReportStore, UnreadableNight
-from threadmill.reports.night import Night
+from threadmill.reports.report_run import ReportRun
+from threadmill.reports.store import ReportStore, UnreadableReport
 from threadmill.store.keys import Keys, celery_key
 from threadmill.store.records import DeadLetter
 from threadmill.store.remote_records import LeftoverRecord
 from threadmill.store.worker_records import Worker
+from threadmill_cli import app
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
 
@@ -254,14 +254,14 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
 @pytest.mark.parametrize("endpoint", [{"kind": "custom"}], ids=str)
 def test_a_damaged_night_is_not_made_twice(settings, store, keys, endpoint):
     book, night = ReportStore(settings), date(2026, 11, 27)
-    sound = Night(report="notes", night=date(2026, 11, 26), begun_at=NOW)
+    sound = ReportRun(report="notes", night=date(2026, 11, 26), begun_at=NOW)
     store.hset(keys.report("notes"), mapping={str(sound.night): sound.model_dump_json(), str(night): "{"})
     store.hset(keys.reports, "notes", "long ago")
 
     assert book.nights("notes") == [sound]
     assert book.first_seen("notes") is None
     assert book.since("notes", NOW) == NOW
-    with pytest.raises(UnreadableNight, match="threadmill report run notes --date 2026-11-27 --again"):
+    with pytest.raises(UnreadableReport, match="threadmill report run notes --date 2026-11-27 --again"):
         book.get("notes", night)
 
 

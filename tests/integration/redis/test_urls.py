@@ -9,8 +9,8 @@ from tests.certificates import self_signed
 from tests.own_redis import own_redis
 
 from threadmill import Client, StoreUnavailable
-from threadmill.local.services import free_port
 from threadmill.queue import TASK, make_app
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from threadmill.local.services import free_port
 from threadmill.reports.delivery import Notification, Webhook, deliver
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.cli.app import app
+import threadmill_cli  # noqa: F401  # adds the commands to the app
 from threadmill.client import Client
-from threadmill.reports.book import ReportStore
 from threadmill.reports.files import load
-from threadmill.reports.nightly import ReportRunner
+from threadmill.reports.runner import ReportRunner
+from threadmill.reports.store import ReportStore
+from threadmill_cli.app import app
 
 pytestmark = pytest.mark.integration
 

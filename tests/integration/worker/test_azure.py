@@ -22,7 +22,7 @@ def settings(make_settings: Any, emulator: Any, monkeypatch: pytest.MonkeyPatch)
     return make_settings(
         emulator.base_url,
         default_endpoint="azure",
-        endpoints={"azure": {"base_url": emulator.url, "assistant": "asst_auto", "poll_first_s": 0.05}},
+        endpoints={"azure": {"base_url": emulator.url, "assistant": "asst_auto", "first_poll_s": 0.05}},
     )
 
 

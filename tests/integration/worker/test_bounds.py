@@ -97,7 +97,7 @@ async def test_an_endless_reply_holds_a_job_until_its_deadline(hostile, method, 
     assert emulator.stats()["runs"]["by_status"].keys() <= {"cancelled", "deleted"}
 
 
-async def test_an_answer_that_never_ends_is_given_up_after_the_deadline(hostile):
+async def test_an_endless_answer_is_abandoned_after_the_deadline(hostile):
     worker, emulator = hostile("GET", "/messages", drip, run_s=0.05)
     async with asyncio.timeout(PATIENCE_S):
         result = await worker.run(timeout_s=1)

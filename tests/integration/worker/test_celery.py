@@ -250,7 +250,7 @@ def test_a_worker_announces_what_it_can_do(client, settings):
     assert worker.endpoints == ("emulator",)
 
 
-def test_as_many_jobs_as_the_concurrency_go_on_at_once(client, emulator, settings):
+def test_as_many_jobs_run_at_once_as_the_concurrency_allows(client, emulator, settings):
     handles = client.enqueue_many(f"[[run_s=1]]\nQuestion {n}?" for n in range(settings.concurrency))
 
     assert all(handle.wait(20).ok for handle in handles)

@@ -8,11 +8,11 @@ import pytest
 from tests import shared
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401
+import threadmill_cli  # noqa: F401
 from threadmill import Client, FailureKind
-from threadmill.cli.app import app
-from threadmill.local.processes import Process
 from threadmill.queue import TASK, make_app
+from threadmill_cli.app import app
+from threadmill_cli.local.processes import Process
 
 pytestmark = pytest.mark.integration
 
@@ -91,7 +91,7 @@ def test_a_message_expires_when_its_sender_says(settings):
 
 
 def test_a_job_moves_to_a_worker_whose_clock_is_two_minutes_apart(make_settings, base_url, start, ahead_s, until):
-    settings = make_settings(base_url, sweep_s=0.5)
+    settings = make_settings(base_url, sweep_interval_s=0.5)
     client, first = Client(settings), start(settings, ahead_s)
     job = client.enqueue({"prompt": "[[run_s=3]]Well?", "timeout_s": 100})
     until(lambda: client.get(job.id).progress_summary and client.get(job.id).progress_summary.run)

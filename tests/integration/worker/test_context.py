@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.cli.operate.threads import show
 from threadmill.store import remote_records
+from threadmill_cli.operate.threads import show
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, tool_rounds=2),
+    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, max_tool_rounds=2),
     pytest.mark.settings(tools={"beat": "tests.integration.worker.test_context:beat"}),
     pytest.mark.emulated(without=frozenset({"conversations"})),
 ]
@@ -79,12 +79,12 @@ async def test_a_round_that_is_sent_again_counts_once(worker, emulator):
     executed.clear()
     result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"], include_steps=True)
 
-    assert result.failure.kind is FailureKind.TOOL_FAILED, "of tool_rounds = 2, as on any server"
+    assert result.failure.kind is FailureKind.TOOL_FAILED, "of max_tool_rounds = 2, as on any server"
     assert executed == ["beat", "beat"]
 
 
 @like("ignores_previous")
-@pytest.mark.endpoint(tool_rounds=3)
+@pytest.mark.endpoint(max_tool_rounds=3)
 async def test_steps_leave_out_a_response_without_its_context(worker, emulator):
     result = await worker.run("[[scenario=tool_rounds tool=beat]]Well?", tools=["beat"], include_steps=True)
 
@@ -155,7 +155,7 @@ async def test_a_kept_transcript_is_shown_and_goes_with_its_thread(
     first = await worker.run("My name is Ada.", keep_thread=True)
     [kept] = worker.client.threads()
     assert (kept.kind, kept.latest) == ("chain", "")
-    monkeypatch.setattr("threadmill.cli.operate.threads.Client", lambda: worker.client)
+    monkeypatch.setattr("threadmill_cli.operate.threads.Client", lambda: worker.client)
 
     capsys.readouterr()
     show(first.thread_id)

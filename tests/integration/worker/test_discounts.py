@@ -8,12 +8,12 @@ from threadmill import FailureKind, JobState
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, poll_first_s=0.05),
+    pytest.mark.endpoint(wire="responses", model="emulator-1", assistant=None, first_poll_s=0.05),
     pytest.mark.settings(tools={"weigh": "tests.integration.worker.test_discounts:weigh"}),
     pytest.mark.emulated(run_s=0.1),
 ]
 
-FULL_PRICE = pytest.mark.endpoint(lane_fallback="full_price", unreachable_s=0.2)
+FULL_PRICE = pytest.mark.endpoint(lane_fallback="full_price", unreachable_limit_s=0.2)
 LANES = ["flex", "within-2h", "within-8h"]
 
 WINDOWS = {"within-2h": "2h", "within-8h": "8h"}
@@ -136,7 +136,7 @@ async def test_an_answer_at_full_price_is_kept_and_the_result_says_so(lane, reas
     assert reason in result.full_price
 
 
-@pytest.mark.endpoint(background=False, lane_fallback="full_price")
+@pytest.mark.endpoint(supports={"background": False}, lane_fallback="full_price")
 async def test_a_window_needs_an_endpoint_that_works_in_the_background(worker, emulator):
     result = await worker.run("Why?", lane="within-2h")
 

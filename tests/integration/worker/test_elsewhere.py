@@ -5,7 +5,7 @@ import json
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.local.services import free_port
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 NOBODY = f"http://127.0.0.1:{free_port()}/v1"
 
 
-@pytest.mark.endpoint(unreachable_s=0.2)
+@pytest.mark.endpoint(unreachable_limit_s=0.2)
 @pytest.mark.parametrize("base_url", [NOBODY, "http://no-such-host.invalid/v1"], ids=["refused", "unknown"])
 async def test_a_job_on_a_missing_server_fails(worker):
     result = await worker.run()
@@ -24,7 +24,7 @@ async def test_a_job_on_a_missing_server_fails(worker):
     assert result.calls > 1
 
 
-@pytest.mark.endpoint(unreachable_s=60)
+@pytest.mark.endpoint(unreachable_limit_s=60)
 @pytest.mark.parametrize("base_url", [NOBODY], ids=["refused"])
 async def test_the_deadline_comes_first(worker):
     result = await worker.run(timeout_s=0.3)
@@ -61,7 +61,7 @@ class TestAnOddServer:
     def base_url(self, request, serve):
         return serve(request.param)
 
-    @pytest.mark.endpoint(unreachable_s=0.2)
+    @pytest.mark.endpoint(unreachable_limit_s=0.2)
     @pytest.mark.parametrize(
         ("base_url", "kind", "says"),
         [

@@ -94,7 +94,7 @@ async def test_a_storm_of_faults_costs_thirty_jobs_nothing(worker, emulator):
     assert emulator.threads() <= sum(result.lost_threads for result in results)
 
 
-@pytest.mark.endpoint(unreachable_s=0.2)
+@pytest.mark.endpoint(unreachable_limit_s=0.2)
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
@@ -114,7 +114,7 @@ async def test_a_job_fails_after_a_time_without_usable_replies(worker, emulator,
     assert result.runs == 0
 
 
-@pytest.mark.endpoint(unreachable_s=0.2)
+@pytest.mark.endpoint(unreachable_limit_s=0.2)
 async def test_a_server_that_fails_for_good_leaves_a_recorded_leftover(worker, emulator, store):
     emulator.faults(error_500=1, only="runs.retrieve,threads.delete,runs.cancel")
     result = await worker.run()

@@ -45,7 +45,7 @@ async def test_an_image_is_sent_as_a_data_url_where_accepted(folder, worker, emu
     assert not emulator.sent("POST", "/files")
 
 
-@pytest.mark.endpoint(data_urls=False)
+@pytest.mark.endpoint(supports={"data_urls": False})
 @pytest.mark.parametrize("form", ["path", "data URL"])
 async def test_elsewhere_it_is_uploaded_and_deleted_with_its_thread(form, folder, worker, emulator):
     image = str(folder / "photo.jpg") if form == "path" else PICTURE
@@ -108,12 +108,12 @@ async def test_a_job_with_tools_is_offered_those_of_its_files_too(folder, worker
     assert run.json["tools"] == [{"type": "code_interpreter"}, {"type": "file_search"}]
 
 
-@pytest.mark.settings(artifact_limit=100)
+@pytest.mark.settings(artifact_limit_bytes=100)
 async def test_a_file_over_the_limit_is_reported_and_not_downloaded(worker, emulator):
     result = await worker.run("[[scenario=plot]]Plot a sine wave")
 
     assert result.state is JobState.SUCCEEDED
-    assert all("raise artifact_limit" in each.error and each.file_id in each.error for each in result.files)
+    assert all("raise artifact_limit_bytes" in each.error and each.file_id in each.error for each in result.files)
     assert emulator.stats()["files"]["alive"] == len(result.files)
 
 
@@ -130,7 +130,7 @@ async def test_a_batch_shares_uploads_until_its_last_job(folder, worker, emulato
     assert nothing_left(emulator)
 
 
-async def test_a_follow_up_goes_on_with_the_thread_and_its_files(folder, worker, emulator):
+async def test_a_follow_up_continues_the_thread_with_its_files(folder, worker, emulator):
     first = await worker.run("[[scenario=plot]]Plot a sine wave", keep_thread=True)
     second = await worker.run("[[scenario=plot]]Now in dark mode", thread=first.thread_id)
 
@@ -158,7 +158,7 @@ async def test_a_follow_up_may_bring_files_to_search(folder, worker, emulator):
     assert nothing_left(emulator)
 
 
-async def test_files_brought_to_a_strangers_thread_go_with_the_job(folder, worker, emulator):
+async def test_files_added_to_a_foreign_thread_are_deleted_with_the_job(folder, worker, emulator):
     made = emulator.call("POST", "/threads", {})
     files = [{"path": str(folder / "table.csv"), "tools": ["code_interpreter"]}]
     result = await worker.run("Look", thread=made["id"], files=files)
@@ -219,10 +219,10 @@ async def test_an_invalid_answer_is_requested_once_more_with_the_reason(worker, 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)
     assert isinstance(result.parsed["n"], int)
     second = emulator.sent("POST", "/runs")[1].json
-    assert "did not fit" in second["additional_instructions"]
+    assert "did not match" in second["additional_instructions"]
 
 
-@pytest.mark.endpoint(create_and_run=True)
+@pytest.mark.endpoint(supports={"create_and_run": True})
 async def test_thread_and_run_in_one_call(worker, emulator):
     result = await worker.run("Why?")
 
@@ -232,14 +232,14 @@ async def test_thread_and_run_in_one_call(worker, emulator):
     assert nothing_left(emulator)
 
 
-@pytest.mark.endpoint(time_note="It is %H:%M in %Z", time_zone="Asia/Taipei")
-async def test_the_time_is_told_in_the_zone_of_the_settings(worker, emulator):
+@pytest.mark.endpoint(current_time_note="It is %H:%M in %Z", current_time_zone="Asia/Taipei")
+async def test_the_current_time_note_uses_the_time_zone_of_the_settings(worker, emulator):
     await worker.run("When?")
     assert emulator.sent("POST", "/runs")[0].json["additional_instructions"].endswith("in CST")
 
 
 @pytest.mark.emulated(index_s=60)
-@pytest.mark.endpoint(store_limit_s=0.5)
+@pytest.mark.endpoint(indexing_limit_s=0.5)
 async def test_files_that_do_not_become_searchable_end_the_job(folder, worker, emulator):
     result = await worker.run("Well?", files=[str(folder / "policy.txt")])
 
@@ -270,7 +270,7 @@ async def test_a_store_without_file_counts_is_ready_when_its_files_are(folder, w
 
 
 @pytest.mark.emulated(extras=frozenset({"empty_stores"}))
-@pytest.mark.endpoint(store_limit_s=0.5)
+@pytest.mark.endpoint(indexing_limit_s=0.5)
 async def test_no_job_asks_about_a_store_that_lacks_its_files(folder, worker, emulator):
     result = await worker.run("Well?", files=[str(folder / "policy.txt"), str(folder / "rules.md")])
 
@@ -300,7 +300,7 @@ async def test_files_that_join_a_thread_with_a_store_are_awaited(folder, worker,
 
 
 @pytest.mark.emulated(index_s=60)
-@pytest.mark.endpoint(store_limit_s=0.5)
+@pytest.mark.endpoint(indexing_limit_s=0.5)
 async def test_no_job_asks_on_a_thread_whose_store_lacks_its_files(folder, worker, emulator):
     with httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
         store = http.post("/vector_stores", json={}).json()["id"]

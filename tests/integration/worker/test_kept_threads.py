@@ -167,11 +167,11 @@ async def test_the_thread_of_a_job_that_cannot_continue_becomes_a_leftover(worke
 @pytest.mark.parametrize(
     "policy",
     [
-        pytest.param("wait", marks=pytest.mark.endpoint(busy_thread="wait")),
-        pytest.param("cancel", marks=pytest.mark.endpoint(busy_thread="cancel")),
+        pytest.param("wait", marks=pytest.mark.endpoint(on_locked_thread="wait")),
+        pytest.param("cancel", marks=pytest.mark.endpoint(on_locked_thread="cancel")),
     ],
 )
-async def test_a_strangers_run_on_the_thread_is_waited_for_or_stopped(policy, worker, emulator):
+async def test_a_foreign_run_on_the_thread_is_awaited_or_stopped(policy, worker, emulator):
     thread = emulator.call("POST", "/threads", {})["id"]
     emulator.call("POST", f"/threads/{thread}/messages", {"role": "user", "content": "[[run_s=1]]Busy"})
     emulator.call("POST", f"/threads/{thread}/runs", {"assistant_id": "asst_emulator"})

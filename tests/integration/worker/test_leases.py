@@ -7,8 +7,8 @@ import pytest
 import redis
 from tests.conftest import PATIENCE_S
 
-from threadmill.reports.book import ReportStore
-from threadmill.reports.night import Night
+from threadmill.reports.report_run import ReportRun
+from threadmill.reports.store import ReportStore
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.keys import Keys
 from threadmill.store.lease import LeaseLost
@@ -109,7 +109,7 @@ async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store
 
 
 def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys, until):
-    book, night = ReportStore(settings), Night(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
+    book, night = ReportStore(settings), ReportRun(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
     held = keys.report_held("shift", str(NIGHT))
     lease = book.claim("shift", NIGHT)
     assert book.claim("shift", NIGHT) is None

@@ -39,7 +39,7 @@ async def test_a_leftover_is_given_out_once(ledger, leave, store, settings):
     assert 30 < lapses_at - time.time() < 90, "should the worker die, another has its turn"
 
 
-@pytest.mark.settings(sweep_s=60)
+@pytest.mark.settings(sweep_interval_s=60)
 async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until):
     leave(1000)
     await worker.process.clean_up()
@@ -48,7 +48,7 @@ async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until
     assert len(emulator.sent("DELETE", "")) == 1000
 
 
-@pytest.mark.settings(sweep_s=0.1, lease_s=0.5)
+@pytest.mark.settings(sweep_interval_s=0.1, lease_s=0.5)
 async def test_a_rescue_does_not_wait_for_slow_deletions(worker, ledger, emulator, leave, until, store, settings):
     emulator.faults(slow=1, slow_s=2, only="threads.delete")
     leave(100)

@@ -26,7 +26,7 @@ async def test_the_end_of_a_failed_job_carries_the_message(worker):
     assert lines[-1]["message"] == result.failure.message
 
 
-@pytest.mark.endpoint(reruns=1)
+@pytest.mark.endpoint(max_reruns=1)
 async def test_a_rerun_is_logged_with_its_reason(worker):
     with capture_logs() as lines:
         result = await worker.run("[[scenario=expired run_s=0]]")

@@ -16,9 +16,9 @@ import uvicorn
 from tests import mcp_server
 
 from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
-from threadmill.local.services import free_port
 from threadmill.secrets.redaction import redact
 from threadmill.settings.tools import McpSettings
+from threadmill_cli.local.services import free_port
 from threadmill_worker.tools import mcp_servers, registry
 from threadmill_worker.tools.mcp_servers import McpServer, offered_name
 from threadmill_worker.tools.tool import ToolFailed, ToolsAway
@@ -28,11 +28,6 @@ pytestmark = pytest.mark.integration
 COMMAND = [sys.executable, mcp_server.__file__]
 
 with_server = pytest.mark.settings(mcp={"demo": {"command": COMMAND}})
-
-
-def outputs(emulator) -> list[str]:
-    submitted = emulator.sent("POST", "/submit_tool_outputs")
-    return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
 
 
 @contextmanager
@@ -99,7 +94,7 @@ async def test_what_it_answers_becomes_text(child, tool, arguments, output):
         ("absent", {}, "Unknown tool: absent"),
     ],
 )
-async def test_what_goes_wrong_there_is_told(demo, tool, arguments, says):
+async def test_errors_of_the_server_reach_the_model(demo, tool, arguments, says):
     with pytest.raises(ToolFailed, match=says):
         await demo.call(tool, arguments)
 
@@ -108,7 +103,7 @@ async def test_all_who_come_while_it_is_started_wait_for_the_same_server(child):
     assert len(set(await asyncio.gather(*(child.call("pid", {}) for _ in range(20))))) == 1
 
 
-async def test_calls_go_on_side_by_side_over_one_connection(child, tmp_path, until):
+async def test_calls_share_one_connection_at_the_same_time(child, tmp_path, until):
     hanging = asyncio.create_task(child.call("read.file", {"mark": str(tmp_path / "mark")}))
     await asyncio.to_thread(until, (tmp_path / "mark").exists)
     pids = {await child.call("pid", {}) for _ in range(3)}
@@ -120,7 +115,7 @@ async def test_calls_go_on_side_by_side_over_one_connection(child, tmp_path, unt
     assert {await child.call("pid", {})} == pids
 
 
-async def test_a_server_killed_in_the_middle_is_told_and_started_again(child, tmp_path, until):
+async def test_a_server_killed_during_a_call_is_reported_and_restarted(child, tmp_path, until):
     first = int(await child.call("pid", {}))
     hanging = asyncio.create_task(child.call("read.file", {"mark": str(tmp_path / "mark")}))
     await asyncio.to_thread(until, (tmp_path / "mark").exists)
@@ -158,7 +153,7 @@ async def test_only_the_tools_on_its_list_are_offered():
     await server.close()
 
 
-async def test_variables_are_passed_on_by_name_and_never_told(monkeypatch):
+async def test_variables_are_passed_by_name_and_never_shown(monkeypatch):
     secret = f"token-{uuid.uuid4().hex}"
     monkeypatch.setenv("DEMO_TOKEN", secret)
     monkeypatch.setenv("OTHER_TOKEN", "another")
@@ -170,7 +165,7 @@ async def test_variables_are_passed_on_by_name_and_never_told(monkeypatch):
     await server.close()
 
 
-def test_a_variable_that_is_missing_is_told_at_the_start(make_settings):
+def test_a_missing_variable_is_reported_at_the_start(make_settings):
     settings = make_settings("http://127.0.0.1:9", mcp={"demo": {"command": COMMAND, "env": ["NO_SUCH_VARIABLE"]}})
     with pytest.raises(SettingsError, match="MCP server 'demo' needs NO_SUCH_VARIABLE"):
         registry.load(settings)
@@ -187,14 +182,14 @@ def test_without_the_package_there_is_one_clear_line(make_settings, monkeypatch)
     ("command", "says"),
     [(["no-such-command-anywhere"], "FileNotFoundError"), ([sys.executable, "-c", "pass"], "Connection closed")],
 )
-async def test_a_server_that_does_not_start_is_told_with_the_reason(command, says):
+async def test_a_server_that_does_not_start_is_reported_with_the_reason(command, says):
     server = McpServer("demo", McpSettings(command=tuple(command)))
     with pytest.raises(ToolsAway, match=rf"the MCP server 'demo' cannot be used: .*{says}.*; see \[mcp.demo\]"):
         await server.tools()
     await server.close()
 
 
-async def test_a_server_that_never_answers_is_given_up(monkeypatch):
+async def test_a_server_that_never_answers_is_abandoned(monkeypatch):
     monkeypatch.setattr(mcp_servers, "START_S", 0.3)
     server = McpServer("demo", McpSettings(command=(sys.executable, "-c", "import sys; sys.stdin.read()")))
     with pytest.raises(ToolsAway, match=r"no answer within 0\.3 s"):
@@ -225,7 +220,7 @@ async def test_a_job_names_one_tool_or_a_whole_server(worker, emulator, tools):
     result = await worker.run("[[scenario=tools tool=demo__greet]]\nTaipei", tools=tools)
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["hello, Taipei"]
+    assert emulator.tool_outputs() == ["hello, Taipei"]
     offered = [tool["function"]["name"] for tool in emulator.sent("POST", "/runs")[0].json["tools"]]
     assert offered == tools if tools == ["demo__greet"] else len(offered) == 9
     assert emulator.sent("POST", "/pluginapi") == []
@@ -235,16 +230,18 @@ async def test_a_job_names_one_tool_or_a_whole_server(worker, emulator, tools):
 async def test_calls_of_one_round_go_to_one_server(worker, emulator):
     await worker.run("[[scenario=parallel_tools tool=demo__pid]]\nWell?", tools=["demo"])
 
-    assert len(outputs(emulator)) == 3
-    assert len(set(outputs(emulator))) == 1
+    assert len(emulator.tool_outputs()) == 3
+    assert len(set(emulator.tool_outputs())) == 1
 
 
 @with_server
-async def test_an_unknown_tool_of_a_server_is_no_business_of_the_platforms(worker, emulator):
+async def test_an_unknown_tool_of_a_server_is_not_sent_to_the_platform(worker, emulator):
     result = await worker.run("[[scenario=tools tool=demo__absent]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool demo__absent failed: there is no tool of this name; there is: demo__..."]
+    assert emulator.tool_outputs() == [
+        "The tool demo__absent failed: there is no tool of this name; there is: demo__..."
+    ]
     assert emulator.sent("POST", "/pluginapi") == []
 
 
@@ -274,12 +271,12 @@ async def test_a_job_with_an_unreachable_mcp_server_fails_as_retryable(worker, e
 
 
 @pytest.mark.settings(mcp={"demo": {"command": COMMAND, "timeout_s": 1.5}})
-async def test_a_call_that_does_not_answer_in_time_is_given_up(worker, emulator, tmp_path):
+async def test_a_call_that_does_not_answer_in_time_is_abandoned(worker, emulator, tmp_path):
     prompt = f"[[scenario=tools tool=demo__read_file]]\n{tmp_path}/mark"
     result = await worker.run(prompt, tools=["demo"])
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool demo__read_file failed: it did not answer within 1.5 s"]
+    assert emulator.tool_outputs() == ["The tool demo__read_file failed: it did not answer within 1.5 s"]
 
 
 @pytest.mark.parametrize("extra", [[], ["--stubborn"]])
@@ -287,7 +284,7 @@ def test_a_worker_that_ends_takes_its_servers_along(make_settings, emulator, sta
     settings = make_settings(emulator.base_url, mcp={"demo": {"command": [*COMMAND, *extra]}})
     worker = start_worker(settings)
     Client(settings).enqueue({"prompt": "[[scenario=tools tool=demo__pid]]\nWell?", "tools": ["demo"]}).wait(30)
-    [pid] = map(int, outputs(emulator))
+    [pid] = map(int, emulator.tool_outputs())
     assert Path(f"/proc/{pid}").exists()
     worker.stop()
 

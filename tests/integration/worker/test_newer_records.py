@@ -8,12 +8,12 @@ from tests import shared
 from typer.testing import CliRunner
 
 from threadmill import JobState, UnreadableRecord
-from threadmill.cli import app
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.keys import Keys
 from threadmill.store.records import FORMAT, JobRecord
+from threadmill_cli import app
 from threadmill_worker.lifecycle.progress import Progress
 
 pytestmark = pytest.mark.integration
@@ -111,8 +111,8 @@ async def test_a_worker_that_knows_it_writes_its_format(worker, store, keys, mon
     assert store.hget(keys.record(job_id), "format") == str(FORMAT)
 
 
-@pytest.mark.settings(sweep_s=600)
-@pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, lane_wait_s=0.001)
+@pytest.mark.settings(sweep_interval_s=600)
+@pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, batch_lane_wait_s=0.001)
 async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change):
     parking = worker.process._lane._parking
     today, tomorrow = worker.create("One?", lane="batch"), worker.create("Two?", lane="batch")

@@ -43,7 +43,7 @@ async def test_its_result_is_that_of_any_job(worker, suspect, emulator):
     assert emulator.threads() == 0
 
 
-async def test_it_is_cancelled_at_its_owners_wish(worker, suspect, emulator, until):
+async def test_it_can_be_cancelled(worker, suspect, emulator, until):
     job_id = suspect("[[run_s=60]]\nWell?")
     running = await start(worker, emulator, until, job_id)
     worker.client.cancel(job_id)

@@ -60,7 +60,7 @@ async def test_a_stopped_worker_hands_its_job_to_another(worker, another, emulat
 
 @pytest.mark.emulated(latency_s=0.3)
 @pytest.mark.parametrize(("path", "made"), [("/threads", "threads"), ("/runs", "runs")])
-async def test_what_is_on_its_way_when_a_worker_is_stopped_lands_first(worker, another, emulator, until, path, made):
+async def test_calls_in_flight_complete_before_a_worker_stops(worker, another, emulator, until, path, made):
     job_id = worker.create("Well?", messages=[{"role": "user", "content": f"{n}?"} for n in range(40)])
     running = asyncio.create_task(worker.process.run(job_id, None))
     await asyncio.to_thread(until, lambda: emulator.sent("POST", path))
@@ -84,7 +84,7 @@ async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
     assert worker.record(job_id).state is JobState.QUEUED
 
 
-@pytest.mark.settings(lease_s=0.3, sweep_s=60)
+@pytest.mark.settings(lease_s=0.3, sweep_interval_s=60)
 async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker, dead, settings, store, until):
     job_id = worker.create()
     assert await dead.take(job_id)
@@ -99,7 +99,7 @@ async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker
         await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
 
 
-@pytest.mark.settings(lease_s=0.3, sweep_s=60)
+@pytest.mark.settings(lease_s=0.3, sweep_interval_s=60)
 async def test_calls_of_a_killed_worker_are_counted_up_to_its_last_heartbeat(
     worker, dead, settings, store, until, emulator
 ):
@@ -150,7 +150,7 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
     assert emulator.threads() == 1, "it is the other's now"
 
 
-@pytest.mark.settings(lease_s=0.4, sweep_s=60)
+@pytest.mark.settings(lease_s=0.4, sweep_interval_s=60)
 async def test_claiming_ones_own_job_again_stops_the_earlier_attempt(worker, emulator, store, until, monkeypatch):
     """As after the event loop was blocked for longer than the lease, and the job's message came back."""
     job_id = worker.create("[[run_s=0.5]]\nWell?")
@@ -167,7 +167,7 @@ async def test_claiming_ones_own_job_again_stops_the_earlier_attempt(worker, emu
     assert emulator.threads() == 0
 
 
-@pytest.mark.settings(lease_s=0.4, sweep_s=60)
+@pytest.mark.settings(lease_s=0.4, sweep_interval_s=60)
 async def test_a_silent_worker_continues_a_job_that_nobody_claimed(worker, dead, store, until, emulator):
     job_id = worker.create()
     await dead.take(job_id)
@@ -195,8 +195,8 @@ async def test_a_claim_whose_reply_was_lost_is_found_by_its_repetition(worker, d
     assert await dead.take(job_id) is None, "another claim of the same worker is another"
 
 
-@pytest.mark.settings(lease_s=0.1, sweep_s=60)
-async def test_lapses_count_only_while_a_job_does_not_move(worker, dead, store, until):
+@pytest.mark.settings(lease_s=0.1, sweep_interval_s=60)
+async def test_expired_leases_count_only_while_a_job_makes_no_progress(worker, dead, store, until):
     job_id = worker.create()
 
     async def lapse() -> tuple[int, bool]:

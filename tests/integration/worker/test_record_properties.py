@@ -13,7 +13,8 @@ from tests.integration.worker.mutations import mutated
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
 from threadmill.job.result import TERMINAL
 from threadmill.store.keys import Keys
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.process import WorkerProcess
 
@@ -87,7 +88,7 @@ def bench(make_settings):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Contexts, "open", refuse)
-        opened = Bench(make_settings("http://127.0.0.1:1/v1", lease_s=60, sweep_s=3600))
+        opened = Bench(make_settings("http://127.0.0.1:1/v1", lease_s=60, sweep_interval_s=3600))
         yield opened
         opened.await_(opened.process.close())
         opened.loop.close()

@@ -112,8 +112,8 @@ async def test_the_prompt_comes_after_the_messages(worker, emulator):
     assert result.text == "What has roots?", "the emulator echoes what came after the assistant spoke"
 
 
-@pytest.mark.endpoint(time_note="The current time is: %Y-%m-%d")
-async def test_a_run_is_told_the_time_where_the_endpoint_says_so(worker, emulator):
+@pytest.mark.endpoint(current_time_note="The current time is: %Y-%m-%d")
+async def test_a_run_receives_the_time_if_the_endpoint_says_so(worker, emulator):
     before = datetime.now().astimezone()
     await worker.run(additional_instructions="Be kind.")
 
@@ -137,7 +137,7 @@ async def test_an_assistant_that_does_not_exist_is_rejected_at_once(worker, emul
     assert emulator.threads() == 0
 
 
-async def test_what_the_server_rejects_is_told_in_its_words(worker, emulator):
+async def test_a_rejection_quotes_the_server(worker, emulator):
     result = await worker.run("[[scenario=no_such_thing]]\nWell?")
 
     assert result.failure.kind == "rejected"

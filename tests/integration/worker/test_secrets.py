@@ -8,7 +8,10 @@ import pytest
 
 from threadmill import JobState
 
-pytestmark = [pytest.mark.integration, pytest.mark.endpoint(api_key_env="TEST_KEY", unreachable_s=0.2, reruns=0)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.endpoint(api_key_env="TEST_KEY", unreachable_limit_s=0.2, max_reruns=0),
+]
 
 TOOLS = {"leaky": f"{__name__}:leaky", "broken": f"{__name__}:broken"}
 
@@ -101,7 +104,7 @@ class TestAServerThatEchoesTheKey:
 
 @pytest.mark.settings(tools=TOOLS)
 @pytest.mark.parametrize("tool", ["leaky", "broken"])
-async def test_a_tool_that_tells_the_key_is_not_repeated(worker, emulator, store, capfd, caplog, key, tool):
+async def test_a_key_in_a_tool_output_is_redacted(worker, emulator, store, capfd, caplog, key, tool):
     result = await worker.run("[[scenario=tools]]\nWell?", tools=[tool])
 
     assert result.state is JobState.SUCCEEDED
@@ -111,7 +114,7 @@ async def test_a_tool_that_tells_the_key_is_not_repeated(worker, emulator, store
 
 
 @pytest.mark.emulated(api_key="sk-another")
-async def test_a_key_that_is_refused_is_not_told(worker, store, capfd, caplog):
+async def test_a_refused_key_is_not_shown(worker, store, capfd, caplog):
     result = await worker.run()
 
     assert result.failure.kind == "unauthorised"

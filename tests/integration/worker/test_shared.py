@@ -49,7 +49,7 @@ async def test_of_many_jobs_at_once_one_makes_it_and_all_use_it(worker, ledger):
     assert len(made) == 1
 
 
-async def test_each_step_bears_repetition(worker, ledger):
+async def test_each_step_can_be_repeated(worker, ledger):
     job_id = worker.create(batch="b")
     assert await ledger.borrow("b", NAME, job_id, 30) is None
     assert await ledger.borrow("b", NAME, job_id, 30) is None, "still the one who makes it"
@@ -117,7 +117,7 @@ async def test_a_latecomer_lends_to_nobody(worker, ledger, store, settings):
     assert not store.exists(f"{settings.key_prefix}:batch:b:shared")
 
 
-async def test_a_job_sent_again_makes_it_anew(worker, ledger):
+async def test_a_redriven_job_creates_it_again(worker, ledger):
     job_id = worker.create(batch="b")
     await ledger.lend("b", NAME, FILE)
     worker.client.cancel(job_id)

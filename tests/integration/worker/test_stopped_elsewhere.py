@@ -7,7 +7,7 @@ import pytest
 from threadmill import FailureKind, JobState
 from threadmill_worker.attempt.attempt import Attempt
 
-pytestmark = [pytest.mark.integration, pytest.mark.settings(sweep_s=0.1)]
+pytestmark = [pytest.mark.integration, pytest.mark.settings(sweep_interval_s=0.1)]
 
 WIRES = pytest.mark.parametrize(
     "runs",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from tests.conftest import marked
-from tests.integration.worker.test_both_wires import WIRES
+from tests.emulated import WIRES
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.secrets.redaction import REDACTOR
@@ -88,17 +88,12 @@ def ends(emulator) -> dict[str, int]:
     return stats["runs"]["by_status"] | stats["responses"]["by_status"]
 
 
-def left(emulator) -> int:
-    stats = emulator.stats()
-    return stats["threads"]["alive"] + stats["responses"]["alive"]
-
-
 @pytest.fixture
 def keys(settings):
     return Keys(settings.key_prefix)
 
 
-async def test_text_comes_as_it_is_written_and_looks_are_rare(wire, worker, emulator, client):
+async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, emulator, client):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
@@ -115,10 +110,10 @@ async def test_text_comes_as_it_is_written_and_looks_are_rare(wire, worker, emul
     else:  # the stream's last event holds the answer
         assert [request.method for request in emulator.requests] == ["POST", "DELETE"]
     assert result.calls == len(emulator.requests)
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
-async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until):
+async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     running = asyncio.create_task(worker.see_through(job_id))
     await asyncio.sleep(1.2)
@@ -132,7 +127,7 @@ async def test_who_joins_late_is_told_all_the_text_so_far(worker, client, until)
     assert (await second.to_the_end()).text == TEXT
 
 
-async def test_a_job_that_has_ended_is_told_from_what_is_kept(worker, client, store, keys):
+async def test_followers_of_an_ended_job_receive_what_is_kept(worker, client, store, keys):
     job_id = worker.create(asked(deltas=10), stream=True)
     await worker.see_through(job_id)
     assert not store.exists(keys.live(job_id)), "nobody followed: nothing was published"
@@ -142,7 +137,7 @@ async def test_a_job_that_has_ended_is_told_from_what_is_kept(worker, client, st
     assert events[-1].state is JobState.SUCCEEDED
 
 
-async def test_what_was_published_lapses_with_its_job(worker, client, store, keys):
+async def test_published_events_expire_with_their_job(worker, client, store, keys):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
     await worker.see_through(job_id)
@@ -173,7 +168,7 @@ async def test_a_stream_that_breaks_or_lies_is_made_up_for_by_polling(worker, em
     assert (result.state, result.text, result.runs) == (JobState.SUCCEEDED, TEXT, 1)
     assert (await follower.to_the_end()).text == TEXT
     assert ends(emulator)["completed"] == 1
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize("quirk", ["", " quirks=stream_late_completed", " quirks=stream_drops", " quirks=stream_json"])
@@ -192,7 +187,7 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
     assert [request.json["stream"] for request in rounds] == [True] * len(rounds) != []
 
 
-async def test_tool_calls_of_a_job_without_a_stream_are_told_too(wire, worker, emulator, client):
+async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, emulator, client):
     job_id = worker.create("[[scenario=tools]]\nWell?")
     result = await worker.see_through(job_id)
     follower = await Follower(client, job_id).to_the_end()
@@ -207,7 +202,7 @@ async def test_tool_calls_of_a_job_without_a_stream_are_told_too(wire, worker, e
 
 
 @only_assistants
-@pytest.mark.endpoint(create_and_run=True)
+@pytest.mark.endpoint(supports={"create_and_run": True})
 async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator, client):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
@@ -217,7 +212,7 @@ async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator
     assert emulator.stats()["calls"] | {"threads.create_and_run": 1, "runs.retrieve": 1} == emulator.stats()["calls"]
 
 
-@pytest.mark.endpoint(streaming=False)
+@pytest.mark.endpoint(supports={"streaming": False})
 async def test_a_server_without_streams_is_asked_for_none(worker, emulator, client):
     result = await worker.run(asked(), stream=True)
 
@@ -232,7 +227,7 @@ async def test_streams_leave_connections_to_the_other_calls(worker, emulator):
 
     assert all(result.ok for result in results)
     assert "stream" in started(emulator)[0].json
-    assert worker.process._servers._open["emulator"].slots.left == 1
+    assert worker.process._servers.connection("emulator").slots.left == 1
 
 
 @pytest.mark.parametrize("scenario", ["failed_once", "expired_once"])
@@ -254,7 +249,9 @@ async def test_a_start_whose_stream_never_came_makes_one_run(wire, worker, emula
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
     assert result.runs == 1
-    assert left(emulator) == ends(emulator)["completed"] - 1 <= result.lost_runs, "no server lists responses"
+    assert sum(emulator.left().values()) == ends(emulator)["completed"] - 1 <= result.lost_runs, (
+        "no server lists responses"
+    )
     assert result.lost_runs == 0 or wire == "responses"
 
 
@@ -271,7 +268,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
     assert result.failure.kind is FailureKind.CANCELLED
     assert ends(emulator) == {"cancelled": 1}
     assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED
-    assert worker.process._servers._open["emulator"].slots.left == 50
+    assert worker.process._servers.connection("emulator").slots.left == 50
 
 
 async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):
@@ -281,7 +278,7 @@ async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):
     assert ends(emulator) == {"cancelled": 1}
 
 
-async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, client, settings, until):
+async def test_a_job_handed_back_is_finished_by_polling(worker, emulator, client, settings, until):
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     follower = Follower(client, job_id)
     running = asyncio.create_task(worker.process.run(job_id, None))
@@ -297,7 +294,7 @@ async def test_a_job_handed_back_is_seen_through_by_polling(worker, emulator, cl
 
 
 @pytest.mark.parametrize("deltas", [1, 20])
-async def test_our_key_is_not_told_in_whatever_pieces_it_comes(wire, worker, make_settings, base_url, store, deltas):
+async def test_a_key_split_into_pieces_is_not_published(wire, worker, make_settings, base_url, store, deltas):
     core = type(worker)(make_settings(base_url, WIRES[wire]))
     job_id = core.create(f"[[scenario=echo deltas={deltas} run_s=1.5]]the key is sk-secret-4711", stream=True)
     REDACTOR.register("sk-secret-4711")  # from now on: else the prompt would not hold it
@@ -338,11 +335,11 @@ async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, work
     await worker.run("And you?", stream=True)
     assert started(emulator)[-1].json.get("stream") is None, "the next job knows"
     assert len(started(emulator)) == len(asked) + 1
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize("wire", ["responses"], indirect=True)
-async def test_endpoints_of_kind_responses_stream_unless_told_otherwise(wire, emulator, make_settings, worker_of):
+async def test_endpoints_of_kind_responses_stream_by_default(wire, emulator, make_settings, worker_of):
     fields = {"kind": "responses", "api_key_env": None, "model": "emulator"}
     core = worker_of(make_settings(emulator.url + AZURE_V1_PATH, fields))
     job_id = core.create(asked(deltas=20, run_s=1.5), stream=True)

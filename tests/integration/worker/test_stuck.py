@@ -9,7 +9,7 @@ from threadmill import FailureKind, JobState
 
 pytestmark = pytest.mark.integration
 
-IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, reruns=1)
+IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_limit_s=0.3, max_reruns=1)
 
 
 @IMPATIENT
@@ -23,7 +23,7 @@ IMPATIENT = pytest.mark.endpoint(queued_limit_s=0.15, run_limit_s=0.25, cancel_l
         ("[[scenario=stuck_queued quirks=refuses_cancel]]", "deleted"),
     ],
 )
-async def test_a_stuck_run_is_stopped_repeated_and_given_up(worker, emulator, prompt, status):
+async def test_a_stuck_run_is_stopped_repeated_and_abandoned(worker, emulator, prompt, status):
     result = await worker.run(f"{prompt}\nWell?")
 
     assert (result.state, result.failure.kind) == (JobState.FAILED, FailureKind.STUCK)
@@ -112,7 +112,7 @@ async def test_a_deadline_ends_the_wait_for_a_tool(worker, emulator):
         "[[scenario=stuck cancel_ends=completed]]",
     ],
 )
-async def test_a_running_job_is_cancelled_at_its_owners_wish(worker, emulator, until, prompt):
+async def test_a_running_job_can_be_cancelled(worker, emulator, until, prompt):
     job_id = worker.create(f"{prompt}\nWell?")
     running = asyncio.create_task(worker.see_through(job_id))
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])

@@ -43,7 +43,7 @@ def in_order(client: Client, job_ids: list[str], store, settings) -> bool:
     return all(float(stamps[n][1]) <= float(stamps[n + 1][0]) for n in range(len(stamps) - 1))
 
 
-@pytest.mark.settings(lease_s=1, sweep_s=0.5, concurrency=10)
+@pytest.mark.settings(lease_s=1, sweep_interval_s=0.5, concurrency=10)
 def test_jobs_of_one_thread_run_one_by_one_though_a_worker_dies(
     settings, client, emulator, thread, start_worker, store, until
 ):
@@ -61,7 +61,7 @@ def test_jobs_of_one_thread_run_one_by_one_though_a_worker_dies(
     assert not store.exists(f"{settings.key_prefix}:turns:emulator/{thread}")
 
 
-@pytest.mark.settings(sweep_s=60)
+@pytest.mark.settings(sweep_interval_s=60)
 async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(worker, ledger):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
 
@@ -151,7 +151,7 @@ async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, ledger):
     assert await ledger.take(second)
 
 
-async def test_a_job_whose_record_is_gone_holds_nobody_up(worker, ledger, store, settings):
+async def test_a_job_without_a_record_does_not_block_its_thread(worker, ledger, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
     store.delete(f"{settings.key_prefix}:job:{first}")
 
@@ -165,7 +165,7 @@ async def test_only_the_first_in_line_counts_as_lost(worker, ledger):
     assert set(await ledger.long_queued(-1)) == {ids[0], other}
 
 
-@pytest.mark.settings(sweep_s=0.1)
+@pytest.mark.settings(sweep_interval_s=0.1)
 def test_a_flushed_queue_loses_no_turn(settings, client, emulator, thread, start_worker, store):
     ids = [client.enqueue({"prompt": "[[run_s=0]]\nGo on.", "thread": thread}).id for _ in range(3)]
     store.delete(settings.queue)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from threadmill import JobState, PromptJob
-from threadmill.local.processes import Process
+from threadmill_cli.local.processes import Process
 
 pytestmark = pytest.mark.integration
 

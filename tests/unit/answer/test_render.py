@@ -49,7 +49,7 @@ def test_sources_are_numbered_in_reading_order() -> None:
     )
 
 
-def test_equal_markers_of_different_files_are_told_apart_by_their_indices() -> None:
+def test_equal_markers_of_different_files_are_distinguished_by_their_indices() -> None:
     value = f"one{MARK} two{MARK}"
     notes = cites("file-b", MARK, value.rindex(MARK)), cites("file-a", MARK, 3)
     assert shown(text(value, *notes)) == "one[1] two[2]\n\n[1] alpha.pdf\n[2] beta.pdf"
@@ -76,7 +76,7 @@ def test_wrong_indices_fall_back_to_the_first_occurrence_left(start: Any) -> Non
     assert shown(text(value, *notes)).splitlines()[0] == "one[1] two[2] three[3]"
 
 
-def test_duplicates_change_nothing_and_two_files_at_one_place_are_both_named() -> None:
+def test_duplicates_change_nothing_and_two_files_at_one_position_are_named() -> None:
     note = cites("file-a", MARK, 1)
     assert shown(text(f"x{MARK}", note, note)) == "x[1]\n\n[1] alpha.pdf"
     assert shown(text(f"x{MARK}", note, cites("file-b", MARK, 1))) == "x[1][2]\n\n[1] alpha.pdf\n[2] beta.pdf"
@@ -163,7 +163,7 @@ def test_a_citation_takes_the_name_that_its_annotation_gives_the_file() -> None:
 
 
 @pytest.mark.parametrize("filename", ["", None, 7, "file-a"], ids=str)
-def test_a_name_that_says_nothing_is_looked_up(filename: Any) -> None:
+def test_a_meaningless_name_is_looked_up(filename: Any) -> None:
     block = text(f"x{MARK}", cites("file-a", MARK, 1, filename=filename))
     assert unnamed_files([block]) == ("file-a",)
     assert shown(block).endswith("[1] alpha.pdf")
@@ -192,7 +192,7 @@ def test_json_is_read_from_the_plain_text() -> None:
     assert plain(blocks) == f'{{"a": "b{MARK}"}}'
 
 
-def test_ten_thousand_annotations_are_no_burden() -> None:
+def test_ten_thousand_annotations_are_rendered_quickly() -> None:
     value = MARK * 10_000
     notes = [cites(f"file-{number}", MARK) for number in range(10_000)]
     answer, citations = compose([text(value, *notes)], {}, {})
@@ -229,7 +229,7 @@ blocks = st.fixed_dictionaries(
 
 
 @given(st.lists(blocks | json_like, max_size=4) | json_like)
-def test_whatever_a_server_sends_is_borne_and_each_source_is_listed_once(content: Any) -> None:
+def test_any_annotations_are_accepted_and_each_source_listed_once(content: Any) -> None:
     stored = Artifact(file_id="file-a", name="a", uri="/a")
     answer, citations = compose(content, NAMES, {"file-a": stored})
     assert [citation.number for citation in citations] == list(range(1, len(citations) + 1))

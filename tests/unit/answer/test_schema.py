@@ -42,7 +42,7 @@ def test_an_answer_that_fits_comes_back_parsed() -> None:
 @pytest.mark.parametrize(
     "wrapped", ['```json\n{"a": 1}\n```', '\n ```\n{"a": 1}\n```  ', '```JSON \r\n{"a": 1}\r\n```']
 )
-def test_a_fence_around_it_is_borne(wrapped: str) -> None:
+def test_a_fence_around_it_is_accepted(wrapped: str) -> None:
     assert check(wrapped, OBJECT) == ({"a": 1}, None)
 
 
@@ -51,7 +51,7 @@ NO_RESULT_HOLDS = ['{"a": NaN}', '{"a": 1e999}', '{"a": -Infinity}', '"\\ud83d"'
 
 
 @pytest.mark.parametrize("text", NOT_JSON + NO_RESULT_HOLDS)
-def test_what_is_not_json_is_said_to_be_none(text: str) -> None:
+def test_invalid_json_is_reported_as_such(text: str) -> None:
     assert problem_of(text, OBJECT).startswith("the answer is not JSON: ")
 
 
@@ -59,7 +59,7 @@ def test_json_mode_means_an_object() -> None:
     assert problem_of("[1]", OBJECT) == "the answer does not fit the schema: at $: [1] is not of type 'object'"
 
 
-def test_a_misfit_names_its_place() -> None:
+def test_a_schema_error_names_its_path() -> None:
     problem = problem_of('{"items": [{"price": 1}, {"price": "dear"}]}', PRICES)
     assert problem == "the answer does not fit the schema: at $.items[1].price: 'dear' is not of type 'number'"
 

@@ -58,7 +58,7 @@ def test_unique_items_are_not_compared_each_with_each():
     ],
     ids=["references", "pattern", "items"],
 )
-def test_what_takes_too_many_steps_is_given_up(schema, value):
+def test_validation_stops_after_too_many_steps(schema, value):
     with pytest.raises(TooMuchWork, match="more than 200000 steps"):
         first_errors(schema, value, 3)
 
@@ -124,6 +124,6 @@ schemas = st.recursive(
 
 
 @given(schemas, values)
-def test_the_verdict_and_the_place_are_those_of_jsonschema(schema, value):
+def test_results_and_paths_are_those_of_jsonschema(schema, value):
     expected = [error.json_path for error in Draft202012Validator(schema).iter_errors(value)]
     assert [error.json_path for error in first_errors(schema, value, 1000)] == expected

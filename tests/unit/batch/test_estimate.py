@@ -104,7 +104,7 @@ def test_answers_of_which_one_is_not_bounded_have_no_highest_cost():
     assert estimate(asked, MINI).most is None
 
 
-def test_without_a_price_the_tokens_are_told_and_the_model_named():
+def test_without_a_price_the_tokens_and_the_model_are_shown():
     found = estimate([EstimatedPrompt("Why?", "llama")], MINI)
     assert (found.prompt_tokens, found.least) == (estimates._OVERHEAD + 2, Cost(None, "USD", ("llama",)))
     assert estimate([], MINI).least == Cost(0, "USD")

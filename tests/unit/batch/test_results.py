@@ -57,7 +57,7 @@ def test_after_a_kill_the_next_run_keeps_the_later_line(out):
             assert lines(out) == [entry("1")]
 
 
-def test_a_changed_document_is_known_by_its_place(out):
+def test_a_changed_document_is_recognised_by_its_path(out):
     with ResultsFile(out, "b") as results:
         results.write(entry("1"))
     with ResultsFile(out, "b") as results:
@@ -67,7 +67,7 @@ def test_a_changed_document_is_known_by_its_place(out):
     assert [line["key"] for line in lines(out)] == ["1, changed"]
 
 
-def test_rows_of_one_file_are_told_apart(out):
+def test_rows_of_one_file_are_distinguished(out):
     rows = [entry("t") | {"key": str(number), "row": number, "id": str(number)} for number in range(3)]
     for _ in range(2):
         with ResultsFile(out, "b") as results:
@@ -141,7 +141,7 @@ def test_even_a_single_line_of_something_else_is_left_alone(out, content):
     assert out.read_text() == content
 
 
-def test_a_file_that_is_no_text_is_left_alone(out):
+def test_a_file_that_is_not_text_is_left_alone(out):
     out.parent.mkdir()
     out.write_bytes(b"\x89PNG\r\n\xff\xfe")
     with pytest.raises(ThreadmillError):
@@ -164,7 +164,7 @@ def test_an_empty_file_is_nobodys(out):
         assert not results.previous
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path):
+def test_a_path_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ThreadmillError, match="file"):
         ResultsFile(tmp_path / "file" / "results.jsonl", "b")

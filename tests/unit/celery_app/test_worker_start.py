@@ -36,7 +36,7 @@ def test_a_wrong_password_ends_the_worker_in_one_line(monkeypatch, capsys):
     "reply",
     [redis.ConnectionError("refused"), exceptions.ReadOnlyError("replica"), exceptions.OutOfMemoryError("full")],
 )
-def test_a_worker_waits_for_a_redis_that_is_away(monkeypatch, reply):
+def test_a_worker_waits_for_redis_to_become_available(monkeypatch, reply):
     asked = []
 
     def ping(self):

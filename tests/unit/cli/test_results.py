@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
-from threadmill.cli.app import with_file_roots
-from threadmill.cli.watch.jobs import show_result
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
-from threadmill.local.services import Local
+from threadmill_cli.app import with_file_roots
+from threadmill_cli.local.services import Local
+from threadmill_cli.watch.jobs import show_result
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 RESULT = JobResult(

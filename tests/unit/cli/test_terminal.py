@@ -6,8 +6,8 @@ import sys
 import pytest
 from rich.table import Table
 
-from threadmill.cli.app import _Console, write_line
 from threadmill.names import printable
+from threadmill_cli.app import _Console, write_line
 
 #: Clears the screen, sets the window's title, hides text, turns its direction around.
 CONTROLS = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b2J", "\x08\x08", "\r", "\x7f", "\u202e", "\u2066", "\x00", "\udc80"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Client, Settings
-from threadmill.batch.questions import JobBuilder
+from threadmill.batch.job_builder import JobBuilder
 from threadmill.batch.results import ResultsFile, read_lines
 from threadmill.documents.bodies import to_job_fields
 from threadmill.documents.errors import BadDocument
@@ -131,7 +131,7 @@ def test_a_response_is_one_as_well(job):
     assert (asked.max_completion_tokens, asked.truncation) == (300, {"type": "auto"})
 
 
-def test_what_changes_nothing_is_no_trouble(job):
+def test_fields_that_change_nothing_are_accepted(job):
     plain = job()
     indifferent = {"n": 1, "stream": False, "store": True, "user": "u", "presence_penalty": 0.0, "frequency_penalty": 0}
     assert job(**indifferent, seed=None, logprobs=False, service_tier="auto", tools=[], stop=None) == plain

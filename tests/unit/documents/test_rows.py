@@ -53,7 +53,7 @@ def test_a_row_can_be_used_as_text_and_by_column_name(table):
     assert PromptTemplate('{{ row["Unit price"] }}', row.variables()).render(row.variables()) == "3"
 
 
-def test_a_column_may_be_called_as_a_variable_of_ours(table):
+def test_a_column_may_have_the_name_of_a_template_variable(table):
     [row] = RowDocuments([table("a.csv", "text,name\nHello,Ann\n")])
     assert (row.variables()["text"], row.variables()["name"]) == ("Hello", "Ann")
 
@@ -106,7 +106,7 @@ def test_a_bad_row_has_a_reason(table, name, content, reason):
         ("a.txt", "a\n", "not a table; --rows takes"),
     ],
 )
-def test_what_is_no_table_is_refused_whole(table, name, content, reason):
+def test_a_file_that_is_not_a_table_is_refused(table, name, content, reason):
     with pytest.raises(ThreadmillError, match=reason):
         list(RowDocuments([table(name, content)]))
 
@@ -178,7 +178,7 @@ def test_a_line_without_end_is_refused_not_held(table, monkeypatch):
     assert (short.number, short.fields) == (2, {"a": 1})
 
 
-def test_a_file_that_is_no_workbook_is_refused_whole(tmp_path):
+def test_a_file_that_is_not_a_workbook_is_refused(tmp_path):
     docx.Document().save(tmp_path / "a.xlsx")
     with pytest.raises(ThreadmillError, match=r"a\.xlsx: is broken, or not what its name says"):
         list(RowDocuments([tmp_path / "a.xlsx"]))

@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from threadmill.cli.app import app, with_file_roots
-from threadmill.cli.run.document_options import attached_files
 from threadmill.client import Client
 from threadmill.documents.document import merge_fields
 from threadmill.documents.errors import BadDocument
@@ -22,6 +20,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
+from threadmill_cli.app import app, with_file_roots
+from threadmill_cli.run.document_options import attached_files
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
@@ -55,7 +55,7 @@ def test_a_text_that_is_too_long_is_refused_with_its_size(folder):
     assert document.job_fields(template) == {"prompt": "Summarise:\n" + "x" * 101}
 
 
-def test_or_asked_about_in_parts_that_are_one_document_to_whoever_asks(folder):
+def test_parts_of_a_long_file_count_as_one_document(folder):
     (folder / "a.txt").write_text("One two.\n\nThree four.")
     [document], template = opened(
         DocumentSource(max_chars=12, split=True), "docs", prompt="{{ part }}/{{ parts }} {{ name }}: {{ text }}"
@@ -99,7 +99,7 @@ def test_a_template_without_room_is_refused():
         PromptTemplate("x" * MESSAGE_LIMIT + "{{ text }}").max_text_chars()
 
 
-def test_attached_files_go_along_in_place_of_their_text(folder):
+def test_attached_files_replace_their_text(folder):
     (folder / "a.pdf").write_bytes(b"%PDF-")
     (folder / "b.png").write_bytes(PNG)
     (file, image), template = opened(DocumentSource(attach="file_search"), "docs")
@@ -112,14 +112,14 @@ def test_attached_files_go_along_in_place_of_their_text(folder):
         opened(DocumentSource(attach="file_search"), "docs", prompt="{{ text }}")
 
 
-def test_images_are_seen_beside_the_prompt(folder):
+def test_images_are_sent_with_the_prompt(folder):
     (folder / "b.PNG").write_bytes(PNG)
     [image], template = opened(DocumentSource(), "docs", prompt="{{ text or 'What is on ' ~ name }}")
     assert image.job_fields(template) == {"prompt": "What is on b.PNG", "images": ["docs/b.PNG"]}
     assert image.job_fields(PromptTemplate("{{ text }}")) == {"images": ["docs/b.PNG"]}
 
 
-def test_a_file_that_changed_is_told_by_its_fingerprint(folder):
+def test_a_changed_file_is_recognised_by_its_fingerprint(folder):
     for name, attach in (("a.pdf", "code_interpreter"), ("b.png", None)):
         path = folder / name
         path.write_bytes(b"before")

@@ -11,12 +11,12 @@ import pytest
 
 from threadmill.job.prompt import PromptJob
 from threadmill_worker.drivers.api import Reply
-from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.files import Files, FileTransfer
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.observations import Rejected, StoreSeen
 
 NO_LIST = "no list"
-SPEC = JobSpec("job", PromptJob(prompt="-"))
+SPEC = JobSpec("job", PromptJob(prompt="-"), "e")
 
 
 class Server:
@@ -81,7 +81,7 @@ async def test_a_store_is_ready_with_all_its_files(store: Any, listed: Any, comp
         ({"file_counts": counts(in_progress=1, completed=9)}, NO_LIST, False),
     ],
 )
-async def test_files_that_join_a_store_are_looked_for_in_it(store: Any, listed: Any, ready: bool) -> None:
+async def test_files_that_join_a_store_are_searched_in_it(store: Any, listed: Any, ready: bool) -> None:
     server: Any = Server(store, listed)
     files = Files(server, SPEC, FileTransfer(SimpleNamespace()))  # type: ignore[arg-type]
     view = await files.poll_joined_files("vs_1", ("file-0", "file-1"))

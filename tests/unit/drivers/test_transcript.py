@@ -86,7 +86,7 @@ def test_an_item_of_a_conversation_is_shown_as_a_message():
 
 
 @pytest.mark.parametrize("kind", ["reasoning", "function_call", "function_call_output", None])
-def test_what_is_no_message_is_not_shown(kind):
+def test_items_other_than_messages_are_not_shown(kind):
     assert _shown_item({"type": kind, "id": "x_1", "content": [{"type": "reasoning_text", "text": "Hm."}]}) is None
 
 
@@ -128,7 +128,7 @@ def test_what_is_not_the_api_is_in_doubt(text):
     assert isinstance(read(OnePage(text)), Unknown)
 
 
-async def test_a_chain_of_responses_is_no_conversation(monkeypatch):
+async def test_a_chain_of_responses_is_not_a_conversation(monkeypatch):
     async def find_kind(api, thread):
         return "chain"
 

@@ -17,13 +17,13 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from threadmill.answers import answer_markdown
-from threadmill.cli.app import app
 from threadmill.errors import ThreadmillError
 from threadmill.export.export import Format, export, format_of
 from threadmill.export.formats.csv import write as write_csv
 from threadmill.export.formats.table import Table, build_table, flatten
 from threadmill.export.formats.template import Template
-from threadmill.export.outcomes import ResultOrder, ResultsReader, StateFilter
+from threadmill.export.results_reader import ResultOrder, ResultsReader, StateFilter
+from threadmill_cli.app import app
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 TIMINGS = {
@@ -85,7 +85,7 @@ class TestOutcomes:
     def test_a_last_line_without_its_end_counts_if_it_is_whole(self, results):
         assert len(ResultsReader(results(answer(), torn=json.dumps(refused())))) == 2
 
-    def test_what_is_no_results_file_is_told(self, results, tmp_path):
+    def test_a_file_that_is_not_a_results_file_is_refused(self, results, tmp_path):
         for wrong in ("my notes\n", '{"a": 1}\n', "[1]\n"):
             with pytest.raises(ThreadmillError, match="line 2 is not a result"):
                 ResultsReader(results(answer(), torn=wrong))
@@ -101,7 +101,7 @@ class TestOutcomes:
         numbered = ["n/1.md", "n/9.md", "n/09b.md", "n/10.md", "n/123456789012345678901234.md"]
         assert shown == ["a.md", *numbered, "h9", "h10", "h100"]
 
-    def test_a_batch_started_anew_meanwhile_is_noticed(self, results):
+    def test_a_batch_restarted_during_an_export_is_noticed(self, results):
         reader = ResultsReader(results(answer("a.md"), answer("b.md")))
         fresh = reader.path.with_name("fresh")
         fresh.write_text("")
@@ -109,7 +109,7 @@ class TestOutcomes:
         with pytest.raises(ThreadmillError, match="was replaced while it was read"):
             list(reader)
 
-    def test_what_is_appended_meanwhile_waits_for_the_next_export(self, results):
+    def test_lines_appended_during_an_export_wait_for_the_next(self, results):
         path = results(answer())
         reader = ResultsReader(path)
         with path.open("a") as file:
@@ -140,7 +140,7 @@ class TestTable:
         assert list(named.values()) == [1, 2, 3, 4, {}]
         assert list(named)[:2] == ["answer.a.b", 'answer["a.b"]']
 
-    def test_tokens_that_were_not_reported_are_no_zero(self):
+    def test_unreported_tokens_are_not_zero(self):
         unseen = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "unreported": 2}
         columns = flatten(answer(usage=unseen))
         assert columns["usage.unreported"] == 2
@@ -170,7 +170,7 @@ class TestTable:
         assert list(cells(exported(path, "csv", fields=("path", "state", "answer.n"), force=True))[0]) == good
         assert build_table(ResultsReader(results(answer())), ()).columns == build_table(ResultsReader(path), ()).columns
 
-    def test_answers_whose_keys_are_data_are_told(self, results):
+    def test_answers_whose_keys_are_data_are_reported(self, results):
         path = results(*(answer(f"{n}", parsed={f"k{n}-{i}": i for i in range(100)}) for n in range(30)))
         with pytest.raises(ThreadmillError, match=r"more than 2,000 different keys.*--fields, or use --format jsonl"):
             exported(path, "csv")
@@ -239,7 +239,7 @@ class TestParquet:
 
     def test_half_a_character_stops_nothing(self, results):
         path = results(answer(text="a\ud800b", parsed={"\ud800": ["\ud800"]}))
-        assert parquet.read_table(exported(path, "parquet"))["text"].to_pylist() == ["a?b"]
+        assert parquet.read_table(exported(path, "parquet"))["text"].to_pylist() == ["a\ufffdb"]
         for format in ("csv", "markdown", "jsonl", "openai-batch"):
             assert exported(path, format).stat().st_size
 
@@ -402,7 +402,7 @@ class TestOut:
             ("csv", {"template": Template("x")}, "these need --format template"),
         ],
     )
-    def test_what_does_not_go_together_is_told(self, results, format, options, reason):
+    def test_options_that_exclude_each_other_are_refused(self, results, format, options, reason):
         with pytest.raises(ThreadmillError, match=reason):
             exported(results(answer()), format, **options)
 

@@ -12,7 +12,7 @@ from threadmill_worker.files.attachments import NONE, load_attachments
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 GIF = b"GIF89a\1\0\1\0"
-TAKES_DATA_URLS = {"data_urls": True}
+TAKES_DATA_URLS = {"supports": {"data_urls": True}}
 
 
 def data_url(content: bytes, kind: str = "image/png") -> str:
@@ -134,7 +134,7 @@ async def test_equal_contents_of_another_type_or_purpose_are_not_the_same(gather
 
 
 @pytest.mark.parametrize("swap", ["changed", "same size", "gone", "a symlink out of the roots", "a pipe"])
-async def test_what_is_no_longer_what_it_was_is_not_sent(gathered, disk, tmp_path, swap):
+async def test_a_file_that_changed_is_not_sent(gathered, disk, tmp_path, swap):
     picture, notes = disk / "picture.png", disk / "notes.txt"
     seen = await gathered(images=[str(picture)], files=[str(notes)], endpoint=TAKES_DATA_URLS)
     (tmp_path / "secret.txt").write_text("a text")
@@ -200,16 +200,16 @@ async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(ga
         ({"files": ["pipe.txt"]}, {}, "pipe.txt: is a folder, a device or a pipe"),
         ({"files": ["empty.txt"]}, {}, "empty.txt: is empty"),
         ({"files": [{"path": "a.exe", "tools": ["code_interpreter"]}]}, {}, "does not take .exe files"),
-        ({"files": ["notes.txt"]}, {"file_limit": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
-        ({"files": ["notes.txt"]}, {"files": False}, "set files = true in [endpoints.x]"),
+        ({"files": ["notes.txt"]}, {"file_limit_bytes": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
+        ({"files": ["notes.txt"]}, {"supports": {"files": False}}, "set files = true in [endpoints.x.supports]"),
         ({"images": ["notes.txt"]}, {}, "notes.txt: is not a PNG, JPEG, GIF or WebP image (it starts with b'a text')"),
-        ({"images": ["picture.png"]}, {"image_limit": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
-        ({"images": ["picture.png"]}, {"files": False}, "set data_urls = true or files = true"),
+        ({"images": ["picture.png"]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
+        ({"images": ["picture.png"]}, {"supports": {"files": False}}, "set data_urls = true or files = true"),
         ({"images": ["data:image/png;base64,x"]}, {}, "is not valid base64"),
-        ({"images": [data_url(PNG)]}, {"image_limit": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
+        ({"images": [data_url(PNG)]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
     ],
 )
-async def test_a_worker_refuses_what_a_producer_of_ours_would(gathered, disk, monkeypatch, fields, endpoint, says):
+async def test_a_worker_refuses_what_a_producer_refuses(gathered, disk, monkeypatch, fields, endpoint, says):
     monkeypatch.chdir(disk)
     (disk / "empty.txt").touch()
     (disk / "a.exe").write_text("MZ")
@@ -219,7 +219,7 @@ async def test_a_worker_refuses_what_a_producer_of_ours_would(gathered, disk, mo
     assert says in str(refused.value)
 
 
-async def test_a_disk_the_worker_does_not_have_is_told(gathered):
+async def test_a_disk_that_the_worker_lacks_is_reported(gathered):
     with pytest.raises(InvalidJob, match=r"this worker cannot read it \(No such file or directory\)"):
         await gathered(roots=("/no-such-mount",), files=["/no-such-mount/notes.txt"])
 

@@ -52,7 +52,7 @@ def test_all_pieces_add_up_to_the_text(published, message_arrives):
     assert events[-1].state is JobState.SUCCEEDED
 
 
-def test_a_job_that_was_not_streamed_tells_its_answer_at_the_end():
+def test_a_job_without_a_stream_sends_its_answer_at_the_end():
     events = told(result("Done [1]"), {"state": "queued"}, {"state": "running"}, {"state": "succeeded"})
 
     assert [event.kind for event in events] == ["state", "state", "text", "message", "state"]
@@ -60,23 +60,23 @@ def test_a_job_that_was_not_streamed_tells_its_answer_at_the_end():
     assert text_of(events) == "Done [1]"
 
 
-def test_an_answer_with_changed_footnotes_is_not_told_twice():
+def test_an_answer_with_changed_footnotes_is_not_delivered_twice():
     events = told(result("Blue[1].\n\n[1]: sky.txt", "Blue【4:0†source】."), whole("Blue【4:0†source】."))
 
     assert text_of(events) == "Blue【4:0†source】."
 
 
-def test_the_unpublished_answer_of_a_later_run_is_told():
+def test_the_unpublished_answer_of_a_later_run_is_delivered():
     events = told(result("Second", "Second"), piece(0, "Fir"), whole("First"))
 
     assert text_of(events) == "FirstSecond"
 
 
-def test_text_that_turns_out_to_be_another_is_told_anew():
+def test_text_that_changed_is_delivered_again():
     assert text_of(told(result("Blue.", "Blue."), piece(0, "Gre"), whole("Blue."))) == "Gre\nBlue."
 
 
-def test_a_message_that_is_published_twice_is_told_once():
+def test_a_message_published_twice_is_delivered_once():
     events = told(result(TEXT, TEXT), whole(TEXT), piece(0, "All"), whole(TEXT))
 
     assert text_of(events) == TEXT

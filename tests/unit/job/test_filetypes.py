@@ -79,5 +79,5 @@ def test_media_types_go_by_the_extension():
         (b"", None),
     ],
 )
-def test_an_image_is_told_by_its_first_bytes(content, is_a):
+def test_an_image_is_recognised_by_its_first_bytes(content, is_a):
     assert image_type(content[:IMAGE_HEAD]) == is_a

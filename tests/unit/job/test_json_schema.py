@@ -7,9 +7,9 @@ from tomli_w import dumps
 from typer.testing import CliRunner
 
 from threadmill import Client, PromptJob, Settings
-from threadmill.cli.app import Exit, app
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.json_schema import schema_problem
+from threadmill_cli.app import Exit, app
 from threadmill_worker.files.attachments import load_attachments
 
 BROKEN = {"type": "object", "properties": {"price": {"type": "numbre"}}}
@@ -46,7 +46,7 @@ def settings():
         ("object", "it is not an object"),
     ],
 )
-def test_an_invalid_schema_is_described_with_its_place(schema, problem):
+def test_an_invalid_schema_is_described_with_its_path(schema, problem):
     found = schema_problem(schema)
     assert found is problem or str(found).startswith(str(problem))
 

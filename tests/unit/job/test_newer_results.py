@@ -8,8 +8,8 @@ import pytest
 
 from threadmill import Failure, FailureKind, JobResult, JobState
 from threadmill.batch.failures import advice, group_failures
+from threadmill.batch.progress import is_endpoint_failure
 from threadmill.batch.results import ResultsFile
-from threadmill.batch.run import _is_endpoint_failure
 from threadmill.job.result import TERMINAL, Usage
 from threadmill.store.batch_records import BatchRecord, RemoteBatch
 from threadmill.store.keys import celery_meta, finish_args
@@ -48,7 +48,7 @@ def test_unknown_fields_are_kept_in_every_part_and_written_again(result):
     assert json.loads(celery_meta(result))["result"] == written
 
 
-def test_a_kind_of_failure_that_nobody_knows_is_kept_as_its_text(result):
+def test_an_unknown_failure_kind_is_kept_as_text(result):
     kind = result.failure.kind
 
     assert (kind, str(kind), f"{kind}", kind.value) == ("out_of_poetry",) * 4
@@ -66,7 +66,7 @@ def test_a_kind_of_failure_that_nobody_knows_is_kept_as_its_text(result):
 
 
 @pytest.mark.parametrize("kind", [7, None, ["quota"]])
-def test_a_kind_that_is_no_text_is_damage(kind):
+def test_a_kind_that_is_not_text_is_damage(kind):
     with pytest.raises(ValueError, match="kind"):
         Failure.model_validate({"kind": kind, "message": ""})
 
@@ -76,7 +76,7 @@ def test_an_unknown_failure_is_grouped_counted_and_advised_on(result):
 
     [group, _] = group_failures([("a", result.failure), ("b", result.failure), ("c", other.failure)])
     assert (group.kind, group.documents, group.retryable) == ("out_of_poetry", ["a", "b"], True)
-    assert not _is_endpoint_failure(result)
+    assert not is_endpoint_failure(result)
     [line] = advice(["out_of_poetry"], 0)
     assert line.startswith("out_of_poetry: read the messages")
 

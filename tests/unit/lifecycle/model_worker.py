@@ -5,16 +5,13 @@ from enum import StrEnum
 
 from hypothesis import note
 from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
+from tests.unit.lifecycle.transitions import Transitions
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     CallTools,
-    Decide,
-    Decision,
     Finish,
     RemoteAction,
     Resolve,
@@ -22,18 +19,25 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import SUBMIT_MARGIN_S, intend, next_action
-from threadmill_worker.lifecycle.observations import LaneClosed, NotSent, Observation, OutputReady, Rejected, Unknown
-from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.current_run import SUBMIT_MARGIN_S
+from threadmill_worker.lifecycle.decide import advance, intend
+from threadmill_worker.lifecycle.observations import (
+    ENDED,
+    LaneClosed,
+    NotSent,
+    Observation,
+    OutputReady,
+    Rejected,
+    Unknown,
+)
+from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 
 START = 1_800_000_000.0
 MOST_STEPS = 2000
 
 #: All limits at about a tenth, so that a job takes fewer steps.
-LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_s=40)
-
-CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
+LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_limit_s=40)
 
 
 class Fault(StrEnum):
@@ -92,6 +96,7 @@ class ModelWorker:
         self._abandoned: set[str] = set()  #: runs that were told to stop and did not
         self._cancel_wanted = False
         self._saved = job.to_json()
+        self._transitions = Transitions()
         self._faults = iter(faults)
 
     def execute(self) -> Outcome:
@@ -102,7 +107,7 @@ class ModelWorker:
                 self.now += 20
             if fault is Fault.THREAD_GONE:
                 self.server.threads.pop(self.progress.thread_id or "", None)
-            action = next_action(self.progress, LIMITS, self.now)
+            action = self._advance()
             note(f"{self.now - START:8.2f} s  {fault:32} {action}")
             if isinstance(action, Finish):
                 return action.outcome
@@ -111,10 +116,16 @@ class ModelWorker:
                 self._carry_out(action, fault)
             except Crash:
                 self.progress = Progress.from_json(self._saved)
-                continue
-            if self._cancel_wanted and self.progress.outcome is None:
-                self._conclude(Decide(CANCELLED))
+                self._transitions.forget()
         raise AssertionError("the job does not end")
+
+    def _advance(self) -> Action:
+        run = self.progress.run
+        self.progress, action = advance(self.progress, LIMITS, self.now, cancelled=self._cancel_wanted)
+        if run is not None and self.progress.run is None and run.status not in ENDED:
+            self._abandoned.add(run.id)
+        self._transitions.step(self.progress, action)
+        return action
 
     def _carry_out(self, action: Action, fault: Fault) -> None:
         if fault is Fault.CRASH_UNSAVED:
@@ -124,9 +135,6 @@ class ModelWorker:
         if fault is Fault.CRASH_BEFORE:
             raise Crash
         match action:
-            case Decide() | AskAgain() | AbandonRun():
-                self._conclude(action)
-                return
             case Wait(until):
                 self.now = until + 0.01
                 view = None
@@ -147,7 +155,7 @@ class ModelWorker:
                 raise Crash  # the runner leaves the job at its saved place
         elif view is not None:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
-        self.most_troubles = max(self.most_troubles, self.progress.troubles)
+        self.most_troubles = max(self.most_troubles, self.progress.errors.count)
 
     def _call(self, action: RemoteAction, fault: Fault) -> Observation:
         if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):
@@ -178,11 +186,6 @@ class ModelWorker:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
             self._save()
             self._journaled.add(call.id)
-
-    def _conclude(self, action: Decision) -> None:
-        if isinstance(action, AbandonRun) and self.progress.run is not None:
-            self._abandoned.add(self.progress.run.id)
-        self.progress = conclude(self.progress, action, LIMITS, self.now)
 
     def _save(self) -> None:
         self._saved = self.progress.to_json()

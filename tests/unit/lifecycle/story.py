@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from threadmill.job.result import Artifact, Failure, FailureKind, JobState
+from tests.unit.lifecycle.transitions import Transition, Transitions
+
+from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
     AddMessage,
-    AskAgain,
     AttachStore,
     CallTools,
     CancelRun,
     CreateStore,
-    Decide,
     Delete,
     Download,
     Finish,
@@ -31,7 +30,7 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
@@ -54,12 +53,11 @@ from threadmill_worker.lifecycle.observations import (
     Unlocked,
     Uploaded,
 )
-from threadmill_worker.lifecycle.observe import conclude, observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 
 START = 1_800_000_000.0
 TIMEOUT_S = 3600.0
-CANCELLED = Outcome(JobState.CANCELLED, failure=Failure(kind=FailureKind.CANCELLED, message="the owner's wish"))
 
 QUEUED, RUNNING, COMPLETED, INCOMPLETE, EXPIRED, CANCELLING, STOPPED, ODD = (
     RunObservation("?", status)
@@ -72,6 +70,10 @@ BUSY = NotSent("slow down", FailureKind.RATE_LIMITED)
 GONE = Gone("No thread found")
 REFUSED = Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
+
+
+def next_action(progress: Progress, limits: RunLimits, now: float) -> Action:
+    return advance(progress, limits, now)[1]
 
 
 def asks(*calls: str) -> RunObservation:
@@ -88,6 +90,7 @@ class Story:
     moments: tuple[float, ...]  #: when each action was taken, in seconds from the start
     progress: Progress
     outcome: Outcome
+    transitions: frozenset[Transition]
 
     @property
     def kind(self) -> FailureKind | None:
@@ -128,7 +131,7 @@ def play(
     script: Mapping[type[Action], Sequence[Observation]] = {},
     *,
     messages: int = 1,
-    wants: Wants = Wants(),  # noqa: B008
+    features: Features = Features(),  # noqa: B008
     limits: RunLimits = RunLimits(),  # noqa: B008
     cancel_at: type[Action] | None = None,
     overdue_at: type[Action] | None = None,
@@ -137,28 +140,28 @@ def play(
 
     `cancel_at`, `overdue_at`: the owner cancels, or the deadline passes, during the first action of this kind.
     """
-    thread = "thread_before" if wants.continues else None
-    now, progress = START, Progress(START + TIMEOUT_S, messages, wants, thread_id=thread)
+    thread = "thread_before" if features.continues else None
+    now, progress = START, Progress(START + TIMEOUT_S, messages, features, thread_id=thread)
     done: list[tuple[float, Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
+    cancelled, transitions = False, Transitions()
     for _ in range(1000):
-        action = next_action(progress, limits, now)
+        progress, action = advance(progress, limits, now, cancelled=cancelled)
+        transitions.step(progress, action)
         done.append((now - START, action))
         progress = intend(progress, action, now)
         if isinstance(action, Finish):
-            return Story(tuple(step[1] for step in done), tuple(step[0] for step in done), progress, action.outcome)
+            moments, actions = zip(*done, strict=True)
+            return Story(actions, moments, progress, action.outcome, frozenset(transitions.taken))
         assert not isinstance(action, Wait) or action.until > now, "a wait that does not wait"
         if isinstance(action, overdue_at or ()):
             now, overdue_at = max(now, progress.deadline_at), None
-        if isinstance(action, cancel_at or ()):
-            cancel_at = None
-            progress = conclude(progress, Decide(CANCELLED), limits, now)
+        if isinstance(action, cancel_at or ()) and not cancelled:
+            cancelled = True
             continue
         match action:
             case Wait(until):
                 now = max(now, until)
-            case Decide() | AskAgain() | AbandonRun():
-                progress = conclude(progress, action, limits, now)
             case CallTools(calls):
                 for call in calls:
                     progress = observe(progress, action, OutputReady(call.id, f"{call.id} done"), limits, now)

@@ -4,7 +4,6 @@ import pytest
 from tests.unit.lifecycle.story import (
     ANSWER,
     BUSY,
-    CANCELLED,
     CANCELLING,
     COMPLETED,
     EXPIRED,
@@ -38,7 +37,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import time_limit
+from threadmill_worker.lifecycle.decide import CANCELLED, time_limit
 from threadmill_worker.lifecycle.observations import AnswerRead, NothingFound, NotSent, Observation, Untraceable
 from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
@@ -46,7 +45,7 @@ from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 LIMITS = RunLimits()
 
 
-def test_a_plain_job_is_one_thread_one_run_one_answer_and_nothing_left() -> None:
+def test_a_plain_job_has_one_run_and_leaves_nothing() -> None:
     story = play()
     assert story.told == "CreateThread StartRun PollRun ReadAnswer Delete"
     assert story.outcome.state is JobState.SUCCEEDED
@@ -54,7 +53,7 @@ def test_a_plain_job_is_one_thread_one_run_one_answer_and_nothing_left() -> None
     assert story.progress.leftovers == ()
 
 
-def test_messages_past_the_thirty_second_are_added_one_by_one_before_the_run() -> None:
+def test_messages_past_the_thirty_second_are_added_one_by_one() -> None:
     story = play(messages=34)
     assert story.told.startswith("CreateThread AddMessage AddMessage StartRun")
     assert [action.index for action in story.actions if isinstance(action, AddMessage)] == [32, 33]
@@ -69,14 +68,14 @@ def test_all_outputs_of_a_round_go_in_one_request() -> None:
     assert sent == [{"a": "a done", "b": "b done"}, {"c": "c done"}]
 
 
-def test_a_run_that_asks_for_tools_without_end_is_given_up_and_cancelled() -> None:
-    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(tool_rounds=3))
+def test_a_run_with_endless_tool_rounds_is_cancelled() -> None:
+    story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(max_tool_rounds=3))
     assert story.kind is FailureKind.TOOL_FAILED
     assert len(story.times(SubmitOutputs)) == 3
-    assert story.told.endswith("Decide CancelRun Delete")
+    assert story.told.endswith("CancelRun Delete")
 
 
-def test_requires_action_without_calls_is_looked_at_until_they_are_there() -> None:
+def test_requires_action_without_calls_is_polled_until_they_appear() -> None:
     story = play({PollRun: [asks(), asks(), asks("a"), COMPLETED]})
     assert (
         story.told == "CreateThread StartRun PollRun PollRun PollRun CallTools SubmitOutputs PollRun ReadAnswer Delete"
@@ -109,13 +108,13 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observatio
     story = play({PollRun: [ending]})
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
-    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.reruns)
+    assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.max_reruns)
     assert story.told.endswith("PollRun Delete")
 
 
-def test_reruns_wait_longer_each_time_and_as_long_as_a_rate_limit_says() -> None:
+def test_reruns_back_off_and_respect_retry_after() -> None:
     first, second, third = play({PollRun: [EXPIRED]}).times(StartRun)
-    looked = LIMITS.poll_first_s
+    looked = LIMITS.first_poll_s
     assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
     first, second, _ = play({PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(StartRun)
     assert second - first == pytest.approx(looked + 12.3)
@@ -126,25 +125,23 @@ def test_an_incomplete_run_fails_with_its_partial_text() -> None:
     assert (story.kind, story.outcome.text) == (FailureKind.INCOMPLETE, "42")
 
 
-def test_a_completed_run_without_a_message_is_no_success() -> None:
+def test_a_completed_run_without_a_message_is_not_a_success() -> None:
     assert play({ReadAnswer: [AnswerRead(())]}).kind is FailureKind.EMPTY_ANSWER
 
 
 @pytest.mark.parametrize(
     ("status", "limit_s"), [(QUEUED, LIMITS.queued_limit_s), (RUNNING, LIMITS.run_limit_s), (ODD, LIMITS.run_limit_s)]
 )
-def test_a_run_that_does_not_move_is_cancelled_and_run_again_on_a_new_thread(
-    status: Observation, limit_s: float
-) -> None:
+def test_a_stuck_run_is_cancelled_and_repeated_on_a_new_thread(status: Observation, limit_s: float) -> None:
     story = play({PollRun: [status]})
     assert story.kind is FailureKind.STUCK
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
     for kind in (CreateThread, StartRun, CancelRun, Delete):
-        assert len(story.times(kind)) == 1 + LIMITS.reruns
+        assert len(story.times(kind)) == 1 + LIMITS.max_reruns
     assert story.told.endswith("CancelRun Delete Delete Delete")
 
 
-def test_a_run_that_queues_anew_after_its_tools_has_its_time_in_the_queue_anew() -> None:
+def test_the_queue_limit_restarts_after_tool_outputs() -> None:
     story = play({PollRun: [RUNNING] * 44 + [asks("a"), QUEUED, QUEUED, COMPLETED]})
     assert story.times(CallTools)[0] > LIMITS.queued_limit_s
     assert story.outcome.state is JobState.SUCCEEDED
@@ -157,17 +154,17 @@ def test_a_stuck_run_that_completes_when_it_is_cancelled_is_read() -> None:
 
 
 def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
-    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(reruns=0))
+    story = play({PollRun: [RUNNING] * 80 + [CANCELLING], CancelRun: [CANCELLING]}, limits=RunLimits(max_reruns=0))
     (cancelled,), (left,) = story.times(CancelRun), story.times(Delete)
     assert story.kind is FailureKind.STUCK
     assert left - cancelled == pytest.approx(LIMITS.cancel_limit_s)
 
 
 def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
-    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(reruns=1))
+    story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(max_reruns=1))
     assert story.kind is FailureKind.STUCK
-    assert story.told.count("CancelRun AbandonRun") == 2
-    assert story.told.endswith("CancelRun AbandonRun Delete Delete")
+    assert story.told.count("CancelRun") == 2
+    assert story.told.endswith("CancelRun Delete Delete")
 
 
 #: The looks of a job that comes by all of its phases.
@@ -193,7 +190,7 @@ def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[
     story = play({**LOOKS, Resolve: settled}, messages=33, cancel_at=phase)
     assert story.outcome == CANCELLED
     assert story.told.endswith(tidying)
-    assert story.progress.lost_threads == (phase is CreateThread)
+    assert story.progress.lost.threads == (phase is CreateThread)
 
 
 @pytest.mark.parametrize("news", [failed("invalid_prompt"), COMPLETED, EXPIRED, REFUSED, GONE])
@@ -206,13 +203,13 @@ def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation)
 @pytest.mark.parametrize(
     ("phase", "tidying"),
     [
-        (CreateThread, "CreateThread Decide Delete"),
-        (AddMessage, "AddMessage Decide Delete"),
-        (StartRun, "StartRun Decide CancelRun Delete"),
-        (Wait, "StartRun Decide CancelRun Delete"),
-        (PollRun, "PollRun Decide CancelRun Delete"),
-        (CallTools, "CallTools Decide CancelRun Delete"),
-        (SubmitOutputs, "SubmitOutputs Decide CancelRun Delete"),
+        (CreateThread, "CreateThread Delete"),
+        (AddMessage, "AddMessage Delete"),
+        (StartRun, "StartRun CancelRun Delete"),
+        (Wait, "StartRun CancelRun Delete"),
+        (PollRun, "PollRun CancelRun Delete"),
+        (CallTools, "CallTools CancelRun Delete"),
+        (SubmitOutputs, "SubmitOutputs CancelRun Delete"),
     ],
 )
 def test_the_deadline_may_pass_in_every_phase_and_the_run_is_stopped(phase: type[Action], tidying: str) -> None:
@@ -221,12 +218,12 @@ def test_the_deadline_may_pass_in_every_phase_and_the_run_is_stopped(phase: type
     assert story.told.endswith(tidying)
 
 
-def test_an_overdue_run_that_stops_slowly_is_seen_to_stop_before_its_thread_is_deleted() -> None:
+def test_the_thread_of_an_overdue_run_is_deleted_after_it_stopped() -> None:
     story = play({PollRun: [CANCELLING, STOPPED], CancelRun: [CANCELLING]}, overdue_at=Wait)
     assert story.told.endswith("CancelRun PollRun PollRun Delete")
 
 
-def test_an_answer_that_is_there_is_read_past_the_deadline_but_not_for_ever() -> None:
+def test_reading_an_answer_may_exceed_the_deadline_for_a_limited_time() -> None:
     assert play({ReadAnswer: [BUSY, ANSWER]}, overdue_at=ReadAnswer).outcome.state is JobState.SUCCEEDED
     story = play({ReadAnswer: [BUSY]}, overdue_at=ReadAnswer)
     assert story.kind is FailureKind.OVERDUE
@@ -239,7 +236,7 @@ def test_waits_end_at_the_deadline() -> None:
     assert story.moments[-1] == TIMEOUT_S
 
 
-def test_a_call_ends_at_the_deadline_but_one_that_makes_something_may_land() -> None:
+def test_calls_end_at_the_deadline_except_those_that_create() -> None:
     progress = Progress(deadline_at=100, messages=1)
     assert time_limit(progress, PollRun("run"), LIMITS, now=40) == 60
     assert time_limit(progress, PollRun("run"), LIMITS, now=99) == 1
@@ -247,7 +244,7 @@ def test_a_call_ends_at_the_deadline_but_one_that_makes_something_may_land() -> 
     assert time_limit(progress, StartRun(1), LIMITS, now=40) == 60
 
 
-def test_a_call_for_a_job_that_is_over_has_the_time_of_one_reply() -> None:
+def test_a_call_of_a_finished_job_has_the_time_of_one_reply() -> None:
     late, over = Progress(deadline_at=100, messages=1), Progress(9e9, 1, outcome=Outcome(JobState.SUCCEEDED))
     assert time_limit(late, ReadAnswer("run"), LIMITS, now=101) == LIMITS.request_timeout_s
     assert time_limit(over, Delete(Leftover("thread", "t")), LIMITS, now=0) == LIMITS.request_timeout_s

@@ -37,7 +37,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
     Uploaded,
 )
-from threadmill_worker.lifecycle.progress import Leftover, Wants
+from threadmill_worker.lifecycle.progress import Features, Leftover
 
 CITED = {
     "type": "file_citation",
@@ -63,7 +63,7 @@ def says(text: str) -> AnswerRead:
 
 
 def test_files_are_uploaded_made_searchable_and_deleted_after_the_thread() -> None:
-    story = play(wants=Wants(uploads=2, search=True))
+    story = play(features=Features(uploads=2, search=True))
     assert story.told == (
         "Upload Upload CreateStore PollStore CreateThread StartRun PollRun ReadAnswer Delete Delete Delete Delete"
     )
@@ -74,38 +74,38 @@ def test_files_are_uploaded_made_searchable_and_deleted_after_the_thread() -> No
 
 def test_what_a_batch_shares_is_not_deleted_by_one_of_its_jobs() -> None:
     script = {Upload: [Uploaded("file-1", shared=True)], CreateStore: [StoreSeen("vs_1", ready=True, shared=True)]}
-    story = play(script, wants=Wants(uploads=1, search=True))
+    story = play(script, features=Features(uploads=1, search=True))
     assert [action.leftover.kind for action in story.actions if isinstance(action, Delete)] == ["thread"]
 
 
 def test_a_refused_upload_ends_the_job_before_a_thread_is_made() -> None:
-    story = play({Upload: [Uploaded("file-1"), REFUSED]}, wants=Wants(uploads=2))
+    story = play({Upload: [Uploaded("file-1"), REFUSED]}, features=Features(uploads=2))
     assert story.told == "Upload Upload Delete"
     assert story.kind is FailureKind.UNAUTHORISED
 
 
 def test_an_upload_whose_reply_was_lost_is_counted_and_made_again() -> None:
-    story = play({Upload: [LOST, Uploaded("file-1")], Resolve: [Untraceable()]}, wants=Wants(uploads=1))
+    story = play({Upload: [LOST, Uploaded("file-1")], Resolve: [Untraceable()]}, features=Features(uploads=1))
     assert story.told.startswith("Upload Resolve Upload CreateThread")
-    assert story.progress.lost_files == 1
+    assert story.progress.lost.files == 1
 
 
 def test_a_store_whose_reply_was_lost_is_found_again() -> None:
     script = {CreateStore: [LOST], Resolve: [StoreSeen("vs_found", ready=True)]}
-    story = play(script, wants=Wants(uploads=1, search=True))
+    story = play(script, features=Features(uploads=1, search=True))
     assert story.told.startswith("Upload CreateStore Resolve CreateThread")
     assert Delete(Leftover("vector_store", "vs_found")) in story.actions
 
 
 def test_files_that_never_become_searchable_end_the_job_as_stuck() -> None:
-    story = play({PollStore: [StoreSeen("vs_1", ready=False)]}, wants=Wants(uploads=1, search=True))
+    story = play({PollStore: [StoreSeen("vs_1", ready=False)]}, features=Features(uploads=1, search=True))
     assert story.kind is FailureKind.STUCK
-    assert RunLimits().store_limit_s <= story.moments[-1] < RunLimits().store_limit_s + 1
+    assert RunLimits().indexing_limit_s <= story.moments[-1] < RunLimits().indexing_limit_s + 1
     assert story.progress.leftovers == ()
 
 
 def test_files_the_model_made_are_stored_cited_ones_named_and_all_deleted() -> None:
-    story = play({ReadAnswer: [RICH]}, wants=Wants(steps=True))
+    story = play({ReadAnswer: [RICH]}, features=Features(steps=True))
     assert story.told == "CreateThread StartRun PollRun ReadAnswer Download NameFile ReadSteps Delete Delete"
     assert [each.name for each in story.outcome.files] == ["chart.png"]
     assert [each.name for each in story.outcome.citations] == ["source.txt"]
@@ -116,7 +116,7 @@ def test_files_the_model_made_are_stored_cited_ones_named_and_all_deleted() -> N
 
 def test_an_answer_is_not_lost_for_files_that_cannot_be_had() -> None:
     script = {ReadAnswer: [RICH], Download: [REFUSED], NameFile: [GONE], ReadSteps: [GONE]}
-    story = play(script, wants=Wants(steps=True))
+    story = play(script, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.outcome.files[0].error
     assert story.outcome.citations[0].name == "file-cited"
@@ -129,15 +129,15 @@ def test_steps_that_cannot_be_read_again_are_those_that_the_replies_showed() -> 
     first, last = replace(asks("a"), steps=(call,)), replace(COMPLETED, steps=(search,))
     a_call = {"type": "function", "name": "weigh", "arguments": "{}", "output": "a done"}
     for shown in (last, replace(last, is_kept=False)):
-        story = play({PollRun: [first, shown], ReadSteps: [GONE]}, wants=Wants(steps=True))
+        story = play({PollRun: [first, shown], ReadSteps: [GONE]}, features=Features(steps=True))
         assert (story.outcome.steps, story.outcome.missing_steps) == ((a_call, search), None)
         assert story.told.count("ReadSteps") == shown.is_kept
 
 
 @pytest.mark.parametrize(("kept", "reason"), [(True, "404 no such run"), (False, "the server does not keep its")])
-def test_steps_that_cannot_be_had_are_said_to_be_missing(kept: bool, reason: str) -> None:
+def test_unavailable_steps_are_reported_as_missing(kept: bool, reason: str) -> None:
     view = replace(COMPLETED, is_kept=kept)
-    story = play({PollRun: [view], ReadSteps: [Gone("404 no such run")]}, wants=Wants(steps=True))
+    story = play({PollRun: [view], ReadSteps: [Gone("404 no such run")]}, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.outcome.steps == ()
     assert (story.outcome.missing_steps or "").startswith(reason)
@@ -156,90 +156,90 @@ def test_past_the_deadline_an_answer_is_completed_with_a_few_tries() -> None:
     assert len(story.times(Download)) == 3
 
 
-def test_files_of_a_run_that_completed_as_it_was_cancelled_are_deleted_too() -> None:
+def test_files_of_a_run_completed_during_cancelling_are_deleted() -> None:
     story = play({ReadAnswer: [RICH]}, cancel_at=ReadAnswer)
     assert story.outcome.state is JobState.CANCELLED
     assert Delete(Leftover("file", "file-made")) in story.actions
 
 
 def test_an_answer_that_does_not_fit_is_asked_for_once_more() -> None:
-    story = play({ReadAnswer: [says("no"), says('{"n": 1}')]}, wants=Wants(response_format=JSON))
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer AskAgain StartRun PollRun ReadAnswer Delete"
+    story = play({ReadAnswer: [says("no"), says('{"n": 1}')]}, features=Features(response_format=JSON))
+    assert story.told == "CreateThread StartRun PollRun ReadAnswer StartRun PollRun ReadAnswer Delete"
     assert story.outcome.parsed == {"n": 1}
     assert story.progress.reruns == 0
 
 
 def test_a_second_misfit_fails_the_job_with_its_text() -> None:
-    story = play({ReadAnswer: [says("no")]}, wants=Wants(response_format=JSON))
+    story = play({ReadAnswer: [says("no")]}, features=Features(response_format=JSON))
     assert story.kind is FailureKind.INVALID_ANSWER
     assert story.outcome.text == "no"
     assert len(story.times(StartRun)) == 2
 
 
 def test_a_kept_thread_lives_on_with_its_files() -> None:
-    story = play(wants=Wants(uploads=1, keep_thread=True))
+    story = play(features=Features(uploads=1, keep_thread=True))
     assert "Delete" not in story.told
     assert {each.kind for each in story.progress.leftovers} == {"thread", "file"}
 
 
 def test_a_thread_to_be_kept_is_deleted_when_its_job_failed() -> None:
-    story = play({StartRun: [REFUSED]}, wants=Wants(keep_thread=True))
+    story = play({StartRun: [REFUSED]}, features=Features(keep_thread=True))
     assert story.told.endswith("Delete")
 
 
-def test_a_job_goes_on_with_a_thread_that_was_there() -> None:
-    story = play(wants=Wants(continues=True), messages=2)
+def test_a_job_continues_an_existing_thread() -> None:
+    story = play(features=Features(continues=True), messages=2)
     assert story.told == "AddMessage AddMessage StartRun PollRun ReadAnswer"
     assert story.progress.thread_id == "thread_before"
 
 
 def test_a_thread_that_was_there_is_given_a_store_or_has_one() -> None:
-    without = play(wants=Wants(uploads=1, search=True, continues=True))
+    without = play(features=Features(uploads=1, search=True, continues=True))
     assert without.told.startswith("Upload InspectThread CreateStore PollStore AttachStore AddMessage")
-    having = play({InspectThread: [ThreadSeen("vs_theirs")]}, wants=Wants(uploads=1, search=True, continues=True))
+    having = play({InspectThread: [ThreadSeen("vs_theirs")]}, features=Features(uploads=1, search=True, continues=True))
     assert having.told == "Upload InspectThread AddMessage PollStore StartRun PollRun ReadAnswer"
     assert {each.kind for each in having.progress.leftovers} == {"file"}
 
 
 def test_files_that_join_a_store_are_awaited_before_the_run() -> None:
-    wants = Wants(uploads=1, search=True, continues=True)
+    features = Features(uploads=1, search=True, continues=True)
     joined, awaited = ThreadSeen("vs_theirs"), StoreSeen("vs_theirs", ready=False, detail="0 of 1 files are searchable")
     script = {InspectThread: [joined], PollStore: [awaited, awaited, replace(awaited, ready=True)]}
-    story = play(script, messages=2, wants=wants)
+    story = play(script, messages=2, features=features)
     assert story.told.startswith("Upload InspectThread AddMessage AddMessage PollStore PollStore PollStore Start")
-    never = play({InspectThread: [joined], PollStore: [awaited]}, wants=wants)
+    never = play({InspectThread: [joined], PollStore: [awaited]}, features=features)
     assert never.kind is FailureKind.STUCK
     assert "StartRun" not in never.told
 
 
 def test_no_other_thread_will_do() -> None:
-    gone = play({AddMessage: [GONE]}, wants=Wants(continues=True))
+    gone = play({AddMessage: [GONE]}, features=Features(continues=True))
     assert gone.told == "AddMessage"
     assert gone.kind is FailureKind.REJECTED
-    stuck = play({PollRun: [RunObservation("?", "in_progress")]}, wants=Wants(continues=True))
+    stuck = play({PollRun: [RunObservation("?", "in_progress")]}, features=Features(continues=True))
     assert stuck.kind is FailureKind.STUCK
     assert "CreateThread" not in stuck.told
     assert "Delete" not in stuck.told
 
 
-def test_a_strangers_run_is_waited_for_or_stopped() -> None:
+def test_a_foreign_run_is_awaited_or_stopped() -> None:
     locked = Unknown("Thread thread_before already has an active run run_theirs.", FailureKind.REJECTED, "run_theirs")
     script = {StartRun: [locked, RunObservation("?", "queued")]}
-    waited = play(script, wants=Wants(continues=True))
+    waited = play(script, features=Features(continues=True))
     assert waited.told == "AddMessage StartRun Resolve StartRun PollRun ReadAnswer"
-    stopped = play(script, wants=Wants(continues=True), limits=RunLimits(busy_thread="cancel"))
+    stopped = play(script, features=Features(continues=True), limits=RunLimits(on_locked_thread="cancel"))
     assert stopped.told == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
 
 
-def test_thread_and_run_are_made_in_one_call_where_the_server_has_it() -> None:
+def test_thread_and_run_are_created_in_one_call_where_possible() -> None:
     made = ThreadCreated("thread_1", RunObservation("run_1", "queued"))
-    story = play({CreateThread: [made], PollRun: [COMPLETED]}, wants=Wants(at_once=True))
+    story = play({CreateThread: [made], PollRun: [COMPLETED]}, features=Features(at_once=True))
     assert story.told == "CreateThread PollRun ReadAnswer Delete"
     assert story.progress.runs == 1
 
 
 def test_an_unreadable_vector_store_is_the_jobs_failure() -> None:
     refused = Rejected(REFUSED.failure.model_copy(update={"kind": FailureKind.REJECTED}))
-    story = play({PollStore: [refused]}, wants=Wants(uploads=1, search=True))
+    story = play({PollStore: [refused]}, features=Features(uploads=1, search=True))
     assert story.kind is FailureKind.REJECTED
     assert story.progress.leftovers == ()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed
+from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed, next_action
 
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.run_limits import RunLimits
@@ -23,7 +23,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     AnswerRead,
     Deleted,
@@ -37,9 +37,10 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Unknown,
 )
-from threadmill_worker.lifecycle.observe import HINT_RANGE_S, POLL_SHARE, observe
-from threadmill_worker.lifecycle.progress import Answer, Intent, Leftover, Outcome, Progress, Wants
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Answer, Features, Intent, Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
+from threadmill_worker.lifecycle.run_observed import HINT_RANGE_S, POLL_SHARE
 
 LIMITS = RunLimits()
 LEFTOVER = Leftover("thread", "thread_1")
@@ -47,7 +48,7 @@ JOB = Progress(deadline_at=START + 3600, messages=1, thread_id="thread_1", messa
 
 
 def see(progress: Progress, action: Action, view: Observation, after_s: float = 0.0) -> Progress:
-    return observe(progress, action, view, LIMITS, START + after_s)
+    return advance(observe(progress, action, view, LIMITS, START + after_s), LIMITS, START + after_s)[0]
 
 
 def under_way(run: RunObservation = RUNNING) -> Progress:
@@ -89,38 +90,38 @@ def job_of_a_run_that_takes(run_s: float, jitter: float) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.03, 0.05, 0.08, 0.1])
-def test_a_run_of_five_seconds_costs_nine_calls_at_most_and_its_answer_is_soon_there(jitter: float) -> None:
+def test_a_run_of_five_seconds_costs_at_most_nine_calls(jitter: float) -> None:
     calls, late_s = job_of_a_run_that_takes(5.0, jitter)
     assert calls <= 9
     assert late_s <= 1.5
 
 
 @pytest.mark.parametrize("run_s", [0.5, 4.4, 5.6, 20.0, 60.0, 300.0, 600.0])
-def test_an_answer_is_late_by_a_quarter_of_its_runs_time_at_most(run_s: float) -> None:
+def test_an_answer_is_seen_within_a_quarter_of_its_runs_time(run_s: float) -> None:
     calls, late_s = job_of_a_run_that_takes(run_s, 0.1)
-    assert late_s <= 1.1 * min(max(LIMITS.poll_first_s, run_s * POLL_SHARE), LIMITS.poll_longest_s)
-    assert calls <= 20 + run_s / LIMITS.poll_longest_s
+    assert late_s <= 1.1 * min(max(LIMITS.first_poll_s, run_s * POLL_SHARE), LIMITS.max_poll_interval_s)
+    assert calls <= 20 + run_s / LIMITS.max_poll_interval_s
 
 
 @pytest.mark.parametrize(
     ("wish_s", "waits_s"),
     [(2.5, 2.5), (0.0, HINT_RANGE_S[0]), (500.0, HINT_RANGE_S[1]), (float("nan"), HINT_RANGE_S[0])],
 )
-def test_the_servers_wish_for_the_next_look_is_honoured_within_bounds(wish_s: float, waits_s: float) -> None:
+def test_the_servers_poll_interval_is_respected_within_bounds(wish_s: float, waits_s: float) -> None:
     progress = under_way(replace(RUNNING, poll_after_s=wish_s))
-    assert progress.look_at == START + waits_s
+    assert progress.poll_at == START + waits_s
 
 
-@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.poll_first_s), (12, 3.0), (500, LIMITS.poll_longest_s)])
-def test_the_older_a_run_the_rarer_the_looks(age_s: float, waits_s: float) -> None:
+@pytest.mark.parametrize(("age_s", "waits_s"), [(0, LIMITS.first_poll_s), (12, 3.0), (500, LIMITS.max_poll_interval_s)])
+def test_older_runs_are_polled_less_often(age_s: float, waits_s: float) -> None:
     progress = see(under_way(), PollRun("run_1"), replace(RUNNING, id="run_1"), after_s=age_s)
-    assert progress.look_at - START == pytest.approx(age_s + waits_s)
+    assert progress.poll_at - START == pytest.approx(age_s + waits_s)
 
 
 @pytest.mark.parametrize("action", [SubmitOutputs("run_1", {"a": "1"}), CancelRun("run_1")])
-def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Action) -> None:
+def test_a_run_that_received_outputs_is_polled_soon(action: Action) -> None:
     progress = see(under_way(asks("a")), action, RunObservation("run_1", "cancelling"), after_s=500)
-    assert progress.look_at - START == pytest.approx(500 + LIMITS.poll_first_s)
+    assert progress.poll_at - START == pytest.approx(500 + LIMITS.first_poll_s)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_a_run_that_has_been_given_something_is_looked_at_soon_again(action: Act
         ("slow down", 5.0),
     ],
 )
-def test_a_rate_limited_run_is_followed_by_another_when_its_message_says_so(message: str, delay_s: float) -> None:
+def test_a_rate_limited_run_is_repeated_when_its_message_says_so(message: str, delay_s: float) -> None:
     progress = see(under_way(), PollRun("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.run is None
     assert progress.wait_until - START == pytest.approx(delay_s)
@@ -159,14 +160,14 @@ def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str
         failed(None, "You exceeded your current quota"),
     ],
 )
-def test_a_spent_quota_is_permanent_however_it_is_told(run: RunObservation) -> None:
+def test_a_spent_quota_is_permanent_however_it_is_reported(run: RunObservation) -> None:
     outcome = see(under_way(), PollRun("run_1"), replace(run, id="run_1")).outcome
     assert outcome is not None
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.retryable) == (FailureKind.QUOTA, False)
 
 
-def test_an_answer_is_the_text_of_all_blocks_with_the_blocks_as_sent() -> None:
+def test_an_answer_joins_the_text_of_all_blocks() -> None:
     blocks = (text("one"), {"type": "image_file", "image_file": {"file_id": "file_1"}}, text("two"))
     outcome = answered(*blocks)
     assert (outcome.state, outcome.content) == (JobState.SUCCEEDED, blocks)
@@ -185,7 +186,7 @@ def test_an_answer_without_content_is_empty(blocks: tuple[dict[str, Any], ...]) 
     assert outcome.failure.kind is FailureKind.EMPTY_ANSWER
 
 
-def test_an_answer_that_was_cut_tells_by_which_limit() -> None:
+def test_a_truncated_answer_names_its_limit() -> None:
     run = RunObservation("?", "incomplete", incomplete_reason="max_completion_tokens")
     outcome = see(under_way(run), ReadAnswer("run_1"), AnswerRead((text("half an"),))).outcome
     assert outcome is not None
@@ -199,31 +200,31 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     progress = see(progress, StartRun(2), replace(QUEUED, id="run_2"))
     progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
     progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
-    assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
+    assert progress.cost.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
 
 
-def test_a_run_that_ends_twice_has_spent_what_was_said_last() -> None:
+def test_a_run_that_ends_twice_has_the_usage_reported_last() -> None:
     def look(progress: Progress, status: str, usage: Usage | None) -> Progress:
         return see(progress, PollRun("run_1"), RunObservation("run_1", status, usage=usage))
 
     progress = look(under_way(), "completed", Usage(total_tokens=3))
     progress = look(progress, "in_progress", None)
     progress = look(progress, "completed", Usage(total_tokens=5))
-    assert progress.usage.total_tokens == 5
-    assert look(progress, "completed", None).usage == Usage(total_tokens=5)
+    assert progress.cost.usage.total_tokens == 5
+    assert look(progress, "completed", None).cost.usage == Usage(total_tokens=5)
 
 
-def test_the_model_is_that_of_the_last_run_as_the_server_names_it() -> None:
+def test_the_model_is_named_by_the_server_of_the_last_run() -> None:
     silent = under_way()
-    assert (silent.model, silent.spent["model"]) == (None, None)
-    silent = replace(silent, run=None, wants=Wants(model="asked"))
-    assert see(silent, StartRun(1), QUEUED).model == "asked", "the server does not say"
+    assert (silent.cost.model, silent.spent["model"]) == (None, None)
+    silent = replace(silent, run=None, features=Features(model="asked"))
+    assert see(silent, StartRun(1), QUEUED).cost.model == "asked", "the server does not say"
     first = see(silent, StartRun(1), replace(QUEUED, model="m-2024-07-18"))
-    assert (first.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
-    assert see(replace(first, run=None), StartRun(2), replace(QUEUED, id="run_2", model="n")).model == "n"
+    assert (first.cost.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
+    assert see(replace(first, run=None), StartRun(2), replace(QUEUED, id="run_2", model="n")).cost.model == "n"
 
 
-def test_an_answer_that_comes_with_the_end_of_a_run_is_kept_once() -> None:
+def test_an_answer_in_the_final_reply_is_kept_once() -> None:
     cited = AnswerRead(({"type": "image_file", "image_file": {"file_id": "file-made"}}, text("42")), ("cntr_1",))
     ended = RunObservation("resp_1", "completed", kind="response", answer=cited)
     place = replace(under_way(), run=None)
@@ -248,14 +249,14 @@ def test_the_lane_is_that_of_all_runs_that_took_tokens() -> None:
         StartRun(1),
         RunObservation("resp_1", "completed", kind="response", lane="batch"),
     )
-    assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
+    assert (cheap.cost.lane, cheap.spent["lane"]) == ("batch", "batch")
     again = replace(cheap, run=None)
-    assert see(again, StartRun(2), RunObservation("resp_2", "queued", kind="response")).lane == "batch"
-    assert see(again, StartRun(2), RunObservation("resp_2", "completed", kind="response")).lane is None
+    assert see(again, StartRun(2), RunObservation("resp_2", "queued", kind="response")).cost.lane == "batch"
+    assert see(again, StartRun(2), RunObservation("resp_2", "completed", kind="response")).cost.lane is None
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
-    offered = replace(JOB, wants=Wants(functions=("weigh", "measure")))
+    offered = replace(JOB, features=Features(functions=("weigh", "measure")))
 
     def ignored(run: RunObservation) -> tuple[str, ...]:
         return see(offered, StartRun(1), run).ignored_tools
@@ -275,7 +276,7 @@ def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
     ],
 )
 def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset[str] | None, lacking: str) -> None:
-    given = replace(JOB, wants=Wants(file_tools=("file_search", "code_interpreter")))
+    given = replace(JOB, features=Features(file_tools=("file_search", "code_interpreter")))
     progress = see(given, StartRun(1), replace(QUEUED, own_tools=shown))
     if lacking is None:
         assert progress.outcome is None
@@ -286,7 +287,7 @@ def test_a_run_that_cannot_read_the_files_of_its_job_is_stopped(shown: frozenset
     assert next_action(progress, LIMITS, START) == CancelRun(QUEUED.id)
 
 
-def test_outputs_are_journaled_as_they_come_and_only_the_missing_are_asked_for() -> None:
+def test_outputs_are_saved_as_they_come() -> None:
     progress = under_way(asks("a", "b"))
     action = next_action(progress, LIMITS, START)
     assert isinstance(action, CallTools)
@@ -354,68 +355,68 @@ def test_an_expiry_before_the_creation_is_taken_as_it_is(created_s: float) -> No
     assert action.until - START == pytest.approx(95)
 
 
-def test_outputs_that_were_not_taken_in_are_sent_again_but_not_at_once() -> None:
+def test_outputs_that_were_not_accepted_are_sent_again_later() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "done"))
     submit = next_action(progress, LIMITS, START)
     progress = see(intend(progress, submit, START), submit, replace(asks("a"), id="run_1"))
-    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.poll_first_s)
-    assert next_action(progress, LIMITS, START + LIMITS.poll_first_s) == submit
+    assert next_action(progress, LIMITS, START) == Wait(START + LIMITS.first_poll_s)
+    assert next_action(progress, LIMITS, START + LIMITS.first_poll_s) == submit
 
 
-def test_troubles_in_a_row_are_waited_out_twice_as_long_each_time_up_to_a_bound() -> None:
+def test_waits_double_with_each_error_in_a_row_up_to_a_limit() -> None:
     progress, waits = under_way(), []
     for _ in range(9):
         progress = see(progress, PollRun("run_1"), Unknown("timeout"))
         waits.append(progress.wait_until - START)
     assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
     progress = see(progress, PollRun("run_1"), replace(RUNNING, id="run_1"))
-    assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
+    assert (progress.errors.count, progress.errors.since, progress.wait_until) == (0, None, 0)
 
 
-def test_how_often_and_since_when_calls_fail_is_known_to_a_successor_too() -> None:
+def test_a_successor_knows_how_often_and_since_when_calls_fail() -> None:
     progress = see(under_way(), PollRun("run_1"), Unknown("503 busy"))
     again = Progress.from_json(progress.to_json())
     again = see(again, PollRun("run_1"), Unknown("502 bad gateway"), after_s=100)
-    assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
+    assert (again.errors.count, again.errors.first_at, again.errors.reason) == (2, START, "502 bad gateway")
     assert again != progress, "how often is saved too, for `threadmill status`"
     better = see(again, PollRun("run_1"), replace(RUNNING, id="run_1"))
-    assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
+    assert (better.errors.count, better.errors.first_at, better.errors.reason) == (0, None, None)
 
 
-def test_finding_nothing_after_a_lost_reply_is_no_sign_of_better_times() -> None:
+def test_finding_nothing_after_a_lost_reply_does_not_end_the_outage() -> None:
     lost = see(intend(JOB, StartRun(1), START), StartRun(1), Unknown("timeout"))
-    assert see(lost, Resolve(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
+    assert see(lost, Resolve(Intent.START_RUN), NothingFound()).errors.count == lost.errors.count == 1
 
 
 @pytest.mark.parametrize(("view", "intent"), [(NotSent("429"), None), (Unknown("timeout"), Intent.START_RUN)])
-def test_only_a_call_in_doubt_is_settled(view: Observation, intent: Intent | None) -> None:
+def test_only_a_call_with_an_unknown_outcome_is_resolved(view: Observation, intent: Intent | None) -> None:
     assert see(intend(JOB, StartRun(1), START), StartRun(1), view).intent is intent
 
 
-def test_a_settle_in_trouble_leaves_its_call_in_doubt() -> None:
+def test_a_failed_resolution_leaves_the_outcome_unknown() -> None:
     progress = intend(JOB, StartRun(1), START)
     assert see(progress, Resolve(Intent.START_RUN), NotSent("429")).intent is Intent.START_RUN
 
 
 def test_progress_survives_being_saved() -> None:
     progress = see(under_way(asks("a")), CallTools((), 0), OutputReady("a", "\u5b8c\u6210 \U0001f600"))
-    progress = replace(progress, outcome=answered(text("42")), wait_until=START + 1, look_at=START + 2, calls=7)
+    progress = replace(progress, outcome=answered(text("42")), wait_until=START + 1, poll_at=START + 2, calls=7)
     again = Progress.from_json(progress.to_json())
-    assert (again, again.wait_until, again.look_at, again.calls) == (progress, START + 1, START + 2, 7)
+    assert (again, again.wait_until, again.poll_at, again.calls) == (progress, START + 1, START + 2, 7)
 
 
-def test_a_successor_does_not_count_the_time_nobody_was_there_as_the_servers_trouble() -> None:
+def test_time_without_a_worker_does_not_count_as_a_server_error() -> None:
     progress = see(under_way(), PollRun("run_1"), Unknown("timeout"))
     progress = Progress.from_json(progress.to_json())
     assert see(progress, PollRun("run_1"), Unknown("timeout"), after_s=2000).outcome is None
 
 
-def test_looks_that_show_nothing_new_are_no_reason_to_save() -> None:
+def test_polls_without_news_are_not_saved() -> None:
     progress = under_way()
     assert see(progress, PollRun("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
 
 
-def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_deleted_and_paid() -> None:
+def test_a_round_continued_under_another_id_belongs_to_the_same_run() -> None:
     call = ToolCall("a", "weigh", "{}")
     part = RunObservation("resp_1", "requires_action", (call,), usage=Usage(total_tokens=3), kind="response")
     asked = see(JOB, StartRun(1), part)
@@ -425,5 +426,5 @@ def test_a_round_that_goes_on_under_another_id_is_the_same_run_and_each_part_is_
         going_on, PollRun("resp_2"), RunObservation("resp_2", "completed", usage=Usage(total_tokens=4), kind="response")
     )
 
-    assert (ended.runs, ended.rounds, ended.usage.total_tokens) == (1, 1, 7)
+    assert (ended.runs, ended.run and ended.run.rounds, ended.cost.usage.total_tokens) == (1, 1, 7)
     assert [each.id for each in ended.leftovers if each.kind == "response"] == ["resp_1", "resp_2"]

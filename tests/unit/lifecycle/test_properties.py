@@ -8,7 +8,7 @@ from tests.unit.lifecycle.model_server import ENDS, STOPS, Life, ModelServer, Ru
 from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, LIMITS, START, Fault, ModelWorker
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
 #: Failures that tell of a run, and the statuses it may have.
@@ -44,7 +44,7 @@ jobs = st.builds(
     Progress,
     deadline_at=st.sampled_from([180.0, 5.0, 30.0, 70.0, 1000.0]).map(lambda timeout_s: START + timeout_s),
     messages=st.sampled_from([1, 32, 34]),
-    wants=st.builds(Wants, uploads=st.integers(0, 2), search=st.booleans(), steps=st.booleans()),
+    features=st.builds(Features, uploads=st.integers(0, 2), search=st.booleans(), steps=st.booleans()),
 )
 #: So many steps without a fault, then so many with this one.
 spells = st.tuples(st.integers(0, 12), st.sampled_from(Fault), st.sampled_from([1, 2, 6, 16]))
@@ -88,7 +88,7 @@ def check_outcome(outcome: Outcome, last: Run | None, worker: ModelWorker) -> No
 
 def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     """No more runs and tool calls than need be."""
-    assert len(server.runs) <= 1 + LIMITS.reruns
+    assert len(server.runs) <= 1 + LIMITS.max_reruns
     assert worker.progress.runs <= len(server.runs)
     assert len({(run.thread, run.ordinal) for run in server.runs}) == len(server.runs)
     accepted = Counter(call for run in server.runs for call in run.accepted)
@@ -96,17 +96,17 @@ def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     assert {f'"{call.partition("/")[2]}"' for call in accepted} <= worker.executed.keys()
     if not worker.happened & (CRASHES | CANCELS):
         assert set(worker.executed.values()) <= {1}
-    assert worker.progress.usage.total_tokens <= 2 * sum(not run.alive for run in server.runs)
+    assert worker.progress.cost.usage.total_tokens <= 2 * sum(not run.alive for run in server.runs)
 
 
 def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
     """What is left on the server is known; no thread is deleted under a run that could be stopped."""
     leftovers = worker.progress.leftovers
-    assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost_threads
+    assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost.threads
     assert all(leftover.tries == CLEANUP_TRIES for leftover in leftovers)
     known, made = {leftover.id for leftover in leftovers}, {file_id for run in server.runs for file_id in run.made}
     unknown = (server.files - made | server.stores.keys()) - known
-    assert len(unknown) <= worker.progress.lost_files
+    assert len(unknown) <= worker.progress.lost.files
     if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP, *CANCELS}:  # every answer could be read
         seen = [run for run in server.runs[-1:] if run.life.stop in ("at once", "slow")]  # others may end unseen
         assert not {file_id for run in seen for file_id in run.made} & server.files

@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from threadmill.job.result import Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     CallTools,
     CancelRun,
     CreateThread,
-    Decide,
     Delete,
     Finish,
     PollRun,
@@ -26,7 +23,7 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, next_action
+from threadmill_worker.lifecycle.decide import advance, intend
 from threadmill_worker.lifecycle.observations import (
     ENDED,
     AnswerRead,
@@ -37,12 +34,18 @@ from threadmill_worker.lifecycle.observations import (
     ThreadCreated,
     ToolCall,
 )
-from threadmill_worker.lifecycle.observe import conclude, observe
+from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
 
 START = 1_800_000_000.0
 LIMITS = RunLimits(
-    tool_rounds=3, reruns=2, queued_limit_s=30, run_limit_s=60, cancel_limit_s=10, poll_first_s=1, poll_longest_s=1
+    max_tool_rounds=3,
+    max_reruns=2,
+    queued_limit_s=30,
+    run_limit_s=60,
+    cancel_limit_s=10,
+    first_poll_s=1,
+    max_poll_interval_s=1,
 )
 #: A call takes so long.
 CALL_S = 0.1
@@ -83,7 +86,7 @@ class Worker:
     def drive(self) -> None:
         now, started_at = START, START
         for _ in range(MOST_STEPS):
-            action = next_action(self.progress, LIMITS, now)
+            self.progress, action = advance(self.progress, LIMITS, now)
             if isinstance(action, Finish):
                 return
             self.done[type(action)] += 1
@@ -91,9 +94,6 @@ class Worker:
             match action:
                 case Wait(until):
                     now = until
-                    continue
-                case Decide() | AskAgain() | AbandonRun():
-                    self.progress = conclude(self.progress, action, LIMITS, now)
                     continue
                 case CallTools(calls):
                     for call in calls:
@@ -147,9 +147,9 @@ def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: 
     worker = Worker(replies, kind)
     worker.drive()
     runs = worker.done[StartRun]
-    assert runs == worker.progress.runs <= 1 + LIMITS.reruns
-    assert worker.done[SubmitOutputs] <= runs * LIMITS.tool_rounds
-    a_queue_for_each_round = (1 + LIMITS.tool_rounds) * LIMITS.queued_limit_s
+    assert runs == worker.progress.runs <= 1 + LIMITS.max_reruns
+    assert worker.done[SubmitOutputs] <= runs * LIMITS.max_tool_rounds
+    a_queue_for_each_round = (1 + LIMITS.max_tool_rounds) * LIMITS.queued_limit_s
     assert worker.longest_run_s <= LIMITS.run_limit_s + a_queue_for_each_round + LIMITS.cancel_limit_s + 1
-    assert worker.progress.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
+    assert worker.progress.cost.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
     assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"

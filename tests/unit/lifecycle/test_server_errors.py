@@ -39,7 +39,7 @@ def judged(*args: str | int | None, **fields: str | int | None) -> tuple[Failure
     ],
 )
 @pytest.mark.parametrize("code", [POLLING, "server_error", None])
-def test_rate_limits_of_a_backend_are_known_by_their_wording_whatever_the_code(message, code):
+def test_rate_limits_of_a_backend_are_recognised_by_their_wording(message, code):
     assert judged(message, code, "internal_error") == RATE_LIMITED
 
 
@@ -56,7 +56,7 @@ def test_rate_limits_of_a_backend_are_known_by_their_wording_whatever_the_code(m
     ],
 )
 @pytest.mark.parametrize("code", [POLLING, "engine_crashed", "500", None])
-def test_what_nobody_knows_is_the_servers_error_and_passes(message, code):
+def test_an_unknown_error_is_a_transient_server_error(message, code):
     assert judged(message, code, "internal_error") == PASSES
 
 
@@ -86,7 +86,7 @@ def test_what_nobody_knows_is_the_servers_error_and_passes(message, code):
         ("You exceeded your current quota", "rate_limit_exceeded", None, QUOTA),
     ],
 )
-def test_type_status_and_wording_tell_what_is_permanent(message, code, type, means):
+def test_type_status_and_wording_show_what_is_permanent(message, code, type, means):
     assert judged(message, code, type) == means
 
 
@@ -101,5 +101,5 @@ def test_the_codes_of_openai_are_all_known(code):
     ("status", "means"),
     [(400, REJECTED), (401, UNAUTHORISED), (402, QUOTA), (409, PASSES), (429, RATE_LIMITED), (503, PASSES)],
 )
-def test_the_status_that_an_error_came_with_tells(status, means):
+def test_the_http_status_classifies_an_error(status, means):
     assert judged("no", status=status) == means

@@ -36,7 +36,7 @@ def test_it_is_steady_while_heartbeats_arrive(pulse, clock):
     assert (pulse.steady_s, pulse.silent_s) == (60, 0)
 
 
-def test_a_short_outage_in_which_no_lease_lapses_does_not_matter(pulse, clock):
+def test_a_short_outage_in_which_no_lease_expires_does_not_matter(pulse, clock):
     beating(pulse, clock, 60)
     clock.now += 19
     pulse.beat()

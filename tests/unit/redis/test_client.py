@@ -56,7 +56,7 @@ def test_the_next_sentinel_is_asked_if_one_gives_no_master(answering, first):
         ([redis.ConnectionError("refused"), state(is_sdown=True)], "the master 'jobs' is down"),
     ],
 )
-def test_a_master_that_is_away_is_waited_for(answering, answers, says):
+def test_an_unavailable_master_is_waited_for(answering, answers, says):
     answering(*answers)
     with pytest.raises(StoreUnavailable, match=says) as raised:
         Connection(Settings(redis_url=URL)).ping()
@@ -87,7 +87,7 @@ async def test_an_event_loop_is_led_to_the_master_too(monkeypatch):
     assert await pool.connection_kwargs["connection_pool"].get_master_address() == ("10.0.0.1", 6379)
 
 
-async def test_an_event_loop_without_a_master_is_told_so(monkeypatch):
+async def test_an_event_loop_learns_that_no_master_is_available(monkeypatch):
     async def sentinel_masters(self):
         raise redis.ConnectionError("refused")
 

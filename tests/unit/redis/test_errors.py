@@ -92,7 +92,7 @@ def test_a_state_of_redis_is_recognised_and_named(wrapped, reply, says, may_repe
 
 @pytest.mark.parametrize("wrapped", [raised, in_a_pipeline, through_kombu])
 @pytest.mark.parametrize("reply", OTHERS)
-def test_a_command_that_redis_does_not_know_is_no_state_of_redis(wrapped, reply):
+def test_an_unknown_command_is_not_a_state_of_redis(wrapped, reply):
     error = wrapped(reply)
     assert not is_away(error)
     with pytest.raises(StoreUnavailable) as told, translate_errors("redis://h"):
@@ -100,7 +100,7 @@ def test_a_command_that_redis_does_not_know_is_no_state_of_redis(wrapped, reply)
     assert "LOADING OOM" not in str(told.value)
 
 
-def test_a_reply_that_redis_py_cannot_parse_is_no_value_error_of_ours():
+def test_a_reply_that_redis_py_cannot_parse_is_store_unavailable():
     with pytest.raises(StoreUnavailable, match=r"cannot be read \(ValueError\)"), translate_errors("redis://h"):
         raise raised("MOVED 3999 127.0.0.1:6381 script: 9b2b")
 

@@ -204,7 +204,7 @@ def test_a_refusal_is_not_reported_as_an_absence_nor_repeated(error, url, says):
 @pytest.mark.parametrize(
     "error", [exceptions.ReadOnlyError("replica"), exceptions.BusyLoadingError("loading"), redis.TimeoutError("late")]
 )
-def test_a_redis_that_is_away_for_a_moment_is_asked_again(error):
+def test_redis_is_tried_again_after_a_short_outage(error):
     def read():
         with connection._translate_errors():
             if errors:

@@ -11,7 +11,7 @@ from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.reports.files import load, names
-from threadmill.reports.material import check_prompts, documents_of, map_template
+from threadmill.reports.inputs import check_prompts, documents_of, map_template
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'
 
@@ -115,7 +115,7 @@ def test_the_threshold_is_a_number_of_documents_or_a_share(written, allowed, fai
         ("schedule = ", "daily.toml: cannot be read: "),
     ],
 )
-def test_a_mistake_is_told_with_file_field_and_remedy(written, text, says):
+def test_a_mistake_is_reported_with_file_field_and_remedy(written, text, says):
     with pytest.raises(InvalidReport) as refused:
         written(text)
 
@@ -216,6 +216,6 @@ def test_both_steps_leave_a_low_token_limit_to_the_endpoint(written):
     assert report.probe.max_completion_tokens == 50
 
 
-def test_a_report_gives_up_after_a_few_endpoint_failures_in_a_row(written):
+def test_a_report_stops_after_a_few_endpoint_failures_in_a_row(written):
     assert written(LEAST).budget.max_endpoint_failures == 5
     assert written(LEAST + "[budget]\nmax_endpoint_failures = 2\n").budget.max_endpoint_failures == 2

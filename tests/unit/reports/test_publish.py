@@ -9,7 +9,7 @@ from tests.reports import everything, report
 from threadmill.reports import publish
 from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.delivery import Smtp
-from threadmill.reports.night import Night, NightState
+from threadmill.reports.report_run import ReportRun, ReportState
 
 SMTP = Smtp.model_validate({"host": "mail.example", "from": "reports@shop.example", "to": ["boss@shop.example"]})
 ERROR = "12 of 20 documents failed: notes/<b>a</b>.md: is empty"
@@ -19,9 +19,9 @@ def definition(**delivery) -> ReportDefinition:
     return ReportDefinition.model_validate({"name": "daily", "paths": ["notes"], "delivery": delivery})
 
 
-def night(**fields) -> Night:
+def night(**fields) -> ReportRun:
     now = datetime(2026, 1, 16, 6, tzinfo=UTC)
-    return Night.model_validate({"report": "daily", "night": date(2026, 1, 15), "begun_at": now, **fields})
+    return ReportRun.model_validate({"report": "daily", "night": date(2026, 1, 15), "begun_at": now, **fields})
 
 
 def mail_of(parcel) -> EmailMessage:
@@ -67,8 +67,8 @@ def test_a_mail_says_that_its_page_is_too_large_to_attach():
 
 
 def test_the_mail_of_a_failed_night_has_the_reason_and_the_remedy():
-    failed = night(state=NightState.FAILED, error=ERROR)
-    parcel = publish.failure_notification(definition(), failed)
+    failed = night(state=ReportState.FAILED, error=ERROR)
+    parcel = publish.failure_notice(definition(), failed)
     plain, html = bodies(mail_of(parcel))
 
     assert parcel.key == "daily/2026-01-15/failed"
@@ -83,5 +83,5 @@ def test_the_mail_of_a_failed_night_has_the_reason_and_the_remedy():
 
 @pytest.mark.parametrize("error", ["x" * 1_000_000, "\ud800 half a character"])
 def test_any_reason_of_a_failure_can_be_mailed(error):
-    mail = mail_of(publish.failure_notification(definition(), night(state=NightState.FAILED, error=error)))
+    mail = mail_of(publish.failure_notice(definition(), night(state=ReportState.FAILED, error=error)))
     assert len(mail.as_bytes()) < 100_000

@@ -119,7 +119,7 @@ def test_the_longest_of_several_is_redacted_first():
 @pytest.mark.parametrize(
     "value", ["", "  ", "none", "EMPTY", "emulator", "changeme", "/usr/bin", "https://example.com/"]
 )
-def test_what_texts_contain_by_chance_is_no_secret(value):
+def test_words_that_texts_contain_by_chance_are_not_secrets(value):
     text = f"it is {value} here"
     assert redactor(value).redact(text) == text
 

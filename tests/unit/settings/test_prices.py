@@ -86,7 +86,7 @@ def test_a_model_without_tokens_needs_no_price():
     assert cost([used("llama", 0)], MINI) == cost([], MINI) == Cost(0, "USD")
 
 
-def test_tokens_told_of_in_the_total_alone_are_not_free():
+def test_tokens_reported_only_in_the_total_are_not_free():
     usage = Usage(prompt_tokens=MILLION, total_tokens=2 * MILLION)
     assert cost([ModelUsage(model="gpt-4o-mini", usage=usage)], MINI).amount == pytest.approx(0.75)
 
@@ -137,7 +137,7 @@ def test_no_price_is_built_in(tmp_path, monkeypatch):
         ('[prices."m"]\nprompt = 1\ncompletion = 1\ncached = 1', "unknown field `prices.m.cached`"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(tmp_path, monkeypatch, text, says):
+def test_a_mistake_is_reported_with_its_position(tmp_path, monkeypatch, text, says):
     with pytest.raises(SettingsError) as told:
         loaded(tmp_path, monkeypatch, text)
     assert says in str(told.value)
@@ -146,7 +146,7 @@ def test_a_mistake_is_told_with_its_place(tmp_path, monkeypatch, text, says):
 UNSEEN = ModelUsage(model="gpt-4o-mini", usage=Usage(unreported=3))
 
 
-def test_tokens_that_a_server_does_not_report_are_no_zero():
+def test_tokens_that_a_server_does_not_report_are_not_zero():
     unseen = cost([UNSEEN], MINI)
     assert (unseen.amount, unseen.unreported) == (None, 3)
     assert str(unseen) == "the server did not report the tokens of 3 runs"
@@ -154,7 +154,7 @@ def test_tokens_that_a_server_does_not_report_are_no_zero():
     assert Usage().in_words == "0"
 
 
-def test_what_is_known_is_told_beside_what_is_not():
+def test_known_costs_are_shown_beside_unknown_ones():
     both = add_up([UNSEEN, ModelUsage(model="gpt-4o-mini", usage=Usage(prompt_tokens=MILLION, total_tokens=MILLION))])
     assert cost(both, MINI).amount == pytest.approx(0.15)
     assert str(cost(both, MINI)).endswith("but the server did not report the tokens of 3 runs")

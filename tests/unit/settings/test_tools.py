@@ -20,7 +20,7 @@ def written(here, text: str) -> Settings:
     return Settings.load()
 
 
-def test_each_kind_is_told_by_what_it_says(here):
+def test_each_kind_is_recognised_by_its_fields(here):
     settings = written(
         here,
         '[tools]\na = "m:f"\nb = { function = "m:g", concurrency = 2 }\n'
@@ -64,7 +64,7 @@ def test_each_kind_is_told_by_what_it_says(here):
         ('[tools]\nfiles__x = "m:f"\n[mcp.files]\ncommand = ["x"]', "'files__x' could be one of the MCP server"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(here, text, says):
+def test_a_mistake_is_reported_with_its_position(here, text, says):
     with pytest.raises(SettingsError) as told:
         written(here, text)
     assert says in str(told.value)

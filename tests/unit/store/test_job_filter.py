@@ -48,12 +48,12 @@ def test_since_counts_from_the_last_change_of_state():
     assert not JobFilter(since=NOW - timedelta(minutes=30)).matches(finished)
 
 
-def test_a_place_shows_the_tools_that_a_run_still_waits_for():
+def test_progress_shows_the_tools_that_a_run_still_waits_for():
     calls = '[{"id": "a", "name": "stock", "arguments": "{}"}, {"id": "b", "name": "price", "arguments": "{}"}]'
-    run = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
-    saved = f"""{{"deadline_at": 1, "run": {run}, "outputs": {{"a": "7"}}}}"""
+    seen = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
+    saved = f"""{{"deadline_at": 1, "run": {{"seen": {seen}, "started_at": 1, "outputs": {{"a": "7"}}}}}}"""
     assert ProgressSummary.model_validate_json(saved).pending_tools == ["price"]
 
 
-def test_a_place_saved_by_another_version_is_read_as_far_as_it_is_known():
+def test_known_parts_of_progress_from_another_version_are_read():
     assert ProgressSummary.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None

@@ -91,7 +91,7 @@ def test_one_odd_reading_changes_nothing():
     assert clock.now() == pytest.approx(world.redis(), abs=0.01)
 
 
-def test_until_the_first_reading_it_tells_the_time_of_this_machine():
+def test_until_the_first_reading_it_shows_the_time_of_this_machine():
     world = World(wall_ahead_s=60)
     clock = world.clock()
     assert clock.now() == world.wall()

@@ -169,7 +169,7 @@ async def test_arguments_that_do_not_fit_the_schema_go_nowhere(arguments, says):
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 503])
-async def test_a_refusal_is_told_with_its_status_and_text(status):
+async def test_a_refusal_is_reported_with_its_status_and_text(status):
     with pytest.raises(ToolFailed, match=rf"^HTTP {status} .*: no such city$"):
         await Server(status=status, text="no such city\n").tool().call({"city": "x"})
 
@@ -213,16 +213,16 @@ async def test_only_a_request_that_reached_nobody_is_repeated(error, requests, t
 
 
 async def test_no_more_of_a_reply_is_read_than_allowed():
-    text = await Server(text="x" * 5000).tool(reply_limit=100).call({"city": "x"})
+    text = await Server(text="x" * 5000).tool(reply_limit_bytes=100).call({"city": "x"})
     assert text == "x" * 100 + "\n[cut: only the first 100 bytes of the reply were read]"
 
 
-async def test_a_reply_that_is_no_text_is_told_as_such():
+async def test_a_reply_that_is_not_text_is_reported_as_such():
     with pytest.raises(ToolFailed, match=r"the reply is not text but image/png"):
         await Server(text="\x89PNG\0\0", **{"content-type": "image/png"}).tool().call({"city": "x"})
 
 
-async def test_a_secret_is_sent_and_never_told(monkeypatch):
+async def test_a_secret_is_sent_and_never_shown(monkeypatch):
     monkeypatch.setenv("WEATHER_AUTH", "Bearer sk-weather-1")
     server = Server(text="you sent Bearer sk-weather-1, that is sk-weather-1")
     tool = server.tool(headers={"Accept": "text/plain"}, headers_env={"Authorization": "WEATHER_AUTH"})
@@ -245,7 +245,7 @@ async def test_a_secret_is_sent_and_never_told(monkeypatch):
         ("sk-1\nX-Admin: 1", "the value of WEATHER_AUTH has a line end at position 5"),
     ],
 )
-def test_a_secret_that_is_not_there_is_told_at_the_start(monkeypatch, value, says):
+def test_a_missing_secret_is_reported_at_the_start(monkeypatch, value, says):
     if value is not None:
         monkeypatch.setenv("WEATHER_AUTH", value)
     with pytest.raises(SettingsError) as told:
@@ -254,6 +254,6 @@ def test_a_secret_that_is_not_there_is_told_at_the_start(monkeypatch, value, say
     assert "sk-" not in str(told.value)
 
 
-def test_parameters_that_are_no_schema_are_told_at_the_start():
+def test_parameters_that_are_not_a_schema_are_refused_at_the_start():
     with pytest.raises(SettingsError, match=r"tool 'weather': parameters is not a JSON Schema, at \$"):
         Server().tool(parameters={"type": "object", "properties": {"city": 7}, "required": ["city"]})

@@ -101,7 +101,7 @@ async def test_it_gets_no_keys(load, monkeypatch):
         ("forges", {}, "its process wrote no valid reply"),
     ],
 )
-async def test_whatever_goes_wrong_is_told_to_the_model(load, name, arguments, says):
+async def test_every_error_is_reported_to_the_model(load, name, arguments, says):
     with pytest.raises(ToolFailed) as failed:
         await load(name).call(arguments)
     assert says in str(failed.value)

@@ -28,7 +28,7 @@ def text_of(*blocks: Any, structured: Any = None) -> str:
         (["5"], {"result": 5}),
     ],
 )
-def test_what_the_texts_say_is_not_said_again(blocks: list[str], structured: Any) -> None:
+def test_content_that_the_texts_contain_is_not_repeated(blocks: list[str], structured: Any) -> None:
     assert text_of(*blocks, structured=structured) == "\n".join(blocks)
 
 

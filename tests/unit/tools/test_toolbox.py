@@ -174,7 +174,7 @@ async def test_a_function_is_called_with_its_arguments(executor, name, arguments
         ),
     ],
 )
-async def test_whatever_goes_wrong_is_told_to_the_model(executor, name, arguments, says):
+async def test_every_error_is_reported_to_the_model(executor, name, arguments, says):
     told = await output(executor, name, arguments)
     assert told.startswith(f"The tool {name} failed: ")
     assert says in told
@@ -305,7 +305,7 @@ def test_a_text_within_the_limit_is_not_touched(length, limit):
 
 
 @pytest.mark.parametrize("length", [8001, 20_000, 1_000_000])
-def test_a_text_beyond_it_is_cut_with_its_length_told(length):
+def test_a_longer_text_is_cut_and_its_length_shown(length):
     text = cut("天" * length, 8000)
     assert len(text) == 8000
     assert text.startswith("天天")
@@ -317,9 +317,9 @@ def test_a_limit_shorter_than_the_marker_holds_too(limit):
     assert len(cut("x" * 100, limit)) <= limit
 
 
-async def test_without_an_assistant_there_is_no_plugin_api_to_ask():
+async def test_without_an_assistant_the_plugin_api_is_not_called():
     endpoint = Endpoint.model_validate(
-        {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "plugins": True}
+        {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "supports": {"plugins": True}}
     )
     box = ToolExecutor(ToolRegistry({}), endpoint, "sk-secret")
     ready = await box.call(ToolCall("call_1", "search", "{}"), "conv_1", "", 2)
@@ -328,7 +328,7 @@ async def test_without_an_assistant_there_is_no_plugin_api_to_ask():
 
 
 @pytest.mark.parametrize("arguments", ["[" * 100_000, '{"a":' * 500 + "1" + "}" * 500])
-async def test_arguments_that_nest_too_deeply_are_told_to_the_model(executor, arguments):
+async def test_arguments_that_nest_too_deeply_are_reported_to_the_model(executor, arguments):
     call = ToolCall("c", "find", arguments)
     assert call.signature == f"find {arguments}"
     assert "nests more than 100 levels deep" in await output(executor, "find", arguments)

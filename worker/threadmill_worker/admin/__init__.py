@@ -1,1 +1,1 @@
-"""What the commands ask of a worker's code, each as `python -m`: imports all below, and nothing imports it."""
+"""Plain functions that call servers, for commands. For threadmill_cli; nothing of the worker imports it."""

@@ -1,24 +1,27 @@
-"""`python -m threadmill_worker.admin.assistants VERB ENDPOINT ...`: a server's assistants. For `threadmill assistants`.
+"""The assistants of a server. For `threadmill assistants`."""
 
-list, show ID, delete ID...; compare and apply take from stdin a list of orders: {name, profile, id, digest}, the
-last two as of the last time it was applied, or null. The answer is JSON.
-"""
-
-import asyncio
-import json
-import sys
-from collections.abc import Awaitable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import FailureKind
-from threadmill.secrets import redaction
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.settings.tools import server_of
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
+from threadmill_worker.drivers.assistants.definition import (
+    Changes,
+    body_of,
+    changes,
+    digest,
+    said,
+    shown,
+    unknown,
+    wanted,
+)
 from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.tags import profile_of
@@ -26,39 +29,122 @@ from threadmill_worker.lifecycle.observations import Rejected
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import ToolsAway
 
+_T = TypeVar("_T")
 
-async def answer(settings: Settings, verb: str, name: str, ids: Sequence[str], orders: Sequence[Any]) -> Any:
-    """Raises SettingsError, and Troubled for what concerns the whole question."""
-    endpoint = settings.endpoints[settings.endpoint_name(name)]
+
+class AssistantsUnavailable(ThreadmillError):
+    """The server did not do what was requested; the text says why, and what to check."""
+
+
+@dataclass(frozen=True)
+class RemoteAssistant:
+    """An assistant as its server has it."""
+
+    id: str
+    created_at: float | None  #: seconds since 1970, UTC
+    made_from: str | None  #: the profile that its tag names
+    profile: dict[str, Any]  #: its fields, as a profile has them
+    unknown: dict[str, Any]  #: the fields that profiles do not have
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """A profile to apply, with the id and the digest that were stored when it was last applied."""
+
+    name: str
+    profile: Profile
+    id: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Provision:
+    """What applying a profile changes, or has changed."""
+
+    name: str
+    id: str | None  #: None: the assistant is not created yet
+    outcome: str | None = None  #: created, updated or unchanged; None if it failed
+    changes: Changes | None = None
+    digest: str | None = None
+    lost: str | None = None  #: the stored id, if the server does not have it any more
+    found: bool = False  #: the assistant was found by its tag, not by its id
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Exactly one of the two is set."""
+
+    outcome: str | None = None  #: deleted, or gone already
+    failure: str | None = None
+
+
+async def list_assistants(settings: Settings, name: str) -> list[RemoteAssistant]:
+    """Returns the assistants of an endpoint. Raises AssistantsUnavailable, SettingsError."""
+    async with _server(settings, name) as server:
+        return [_described(each) for each in await server.list()]
+
+
+async def get_assistant(settings: Settings, name: str, assistant_id: str) -> RemoteAssistant | None:
+    """Returns an assistant, or None if there is none of this id. Raises AssistantsUnavailable, SettingsError."""
+    async with _server(settings, name) as server:
+        found = await server.get(assistant_id)
+        return _described(found) if found else None
+
+
+async def delete_assistants(settings: Settings, name: str, ids: Sequence[str]) -> dict[str, Deletion]:
+    """Deletes assistants; one that cannot be deleted does not stop the others. Raises SettingsError."""
+    async with _server(settings, name) as server:
+        outcomes = {}
+        for assistant_id in ids:
+            deleted = await _attempted(server.delete(assistant_id), settings.endpoints[name])
+            outcomes[assistant_id] = (
+                Deletion(failure=deleted)
+                if isinstance(deleted, str)
+                else Deletion("deleted" if deleted else "gone already")
+            )
+        return outcomes
+
+
+async def compare_profiles(settings: Settings, name: str, requests: Sequence[ProfileRequest]) -> list[Provision]:
+    """Returns what applying the profiles would change. Raises AssistantsUnavailable, SettingsError."""
+    async with _server(settings, name) as server:
+        definitions = await _definitions(settings, [request.profile for request in requests])
+        pairs = zip(requests, definitions, strict=True)
+        return [await _provide(server, request, definition, dry_run=True) for request, definition in pairs]
+
+
+async def apply_profiles(settings: Settings, name: str, requests: Sequence[ProfileRequest]) -> list[Provision]:
+    """Creates or updates the assistants; one that fails does not stop the others. Raises SettingsError."""
+    async with _server(settings, name) as server:
+        definitions = await _definitions(settings, [request.profile for request in requests])
+        applied = []
+        for request, definition in zip(requests, definitions, strict=True):
+            outcome = await _attempted(_provide(server, request, definition, dry_run=False), settings.endpoints[name])
+            applied.append(
+                Provision(request.name, request.id, failure=outcome) if isinstance(outcome, str) else outcome
+            )
+        return applied
+
+
+@asynccontextmanager
+async def _server(settings: Settings, name: str) -> AsyncIterator[Provisioning]:
+    endpoint = settings.endpoints[name]
     settings.require_key(name)
     client = connect(endpoint)
-    server = Provisioning(Api(client, endpoint))
     try:
-        match verb:
-            case "list":
-                return [_described(each) for each in await server.list()]
-            case "show":
-                found = await server.get(ids[0])
-                return found and _described(found)
-            case "delete":
-                return {each: await _tried(_delete(server, each), endpoint) for each in ids}
-            case _:
-                profiles = [Profile.model_validate(spec["profile"]) for spec in orders]
-                definitions = await _definitions(settings, profiles)
-                pairs = zip(orders, definitions, strict=True)
-                if verb == "compare":
-                    return [await _provide(server, spec, asked, act=False) for spec, asked in pairs]
-                return [
-                    {"name": spec["name"], "id": spec["id"]}
-                    | await _tried(_provide(server, spec, asked, act=True), endpoint)
-                    for spec, asked in pairs
-                ]
+        yield Provisioning(Api(client, endpoint))
+    except Troubled as error:
+        raise AssistantsUnavailable(f"endpoint {name!r}: {_explained(error, endpoint)}") from None
     finally:
         await client.close()
 
 
 async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[dict[str, Any]]:
-    """The profiles with their tools' names expanded; raises ThreadmillError for a name that is not known."""
+    """Returns the definitions that the profiles describe, with the names of their tools expanded.
+
+    Raises SettingsError for a tool that does not exist.
+    """
     named = {tool for profile in profiles for tool in profile.tools if isinstance(tool, str)}
     for tool in sorted(named):
         settings.check_tool(tool)
@@ -71,57 +157,55 @@ async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[
     try:
         return [wanted(profile, await tools.definitions(profile.tools)) for profile in profiles]
     except KeyError as error:
-        raise SettingsError(f"the MCP server has no tool {error}; `threadmill tools` lists those there are") from None
+        raise SettingsError(f"the MCP server has no tool {error}; to list its tools: threadmill tools") from None
     except ToolsAway as error:
         raise SettingsError(str(error)) from None
     finally:
         await tools.close()
 
 
-async def _provide(server: Provisioning, spec: Any, asked: dict[str, Any], *, act: bool) -> dict[str, Any]:
-    """What it takes to make the assistant what is asked for; `act`: and does it."""
-    name, known = spec["name"], spec["id"] and await server.get(spec["id"])
-    there = known or await server.made_from(name)
-    applied = there is known and spec["digest"] == digest(asked)
-    changed = changes(shown(there or {}), asked, applied=applied)
-    outcome = "created" if there is None else "updated" if changed else "unchanged"
-    if act and there is None:
-        there = await server.create(name, body_of(changed))
-    elif act and there is not None and changed:
-        await server.update(there["id"], name, body_of(changed) | {"metadata": asked["metadata"]})
-    return {
-        "name": name,
-        "id": there and there["id"],
-        "outcome": outcome,
-        "changes": changed,
-        "digest": digest(asked),
-        "lost": spec["id"] if spec["id"] and not known else None,  # the id it had, gone on the server
-        "found": bool(there and not known and outcome != "created"),  # by its mark, not by its id
-    }
+async def _provide(
+    server: Provisioning, request: ProfileRequest, definition: dict[str, Any], *, dry_run: bool
+) -> Provision:
+    """Finds the assistant of a profile and what differs; creates or updates it unless `dry_run`."""
+    known = await server.get(request.id) if request.id else None
+    existing = known or await server.made_from(request.name)
+    is_applied = existing is known and request.digest == digest(definition)
+    changed = changes(shown(existing or {}), definition, applied=is_applied)
+    outcome = "created" if existing is None else "updated" if changed else "unchanged"
+    assistant_id: str | None = existing["id"] if existing else None
+    if not dry_run and assistant_id is None:
+        assistant_id = (await server.create(request.name, body_of(changed)))["id"]
+    elif not dry_run and assistant_id is not None and changed:
+        await server.update(assistant_id, request.name, body_of(changed) | {"metadata": definition["metadata"]})
+    return Provision(
+        request.name,
+        assistant_id,
+        outcome,
+        changed,
+        digest(definition),
+        lost=request.id if not known else None,
+        found=existing is not None and not known,
+    )
 
 
-async def _delete(server: Provisioning, assistant_id: str) -> dict[str, Any]:
-    return {"outcome": "deleted" if await server.delete(assistant_id) else "gone already"}
-
-
-async def _tried(doing: Awaitable[dict[str, Any]], endpoint: Endpoint) -> dict[str, Any]:
-    """One of several: what happened to it, or its error. The others go on."""
+async def _attempted(call: Awaitable[_T], endpoint: Endpoint) -> _T | str:
+    """Returns the outcome, or the text of its error."""
     try:
-        return await doing
+        return await call
     except Troubled as error:
-        return {"failure": _explained(error, endpoint)}
+        return _explained(error, endpoint)
 
 
-def _described(assistant: dict[str, Any]) -> dict[str, Any]:
-    """As a profile, with what a profile has no field for."""
+def _described(assistant: dict[str, Any]) -> RemoteAssistant:
     moment = assistant.get("created_at")
-    return {
-        "id": assistant["id"],
-        "created_at": moment if isinstance(moment, int | float) else None,
-        "made_from": profile_of(assistant),
-        "profile": said(shown(assistant)),
-        "unknown": unknown(assistant),
-    }
+    return RemoteAssistant(
+        assistant["id"],
+        moment if isinstance(moment, int | float) else None,
+        profile_of(assistant),
+        said(shown(assistant)),
+        unknown(assistant),
+    )
 
 
 def _explained(error: Troubled, endpoint: Endpoint) -> str:
@@ -133,23 +217,3 @@ def _explained(error: Troubled, endpoint: Endpoint) -> str:
     if kind is None:
         return f"{error}; is the server up? check base_url ({endpoint.base_url})"
     return str(error)
-
-
-def main() -> int:
-    redaction.guard()
-    verb, name, *ids = sys.argv[1:]
-    found: Any
-    try:
-        settings = Settings.load()
-        orders = json.load(sys.stdin) if verb in ("compare", "apply") else []
-        found = asyncio.run(answer(settings, verb, name, ids, orders))
-    except ThreadmillError as error:
-        found = {"error": str(error)}
-    except Troubled as error:
-        found = {"error": f"endpoint {name!r}: {_explained(error, settings.endpoints[name])}"}
-    sys.stdout.write(json.dumps(redaction.redact_all(found)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

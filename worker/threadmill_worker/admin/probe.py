@@ -1,59 +1,46 @@
-"""`python -m threadmill_worker.admin.probe ENDPOINT`: does it take our key and speak its API? For `doctor`."""
+"""Checks that an endpoint takes our key and speaks its API. For `threadmill doctor`."""
 
 import asyncio
-import json
-import sys
 
-from threadmill.errors import SettingsError
+from threadmill.errors import ThreadmillError
 from threadmill.job.result import FailureKind
-from threadmill.secrets import redaction
 from threadmill.settings.settings import Settings
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.jobs import Ledger
 from threadmill_worker.tools.registry import ToolRegistry
 
-#: What to do where the message does not say.
+#: What to do, where the server's message does not say it.
 _REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTED: ""}
 
 
-async def probe(settings: Settings, name: str) -> tuple[bool, str]:
-    """Whether it does, and what was found."""
+class EndpointUnusable(ThreadmillError):
+    """The text says why, and what to check."""
+
+
+async def probe(settings: Settings, name: str) -> str:
+    """Calls the endpoint as a worker does. Returns what was found; raises EndpointUnusable."""
     ledger = Ledger(settings, "probe", send=lambda job_id: None)
-    servers = Contexts(settings, ToolRegistry(), ledger, EventPublisher(ledger.publish))
-    try:
-        driver = servers.cleanup_driver(name)
-    except NotServed as error:
-        return False, str(error)
+    contexts = Contexts(settings, ToolRegistry(), ledger, EventPublisher(ledger.publish))
     endpoint = settings.endpoints[name]
     base_url, limit_s = endpoint.base_url, endpoint.connect_timeout_s + endpoint.request_timeout_s
     try:
+        objects = contexts.remote_objects(name)
         async with asyncio.timeout(limit_s):  # a server that sends a byte now and then never lets a read time out
-            view = await driver.probe()
+            found = await objects.probe()
+    except NotServed as error:
+        raise EndpointUnusable(str(error)) from None
     except TimeoutError:
-        return False, f"{base_url} gave no complete reply in {limit_s:g} s"
+        raise EndpointUnusable(f"{base_url} gave no complete reply in {limit_s:g} s") from None
     finally:
-        await servers.close()
-    match view:
+        await contexts.close()
+    match found:
         case Deleted():
-            return True, f"{base_url} takes the key and speaks the {endpoint.wire} API"
+            return f"{base_url} takes the key and speaks the {endpoint.wire} API"
         case Rejected(failure):
-            return False, f"{base_url} answered: {failure.message}{_REMEDIES.get(failure.kind, '; see the server')}"
+            remedy = _REMEDIES.get(failure.kind, "; see the server")
+            raise EndpointUnusable(f"{base_url} answered: {failure.message}{remedy}")
         case _:
-            return False, f"{base_url} gave no usable reply: {getattr(view, 'reason', view)}"
-
-
-def main() -> int:
-    redaction.guard()
-    try:
-        settings = Settings.load()
-        ok, detail = asyncio.run(probe(settings, settings.endpoint_name(sys.argv[1])))
-    except SettingsError as error:
-        ok, detail = False, str(error)
-    sys.stdout.write(json.dumps(redaction.redact_all({"ok": ok, "detail": detail})))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            raise EndpointUnusable(f"{base_url} gave no usable reply: {getattr(found, 'reason', found)}")

@@ -1,18 +1,13 @@
-"""`python -m threadmill_worker.admin.tools [ENDPOINT]`: the tools a worker with these settings offers.
-
-For `threadmill tools`. What is broken is listed too, with the reason in `problem`.
-"""
+"""Lists the tools that a worker with these settings offers. For `threadmill tools`."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
 from threadmill.errors import SettingsError
-from threadmill.secrets import redaction
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill.settings.tools import FunctionSettings, HttpSettings, McpSettings
@@ -20,30 +15,44 @@ from threadmill_worker.tools import http as http_tools
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import Tool, ToolsAway
 
-#: Functions we do not have, on an endpoint with `plugins`.
-_PLUGINS = "any function that is not listed, through POST /pluginapi of the platform"
+
+@dataclass(frozen=True)
+class OfferedTool:
+    """A tool as a server is told of it, with its limits; or only its name and the `problem` that it has."""
+
+    kind: str  #: function, http, mcp or plugin
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None  #: a JSON Schema
+    timeout_s: float | None = None
+    repeatable: bool = False
+    concurrency: int | None = None
+    problem: str | None = None  #: why it cannot be used
 
 
-async def catalogue(settings: Settings, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Endpoint -> its tools."""
+#: Functions that are not in the settings, on an endpoint with `plugins`.
+_PLUGINS = OfferedTool("plugin", "*", "any function that is not listed, through POST /pluginapi of the platform")
+
+
+async def offered_tools(settings: Settings, endpoints: Sequence[str]) -> dict[str, list[OfferedTool]]:
+    """Returns the tools of each endpoint, also those that cannot be used."""
     async with http_tools.connect() as http:
-        tools = [_entry(name, each, http) for name, each in settings.tools.items()]
+        tools = [_configured(name, each, http) for name, each in settings.tools.items()]
     for served in await asyncio.gather(*(_served(name, each) for name, each in settings.mcp.items())):
         tools += served
-    return {name: _of_endpoint(settings.endpoints[name], tools) for name in names}
+    return {name: _of_endpoint(settings.endpoints[name], tools) for name in endpoints}
 
 
-def _entry(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient) -> dict[str, Any]:
+def _configured(name: str, settings: FunctionSettings | HttpSettings, http: httpx.AsyncClient) -> OfferedTool:
     kind = "function" if isinstance(settings, FunctionSettings) else "http"
     try:
-        tool = registry.make(name, settings, http)
-        return _described(kind, tool, settings)
+        return _described(kind, registry.make(name, settings, http), settings)
     except SettingsError as error:
-        return {"kind": kind, "name": name, "problem": str(error)}
+        return OfferedTool(kind, name, problem=str(error))
 
 
-async def _served(name: str, settings: McpSettings) -> list[dict[str, Any]]:
-    """An MCP server's tools, and those it should have and has not."""
+async def _served(name: str, settings: McpSettings) -> list[OfferedTool]:
+    """Returns an MCP server's tools, and those that the settings name but the server does not have."""
     try:
         server = registry.serve(name, settings)
         try:
@@ -51,48 +60,21 @@ async def _served(name: str, settings: McpSettings) -> list[dict[str, Any]]:
         finally:
             await server.close()
     except (SettingsError, ToolsAway) as error:
-        return [{"kind": "mcp", "name": name, "problem": str(error)}]
-    lacking = set(settings.tools or ()) - {tool.remote_name for tool in tools}
+        return [OfferedTool("mcp", name, problem=str(error))]
+    missing = set(settings.tools or ()) - {tool.remote_name for tool in tools}
     problem = f"[mcp.{name}] lists it in `tools`, but the server has no tool of this name"
     return [
         *(_described("mcp", tool, settings) for tool in tools),
-        *({"kind": "mcp", "name": f"{name}: {each}", "problem": problem} for each in sorted(lacking)),
+        *(OfferedTool("mcp", f"{name}: {each}", problem=problem) for each in sorted(missing)),
     ]
 
 
-def _described(kind: str, tool: Tool, settings: FunctionSettings | HttpSettings | McpSettings) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "timeout_s": tool.timeout_s,
-        "repeatable": tool.repeatable,
-        "concurrency": settings.concurrency,
-        "problem": None,
-    }
+def _described(kind: str, tool: Tool, settings: FunctionSettings | HttpSettings | McpSettings) -> OfferedTool:
+    limits = (tool.timeout_s, tool.repeatable, settings.concurrency)
+    return OfferedTool(kind, tool.name, tool.description, tool.parameters, *limits)
 
 
-def _of_endpoint(endpoint: Endpoint, tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    limit_s = endpoint.tool_timeout_s
-    listed = [{**tool, "timeout_s": tool.get("timeout_s") or limit_s} for tool in tools]
-    if endpoint.plugins and endpoint.wire == "assistants":  # its API asks for a thread and an assistant
-        rest = {"parameters": None, "timeout_s": limit_s, "repeatable": False, "concurrency": None, "problem": None}
-        listed.append({"kind": "plugin", "name": "*", "description": _PLUGINS, **rest})
-    return listed
-
-
-def main() -> int:
-    redaction.guard()
-    try:
-        settings = Settings.load()
-        names = [settings.endpoint_name(name) for name in sys.argv[1:]] or list(settings.endpoints)
-        answer: dict[str, Any] = asyncio.run(catalogue(settings, names))
-    except SettingsError as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(redaction.redact_all(answer)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _of_endpoint(endpoint: Endpoint, tools: Iterable[OfferedTool]) -> list[OfferedTool]:
+    # The platform's API for plugins needs a thread and an assistant.
+    plugins = [_PLUGINS] if endpoint.supports.plugins and endpoint.wire == "assistants" else []
+    return [replace(tool, timeout_s=tool.timeout_s or endpoint.tool_timeout_s) for tool in (*tools, *plugins)]

@@ -1,48 +1,33 @@
-"""`python -m threadmill_worker.admin.transcript ENDPOINT THREAD`: its messages. For `threadmill threads show`."""
+"""Reads the messages of a thread. For `threadmill threads show`."""
 
-import asyncio
-import json
-import sys
-from dataclasses import asdict
-from typing import Any
-
-from threadmill.errors import SettingsError
-from threadmill.secrets import redaction
+from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.transcript import read_conversation, read_thread
-from threadmill_worker.lifecycle.observations import CallError, Gone, Rejected
+from threadmill_worker.drivers.transcript import Transcript, read_conversation, read_thread
+from threadmill_worker.lifecycle.observations import CallError, Gone
 
 _READERS = {"assistants": read_thread, "responses": read_conversation}
 
 
-async def transcript(settings: Settings, name: str, thread: str) -> dict[str, Any]:
-    """The messages, or `gone`, or `error`."""
-    endpoint = settings.endpoints[settings.endpoint_name(name)]
+class ThreadUnavailable(ThreadmillError):
+    """The server did not show the thread; the text says why."""
+
+
+async def transcript(settings: Settings, name: str, thread: str) -> Transcript | None:
+    """Returns the messages of a thread at an endpoint, or None if it is gone.
+
+    Raises ThreadUnavailable, and SettingsError if the endpoint has no key.
+    """
     settings.require_key(name)
+    endpoint = settings.endpoints[name]
     client = connect(endpoint)
     try:
         found = await _READERS[endpoint.wire](Api(client, endpoint), thread)
     finally:
         await client.close()
     if isinstance(found, Gone):
-        return {"gone": True, "messages": [], "complete": True}
+        return None
     if isinstance(found, CallError):
-        reason = found.failure.message if isinstance(found, Rejected) else found.reason
-        return {"error": f"endpoint {name!r}: {reason}"}
-    return {"gone": False, **asdict(found)}
-
-
-def main() -> int:
-    redaction.guard()
-    try:
-        answer = asyncio.run(transcript(Settings.load(), *sys.argv[1:3]))
-    except SettingsError as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(redaction.redact_all(answer)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise ThreadUnavailable(f"endpoint {name!r}: {found.reason}")
+    return found

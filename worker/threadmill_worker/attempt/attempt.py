@@ -5,29 +5,24 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from threadmill.job.events import EventKind
-from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.store.worker_records import EndpointTrouble
-from threadmill_worker.drivers.driver import Driver, do_within
-from threadmill_worker.files.attachments import Attachments
+from threadmill_worker.attempt.context import AttemptContext
+from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.actions import (
-    AbandonRun,
     Action,
-    AskAgain,
     CallTools,
     CreateStore,
     CreateThread,
-    Decide,
-    Decision,
     Finish,
     Making,
     RemoteAction,
@@ -36,7 +31,8 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.decide import intend, keeps_thread, next_action, time_limit
+from threadmill_worker.lifecycle.clean_up import keeps_thread
+from threadmill_worker.lifecycle.decide import advance, intend, time_limit
 from threadmill_worker.lifecycle.observations import (
     NotSent,
     Observation,
@@ -46,11 +42,9 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Uploaded,
 )
-from threadmill_worker.lifecycle.observe import conclude, observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress, Wants
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
 from threadmill_worker.store.jobs import Busy, Lease, Ledger
-from threadmill_worker.tools.executor import ToolExecutor
 
 log = structlog.get_logger(__name__)
 
@@ -60,22 +54,6 @@ JITTER = 0.1
 #: How long one job may take to create an object that its batch shares, and how often the others check for it.
 SHARED_HOLD_S = 120.0
 SHARED_PAUSE_S = 0.3
-
-
-@dataclass(frozen=True)
-class AttemptContext:
-    """What an attempt needs of its endpoint."""
-
-    name: str
-    driver: Driver
-    executor: ToolExecutor
-    limits: RunLimits
-    assistant: str
-    wants: Wants
-    attachments: Attachments
-    feed: EventBuffer = field(default_factory=EventBuffer)
-    lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
-    request: Callable[[Progress], Awaitable[dict[str, Any]]] | None = None  #: its run, as a line of that batch
 
 
 class Attempt:
@@ -98,17 +76,17 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.of(record) or begin(record, context.wants)
+        self._progress = Progress.of(record) or begin(record, context.spec.features)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
-            self._progress = replace(self._progress, look_at=0.0)
+            self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_wanted = record.cancel_requested
         self._interruptions = 0
         self._sending = False  #: a call that creates something is in flight
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
-        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.name)
+        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
 
     async def execute(self) -> JobResult | None:
         """Runs the job to its end. None: it needs another run, which the batch lane starts.
@@ -117,7 +95,7 @@ class Attempt:
         """
         self._task = asyncio.current_task()
         async with AsyncExitStack() as closing:
-            closing.push_async_callback(self._context.feed.close)
+            closing.push_async_callback(self._context.events.close)
             closing.push_async_callback(self._context.driver.close)
             return await self._execute()
 
@@ -126,12 +104,10 @@ class Attempt:
             if self._is_leaving:
                 await self._save()
                 raise asyncio.CancelledError
-            if self._cancel_wanted and self._progress.outcome is None:
-                self._conclude(Decide(_CANCELLED))
-            action = next_action(self._progress, self._context.limits, self._clock())
+            action = self._advance()
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
-            if self._context.lane is not None and isinstance(action, StartRun):
+            if self._context.spec.batch_lane is not None and isinstance(action, StartRun):
                 await self._save()
                 return None
             self._sending = isinstance(action, Sending)
@@ -167,6 +143,12 @@ class Attempt:
             return False
         return [self._task.uncancel() for _ in range(interruptions)][-1] == 0
 
+    def _advance(self) -> Action:
+        before = self._progress
+        self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_wanted)
+        self._report(before)
+        return action
+
     async def _carry_out(self, action: Action) -> None:
         self._progress = intend(self._progress, action, self._clock())
         await self._save()
@@ -175,8 +157,6 @@ class Attempt:
                 await self._wait(action, until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
-            case Decide() | AskAgain() | AbandonRun():
-                self._conclude(action)
             case Upload() | CreateStore() | CreateThread():
                 self._observe(action, await self._make(action))
             case Finish():
@@ -187,7 +167,7 @@ class Attempt:
     async def _do(self, action: RemoteAction) -> Observation:
         """Makes a call of the driver within the job's time limit."""
         limit_s = time_limit(self._progress, action, self._context.limits, self._clock())
-        return await do_within(limit_s, self._context.driver, action, self._progress)
+        return await within(limit_s, self._context.driver.do(action, self._progress))
 
     async def _wait(self, action: Wait, until: float) -> None:
         left = max(0.0, until - self._clock())
@@ -216,22 +196,22 @@ class Attempt:
         view = await self._do(action)
         if isinstance(view, Uploaded | StoreSeen):
             kind = "file" if isinstance(view, Uploaded) else "vector_store"
-            thing = LeftoverRecord(endpoint=self._context.name, kind=kind, id=view.id)
+            thing = LeftoverRecord(endpoint=self._context.spec.endpoint, kind=kind, id=view.id)
             return replace(view, shared=await self._ledger.lend(batch, name, thing))
         await self._ledger.give_back(batch, name, self._record.id)
         return view
 
     def _shared_name(self, action: Making) -> str | None:
         """The name under which a batch shares an object, made of its content. Files of kept threads are not shared."""
-        wants, attachments = self._progress.wants, self._context.attachments
-        if wants.keep_thread or wants.continues:
+        features, attachments = self._progress.features, self._context.spec.attachments
+        if features.keep_thread or features.continues:
             return None
         match action:
             case Upload(index):
                 attachment = attachments.uploads[index]
-                return f"{self._context.name}/{attachment.purpose}/{attachment.sha256}/{attachment.media_type}"
+                return f"{self._context.spec.endpoint}/{attachment.purpose}/{attachment.sha256}/{attachment.media_type}"
             case CreateStore():
-                return f"{self._context.name}/store/" + ",".join(
+                return f"{self._context.spec.endpoint}/store/" + ",".join(
                     attachments.files_for("file_search", self._progress.uploaded)
                 )
             case CreateThread():
@@ -239,11 +219,11 @@ class Attempt:
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """Executes the calls concurrently and saves each output as it arrives, so that no finished call is repeated."""
-        thread, emit = self._progress.thread_id or "", self._context.feed.emit
+        thread, emit = self._progress.thread_id or "", self._context.events.emit
 
         async def call_one(call: ToolCall) -> OutputReady:
             emit(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
-            view = await self._context.executor.call(call, thread, self._context.assistant, until - self._clock())
+            view = await self._context.executor.call(call, thread, self._context.spec.assistant, until - self._clock())
             emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=view.output)
             return view
 
@@ -259,12 +239,15 @@ class Attempt:
     def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
         self._progress = observe(before, action, view, self._context.limits, self._clock())
-        self._report(before, action, view)
-
-    def _conclude(self, action: Decision) -> None:
-        before = self._progress
-        self._progress = conclude(before, action, self._context.limits, self._clock())
-        self._report(before, action, None)
+        if self._progress.errors.count > before.errors.count:
+            self._log.warning(
+                "call failed",
+                action=type(action).__name__,
+                reason=getattr(view, "reason", None) or repr(view),
+                in_a_row=self._progress.errors.count,
+                **self._ids,
+            )
+        self._report(before)
 
     async def _save(self) -> None:
         if self._progress != self._saved:
@@ -296,14 +279,14 @@ class Attempt:
             steps=outcome.steps,
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
-            full_price=progress.full_price,
-            thread_id=progress.thread_key if kept or progress.wants.continues else None,
+            full_price=progress.cost.full_price,
+            thread_id=progress.thread_key if kept or progress.features.continues else None,
             **progress.spent,
         )
-        await self._context.feed.close()  # followers receive all events before the job ends
+        await self._context.events.close()  # followers receive all events before the job ends
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
-        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.name, kept, remains)
+        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains)
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 
@@ -311,13 +294,13 @@ class Attempt:
         """The thread, with the objects to delete together with it."""
         state = await self._context.driver.thread_state(progress, outcome.content)
         return KeptThread(
-            endpoint=self._context.name,
+            endpoint=self._context.spec.endpoint,
             id=progress.thread_key or "",
             job_id=self._record.id,
             created_at=at,
             used_at=at,
-            jobs=int(progress.wants.keep_thread),  # 0: not ours to list, unless an earlier job kept it
-            assistant=self._context.assistant,
+            jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
+            assistant=self._context.spec.assistant,
             kind=state.kind,
             latest=state.latest,
             transcript=state.transcript,
@@ -327,32 +310,31 @@ class Attempt:
     @property
     def trouble(self) -> EndpointTrouble | None:
         """Set while the server gives no usable replies and the job waits for them."""
-        progress = self._progress
-        if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
+        progress, errors = self._progress, self._progress.errors
+        if errors.first_at is None or progress.outcome is not None:
             return None
         until = None
-        if progress.trouble_since is not None:
-            until = _moment(min(progress.trouble_since + self._context.limits.unreachable_s, progress.deadline_at))
+        if errors.since is not None:
+            until = _moment(min(errors.since + self._context.limits.unreachable_limit_s, progress.deadline_at))
         return EndpointTrouble(
-            endpoint=self._context.name,
-            reason=progress.trouble or "",
-            since=_moment(progress.troubled_at),
+            endpoint=self._context.spec.endpoint,
+            reason=errors.reason or "",
+            since=_moment(errors.first_at),
             until=until,
-            calls=progress.troubles,
+            calls=errors.count,
         )
 
-    def _report(self, before: Progress, action: Action, view: Observation | None) -> None:
-        """Logs each change of the run and each failed call, and publishes run changes."""
+    @property
+    def _ids(self) -> dict[str, Any]:
+        progress = self._progress
+        return {"thread_id": progress.thread_id, "run_id": progress.run and progress.run.id}
+
+    def _report(self, before: Progress) -> None:
+        """Logs and publishes each change of the run."""
         after = self._progress
-        place = {"thread_id": after.thread_id, "run_id": after.run and after.run.id}
-        if after.troubles > before.troubles:
-            reason = getattr(view, "reason", None) or repr(view)
-            self._log.warning(
-                "call failed", action=type(action).__name__, reason=reason, in_a_row=after.troubles, **place
-            )
         if after.run and (before.run is None or before.run.status != after.run.status):
-            self._log.info("run status", status=after.run.status, **place)
-            self._context.feed.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
+            self._log.info("run status", status=after.run.status, **self._ids)
+            self._context.events.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.without_context != before.without_context:
             reason = "its reply does not name the response that the request continues from"
             self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])
@@ -377,17 +359,11 @@ def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def begin(record: JobRecord, wants: Wants) -> Progress:
+def begin(record: JobRecord, features: Features) -> Progress:
     """The progress of a job before its first attempt."""
     started = (record.started_at or record.created_at).timestamp()
     deadline_at = started + record.job.time_limit_s
     if record.job.deadline_at is not None:
         deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
     messages = len(record.job.conversation)
-    return Progress(deadline_at=deadline_at, messages=messages, wants=wants, thread_id=record.job.thread)
-
-
-_CANCELLED = Outcome(
-    JobState.CANCELLED,
-    failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was running", retryable=True),
-)
+    return Progress(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)

@@ -17,14 +17,14 @@ _OF_ENCODING = frozenset({"content-encoding", "content-length", "transfer-encodi
 
 
 class BoundedClient(DefaultAioHttpClient):
-    """`reply_limit`: bytes of a reply; reading more raises UnusableReply. The body of an error is cut instead.
+    """`reply_limit_bytes`: bytes of a reply; reading more raises UnusableReply. The body of an error is cut instead.
 
     Event streams and files have limits of their own, where they are read.
     """
 
-    def __init__(self, reply_limit: int, **options: Any) -> None:
+    def __init__(self, reply_limit_bytes: int, **options: Any) -> None:
         super().__init__(**options)
-        self._reply_limit = reply_limit
+        self._reply_limit = reply_limit_bytes
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
         reply = await super().send(request, stream=True, **options)

@@ -46,7 +46,7 @@ def connect(endpoint: Endpoint) -> Client:
     }
     key = endpoint.read_key() or "none"  # the SDK insists on a key; a server without keys ignores it
     if endpoint.kind is EndpointKind.AZURE:
-        shared |= {"azure_ad_token_provider": _ad_tokens()} if endpoint.ad_token else {"api_key": key}
+        shared |= {"azure_ad_token_provider": _ad_tokens()} if endpoint.entra_auth else {"api_key": key}
         client: Client = AsyncAzureOpenAI(azure_endpoint=endpoint.base_url, api_version=endpoint.api_version, **shared)
     else:
         client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key, **shared)
@@ -62,7 +62,7 @@ def _ad_tokens() -> Callable[[], Awaitable[str]]:
     try:
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
     except ImportError:
-        raise SettingsError(f"ad_token needs azure-identity: {install_command('azure')}") from None
+        raise SettingsError(f"entra_auth needs azure-identity: {install_command('azure')}") from None
     provider: Callable[[], Awaitable[str]] = get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)
     current = ""
 

@@ -1,10 +1,9 @@
-"""The actions of a job. `decide.next_action` returns one; the attempt executes it."""
+"""The actions of a job. `decide.advance` returns one; the attempt executes it."""
 
 from dataclasses import dataclass
 
-from threadmill.job.result import Failure
 from threadmill_worker.lifecycle.observations import ToolCall
-from threadmill_worker.lifecycle.progress import Intent, Leftover, Outcome
+from threadmill_worker.lifecycle.progress import Intent, Leftover, Outcome, Progress
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,6 @@ class CancelRun:
 
 
 @dataclass(frozen=True)
-class AbandonRun:
-    """Give up a run that does not stop; makes no call."""
-
-    failure: Failure
-
-
-@dataclass(frozen=True)
 class ReadAnswer:
     run_id: str
 
@@ -120,13 +112,6 @@ class ReadSteps:
 
 
 @dataclass(frozen=True)
-class AskAgain:
-    """The answer does not match the response format: another run follows; makes no call."""
-
-    problem: str
-
-
-@dataclass(frozen=True)
 class Unlock:
     """Cancel the foreign run that locks the thread."""
 
@@ -139,19 +124,9 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Decide:
-    """The outcome is known; makes no call."""
-
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
 class Finish:
     outcome: Outcome
 
-
-#: Actions that make no call.
-Decision = Decide | AskAgain | AbandonRun
 
 #: Actions whose object cannot be found again if the reply is lost.
 Making = Upload | CreateStore | CreateThread
@@ -165,22 +140,16 @@ LANDING_S = 3.0
 #: Actions on the job's files, the same on each API.
 FileAction = Upload | CreateStore | PollStore | NameFile | Download
 
-#: Actions that call the server.
-RemoteAction = (
-    FileAction
-    | InspectThread
-    | AttachStore
-    | CreateThread
-    | AddMessage
-    | StartRun
-    | PollRun
-    | Resolve
-    | SubmitOutputs
-    | CancelRun
-    | Unlock
-    | ReadAnswer
-    | ReadSteps
-    | Delete
-)
+#: Actions on a thread, its messages and its locks.
+ThreadAction = InspectThread | AttachStore | CreateThread | AddMessage | Unlock
 
-Action = RemoteAction | Wait | CallTools | Decision | Finish
+#: Actions on a run.
+RunAction = StartRun | PollRun | SubmitOutputs | CancelRun | ReadAnswer | ReadSteps
+
+#: Actions that call the server.
+RemoteAction = FileAction | ThreadAction | RunAction | Resolve | Delete
+
+Action = RemoteAction | Wait | CallTools | Finish
+
+#: What the lifecycle decides: the next action, or the progress after a decision that needs none.
+Step = Action | Progress

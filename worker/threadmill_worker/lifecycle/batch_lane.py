@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.reruns import rerun
 
 #: Before a remote batch is sent again: doubles from the first to the longest.
@@ -41,7 +41,7 @@ def failed(place: Progress, failure: Failure, endpoint: str) -> Progress:
     if failure.kind not in _AT_ANY_PRICE:
         message = f"{failure.message}; to run such jobs at full price, {remedy(endpoint)}"
         failure = failure.model_copy(update={"message": message})
-    return replace(place, run=None, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
+    return replace(place, run=None, intent=None).failed(failure)
 
 
 def refused(place: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
@@ -53,7 +53,7 @@ def refused(place: Progress, failure: Failure, endpoint: str, limits: RunLimits,
 def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -> Failure:
     """Why a job fails that has waited for too long."""
     deadline = job.job.deadline_at
-    limit = "its deadline" if deadline is not None and deadline <= now else f"{limit_s:g} s (lane_limit_s)"
+    limit = "its deadline" if deadline is not None and deadline <= now else f"{limit_s:g} s (batch_lane_limit_s)"
     message = f"the batch lane brought no answer within {limit}{f'; last: {reason}' if reason else ''}"
     return Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
 

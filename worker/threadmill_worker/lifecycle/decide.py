@@ -1,4 +1,4 @@
-"""Decides what a job does next: `next_action` returns the action, `observe` applies its result.
+"""Decides what a job does next: `advance` returns the action, `observe` applies its result.
 
 PURE: no I/O, no clock, no openai. The time is a parameter; replies of the server arrive as observations.
 What each run status means: platform.openai.com/docs/assistants/deep-dive#run-lifecycle.
@@ -12,87 +12,94 @@ from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
-    AbandonRun,
     Action,
     AddMessage,
-    CallTools,
-    CancelRun,
     CreateStore,
     CreateThread,
-    Decide,
-    Delete,
-    Finish,
-    PollRun,
-    ReadAnswer,
     Resolve,
     Sending,
     StartRun,
+    Step,
     SubmitOutputs,
     Unlock,
     Upload,
     Wait,
 )
 from threadmill_worker.lifecycle.answer import next_answer_step
-from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunObservation
-from threadmill_worker.lifecycle.progress import Asked, Intent, Outcome, Progress
+from threadmill_worker.lifecycle.clean_up import next_clean_up
+from threadmill_worker.lifecycle.current_run import has_unread_answer, next_run_step
+from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
-from threadmill_worker.lifecycle.setup import next_setup
+from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
 
-#: Outputs that reach the server this close to the run's end may come too late.
-SUBMIT_MARGIN_S = 5.0
+#: The outcome of a job that its owner cancels.
+CANCELLED = Outcome(
+    JobState.CANCELLED,
+    failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was running", retryable=True),
+)
+
+#: The call that each of these actions makes.
+_INTENTS = {
+    Upload: Intent.UPLOAD,
+    CreateStore: Intent.CREATE_STORE,
+    CreateThread: Intent.CREATE_THREAD,
+    AddMessage: Intent.ADD_MESSAGE,
+    StartRun: Intent.START_RUN,
+    SubmitOutputs: Intent.SUBMIT_OUTPUTS,
+}
 
 
-def next_action(progress: Progress, limits: RunLimits, now: float) -> Action:
-    """Returns the next action. There always is one, and the deadline ends every job."""
+def advance(progress: Progress, limits: RunLimits, now: float, *, cancelled: bool = False) -> tuple[Progress, Action]:
+    """Applies the decisions that need no call, and returns the progress and the next action.
+
+    There always is an action, and the deadline ends every job. `cancelled`: its owner cancels the job.
+    """
+    while isinstance(step := _next_step(progress, limits, now, cancelled=cancelled), Progress):
+        progress = step
+    return progress, step
+
+
+def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: bool) -> Step:
     if progress.outcome is not None:
-        return _clean_up(progress, progress.outcome, limits, now)
+        return next_clean_up(progress, progress.outcome, limits, now)
+    answer_step = next_answer_step(progress, progress.answer, now) if progress.answer is not None else None
+    if isinstance(answer_step, Progress):  # a complete answer is paid for: it counts, even after a cancellation
+        return answer_step
+    if cancelled:
+        return progress.without_errors().ended(CANCELLED)
     if now >= progress.deadline_at and not _has_answer(progress):
-        return Decide(_overdue(progress, now))
+        return progress.without_errors().failed(_overdue(progress, now))
     if now < progress.wait_until:
         late = now >= progress.deadline_at
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
     if progress.intent is not None:
         return Resolve(progress.intent)
-    if progress.locked_by is not None and limits.busy_thread == "cancel":
+    if progress.locked_by is not None and limits.on_locked_thread == "cancel":
         return Unlock(progress.locked_by)
-    if progress.answer is not None:
-        return next_answer_step(progress, progress.answer, now)
-    return next_setup(progress, limits, now) or _next_call(progress, limits, now)
+    if answer_step is not None:
+        return answer_step
+    if progress.run is not None:
+        return next_run_step(progress, progress.run, limits, now)
+    return _ask(progress) if is_set_up(progress) else next_setup_step(progress, limits, now)
 
 
-def _next_call(progress: Progress, limits: RunLimits, now: float) -> Action:
+def _ask(progress: Progress) -> Action:
     if progress.thread_id is None:
-        at_once = progress.wants.at_once and progress.messages <= THREAD_MESSAGES and progress.misfit is None
+        at_once = progress.features.at_once and progress.messages <= THREAD_MESSAGES and progress.schema_error is None
         return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
     if progress.messages_sent < progress.messages:
         return AddMessage(progress.messages_sent)
-    if progress.run is None:
-        return StartRun(progress.runs + 1)
-    return _next_call_of_run(progress, limits, now)
+    return StartRun(progress.runs + 1)
 
 
 def intend(progress: Progress, action: Action, now: float) -> Progress:
     """Returns the progress to save before the action, so that a call with an unknown outcome is resolved first."""
-    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.asked is None:
-        progress = replace(progress, asked=Asked(now))
-    match action:
-        case Upload():
-            return replace(progress, intent=Intent.UPLOAD)
-        case CreateStore():
-            return replace(progress, intent=Intent.CREATE_STORE)
-        case CreateThread():
-            return replace(progress, intent=Intent.CREATE_THREAD)
-        case AddMessage():
-            return replace(progress, intent=Intent.ADD_MESSAGE)
-        case StartRun():
-            return replace(progress, intent=Intent.START_RUN)
-        case SubmitOutputs():
-            return replace(progress, intent=Intent.SUBMIT_OUTPUTS)
-        case _:
-            return progress
+    if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.pending is None:
+        progress = replace(progress, pending=PendingRequest(now))
+    return replace(progress, intent=_INTENTS.get(type(action), progress.intent))
 
 
 def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float) -> float:
@@ -107,112 +114,25 @@ def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float
     return max(left, LANDING_S) if isinstance(action, Sending) else left
 
 
-def _next_call_of_run(progress: Progress, limits: RunLimits, now: float) -> Action:
-    run = progress.run
-    assert run is not None
-    if run.status in ENDED:  # with an answer: other statuses were handled when they were observed
-        return ReadAnswer(run.id)
-    # A run is queued again after its tool outputs.
-    queued = run.status == "queued"
-    since = progress.active_since if queued else progress.run_since
-    limit = limits.queued_limit_s if queued else limits.run_limit_s
-    age = now - since
-    if progress.cancel_asked_at is not None or age >= limit:
-        return _stop_run(progress, limits, now) or AbandonRun(_stuck(run.status, age))
-    if run.calls and progress.rounds >= limits.tool_rounds:
-        return Decide(_too_many_rounds(progress.rounds))
-    if run.calls:
-        todo = tuple(call for call in run.calls if call.id not in progress.outputs)
-        if todo:
-            return CallTools(todo, min(_expiry(progress, run, limits) - SUBMIT_MARGIN_S, progress.deadline_at))
-        return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
-    return _poll_or_wait(progress, run.id, since + limit, now)
-
-
-def _expiry(progress: Progress, run: RunObservation, limits: RunLimits) -> float:
-    """When the run expires, by the local clock. The server's clock may be off: only its durations are used."""
-    if run.expires_at is None:
-        return progress.run_since + limits.run_limit_s
-    if run.created_at is None or run.created_at >= run.expires_at:
-        return run.expires_at
-    return progress.run_since + run.expires_at - run.created_at
-
-
-def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
-    if progress.outcome is None:
-        latest = min(latest, progress.deadline_at)
-    return PollRun(run_id) if now >= progress.look_at else Wait(min(progress.look_at, latest))
-
-
-def _stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
-    """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
-    run = progress.run
-    if run is None or run.status in ENDED or progress.cancel_refused or not limits.cancels:
-        return None
-    if progress.cancel_asked_at is None:
-        return CancelRun(run.id)
-    give_up_at = progress.cancel_asked_at + limits.cancel_limit_s
-    return None if now >= give_up_at else _poll_or_wait(progress, run.id, give_up_at, now)
-
-
-def _clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:
-    """Cancels the run, deletes the leftovers, then finishes."""
-    if progress.troubles < CLEANUP_TRIES:
-        if now < progress.wait_until:
-            return Wait(progress.wait_until)
-        if progress.intent is not None:
-            return Resolve(progress.intent)
-        stop = _stop_run(progress, limits, now)
-        if stop is not None:
-            return stop
-        if progress.run is not None and _is_unread(progress) and not progress.troubles:
-            return ReadAnswer(progress.run.id)  # it names files of the model, which are deleted too
-    if keeps_thread(progress, outcome):
-        return Finish(outcome)
-    for leftover in progress.leftovers:
-        if leftover.tries < CLEANUP_TRIES:
-            return Wait(progress.wait_until) if now < progress.wait_until else Delete(leftover)
-    return Finish(outcome)
-
-
 def _has_answer(progress: Progress) -> bool:
     """Whether the run has an answer. It is paid for, so reading it is tried past the deadline."""
-    return progress.answer is not None or (_is_unread(progress) and progress.troubles < CLEANUP_TRIES)
+    return progress.answer is not None or (has_unread_answer(progress) and progress.errors.count < CLEANUP_TRIES)
 
 
-def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
-    """Whether the thread and its files are kept. The thread of a failed job is not."""
-    wanted = progress.wants.keep_thread or progress.wants.continues
-    incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
-    return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
-
-
-def _is_unread(progress: Progress) -> bool:
-    return progress.answer is None and progress.run is not None and progress.run.status in ANSWERED
-
-
-def _overdue(progress: Progress, now: float) -> Outcome:
+def _overdue(progress: Progress, now: float) -> Failure:
     status = "no run was under way"
     if progress.run is not None:
-        status = f"its run was {progress.run.status}, {now - progress.run_since:.0f} s after it was started"
+        status = f"its run was {progress.run.status}, {now - progress.run.started_at:.0f} s after it was started"
     message = "; ".join((f"the deadline passed while {status}", *_reasons(progress)))
-    return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.OVERDUE, message=message, retryable=True))
+    return Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
 
 
 def _reasons(progress: Progress) -> Iterator[str]:
     """Why the job has no answer, as far as the server has said."""
     if progress.reruns:
         yield f"it was started over {progress.reruns} times, the last time because: {progress.rerun_reason}"
-    if progress.troubles and progress.troubled_at is not None:
-        calls = f"the last {progress.troubles} calls" if progress.troubles > 1 else "the last call"
-        since = datetime.fromtimestamp(progress.troubled_at, UTC)
-        yield f"{calls} failed, since {since:%Y-%m-%d %H:%M:%S} UTC: {progress.trouble}"
-
-
-def _too_many_rounds(rounds: int) -> Outcome:
-    message = f"after {rounds} rounds of tools the run asks for more; raise tool_rounds if that is meant"
-    return Outcome(JobState.FAILED, failure=Failure(kind=FailureKind.TOOL_FAILED, message=message))
-
-
-def _stuck(status: str, age: float) -> Failure:
-    return Failure(kind=FailureKind.STUCK, message=f"the run was still {status} after {age:.0f} s", retryable=True)
+    errors = progress.errors
+    if errors.first_at is not None:
+        calls = f"the last {errors.count} calls" if errors.count > 1 else "the last call"
+        since = datetime.fromtimestamp(errors.first_at, UTC)
+        yield f"{calls} failed, since {since:%Y-%m-%d %H:%M:%S} UTC: {errors.reason}"

@@ -7,7 +7,7 @@ from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.lifecycle.progress import Answer, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Outcome, Progress
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
 
 #: What a filter says where the server has no words for it.
@@ -35,7 +35,7 @@ def schema_error_of(progress: Progress, answer: Answer) -> str | None:
     """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
     if _is_cut(progress.run) or blank(answer.blocks):
         return None
-    return check(plain(answer.blocks), progress.wants.response_format)[1]
+    return check(plain(answer.blocks), progress.features.response_format)[1]
 
 
 def outcome_of(progress: Progress, answer: Answer) -> Outcome:
@@ -53,25 +53,25 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
     )
     run = progress.run
     if run is not None and _is_cut(run):
-        if run.incomplete_reason == "content_filter":
-            failure = Failure(kind=FailureKind.REJECTED, message=_FILTERED, code=run.incomplete_reason)
+        if run.seen.incomplete_reason == "content_filter":
+            failure = Failure(kind=FailureKind.REJECTED, message=_FILTERED, code=run.seen.incomplete_reason)
             return replace(outcome, state=JobState.FAILED, failure=failure)
-        reason = run.incomplete_reason or "a limit"
+        reason = run.seen.incomplete_reason or "a limit"
         message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
-        failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
+        failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.seen.incomplete_reason)
         return replace(outcome, state=JobState.FAILED, failure=failure)
     if blank(answer.blocks):
         message = "the run completed without a message"
         failure = Failure(kind=FailureKind.EMPTY_ANSWER, message=message, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)
-    parsed, problem = check(plain(answer.blocks), progress.wants.response_format)
+    parsed, problem = check(plain(answer.blocks), progress.features.response_format)
     if problem is not None:
         failure = Failure(kind=FailureKind.INVALID_ANSWER, message=problem, retryable=True)
         return replace(outcome, state=JobState.FAILED, failure=failure)
     return replace(outcome, parsed=parsed)
 
 
-def _is_cut(run: RunObservation | None) -> bool:
+def _is_cut(run: CurrentRun | None) -> bool:
     return run is not None and run.status == "incomplete"
 
 

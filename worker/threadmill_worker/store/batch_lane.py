@@ -49,7 +49,7 @@ class Parking:
 
     async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
-        limit_s = self._settings.endpoints[lane.partition("/")[0]].lane_limit_s
+        limit_s = self._settings.endpoints[lane.partition("/")[0]].batch_lane_limit_s
         deadline = record.job.deadline_at.timestamp() if record.job.deadline_at else ""
         if not await self._step(self._park, lease.job_id, lease.owner, lane, limit_s, deadline):
             raise LeaseLost(lease.job_id)
@@ -61,7 +61,11 @@ class Parking:
     async def pack(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
         """Puts waiting jobs in a remote batch to be, once there are enough or one has waited long enough."""
         entry = batch.model_dump_json()
-        return int(await self._step(self._pack, lane, endpoint.lane_jobs, endpoint.lane_wait_s, batch.name, entry))
+        return int(
+            await self._step(
+                self._pack, lane, endpoint.batch_lane_max_jobs, endpoint.batch_lane_wait_s, batch.name, entry
+            )
+        )
 
     async def remote_batches(self) -> list[RemoteBatch]:
         """Those under way that can be read. One that a newer worker packed is left to newer workers."""
@@ -159,7 +163,7 @@ class Parking:
             await pipe.execute()
 
     async def _step(self, script: AsyncScript, *args: Any) -> Any:
-        async for attempt in while_redis_is_away(self._settings.redis_patience_s):
+        async for attempt in while_redis_is_away(self._settings.redis_outage_tolerance_s):
             with attempt:
                 return await script(args=[self._settings.key_prefix, *args])
         raise AssertionError("tenacity ends by returning or raising")

@@ -384,7 +384,7 @@ class Ledger:
 
     async def postpone_leftover(self, leftover: LeftoverRecord) -> bool:
         """It could not be deleted now; False if it is not tried again."""
-        most, ttl_s = self._settings.leftover_tries, self._settings.failed_ttl_s
+        most, ttl_s = self._settings.cleanup_attempts, self._settings.failed_ttl_s
         tries = await self._step(self._postpone_leftover, leftover.model_dump_json(), _LEFTOVER_DELAY_S, most, ttl_s)
         return int(tries) < most
 
@@ -435,7 +435,7 @@ class Ledger:
         self, call: Callable[..., Awaitable[Any]], *args: Any, patience_s: float = math.inf, **kwargs: Any
     ) -> Any:
         """Repeats the call while Redis is away, for `patience_s` or what the settings allow, if that is less."""
-        async for attempt in while_redis_is_away(min(patience_s, self._settings.redis_patience_s)):
+        async for attempt in while_redis_is_away(min(patience_s, self._settings.redis_outage_tolerance_s)):
             with attempt:
                 return await call(*args, **kwargs)
         raise AssertionError("tenacity ends by returning or raising")

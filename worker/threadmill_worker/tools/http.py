@@ -63,7 +63,7 @@ class HttpTool:
         request = self._request(arguments)
         async with self._slots:
             reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
-            text = await read_text(reply, self._settings.reply_limit)
+            text = await read_text(reply, self._settings.reply_limit_bytes)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:
             raise ToolFailed(f"{status}: it leads to {reply.headers['location']}, and redirects are not followed")

@@ -3,6 +3,7 @@
 import codecs
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,18 +20,24 @@ _BYTE_ORDER_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-#: Encodings of Latin letters. They differ in few letters, so a text counts as certain only if it reads the same in all.
+#: Encodings of Latin letters. They differ in few letters, so a text is certain only if it reads the same in all.
 _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
+
+_EAST_ASIAN = ("cp950", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949")
+_OTHER_ALPHABETS = ("cp1251", "koi8_r", "iso8859_5", "cp866", "cp1253", "cp1255", "cp1256", "cp874")
+
+#: Encodings with NUL or escape characters, by which a text of any length is recognised.
+_WITH_ESCAPES = ("iso2022_jp", "utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be")
+_ESCAPES = re.compile(rb"\0|\x1b\$")
 
 #: The encodings to detect, and for each the bytes outside ASCII that a text needs for a reliable result.
 _CANDIDATES = {
-    **dict.fromkeys(("cp950", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949"), 24),
-    **dict.fromkeys(("iso2022_jp", "utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"), 0),
-    **dict.fromkeys(("cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp874"), 24),
     **dict.fromkeys(_LATIN, 4),
+    **dict.fromkeys((*_EAST_ASIAN, *_OTHER_ALPHABETS), 24),
+    **dict.fromkeys(_WITH_ESCAPES, 0),
 }
 
-#: Supersets that are read in place of an encoding: files often use more than their declared encoding has.
+#: Supersets to read in place of an encoding: files often use more than their declared encoding has.
 _SUPERSETS = {
     "big5": "cp950",
     "gb2312": "gb18030",
@@ -40,26 +47,17 @@ _SUPERSETS = {
     "iso8859-1": "cp1252",
 }
 
-#: Binary formats by their first bytes, for error messages.
-_SIGNATURES = {
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a ZIP or Office file",
-    b"\xd0\xcf\x11\xe0": "an Office file from before 2007 or an Outlook email",
-    b"\x1f\x8b": "a gzip file",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-}
-
 #: Control characters that text does not contain; DOS ended files with \x1a.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 
 #: The declaration in the first bytes of an HTML or XML file.
 _DECLARATION = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
 
-#: A reading is certain if every other one is worse by this much, in the measure of `_mess`.
+#: The best reading is certain if the next one is worse by this much, in the measure of `_mess`.
 _CLEAR_LEAD = 0.08
 
-_NOT_ASCII = bytes(range(0x80, 0x100))
+#: The most candidates that a message lists.
+_LISTED = 5
 
 #: The bytes at the start of a stream from which its encoding is detected.
 SAMPLE_BYTES = 1_000_000
@@ -72,13 +70,15 @@ def decode(content: bytes, encoding: str | None = None, *, markup: bool = False,
 
     `declared` is the encoding named by the sender, used if it fits. With `markup`, the content may declare its own.
     """
-    if declared and _reads(_superset(declared), content, whole=True):
+    if declared and _reads(_superset(declared), content):
         encoding = _superset(declared)
     name = encoding or detect(content, markup=markup)
     try:
         return content.decode(name).removeprefix("\ufeff")
     except UnicodeError as error:
-        raise BadDocument(_decode_error(name, error, is_given=encoding is not None)) from None
+        where = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
+        remedy = "name another --encoding, or leave it out" if encoding is not None else _REMEDY
+        raise BadDocument(f"is not {name} text{where}; {remedy}") from None
 
 
 def open_text(path: Path, encoding: str | None = None) -> TextIO:
@@ -109,37 +109,36 @@ def detect(content: bytes, *, markup: bool = False, whole: bool = True) -> str:
     for mark, name in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return name
-    has_escapes = b"\0" in content or b"\x1b$" in content  # as UTF-16 and ISO-2022-JP have, which read as UTF-8 too
-    if not has_escapes and _reads("utf-8", content, whole):
+    if not _ESCAPES.search(content) and _reads("utf-8", content, whole):
         return "utf-8"
     declaration = _DECLARATION.search(content[:1024]) if markup else None
     if declaration is not None:
         name = _superset(declaration[1].decode("ascii"))
         if _reads(name, content, whole):
             return name
-    return _guess(content, whole)
+    matches = sorted(from_bytes(_sample(content), cp_isolation=list(_CANDIDATES), enable_fallback=False), key=_mess)
+    is_clear = len(matches) == 1 or (matches and _mess(matches[1]) - _mess(matches[0]) >= _CLEAR_LEAD)
+    if is_clear and _is_certain(matches[0], content, whole):
+        return _superset(_encoding(matches[0]))
+    raise _refusal(content, matches)
 
 
-def _guess(content: bytes, whole: bool) -> str:
-    if content.startswith(tuple(_SIGNATURES)):
-        raise _binary_data(content)
-    start = _first_error_in_utf8(content)
-    matches = list(from_bytes(_sample(content, start), cp_isolation=list(_CANDIDATES), enable_fallback=False))
-    least = min(map(_mess, matches), default=0.0)
-    likely = [match for match in matches if _mess(match) - least < _CLEAR_LEAD]
-    if len(likely) == 1 and _is_certain(likely[0], content, whole):
-        return _superset(_encoding(likely[0]))
-    if _CONTROL.search(content):
-        raise _binary_data(content)
-    names = [_superset(_encoding(match)) for match in matches[:4]]
-    names = [name for name in names if not name.startswith("utf")]
-    if not names or not set(names).isdisjoint(_LATIN):
-        names = [*(name for name in _LATIN if _reads(name, content, whole)), *names]
-    *rest, last = dict.fromkeys(names) or ("unknown",)
-    candidates = f"{', '.join(rest)} or {last}" if rest else last
-    raise BadDocument(
-        f"is not UTF-8 text (byte 0x{content[start]:02x} at {start:,}); its encoding may be {candidates}; {_REMEDY}"
-    )
+def _sample(content: bytes) -> bytes:
+    """Returns the lines from the first one that is not UTF-8; all of UTF-16 and UTF-32, whose lines end differently."""
+    if _ESCAPES.search(content):
+        return content[:SAMPLE_BYTES]
+    first = content.rfind(b"\n", 0, _first_error_in_utf8(content)) + 1
+    sample = content[first : first + SAMPLE_BYTES]
+    return sample if len(sample) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1] or sample
+
+
+def _mess(match: CharsetMatch) -> float:
+    return match.chaos - match.coherence / 2
+
+
+def _encoding(match: CharsetMatch) -> str:
+    """Returns the encoding of a match: the Western European one where several read the sample the same."""
+    return next((name for name in _LATIN if name in match.could_be_from_charset), match.encoding)
 
 
 def _is_certain(match: CharsetMatch, content: bytes, whole: bool) -> bool:
@@ -147,8 +146,7 @@ def _is_certain(match: CharsetMatch, content: bytes, whole: bool) -> bool:
     name = _encoding(match)
     if name in _LATIN and not set(_LATIN).issubset(match.could_be_from_charset):
         return False
-    outside_ascii = len(content) - len(content.translate(None, _NOT_ASCII))
-    if outside_ascii < _CANDIDATES[name]:
+    if sum(byte >= 0x80 for byte in content) < _CANDIDATES[name]:
         return False
     try:
         text = codecs.getincrementaldecoder(_superset(name))().decode(content, whole)
@@ -161,34 +159,22 @@ def _is_assigned(character: str) -> bool:
     return character in "\t\n\r\f\x1a" or unicodedata.category(character) not in ("Cc", "Cn", "Co", "Cs")
 
 
-def _binary_data(content: bytes) -> BadDocument:
-    kind = next((kind for head, kind in _SIGNATURES.items() if content.startswith(head)), None)
-    found = _CONTROL.search(content)
-    where = f" (byte 0x{content[found.start()]:02x} at {found.start():,})" if found else ""
-    remedy = f"it looks like {kind}: name it so, or leave it out" if kind else "leave it out"
-    return BadDocument(f"is not text but binary data{where}; {remedy} (.threadmillignore)")
-
-
-def _sample(content: bytes, start: int) -> bytes:
-    """The lines from the first one that is not UTF-8; all of UTF-16 and UTF-32, whose lines end in other bytes."""
-    if b"\0" in content:
-        return content[:SAMPLE_BYTES]
-    first = content.rfind(b"\n", 0, start) + 1
-    sample = content[first : first + SAMPLE_BYTES]
-    return sample if len(sample) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1] or sample
-
-
-def _encoding(match: CharsetMatch) -> str:
-    """The encoding of a match: the Western European one where several read the sample alike."""
-    return next((name for name in _LATIN if name in match.could_be_from_charset), match.encoding)
-
-
-def _mess(match: CharsetMatch) -> float:
-    return match.chaos - match.coherence / 2
+def _refusal(content: bytes, matches: Sequence[CharsetMatch]) -> BadDocument:
+    """The error for binary data, or for a text with several possible encodings."""
+    if found := _CONTROL.search(content):
+        where = f"byte 0x{content[found.start()]:02x} at {found.start():,}"
+        return BadDocument(f"is not text but binary data ({where}); leave it out (.threadmillignore)")
+    possible = (name for match in matches for name in (_encoding(match), *match.could_be_from_charset))
+    names = dict.fromkeys(map(_superset, possible))
+    *rest, last = list(names)[:_LISTED] or ["unknown"]
+    candidates = f"{', '.join(rest)} or {last}" if rest else last
+    start = _first_error_in_utf8(content)
+    where = f"byte 0x{content[start]:02x} at {start:,}"
+    return BadDocument(f"is not UTF-8 text ({where}); its encoding may be {candidates}; {_REMEDY}")
 
 
 def _superset(name: str) -> str:
-    """Python's name of the encoding to read in place of `name`."""
+    """Returns Python's name of the encoding to read in place of `name`."""
     try:
         name = codecs.lookup(name).name
     except LookupError:
@@ -196,7 +182,7 @@ def _superset(name: str) -> str:
     return _SUPERSETS.get(name, name)
 
 
-def _reads(name: str, content: bytes, whole: bool) -> bool:
+def _reads(name: str, content: bytes, whole: bool = True) -> bool:
     try:
         codecs.getincrementaldecoder(name)().decode(content, whole)
     except (LookupError, UnicodeError):
@@ -210,8 +196,3 @@ def _first_error_in_utf8(content: bytes) -> int:
     except UnicodeDecodeError as error:
         return error.start
     return 0
-
-
-def _decode_error(name: str, error: UnicodeError, *, is_given: bool) -> str:
-    where = f" ({error.reason} at byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
-    return f"is not {name} text{where}; {'name another --encoding, or leave it out' if is_given else _REMEDY}"

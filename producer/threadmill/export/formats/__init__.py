@@ -1,1 +1,1 @@
-"""One module per format: outcomes in, an open file out. For export.py and cli/; imports outcomes.py."""
+"""One module per format: results in, an open file out. For export.py and cli/; imports results_reader.py."""

@@ -3,7 +3,7 @@
 from typing import TextIO
 
 from threadmill.export.formats.table import Table, as_json
-from threadmill.export.outcomes import ResultsReader
+from threadmill.export.results_reader import ResultsReader
 
 
 def write(reader: ResultsReader, file: TextIO) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from threadmill.answers import answer_markdown
-from threadmill.export.outcomes import ResultLine, ResultsReader, label, succeeded
+from threadmill.export.results_reader import ResultLine, ResultsReader, label, succeeded
 
 _SECTION = 2  #: heading level of a document
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")

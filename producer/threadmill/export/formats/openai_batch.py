@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from threadmill.batch.results import document_id
 from threadmill.export.formats.table import as_json, moment
-from threadmill.export.outcomes import ResultLine, ResultsReader, succeeded
+from threadmill.export.results_reader import ResultLine, ResultsReader, succeeded
 
 
 def write(reader: ResultsReader, output: TextIO, errors: TextIO) -> None:

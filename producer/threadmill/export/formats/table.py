@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from threadmill.errors import ThreadmillError
-from threadmill.export.outcomes import ResultLine, ResultsReader
+from threadmill.export.results_reader import ResultLine, ResultsReader
 
 #: The first columns, if any document has them.
 _LOCATION = ("path", "name", "row", "id", "custom_id")

@@ -1,1 +1,1 @@
-"""PURE: pages and messages of a report. For publish.py and delivery.py; imports report.py, night.py, answers.py."""
+"""PURE: pages and messages of a report. For publish.py and delivery.py; imports report.py and answers.py."""

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from threadmill.reports.rendering.figures import count, duration, single_line
+from threadmill.reports.rendering.formatting import count, duration, single_line
 from threadmill.reports.report import Report, Section
 
 _MOST_BARS = 40  #: documents with a bar each; more are shown as a histogram

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from threadmill.answers import answer_html
 from threadmill.reports.rendering.chart import charts
-from threadmill.reports.rendering.figures import single_line
+from threadmill.reports.rendering.formatting import single_line
 from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
 

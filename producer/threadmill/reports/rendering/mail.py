@@ -3,14 +3,14 @@
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
-from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.reports.grouping import shorten
-from threadmill.reports.night import Night
 from threadmill.reports.rendering.failures import reasons
-from threadmill.reports.rendering.figures import count, duration, money, single_line
+from threadmill.reports.rendering.formatting import count, duration, money, single_line
 from threadmill.reports.rendering.html import is_web_page
 from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
+from threadmill.reports.report_run import ReportRun
+from threadmill.surrogates import replace_surrogates
 
 #: Bytes of the rendered summary. Gmail clips a message at about 102 kB.
 _LARGEST_SUMMARY = 60_000
@@ -72,14 +72,14 @@ def render_mail_text(report: Report, link: str, attached: str | None = None) -> 
     return replace_surrogates("\n\n".join(filter(None, parts))) + "\n"
 
 
-def render_failure(title: str, night: Night) -> str:
+def render_failure(title: str, night: ReportRun) -> str:
     """Returns the HTML of the mail about a failed night."""
     template = _ENVIRONMENT.get_template("mail_failed.html")
     html = template.render(title=title, night=night, facts=_failure_facts(night), retry=_retry(night))
     return replace_surrogates(html)
 
 
-def render_failure_text(title: str, night: Night) -> str:
+def render_failure_text(title: str, night: ReportRun) -> str:
     """Returns the plain text of the mail about a failed night."""
     parts = [
         single_line(title),
@@ -90,12 +90,12 @@ def render_failure_text(title: str, night: Night) -> str:
     return replace_surrogates("\n\n".join(parts)) + "\n"
 
 
-def _failure_facts(night: Night) -> list[tuple[str, str]]:
+def _failure_facts(night: ReportRun) -> list[tuple[str, str]]:
     reason = shorten(str(night.error), _LONGEST_REASON)
     return [("Report", night.report), ("Night", str(night.night)), ("Reason", reason)]
 
 
-def _retry(night: Night) -> str:
+def _retry(night: ReportRun) -> str:
     return f"threadmill report run {night.report} --date {night.night}"
 
 

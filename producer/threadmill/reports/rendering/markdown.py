@@ -3,7 +3,7 @@
 import re
 
 from threadmill.answers import answer_markdown
-from threadmill.reports.rendering.figures import single_line
+from threadmill.reports.rendering.formatting import single_line
 from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
 

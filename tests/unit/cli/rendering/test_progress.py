@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from threadmill.batch.progress import BatchProgress
 from threadmill.batch.spending import Spending
-from threadmill.batch.tally import BatchProgress
-from threadmill.cli.rendering import progress
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
 from threadmill.store.worker_records import EndpointTrouble, add_troubles
+from threadmill_cli.rendering import progress
 
 
 def batch_progress(**fields):
@@ -95,7 +95,7 @@ def test_off_a_terminal_the_line_says_it_too(monkeypatch, capsys):
     assert "openai: 429 Rate limit reached for requests" in capsys.readouterr().err
 
 
-def test_troubles_of_several_workers_are_one_of_their_endpoint():
+def test_errors_of_several_workers_are_shown_once_per_endpoint():
     later = BUSY.model_copy(update={"reason": "503", "since": BUSY.since + timedelta(minutes=1), "jobs": 3, "calls": 9})
     later = later.model_copy(update={"until": BUSY.since + timedelta(minutes=9)})
     elsewhere = later.model_copy(update={"endpoint": "azure"})
@@ -112,7 +112,7 @@ def test_a_paused_batch_says_so_and_no_time_left(shown, width):
     assert "left" not in line
 
 
-def test_before_the_first_answer_nothing_is_said_per_second(shown):
+def test_no_rate_is_shown_before_the_first_answer(shown):
     line = bar(shown, 120, succeeded=0, kept=100)
     assert "100/12,000" in line
     assert "/s" not in line

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from threadmill.cli.rendering.table import write_table
+from threadmill_cli.rendering.table import write_table
 
 ROWS = [("job-1", "succeeded", "為什麼天空是藍色的? And why is the sea?"), ("job-22", "failed", "Well?")]
 HEADER = ("id", "state", "prompt")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from threadmill.cli.rendering.times import parse_since, parse_span, show_span
+from threadmill_cli.rendering.times import parse_since, parse_span, show_span
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_span_has_a_unit(text, span):
 
 
 @pytest.mark.parametrize("text", ["", "3", "h", "-3h", "3 hours", "yesterday", "9999999999999w"])
-def test_what_is_no_time_is_refused_with_an_example(text):
+def test_an_invalid_time_is_refused_with_an_example(text):
     with pytest.raises(typer.BadParameter, match="write a span as 90m, 12h or 3d"):
         parse_since(text)
 

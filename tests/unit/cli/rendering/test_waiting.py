@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from threadmill.cli.rendering.waiting import EndpointNotices
 from threadmill.store.worker_records import EndpointTrouble, Worker
+from threadmill_cli.rendering.waiting import EndpointNotices
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 AWAY = EndpointTrouble(endpoint="davinci", reason="connection refused", since=NOW, until=NOW + timedelta(minutes=5))
@@ -14,7 +14,7 @@ def worker(*troubles: EndpointTrouble) -> Worker:
     return Worker(name="w", seen_at=NOW, concurrency=1, jobs=1, endpoints=("davinci",), troubles=troubles)
 
 
-def test_a_trouble_and_its_end_are_noted_once_each(capsys):
+def test_an_error_and_its_end_are_noted_once_each(capsys):
     announced = []
     troubles = EndpointNotices(SimpleNamespace(workers=lambda: announced), "davinci")
     for shown in ([worker()], [worker(AWAY)], [worker(AWAY), worker(AWAY)], [worker()], [worker()]):
@@ -26,6 +26,6 @@ def test_a_trouble_and_its_end_are_noted_once_each(capsys):
     ]
 
 
-def test_troubles_of_other_endpoints_are_not_noted(capsys):
+def test_errors_of_other_endpoints_are_not_noted(capsys):
     EndpointNotices(SimpleNamespace(workers=lambda: [worker(AWAY)]), "openai").poll()
     assert capsys.readouterr().err == ""

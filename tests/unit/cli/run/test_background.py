@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.batch.alone import file_lock, lock_holder
-from threadmill.cli.app import Exit, app
-from threadmill.cli.run import background
+import threadmill_cli  # noqa: F401  # adds the commands to the app
+from threadmill.batch.file_lock import file_lock, lock_holder
+from threadmill_cli.app import Exit, app
+from threadmill_cli.run import background
 
 OUT = Path("results.jsonl")
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401  # adds the commands to the app
-from threadmill.cli.app import app
-from threadmill.cli.run import batch, submit
+import threadmill_cli  # noqa: F401  # adds the commands to the app
+from threadmill_cli.app import app
+from threadmill_cli.run import batch, submit
 
 OPTIONS = ["--model", "m", "--max-tokens", "300", "--temperature", "0.5", "--endpoint", "emulator"]
 FIELDS = {"model": "m", "max_completion_tokens": 300, "temperature": 0.5}

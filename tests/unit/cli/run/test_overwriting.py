@@ -7,15 +7,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import threadmill.cli  # noqa: F401  # adds the commands to the app
+import threadmill_cli  # noqa: F401  # adds the commands to the app
 from threadmill.batch.results import ResultsFile
-from threadmill.cli.app import Exit, app
-from threadmill.cli.rendering import confirm
-from threadmill.cli.run.document_options import without
-from threadmill.cli.run.overwriting import confirm_overwriting
 from threadmill.documents.find import find
 from threadmill.export.export import Format, export
 from threadmill.export.ownership import is_own
+from threadmill_cli.app import Exit, app
+from threadmill_cli.rendering import confirm
+from threadmill_cli.run.document_options import without
+from threadmill_cli.run.overwriting import confirm_overwriting
 
 ENTRY = {
     "path": "a.md",
@@ -144,7 +144,7 @@ def test_anything_else_is_not(folder, content):
     assert not is_own(Path("x"), Path("results.jsonl"))
 
 
-def test_results_in_the_folder_of_the_documents_are_no_documents(results):
+def test_results_in_the_folder_of_the_documents_are_not_read(results):
     Path("a.md").write_text("A text.")
     documents = without(find(["."]), [results])
     assert [document.name for document in documents] == ["a.md"]

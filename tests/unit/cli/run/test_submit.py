@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app
 from threadmill.client import Client, JobHandle
 from threadmill.job.result import JobState
+from threadmill_cli import app
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app
+from threadmill_cli import app
 
 TOML = """
 lease_s = 20
@@ -60,19 +60,22 @@ def test_each_setting_has_its_origin(show, tmp_path):
             "--json",
             toml=TOML,
             REDIS_URL="redis://h/1",
-            THREADMILL_SWEEP_S="2",
+            THREADMILL_SWEEP_INTERVAL_S="2",
             THREADMILL_ENDPOINTS__DAVINCI__MODEL="m2",
+            THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL="false",
             THREADMILL_PRICES='{"gpt": {"prompt": 1, "completion": 2}}',
         )
     )
     assert shown["redis_url"] == ("redis://h/1", "REDIS_URL")
     assert shown["lease_s"] == (20, file)
-    assert shown["sweep_s"] == (2, "THREADMILL_SWEEP_S")
+    assert shown["sweep_interval_s"] == (2, "THREADMILL_SWEEP_INTERVAL_S")
     assert shown["queue"] == ("threadmill", "default")
     assert shown["endpoints.davinci.assistant"] == ("asst_mine", file)
     assert shown["endpoints.davinci.model"] == ("m2", "THREADMILL_ENDPOINTS__DAVINCI__MODEL")
-    assert shown["endpoints.davinci.plugins"] == (True, "default of kind davinci")
-    assert shown["endpoints.davinci.reruns"] == (2, "default")
+    assert shown["endpoints.davinci.supports.plugins"] == (True, "default of kind davinci")
+    assert shown["endpoints.davinci.supports.cancel"] == (False, "THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL")
+    assert shown["endpoints.davinci.supports.streaming"] == (True, "default")
+    assert shown["endpoints.davinci.max_reruns"] == (2, "default")
     assert shown["tools.stock.function"] == ("shop.tools:stock", file)
     assert shown["prices.gpt.prompt"] == (1, "THREADMILL_PRICES")
     assert shown["prices.currency"] == ("USD", "default")
@@ -108,9 +111,9 @@ def test_keys_are_set_or_not(show):
     }
 
 
-def test_the_text_leaves_out_what_nobody_set_unless_asked(show):
-    assert "endpoints.davinci.reruns" not in show(toml=TOML)
-    assert "endpoints.davinci.reruns = 2" in show("--all")
+def test_the_text_leaves_out_defaults_unless_asked(show):
+    assert "endpoints.davinci.max_reruns" not in show(toml=TOML)
+    assert "endpoints.davinci.max_reruns = 2" in show("--all")
 
 
 def test_a_setting_that_is_wrong_is_reported_in_one_line(tmp_path, monkeypatch):

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from threadmill.cli import app
-from threadmill.cli.setup import doctor
 from threadmill.errors import SettingsError
 from threadmill.store.worker_records import Worker
+from threadmill_cli import app
+from threadmill_cli.setup import doctor
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ def checks(info):
     return {finding.check: finding for finding in doctor._redis(info)}
 
 
-def test_a_redis_that_keeps_everything_is_no_worry():
+def test_a_redis_that_keeps_everything_gives_no_warning():
     found = checks(SAFE)
     assert list(found) == ["redis", "eviction", "persistence"]
     assert not any(finding.warning for finding in found.values())
@@ -41,7 +41,7 @@ def test_a_redis_that_may_lose_jobs_is_a_warning_with_the_remedy(change, check, 
     assert found[check].detail.endswith(remedy)
 
 
-def test_what_redis_does_not_permit_to_read_is_said():
+def test_what_redis_does_not_permit_to_read_is_reported():
     found = checks(None)
     assert found["redis"].ok
     for check, setting in (("eviction", "maxmemory-policy noeviction"), ("persistence", "appendonly yes")):

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from threadmill.cli.setup.round_trip import why_unanswered
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import Worker
+from threadmill_cli.setup.round_trip import why_unanswered
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=30)
@@ -47,18 +47,18 @@ def test_a_job_whose_worker_called_nothing():
 
 
 def test_a_run_that_does_not_end():
-    run = {"id": "run_1", "status": "queued"}
-    assert why(record(run=run, run_since=BEGUN.timestamp())) == "run run_1 was still queued after 30 s"
+    run = {"seen": {"id": "run_1", "status": "queued"}, "started_at": BEGUN.timestamp()}
+    assert why(record(run=run)) == "run run_1 was still queued after 30 s"
 
 
 def test_a_call_without_a_reply():
     assert why(record(intent="create_thread")) == "the server has not replied to the call 'create_thread'"
 
 
-def test_the_last_trouble_with_the_server():
-    trouble = {"trouble": "429: slow down", "troubles": 4, "troubled_at": BEGUN.timestamp()}
+def test_the_last_error_of_the_server_is_shown():
+    errors = {"reason": "429: slow down", "count": 4, "first_at": BEGUN.timestamp()}
     expected = "failed calls in a row: 4, since 2026-11-28 12:00:00 UTC; last: 429: slow down"
-    assert why(record(**trouble)) == f"no run was under way; {expected}"
+    assert why(record(errors=errors)) == f"no run was under way; {expected}"
 
 
 def test_a_job_that_has_failed_and_still_deletes_what_it_made():

@@ -61,7 +61,7 @@ def test_a_pdf_that_only_forbids_to_change_it_is_read(tmp_path):
     assert extract_text(tmp_path / "b.PDF") == "Page one\n"
 
 
-def test_a_pdf_nobody_can_read_has_its_reason(tmp_path, capfd):
+def test_an_unreadable_pdf_is_refused_with_a_reason(tmp_path, capfd):
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf("secret"))
     encrypted(path, tmp_path / "locked.pdf", "password")
@@ -125,7 +125,7 @@ def test_a_workbook_sheet_by_sheet(tmp_path):
     assert extract_text(tmp_path / "a.xlsx") == "## Costs\n\nwhat\tamount\nTrain ticket\t120\n\n## More\n\n1.5\t\tTrue"
 
 
-def test_a_page_without_what_nobody_sees(tmp_path):
+def test_a_page_is_read_without_its_invisible_parts(tmp_path):
     path = tmp_path / "a.html"
     path.write_text(
         "<html><head><title>News</title><style>p {}</style><script>evil()</script></head><body><!-- no -->"
@@ -139,7 +139,7 @@ def test_a_page_without_what_nobody_sees(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.pptx", "a.xlsx"])
-def test_an_office_file_nobody_can_read_has_its_reason(tmp_path, name):
+def test_an_unreadable_office_file_is_refused_with_a_reason(tmp_path, name):
     path = tmp_path / name
     ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
     with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
@@ -192,7 +192,7 @@ def test_text_that_grows_when_it_is_taken_out_has_a_limit_too(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "package"), [("a.pdf", "pypdf"), ("a.docx", "docx"), ("a.html", "markdownify")])
-def test_without_the_extra_the_remedy_is_said(tmp_path, monkeypatch, name, package):
+def test_without_the_extra_the_error_names_the_remedy(tmp_path, monkeypatch, name, package):
     path = tmp_path / name
     path.write_bytes(b"anything")
     for module in ("pdf", "office", "html"):
@@ -217,7 +217,7 @@ def test_rich_text_is_read_without_its_formatting(tmp_path, content, text):
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"a text", "is broken, or not an RTF file"), (b"", "is empty")])
-def test_what_is_no_rich_text_is_refused(tmp_path, content, reason):
+def test_files_that_are_not_rich_text_are_refused(tmp_path, content, reason):
     (tmp_path / "a.rtf").write_bytes(content)
     with pytest.raises(BadDocument, match=reason):
         extract_text(tmp_path / "a.rtf")

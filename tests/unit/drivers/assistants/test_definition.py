@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill.cli.rendering.differences import differences
 from threadmill.settings.profile import Profile
+from threadmill_cli.rendering.differences import differences
 from threadmill_worker.drivers.assistants.definition import body_of, changes, digest, said, shown, unknown, wanted
 
 SEARCH = {"type": "file_search"}
@@ -39,7 +39,7 @@ def between(assistant, profile=PROFILE, tools=(), applied=False):
     return changes(shown(assistant), wanted(profile, list(tools)), applied=applied)
 
 
-def test_what_says_nothing_is_no_difference():
+def test_empty_fields_are_not_a_difference():
     assert between(server()) == {}
     assert between({"id": "asst_1", "model": "m", "instructions": "Be kind.", "metadata": {"team": "support"}}) == {}
     loose = {**ORDERS, "function": {**ORDERS["function"], "strict": False, "description": None}}

@@ -90,7 +90,7 @@ def test_an_answer_that_names_the_run_is_its(listed: Any) -> None:
     assert answers_of("r3", thread, None) == []
 
 
-def test_what_a_job_sends_as_an_assistant_is_no_answer() -> None:
+def test_a_jobs_own_assistant_message_is_not_an_answer() -> None:
     history = {**asks("a", 1), "role": "assistant"}
     assert answers_of("r1", [asks("a"), history], None) == []
 

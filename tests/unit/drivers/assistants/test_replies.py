@@ -94,7 +94,7 @@ def test_a_poll_hint_may_be_junk(junk):
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", '"x"', "<html>", '{"id": "x'])
-def test_what_is_no_object_is_none_of_the_apis(text):
+def test_a_reply_that_is_not_an_object_is_refused(text):
     with pytest.raises(NotTheApi, match="the reply is not the API's"):
         parse_object(text)
 

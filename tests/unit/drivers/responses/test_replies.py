@@ -65,7 +65,7 @@ def test_no_request_can_continue_from_a_response_that_litellm_polls() -> None:
         ),
     ],
 )
-def test_a_response_with_calls_is_repeated_with_what_stands_beside_them(
+def test_a_response_with_calls_is_repeated_with_its_other_items(
     reasoning: dict[str, Any], repeated: dict[str, Any] | None
 ) -> None:
     thought = {"type": "reasoning", "id": "rs_1", **reasoning}

@@ -54,7 +54,7 @@ def test_any_line_end_gives_the_same_frames(text, end):
     assert frames_of(text.replace(b"\n", end)) == frames_of(text)
 
 
-def test_a_frame_that_does_not_end_is_given_up():
+def test_a_frame_that_does_not_end_is_abandoned():
     frames = Frames(limit=100)
     assert list(frames.feed(b"data: " + b"a" * 90)) == []
     with pytest.raises(TooLong):

@@ -58,7 +58,7 @@ def test_only_message_items_of_a_response_have_text():
 
 
 @pytest.mark.parametrize("events", [ASSISTANTS, RESPONSES])
-def test_no_event_tells_two_things(events):
+def test_each_event_says_one_thing(events):
     assert events.moved < events.runs
     assert not events.deltas & events.messages
     assert not events.runs & (events.deltas | events.messages)
@@ -190,7 +190,7 @@ async def test_our_key_is_in_no_error_either(listen):
 
 
 @pytest.mark.parametrize("last", [told("error", message="Sorry"), told("response.output_item.done", item={})[:-3]])
-async def test_a_stream_that_tells_of_no_response_is_no_reply(listen, last):
+async def test_a_stream_that_names_no_response_is_not_a_reply(listen, last):
     server = Server(last)
     server.open.set()
     with pytest.raises(NotTheApi):
@@ -240,7 +240,7 @@ async def test_any_other_refusal_is_one(listen, text):
     assert server.asked == [True]
 
 
-async def test_without_room_there_is_no_stream(listen):
+async def test_no_stream_opens_without_a_free_slot(listen):
     server = Server()
     _, reply = await listen(server, StreamSlots(0))
     assert (reply.body["id"], server.asked) == ("resp_1", [None])

@@ -35,7 +35,7 @@ def test_a_number_of_pieces_may_be_asked_for():
     assert len(pieces("a b c d", 2)) == 2
 
 
-def test_content_of_every_kind_is_told_and_put_together_again():
+def test_content_of_every_kind_is_streamed_and_reassembled():
     note = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "file_path": {"file_id": "file-1"}}
     picture = {"type": "image_file", "image_file": {"file_id": "file-2", "detail": "auto"}}
     content = [text_block("x and y", note, note), picture, {"type": "refusal", "refusal": "No, I will not."}]

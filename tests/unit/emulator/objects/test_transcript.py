@@ -80,7 +80,7 @@ SCENARIOS = ["emulator", "two_messages", "blocks", "plot", "code_interpreter", "
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("step", [0.1, 3.0, 100.0])
-def test_told_often_or_rarely_it_is_the_same_story(scenario: str, step: float):
+def test_the_events_do_not_depend_on_how_often_they_are_read(scenario: str, step: float):
     seldom, often = Told(f"scenario={scenario}"), Told(f"scenario={scenario}")
     seldom.at(200.0)
     while often.now < 200:
@@ -112,7 +112,7 @@ def test_expiry_in_the_middle(expires_s: float):
     assert told.run.status == "expired"
 
 
-def test_rounds_of_tools_are_told_one_stream_each():
+def test_each_tool_round_has_its_own_stream():
     told = Told("scenario=tool_rounds n=2")
     for _ in range(2):
         told.at(told.now + 10)

@@ -141,6 +141,6 @@ def test_the_marker_wins_over_the_assistant():
 @pytest.mark.parametrize(
     "marker", ["scenario=nope", "scenario=tools run_s=soon", "run_s=inf", "quirks=nope", "lock=perhaps", "times=1 x=2"]
 )
-def test_a_marker_nobody_understands_is_refused(marker: str):
+def test_an_unknown_marker_is_refused(marker: str):
     with pytest.raises(ApiError, match="no scenario marker"):
         script_for("asst_emulator", f"[[{marker}]]")

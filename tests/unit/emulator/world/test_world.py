@@ -101,7 +101,7 @@ def test_a_container_is_gone_twenty_minutes_after_its_last_use(rehearsal: Rehear
     assert containers.all() == []
 
 
-def test_a_response_whose_conversation_is_deleted_goes_on(rehearsal: Rehearsal):
+def test_a_response_continues_after_its_conversation_is_deleted(rehearsal: Rehearsal):
     conversations = rehearsal.state.responses.conversations
     conversation = conversations.create([], {})
     response = rehearsal.create(conversation=conversation.id)
@@ -124,7 +124,7 @@ def batch(rehearsal: Rehearsal, input: str, **more: Any) -> str:
     return rehearsal.state.batches.create(CreateBatch.model_validate(asked)).id
 
 
-def test_a_batch_that_nobody_looks_at_is_complete_all_the_same(rehearsal: Rehearsal):
+def test_a_batch_completes_without_being_polled(rehearsal: Rehearsal):
     id = batch(rehearsal, "hi")
     rehearsal.now += 2 * DAY_S
     done = rehearsal.state.batches.get(id)

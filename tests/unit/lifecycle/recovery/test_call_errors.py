@@ -46,7 +46,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
     Unusable,
 )
-from threadmill_worker.lifecycle.progress import Wants
+from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
 LIMITS = RunLimits()
@@ -63,7 +63,7 @@ def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
     ("call", "found"),
     [(AddMessage, MessageAdded()), (StartRun, QUEUED), (SubmitOutputs, RUNNING)],
 )
-def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Action], found: Observation) -> None:
+def test_a_call_without_a_reply_is_not_repeated_if_it_took_effect(call: type[Action], found: Observation) -> None:
     story = play({PollRun: [asks("a"), COMPLETED], call: [LOST], Resolve: [found]}, messages=33)
     assert f"{call.__name__} Resolve" in story.told
     assert len(story.times(call)) == 1
@@ -79,19 +79,19 @@ def test_a_call_whose_reply_was_lost_is_not_repeated_if_it_landed(call: type[Act
         (SubmitOutputs, asks("a"), QUEUED),
     ],
 )
-def test_a_call_whose_reply_was_lost_is_repeated_if_it_did_not_land(
+def test_a_call_without_a_reply_is_repeated_if_it_had_no_effect(
     call: type[Action], found: Observation, landed: Observation
 ) -> None:
     story = play({PollRun: [asks("a"), COMPLETED], call: [LOST, landed], Resolve: [found]}, messages=33)
     assert f"{call.__name__} Resolve {call.__name__}" in story.told
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
-    assert story.progress.lost_threads == (call is CreateThread)
+    assert story.progress.lost.threads == (call is CreateThread)
     assert len(story.times(CallTools)) == 1
 
 
-def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() -> None:
+def test_an_overdue_job_names_the_calls_that_failed_last() -> None:
     busy = NotSent("429 Rate limit reached", FailureKind.RATE_LIMITED)
-    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_s=2 * TIMEOUT_S))
+    story = play({StartRun: [busy]}, limits=RunLimits(unreachable_limit_s=2 * TIMEOUT_S))
     assert story.kind is FailureKind.OVERDUE
     calls = len(story.times(StartRun))
     since = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -99,7 +99,7 @@ def test_an_overdue_job_says_which_calls_failed_last_how_often_and_since_when() 
     assert f"the last {calls} calls failed, since {since}: 429 Rate limit reached" in story.outcome.failure.message
 
 
-def test_an_overdue_job_says_for_how_long_its_run_was_in_its_status() -> None:
+def test_an_overdue_job_says_how_long_its_status_lasted() -> None:
     limits_in_lane = RunLimits(queued_limit_s=2 * TIMEOUT_S, run_limit_s=2 * TIMEOUT_S)
     story = play({PollRun: [QUEUED]}, limits=limits_in_lane)
     assert story.outcome.failure is not None
@@ -117,16 +117,14 @@ def test_an_overdue_job_says_why_it_was_started_over() -> None:
 
 @pytest.mark.parametrize("trouble", [LOST, BUSY])
 @pytest.mark.parametrize("call", [CreateThread, StartRun, PollRun, ReadAnswer])
-def test_a_server_that_gives_no_usable_reply_for_too_long_ends_the_job(
-    call: type[Action], trouble: Observation
-) -> None:
+def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[Action], trouble: Observation) -> None:
     story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
-    assert story.moments[-1] < LIMITS.unreachable_s + 300
-    assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
+    assert story.moments[-1] < LIMITS.unreachable_limit_s + 300
+    assert len(story.progress.leftovers) + story.progress.lost.threads == (call is not CreateThread or trouble is LOST)
 
 
-def test_a_run_that_single_looks_do_not_find_is_not_started_again() -> None:
+def test_a_run_that_some_polls_do_not_find_is_not_started_again() -> None:
     story = play({PollRun: [RUNNING, *[GONE] * (GONE_POLLS - 1), COMPLETED]})
     assert story.told == "CreateThread StartRun PollRun PollRun PollRun PollRun ReadAnswer Delete"
     assert story.progress.runs == 1
@@ -154,7 +152,7 @@ def test_a_refused_call_ends_the_job_and_tidies_up() -> None:
     assert story.told == "CreateThread StartRun Delete"
 
 
-def test_a_refused_look_for_a_run_that_may_be_there_is_tried_again_so_that_it_can_be_stopped() -> None:
+def test_a_refused_search_for_a_possible_run_is_repeated_to_stop_it() -> None:
     story = play({StartRun: [LOST], Resolve: [REFUSED, RUNNING]})
     assert story.kind is FailureKind.UNAUTHORISED
     assert story.told == "CreateThread StartRun Resolve Resolve CancelRun Delete"
@@ -186,7 +184,7 @@ def test_a_thread_that_cannot_be_deleted_does_not_hide_the_next_one(second: list
 UNUSABLE = Unusable("the reply has too many bytes")
 
 
-def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and_stopped() -> None:
+def test_an_unreadable_reply_fails_the_job_and_its_run_is_stopped() -> None:
     story = play({StartRun: [UNUSABLE], Resolve: [QUEUED], CancelRun: [STOPPED]})
     assert story.told.startswith("CreateThread StartRun Resolve CancelRun Delete")
     assert story.outcome.failure.kind is FailureKind.SERVER_ERROR
@@ -194,5 +192,5 @@ def test_a_reply_that_cannot_be_read_fails_the_job_and_what_it_made_is_found_and
 
 
 def test_steps_that_cannot_be_read_do_not_cost_the_answer() -> None:
-    story = play({ReadSteps: [UNUSABLE]}, wants=Wants(steps=True))
+    story = play({ReadSteps: [UNUSABLE]}, features=Features(steps=True))
     assert story.outcome.state is JobState.SUCCEEDED

@@ -3,17 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from tests.unit.lifecycle.story import next_action
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
 from threadmill.store.remote_records import KeptThread
 from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
-from threadmill_worker.lifecycle.decide import next_action
+from threadmill_worker.lifecycle.decide import advance
 from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
-from threadmill_worker.lifecycle.progress import Progress, Wants
+from threadmill_worker.lifecycle.progress import Features, Progress
 
-LIMITS = RunLimits(tool_rounds=1)
+LIMITS = RunLimits(max_tool_rounds=1)
 NOW = 1_800_000_000.0
 CALL = ToolCall("call_1", "weigh", "{}")
 ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
@@ -23,7 +24,7 @@ ENDED = RunObservation("resp_2", "completed", answer=ANSWER, kind="response", co
 
 
 def see(progress: Progress, action: Action, view: Observation) -> Progress:
-    return observe(progress, action, view, LIMITS, NOW)
+    return advance(observe(progress, action, view, LIMITS, NOW), LIMITS, NOW)[0]
 
 
 def with_outputs() -> Progress:
@@ -56,14 +57,15 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
         dropped = see(place, submit, ENDED)
 
     assert next_action(dropped, LIMITS, NOW) == submit, "and no tool runs again"
-    assert dropped.rounds == 0
+    assert dropped.run is not None
+    assert dropped.run.rounds == 0
     final = see(dropped, submit, replace(ENDED, id="resp_3", continues=False))
     assert final.outcome is not None
-    assert (final.outcome.state, final.rounds, final.runs) == (JobState.SUCCEEDED, 1, 1)
+    assert (final.outcome.state, final.run and final.run.rounds, final.runs) == (JobState.SUCCEEDED, 1, 1)
 
 
 def test_a_job_whose_context_is_not_known_here_fails() -> None:
-    failed = see(replace(JOB, wants=Wants(continues=True, has_transcript=False)), StartRun(1), ENDED)
+    failed = see(replace(JOB, features=Features(continues=True, has_transcript=False)), StartRun(1), ENDED)
     assert failed.outcome is not None
     assert failed.outcome.failure is not None
     assert failed.outcome.failure.kind is FailureKind.UNSUPPORTED

@@ -11,10 +11,10 @@ from tests.reports import HOSTILE, SHAPES, everything, failed, report, section
 from threadmill.answers import answer_html
 from threadmill.documents.template import BadTemplate
 from threadmill.job.result import Failure, FailureKind
-from threadmill.reports.night import Night
 from threadmill.reports.rendering.failures import for_readers, reasons
 from threadmill.reports.rendering.html import render_html
 from threadmill.reports.rendering.mail import render_failure, render_mail
+from threadmill.reports.report_run import ReportRun
 
 VOID = {"meta", "br", "hr", "rect", "img", "link", "input"}
 #: All that a page may be made of; what brings script, pictures, frames or forms is not among it.
@@ -70,7 +70,7 @@ def test_a_page_is_whole_and_needs_nothing_else(shape):
     assert not re.search(r"url\(|@import", render_html(SHAPES[shape]))
 
 
-def test_every_link_that_leaves_tells_nobody_where_from():
+def test_external_links_send_no_referrer():
     page = Page(render_html(everything()))
     leaving = [each for tag, each in page.elements if tag == "a" and not each["href"].startswith("#")]
     assert leaving
@@ -150,7 +150,9 @@ def test_reasons_that_differ_in_numbers_alone_are_one():
 
 
 LINK = "https://reports.example/daily.html"
-FAILED = Night(report="daily", night=date(2026, 1, 15), begun_at=datetime(2026, 1, 16, 6, tzinfo=UTC), error=HOSTILE)
+FAILED = ReportRun(
+    report="daily", night=date(2026, 1, 15), begun_at=datetime(2026, 1, 16, 6, tzinfo=UTC), error=HOSTILE
+)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_a_mail_is_never_clipped():
         assert "The summary goes on in the full report." in mail
 
 
-def test_cost_is_told_or_said_to_be_unknown():
+def test_the_cost_is_shown_or_called_unknown():
     assert "no price is known" in render_html(report(section(1)))
     assert "<dd>0.0312 USD</dd>" in render_html(report(section(1), cost=0.0312))
     assert "<dd>0.00 USD</dd>" in render_html(report(section(1), cost=0.0))

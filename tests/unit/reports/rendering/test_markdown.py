@@ -92,7 +92,7 @@ def test_whatever_an_answer_says_it_stays_within_its_section(answer):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_page_has_our_headings_and_html_of_ours_alone(shape):
+def test_a_page_has_only_its_own_headings_and_html(shape):
     made = SHAPES[shape]
     page = render_markdown(made)
     assert {each for each in html_in(page) if not each.startswith(("<a id=", "</a>", "<br>"))} == set()

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.driver import JobSpec, misfit_note
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.notes import schema_error_note
 from threadmill_worker.drivers.tags import tag
 from threadmill_worker.lifecycle.progress import Progress
 
@@ -30,7 +31,7 @@ class Requests:
         """What the tools of a thread may use."""
         resources: dict[str, Any] = {}
         code_files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
-        if code_files and not progress.wants.continues:
+        if code_files and not progress.features.continues:
             resources["code_interpreter"] = {"file_ids": list(code_files)}
         if progress.store is not None and progress.store.own:
             resources["file_search"] = {"vector_store_ids": [progress.store.id]}
@@ -43,7 +44,7 @@ class Requests:
         fields = {
             "role": message.role,
             "content": await self._content(message, progress.uploaded),
-            "attachments": self._attachments(progress) if is_last and progress.wants.continues else None,
+            "attachments": self._attachments(progress) if is_last and progress.features.continues else None,
             "metadata": tag(self._spec.tag, f"message-{index}"),
         }
         return {name: value for name, value in fields.items() if value}
@@ -70,10 +71,10 @@ class Requests:
             return {"type": "image_file", "image_file": {"file_id": uploaded[image], "detail": detail}}
         return {"type": "image_url", "image_url": {"url": image, "detail": detail}}
 
-    def run(self, ordinal: int, progress: Progress, time_note: str | None) -> dict[str, Any]:
-        """The body of POST /runs. `time_note`: added to the instructions."""
+    def run(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
+        """The body of POST /runs. `current_time_note`: added to the instructions."""
         job = self._spec.job
-        notes = [job.additional_instructions, time_note, misfit_note(progress)]
+        notes = [job.additional_instructions, current_time_note, schema_error_note(progress)]
         fields = {
             "assistant_id": self._spec.assistant,
             "instructions": self._spec.instructions,

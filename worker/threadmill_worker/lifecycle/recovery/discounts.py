@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 from threadmill.job.lanes import discount_of
-from threadmill.job.result import Failure, FailureKind, JobState, Usage
+from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
 
 #: A result is late by at most this share of the time that its lane may take.
@@ -27,8 +27,10 @@ def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
     discount = discount_of(lane)
     if discount is None:
         return limits
-    pause_s = max(limits.poll_longest_s, discount.slowest_s * _LATE_SHARE)
-    return limits.model_copy(update={"poll_longest_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf})
+    pause_s = max(limits.max_poll_interval_s, discount.slowest_s * _LATE_SHARE)
+    return limits.model_copy(
+        update={"max_poll_interval_s": pause_s, "queued_limit_s": math.inf, "run_limit_s": math.inf}
+    )
 
 
 def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
@@ -36,23 +38,28 @@ def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
 
     A run may be seen to end more than once: it has spent what its server said last.
     """
-    if usage == Usage() or (usage.unreported and run.id in progress.usage_by_run):
+    cost = progress.cost
+    if usage == Usage() or (usage.unreported and run.id in cost.by_run):
         return progress
-    asked = progress.lane_asked
-    lane = _lane_of(run, asked)
-    is_alike = lane == progress.lane or progress.usage == progress.usage_by_run.get(run.id, Usage())
-    reason = progress.full_price if lane == asked or asked is None else progress.full_price or _why_not(run, asked)
-    earlier = progress.usage_by_run or {"": progress.usage}  # an older worker saved the sum alone
-    by_run = {**earlier, run.id: usage}
-    total = sum(by_run.values(), Usage())
-    return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
+    requested = progress.requested_lane
+    lane = _lane_of(run, requested)
+    is_alike = lane == cost.lane or cost.usage == cost.by_run.get(run.id, Usage())
+    by_run = {**cost.by_run, run.id: usage}
+    cost = replace(
+        cost,
+        usage=sum(by_run.values(), Usage()),
+        by_run=by_run,
+        lane=lane if is_alike else None,
+        full_price=cost.full_price or (_why_not(run, requested) if requested and lane != requested else None),
+    )
+    return replace(progress, cost=cost)
 
 
-def _lane_of(run: RunObservation, asked: str | None) -> str | None:
+def _lane_of(run: RunObservation, requested: str | None) -> str | None:
     """The lane that a run came through. Its tier is the server's word; of a completion window servers say nothing."""
     if run.lane is not None or run.tier == "flex":
         return run.lane or "flex"
-    return asked if _has_window(asked) and run.in_background and run.tier in _STANDARD else None
+    return requested if _has_window(requested) and run.in_background and run.tier in _STANDARD else None
 
 
 def _has_window(lane: str | None) -> bool:
@@ -60,26 +67,27 @@ def _has_window(lane: str | None) -> bool:
     return discount is not None and discount.completion_window is not None
 
 
-def _why_not(run: RunObservation, asked: str) -> str:
-    if asked == "batch":
+def _why_not(run: RunObservation, requested: str) -> str:
+    if requested == "batch":
         return "the batch lane did not answer the job"
-    if _has_window(asked) and not run.in_background:
-        return f"the server did not work in the background, as the lane {asked} requires"
+    if _has_window(requested) and not run.in_background:
+        return f"the server did not work in the background, as the lane {requested} requires"
     if run.tier is None:
-        return f"the server did not say that it used the lane {asked}"
-    return f"the server used its service tier {run.tier} instead of the lane {asked}"
+        return f"the server did not say that it used the lane {requested}"
+    return f"the server used its service tier {run.tier} instead of the lane {requested}"
 
 
-def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: float) -> Progress:
+def closed(progress: Progress, error: LaneClosed, limits: RunLimits, now: float) -> Progress:
     """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
 
-    With `lane_fallback`, it waits for `unreachable_s`, or for half of the time to its deadline if that is less.
+    With `lane_fallback`, it waits for `unreachable_limit_s`, or for half of the time to its deadline if that is less.
     """
-    since = progress.trouble_since if progress.trouble_since is not None else now
-    patience_s = min(limits.unreachable_s, (progress.deadline_at - since) / 2)
-    if limits.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
-        return replace(progress.untroubled(), fell_back=True, full_price=trouble.reason[:REASON_CHARACTERS])
-    if trouble.passes:
+    since = progress.errors.since if progress.errors.since is not None else now
+    patience_s = min(limits.unreachable_limit_s, (progress.deadline_at - since) / 2)
+    if limits.lane_fallback == "full_price" and not (error.passes and now - since < patience_s):
+        cost = replace(progress.cost, fell_back=True, full_price=error.reason[:REASON_CHARACTERS])
+        return replace(progress.without_errors(), cost=cost)
+    if error.passes:
         return progress
-    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{trouble.reason}; {REMEDY}")
-    return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{error.reason}; {REMEDY}")
+    return progress.failed(failure)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from threadmill.job.result import Failure, FailureKind, JobState
+from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.outcome import reason_of
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import Progress
 
 #: Characters of a reason that are kept.
 REASON_CHARACTERS = 300
@@ -18,20 +18,20 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
         case "failed":
             failure, delay_s = reason_of(run, progress.reruns)
             if not failure.retryable:
-                return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+                return progress.failed(failure)
             return rerun(progress, failure, limits, now, delay_s=delay_s)
         case "expired":
             message = "the server gave the run up before it ended"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
             return rerun(progress, failure, limits, now)
-        case "cancelled" if progress.cancel_asked_at is not None:
+        case "cancelled" if progress.run is not None and progress.run.cancel_requested_at is not None:
             message = "the run did not end within its limits and was cancelled"
             failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
             return rerun(progress, failure, limits, now, new_thread=True)
         case "cancelled":
             message = "the run was cancelled, not by us"
             failure = Failure(kind=FailureKind.CANCELLED_REMOTELY, message=message, retryable=True)
-            return replace(progress, outcome=Outcome(JobState.FAILED, failure=failure))
+            return progress.failed(failure)
         case _:
             return progress
 
@@ -43,14 +43,14 @@ def rerun(
     """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
-    stranded = new_thread and progress.wants.continues  # no other thread will do
-    if progress.reruns >= limits.reruns or stranded:
-        return replace(progress, intent=None, outcome=Outcome(JobState.FAILED, failure=failure))
+    stranded = new_thread and progress.features.continues  # no other thread will do
+    if progress.reruns >= limits.max_reruns or stranded:
+        return replace(progress, intent=None).failed(failure)
     if delay_s is None:
         delay_s = limits.rerun_delay_s * 2**progress.reruns
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
     return replace(
-        progress, run=None, intent=None, asked=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
+        progress, run=None, intent=None, pending=None, reruns=reruns, rerun_reason=reason, wait_until=now + delay_s
     )

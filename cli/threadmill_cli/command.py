@@ -1,0 +1,107 @@
+"""The help and the error reports of all commands."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from threadmill.errors import NoEndpoint, StoreRefused, StoreUnavailable, ThreadmillError, WaitTimeout
+from threadmill_cli.app import Exit, note
+
+#: The commands as `threadmill --help` lists them.
+PANELS = {
+    "Run": ("submit", "batch", "report"),
+    "Watch": (
+        *("jobs", "status", "follow", "wait", "result"),
+        *("batches", "batch-status", "attach", "export", "reports"),
+    ),
+    "Operate": ("cancel", "redrive", "pause", "resume", "workers", "threads", "leftovers", "dead-letters"),
+    "Set up": ("config", "doctor", "worker", "local", "emulator", "assistants", "tools"),
+}
+_PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
+
+
+def examples(*lines: str) -> str:
+    """Returns the epilog of a command: command lines to copy, one per line."""
+    return "\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
+
+
+def message(error: ThreadmillError, command: str, has_local: bool) -> str:
+    """Returns an error's text with the remedies that the command offers."""
+    if isinstance(error, NoEndpoint):
+        return f"{error.reason}{'. To try it without a server: --endpoint emulator --local' if has_local else ''}"
+    if isinstance(error, StoreUnavailable) and not (isinstance(error, StoreRefused) or error.enqueued or error.unknown):
+        own = "or use --local" if has_local else f"or, for jobs of --local: threadmill local -- {command}"
+        return f"{error}, {own}"
+    return str(error)
+
+
+def finish(app: typer.Typer) -> None:
+    """Applies the help and the error reports of this module to every command and group of the app."""
+    app.info.cls = _Root
+    _set_classes(app)
+    for command in app.registered_commands:
+        command.rich_help_panel = _PANEL_OF.get(_name(command))
+    for group in app.registered_groups:
+        group.rich_help_panel = _PANEL_OF.get(_name(group))
+
+
+def _set_classes(app: typer.Typer) -> None:
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        group.cls = _Group
+        if group.typer_instance is not None:
+            _set_classes(group.typer_instance)
+
+
+def _name(info: Any) -> str:
+    return str(info.name or info.callback.__name__.replace("_", "-"))
+
+
+class _Reporting:
+    """Omits the type of flags in the help, prints the epilog unchanged, and reports our errors in one line."""
+
+    params: list[Any]
+
+    def __init__(self, *args: Any, epilog: str | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._epilog = epilog
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_bool_flag", False):
+                param.metavar = ""
+        return params
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]  # JOB..., not {JOB}...
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+        if self._epilog:  # not wrapped and without markup, so that its lines can be copied
+            formatter.write("\n".join(f" {line}" for line in self._epilog.splitlines()) + "\n")
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except ThreadmillError as error:
+            has_local = any(param.name == "local" for param in self.params)
+            note(f"threadmill: {message(error, ctx.command_path, has_local)}")
+            raise typer.Exit(Exit.NOT_IN_TIME if isinstance(error, WaitTimeout) else Exit.USAGE) from None
+
+
+class _Command(_Reporting, TyperCommand):
+    pass
+
+
+class _Group(_Reporting, TyperGroup):
+    pass
+
+
+class _Root(_Group):
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = list(_PANEL_OF)
+        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else len(order))

@@ -1,0 +1,51 @@
+"""`threadmill workers`: lists the running workers."""
+
+from datetime import datetime
+
+import typer
+
+from threadmill.client import Client
+from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
+from threadmill_cli.app import AsJson, note, write_json
+from threadmill_cli.command import examples
+from threadmill_cli.rendering.table import write_table
+from threadmill_cli.rendering.times import show_skew, show_span
+from threadmill_cli.rendering.waiting import show_left_alone, show_trouble
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=examples("threadmill workers", "threadmill workers --json"))(workers)
+
+
+def workers(as_json: AsJson = False) -> None:
+    """List running workers: their jobs, their endpoints, and the endpoints that give them no usable replies."""
+    client = Client()
+    alive = client.workers()
+    if as_json:
+        write_json([worker.model_dump(mode="json") for worker in alive])
+        return
+    now = client.store.now()
+    write_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
+    if not alive:
+        note("no worker is alive; start one: threadmill worker")
+    count = client.store.dead_letter_count()
+    if count:
+        note(f"messages that could not be delivered: {count:,}; to list them: threadmill dead-letters")
+    for worker in alive:
+        if worker.left_alone:
+            note(show_left_alone(worker))
+        for trouble in worker.troubles:
+            note(f"{worker.name}: {show_trouble(trouble)}")
+        if abs(worker.clock_skew_s) > SKEW_LIMIT_S:
+            note(f"{worker.name}: its machine's clock is {show_skew(worker.clock_skew_s)}; synchronise it with NTP")
+
+
+def _row(worker: Worker, now: datetime) -> list[str]:
+    return [
+        worker.name,
+        f"{worker.jobs}/{worker.concurrency}",
+        show_span(now - worker.started_at) if worker.started_at else "-",
+        f"{show_span(now - worker.seen_at)} ago",
+        worker.version or "-",
+        ", ".join(worker.endpoints) or "none",
+    ]

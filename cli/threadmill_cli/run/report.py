@@ -1,0 +1,301 @@
+"""`threadmill report` and `threadmill reports`: produce and list reports, by hand, from cron or as a scheduler."""
+
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from threadmill.batch.progress import BatchProgress
+from threadmill.client import Client
+from threadmill.errors import ThreadmillError
+from threadmill.reports.files import load, names
+from threadmill.reports.inputs import NoDocuments, check_prompts, documents_of
+from threadmill.reports.rendering.formatting import count
+from threadmill.reports.report_run import ReportRun, describe
+from threadmill.reports.runner import ReportProblem, ReportRunner, Stopped
+from threadmill.reports.store import ReportStore
+from threadmill.settings.settings import Settings
+from threadmill_cli.app import (
+    AsJson,
+    Environment,
+    Exit,
+    LocalFlag,
+    note,
+    open_environment,
+    with_file_roots,
+    write_json,
+    write_line,
+)
+from threadmill_cli.command import examples
+from threadmill_cli.local.processes import ProcessEnded
+from threadmill_cli.rendering.progress import Reporter
+from threadmill_cli.run.document_options import attached_files
+from threadmill_cli.run.report_dry_run import ReportPreview, preview, preview_due, show_previews, write_all
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date; write it as 2026-11-20") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time; write it as 2026-11-20T06:00+08:00") from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone; add one, as in {text}+08:00 or {text}Z")
+    return moment
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a report: the name of its file in reports/, without .toml.")
+]
+SomeNames = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Names of reports. Default: all.", show_default=False)
+]
+OfDate = Annotated[
+    date | None,
+    typer.Option(
+        "--date",
+        parser=_day,
+        metavar="DAY",
+        help="The day that the report is about. Default: the day of the latest scheduled time.",
+    ),
+]
+NoDeliver = Annotated[
+    bool,
+    typer.Option("--no-deliver", help="Publish the files, but send no mail and call no webhook."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Show what would be asked and delivered, with tokens and cost. Asks, delivers and writes nothing.",
+    ),
+]
+Now = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=_moment, metavar="TIME", help="Act as if it were this time; use it with --dry-run. Default: now."
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    report = typer.Typer(no_args_is_help=True, help="Produce nightly reports, each exactly once.")
+    report.command(
+        epilog=examples(
+            "threadmill report run daily",
+            "threadmill report run daily --date 2026-11-20 --dry-run",
+            "threadmill report run daily --date 2026-11-20 --again",
+        )
+    )(run)
+    report.command(
+        epilog=examples(
+            "threadmill report due",
+            "threadmill report due --dry-run",
+            "*/10 * * * * cd /srv/reports && threadmill report due",
+        )
+    )(due)
+    report.command(epilog=examples("threadmill report schedule"))(schedule)
+    report.command(epilog=examples("threadmill report check daily --date 2026-11-20"))(check)
+    app.add_typer(report, name="report")
+    app.command(epilog=examples("threadmill reports", "threadmill reports daily --json"))(reports)
+
+
+def run(
+    name: Name,
+    day: OfDate = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask about every document again, even if the report was published.")
+    ] = False,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use this endpoint instead of the definition's.")
+    ] = None,
+    no_deliver: NoDeliver = False,
+    dry_run: DryRun = False,
+    local: LocalFlag = False,
+    as_json: AsJson = False,
+) -> None:
+    """Produce the report of one night now. Resumes an interrupted night and retries a failed one."""
+    settings = Settings.load()
+    definition = load(settings.reports, name)
+    if endpoint is not None:
+        definition = definition.model_copy(update={"endpoint": endpoint})
+    night = day or definition.latest_night(datetime.now(UTC))
+    if local:
+        with suppress(NoDocuments):  # the night reports that itself
+            settings = with_file_roots(settings, definition.probe, attached_files(documents_of(definition, night)))
+    if dry_run:
+        client = Client(settings)
+        client.check(definition.probe)
+        _rehearsed([preview(client, definition, night, delivers=not no_deliver)], as_json)
+        return
+    with open_environment(settings, local, definition.endpoint) as env, _Steps() as steps:
+        client = Client(env.settings)
+        client.check(definition.probe)
+        runner = ReportRunner(client, steps.watch, partial(_check, env), delivers=not no_deliver)
+        made = runner.run(definition, night, again=again, waiting=_say_who)
+    _show([made], as_json)
+
+
+def due(
+    some: SomeNames = None,
+    now: Now = None,
+    no_deliver: NoDeliver = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Produce every report that is due, including missed nights, then exit. Safe to call from cron at any interval."""
+    settings = Settings.load()
+    client, moment, reports = Client(settings), now or datetime.now(UTC), some or _names(settings)
+    if dry_run:
+        _rehearsed(preview_due(client, moment, reports, delivers=not no_deliver), as_json)
+        return
+    with _Steps() as steps:
+        made = ReportRunner(client, steps.watch, delivers=not no_deliver).run_due(moment, reports)
+    _show(made, as_json)
+
+
+def schedule(
+    every_s: Annotated[
+        float, typer.Option("--every-s", min=1, metavar="SECONDS", help="Interval between two checks.")
+    ] = 60,
+) -> None:
+    """Produce reports when they are due, until SIGTERM or Ctrl-C. Any number of schedulers may run."""
+    from threadmill.reports.scheduler import run_scheduler  # imports what only logging processes need
+
+    settings = Settings.load()
+    _names(settings)
+    run_scheduler(settings, every_s)
+
+
+def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
+    """Check a definition: its fields, prompts, variables, next runs and documents. Contacts no server."""
+    settings = Settings.load()
+    definition = load(settings.reports, name)
+    now = datetime.now(UTC)
+    night = day or definition.latest_night(now)
+    settings.endpoint_name(definition.endpoint)
+    try:
+        documents = documents_of(definition, night)
+        number, problem = len(documents), None
+    except ThreadmillError as error:
+        documents, number, problem = [], 0, str(error)
+    check_prompts(definition, documents)
+    clock, unset = definition.clock, definition.delivery.unset_variables
+    fires = [fire.at.isoformat() for fire in clock.next_fires(now, 3)] if clock else []
+    facts = {"report": name, "title": definition.title_of(night), "night": str(night), "documents": number}
+    if as_json:
+        write_json(facts | {"problem": problem, "unset_variables": unset, "next_fires": fires})
+    else:
+        for field, value in facts.items():
+            write_line(f"{field:<12} {value}")
+        for fire in fires:
+            write_line(f"{'next run':<12} {fire}")
+        if problem:
+            note(problem)
+    for variable in unset:
+        note(f"the variable {variable} is not set: export {variable}=...")
+    if unset:
+        raise typer.Exit(Exit.FAILED)
+
+
+def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
+    """List the nights of each report: state, cost, link. The latest night comes first."""
+    settings = Settings.load()
+    book = ReportStore(settings)
+    nights = [night for name in some or book.names() for night in book.nights(name)]
+    if as_json:
+        write_json([night.model_dump(mode="json") for night in nights])
+        return
+    for night in nights:
+        holder = None if night.is_over else book.holder(night.report, night.night)
+        write_line(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+
+
+def _check(env: Environment) -> None:
+    """Raises Stopped if a process of --local has ended, so that the night can be resumed."""
+    try:
+        env.check()
+    except ProcessEnded as error:
+        raise Stopped(str(error)) from None
+
+
+def _rehearsed(made: list[ReportPreview | ReportProblem], as_json: bool) -> None:
+    if not show_previews(made, as_json):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _names(settings: Settings) -> list[str]:
+    """Returns the names of all reports. Raises ThreadmillError if there is none, as in the wrong folder."""
+    found = names(settings.reports)
+    if not found:
+        folder = settings.reports.absolute()
+        raise ThreadmillError(
+            f"there is no report in {folder}: write {folder}/NAME.toml, or change to the folder that has reports/"
+        )
+    return found
+
+
+def _rest(night: ReportRun, holder: str | None) -> str:
+    if night.is_over:
+        return describe(night).partition(", ")[2]
+    return f"by {holder}" if holder else "interrupted; the next call resumes it"
+
+
+def _cost(night: ReportRun) -> str:
+    if night.cost is not None:
+        return f"{night.cost:.4f} {night.currency}"
+    return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
+
+
+def _show(made: list[ReportRun | ReportProblem], as_json: bool) -> None:
+    """Prints the outcome of each night; exits with 1 unless all have succeeded."""
+    write_all(
+        made,
+        as_json,
+        put_one=lambda night: write_line(f"{night.report} {night.night}: {describe(night)}"),
+        json_of=lambda night: night.model_dump(mode="json"),
+    )
+    if not all(isinstance(each, ReportRun) and each.ok for each in made):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _say_who(holder: str) -> None:
+    note(f"{holder} is producing this report; waiting for it.")
+
+
+class _Steps:
+    """Shows the progress of each step."""
+
+    def __init__(self) -> None:
+        self._step: str | None = None
+        self._reporter: Reporter | None = None
+
+    def watch(self, step: str, progress: BatchProgress) -> None:
+        if self._reporter is None or step != self._step:
+            self.end()
+            self._step, self._reporter = step, Reporter(progress.total)
+            self._reporter.__enter__()
+            note(f"{step}: {count(progress.total, 'prompt')}")
+        self._reporter.update(progress)
+
+    def end(self) -> None:
+        if self._reporter is not None:
+            self._reporter.stop()
+            self._reporter = None
+
+    def __enter__(self) -> "_Steps":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.end()
+        if kind is KeyboardInterrupt:
+            note("Stopped. Run the same command again to resume.")
+            raise typer.Exit(Exit.INTERRUPTED) from None

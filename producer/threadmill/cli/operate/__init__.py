@@ -1,1 +1,0 @@
-"""Commands that operate workers and jobs. For cli/; imports rendering/ and watch/."""

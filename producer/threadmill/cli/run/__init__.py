@@ -1,1 +1,0 @@
-"""Commands that run jobs, batches and reports. For cli/; imports watch/ and rendering/."""

@@ -1,1 +1,0 @@
-"""Commands that show jobs and batches. For cli/ and run/; imports rendering/."""

@@ -1,0 +1,38 @@
+"""The clean-up of a job whose outcome is known: cancels its run, deletes its leftovers, then finishes. PURE."""
+
+from threadmill.job.result import FailureKind, JobState
+from threadmill.settings.run_limits import RunLimits
+from threadmill_worker.lifecycle.actions import Action, Delete, Finish, ReadAnswer, Resolve, Wait
+from threadmill_worker.lifecycle.current_run import has_unread_answer, stop_run
+from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+
+
+def next_clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:
+    """Returns the next action of the clean-up, at last Finish. What cannot be deleted is left to the sweep."""
+    if progress.errors.count < CLEANUP_TRIES and (action := _end_run(progress, limits, now)) is not None:
+        return action
+    leftover = next((each for each in progress.leftovers if each.tries < CLEANUP_TRIES), None)
+    if leftover is None or keeps_thread(progress, outcome):
+        return Finish(outcome)
+    return Wait(progress.wait_until) if now < progress.wait_until else Delete(leftover)
+
+
+def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
+    """Whether the thread and its files are kept. The thread of a failed job is not."""
+    wanted = progress.features.keep_thread or progress.features.continues
+    incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
+    return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
+
+
+def _end_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
+    """Finds and stops a run that may be active. None: none is, or it cannot be stopped."""
+    if now < progress.wait_until:
+        return Wait(progress.wait_until)
+    if progress.intent is not None:
+        return Resolve(progress.intent)
+    if (stop := stop_run(progress, limits, now)) is not None:
+        return stop
+    if progress.run is not None and has_unread_answer(progress) and not progress.errors.count:
+        return ReadAnswer(progress.run.id)  # it names files of the model, which are deleted too
+    return None
