@@ -13,7 +13,6 @@ from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.job_spec import features_of
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
@@ -40,7 +39,7 @@ class Exits:
         """Where an attempt begins or continues: the time in the lane does not count towards its timeout."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        place = begin(claimed, features_of(job.job, endpoint, self._settings))
+        place = Progress.begin(claimed, features_of(job.job, endpoint, self._settings))
         if job.progress is None:
             return place
         return replace(Progress.from_json(job.progress), deadline_at=place.deadline_at, wait_until=0.0)
