@@ -18,7 +18,9 @@ class Objects(RemoteObjects):
     """On a server that answers each deletion with one status."""
 
     def __init__(self, status: int, text: str = "", *, undeletable: set[str] | None = None, cancels: bool = True):
-        api: Any = SimpleNamespace(endpoint=SimpleNamespace(base_url="http://server/v1", cancels=cancels))
+        api: Any = SimpleNamespace(
+            endpoint=SimpleNamespace(base_url="http://server/v1", supports=SimpleNamespace(cancel=cancels))
+        )
         super().__init__(api, set() if undeletable is None else undeletable)
         self.status = status
         self.text = text
