@@ -100,8 +100,9 @@ class World:
         if self._next(CRASHES) is Fault.CRASH_UNSAVED:
             raise Crash
         self.saved = progress.to_json()
-        asked = {call.id: call.arguments for call in progress.run.calls} if progress.run else {}
-        self.journaled |= {asked[call_id] for call_id in progress.outputs if call_id in asked}
+        if progress.run is not None:
+            asked = {call.id: call.arguments for call in progress.run.calls}
+            self.journaled |= {asked[call_id] for call_id in progress.run.outputs if call_id in asked}
 
     async def finish(
         self, lease: Lease, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any

@@ -151,7 +151,7 @@ class ModelWorker:
                 raise Crash  # the runner leaves the job at its saved place
         elif view is not None:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
-        self.most_troubles = max(self.most_troubles, self.progress.troubles)
+        self.most_troubles = max(self.most_troubles, self.progress.errors.count)
 
     def _call(self, action: RemoteAction, fault: Fault) -> Observation:
         if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):

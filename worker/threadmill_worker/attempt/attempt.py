@@ -239,12 +239,12 @@ class Attempt:
     def _observe(self, action: Action, view: Observation) -> None:
         before = self._progress
         self._progress = observe(before, action, view, self._context.limits, self._clock())
-        if self._progress.troubles > before.troubles:
+        if self._progress.errors.count > before.errors.count:
             self._log.warning(
                 "call failed",
                 action=type(action).__name__,
                 reason=getattr(view, "reason", None) or repr(view),
-                in_a_row=self._progress.troubles,
+                in_a_row=self._progress.errors.count,
                 **self._ids,
             )
         self._report(before)
@@ -279,7 +279,7 @@ class Attempt:
             steps=outcome.steps,
             missing_steps=outcome.missing_steps,
             ignored_tools=progress.ignored_tools,
-            full_price=progress.full_price,
+            full_price=progress.cost.full_price,
             thread_id=progress.thread_key if kept or progress.features.continues else None,
             **progress.spent,
         )
@@ -310,20 +310,18 @@ class Attempt:
     @property
     def trouble(self) -> EndpointTrouble | None:
         """Set while the server gives no usable replies and the job waits for them."""
-        progress = self._progress
-        if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
+        progress, errors = self._progress, self._progress.errors
+        if errors.first_at is None or progress.outcome is not None:
             return None
         until = None
-        if progress.trouble_since is not None:
-            until = _moment(
-                min(progress.trouble_since + self._context.limits.unreachable_limit_s, progress.deadline_at)
-            )
+        if errors.since is not None:
+            until = _moment(min(errors.since + self._context.limits.unreachable_limit_s, progress.deadline_at))
         return EndpointTrouble(
             endpoint=self._context.spec.endpoint,
-            reason=progress.trouble or "",
-            since=_moment(progress.troubled_at),
+            reason=errors.reason or "",
+            since=_moment(errors.first_at),
             until=until,
-            calls=progress.troubles,
+            calls=errors.count,
         )
 
     @property

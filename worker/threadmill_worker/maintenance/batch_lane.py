@@ -24,7 +24,7 @@ from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, Bat
 from threadmill_worker.drivers.tags import job_tag
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
-from threadmill_worker.lifecycle.observe import POLL_SHARE
+from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 from threadmill_worker.maintenance.lane_exits import Exits, remains
 from threadmill_worker.store.batch_lane import Parking, new_batch
 from threadmill_worker.store.redis_clock import RedisClock

@@ -18,7 +18,7 @@ from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
-from threadmill_worker.lifecycle.progress import Progress, VectorStore
+from threadmill_worker.lifecycle.progress import CurrentRun, Progress, VectorStore
 
 PROGRESS = Progress(deadline_at=0, messages=1)
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -91,9 +91,9 @@ async def test_reasoning_is_sent_back_only_if_the_server_may_store_it(store, is_
     run = RunObservation(
         "resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False
     )
-    progress = replace(PROGRESS, run=run, outputs={"call_1": "7"})
+    progress = replace(PROGRESS, run=CurrentRun(run, 0, 0, outputs={"call_1": "7"}))
     spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), "e", model="m")
-    body = await Requests(spec, store=store).round(progress, progress.outputs, "resp_1", None)
+    body = await Requests(spec, store=store).round(progress, {"call_1": "7"}, "resp_1", None)
 
     question, *middle, output = body["input"]
     assert middle == ([thought, call] if is_repeated else [call])

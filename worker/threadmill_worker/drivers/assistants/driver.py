@@ -118,7 +118,7 @@ class AssistantsDriver(WireDriver):
             case CancelRun(run_id):
                 return await self._cancel(thread, run_id)
             case ReadAnswer(run_id):
-                return await self._read_answer(thread, run_id, progress.run.created_at if progress.run else None)
+                return await self._read_answer(thread, run_id, progress.run.seen.created_at if progress.run else None)
             case ReadSteps(run_id):
                 return await self._read_steps(thread, run_id)
             case _:

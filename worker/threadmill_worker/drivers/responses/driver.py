@@ -218,19 +218,19 @@ class ResponsesDriver(WireDriver):
     def _check_context(self, seen: RunObservation, action: RemoteAction, progress: Progress) -> None:
         """Remembers a server that does not continue from earlier responses."""
         if isinstance(action, PollRun) and progress.run is not None:
-            seen = replace(seen, continues=progress.run.continues)
+            seen = replace(seen, continues=progress.run.seen.continues)
         if lacks_context(seen):
             self._capabilities.ignores_previous = True
 
     def _note(self, progress: Progress) -> str | None:
         """The time note, which is the same in each repetition of a request."""
-        return current_time_note(self._endpoint, progress.pending.at if progress.pending else None)
+        return current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
         if not self._endpoint.idempotency_keys or progress.pending is None:
             return {}
-        key = key_of(body, progress.pending.at)
+        key = key_of(body, progress.pending.sent_at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunObservation | None:
@@ -240,7 +240,7 @@ class ResponsesDriver(WireDriver):
 
     def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
         """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
-        return progress.run if self._stream.lives and self._capabilities.waits else None
+        return progress.run.seen if progress.run and self._stream.lives and self._capabilities.waits else None
 
     async def _run(self, run_id: str) -> RunObservation:
         body = await self._retrieve(run_id)
@@ -255,7 +255,8 @@ class ResponsesDriver(WireDriver):
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
         """Of all rounds of the run: each is a response of its own."""
-        numbered = (round_names(progress.runs, number + 1) for number in range(progress.rounds))
+        count = progress.run.rounds if progress.run else 0
+        numbered = (round_names(progress.runs, number + 1) for number in range(count))
         rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]
         steps: list[dict[str, Any]] = []
         for leftover in progress.leftovers:

@@ -88,7 +88,7 @@ class LostReplies:
 
     async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
         """Looks for the tag among the newest responses."""
-        since, seen = (progress.pending.at if progress.pending else 0) - _CLOCKS_S, 0
+        since, seen = (progress.pending.sent_at if progress.pending else 0) - _CLOCKS_S, 0
         try:
             async for entry in self._api.pages(self._list, order="desc"):
                 if is_tagged(entry, self._spec.tag, what):
