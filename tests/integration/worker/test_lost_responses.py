@@ -13,11 +13,11 @@ from threadmill import JobState
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "current_time_note": "Now: %H:%M:%S.%f"}
 
 KEYS = [
-    pytest.mark.endpoint(**RESPONSES, idempotency_keys=True),
+    pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True}),
     pytest.mark.emulated(extras=frozenset({"idempotency_keys"})),
 ]
 LISTS = [
-    pytest.mark.endpoint(**RESPONSES, lists_responses=True),
+    pytest.mark.endpoint(**RESPONSES, supports={"list_responses": True}),
     pytest.mark.emulated(extras=frozenset({"list_responses"})),
 ]
 
@@ -92,7 +92,7 @@ async def test_elsewhere_a_lost_response_is_counted(worker, emulator):
     assert not any("idempotency-key" in request.headers for request in emulator.sent("POST", "/responses"))
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emulator):
     """A server may keep the refusal under the key, and would give it for ever."""
@@ -104,7 +104,7 @@ async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emul
     assert (result.state, first == second) == (JobState.SUCCEEDED, False)
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     job_id = worker.create("[[scenario=invalid_prompt]]Why?")
@@ -116,7 +116,7 @@ async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     assert emulator.created() == 2
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_conversation_whose_reply_is_lost_is_made_once(worker, emulator):
     emulator.faults(drop_after=1, only="conversations.create", times=1)
@@ -194,7 +194,7 @@ async def test_a_lost_start_in_an_earlier_conversation_is_counted(worker, emulat
     assert emulator.created() == 3, "it was asked twice"
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_refusal_after_a_lost_reply_leaves_the_request_in_doubt(worker, emulator, until):
     """The second try did not land, but the first did."""

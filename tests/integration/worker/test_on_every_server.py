@@ -28,10 +28,10 @@ ASSISTANTS = {"kind": "assistants", "api_key_env": "KEY_OF_THE_SERVER", "assista
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "litellm-bridge": RESPONSES | {"unreachable_limit_s": 2},
     "litellm-polling": RESPONSES | {"unreachable_limit_s": 2},
-    "ogx": RESPONSES | {"lists_responses": True},
+    "ogx": RESPONSES | {"supports": {"list_responses": True}},
     "vllm": RESPONSES,
     "ollama": RESPONSES,
-    "open-assistant-api": ASSISTANTS | {"data_urls": True},
+    "open-assistant-api": ASSISTANTS | {"supports": {"data_urls": True}},
 }
 
 #: Calls of a plain job, the first of a worker, at most. vLLM refuses `background` first.

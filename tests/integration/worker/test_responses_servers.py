@@ -129,7 +129,7 @@ async def test_each_round_is_complete_where_the_server_keeps_nothing(stream, ext
     assert emulator.left() == {}
 
 
-@pytest.mark.endpoint(store=False)
+@pytest.mark.endpoint(supports={"stored_responses": False})
 async def test_everything_before_is_sent_when_nothing_may_be_stored(worker, emulator):
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
 
@@ -139,7 +139,7 @@ async def test_everything_before_is_sent_when_nothing_may_be_stored(worker, emul
     assert emulator.left() == {}
 
 
-@pytest.mark.endpoint(store=False)
+@pytest.mark.endpoint(supports={"stored_responses": False})
 @pytest.mark.emulated(without=frozenset({"conversations"}))
 async def test_a_thread_is_kept_here_where_nothing_is_stored(worker, emulator):
     first = await worker.run("Why?", keep_thread=True)
@@ -192,7 +192,7 @@ async def test_what_else_a_server_refuses_is_still_refused(worker, emulator):
     assert (result.failure.kind, emulator.left()) == (FailureKind.REJECTED, {})
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_without_background_mode_a_reply_may_take_the_jobs_time(worker, emulator):
     result = await worker.run("[[run_s=1]]Why?")
@@ -221,7 +221,7 @@ async def test_a_server_that_ignores_background_is_found_out_once(worker, emulat
     assert called(emulator) == ["POST", "POST", "DELETE", "POST", "DELETE"]
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulator):
     result = await worker.run("[[run_s=60]]Why?", timeout_s=1)
@@ -229,7 +229,7 @@ async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulat
     assert (result.failure.kind, called(emulator)) == (FailureKind.OVERDUE, ["POST"])
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, until):
     job_id = worker.create("[[run_s=60]]Why?")
@@ -241,7 +241,7 @@ async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, 
     assert (result.state, called(emulator)) == (JobState.CANCELLED, ["POST"])
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_a_streamed_reply_is_not_retrieved_again(worker, emulator, monkeypatch):
     monkeypatch.setattr(streaming, "RARELY_S", 0.1)

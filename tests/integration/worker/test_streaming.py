@@ -202,7 +202,7 @@ async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, 
 
 
 @only_assistants
-@pytest.mark.endpoint(create_and_run=True)
+@pytest.mark.endpoint(supports={"create_and_run": True})
 async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator, client):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
@@ -212,7 +212,7 @@ async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator
     assert emulator.stats()["calls"] | {"threads.create_and_run": 1, "runs.retrieve": 1} == emulator.stats()["calls"]
 
 
-@pytest.mark.endpoint(streaming=False)
+@pytest.mark.endpoint(supports={"streaming": False})
 async def test_a_server_without_streams_is_asked_for_none(worker, emulator, client):
     result = await worker.run(asked(), stream=True)
 

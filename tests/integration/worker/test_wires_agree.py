@@ -190,7 +190,7 @@ async def test_a_deadline(prompt, wires):
     "says",
     [
         pytest.param("image/png", id="in a data URL"),
-        pytest.param("photo.png", id="uploaded", marks=pytest.mark.endpoint(data_urls=False)),
+        pytest.param("photo.png", id="uploaded", marks=pytest.mark.endpoint(supports={"data_urls": False})),
     ],
 )
 async def test_an_image_and_a_history(says, wires, tmp_path):

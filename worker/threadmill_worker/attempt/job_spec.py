@@ -118,7 +118,7 @@ def features_of(
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         functions=tuple(str(function.get("name")) for function in functions),
-        at_once=endpoint.create_and_run and not notes,
+        at_once=endpoint.supports.create_and_run and not notes,
         continues=job.thread is not None,
         has_transcript=is_kept_by_server or (kept is not None and kept.transcript is not None),
         keep_thread=job.keep_thread,

@@ -73,7 +73,7 @@ class RemoteBatches:
         call = self._client.files.with_raw_response.create(
             file=(_file_name(name), requests, "application/jsonl"),
             purpose="batch",
-            expires_after=expiry() if self._api.endpoint.expires_after else openai.omit,
+            expires_after=expiry() if self._api.endpoint.supports.upload_expiry else openai.omit,
         )
         with self._told():
             return parse_id((await self._api.ask(call)).body)

@@ -26,7 +26,7 @@ class Connection:
     def open(cls, name: str, endpoint: Endpoint, transfer: FileTransfer) -> "Connection":
         """Reads the key from the environment. Connects on the first call."""
         slots = StreamSlots(endpoint.max_connections // 2)
-        capabilities = Capabilities(background=endpoint.background)
+        capabilities = Capabilities(background=endpoint.supports.background)
         return cls(name, endpoint, connect(endpoint), transfer, slots, capabilities)
 
     def api(self) -> Api:

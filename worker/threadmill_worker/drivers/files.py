@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import openai
 from openai.types.file_create_params import ExpiresAfter
 
+from threadmill.filenames import safe_name
 from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.error_bodies import error_in
@@ -18,7 +19,6 @@ from threadmill_worker.drivers.json import as_dict, as_number, parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.attachments import Attachment
-from threadmill_worker.files.filenames import safe_name
 from threadmill_worker.lifecycle.actions import CreateStore, Download, FileAction, NameFile, PollStore, Upload
 from threadmill_worker.lifecycle.observations import (
     Downloaded,
@@ -95,7 +95,7 @@ class Files:
     @property
     def _expires(self) -> bool:
         """Whether what is uploaded has an expiry. Objects that stay with their thread have none."""
-        return self._api.endpoint.expires_after and not self._spec.lives_on
+        return self._api.endpoint.supports.upload_expiry and not self._spec.lives_on
 
     async def _upload(self, attachment: Attachment) -> Observation:
         async with self._transfer.uploads:

@@ -36,7 +36,7 @@ class RemoteObjects(ABC):
 
         Returns Deleted also if the object does not exist, or if the server cannot delete objects of its kind.
         """
-        if leftover.kind in self._undeletable or (leftover.kind == "run" and not self._api.endpoint.cancels):
+        if leftover.kind in self._undeletable or (leftover.kind == "run" and not self._api.endpoint.supports.cancel):
             return Deleted()
         try:
             with suppress(openai.NotFoundError):

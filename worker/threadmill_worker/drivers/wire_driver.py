@@ -47,7 +47,7 @@ class WireDriver(ABC):
         self._endpoint = connection.endpoint
         self._spec = spec
         self._files = Files(self._api, spec, connection.transfer)
-        slots = connection.slots if spec.job.stream and connection.endpoint.streaming else None
+        slots = connection.slots if spec.job.stream and connection.endpoint.supports.streaming else None
         self._stream = EventStream(buffer, connection.endpoint, self.events, slots, spec.features.model)
         self._objects = self.objects(self._api, connection.undeletable)
 

@@ -39,7 +39,7 @@ def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: f
 def stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
     run = progress.run
-    if run is None or run.status in ENDED or run.cancel_refused or not limits.cancels:
+    if run is None or run.status in ENDED or run.cancel_refused or not limits.supports.cancel:
         return None
     if run.cancel_requested_at is None:
         return CancelRun(run.id)

@@ -30,7 +30,7 @@ from threadmill_worker.lifecycle.clean_up import next_clean_up
 from threadmill_worker.lifecycle.current_run import has_unread_answer, next_run_step
 from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
-from threadmill_worker.lifecycle.setup import next_setup_step
+from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
@@ -83,7 +83,7 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
         return answer_step
     if progress.run is not None:
         return next_run_step(progress, progress.run, limits, now)
-    return next_setup_step(progress, limits, now) or _ask(progress)
+    return _ask(progress) if is_set_up(progress) else next_setup_step(progress, limits, now)
 
 
 def _ask(progress: Progress) -> Action:

@@ -19,27 +19,35 @@ from threadmill_worker.lifecycle.progress import Leftover, Progress, VectorStore
 from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 
 
-def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step | None:
-    """The next thing to make or to wait for; None when all is there."""
+def is_set_up(progress: Progress) -> bool:
+    """Whether all is on the server that the next message or run needs."""
+    features, store = progress.features, progress.store
+    if len(progress.uploaded) < features.uploads:
+        return False
+    if not features.search:
+        return True
+    if store is None or (features.continues and not progress.thread_inspected):
+        return False
+    if not store.own and progress.messages_sent < progress.messages:
+        return True  # the last message puts the files into it
+    return store.ready and (store.attached or not features.continues)
+
+
+def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step:
+    """The next thing to make or to wait for, until all is there."""
+    store = progress.store
     if len(progress.uploaded) < progress.features.uploads:
         return Upload(len(progress.uploaded))
-    return _next_store_step(progress, limits, now) if progress.features.search else None
-
-
-def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Step | None:
-    continues, store = progress.features.continues, progress.store
-    if continues and not progress.thread_inspected:
+    if progress.features.continues and not progress.thread_inspected:
         return InspectThread()
     if store is None:
         return CreateStore()
-    if not store.own and progress.messages_sent < progress.messages:
-        return None  # the last message puts the files into it
-    if not store.ready:
-        give_up_at = min(store.since + limits.indexing_limit_s, progress.deadline_at)
-        if now >= give_up_at:
-            return progress.without_errors().failed(_never_ready(now - store.since, store.detail))
-        return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
-    return AttachStore(store.id) if continues and not store.attached else None
+    if store.ready:
+        return AttachStore(store.id)
+    give_up_at = min(store.since + limits.indexing_limit_s, progress.deadline_at)
+    if now >= give_up_at:
+        return progress.without_errors().failed(_never_ready(now - store.since, store.detail))
+    return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
 
 
 def setup_observed(

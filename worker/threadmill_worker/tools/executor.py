@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from threadmill.job.model import explain
 from threadmill.secrets.redaction import redact
 from threadmill.settings.endpoint import Endpoint
+from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import while_unconnected
@@ -47,9 +48,8 @@ class ToolExecutor:
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if (
-                    self._endpoint.plugins and assistant and not self._registry.owns(call.name)
-                ):  # its API needs both ids
+                is_plugin = self._endpoint.supports.plugins and not self._registry.owns(call.name)
+                if is_plugin and assistant:  # the plugin API needs both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
                     tool = await self._find(call.name)
@@ -62,7 +62,7 @@ class ToolExecutor:
         except Exception as error:
             has_message = isinstance(error, ToolFailed | ToolsUnavailable)
             output = _failed(call, str(error) if has_message else described(error))
-        output = _sendable(redact(output))
+        output = replace_surrogates(redact(output))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit_chars), reusable)
 
     async def _find(self, name: str) -> Tool:
@@ -98,11 +98,6 @@ def cut(text: str, limit: int) -> str:
         return text
     marker = f"\n[cut: the output has {len(text)} characters]"
     return (text[: max(0, limit - len(marker))] + marker)[:limit]
-
-
-def _sendable(text: str) -> str:
-    """Replaces lone surrogates, which UTF-8 cannot hold. Servers send them when they cut a text."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

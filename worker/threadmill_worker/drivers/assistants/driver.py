@@ -149,7 +149,7 @@ class AssistantsDriver(WireDriver):
             return await self._poll(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str, since: float | None) -> AnswerRead:
-        query = {"run_id": run_id} if self._endpoint.run_id_filter else {}
+        query = {"run_id": run_id} if self._endpoint.supports.run_id_filter else {}
         list_messages = self._threads.messages.with_raw_response.list
         messages = [each async for each in self._api.pages(list_messages, thread_id=thread, order="asc", **query)]
         answers = answers_of(run_id, messages, since)

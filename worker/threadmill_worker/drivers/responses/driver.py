@@ -81,7 +81,9 @@ class ResponsesDriver(WireDriver):
     def __init__(self, connection: Connection, spec: JobSpec, buffer: EventBuffer) -> None:
         super().__init__(connection, spec, buffer)
         self._capabilities = connection.capabilities
-        self._requests = Requests(spec, store=connection.endpoint.store, capabilities=connection.capabilities)
+        self._requests = Requests(
+            spec, store=connection.endpoint.supports.stored_responses, capabilities=connection.capabilities
+        )
         self._items = ConversationItems(self._api, self._client)
         self._lost = LostReplies(self._api, spec, self._requests, self._items)
 
@@ -228,7 +230,7 @@ class ResponsesDriver(WireDriver):
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """The option of a call that has its repetition answered with its first reply, where the server does that."""
-        if not self._endpoint.idempotency_keys or progress.pending is None:
+        if not self._endpoint.supports.idempotency_keys or progress.pending is None:
             return {}
         key = key_of(body, progress.pending.sent_at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}

@@ -42,7 +42,7 @@ class LostReplies:
         return Unresolved() if self._can_repeat(progress) else Untraceable()
 
     async def find_run(self, progress: Progress) -> Observation:
-        if self._api.endpoint.lists_responses:
+        if self._api.endpoint.supports.list_responses:
             return await self._find(run_name(progress.runs + 1), progress, is_round=False)
         if self._can_repeat(progress):
             return Unresolved()
@@ -51,7 +51,7 @@ class LostReplies:
         return self._found(await self._items.after_start(self._conversation(progress), progress.messages), progress)
 
     async def find_outputs(self, progress: Progress) -> Observation:
-        if self._api.endpoint.lists_responses:
+        if self._api.endpoint.supports.list_responses:
             return await self._find(round_name(progress), progress, is_round=True)
         if self._can_repeat(progress):
             return Unresolved()
@@ -75,7 +75,7 @@ class LostReplies:
 
     def _can_repeat(self, progress: Progress) -> bool:
         """Whether the request is still wanted, and its repetition returns the lost reply."""
-        return self._api.endpoint.idempotency_keys and progress.outcome is None
+        return self._api.endpoint.supports.idempotency_keys and progress.outcome is None
 
     def _found(self, body: dict[str, Any] | None, progress: Progress) -> Observation:
         """`body`: what the items of the conversation show; a response that is being made is not among them yet."""

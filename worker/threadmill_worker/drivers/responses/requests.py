@@ -233,7 +233,7 @@ class Requests:
 
 async def batch_request(connection: Connection, spec: JobSpec, progress: Progress) -> dict[str, Any]:
     """The job's next run as a request of the Batch API, which has a background of its own."""
-    requests = Requests(spec, store=connection.endpoint.store, capabilities=connection.capabilities)
+    requests = Requests(spec, store=connection.endpoint.supports.stored_responses, capabilities=connection.capabilities)
     body = await requests.first(progress.runs + 1, progress, current_time_note(connection.endpoint))
     return {name: value for name, value in body.items() if name != "background"}
 
