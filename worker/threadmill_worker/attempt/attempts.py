@@ -17,8 +17,9 @@ from threadmill.redis.errors import reply_of, trouble_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import EndpointTrouble, add_troubles
-from threadmill_worker.attempt.attempt import Attempt, end_of
+from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.store.batch_lane import Parking

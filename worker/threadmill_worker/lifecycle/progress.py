@@ -204,6 +204,16 @@ class Progress:
         return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
+    def begin(cls, record: JobRecord, features: Features) -> "Progress":
+        """The progress of a job before its first attempt."""
+        started = (record.started_at or record.created_at).timestamp()
+        deadline_at = started + record.job.time_limit_s
+        if record.job.deadline_at is not None:
+            deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
+        messages = len(record.job.conversation)
+        return cls(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)
+
+    @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
         """The progress in a record; None before the first step. Raises UnreadableRecord."""
         try:

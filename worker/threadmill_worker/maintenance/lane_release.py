@@ -14,7 +14,6 @@ from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.attempt.attempt import begin
 from threadmill_worker.attempt.job_spec import features_of
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
@@ -40,7 +39,7 @@ class LaneRelease:
     def progress_of(self, job: JobRecord) -> Progress:
         """The progress with which the next attempt starts. The time in the lane does not count towards the timeout."""
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        progress = begin(claimed, features_of(job.job, self._endpoint(job), self._settings))
+        progress = Progress.begin(claimed, features_of(job.job, self._endpoint(job), self._settings))
         if job.progress is None:
             return progress
         return replace(Progress.from_json(job.progress), deadline_at=progress.deadline_at, wait_until=0.0)
