@@ -1,4 +1,4 @@
-"""Jobs whose text comes as it is written: who follows is told, and whatever a stream does, the job succeeds."""
+"""Followers receive text while it is written; the job succeeds whatever happens to its stream."""
 
 import asyncio
 import json
@@ -152,7 +152,7 @@ async def test_a_follower_that_dies_costs_the_job_nothing(worker, client, store,
     running = asyncio.create_task(worker.see_through(job_id))
     with pytest.raises(WaitTimeout):
         await asyncio.to_thread(lambda: list(client.follow(job_id, timeout_s=1.5)))
-    store.delete(keys.followed(job_id))  # as it lapses
+    store.delete(keys.followed(job_id))  # as when it expires
     result = await running
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
