@@ -85,7 +85,7 @@ class Site:
         self._start("worker", [sys.executable, "-m", "threadmill_worker"], **self.variables)
 
     def start_batch(self, docs: Path, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "threadmill_cli", "batch", str(docs), "--prompt", PROMPT, *options]
+        command = [sys.executable, "-m", "threadmill", "batch", str(docs), "--prompt", PROMPT, *options]
         return subprocess.Popen(command, cwd=self.folder, stderr=subprocess.DEVNULL)
 
     def runs(self) -> int:

@@ -41,16 +41,24 @@ _TIMEOUT_S = 120
 
 #: Every module of ours, and which package it could not import.
 _IMPORTS = """
-import importlib, json, pkgutil
+import importlib, importlib.util, json, pkgutil
 missing = {}
-for package in ("threadmill", "threadmill_worker", "threadmill_emulator"):
-    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+for package in ("threadmill", "threadmill_worker", "threadmill_emulator", "threadmill_cli"):
+    folder = importlib.util.find_spec(package).submodule_search_locations
+    for module in pkgutil.walk_packages(folder, f"{package}.", onerror=lambda name: None):
         if not module.name.endswith("__main__"):
             try:
                 importlib.import_module(module.name)
             except ModuleNotFoundError as error:
                 missing[module.name] = error.name
 print(json.dumps(missing))
+"""
+
+#: A service that enqueues a job and waits for its answer.
+_JOB = """
+from threadmill import Client
+result = Client().enqueue({"prompt": "Summarise: Hello", "endpoint": "ENDPOINT"}).wait(timeout_s=60)
+assert result.ok and result.text, result
 """
 
 #: A service. If mypy did not find the types of threadmill, it would report each `ignore` as unused.
@@ -174,6 +182,7 @@ class Environment:
 
     def __init__(self, python: Python, install: Install, site: Site) -> None:
         self.install = install
+        self.extras = expanded(install.extras)
         self.site = site
         self.folder = Path(tempfile.mkdtemp(prefix="env-", dir=site.folder))
         self.bin = self.folder / "venv" / "bin"
@@ -182,7 +191,7 @@ class Environment:
         options = ["--constraint", "constraints.txt"] if install.constrained else []
         options += ["--resolution", "lowest-direct"] if install.lowest else []
         self._install(*options, f"{site.wheel}{extras}")
-        apart = ("THREADMILL_QUEUE", "THREADMILL_KEY_PREFIX") if "worker" in install.extras else ()
+        apart = ("THREADMILL_QUEUE", "THREADMILL_KEY_PREFIX") if "worker" in self.extras else ()
         own = dict.fromkeys(apart, self.folder.name)
         shared = {
             "THREADMILL_ENDPOINTS__SHARED__KIND": "assistants",
@@ -204,7 +213,7 @@ class Environment:
     def check_imports(self) -> None:
         """Every module of ours can be imported, except for packages of extras that are not installed."""
         missing: dict[str, str] = json.loads(self.command("python", "-c", _IMPORTS))
-        absent = packages_of_extras(lambda extra: extra not in self.install.extras)
+        absent = packages_of_extras(lambda extra: extra not in self.extras)
         for module, name in missing.items():
             if name.partition(".")[0] not in absent:
                 raise Failed(f"{module} imports {name}, which {self.install} does not install")
@@ -212,9 +221,13 @@ class Environment:
     def run_job(self) -> None:
         """On a worker and an emulator of this environment where it has them, else on the shared ones."""
         with self._emulator(), self._worker():
-            options = ["--local"] if "local" in self.install.extras else []
+            if "cli" not in self.extras:
+                self.command("python", "-c", _JOB.replace("ENDPOINT", "emulator"))
+                self._check_remedy()
+                return
+            options = ["--local"] if "local" in self.extras else []
             endpoint = "emulator"
-            if "local" in self.install.extras and "emulator" not in self.install.extras:
+            if "local" in self.extras and "emulator" not in self.extras:
                 endpoint = "shared"  # --local would start an emulator for the other
             (self.folder / "documents").mkdir()
             (self.folder / "documents" / "note.txt").write_text("Hello")
@@ -224,12 +237,18 @@ class Environment:
         if answer["state"] != "succeeded" or not answer["text"]:
             raise Failed(f"the job has no answer: {answer}")
 
+    def _check_remedy(self) -> None:
+        """Without the extra, the command says in one line how to install it."""
+        done = subprocess.run([self.bin / "threadmill", "--help"], capture_output=True, text=True, check=False)
+        if done.returncode != 2 or done.stderr.count("\n") != 1 or "[cli]" not in done.stderr:
+            raise Failed(f"threadmill without [cli]: exit {done.returncode}, {done.stderr}")
+
     @contextmanager
     def _emulator(self) -> Iterator[None]:
-        if "emulator" not in self.install.extras:
+        if "emulator" not in self.extras:
             yield
             return
-        with self._running("emulator", "threadmill", "emulator", "--port", "0") as log:
+        with self._running("emulator", "--port", "0") as log:
             _await(lambda: "listening on" in log.read_text(), "the emulator to listen", log)
             [url] = re.findall(r"listening on (http://[\d.:]+)", log.read_text())
             self.variables[_EMULATOR] = f"{url}/api/assts/v1"
@@ -239,18 +258,20 @@ class Environment:
 
     @contextmanager
     def _worker(self) -> Iterator[None]:
-        if "worker" not in self.install.extras:  # the shared one reads the shared queue
+        if "worker" not in self.extras:  # the shared one reads the shared queue
             yield
-        elif "local" in self.install.extras:
+        elif "local" in self.extras:
             yield  # --local starts it
         else:
-            with self._running("worker", "threadmill", "worker"):
+            with self._running("worker"):
                 yield
 
     @contextmanager
-    def _running(self, name: str, *command: str) -> Iterator[Path]:
-        """Yields its log; stops it with SIGTERM, and checks that it ends well."""
+    def _running(self, name: str, *options: str) -> Iterator[Path]:
+        """Runs the worker or the emulator, and yields its log; stops it with SIGTERM, and checks that it ends well."""
         log = self.folder / f"{name}.log"
+        start = ["threadmill", name] if "cli" in self.extras else ["python", "-m", f"threadmill_{name}"]
+        command = [*start, *options]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [self.bin / command[0], *command[1:]],
@@ -271,6 +292,16 @@ class Environment:
             process.wait()
 
 
+def expanded(extras: frozenset[str]) -> frozenset[str]:
+    """The extras, and those that they include."""
+    found = set(extras)
+    for requirement in map(Requirement, importlib.metadata.requires("threadmill") or ()):
+        marker = requirement.marker
+        if requirement.name == "threadmill" and marker and any(marker.evaluate({"extra": each}) for each in extras):
+            found |= requirement.extras
+    return frozenset(found) if found == extras else expanded(frozenset(found))
+
+
 def packages_of_extras(wanted: Callable[[str], bool]) -> set[str]:
     """The import names of the packages that these extras name."""
     ours = importlib.metadata.metadata("threadmill")
@@ -281,7 +312,8 @@ def packages_of_extras(wanted: Callable[[str], bool]) -> set[str]:
     found: set[str] = set()
     for extra in set(ours.get_all("Provides-Extra") or ()) - {"dev"}:
         for requirement in map(Requirement, ours.get_all("Requires-Dist") or ()):
-            if wanted(extra) and requirement.marker and requirement.marker.evaluate({"extra": extra}):
+            is_ours = requirement.name == "threadmill"
+            if wanted(extra) and not is_ours and requirement.marker and requirement.marker.evaluate({"extra": extra}):
                 found.update(names.get(_normal(requirement.name), ()))
     return found
 

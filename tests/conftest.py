@@ -20,6 +20,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+from tests.certificates import self_signed
 from tests.emulated import Emulated, emulating, serving
 from tests.forked import THREADMILL, ForkedProcess, run
 from tests.own_redis import own_redis
@@ -47,7 +48,7 @@ HASTY = {
 
 
 #: The same for the emulator of --local.
-IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__POLL_FIRST_S": "0.1"}
+IN_A_HURRY = {"THREADMILL_ENDPOINTS__EMULATOR__FIRST_POLL_S": "0.1"}
 
 
 #: A machine may be slow, and busy: no test is timed.
@@ -114,6 +115,21 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """No secrets of other tests: what one keeps secret may be an ordinary word in another."""
     monkeypatch.setattr(REDACTOR, "_secrets", {})
     monkeypatch.setattr(REDACTOR, "_forms", ())
+
+
+@pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with one certificate."""
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_bytes(self_signed())
+    return str(file)
+
+
+@pytest.fixture(autouse=True)
+def _few_certificates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, one_certificate: str) -> None:
+    """Each HTTP client loads the certificates of all authorities, which takes 40 ms. Only installs need them."""
+    if request.node.get_closest_marker("acceptance") is None:
+        monkeypatch.setenv("SSL_CERT_FILE", one_certificate)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,14 @@ from threadmill_emulator.server import Server, listen
 
 _START_S = 20.0
 
+#: Fields of an endpoint whose jobs take this wire to the emulator.
+WIRES: dict[str, dict[str, Any]] = {
+    "assistants": {},
+    "responses": {"wire": "responses", "model": "emulator-1", "assistant": None},
+}
+
+_KINDS = ("threads", "responses", "conversations", "containers", "files", "vector_stores")
+
 BASES = (DAVINCI_PATH, AZURE_V1_PATH, AZURE_PATH)
 
 #: Keeps no connection; and no certificates, whose loading takes longer than the call.
@@ -68,9 +76,24 @@ class Emulated:
     def faults(self, **plan: Any) -> None:
         _HTTP.post(f"{self.url}/_faults", json=plan).raise_for_status()
 
+    def left(self) -> dict[str, int]:
+        """How many objects of each kind are there; {}: none at all."""
+        stats = self.stats()
+        return {kind: stats[kind]["alive"] for kind in _KINDS if stats[kind]["alive"]}
+
     def threads(self) -> int:
         """How many are alive."""
         return self.stats()["threads"]["alive"]
+
+    def created(self) -> int:
+        """How many runs and responses were created."""
+        stats = self.stats()
+        return stats["runs"]["created"] + stats["responses"]["created"]
+
+    def tool_outputs(self) -> list[str]:
+        """The outputs that were submitted, of all rounds."""
+        submitted = self.sent("POST", "/submit_tool_outputs")
+        return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
 
     def completed(self) -> int:
         """How many runs came to a good end."""

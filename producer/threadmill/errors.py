@@ -4,8 +4,9 @@
   - InvalidJob        the job cannot be enqueued; the text names each wrong field
   - SettingsError     the settings cannot be used
     - NoEndpoint      no endpoint is configured, and the job names none
-  - InvalidProfile    the profile in a file is invalid; the text names file, line and field
+  - InvalidProfile    the profile in a file is invalid; the text names file and field
   - InvalidReport     the definition of a report is invalid; the text names file and field
+  - MissingExtra      an extra of threadmill is not installed; also a ModuleNotFoundError
   - KeyConflict       the idempotency key belongs to a job with different content
   - JobNotFound       there is no record with this id: never enqueued here, or no longer kept
     - InvalidJobId    the text is not a job id
@@ -62,6 +63,14 @@ class InvalidProfile(ThreadmillError, ValueError):
 
 class InvalidReport(ThreadmillError, ValueError):
     pass
+
+
+class MissingExtra(ThreadmillError, ModuleNotFoundError):
+    """A part of threadmill is used whose extra is not installed. `name`: the package that is missing."""
+
+    def __init__(self, extra: str, package: str, remedy: str) -> None:
+        super().__init__(f"this needs threadmill[{extra}], which is not installed here: {remedy}")
+        self.name = package
 
 
 class KeyConflict(ThreadmillError):

@@ -1,4 +1,4 @@
-"""Finds the command that adds an extra to this installation of threadmill."""
+"""Finds out which extras of threadmill are installed, and the command that adds one."""
 
 import json
 import shlex
@@ -9,6 +9,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from threadmill.errors import MissingExtra
+
+#: The packages of the extras that code of threadmill itself needs.
+_PACKAGES = {
+    "batch": ("charset_normalizer", "cronsim", "jinja2", "markdown_it", "pathspec", "structlog"),
+    "cli": ("rich", "tomli_w", "typer"),
+    "emulator": ("starlette",),
+    "worker": ("openai",),
+}
+
+
+def require(extra: str) -> None:
+    """Raises MissingExtra, which names the remedy, unless `batch`, `cli`, `emulator` or `worker` is installed."""
+    for package in _PACKAGES[extra]:
+        if find_spec(package) is None:
+            raise MissingExtra(extra, package, install_command(extra))
 
 
 def install_command(extra: str) -> str:

@@ -51,17 +51,17 @@ class JobValidator:
     def check_abilities(self, job: PromptJob) -> None:
         """Checks the job without reading its files. Raises InvalidJob."""
         _check_schemas(job)
-        table = f"[endpoints.{self.name}]"
+        table = f"[endpoints.{self.name}.supports]"
         self._check_lane(job)
         if self.endpoint.wire == "responses":
             self._check_fields(job)
         self._check_token_limits(job)
-        if job.files and not self.endpoint.files:
+        if job.files and not self.endpoint.supports.files:
             raise InvalidJob(
                 f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
                 f"if its server does, set files = true in {table}"
             )
-        if not self.endpoint.data_urls and not self.endpoint.files:
+        if not self.endpoint.supports.data_urls and not self.endpoint.supports.files:
             for source in job.image_sources:
                 if is_data_url(source) or is_path(source):
                     raise InvalidJob(
@@ -79,10 +79,10 @@ class JobValidator:
             )
         discount = discount_of(job.lane)
         has_window = discount is not None and discount.completion_window is not None
-        if has_window and not self.endpoint.background and self.endpoint.lane_fallback == "none":
+        if has_window and not self.endpoint.supports.background and self.endpoint.lane_fallback == "none":
             raise InvalidJob(
                 f"`lane`: {job.lane} needs a server that works in the background, which endpoint {self.name!r} "
-                f"does not (background = false in [endpoints.{self.name}]); use the lane flex, or leave it out"
+                f"does not (background = false in [endpoints.{self.name}.supports]); use the lane flex, or leave it out"
             )
 
     def _check_fields(self, job: PromptJob) -> None:

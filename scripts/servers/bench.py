@@ -66,7 +66,7 @@ class Bench:
 
     def threadmill(self, *arguments: str) -> tuple[int, str]:
         """Exit code and output of a command."""
-        command = [sys.executable, "-m", "threadmill_cli", *arguments]
+        command = [sys.executable, "-m", "threadmill", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         return done.returncode, done.stdout + done.stderr
 

@@ -182,9 +182,9 @@ _LITELLM = f"LiteLLM {VERSIONS['litellm']}"
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("litellm-bridge", _LITELLM, backends.model, _bridge, {"files": False}, 2),
-        Kind("litellm-polling", _LITELLM, backends.model, _polling, {"files": False}, 3),
-        Kind("litellm-native", _LITELLM, backends.emulator, _native, {"files": False}, 3),
-        Kind("ogx", f"OGX {VERSIONS['ogx']}", backends.model, _ogx, {"lists_responses": True}, 3),
+        Kind("litellm-bridge", _LITELLM, backends.model, _bridge, {"supports": {"files": False}}, 2),
+        Kind("litellm-polling", _LITELLM, backends.model, _polling, {"supports": {"files": False}}, 3),
+        Kind("litellm-native", _LITELLM, backends.emulator, _native, {"supports": {"files": False}}, 3),
+        Kind("ogx", f"OGX {VERSIONS['ogx']}", backends.model, _ogx, {"supports": {"list_responses": True}}, 3),
     )
 }

@@ -33,6 +33,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXTRAS = "worker,emulator,local,documents,parquet,mcp"
 
+#: Settings of each endpoint that shorten what a reader would wait for.
+HASTY = {"first_poll_s": "0.05", "batch_lane_wait_s": "0.1"}
+
 COMMAND_S = 120
 INSTALL_S = 600
 
@@ -109,7 +112,7 @@ class Reader:
     def _environment(self, programs: Path) -> dict[str, str]:
         assistants, responses = f"{self._emulator_url}/api/assts/v1", f"{self._emulator_url}/v1"
         endpoints = {
-            name: {"kind": kind, "base_url": url, "api_key_env": "DAVINCI_API_KEY", **more}
+            name: {"kind": kind, "base_url": url, "api_key_env": "DAVINCI_API_KEY", **HASTY, **more}
             for name, kind, url, more in (
                 ("davinci", "davinci", assistants, {"assistant": "asst_emulator"}),
                 ("gateway", "assistants", assistants, {"assistant": "asst_emulator"}),

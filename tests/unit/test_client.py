@@ -48,12 +48,14 @@ def test_paths_become_absolute_and_the_rest_stays_as_it_is(check, disk):
             "files": ["notes.txt", "file-abc", {"path": "./notes.txt", "tools": ["code_interpreter"]}],
             "messages": [{"content": [{"type": "image_url", "image_url": {"url": "picture.png"}}]}],
         },
-        data_urls=True,
+        supports={"data_urls": True},
     )
     assert job.images == (f"{disk}/picture.png", "https://example.com/a.png", DATA_URL)
     assert [file.path or file.id for file in job.files] == [f"{disk}/notes.txt", "file-abc", f"{disk}/notes.txt"]
     assert job.messages[0].images == (f"{disk}/picture.png",)
-    assert check(job.model_dump(exclude_defaults=True), data_urls=True) == job, "checked again, it is the same"
+    assert check(job.model_dump(exclude_defaults=True), supports={"data_urls": True}) == job, (
+        "checked again, it is the same"
+    )
 
 
 def test_no_folder_is_open_unless_the_settings_say_so(check):
@@ -158,16 +160,16 @@ def test_a_data_url_must_hold_an_image(check, url, says):
 
 def test_what_an_endpoint_cannot_do_is_reported_with_its_setting(check):
     for file in ("notes.txt", "file-abc"):
-        told = refusal(check, {"files": [file]}, files=False)
+        told = refusal(check, {"files": [file]}, supports={"files": False})
         assert file in told
-        assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x]" in told
+        assert "endpoint 'x' takes no files; if its server does, set files = true in [endpoints.x.supports]" in told
     for image in ("picture.png", DATA_URL):
-        told = refusal(check, {"images": [image]}, files=False)
+        told = refusal(check, {"images": [image]}, supports={"files": False})
         assert "takes images only as https URLs" in told
-        assert "set data_urls = true or files = true in [endpoints.x]" in told
-        assert check({"images": [image]}, files=False, data_urls=True)
-        assert check({"images": [image]}, files=True, data_urls=False)
-    assert check({"images": ["https://example.com/a.png"]}, files=False)
+        assert "set data_urls = true or files = true in [endpoints.x.supports]" in told
+        assert check({"images": [image]}, supports={"files": False, "data_urls": True})
+        assert check({"images": [image]}, supports={"files": True, "data_urls": False})
+    assert check({"images": ["https://example.com/a.png"]}, supports={"files": False})
 
 
 @pytest.mark.parametrize("field", ["max_prompt_tokens", "max_completion_tokens"])
@@ -199,7 +201,7 @@ def test_the_assistants_api_has_no_cheaper_lanes(check, lane):
 
 
 def test_a_completion_window_needs_a_server_that_works_in_the_background(check):
-    plain = {"kind": "responses", "model": "m", "assistant": None, "background": False}
+    plain = {"kind": "responses", "model": "m", "assistant": None, "supports": {"background": False}}
 
     assert "use the lane flex, or leave it out" in refusal(check, {"lane": "within-2h"}, **plain)
     assert check({"lane": "within-2h"}, lane_fallback="full_price", **plain).lane == "within-2h"

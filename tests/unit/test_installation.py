@@ -1,7 +1,9 @@
-"""The command that adds an extra names what threadmill was installed from, and into which environment."""
+"""Extras: what works without them, the error that names one, and the command that adds it."""
 
+import importlib
 import json
 import shutil
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +14,8 @@ from typer.testing import CliRunner
 
 import threadmill
 from threadmill import installation
+from threadmill.__main__ import main
+from threadmill.errors import MissingExtra
 from threadmill_cli.app import app
 
 
@@ -66,3 +70,41 @@ def test_environment_without_pip_gets_the_command_of_uv(monkeypatch):
 def test_version_is_that_of_the_distribution():
     assert threadmill.__version__ == version("threadmill")
     assert CliRunner().invoke(app, ["--version"]).stdout == f"threadmill {version('threadmill')}\n"
+
+
+def _run(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+
+BARE = """
+import sys
+for package in ("charset_normalizer", "cronsim", "jinja2", "markdown_it", "openai", "pathspec", "rich", "structlog",
+                "tomli_w", "typer", "yaml"):
+    sys.modules[package] = None
+"""
+
+
+def test_a_service_needs_the_base_alone() -> None:
+    done = _run(BARE + "from threadmill import Client; Client().check({'prompt': 'Well?', 'endpoint': 'emulator'})")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("room", ["batch", "documents", "export", "reports"])
+def test_code_of_a_missing_extra_raises_an_error_that_names_it(room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    with pytest.raises(
+        MissingExtra, match=r"^this needs threadmill\[batch\].*not installed here: .* install "
+    ) as raised:
+        importlib.reload(importlib.import_module(f"threadmill.{room}"))
+    assert isinstance(raised.value, ModuleNotFoundError)
+
+
+def test_the_command_without_its_extra_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert (ended.value.code, told.count("\n")) == (2, 1)
+    assert told.startswith("threadmill: this needs threadmill[cli], which is not installed here: ")

@@ -12,6 +12,7 @@ import structlog
 
 from threadmill.job.events import EventKind
 from threadmill.secrets.redaction import REDACTOR, redact
+from threadmill.surrogates import replace_surrogates
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +163,7 @@ class EventBuffer:
             pieces.setdefault(message_id, []).append(piece)
         for message_id, parts in pieces.items():
             open_ = self._texts.setdefault(message_id, _Text())
-            came = open_.held + _encodable("".join(parts))
+            came = open_.held + replace_surrogates("".join(parts))
             end = len(came) - REDACTOR.unfinished(came)
             open_.text += redact(came[:end])
             open_.held = came[end:]
@@ -239,12 +240,7 @@ class EventPublisher:
 
 
 def _clean(value: str | int) -> str | int:
-    return _encodable(redact(value)) if isinstance(value, str) else value
-
-
-def _encodable(text: str) -> str:
-    """Text that UTF-8 can hold: servers send surrogates, and cut pairs of them in two."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return replace_surrogates(redact(value)) if isinstance(value, str) else value
 
 
 def _cut(value: str | int) -> str | int:

@@ -1,10 +1,10 @@
 """Shows changes of an assistant, field by field, and long texts line by line."""
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
 from rich.text import Text
 
 from threadmill.names import printable
@@ -26,13 +26,13 @@ def differences(changes: Mapping[str, Sequence[Any]]) -> Iterator[Text]:
 
 
 def _lines(value: Any) -> list[str]:
-    """Splits text into lines and renders other values as YAML; empty values have no lines."""
+    """Splits text into lines and renders other values as JSON; empty values have no lines."""
     if value in (None, "", [], {}):
         return []
     if isinstance(value, str):
         return value.split("\n")
     if isinstance(value, dict | list):
-        return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100).rstrip("\n").split("\n")
+        return json.dumps(value, ensure_ascii=False, indent=2).split("\n")
     return [str(value)]
 
 

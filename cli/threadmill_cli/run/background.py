@@ -57,7 +57,7 @@ def run_in_background(batch: str, paths: Sequence[str], out: Path, local: bool) 
     with log.open("ab") as file:
         begins_at = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "threadmill_cli", *options[:1], "--yes", *options[1:]],
+            [sys.executable, "-m", "threadmill", *options[:1], "--yes", *options[1:]],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

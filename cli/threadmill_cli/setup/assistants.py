@@ -16,11 +16,12 @@ from threadmill.client import Client
 from threadmill.errors import InvalidProfile, ThreadmillError
 from threadmill.job.model import explain
 from threadmill.settings.profile import Profile
-from threadmill.settings.profile_files import dump_profile, form_of
+from threadmill.settings.profile_files import check_name
 from threadmill_cli.app import AsJson, Endpoint, Exit, note, without_none, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.confirm import Yes, confirm
+from threadmill_cli.rendering.profile import as_toml
 from threadmill_cli.setup.assistants_apply import apply
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def add_to(app: typer.Typer) -> None:
     assistants.callback(invoke_without_command=True)(assistants_)
     assistants.command("list", epilog=examples("threadmill assistants list --endpoint davinci"))(list_)
     assistants.command(epilog=examples("threadmill assistants show support"))(show)
-    assistants.command(epilog=examples("threadmill assistants apply support.yaml --dry-run"))(apply)
-    assistants.command(epilog=examples("threadmill assistants export asst_abc --out support.yaml"))(export)
+    assistants.command(epilog=examples("threadmill assistants apply support.toml --dry-run"))(apply)
+    assistants.command(epilog=examples("threadmill assistants export asst_abc --out support.toml"))(export)
     assistants.command(epilog=examples("threadmill assistants delete support"))(delete)
     app.add_typer(assistants, name="assistants")
 
@@ -88,25 +89,26 @@ def show(assistant: Assistant, endpoint: Endpoint = None, as_json: AsJson = Fals
     moment = found.created_at
     created = f", created {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
     write_line(f"# {found.id} of {name}{created}")
-    write_line(dump_profile(_profile(found), "yaml").rstrip("\n"))
+    write_line(as_toml(_profile(found)).rstrip("\n"))
 
 
 def export(
     assistant: Assistant,
     endpoint: Endpoint = None,
-    out: Annotated[Path | None, typer.Option(help="A .toml, .yaml or .yml file. Default: YAML on stdout.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .toml file. Default: stdout.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write an assistant as a profile."""
-    form = form_of(out) if out else "yaml"
-    if out and out.exists() and not force:
-        raise InvalidProfile(f"{out} already exists: name another file, or pass --force")
+    if out:
+        check_name(out)
+        if out.exists() and not force:
+            raise InvalidProfile(f"{out} already exists: name another file, or pass --force")
     client = Client()
     name = client.settings.endpoint_name(endpoint)
     found = _get(client, name, assistant)
     profile = _profile(found)
-    text = dump_profile(profile, form)
+    text = as_toml(profile)
     if profile.tool_resources:
         note(f"tool_resources name files or vector stores of {name}: replace them before you apply it elsewhere")
     for field, value in found.unknown.items():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ProfileFile = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="TOML or YAML file with profiles. Default: the profiles of the settings."),
+    typer.Argument(metavar="FILE", help="A TOML file with profiles. Default: the profiles of the settings."),
 ]
 
 

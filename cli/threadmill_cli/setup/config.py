@@ -69,25 +69,26 @@ def _settings(settings: Settings, file: Path | None, everything: bool) -> Iterat
     in_file = tomllib.loads(file.read_text("utf-8-sig")) if file else {}
     leaves = sorted(_leaves(settings.model_dump(mode="json")), key=lambda leaf: len(leaf[0]) > 1)  # tables last
     for path, value in leaves:
-        if everything or len(path) < 3 or path[2] in _given(settings, path):
+        if everything or len(path) < 3 or _is_given(settings, path):
             yield Setting(".".join(path), _shown(path, value), _origin(settings, path, in_file, file))
 
 
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yields paths and values, down to the fields of an endpoint, a profile or a tool."""
+    """Yields paths and values, down to the fields of an endpoint, of its table `supports`, a profile or a tool."""
     for name, value in table.items():
         path = (*above, name)
-        if isinstance(value, dict) and len(path) < 3 and (value or not above):
+        if isinstance(value, dict) and (len(path) < 3 or name == "supports") and (value or not above):
             yield from _leaves(value, path)
         else:
             yield path, value
 
 
-def _given(settings: Settings, path: tuple[str, ...]) -> set[str]:
-    """Returns the fields of an endpoint, a profile or a tool that differ from the defaults of its kind."""
-    table = getattr(settings, path[0])
-    entry = table.get(path[1]) if isinstance(table, dict) else None
-    return entry.model_fields_set if entry is not None else {path[2]}
+def _is_given(settings: Settings, path: tuple[str, ...]) -> bool:
+    """Whether the settings, or the defaults of an endpoint's kind, set this field of a table."""
+    table: Any = settings
+    for step in path[:-1]:
+        table = table[step] if isinstance(table, dict) else getattr(table, step)
+    return path[-1] in table.model_fields_set
 
 
 def _origin(settings: Settings, path: tuple[str, ...], in_file: Mapping[str, Any], file: Path | None) -> str:
@@ -97,10 +98,10 @@ def _origin(settings: Settings, path: tuple[str, ...], in_file: Mapping[str, Any
     if _has(in_file, path):
         return str(file)
     if path[0] == "endpoints":
-        _, name, field = path
+        name, field = path[1], path[-1]
         if field == "base_url" and os.environ.get(BASE_URL_VARIABLES.get(name, "")):
             return BASE_URL_VARIABLES[name]
-        if field != "kind" and field in settings.endpoints[name].model_fields_set:
+        if field != "kind" and _is_given(settings, path):
             return f"default of kind {settings.endpoints[name].kind}"
     return "default"
 

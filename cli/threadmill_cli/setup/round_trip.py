@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError, WaitTimeout
-from threadmill.job.progress import ProgressSummary
+from threadmill.job.progress import CallErrors, ProgressSummary
 from threadmill.job.result import JobResult, JobState
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import Worker
@@ -48,7 +48,7 @@ def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now
         return f"worker {record.worker} has taken the job, and called nothing so far; see its log"
     if progress.failure is not None:
         return f"{progress.failure.kind}: {progress.failure.message}; its worker still deletes what was made for it"
-    return "; ".join((_waiting_for(progress, now), *_trouble(progress)))
+    return "; ".join((_waiting_for(progress, now), *_call_errors(progress.errors)))
 
 
 def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
@@ -69,14 +69,12 @@ def _waiting_for(progress: ProgressSummary, now: datetime) -> str:
         return f"the server has not replied to the call {progress.intent!r}"
     if progress.run is None:
         return "no run was under way"
-    seconds = now.timestamp() - progress.run_since
-    return f"run {progress.run.id} was still {progress.run.status} after {seconds:.0f} s"
+    run, seconds = progress.run.seen, now.timestamp() - progress.run.started_at
+    return f"run {run.id} was still {run.status} after {seconds:.0f} s"
 
 
-def _trouble(progress: ProgressSummary) -> list[str]:
-    if progress.trouble is None or progress.troubled_at is None:
+def _call_errors(errors: CallErrors) -> list[str]:
+    if errors.reason is None or errors.first_at is None:
         return []
-    since = datetime.fromtimestamp(progress.troubled_at, UTC)
-    return [
-        f"failed calls in a row: {progress.troubles:,}, since {since:%Y-%m-%d %H:%M:%S} UTC; last: {progress.trouble}"
-    ]
+    since = datetime.fromtimestamp(errors.first_at, UTC)
+    return [f"failed calls in a row: {errors.count:,}, since {since:%Y-%m-%d %H:%M:%S} UTC; last: {errors.reason}"]

@@ -269,17 +269,18 @@ def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
 def _progress(progress: ProgressSummary) -> dict[str, Any]:
     """Returns the progress of an unfinished job."""
     reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
+    run, errors = progress.run, progress.errors
     return {
         "thread": progress.thread_id,
-        "run": progress.run and progress.run.id,
-        "run_status": progress.run and progress.run.status,
-        "run_since": _iso(progress.run_since),
+        "run": run and run.seen.id,
+        "run_status": run and run.seen.status,
+        "run_since": run and _iso(run.started_at),
         "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
         "tools": progress.pending_tools,
         "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
-        "trouble": progress.trouble,
-        "failed_calls": (progress.trouble and progress.troubles) or None,
-        "trouble_since": progress.trouble and _iso(progress.troubled_at),
+        "trouble": errors.reason,
+        "failed_calls": (errors.reason and errors.count) or None,
+        "trouble_since": errors.reason and _iso(errors.first_at),
         "deadline": _iso(progress.deadline_at),
     }
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.errors import BadDocument
-from threadmill.documents.readers.unicode import escape_surrogates
 from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob
+from threadmill.surrogates import escape_surrogates
 
 #: The path of a document that is read from stdin.
 STDIN = Path("-")

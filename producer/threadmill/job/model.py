@@ -1,5 +1,6 @@
 """Base classes of the models: input from users refuses unknown fields, stored values keep them."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -36,14 +37,14 @@ class StoredModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-def explain(error: ValidationError) -> str:
-    """Returns a validation error as one readable line."""
+def explain(error: ValidationError, suggest: Callable[[tuple[int | str, ...]], str] = lambda path: "") -> str:
+    """Returns a validation error as one readable line. `suggest`: returns a text to add to an unknown field."""
     phrases = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(step) for step in problem["loc"])
         reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            phrases.append(f"unknown field `{where}`")
+            phrases.append(f"unknown field `{where}`{suggest(problem['loc'])}")
         else:
             phrases.append(f"`{where}`: {reason}" if where else reason)
     return "; ".join(phrases)

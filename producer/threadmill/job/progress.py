@@ -1,5 +1,7 @@
-"""The part of a job's saved progress that producers read."""
+"""The parts of a job's saved progress that producers read."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -9,9 +11,64 @@ from threadmill.job.result import Failure, Usage
 #: Statuses of a run that has not ended.
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
 
+#: The calls that may have created an object of which no reply told.
+_LOST_BY: Mapping[str, str] = {
+    "create_thread": "threads",
+    "upload": "files",
+    "create_store": "files",
+    "start_run": "runs",
+    "submit_outputs": "runs",
+}
 
-#: Fields that say what a job has spent; its progress and its result have them.
-SPENT = ("usage", "model", "lane", "runs", "calls", "lost_threads", "lost_files", "lost_runs")
+
+@dataclass(frozen=True)
+class CallErrors:
+    """The calls in a row that got no usable reply."""
+
+    count: int = 0
+    reason: str | None = None  #: of the latest
+    first_at: float | None = field(default=None, compare=False)  #: when the first of them was made
+    since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the runs of a job have used, and at which price."""
+
+    usage: Usage = field(default_factory=Usage)
+    by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
+    model: str | None = None  #: of the last run
+    lane: str | None = None  #: the one that all runs came through
+    fell_back: bool = False  #: the job's lane is closed, and further runs cost the full price
+    full_price: str | None = None  #: why runs cost that, though the job has a lane
+
+
+@dataclass(frozen=True)
+class Lost:
+    """How many objects may be on the server whose ids never reached a worker."""
+
+    threads: int = 0
+    files: int = 0
+    runs: int = 0
+
+    def after(self, intent: str | None) -> "Lost":
+        """Returns the numbers if the outcome of this call stays unknown."""
+        kind = _LOST_BY.get(intent or "")
+        return replace(self, **{kind: getattr(self, kind) + 1}) if kind else self
+
+
+def spent(runs: int, calls: int, cost: Cost, lost: Lost) -> dict[str, Any]:
+    """Returns the fields of a result that say what the job has spent."""
+    return {
+        "usage": cost.usage,
+        "model": cost.model,
+        "lane": cost.lane,
+        "runs": runs,
+        "calls": calls,
+        "lost_threads": lost.threads,
+        "lost_files": lost.files,
+        "lost_runs": lost.runs,
+    }
 
 
 class RemoteCall(BaseModel):
@@ -43,6 +100,16 @@ class RemoteRun(BaseModel):
     kind: str | None = None  #: the kind of remote object, if deleting the thread does not delete the run
 
 
+class RunSummary(BaseModel):
+    """The current run of a job. Times are seconds since 1970."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    seen: RemoteRun  #: as last observed
+    started_at: float
+    outputs: dict[str, str] = {}  #: of its finished tool calls, by call id
+
+
 class Ending(BaseModel):
     """How a job will end, after its remote objects are deleted."""
 
@@ -58,25 +125,17 @@ class ProgressSummary(BaseModel):
 
     deadline_at: float
     thread_id: str | None = None
-    run: RemoteRun | None = None
-    run_since: float = 0.0  #: when the run was started
+    run: RunSummary | None = None
     runs: int = 0
     reruns: int = 0
     rerun_reason: str | None = None  #: of the latest rerun
-    outputs: dict[str, str] = {}  #: outputs of the run's finished tool calls, by call id
-    trouble: str | None = None  #: the reason of the latest call error; None after a usable reply
-    troubles: int = 0  #: number of call errors in a row
-    troubled_at: float | None = None  #: time of the first of them
+    errors: CallErrors = CallErrors()
     outcome: Ending | None = None
     intent: str | None = None  #: the call whose outcome is unknown
     leftovers: tuple[RemoteObject, ...] = ()
-    usage: Usage = Usage()
-    model: str | None = None
-    lane: str | None = None
+    cost: Cost = Cost()
+    lost: Lost = Lost()
     calls: int = 0
-    lost_threads: int = 0
-    lost_files: int = 0
-    lost_runs: int = 0
 
     @property
     def spent(self) -> dict[str, Any]:
@@ -84,11 +143,7 @@ class ProgressSummary(BaseModel):
 
         If a call has an unknown outcome, the object that it may have made counts as lost.
         """
-        return {name: getattr(self, name) for name in SPENT} | {
-            "lost_threads": self.lost_threads + (self.intent == "create_thread"),
-            "lost_files": self.lost_files + (self.intent in ("upload", "create_store")),
-            "lost_runs": self.lost_runs + (self.intent in ("start_run", "submit_outputs")),
-        }
+        return spent(self.runs, self.calls, self.cost, self.lost.after(self.intent))
 
     @property
     def failure(self) -> Failure | None:
@@ -98,7 +153,7 @@ class ProgressSummary(BaseModel):
     @property
     def remains(self) -> tuple[RemoteObject, ...]:
         """The remote objects to delete if the job ends now. An active run comes first; it has to be cancelled."""
-        run = self.run
+        run = self.run.seen if self.run else None
         if run is None or run.status not in _ACTIVE or (run.kind is not None and run.calls):
             return self.leftovers
         run_id = run.id if run.kind is not None else f"{self.thread_id}/{run.id}"
@@ -107,4 +162,5 @@ class ProgressSummary(BaseModel):
     @property
     def pending_tools(self) -> list[str]:
         """The names of the tools whose outputs the run needs."""
-        return [call.name for call in self.run.calls if call.id not in self.outputs] if self.run else []
+        run = self.run
+        return [call.name for call in run.seen.calls if call.id not in run.outputs] if run else []

@@ -24,9 +24,7 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
     EndpointKind.DAVINCI: {
         "base_url": "https://prod.dvcbot.net/api/assts/v1",
         "api_key_env": "DAVINCI_API_KEY",
-        "plugins": True,
-        "data_urls": True,
-        "files": False,  # not documented; set it if the server accepts files
+        "supports": {"plugins": True, "data_urls": True, "files": False},  # files are not documented
         "current_time_note": "The current time is: %Y-%m-%d %H:%M:%S",
     },
     EndpointKind.AZURE: {
@@ -37,15 +35,12 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "wire": "responses",
         "base_url": "https://api.openai.com/v1",
         "api_key_env": "OPENAI_API_KEY",
-        "data_urls": True,
-        "expires_after": True,
+        "supports": {"data_urls": True, "upload_expiry": True},
     },
     EndpointKind.EMULATOR: {
         "base_url": "http://127.0.0.1:8089/api/assts/v1",
         "assistant": "asst_emulator",
-        "plugins": True,
-        "data_urls": True,
-        "expires_after": True,
+        "supports": {"plugins": True, "data_urls": True, "upload_expiry": True},
     },
 }
 
@@ -55,7 +50,11 @@ _WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16
 
 
 class Endpoint(RunLimits):
-    """A server: its address, the variable with its key, its features and its limits."""
+    """A server: its address, the variable with its key, its features and its limits.
+
+    The table of an endpoint is flat, and the limits of its runs stand in it beside the other fields. Code that needs
+    only the limits, such as the worker's lifecycle, takes a RunLimits and gets the endpoint.
+    """
 
     kind: EndpointKind
     wire: Literal["assistants", "responses"] = "assistants"  #: the API that its server speaks
@@ -66,19 +65,6 @@ class Endpoint(RunLimits):
     assistant: str | None = None  #: for jobs that name none
     model: str | None = None  #: for jobs that name neither a model nor a profile with one
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None  #: likewise
-    plugins: bool = False  #: run tools that the worker lacks through `POST /pluginapi`
-    data_urls: bool = False  #: accepts images as data URLs; otherwise they are uploaded
-    files: bool = True  #: accepts uploads, and has vector stores
-    expires_after: bool = False  #: accepts an expiry with an upload, so that lost uploads expire
-    streaming: bool = True  #: can stream the events of a run
-    create_and_run: bool = False  #: creates thread and run in one call (POST /threads/runs)
-    run_id_filter: bool = True  #: can list the messages of one run
-    background: bool = (
-        True  #: `responses`: runs in the background; otherwise a call returns when the response has ended
-    )
-    store: bool = True  #: `responses`: stores responses; otherwise each round of tools sends the whole input again
-    idempotency_keys: bool = False  #: `responses`: repeats its first reply to a POST with a known Idempotency-Key
-    lists_responses: bool = False  #: `responses`: has GET /responses, which shows their metadata
     current_time_note: str | None = None  #: strftime text added to each run's additional instructions
     current_time_zone: Annotated[str, StringConstraints(pattern=r"^[\w/+-]+$")] | None = None  #: default: the worker's
     batch_lane_wait_s: PositiveFloat = 60  #: how long jobs of the batch lane are collected for one remote batch
@@ -96,10 +82,14 @@ class Endpoint(RunLimits):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") in list(EndpointKind):
-            filled = _KIND_DEFAULTS[EndpointKind(data["kind"])] | data
-            return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
-        return data
+        """Adds the defaults of the kind and the wire. The table `supports` is completed field by field."""
+        if not isinstance(data, dict) or data.get("kind") not in list(EndpointKind):
+            return data
+        defaults = _KIND_DEFAULTS[EndpointKind(data["kind"])]
+        filled = defaults | data
+        if isinstance(filled.get("supports"), dict):
+            filled["supports"] = defaults.get("supports", {}) | filled["supports"]
+        return _WIRE_DEFAULTS.get(str(filled.get("wire")), {}) | filled
 
     @field_validator("current_time_zone")
     @classmethod

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+
+from threadmill.settings.suggestions import closest
 
 PREFIX = "THREADMILL_"
 
@@ -34,7 +35,7 @@ def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[st
     `settings`: the names of all settings, and whether each is a table.
     """
     return [
-        f"unknown variable {name}{_closest(path[0], settings)}"
+        f"unknown variable {name}{_suggestion(path[0], settings)}"
         for name, path in sorted(variables(environment).items())
         if (path[0] not in settings or (len(path) > 1 and not settings[path[0]]))
         and not _OF_A_PLATFORM.fullmatch(name.upper())
@@ -53,9 +54,9 @@ def variable_of(path: Sequence[object], environment: Mapping[str, str]) -> str |
     return found[0][0] if found else None
 
 
-def _closest(name: str, settings: Iterable[str]) -> str:
-    close = get_close_matches(name, list(settings), 1)
-    return f" (did you mean {PREFIX}{close[0].upper()}?)" if close else ""
+def _suggestion(name: str, settings: Iterable[str]) -> str:
+    found = closest(name, settings)
+    return f" (did you mean {PREFIX}{found.upper()}?)" if found else ""
 
 
 def _holds(text: str, steps: SettingPath) -> bool:

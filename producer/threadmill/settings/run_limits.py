@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from threadmill.job.model import InputModel
+from threadmill.settings.supports import Supports
 
 
-class RunLimits(BaseModel):
+class RunLimits(InputModel):
     """Durations are in seconds (`_s`), counts are per job unless stated otherwise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_timeout_s: PositiveFloat = 30  #: for one reply of the server
     first_poll_s: PositiveFloat = 1.1  #: from a run's start to the first poll
@@ -19,8 +20,8 @@ class RunLimits(BaseModel):
     queued_limit_s: PositiveFloat = 300  #: a run still `queued` after this is stuck
     run_limit_s: PositiveFloat = 660  #: a run that has not ended after this is stuck; the server's own limit is 600
     cancel_limit_s: PositiveFloat = 60  #: how long a cancelled run may take to stop
-    cancels: bool = True  #: the server can cancel runs; otherwise an unneeded run continues to its end
     on_locked_thread: Literal["wait", "cancel"] = "wait"  #: what to do about a foreign run that locks the job's thread
     indexing_limit_s: PositiveFloat = 300  #: how long the server may take to index files
     unreachable_limit_s: PositiveFloat = 300  #: a job fails after the server gave no usable reply for this long
     lane_fallback: Literal["none", "full_price"] = "none"  #: how to run a job that its lane did not answer
+    supports: Supports = Supports()  #: the server's features; the lifecycle asks whether it can cancel a run

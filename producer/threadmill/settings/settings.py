@@ -39,6 +39,8 @@ from threadmill.settings import credentials, origins
 from threadmill.settings.endpoint import Endpoint, EndpointKind
 from threadmill.settings.prices import Prices
 from threadmill.settings.profile import Profile, ProfileName
+from threadmill.settings.suggestions import closest
+from threadmill.settings.supports import Supports
 from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 CONFIG_NAME = "threadmill.toml"
@@ -100,7 +102,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             where = [origins.variable_of(problem["loc"], os.environ) for problem in error.errors()]
             sources = dict.fromkeys(variable or str(file or "the environment") for variable in where)
-            raise SettingsError(f"{explain(error)} (settings from {', '.join(sources)})") from None
+            raise SettingsError(f"{explain(error, _suggestion)} (settings from {', '.join(sources)})") from None
         except UnreadableVariable as error:
             raise SettingsError(_not_json(error)) from None
         except OSError as error:
@@ -287,6 +289,22 @@ class Settings(BaseSettings):
 
     def _own_endpoints(self) -> list[str]:
         return [name for name in self.endpoints if name != "emulator"]
+
+
+def _suggestion(path: tuple[int | str, ...]) -> str:
+    """Returns ` (did you mean ...?)` for an unknown setting; '' if none is similar."""
+    match path:
+        case (name,):
+            known = {field: field for field in Settings.model_fields}
+        case ("endpoints", _, name):
+            known = {field: f"supports.{field}" for field in Supports.model_fields}
+            known |= {field: field for field in Endpoint.model_fields}
+        case ("endpoints", _, "supports", name):
+            known = {field: field for field in Supports.model_fields}
+        case _:
+            return ""
+    found = closest(str(name), known)
+    return f" (did you mean `{'.'.join(map(str, (*path[:-1], known[found])))}`?)" if found else ""
 
 
 def _not_json(error: UnreadableVariable) -> str:

@@ -1,10 +1,10 @@
 """`threadmill assistants`: what stands in a file is made so on a server, and what is on a server goes into a file."""
 
 import json
+import tomllib
 
 import httpx
 import pytest
-import yaml
 
 from threadmill import Client, InvalidJob
 from threadmill.settings.profile import Profile
@@ -15,21 +15,22 @@ from threadmill_worker.drivers.assistants import provisioning
 pytestmark = pytest.mark.integration
 
 PROFILE = """\
-model: emulator-1
-name: Customer service
-instructions: |
-  You answer customers.
+model = "emulator-1"
+name = "Customer service"
+instructions = '''
+You answer customers.
 
-  客服: be brief.
-  Never promise refunds.
-tools:
-  - file_search
-  - weather
-  - type: function
-    function: {name: orders, parameters: {type: object, properties: {id: {type: string}}}}
-temperature: 0.5
-response_format: {type: text}
-metadata: {team: support}
+客服: be brief.
+Never promise refunds.
+'''
+tools = [
+  "file_search",
+  "weather",
+  { type = "function", function = { name = "orders", parameters.type = "object", parameters.properties.id = {} } },
+]
+temperature = 0.5
+response_format = { type = "text" }
+metadata = { team = "support" }
 """
 
 
@@ -52,7 +53,7 @@ def settings(make_settings, base_url, tmp_path, monkeypatch):
 
 @pytest.fixture
 def cli(run_cli, settings, settings_as_environment, tmp_path):
-    (tmp_path / "support.yaml").write_text(PROFILE)
+    (tmp_path / "support.toml").write_text(PROFILE)
     variables = settings_as_environment(settings)
     return lambda *arguments, **more: run_cli("assistants", *arguments, **{**variables, **more})
 
@@ -71,32 +72,32 @@ def on_server(http):
 
 
 def test_applying_creates_then_leaves_alone_then_updates_the_same(cli, settings, on_server, tmp_path):
-    created = cli("apply", "support.yaml", "--yes")
+    created = cli("apply", "support.toml", "--yes")
     [(id, there)] = on_server().items()
     assert (created.returncode, created.stdout) == (0, f"support  emulator  {id}  created\n"), created.stderr
     assert "support: a new assistant on emulator" in created.stderr
     assert "to use it: threadmill submit --profile support ..." in created.stderr
-    assert there["instructions"] == yaml.safe_load(PROFILE)["instructions"]
+    assert there["instructions"] == tomllib.loads(PROFILE)["instructions"]
     assert [tool["type"] for tool in there["tools"]] == ["file_search", "function", "function"]
     assert there["tools"][1]["function"]["description"] == "Weather of a city."
     assert there["metadata"] == {"team": "support", "threadmill": "profile/support"}
     assert Client(settings).store.assistant_of("emulator", "support") == id
 
-    again = cli("apply", "support.yaml")
+    again = cli("apply", "support.toml")
     assert (again.returncode, again.stdout) == (0, f"support  emulator  {id}  unchanged\n")
 
-    changed = PROFILE.replace("be brief", "be kind").replace("temperature: 0.5\n", "").replace("  - weather\n", "")
-    (tmp_path / "support.yaml").write_text(changed)
-    dry = cli("apply", "support.yaml", "--dry-run")
+    changed = PROFILE.replace("be brief", "be kind").replace("temperature = 0.5\n", "").replace('  "weather",\n', "")
+    (tmp_path / "support.toml").write_text(changed)
+    dry = cli("apply", "support.toml", "--dry-run")
     assert (dry.returncode, dry.stdout) == (0, f"support  emulator  {id}  would be updated\n")
-    refused = cli("apply", "support.yaml")
+    refused = cli("apply", "support.toml")
     assert (refused.returncode, refused.stdout) == (2, dry.stdout)
     assert "nothing changed: pass --yes to apply" in refused.stderr
     assert on_server()[id]["temperature"] == 0.5
     for line in ("    -客服: be brief.", "    +客服: be kind.", "     Never promise refunds.", "    -0.5", "    +1.0"):
         assert line in refused.stderr.splitlines()
 
-    updated = cli("apply", "support.yaml", "--yes", "--json")
+    updated = cli("apply", "support.toml", "--yes", "--json")
     assert updated.returncode == 0, updated.stderr
     [report] = json.loads(updated.stdout)
     assert (report["id"], report["outcome"], set(report["changes"])) == (
@@ -107,27 +108,27 @@ def test_applying_creates_then_leaves_alone_then_updates_the_same(cli, settings,
     [(same, there)] = on_server().items()
     assert (same, there["temperature"], len(there["tools"])) == (id, 1.0, 2)
     assert there["metadata"] == {"team": "support", "threadmill": "profile/support"}
-    assert cli("apply", "support.yaml").stdout == f"support  emulator  {id}  unchanged\n"
+    assert cli("apply", "support.toml").stdout == f"support  emulator  {id}  unchanged\n"
 
 
 def test_what_someone_changed_on_the_server_is_shown_and_set_right(cli, on_server, http):
-    cli("apply", "support.yaml", "--yes")
+    cli("apply", "support.toml", "--yes")
     [id] = on_server()
     http.post(f"/assistants/{id}", json={"instructions": "Be rude.", "metadata": {}})
 
-    updated = cli("apply", "support.yaml", "--yes")
+    updated = cli("apply", "support.toml", "--yes")
     assert updated.stdout == f"support  emulator  {id}  updated\n"
     assert "    -Be rude." in updated.stderr
     assert on_server()[id]["metadata"] == {"team": "support", "threadmill": "profile/support"}
 
 
 def test_one_that_is_gone_is_made_anew(cli, on_server, http):
-    cli("apply", "support.yaml", "--yes")
+    cli("apply", "support.toml", "--yes")
     [old] = on_server()
     http.delete(f"/assistants/{old}")
     assert f"support was applied to {old}, which the server does not list" in cli("list").stderr
 
-    anew = cli("apply", "support.yaml", "--yes")
+    anew = cli("apply", "support.toml", "--yes")
     [new] = on_server()
     assert f"profile support was applied to {old}, which no longer exists on the server" in anew.stderr
     assert (anew.stdout, new != old) == (f"support  emulator  {new}  created\n", True)
@@ -146,23 +147,21 @@ def test_the_settings_profiles_are_applied_where_no_file_is_named(cli, on_server
 def test_an_export_applied_elsewhere_is_the_same(
     cli, http, on_server, emulate, settings, settings_as_environment, tmp_path
 ):
-    cli("apply", "support.yaml", "--yes")
+    cli("apply", "support.toml", "--yes")
     [id] = on_server()
     with emulate() as elsewhere:
         twin = settings.endpoints["twin"].model_copy(update={"base_url": elsewhere.base_url})
         moved = settings.model_copy(update={"endpoints": settings.endpoints | {"twin": twin}})
         variables = settings_as_environment(moved)
-        for name in ("moved.yaml", "moved.toml"):
-            exported = cli("export", "support", "--out", name, **variables)
-            assert (exported.returncode, exported.stdout) == (0, ""), exported.stderr
-            applied = cli("apply", name, "--endpoint", "twin", "--yes", **variables)
-            assert applied.returncode == 0, applied.stderr
-            theirs = json.loads(cli("show", "moved", "--endpoint", "twin", "--json", **variables).stdout)
-            ours = json.loads(cli("show", id, "--json", **variables).stdout)
-            assert theirs["profile"] == ours["profile"]
-        assert applied.stdout.endswith("unchanged\n"), "the TOML file says what the YAML file says"
-    assert cli("export", "support").stdout == (tmp_path / "moved.yaml").read_text()
-    refused = cli("export", "support", "--out", "moved.yaml")
+        exported = cli("export", "support", "--out", "moved.toml", **variables)
+        assert (exported.returncode, exported.stdout) == (0, ""), exported.stderr
+        applied = cli("apply", "moved.toml", "--endpoint", "twin", "--yes", **variables)
+        assert applied.returncode == 0, applied.stderr
+        theirs = json.loads(cli("show", "moved", "--endpoint", "twin", "--json", **variables).stdout)
+        ours = json.loads(cli("show", id, "--json", **variables).stdout)
+        assert theirs["profile"] == ours["profile"]
+    assert cli("export", "support").stdout == (tmp_path / "moved.toml").read_text()
+    refused = cli("export", "support", "--out", "moved.toml")
     assert (refused.returncode, refused.stderr.count("--force")) == (2, 1)
 
 
@@ -172,12 +171,12 @@ def test_what_an_export_cannot_carry_over_is_said(cli, http):
     id = http.post("/assistants", json=fields).json()["id"]
 
     exported = cli("export", id)
-    assert yaml.safe_load(exported.stdout) == fields
+    assert tomllib.loads(exported.stdout) == fields
     assert "tool_resources name files or vector stores of emulator" in exported.stderr
 
 
 def test_they_are_listed_with_the_profiles_they_came_from(cli, http, on_server):
-    cli("apply", "support.yaml", "--yes")
+    cli("apply", "support.toml", "--yes")
     [ours] = on_server()
     other = http.post("/assistants", json={"model": "emulator-1", "metadata": {"threadmill": "profile/x"}}).json()["id"]
 
@@ -197,7 +196,7 @@ def test_they_are_listed_with_the_profiles_they_came_from(cli, http, on_server):
 
 
 def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, settings):
-    cli("apply", "support.yaml", "--yes")
+    cli("apply", "support.toml", "--yes")
     [id] = on_server()
 
     refused = cli("delete", "support")
@@ -219,15 +218,15 @@ def test_deleting_asks_or_needs_yes_and_forgets_the_profile(cli, on_server, sett
             "endpoint 'emulator' has no assistant 'asst_none', and no profile of this name was applied to it",
         ),
         (("show", "../threads"), "endpoint 'emulator' has no assistant '../threads'"),
-        (("export", "x", "--out", "x.json"), "x.json: the name of a profile's file must end in .toml, .yaml or .yml"),
+        (("export", "x", "--out", "x.json"), "x.json: the name of a profile's file must end in .toml"),
         (("apply",), "there are no profiles in threadmill.toml: name a FILE, or add [profiles.NAME]"),
-        (("apply", "support.yaml", "--profile", "x"), "there is no profile 'x' in support.yaml; it has support"),
-        (("apply", "none.yaml"), "none.yaml: there is no such file"),
-        (("apply", "odd.yaml"), "there is no tool 'nothing' (known: file_search, code_interpreter, weather)"),
+        (("apply", "support.toml", "--profile", "x"), "there is no profile 'x' in support.toml; it has support"),
+        (("apply", "none.toml"), "none.toml: there is no such file"),
+        (("apply", "odd.toml"), "there is no tool 'nothing' (known: file_search, code_interpreter, weather)"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(cli, tmp_path, arguments, said):
-    (tmp_path / "odd.yaml").write_text("model: m\ntools: [nothing]\n")
+    (tmp_path / "odd.toml").write_text('model = "m"\ntools = ["nothing"]\n')
     refused = cli(*arguments)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert refused.stderr.startswith(f"threadmill: {said}")
@@ -235,7 +234,7 @@ def test_a_mistake_is_told_in_one_line(cli, tmp_path, arguments, said):
 
 @pytest.mark.emulated(api_key="sk-right-and-long-enough")
 def test_a_wrong_key_is_told_in_one_line_without_it(cli):
-    refused = cli("apply", "support.yaml", "--endpoint", "keyed", "--yes", TEST_KEY="sk-wrong-key-1234")
+    refused = cli("apply", "support.toml", "--endpoint", "keyed", "--yes", TEST_KEY="sk-wrong-key-1234")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "; check the key in TEST_KEY" in refused.stderr
     assert "sk-wrong-key-1234" not in refused.stderr

@@ -214,8 +214,8 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
     place = worker.record(job).progress_summary
     assert place is not None
-    assert place.trouble == trouble.reason
-    assert place.troubles >= 1
+    assert place.errors.reason == trouble.reason
+    assert place.errors.count >= 1
     assert worker.client.troubles("emulator")[0].reason == trouble.reason
     assert not worker.client.troubles("elsewhere")
     emulator.faults()

@@ -136,7 +136,7 @@ async def test_an_answer_at_full_price_is_kept_and_the_result_says_so(lane, reas
     assert reason in result.full_price
 
 
-@pytest.mark.endpoint(background=False, lane_fallback="full_price")
+@pytest.mark.endpoint(supports={"background": False}, lane_fallback="full_price")
 async def test_a_window_needs_an_endpoint_that_works_in_the_background(worker, emulator):
     result = await worker.run("Why?", lane="within-2h")
 

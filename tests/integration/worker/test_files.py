@@ -45,7 +45,7 @@ async def test_an_image_is_sent_as_a_data_url_where_accepted(folder, worker, emu
     assert not emulator.sent("POST", "/files")
 
 
-@pytest.mark.endpoint(data_urls=False)
+@pytest.mark.endpoint(supports={"data_urls": False})
 @pytest.mark.parametrize("form", ["path", "data URL"])
 async def test_elsewhere_it_is_uploaded_and_deleted_with_its_thread(form, folder, worker, emulator):
     image = str(folder / "photo.jpg") if form == "path" else PICTURE
@@ -219,10 +219,10 @@ async def test_an_invalid_answer_is_requested_once_more_with_the_reason(worker, 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)
     assert isinstance(result.parsed["n"], int)
     second = emulator.sent("POST", "/runs")[1].json
-    assert "did not fit" in second["additional_instructions"]
+    assert "did not match" in second["additional_instructions"]
 
 
-@pytest.mark.endpoint(create_and_run=True)
+@pytest.mark.endpoint(supports={"create_and_run": True})
 async def test_thread_and_run_in_one_call(worker, emulator):
     result = await worker.run("Why?")
 

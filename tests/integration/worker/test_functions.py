@@ -63,11 +63,6 @@ TOOLS = {name: f"{__name__}:{name}" for name in NAMES} | {
 with_tools = pytest.mark.settings(tools=TOOLS)
 
 
-def outputs(emulator) -> list[str]:
-    submitted = emulator.sent("POST", "/submit_tool_outputs")
-    return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
-
-
 @with_tools
 @pytest.mark.parametrize(
     ("tool", "output"),
@@ -83,7 +78,7 @@ async def test_a_function_answers_and_its_errors_reach_the_model(worker, emulato
     result = await worker.run("[[scenario=tools]]\nTaipei", tools=[tool])
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
-    assert outputs(emulator) == [output]
+    assert emulator.tool_outputs() == [output]
     assert emulator.sent("POST", "/pluginapi") == [], "a function of ours stays here"
     assert emulator.threads() == 0
 
@@ -116,8 +111,8 @@ async def test_a_job_that_names_no_tools_leaves_the_assistants_own(worker, emula
 async def test_our_function_answers_for_an_assistants_own_tool_of_that_name(worker, emulator):
     await worker.run("[[scenario=tools tool=wordy]]\nWell?")  # called with arguments it does not have
 
-    assert outputs(emulator)[0].startswith("The tool wordy failed: the arguments do not fit: ")
-    assert "`query`" in outputs(emulator)[0]
+    assert emulator.tool_outputs()[0].startswith("The tool wordy failed: the arguments do not fit: ")
+    assert "`query`" in emulator.tool_outputs()[0]
 
 
 @with_tools
@@ -132,7 +127,7 @@ async def test_a_definition_in_the_servers_own_form_is_sent_as_it_is(worker, emu
     await worker.run("[[scenario=tools]]\nTaipei", tools=[foreign])
 
     assert emulator.sent("POST", "/runs")[0].json["tools"] == [foreign]
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("The tool weather failed: the arguments do not fit: `city`: ")
 
 
@@ -140,7 +135,7 @@ async def test_a_definition_in_the_servers_own_form_is_sent_as_it_is(worker, emu
 async def test_functions_of_one_round_run_in_parallel(worker, emulator):
     await worker.run("[[scenario=tools calls=3]]\nWell?", tools=["sociable"])
 
-    assert outputs(emulator) == ["met"] * 3
+    assert emulator.tool_outputs() == ["met"] * 3
 
 
 @with_tools
@@ -159,7 +154,7 @@ async def test_a_function_that_blocks_holds_up_no_other_job(worker):
 async def test_an_unknown_name_is_answered_with_the_names_there_are(worker, emulator):
     await worker.run()
 
-    assert outputs(emulator) == [
+    assert emulator.tool_outputs() == [
         f"The tool no_such_tool failed: there is no tool of this name; there is: {', '.join(sorted(NAMES))}"
     ]
 

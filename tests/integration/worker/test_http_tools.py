@@ -82,11 +82,6 @@ async def make(site):
     await http.aclose()
 
 
-def outputs(emulator) -> list[str]:
-    submitted = emulator.sent("POST", "/submit_tool_outputs")
-    return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
-
-
 async def test_no_cookie_of_one_call_is_sent_with_the_next(make):
     tool = make("/x")
 
@@ -130,7 +125,7 @@ async def test_a_job_calls_it(make_settings, site, emulator, worker_of, fields, 
     result = await worker.run("[[scenario=tools]]\nNew York", tools=["weather"])
 
     assert result.state is JobState.SUCCEEDED
-    [told] = outputs(emulator)
+    [told] = emulator.tool_outputs()
     assert told.startswith(output)
     [offered] = emulator.sent("POST", "/runs")[0].json["tools"]
     assert offered["function"] == {"name": "weather", "description": "The weather.", "parameters": parameters}
@@ -152,12 +147,12 @@ async def test_one_run_calls_tools_of_every_kind(make_settings, site, emulator, 
     result = await worker.run("[[scenario=parallel_tools]]\nabc", tools=["reverse", "weather", "demo__greet"])
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
-    backwards, http, hello = outputs(emulator)
+    backwards, http, hello = emulator.tool_outputs()
     assert backwards == "cba"
     assert json.loads(http)["path"] == "/abc%202"
     assert hello == "hello, abc 3"
     await worker.run("[[scenario=tools tool=SEARCH]]\nabc")
-    assert outputs(emulator)[-1].startswith("Emulated search results for: abc"), "the platform's own, besides"
+    assert emulator.tool_outputs()[-1].startswith("Emulated search results for: abc"), "the platform's own, besides"
 
 
 async def test_a_cap_on_a_function_holds_even_when_a_call_is_overdue(until):

@@ -46,15 +46,6 @@ async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
     return [worker.record(job_id).result for job_id in jobs]
 
 
-def left(emulator: Any) -> dict[str, int]:
-    stats = emulator.stats()
-    return {kind: stats[kind]["alive"] for kind in ("responses", "files") if stats[kind]["alive"]}
-
-
-def asked(emulator: Any, path: str) -> list[Any]:
-    return [each for each in emulator.requests if (each.method, each.path) == ("POST", path)]
-
-
 async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     jobs = [worker.create(f"Question {number}?", lane="batch", timeout_s=600) for number in range(20)]
 
@@ -63,9 +54,9 @@ async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     assert [result.state for result in results] == [JobState.SUCCEEDED] * 20
     assert [f"Question {number}?" in result.text for number, result in enumerate(results)] == [True] * 20
     assert all(result.usage.total_tokens > 0 and result.runs == 1 for result in results)
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (1, 0)
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_job_of_the_lane_has_the_result_of_an_ordinary_one(worker):
@@ -94,9 +85,9 @@ async def test_requests_that_fail_are_sent_again_in_the_lane_alone(worker, emula
     assert (failed.failure.kind, refused.failure.kind) == (FailureKind.SERVER_ERROR, FailureKind.INVALID_PROMPT)
     assert (good.state, good.lane) == (JobState.SUCCEEDED, "batch")
     reruns = worker.settings.endpoints["emulator"].max_reruns
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1 + reruns, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (1 + reruns, 0)
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @FULL_PRICE
@@ -107,11 +98,11 @@ async def test_with_a_fallback_requests_that_fail_run_at_full_price(worker, emul
 
     assert (failed.failure.kind, refused.failure.kind) == (FailureKind.SERVER_ERROR, FailureKind.INVALID_PROMPT)
     assert (good.state, good.lane, failed.lane) == (JobState.SUCCEEDED, "batch", None)
-    assert len(asked(emulator, "/batches")) == 1
+    assert len(emulator.sent("POST", "/batches")) == 1
     [warning] = [line for line in capsys.readouterr().out.splitlines() if "leave the batch lane" in line]
     assert "jobs=2" in warning
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_an_answer_that_does_not_fit_is_asked_for_again(worker, emulator):
@@ -122,7 +113,7 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again(worker, emulator):
 
     assert result.failure.kind is FailureKind.INVALID_ANSWER
     assert (result.runs, result.lane) == (2, "batch")
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (2, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (2, 0)
 
 
 @pytest.mark.emulated(without=frozenset({"batches"}))
@@ -131,9 +122,9 @@ async def test_jobs_of_a_server_without_batches_fail_with_a_remedy(worker, emula
 
     assert {result.failure.kind for result in results} == {FailureKind.UNSUPPORTED}
     assert 'leave out `lane`, or set lane_fallback = "full_price" in [endpoints.emulator]' in results[0].failure.message
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @FULL_PRICE
@@ -142,9 +133,9 @@ async def test_with_a_fallback_jobs_run_singly_where_batches_are_missing(worker,
     results = await see_all_through(worker, [worker.create(lane="batch") for _ in range(3)])
 
     assert {result.state for result in results} == {JobState.SUCCEEDED}
-    assert len(asked(emulator, "/responses")) == 3
+    assert len(emulator.sent("POST", "/responses")) == 3
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_lost_reply_makes_no_second_batch(worker, emulator):
@@ -153,20 +144,20 @@ async def test_a_lost_reply_makes_no_second_batch(worker, emulator):
     results = await see_all_through(worker, [worker.create(lane="batch") for _ in range(3)])
 
     assert {result.state for result in results} == {JobState.SUCCEEDED}
-    assert (len(asked(emulator, "/files")), len(asked(emulator, "/batches"))) == (1, 1)
+    assert (len(emulator.sent("POST", "/files")), len(emulator.sent("POST", "/batches"))) == (1, 1)
 
 
 async def test_a_successor_continues_the_remote_batch_of_a_dead_worker(worker, worker_of, emulator, until):
     jobs = [worker.create(lane="batch") for _ in range(3)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/batches"))
     await worker.process.close()
 
     results = await see_all_through(worker_of(worker.settings), jobs)
 
     assert {result.state for result in results} == {JobState.SUCCEEDED}
-    assert len(asked(emulator, "/batches")) == 1
+    assert len(emulator.sent("POST", "/batches")) == 1
 
 
 @pytest.mark.emulated(batch_s=30)
@@ -174,7 +165,7 @@ async def test_cancelling_the_last_job_of_a_batch_cancels_the_batch(worker, emul
     jobs = [worker.create(lane="batch") for _ in range(2)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/batches"))
 
     states = [await asyncio.to_thread(worker.client.cancel, job_id) for job_id in jobs]
 
@@ -209,7 +200,7 @@ async def test_an_assistants_server_has_no_lane(worker):
 async def test_its_requests_are_what_an_ordinary_job_asks(worker, emulator):
     await see_all_through(worker, [worker.create("Why?", lane="batch", instructions="Be short.", temperature=0.5)])
 
-    [upload] = asked(emulator, "/files")
+    [upload] = emulator.sent("POST", "/files")
     [line] = map(json.loads, upload_lines(upload))
     assert line["url"] == "/v1/responses"
     assert (line["body"]["instructions"], line["body"]["temperature"]) == ("Be short.", 0.5)
@@ -224,11 +215,11 @@ async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worke
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
     assert all(f"{number} Why" in result.text for number, result in enumerate(results))
-    sizes = [len(upload_lines(each)) for each in asked(emulator, "/files")]
-    assert (sizes[0], sum(size <= 4 for size in sizes) >= 4, asked(emulator, "/responses")) == (16, True, [])
+    sizes = [len(upload_lines(each)) for each in emulator.sent("POST", "/files")]
+    assert (sizes[0], sum(size <= 4 for size in sizes) >= 4, emulator.sent("POST", "/responses")) == (16, True, [])
     assert {2 * size for size in sizes} - {2, 4, 8, 16, 32} == set(), "halves of halves"
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @pytest.mark.emulated(batch_tokens=150)
@@ -239,7 +230,7 @@ async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, 
     results = await see_all_through(worker, jobs)
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
 
 
 @pytest.mark.emulated(batch_tokens=500)
@@ -253,7 +244,7 @@ async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulato
         results = await see_all_through(worker, jobs)
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
-    assert [len(upload_lines(each)) for each in asked(emulator, "/files")].count(4) >= 3
+    assert [len(upload_lines(each)) for each in emulator.sent("POST", "/files")].count(4) >= 3
 
 
 @pytest.mark.emulated(batch_tokens=10)
@@ -268,7 +259,7 @@ async def test_a_job_that_never_fits_becomes_overdue_with_a_reason(worker, emula
     assert result.failure.kind is FailureKind.OVERDUE
     assert "Enqueued token limit reached for emulator" in result.failure.message
     assert "lane_fallback" in result.failure.message
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
 
 
 @FULL_PRICE
@@ -280,7 +271,7 @@ async def test_with_a_fallback_jobs_above_the_limit_run_at_full_price(worker, em
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, None)}
     assert {result.full_price for result in results} == {"the batch lane did not answer the job"}
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (1, 8)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (1, 8)
 
 
 async def test_a_busy_server_gets_the_batch_later(worker, emulator):
@@ -289,7 +280,7 @@ async def test_a_busy_server_gets_the_batch_later(worker, emulator):
     [result] = await see_all_through(worker, [worker.create(lane="batch")])
 
     assert (result.state, result.lane) == (JobState.SUCCEEDED, "batch")
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (4, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (4, 0)
 
 
 @pytest.mark.emulated(batch_s=30)
@@ -297,7 +288,7 @@ async def test_an_expired_batch_is_sent_again(worker, emulator, until):
     jobs = [worker.create(lane="batch") for _ in range(3)]
     for job_id in jobs:
         await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/batches"))
     batches = emulator.emulator.state.batches
     [batch] = await asyncio.to_thread(until, lambda: [each for each in batches.all() if each.status == "in_progress"])
     batches._batch_s = 0.3
@@ -306,7 +297,7 @@ async def test_an_expired_batch_is_sent_again(worker, emulator, until):
     results = await see_all_through(worker, jobs)
 
     assert {(result.state, result.lane) for result in results} == {(JobState.SUCCEEDED, "batch")}
-    assert (len(asked(emulator, "/batches")), len(asked(emulator, "/responses"))) == (2, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (2, 0)
 
 
 async def test_a_key_refused_for_a_while_loses_no_batch(worker, emulator):
@@ -315,14 +306,14 @@ async def test_a_key_refused_for_a_while_loses_no_batch(worker, emulator):
     [result] = await see_all_through(worker, [worker.create(lane="batch")])
 
     assert (result.state, result.lane) == (JobState.SUCCEEDED, "batch")
-    assert len(asked(emulator, "/batches")) == 1
+    assert len(emulator.sent("POST", "/batches")) == 1
 
 
 @pytest.mark.emulated(batch_s=30)
 async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, until):
     job_id = worker.create(lane="batch")
     await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: asked(emulator, "/batches"))
+    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/batches"))
     [batch] = emulator.emulator.state.batches.all()
     batches = emulator.emulator.state.batches
     batches._batch_s = 0.3
@@ -331,7 +322,7 @@ async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, 
     [result] = await see_all_through(worker, [job_id])
 
     assert result.failure.kind is FailureKind.CANCELLED_REMOTELY
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
 
 
 @pytest.mark.settings(profiles={"searcher": {"model": "emulator", "tools": [{"type": "web_search"}]}})
@@ -340,7 +331,7 @@ async def test_a_job_that_does_not_fit_the_lane_fails(worker, emulator):
 
     assert result.failure.kind is FailureKind.REJECTED
     assert "has tools, from its profile: leave out `lane`, or set lane_fallback" in result.failure.message
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
 
 
 @pytest.mark.emulated(batch_s=30)
@@ -351,7 +342,7 @@ async def test_a_job_fails_when_its_deadline_passes_in_the_lane(worker, emulator
 
     assert result.failure.kind is FailureKind.OVERDUE
     assert "the batch lane brought no answer within its deadline" in result.failure.message
-    assert asked(emulator, "/responses") == []
+    assert emulator.sent("POST", "/responses") == []
 
 
 @pytest.mark.emulated(batch_s=30)

@@ -13,11 +13,11 @@ from threadmill import JobState
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None, "current_time_note": "Now: %H:%M:%S.%f"}
 
 KEYS = [
-    pytest.mark.endpoint(**RESPONSES, idempotency_keys=True),
+    pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True}),
     pytest.mark.emulated(extras=frozenset({"idempotency_keys"})),
 ]
 LISTS = [
-    pytest.mark.endpoint(**RESPONSES, lists_responses=True),
+    pytest.mark.endpoint(**RESPONSES, supports={"list_responses": True}),
     pytest.mark.emulated(extras=frozenset({"list_responses"})),
 ]
 
@@ -43,14 +43,6 @@ def beat() -> str:
     return "beaten"
 
 
-def sent(emulator: Any) -> list[Any]:
-    return emulator.sent("POST", "/responses")
-
-
-def left(emulator: Any) -> int:
-    return emulator.stats()["responses"]["alive"]
-
-
 def submissions(emulator: Any) -> list[int]:
     """How often each output was taken in."""
     return list(emulator.emulator.state.stats.outputs.values())
@@ -63,7 +55,7 @@ async def test_a_start_whose_reply_is_lost_makes_one_response(help, worker, emul
     result = await worker.run("Why?")
 
     assert (result.state, result.runs, result.lost_runs) == (JobState.SUCCEEDED, 1, 0)
-    assert (emulator.emulator.state.responses.created, left(emulator)) == (1, 0)
+    assert (emulator.created(), emulator.left()) == (1, {})
 
 
 @on_servers_that_help
@@ -72,21 +64,21 @@ async def test_a_start_that_never_arrived_is_repeated(help, worker, emulator):
 
     result = await worker.run("Why?")
 
-    assert (result.state, result.lost_runs, len(sent(emulator))) == (JobState.SUCCEEDED, 0, 2)
-    assert emulator.emulator.state.responses.created == 1
+    assert (result.state, result.lost_runs, len(emulator.sent("POST", "/responses"))) == (JobState.SUCCEEDED, 0, 2)
+    assert emulator.created() == 1
 
 
 @on_servers_that_help
 async def test_outputs_whose_reply_is_lost_are_submitted_once(help, worker, emulator, until):
     running = asyncio.create_task(worker.run("[[scenario=tools run_s=0.3 tool=beat]]Well?", tools=["beat"]))
-    await asyncio.to_thread(until, lambda: emulator.emulator.state.responses.created)
+    await asyncio.to_thread(until, emulator.created)
     emulator.faults(drop_after=1, only="responses.create", times=1)
 
     result = await running
 
     assert emulator.stats()["faults"] == {"drop_after": 1}
     assert (result.state, result.runs, result.lost_runs) == (JobState.SUCCEEDED, 1, 0)
-    assert (emulator.emulator.state.responses.created, submissions(emulator), left(emulator)) == (2, [1], 0)
+    assert (emulator.created(), submissions(emulator), emulator.left()) == (2, [1], {})
 
 
 @pytest.mark.endpoint(**RESPONSES)
@@ -96,11 +88,11 @@ async def test_elsewhere_a_lost_response_is_counted(worker, emulator):
     result = await worker.run("Why?")
 
     assert (result.state, result.lost_runs) == (JobState.SUCCEEDED, 1)
-    assert (emulator.emulator.state.responses.created, left(emulator)) == (2, 1)
-    assert not any("idempotency-key" in request.headers for request in sent(emulator))
+    assert (emulator.created(), emulator.left()) == (2, {"responses": 1})
+    assert not any("idempotency-key" in request.headers for request in emulator.sent("POST", "/responses"))
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emulator):
     """A server may keep the refusal under the key, and would give it for ever."""
@@ -108,11 +100,11 @@ async def test_a_request_refused_for_now_is_repeated_with_a_new_key(worker, emul
 
     result = await worker.run("Why?")
 
-    first, second = (request.headers["idempotency-key"] for request in sent(emulator))
+    first, second = (request.headers["idempotency-key"] for request in emulator.sent("POST", "/responses"))
     assert (result.state, first == second) == (JobState.SUCCEEDED, False)
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     job_id = worker.create("[[scenario=invalid_prompt]]Why?")
@@ -120,11 +112,11 @@ async def test_a_redriven_job_makes_its_calls_again(worker, emulator):
     worker.client.store.redrive(job_id)
     await worker.see_through(job_id)
 
-    assert len({request.headers["idempotency-key"] for request in sent(emulator)}) == 2
-    assert emulator.emulator.state.responses.created == 2
+    assert len({request.headers["idempotency-key"] for request in emulator.sent("POST", "/responses")}) == 2
+    assert emulator.created() == 2
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_conversation_whose_reply_is_lost_is_made_once(worker, emulator):
     emulator.faults(drop_after=1, only="conversations.create", times=1)
@@ -147,16 +139,16 @@ def test_a_worker_is_frozen_between_a_post_and_its_reply(
         emulator.faults(slow=1, slow_s=0.5, only="responses.create", times=1)
     job = client.enqueue({"prompt": "[[scenario=tools run_s=1 tool=beat]]Well?", "tools": ["beat"], "timeout_s": 60})
     if before:
-        until(lambda: emulator.emulator.state.responses.created)
+        until(emulator.created)
         emulator.faults(slow=1, slow_s=0.5, only="responses.create", times=1)
-    until(lambda: len(sent(emulator)) > before)
+    until(lambda: len(emulator.sent("POST", "/responses")) > before)
     os.kill(frozen.pid, signal.SIGSTOP)
     start_worker(settings)
 
     result = job.wait(timeout_s=60)
     os.kill(frozen.pid, signal.SIGCONT)
 
-    created = emulator.emulator.state.responses.created
+    created = emulator.created()
     assert (result.state, result.attempts) == (JobState.SUCCEEDED, 2)
     if help:
         assert (result.lost_runs, created, submissions(emulator)) == (0, 2, [1])
@@ -173,7 +165,7 @@ async def test_a_start_whose_reply_is_lost_is_found_in_its_new_conversation(faul
 
     was_lost = int(fault == "drop_after")
     assert (result.state, "Why?" in result.text, result.lost_runs) == (JobState.SUCCEEDED, True, was_lost)
-    assert emulator.emulator.state.responses.created == 1
+    assert emulator.created() == 1
 
 
 @pytest.mark.endpoint(**RESPONSES)
@@ -181,7 +173,7 @@ async def test_a_start_whose_reply_is_lost_is_found_in_its_new_conversation(faul
 async def test_outputs_whose_reply_is_lost_are_found_in_the_conversation(fault, worker, emulator, until):
     prompt = "[[scenario=tool_rounds run_s=0.5 tool=beat]]Well?"
     running = asyncio.create_task(worker.run(prompt, tools=["beat"], keep_thread=True))
-    await asyncio.to_thread(until, lambda: emulator.emulator.state.responses.created)
+    await asyncio.to_thread(until, emulator.created)
     emulator.faults(**{fault: 1}, only="responses.create", times=1)
 
     result = await running
@@ -199,19 +191,19 @@ async def test_a_lost_start_in_an_earlier_conversation_is_counted(worker, emulat
     result = await worker.run("[[run_s=0.3]]Two?", thread=first.thread_id)
 
     assert (result.state, "Two?" in result.text, result.lost_runs) == (JobState.SUCCEEDED, True, 1)
-    assert emulator.emulator.state.responses.created == 3, "it was asked twice"
+    assert emulator.created() == 3, "it was asked twice"
 
 
-@pytest.mark.endpoint(**RESPONSES, idempotency_keys=True)
+@pytest.mark.endpoint(**RESPONSES, supports={"idempotency_keys": True})
 @pytest.mark.emulated(extras=frozenset({"idempotency_keys"}))
 async def test_a_refusal_after_a_lost_reply_leaves_the_request_in_doubt(worker, emulator, until):
     """The second try did not land, but the first did."""
     emulator.faults(drop_after=1, only="responses.create", times=1)
     running = asyncio.create_task(worker.run("Why?"))
-    await asyncio.to_thread(until, lambda: emulator.emulator.state.responses.created)
+    await asyncio.to_thread(until, emulator.created)
     emulator.faults(rate_limit_429=1, only="responses.create", times=1, retry_after_s=0.01)
 
     result = await running
 
     assert emulator.stats()["faults"] == {"rate_limit_429": 1}
-    assert (result.state, result.lost_runs, emulator.emulator.state.responses.created) == (JobState.SUCCEEDED, 0, 1)
+    assert (result.state, result.lost_runs, emulator.created()) == (JobState.SUCCEEDED, 0, 1)

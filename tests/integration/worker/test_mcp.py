@@ -30,11 +30,6 @@ COMMAND = [sys.executable, mcp_server.__file__]
 with_server = pytest.mark.settings(mcp={"demo": {"command": COMMAND}})
 
 
-def outputs(emulator) -> list[str]:
-    submitted = emulator.sent("POST", "/submit_tool_outputs")
-    return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
-
-
 @contextmanager
 def over_http(port: int) -> Iterator[str]:
     """The same server behind a URL, which is gone afterwards."""
@@ -225,7 +220,7 @@ async def test_a_job_names_one_tool_or_a_whole_server(worker, emulator, tools):
     result = await worker.run("[[scenario=tools tool=demo__greet]]\nTaipei", tools=tools)
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["hello, Taipei"]
+    assert emulator.tool_outputs() == ["hello, Taipei"]
     offered = [tool["function"]["name"] for tool in emulator.sent("POST", "/runs")[0].json["tools"]]
     assert offered == tools if tools == ["demo__greet"] else len(offered) == 9
     assert emulator.sent("POST", "/pluginapi") == []
@@ -235,8 +230,8 @@ async def test_a_job_names_one_tool_or_a_whole_server(worker, emulator, tools):
 async def test_calls_of_one_round_go_to_one_server(worker, emulator):
     await worker.run("[[scenario=parallel_tools tool=demo__pid]]\nWell?", tools=["demo"])
 
-    assert len(outputs(emulator)) == 3
-    assert len(set(outputs(emulator))) == 1
+    assert len(emulator.tool_outputs()) == 3
+    assert len(set(emulator.tool_outputs())) == 1
 
 
 @with_server
@@ -244,7 +239,9 @@ async def test_an_unknown_tool_of_a_server_is_not_sent_to_the_platform(worker, e
     result = await worker.run("[[scenario=tools tool=demo__absent]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool demo__absent failed: there is no tool of this name; there is: demo__..."]
+    assert emulator.tool_outputs() == [
+        "The tool demo__absent failed: there is no tool of this name; there is: demo__..."
+    ]
     assert emulator.sent("POST", "/pluginapi") == []
 
 
@@ -279,7 +276,7 @@ async def test_a_call_that_does_not_answer_in_time_is_abandoned(worker, emulator
     result = await worker.run(prompt, tools=["demo"])
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool demo__read_file failed: it did not answer within 1.5 s"]
+    assert emulator.tool_outputs() == ["The tool demo__read_file failed: it did not answer within 1.5 s"]
 
 
 @pytest.mark.parametrize("extra", [[], ["--stubborn"]])
@@ -287,7 +284,7 @@ def test_a_worker_that_ends_takes_its_servers_along(make_settings, emulator, sta
     settings = make_settings(emulator.base_url, mcp={"demo": {"command": [*COMMAND, *extra]}})
     worker = start_worker(settings)
     Client(settings).enqueue({"prompt": "[[scenario=tools tool=demo__pid]]\nWell?", "tools": ["demo"]}).wait(30)
-    [pid] = map(int, outputs(emulator))
+    [pid] = map(int, emulator.tool_outputs())
     assert Path(f"/proc/{pid}").exists()
     worker.stop()
 

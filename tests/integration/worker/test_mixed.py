@@ -32,7 +32,7 @@ def fields_of(number: int, folder: Path) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.endpoint(data_urls=False)
+@pytest.mark.endpoint(supports={"data_urls": False})
 async def test_nothing_is_left_of_a_hundred_mixed_jobs(worker, emulator, settings, tmp_path):
     (tmp_path / "a.txt").write_text("All is well with the question.")
     (tmp_path / "b.csv").write_text("a,b\n1,2\n")

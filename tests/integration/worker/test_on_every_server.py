@@ -28,10 +28,10 @@ ASSISTANTS = {"kind": "assistants", "api_key_env": "KEY_OF_THE_SERVER", "assista
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "litellm-bridge": RESPONSES | {"unreachable_limit_s": 2},
     "litellm-polling": RESPONSES | {"unreachable_limit_s": 2},
-    "ogx": RESPONSES | {"lists_responses": True},
+    "ogx": RESPONSES | {"supports": {"list_responses": True}},
     "vllm": RESPONSES,
     "ollama": RESPONSES,
-    "open-assistant-api": ASSISTANTS | {"data_urls": True},
+    "open-assistant-api": ASSISTANTS | {"supports": {"data_urls": True}},
 }
 
 #: Calls of a plain job, the first of a worker, at most. vLLM refuses `background` first.
@@ -42,8 +42,6 @@ SEARCHING = ("ogx",)  #: where files can be searched
 
 #: LiteLLM answers 500, as for trouble that passes: "files_settings is not set, set it on your config.yaml file."
 UNSEARCHED = dict.fromkeys(("litellm-bridge", "litellm-polling"), FailureKind.SERVER_ERROR)
-
-KINDS = ("threads", "responses", "conversations", "containers", "files", "vector_stores")
 
 SECRET = "The heron is called Ottilie."
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -100,23 +98,12 @@ async def worker_that_knows(worker, emulator):
     return worker
 
 
-def left(emulator: Any) -> dict[str, int]:
-    stats = emulator.stats()
-    return {kind: stats[kind]["alive"] for kind in KINDS if stats[kind]["alive"]}
-
-
-def made(emulator: Any) -> int:
-    """Runs, or responses, that the server has begun."""
-    world = emulator.emulator.state
-    return world.stats.runs_created + world.responses.created
-
-
 async def test_doctor_finds_the_api(server, settings, emulator):
     detail = await probe(settings, "emulator")
 
     api = "assistants" if server == "open-assistant-api" else "responses"
     assert detail.endswith(f"speaks the {api} API")
-    assert (made(emulator), left(emulator)) == (0, {})
+    assert (emulator.created(), emulator.left()) == (0, {})
 
 
 async def test_a_plain_job(server, worker, emulator):
@@ -125,7 +112,7 @@ async def test_a_plain_job(server, worker, emulator):
     assert (result.state, result.failure) == (JobState.SUCCEEDED, None)
     assert "Why is the sky blue?" in result.text
     assert len(emulator.requests) <= CALLS[server]
-    assert (made(emulator), left(emulator)) == (1, {})
+    assert (emulator.created(), emulator.left()) == (1, {})
 
 
 async def test_two_rounds_of_tools(worker, emulator):
@@ -133,7 +120,7 @@ async def test_two_rounds_of_tools(worker, emulator):
 
     assert (result.state, result.failure, result.runs) == (JobState.SUCCEEDED, None, 1)
     assert result.text.count("> beaten") == 2
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_an_answer_in_json(server, worker, emulator):
@@ -143,14 +130,14 @@ async def test_an_answer_in_json(server, worker, emulator):
         assert result.failure.kind is FailureKind.INVALID_ANSWER
     else:
         assert isinstance(result.parsed["n"], int)
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_an_image_is_seen(worker, emulator, photo):
     result = await worker.run("What is this?", images=[photo])
 
     assert "image/png" in result.text
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_file_is_searched_or_refused(server, worker, emulator, policy):
@@ -162,7 +149,7 @@ async def test_a_file_is_searched_or_refused(server, worker, emulator, policy):
     else:
         assert result.failure.kind is UNSEARCHED.get(server, FailureKind.UNSUPPORTED)
         assert not result.text
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
@@ -173,7 +160,7 @@ async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
     assert SECRET in second.text
     worker.client.delete_thread(first.thread_id)
     await worker.process.clean_up()
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize("thread", ["resp_of_elsewhere", "conv_of_elsewhere", "thread_of_elsewhere"])
@@ -181,25 +168,25 @@ async def test_a_thread_that_the_server_does_not_know_is_not_passed_over(thread,
     result = await worker.run("[[scenario=recall]]What is it called?", thread=thread)
 
     assert result.state is JobState.FAILED
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_job_is_cancelled_while_it_runs(worker_that_knows, emulator, until):
     worker = worker_that_knows
     job_id = worker.create("[[run_s=60]]Why?")
     running = asyncio.create_task(worker.see_through(job_id))
-    await asyncio.to_thread(until, lambda: made(emulator))
+    await asyncio.to_thread(until, emulator.created)
     await asyncio.to_thread(worker.client.cancel, job_id)
 
     assert (await running).state is JobState.CANCELLED
-    assert (made(emulator), left(emulator)) == (1, {})
+    assert (emulator.created(), emulator.left()) == (1, {})
 
 
 async def test_the_deadline_ends_a_job_that_runs(worker_that_knows, emulator):
     result = await worker_that_knows.run("[[run_s=60]]Why?", timeout_s=1)
 
     assert result.failure.kind is FailureKind.OVERDUE
-    assert (made(emulator), left(emulator)) == (1, {})
+    assert (emulator.created(), emulator.left()) == (1, {})
 
 
 async def test_a_stream_is_followed(server, worker, emulator):
@@ -213,14 +200,14 @@ async def test_a_stream_is_followed(server, worker, emulator):
     assert "".join(event.text for event in events if event.kind is EventKind.TEXT) == result.text
     began = [request.json for request in emulator.requests if request.method == "POST"][-1]
     assert began.get("stream", False) is (server != "ogx"), "OGX refuses streams in the background, not the background"
-    assert (made(emulator), left(emulator)) == (1, {})
+    assert (emulator.created(), emulator.left()) == (1, {})
 
 
 def test_a_batch_outlives_its_worker(server, settings, emulator, start_worker, until):
     client, worker = Client(settings), start_worker(settings, **KEY)
     prompts = [f"[[run_s=0.5]]Question {number}" for number in range(6)]
     jobs = client.enqueue_many({"prompt": prompt, "timeout_s": 60} for prompt in prompts)
-    until(lambda: made(emulator) == len(jobs))
+    until(lambda: emulator.created() == len(jobs))
     worker.kill()
     start_worker(settings, **KEY)
     results = [job.wait(60) for job in jobs]
@@ -228,23 +215,23 @@ def test_a_batch_outlives_its_worker(server, settings, emulator, start_worker, u
     assert [result.state for result in results] == [JobState.SUCCEEDED] * 6
     assert all(f"Question {number}" in result.text for number, result in enumerate(results))
     lost = sum(result.lost_runs for result in results)
-    assert made(emulator) == 6 + lost
+    assert emulator.created() == 6 + lost
     assert lost == 0 or server not in FINDABLE
-    until(lambda: sum(left(emulator).values()) <= lost)
+    until(lambda: sum(emulator.left().values()) <= lost)
 
 
 async def test_a_run_that_fails(worker, emulator):
     result = await worker.run("[[scenario=failed]]Why?")
 
     assert (result.failure.kind, result.runs) == (FailureKind.SERVER_ERROR, 2)
-    assert (made(emulator), left(emulator)) == (2, {})
+    assert (emulator.created(), emulator.left()) == (2, {})
 
 
 async def test_a_run_that_hits_a_rate_limit(worker, emulator):
     result = await worker.run("[[scenario=rate_limited]]Why?")
 
     assert (result.failure.kind, result.runs) == (FailureKind.RATE_LIMITED, 2)
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 async def test_a_refusal_for_the_rate_is_waited_out(worker, emulator):
@@ -252,4 +239,4 @@ async def test_a_refusal_for_the_rate_is_waited_out(worker, emulator):
     result = await worker.run("Why?")
 
     assert "Why?" in result.text
-    assert (made(emulator), left(emulator)) == (1, {})
+    assert (emulator.created(), emulator.left()) == (1, {})

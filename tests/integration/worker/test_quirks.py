@@ -75,10 +75,15 @@ async def test_a_server_without_files_says_so_before_a_thread_is_made(worker, em
     assert not emulator.sent("POST", "/threads")
 
 
-@pytest.mark.parametrize("flag", [pytest.param({"cancels": False}, id="known"), pytest.param({}, id="unknown")])
+@pytest.mark.parametrize(
+    "is_tried",
+    [
+        pytest.param(False, id="known", marks=pytest.mark.endpoint(supports={"cancel": False})),
+        pytest.param(True, id="unknown"),
+    ],
+)
 @pytest.mark.emulated(without=frozenset({"cancel"}))
-async def test_where_runs_cannot_be_cancelled_a_job_still_can(flag, worker, emulator, settings, until):
-    object.__setattr__(settings, "endpoints", {"emulator": settings.endpoints["emulator"].model_copy(update=flag)})
+async def test_where_runs_cannot_be_cancelled_a_job_still_can(is_tried, worker, emulator, until):
     job = worker.create("[[run_s=60]]Well?")
     running = asyncio.create_task(worker.see_through(job))
     await asyncio.to_thread(until, lambda: emulator.sent("POST", "/runs"))
@@ -86,7 +91,7 @@ async def test_where_runs_cannot_be_cancelled_a_job_still_can(flag, worker, emul
     result = await running
 
     assert result.state is JobState.CANCELLED
-    assert bool(emulator.sent("POST", "/cancel")) == (not flag)
+    assert bool(emulator.sent("POST", "/cancel")) == is_tried
     assert emulator.threads() == 0
 
 

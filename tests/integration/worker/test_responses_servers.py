@@ -17,8 +17,6 @@ pytestmark = [
 #: Of a server without a background whose replies take longer than `request_timeout_s`.
 SLOW = {"request_timeout_s": 0.3}
 
-KINDS = ("responses", "conversations", "containers", "files")
-
 
 def beat() -> str:
     return "beaten"
@@ -32,11 +30,6 @@ def asked_for_background(emulator: Any) -> list[bool]:
     return ["background" in request.json for request in emulator.sent("POST", "/responses")]
 
 
-def left(emulator: Any) -> dict[str, int]:
-    stats = emulator.stats()
-    return {kind: stats[kind]["alive"] for kind in KINDS if stats[kind]["alive"]}
-
-
 def like(*extras: str) -> pytest.MarkDecorator:
     return pytest.mark.emulated(extras=frozenset(extras))
 
@@ -45,7 +38,7 @@ async def test_a_server_that_works_in_the_background_is_asked_three_times(worker
     result = await worker.run("[[run_s=0.01]]Why?")
 
     assert (result.state, called(emulator), result.calls) == (JobState.SUCCEEDED, ["POST", "GET", "DELETE"], 3)
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +55,7 @@ async def test_an_answer_in_the_reply_is_not_fetched_again(extras, worker, emula
     assert (result.state, called(emulator), result.runs) == (JobState.SUCCEEDED, ["POST", "DELETE"], 1)
     assert "Why?" in result.text
     assert result.usage.total_tokens > 0
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @like("misses_looks")
@@ -71,7 +64,7 @@ async def test_a_response_that_is_not_found_once_is_not_repeated(worker, emulato
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
     assert len(emulator.sent("POST", "/responses")) == 1
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +106,7 @@ async def test_files_in_an_answer_in_the_reply_are_fetched_and_deleted(worker, e
     assert result.state is JobState.SUCCEEDED
     assert result.files
     assert all(file.uri for file in result.files)
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize(
@@ -133,20 +126,20 @@ async def test_each_round_is_complete_where_the_server_keeps_nothing(stream, ext
     sent = [item.get("role") or item["type"] for item in last.json["input"]]
     assert sent == ["user", *["function_call", "function_call_output"] * 3]
     assert "previous_response_id" not in last.json
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
-@pytest.mark.endpoint(store=False)
+@pytest.mark.endpoint(supports={"stored_responses": False})
 async def test_everything_before_is_sent_when_nothing_may_be_stored(worker, emulator):
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
 
     first, second = (request.json for request in emulator.sent("POST", "/responses"))
     assert (result.state, first["store"], second["store"]) == (JobState.SUCCEEDED, False, False)
     assert second["input"][:1] == first["input"]
-    assert left(emulator) == {}
+    assert emulator.left() == {}
 
 
-@pytest.mark.endpoint(store=False)
+@pytest.mark.endpoint(supports={"stored_responses": False})
 @pytest.mark.emulated(without=frozenset({"conversations"}))
 async def test_a_thread_is_kept_here_where_nothing_is_stored(worker, emulator):
     first = await worker.run("Why?", keep_thread=True)
@@ -170,7 +163,7 @@ async def test_a_run_whose_id_changes_with_each_reply_is_one_run(worker, emulato
     result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"])
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
-    assert (emulator.emulator.state.responses.created, left(emulator)) == (2, {})
+    assert (emulator.created(), emulator.left()) == (2, {})
 
 
 @like("changing_ids")
@@ -179,7 +172,7 @@ async def test_changing_ids_do_not_lift_the_limit_on_rounds(worker, emulator):
 
     assert (result.failure.kind, result.runs) == (FailureKind.TOOL_FAILED, 1)
     assert "after 2 rounds of tools" in result.failure.message
-    assert (emulator.emulator.state.responses.created, left(emulator)) == (3, {})
+    assert (emulator.created(), emulator.left()) == (3, {})
 
 
 @pytest.mark.emulated(without=frozenset({"background"}))
@@ -196,10 +189,10 @@ async def test_background_mode_is_requested_once_of_a_server_that_refuses(worker
 async def test_what_else_a_server_refuses_is_still_refused(worker, emulator):
     result = await worker.run("Why?", tools=[{"type": "background_check"}])
 
-    assert (result.failure.kind, left(emulator)) == (FailureKind.REJECTED, {})
+    assert (result.failure.kind, emulator.left()) == (FailureKind.REJECTED, {})
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_without_background_mode_a_reply_may_take_the_jobs_time(worker, emulator):
     result = await worker.run("[[run_s=1]]Why?")
@@ -228,7 +221,7 @@ async def test_a_server_that_ignores_background_is_found_out_once(worker, emulat
     assert called(emulator) == ["POST", "POST", "DELETE", "POST", "DELETE"]
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulator):
     result = await worker.run("[[run_s=60]]Why?", timeout_s=1)
@@ -236,19 +229,19 @@ async def test_the_deadline_ends_a_request_that_waits_for_its_run(worker, emulat
     assert (result.failure.kind, called(emulator)) == (FailureKind.OVERDUE, ["POST"])
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_a_cancel_ends_a_request_that_waits_for_its_run(worker, emulator, until):
     job_id = worker.create("[[run_s=60]]Why?")
     running = asyncio.create_task(worker.see_through(job_id))
-    await asyncio.to_thread(until, lambda: emulator.emulator.state.responses.created)
+    await asyncio.to_thread(until, emulator.created)
     await asyncio.to_thread(worker.client.cancel, job_id)
 
     result = await running
     assert (result.state, called(emulator)) == (JobState.CANCELLED, ["POST"])
 
 
-@pytest.mark.endpoint(**SLOW, background=False)
+@pytest.mark.endpoint(**SLOW, supports={"background": False})
 @like("ignores_background", "stateless")
 async def test_a_streamed_reply_is_not_retrieved_again(worker, emulator, monkeypatch):
     monkeypatch.setattr(streaming, "RARELY_S", 0.1)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from tests.conftest import marked
-from tests.integration.worker.test_both_wires import WIRES
+from tests.emulated import WIRES
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.secrets.redaction import REDACTOR
@@ -88,11 +88,6 @@ def ends(emulator) -> dict[str, int]:
     return stats["runs"]["by_status"] | stats["responses"]["by_status"]
 
 
-def left(emulator) -> int:
-    stats = emulator.stats()
-    return stats["threads"]["alive"] + stats["responses"]["alive"]
-
-
 @pytest.fixture
 def keys(settings):
     return Keys(settings.key_prefix)
@@ -115,7 +110,7 @@ async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, em
     else:  # the stream's last event holds the answer
         assert [request.method for request in emulator.requests] == ["POST", "DELETE"]
     assert result.calls == len(emulator.requests)
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
 async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
@@ -173,7 +168,7 @@ async def test_a_stream_that_breaks_or_lies_is_made_up_for_by_polling(worker, em
     assert (result.state, result.text, result.runs) == (JobState.SUCCEEDED, TEXT, 1)
     assert (await follower.to_the_end()).text == TEXT
     assert ends(emulator)["completed"] == 1
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize("quirk", ["", " quirks=stream_late_completed", " quirks=stream_drops", " quirks=stream_json"])
@@ -207,7 +202,7 @@ async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, 
 
 
 @only_assistants
-@pytest.mark.endpoint(create_and_run=True)
+@pytest.mark.endpoint(supports={"create_and_run": True})
 async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator, client):
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
@@ -217,7 +212,7 @@ async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator
     assert emulator.stats()["calls"] | {"threads.create_and_run": 1, "runs.retrieve": 1} == emulator.stats()["calls"]
 
 
-@pytest.mark.endpoint(streaming=False)
+@pytest.mark.endpoint(supports={"streaming": False})
 async def test_a_server_without_streams_is_asked_for_none(worker, emulator, client):
     result = await worker.run(asked(), stream=True)
 
@@ -232,7 +227,7 @@ async def test_streams_leave_connections_to_the_other_calls(worker, emulator):
 
     assert all(result.ok for result in results)
     assert "stream" in started(emulator)[0].json
-    assert worker.process._servers._open["emulator"].slots.left == 1
+    assert worker.process._servers.connection("emulator").slots.left == 1
 
 
 @pytest.mark.parametrize("scenario", ["failed_once", "expired_once"])
@@ -254,7 +249,9 @@ async def test_a_start_whose_stream_never_came_makes_one_run(wire, worker, emula
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
     assert result.runs == 1
-    assert left(emulator) == ends(emulator)["completed"] - 1 <= result.lost_runs, "no server lists responses"
+    assert sum(emulator.left().values()) == ends(emulator)["completed"] - 1 <= result.lost_runs, (
+        "no server lists responses"
+    )
     assert result.lost_runs == 0 or wire == "responses"
 
 
@@ -271,7 +268,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
     assert result.failure.kind is FailureKind.CANCELLED
     assert ends(emulator) == {"cancelled": 1}
     assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED
-    assert worker.process._servers._open["emulator"].slots.left == 50
+    assert worker.process._servers.connection("emulator").slots.left == 50
 
 
 async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):
@@ -338,7 +335,7 @@ async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, work
     await worker.run("And you?", stream=True)
     assert started(emulator)[-1].json.get("stream") is None, "the next job knows"
     assert len(started(emulator)) == len(asked) + 1
-    assert left(emulator) == 0
+    assert emulator.left() == {}
 
 
 @pytest.mark.parametrize("wire", ["responses"], indirect=True)

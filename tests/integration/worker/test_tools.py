@@ -11,12 +11,6 @@ from threadmill import FailureKind, JobState
 pytestmark = pytest.mark.integration
 
 
-def outputs(emulator) -> list[str]:
-    """What was submitted, in all rounds."""
-    submitted = emulator.sent("POST", "/submit_tool_outputs")
-    return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
-
-
 async def test_a_call_goes_to_the_plugin_api_as_the_model_wrote_it(worker, emulator):
     result = await worker.run("[[scenario=tools]]\nBrötchen?", assistant="asst_echo")
 
@@ -27,7 +21,7 @@ async def test_a_call_goes_to_the_plugin_api_as_the_model_wrote_it(worker, emula
     assert plugin.query == {"tid": thread, "aid": "asst_echo", "pid": "SEARCH"}
     assert plugin.json == {"query": {"text": "Brötchen?", "number": 1}}
     assert "Brötchen" in plugin.body.decode(), "passed on unmodified, not encoded anew"
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("Emulated search results for: Brötchen?")
     assert emulator.threads() == 0
 
@@ -39,14 +33,14 @@ async def test_tools_have_their_time_on_a_server_whose_clock_is_wrong(worker, em
     result = await worker.run("[[scenario=tools]]\nBread?", assistant="asst_echo")
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("Emulated search results for: Bread?")
 
 
 async def test_a_big_output_is_cut_with_a_marker_that_says_so(worker, emulator):
     await worker.run("[[scenario=tools tool=BIG]]\nWell?")
 
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert len(output) == 8000
     assert output.endswith("\n[cut: the output has 20000 characters]")
 
@@ -55,14 +49,14 @@ async def test_a_big_output_is_cut_with_a_marker_that_says_so(worker, emulator):
 async def test_the_limit_of_an_output_is_the_endpoints(worker, emulator):
     await worker.run("[[scenario=tools tool=BIG]]\nWell?")
 
-    assert [len(output) for output in outputs(emulator)] == [20_000]
+    assert [len(output) for output in emulator.tool_outputs()] == [20_000]
 
 
 async def test_a_failing_plugin_is_reported_to_the_model(worker, emulator):
     result = await worker.run("[[scenario=tools tool=FAIL]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("The tool FAIL failed: HTTP 500")
     assert "The plugin failed." in output
 
@@ -72,13 +66,13 @@ async def test_only_the_plugin_that_does_not_answer_is_abandoned(worker, emulato
     result = await worker.run("[[scenario=tools tool=SLOW]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool SLOW failed: it did not answer within 0.4 s"]
+    assert emulator.tool_outputs() == ["The tool SLOW failed: it did not answer within 0.4 s"]
 
 
 async def test_a_json_answer_is_passed_on_as_it_is(worker, emulator):
     await worker.run("[[scenario=tools tool=JSON]]\nWell?")
 
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert json.loads(output) == {"function": "JSON", "arguments": {"query": {"text": "Well?", "number": 1}}}
 
 
@@ -86,7 +80,7 @@ async def test_arguments_that_are_not_json_are_reported_to_the_model(worker, emu
     result = await worker.run(assistant="asst_bad_arguments")
 
     assert result.state is JobState.SUCCEEDED
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("The tool SEARCH failed: the arguments are not JSON")
     assert emulator.sent("POST", "/pluginapi") == []
 
@@ -102,7 +96,7 @@ async def test_without_plugins_an_unknown_tool_is_reported_to_the_model(worker, 
     result = await worker.run()
 
     assert result.state is JobState.SUCCEEDED
-    assert outputs(emulator) == ["The tool no_such_tool failed: there is no tool of this name; there is: none"]
+    assert emulator.tool_outputs() == ["The tool no_such_tool failed: there is no tool of this name; there is: none"]
     assert emulator.sent("POST", "/pluginapi") == []
 
 
@@ -119,7 +113,7 @@ async def test_calls_the_server_is_still_writing_are_waited_for(worker, emulator
     result = await worker.run("[[scenario=slow_requires looks=3]]\nWell?")
 
     assert result.state is JobState.SUCCEEDED
-    assert len(outputs(emulator)) == 1
+    assert len(emulator.tool_outputs()) == 1
 
 
 @pytest.mark.parametrize("scenario", ["tool_rounds", "empty_required_action"])
@@ -148,7 +142,7 @@ async def test_a_plugin_call_whose_answer_was_lost_is_not_made_again(worker, emu
 
     assert result.state is JobState.SUCCEEDED
     assert emulator.stats()["plugin_calls"] == {"SEARCH": 1}
-    [output] = outputs(emulator)
+    [output] = emulator.tool_outputs()
     assert output.startswith("The tool SEARCH failed: ")
 
 
@@ -176,4 +170,4 @@ async def test_no_tool_starts_when_its_run_is_about_to_expire(worker, emulator):
 
     assert result.state is JobState.SUCCEEDED
     assert emulator.sent("POST", "/pluginapi") == []
-    assert outputs(emulator) == ["The tool SEARCH failed: there was no time left for it"]
+    assert emulator.tool_outputs() == ["The tool SEARCH failed: there was no time left for it"]

@@ -1,4 +1,4 @@
-"""The same job over both wires, its two results laid side by side: they say the same."""
+"""The same job over both wires: the two results are the right ones, they agree, and nothing is left on the server."""
 
 import asyncio
 import json
@@ -11,18 +11,13 @@ from typing import Any
 
 import pytest
 from tests.conftest import marked
-from tests.emulated import Emulated
+from tests.emulated import WIRES, Emulated
 
 from threadmill import FailureKind, JobResult, JobState
 from threadmill_emulator.runs.replies import PNG
 from threadmill_worker.process import WorkerProcess
 
 pytestmark = pytest.mark.integration
-
-WIRES: dict[str, dict[str, Any]] = {
-    "assistants": {},
-    "responses": {"wire": "responses", "model": "emulator-1", "assistant": None},
-}
 
 SCHEMA = {
     "type": "json_schema",
@@ -68,17 +63,6 @@ class Wire:
     worker: Any
     jobs: list[str] = field(default_factory=list)
 
-    def left(self) -> dict[str, int]:
-        """What is alive on its server."""
-        stats = self.emulator.stats()
-        kinds = ("threads", "responses", "conversations", "containers", "files", "vector_stores")
-        return {kind: stats[kind]["alive"] for kind in kinds if stats[kind]["alive"]}
-
-    def runs(self) -> int:
-        """How many were made."""
-        stats = self.emulator.stats()
-        return stats["runs"]["created"] + stats["responses"]["created"]
-
 
 @pytest.fixture
 async def wires(
@@ -86,6 +70,7 @@ async def wires(
 ) -> AsyncIterator[list[Wire]]:
     BEATS.clear()
     (tmp_path / "policy.txt").write_text("Travel is booked a week ahead. Meals are covered up to 40 euros.")
+    (tmp_path / "table.csv").write_text("city,days\nParis,3\n")
     (tmp_path / "photo.png").write_bytes(PNG)
     fields = {"file_roots": (tmp_path,)} | marked(request, "settings")
     with ExitStack() as running:
@@ -113,7 +98,7 @@ async def both(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
     assert {name: (one[name], other[name]) for name in one if one[name] != other[name]} == {}
     for wire in wires:
         await wire.worker.process.clean_up()
-        assert wire.left() == {}
+        assert wire.emulator.left() == {}
     return ours
 
 
@@ -124,21 +109,60 @@ async def run(wires: list[Wire], prompt: str, **fields: Any) -> JobResult:
 #: What a run may be at when it is stopped: at work, in the queue, waiting for a tool.
 STAGES = ["[[run_s=60]]", "[[scenario=stuck_queued]]", "[[scenario=tools]]"]
 
-SCENARIOS = """emulator echo tools parallel_tools tool_rounds bad_arguments slow_requires auto
-failed failed_once rate_limited quota invalid_prompt incomplete cancelled
-empty empty_text refusal two_messages sparse"""
+#: How a job ends in each scenario: the kind of its failure, if any; the code of the failure, or a part of the text; the
+#: number of runs.
+SCENARIOS = {
+    "emulator": (None, "Well?", 1),
+    "echo": (None, "Well?", 1),
+    "tools": (None, "beaten", 1),
+    "parallel_tools": (None, "beaten", 1),
+    "tool_rounds": (None, "beaten", 1),
+    "bad_arguments": (None, "beaten", 1),
+    "slow_requires": (None, "beaten", 1),
+    "auto": (None, "beaten", 1),
+    "failed_once": (None, "Well?", 2),
+    "refusal": (None, "I'm sorry", 1),
+    "two_messages": (None, "Let me see.\n\n", 1),
+    "sparse": (None, "Well?", 1),
+    "failed": (FailureKind.SERVER_ERROR, "server_error", 2),
+    "rate_limited": (FailureKind.RATE_LIMITED, "rate_limit_exceeded", 2),
+    "quota": (FailureKind.QUOTA, "rate_limit_exceeded", 1),
+    "invalid_prompt": (FailureKind.INVALID_PROMPT, "invalid_prompt", 1),
+    "incomplete": (FailureKind.INCOMPLETE, "max_completion_tokens", 1),
+    "cancelled": (FailureKind.CANCELLED_REMOTELY, None, 1),
+    "empty": (FailureKind.EMPTY_ANSWER, None, 1),
+    "empty_text": (FailureKind.EMPTY_ANSWER, None, 1),
+}
 
 
 @pytest.mark.settings(tools=TOOLS)
 @pytest.mark.endpoint(max_reruns=1)
-@pytest.mark.parametrize("scenario", SCENARIOS.split())
-async def test_every_scenario_of_both(scenario, wires):
-    await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
+@pytest.mark.parametrize(("scenario", "kind", "says", "runs"), [(name, *end) for name, end in SCENARIOS.items()])
+async def test_every_scenario(scenario, kind, says, runs, wires):
+    result = await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
+
+    assert result.runs == runs
+    assert result.usage.total_tokens > 0
+    if kind is None:
+        assert result.ok
+        assert says in result.text
+    else:
+        assert (result.failure.kind, result.failure.code) == (kind, says)
 
 
-@pytest.mark.parametrize("scenario", ["code_interpreter", "plot", "citations", "reasoning"])
-async def test_what_the_servers_own_tools_make(scenario, wires):
+@pytest.mark.parametrize("scenario", ["code_interpreter", "plot", "reasoning"])
+async def test_the_servers_own_tools(scenario, wires):
     await run(wires, f"[[scenario={scenario}]]Well?", include_steps=True)
+
+
+async def test_code_reads_a_file_and_writes_others(wires, tmp_path):
+    table = {"path": str(tmp_path / "table.csv"), "tools": ["code_interpreter"]}
+    prompt = "[[scenario=plot]]Plot a sine wave"
+    result = await run(wires, prompt, files=[table], tools=["code_interpreter"], include_steps=True)
+
+    assert {each.name: each.media_type for each in result.files} == {"sine.png": "image/png", "sine.csv": "text/csv"}
+    assert all(Path(each.uri).stat().st_size == each.size for each in result.files)  # noqa: ASYNC240
+    assert [step["type"] for step in result.steps] == ["code_interpreter"]
 
 
 async def test_an_answer_that_is_filtered(wires):
@@ -162,14 +186,22 @@ async def test_a_deadline(prompt, wires):
     assert result.failure.kind is FailureKind.OVERDUE
 
 
-async def test_an_image_and_a_history(wires, tmp_path):
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param("image/png", id="in a data URL"),
+        pytest.param("photo.png", id="uploaded", marks=pytest.mark.endpoint(supports={"data_urls": False})),
+    ],
+)
+async def test_an_image_and_a_history(says, wires, tmp_path):
     history = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello, what is it?"}]
-    await run(wires, "What is this?", messages=history, images=[str(tmp_path / "photo.png")])
+    result = await run(wires, "What is this?", messages=history, images=[str(tmp_path / "photo.png")])
+    assert says in result.text
 
 
 async def test_an_answer_in_json(wires):
     result = await run(wires, "How many?", response_format=SCHEMA)
-    assert list(result.parsed) == ["n"]
+    assert isinstance(result.parsed["n"], int)
 
 
 async def test_an_answer_that_does_not_fit_is_asked_for_once_more(wires):
@@ -177,34 +209,42 @@ async def test_an_answer_that_does_not_fit_is_asked_for_once_more(wires):
     for wire, path in zip(wires, ("/runs", "/responses"), strict=True):
         result = await wire.worker.run("[[scenario=echo]]three", response_format=SCHEMA)
         first, second = wire.emulator.sent("POST", path)
-        assert (result.runs, b"did not fit" in first.body, b"did not fit" in second.body) == (2, False, True)
-        assert wire.left() == {}
+        assert (result.runs, b"did not match" in first.body, b"did not match" in second.body) == (2, False, True)
+        assert wire.emulator.left() == {}
 
 
 async def test_a_batch_uploads_its_file_once_and_deletes_it_at_the_end(wires, tmp_path):
     fields = {"files": [str(tmp_path / "policy.txt")], "tools": ["file_search"], "batch": "b", "include_steps": True}
     for wire in wires:
         for number in range(3):
-            wire.jobs.append(wire.worker.create(f"[[scenario=citations]]Meals, {number}?", **fields))
+            wire.jobs.append(
+                wire.worker.create(f"[[scenario=citations]]Meals are covered up to what, {number}?", **fields)
+            )
     for wire in wires:
         assert [(await wire.worker.see_through(job)).ok for job in wire.jobs[:-1]] == [True, True]
-        assert wire.left() == {"files": 1, "vector_stores": 1}
+        assert wire.emulator.left() == {"files": 1, "vector_stores": 1}
     result = await both(wires, lambda wire: wire.worker.see_through(wire.jobs[-1]))
-    assert [each.name for each in result.citations] == ["policy.txt"]
+    assert "40 euros.[1]" in result.text
+    assert [(each.number, each.name, "40 euros" in each.quote) for each in result.citations] == [
+        (1, "policy.txt", True)
+    ]
     assert [len(wire.emulator.sent("POST", "/files")) for wire in wires] == [1, 1]
 
 
-async def test_a_follow_up(wires):
-    texts = []
+async def test_a_follow_up_continues_the_thread(wires):
+    code = {"tools": ["code_interpreter"]}
+    pairs = []
     for wire in wires:
-        first = await wire.worker.run("[[scenario=echo]]One", keep_thread=True)
-        second = await wire.worker.run("[[scenario=echo]]Two", thread=first.thread_id)
-        texts.append((plain(first), plain(second), first.thread_id == second.thread_id))
-        wire.worker.client.delete_thread(first.thread_id)
+        first = await wire.worker.run("[[scenario=plot]]Plot a sine wave", keep_thread=True, **code)
+        second = await wire.worker.run("[[scenario=plot]]Now in dark mode", thread=first.thread_id, **code)
+        assert first.thread_id == second.thread_id
+        assert "I changed the earlier plot" in second.text
+        [thread] = wire.worker.client.threads()
+        wire.worker.client.delete_thread(thread.id)
         await wire.worker.process.clean_up()
-        assert wire.left() == {}
-    assert texts[0] == texts[1]
-    assert texts[0][2]
+        assert wire.emulator.left() == {}
+        pairs.append((plain(first), plain(second)))
+    assert pairs[0] == pairs[1]
 
 
 @pytest.mark.settings(tools=TOOLS)
@@ -213,7 +253,9 @@ async def test_a_cancel_while_its_run(prompt, wires, until):
     async def cancelled(wire: Wire) -> JobResult:
         job = wire.worker.create(f"{prompt}Well?", tools=["endless"])
         running = asyncio.create_task(wire.worker.see_through(job))
-        await asyncio.to_thread(until, lambda: len(BEATS) == len(WIRES) if "tools" in prompt else wire.runs())
+        await asyncio.to_thread(
+            until, lambda: len(BEATS) == len(WIRES) if "tools" in prompt else wire.emulator.created()
+        )
         assert await asyncio.to_thread(wire.worker.client.cancel, job) is JobState.RUNNING
         return await running
 
@@ -228,10 +270,10 @@ async def test_a_cancel_while_its_run_is_on_its_way(wires, until):
         running = asyncio.create_task(wire.worker.see_through(job))
         on_its_way = lambda: wire.emulator.sent("POST", "/runs") + wire.emulator.sent("POST", "/responses")  # noqa: E731
         await asyncio.to_thread(until, on_its_way)
-        assert wire.runs() == 0
+        assert wire.emulator.created() == 0
         assert await asyncio.to_thread(wire.worker.client.cancel, job) is JobState.RUNNING
         result = await running
-        assert wire.left() == {}
+        assert wire.emulator.left() == {}
         return result
 
     result = await both(wires, cancelled)
@@ -253,7 +295,7 @@ async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wi
         job = wire.worker.create(f"{prompt}Well?", tools=tools or None)
         running = asyncio.create_task(wire.worker.process.run(job, None))
         there = lambda: ': "beaten"' in wire.worker.record(job).progress.replace('":"', '": "')  # noqa: E731
-        await asyncio.to_thread(until, wire.runs)
+        await asyncio.to_thread(until, wire.emulator.created)
         if "calls" in prompt:
             await asyncio.to_thread(until, lambda: BEATS.count("endless") == len(WIRES) and there())
         await wire.worker.process.close()
@@ -264,7 +306,9 @@ async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wi
 
     result = await both(wires, resumed)
     assert (result.state, result.attempts, result.runs) == (JobState.SUCCEEDED, 1, 1)
-    assert [wire.runs() for wire in wires] == [1, 2 if tools else 1], "a round of tools ends with a response of its own"
+    assert [wire.emulator.created() for wire in wires] == [1, 2 if tools else 1], (
+        "a round of tools ends with a response of its own"
+    )
     assert sorted(BEATS) == sorted(calls * len(WIRES))
 
 
@@ -289,13 +333,13 @@ async def test_a_lost_reply(what, fault, wires, tmp_path, until):
     for wire, route in zip(wires, LOSSES[what], strict=True):
         running = asyncio.create_task(wire.worker.run(prompt, **({"tools": ["beaten"]} | fields)))
         if what == "submit":  # one call of the Responses API makes the run and takes its outputs
-            await asyncio.to_thread(until, wire.runs)
+            await asyncio.to_thread(until, wire.emulator.created)
         wire.emulator.faults(**{fault: 1}, only=route, times=1)
         result = await running
         assert wire.emulator.stats()["faults"] == {fault: 1}
         await wire.worker.process.clean_up()
         lost = result.lost_threads + result.lost_runs + result.lost_files
-        assert sum(wire.left().values()) <= lost
+        assert sum(wire.emulator.left().values()) <= lost
         found.append({name: value for name, value in plain(result).items() if not name.startswith("lost_")})
     assert found[0] == found[1]
     assert found[0]["state"] == "succeeded"

@@ -16,7 +16,9 @@ from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.attempt import Attempt, AttemptContext
+from threadmill_worker.attempt.attempt import Attempt
+from threadmill_worker.attempt.context import AttemptContext
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.files.attachments import Attachment, Attachments
 from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import (
@@ -29,14 +31,15 @@ from threadmill_worker.lifecycle.observations import (
     Unknown,
 )
 from threadmill_worker.lifecycle.progress import Features, Progress
+from threadmill_worker.live import EventBuffer
 from threadmill_worker.store.jobs import Lease
 
 MOST_CALLS = 1000
 
 LEASE = Lease("job", "a-worker:1")
 
-WANTS = Features(uploads=1, search=True, steps=True)
-MATERIALS = Attachments((Attachment("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
+FEATURES = Features(uploads=1, search=True, steps=True)
+ATTACHMENTS = Attachments((Attachment("a.txt", "text/plain", 1, "sha", "assistants", ("file_search",), lambda: b"a"),))
 
 
 class Crash(BaseException):
@@ -59,6 +62,7 @@ class World:
         self.journaled: set[str] = set()  #: those whose output has been saved
         self._faults = iter(faults)
         self._job = job
+        self._spec = JobSpec("job", job, "model", FEATURES, assistant="asst", attachments=ATTACHMENTS)
         self._cancel_requested = False
 
     async def execute(self) -> JobResult:
@@ -66,7 +70,7 @@ class World:
             self.attempt = Attempt(
                 LEASE,
                 self._record(),
-                AttemptContext("model", self, self, LIMITS, "asst", WANTS, MATERIALS),
+                AttemptContext(self._spec, self, self, LIMITS, EventBuffer()),
                 self,
                 self.clock,
                 self.sleep,
@@ -96,8 +100,9 @@ class World:
         if self._next(CRASHES) is Fault.CRASH_UNSAVED:
             raise Crash
         self.saved = progress.to_json()
-        asked = {call.id: call.arguments for call in progress.run.calls} if progress.run else {}
-        self.journaled |= {asked[call_id] for call_id in progress.outputs if call_id in asked}
+        if progress.run is not None:
+            asked = {call.id: call.arguments for call in progress.run.calls}
+            self.journaled |= {asked[call_id] for call_id in progress.run.outputs if call_id in asked}
 
     async def finish(
         self, lease: Lease, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any

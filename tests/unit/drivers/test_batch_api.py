@@ -10,6 +10,7 @@ import pytest
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint
+from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.batch_api import (
     BatchesAway,
     BatchesRefused,
@@ -30,7 +31,7 @@ def remote(status: int, body: Any) -> RemoteBatches:
     client = openai.AsyncOpenAI(
         api_key="none", base_url="http://server/v1", max_retries=0, http_client=httpx2.AsyncClient(transport=reply)
     )
-    return RemoteBatches(client, Endpoint(kind="responses", api_key_env=None))
+    return RemoteBatches(Api(client, Endpoint(kind="responses", api_key_env=None)))
 
 
 @pytest.mark.parametrize(

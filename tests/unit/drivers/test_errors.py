@@ -8,15 +8,14 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.job.result import FailureKind
+from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill_worker.drivers.errors import call_error_of
-from threadmill_worker.lifecycle.actions import AddMessage, CreateThread, PollRun, StartRun
+from threadmill_worker.drivers.errors import OTHER_WIRE, Target, call_error_of
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unknown
 
 REQUEST = httpx2.Request("POST", "http://server/v1/threads")
-START = StartRun(1)
-LOOK = PollRun("run_1")
+START = Target.RUNS
+LOOK = Target.OBJECT
 
 
 def status(code: int, error: object = None, **headers: str) -> openai.APIStatusError:
@@ -44,11 +43,10 @@ def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientC
 
 
 @pytest.mark.parametrize(
-    ("code", "error", "action", "kind"),
+    ("code", "error", "target", "kind"),
     [
         (401, {"message": "Incorrect API key provided"}, START, FailureKind.UNAUTHORISED),
         (403, {"message": "no"}, LOOK, FailureKind.UNAUTHORISED),
-        (404, {"message": "no such URL"}, CreateThread(1), FailureKind.UNSUPPORTED),
         (404, {"message": "No assistant found with id 'asst_x'."}, START, FailureKind.REJECTED),
         (400, {"message": "Invalid 'tools'"}, START, FailureKind.REJECTED),
         (400, {"message": "flagged", "code": "invalid_prompt"}, START, FailureKind.INVALID_PROMPT),
@@ -63,8 +61,8 @@ def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientC
         (302, None, START, FailureKind.REJECTED),
     ],
 )
-def test_what_repeating_cannot_help(code, error, action, kind):
-    trouble = call_error_of(status(code, error), action)
+def test_what_repeating_cannot_help(code, error, target, kind):
+    trouble = call_error_of(status(code, error), target)
     assert isinstance(trouble, Rejected)
     assert trouble.failure.kind is kind
     assert trouble.failure.message.startswith(str(code))
@@ -85,7 +83,7 @@ def test_what_repeating_cannot_help(code, error, action, kind):
     ],
 )
 def test_a_404_when_starting_from_nothing_is_permanent(code, body, kind):
-    trouble = call_error_of(raised(code, json=body), START, names_nothing=True)
+    trouble = call_error_of(raised(code, json=body), Target.FIRST_RUN)
     assert isinstance(trouble, Rejected)
     assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
 
@@ -119,9 +117,18 @@ def test_a_locked_thread_may_be_locked_by_our_own_run(message):
     assert trouble == Unknown(f"400 {message}", FailureKind.REJECTED, "run_Y")
 
 
-@pytest.mark.parametrize("action", [LOOK, AddMessage(1)])
-def test_a_404_on_what_we_knew_means_it_is_gone(action):
-    assert call_error_of(status(404, {"message": "No thread found"}), action) == Gone("404 No thread found")
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        (Target.OBJECT, Gone("404 No thread found")),
+        (Target.RUNS, Gone("404 No thread found")),
+        (Target.DETAIL, Rejected(Failure(kind=FailureKind.REJECTED, message="404 No thread found"))),
+        (Target.COLLECTION, Rejected(Failure(kind=FailureKind.UNSUPPORTED, message="404 No thread found"))),
+        (Target.THREADS, Rejected(Failure(kind=FailureKind.UNSUPPORTED, message="404 No thread found" + OTHER_WIRE))),
+    ],
+)
+def test_the_target_decides_what_a_404_means(target, error):
+    assert call_error_of(status(404, {"message": "No thread found"}), target) == error
 
 
 @pytest.mark.parametrize(

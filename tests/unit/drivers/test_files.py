@@ -11,12 +11,12 @@ import pytest
 
 from threadmill.job.prompt import PromptJob
 from threadmill_worker.drivers.api import Reply
-from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.files import Files, FileTransfer
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.observations import Rejected, StoreSeen
 
 NO_LIST = "no list"
-SPEC = JobSpec("job", PromptJob(prompt="-"))
+SPEC = JobSpec("job", PromptJob(prompt="-"), "e")
 
 
 class Server:

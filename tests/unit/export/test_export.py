@@ -239,7 +239,7 @@ class TestParquet:
 
     def test_half_a_character_stops_nothing(self, results):
         path = results(answer(text="a\ud800b", parsed={"\ud800": ["\ud800"]}))
-        assert parquet.read_table(exported(path, "parquet"))["text"].to_pylist() == ["a?b"]
+        assert parquet.read_table(exported(path, "parquet"))["text"].to_pylist() == ["a\ufffdb"]
         for format in ("csv", "markdown", "jsonl", "openai-batch"):
             assert exported(path, format).stat().st_size
 

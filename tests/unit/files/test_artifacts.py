@@ -4,18 +4,14 @@ import asyncio
 import hashlib
 import resource
 import sys
-import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from threadmill.job.result import Artifact
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
-from threadmill_worker.files.filenames import NAME_LIMIT, numbered, safe_name
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 LIMIT = 1000
@@ -205,41 +201,6 @@ async def test_a_relative_folder_gives_an_absolute_uri(tmp_path: Path, monkeypat
 async def test_what_kind_of_file_it_is(tmp_path: Path, content: bytes, name: str, media_type: str) -> None:
     stored = await ArtifactStore(str(tmp_path), LIMIT).put("job-1", "file-a", name, chunks(content))
     assert stored.media_type == media_type
-
-
-@pytest.mark.parametrize(
-    ("name", "safe"),
-    [
-        ("/mnt/data/out.csv", "out.csv"),
-        ("..\\..\\evil.exe", "evil.exe"),
-        ("../..", "file-a"),
-        ("", "file-a"),
-        ("...hidden", "hidden"),
-        ("folder/", "folder"),
-        ("a\nb\x00c\u202egnp.exe", "abcgnp.exe"),
-        ('what? <"now">.txt', "what_ __now__.txt"),
-        ("CON", "_CON"),
-        ("lpt1.txt", "_lpt1.txt"),
-        ("console.txt", "console.txt"),
-        ("dot. ", "dot"),
-        ("e\u0301.txt", "\u00e9.txt"),
-        ("報告.pdf", "報告.pdf"),
-        ("報" * 100 + ".pdf", "報" * 48 + ".pdf"),
-        ("a." + "x" * 200, "a." + "x" * 148),
-    ],
-)
-def test_names_are_made_fit_for_any_file_system(name: str, safe: str) -> None:
-    assert safe_name(name, "file-a") == safe
-
-
-@given(st.text(), st.text(), st.integers(1, 2000))
-def test_no_name_gets_out_of_its_folder(name: str, fallback: str, number: int) -> None:
-    safe = numbered(safe_name(name, fallback), number)
-    assert safe == Path(safe).name
-    assert safe == unicodedata.normalize("NFC", safe)
-    assert 0 < len(safe.encode()) <= NAME_LIMIT
-    assert not safe.startswith(".")
-    assert not set(safe) & set('/\\<>:"|?*\n\0')
 
 
 @pytest.mark.parametrize("job_id", ["../../x", "..", "a/b", ""])

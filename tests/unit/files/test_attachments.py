@@ -12,7 +12,7 @@ from threadmill_worker.files.attachments import NONE, load_attachments
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 GIF = b"GIF89a\1\0\1\0"
-TAKES_DATA_URLS = {"data_urls": True}
+TAKES_DATA_URLS = {"supports": {"data_urls": True}}
 
 
 def data_url(content: bytes, kind: str = "image/png") -> str:
@@ -201,10 +201,10 @@ async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(ga
         ({"files": ["empty.txt"]}, {}, "empty.txt: is empty"),
         ({"files": [{"path": "a.exe", "tools": ["code_interpreter"]}]}, {}, "does not take .exe files"),
         ({"files": ["notes.txt"]}, {"file_limit_bytes": 5}, "has 6 bytes, and endpoint 'x' takes up to 5; "),
-        ({"files": ["notes.txt"]}, {"files": False}, "set files = true in [endpoints.x]"),
+        ({"files": ["notes.txt"]}, {"supports": {"files": False}}, "set files = true in [endpoints.x.supports]"),
         ({"images": ["notes.txt"]}, {}, "notes.txt: is not a PNG, JPEG, GIF or WebP image (it starts with b'a text')"),
         ({"images": ["picture.png"]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
-        ({"images": ["picture.png"]}, {"files": False}, "set data_urls = true or files = true"),
+        ({"images": ["picture.png"]}, {"supports": {"files": False}}, "set data_urls = true or files = true"),
         ({"images": ["data:image/png;base64,x"]}, {}, "is not valid base64"),
         ({"images": [data_url(PNG)]}, {"image_limit_bytes": 15}, "has 16 bytes, and endpoint 'x' takes up to 15; "),
     ],

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from hypothesis import note
 from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
+from tests.unit.lifecycle.transitions import Transitions
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
@@ -95,6 +96,7 @@ class ModelWorker:
         self._abandoned: set[str] = set()  #: runs that were told to stop and did not
         self._cancel_wanted = False
         self._saved = job.to_json()
+        self._transitions = Transitions()
         self._faults = iter(faults)
 
     def execute(self) -> Outcome:
@@ -114,6 +116,7 @@ class ModelWorker:
                 self._carry_out(action, fault)
             except Crash:
                 self.progress = Progress.from_json(self._saved)
+                self._transitions.forget()
         raise AssertionError("the job does not end")
 
     def _advance(self) -> Action:
@@ -121,6 +124,7 @@ class ModelWorker:
         self.progress, action = advance(self.progress, LIMITS, self.now, cancelled=self._cancel_wanted)
         if run is not None and self.progress.run is None and run.status not in ENDED:
             self._abandoned.add(run.id)
+        self._transitions.step(self.progress, action)
         return action
 
     def _carry_out(self, action: Action, fault: Fault) -> None:
@@ -151,7 +155,7 @@ class ModelWorker:
                 raise Crash  # the runner leaves the job at its saved place
         elif view is not None:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
-        self.most_troubles = max(self.most_troubles, self.progress.troubles)
+        self.most_troubles = max(self.most_troubles, self.progress.errors.count)
 
     def _call(self, action: RemoteAction, fault: Fault) -> Observation:
         if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):

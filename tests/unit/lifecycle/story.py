@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tests.unit.lifecycle.transitions import Transition, Transitions
+
 from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
@@ -88,6 +90,7 @@ class Story:
     moments: tuple[float, ...]  #: when each action was taken, in seconds from the start
     progress: Progress
     outcome: Outcome
+    transitions: frozenset[Transition]
 
     @property
     def kind(self) -> FailureKind | None:
@@ -141,13 +144,15 @@ def play(
     now, progress = START, Progress(START + TIMEOUT_S, messages, features, thread_id=thread)
     done: list[tuple[float, Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
-    cancelled = False
+    cancelled, transitions = False, Transitions()
     for _ in range(1000):
         progress, action = advance(progress, limits, now, cancelled=cancelled)
+        transitions.step(progress, action)
         done.append((now - START, action))
         progress = intend(progress, action, now)
         if isinstance(action, Finish):
-            return Story(tuple(step[1] for step in done), tuple(step[0] for step in done), progress, action.outcome)
+            moments, actions = zip(*done, strict=True)
+            return Story(actions, moments, progress, action.outcome, frozenset(transitions.taken))
         assert not isinstance(action, Wait) or action.until > now, "a wait that does not wait"
         if isinstance(action, overdue_at or ()):
             now, overdue_at = max(now, progress.deadline_at), None

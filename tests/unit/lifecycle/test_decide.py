@@ -190,7 +190,7 @@ def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[
     story = play({**LOOKS, Resolve: settled}, messages=33, cancel_at=phase)
     assert story.outcome == CANCELLED
     assert story.told.endswith(tidying)
-    assert story.progress.lost_threads == (phase is CreateThread)
+    assert story.progress.lost.threads == (phase is CreateThread)
 
 
 @pytest.mark.parametrize("news", [failed("invalid_prompt"), COMPLETED, EXPIRED, REFUSED, GONE])

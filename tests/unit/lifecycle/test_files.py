@@ -87,7 +87,7 @@ def test_a_refused_upload_ends_the_job_before_a_thread_is_made() -> None:
 def test_an_upload_whose_reply_was_lost_is_counted_and_made_again() -> None:
     story = play({Upload: [LOST, Uploaded("file-1")], Resolve: [Untraceable()]}, features=Features(uploads=1))
     assert story.told.startswith("Upload Resolve Upload CreateThread")
-    assert story.progress.lost_files == 1
+    assert story.progress.lost.files == 1
 
 
 def test_a_store_whose_reply_was_lost_is_found_again() -> None:

@@ -37,9 +37,10 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
     Unknown,
 )
-from threadmill_worker.lifecycle.observe import HINT_RANGE_S, POLL_SHARE, observe
+from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Answer, Features, Intent, Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
+from threadmill_worker.lifecycle.run_observed import HINT_RANGE_S, POLL_SHARE
 
 LIMITS = RunLimits()
 LEFTOVER = Leftover("thread", "thread_1")
@@ -199,7 +200,7 @@ def test_usage_is_summed_over_all_runs_and_counted_once_for_each() -> None:
     progress = see(progress, StartRun(2), replace(QUEUED, id="run_2"))
     progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
     progress = see(progress, PollRun("run_2"), replace(spent, id="run_2", status="completed"))
-    assert progress.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
+    assert progress.cost.usage == Usage(prompt_tokens=4, completion_tokens=2, total_tokens=6)
 
 
 def test_a_run_that_ends_twice_has_the_usage_reported_last() -> None:
@@ -209,18 +210,18 @@ def test_a_run_that_ends_twice_has_the_usage_reported_last() -> None:
     progress = look(under_way(), "completed", Usage(total_tokens=3))
     progress = look(progress, "in_progress", None)
     progress = look(progress, "completed", Usage(total_tokens=5))
-    assert progress.usage.total_tokens == 5
-    assert look(progress, "completed", None).usage == Usage(total_tokens=5)
+    assert progress.cost.usage.total_tokens == 5
+    assert look(progress, "completed", None).cost.usage == Usage(total_tokens=5)
 
 
 def test_the_model_is_named_by_the_server_of_the_last_run() -> None:
     silent = under_way()
-    assert (silent.model, silent.spent["model"]) == (None, None)
+    assert (silent.cost.model, silent.spent["model"]) == (None, None)
     silent = replace(silent, run=None, features=Features(model="asked"))
-    assert see(silent, StartRun(1), QUEUED).model == "asked", "the server does not say"
+    assert see(silent, StartRun(1), QUEUED).cost.model == "asked", "the server does not say"
     first = see(silent, StartRun(1), replace(QUEUED, model="m-2024-07-18"))
-    assert (first.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
-    assert see(replace(first, run=None), StartRun(2), replace(QUEUED, id="run_2", model="n")).model == "n"
+    assert (first.cost.model, first.spent["model"]) == ("m-2024-07-18", "m-2024-07-18")
+    assert see(replace(first, run=None), StartRun(2), replace(QUEUED, id="run_2", model="n")).cost.model == "n"
 
 
 def test_an_answer_in_the_final_reply_is_kept_once() -> None:
@@ -248,10 +249,10 @@ def test_the_lane_is_that_of_all_runs_that_took_tokens() -> None:
         StartRun(1),
         RunObservation("resp_1", "completed", kind="response", lane="batch"),
     )
-    assert (cheap.lane, cheap.spent["lane"]) == ("batch", "batch")
+    assert (cheap.cost.lane, cheap.spent["lane"]) == ("batch", "batch")
     again = replace(cheap, run=None)
-    assert see(again, StartRun(2), RunObservation("resp_2", "queued", kind="response")).lane == "batch"
-    assert see(again, StartRun(2), RunObservation("resp_2", "completed", kind="response")).lane is None
+    assert see(again, StartRun(2), RunObservation("resp_2", "queued", kind="response")).cost.lane == "batch"
+    assert see(again, StartRun(2), RunObservation("resp_2", "completed", kind="response")).cost.lane is None
 
 
 def test_functions_that_a_run_does_not_know_are_ignored_ones() -> None:
@@ -369,22 +370,22 @@ def test_waits_double_with_each_error_in_a_row_up_to_a_limit() -> None:
         waits.append(progress.wait_until - START)
     assert waits == [0.5, 1, 2, 4, 8, 16, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S, BACKOFF_LONGEST_S]
     progress = see(progress, PollRun("run_1"), replace(RUNNING, id="run_1"))
-    assert (progress.troubles, progress.trouble_since, progress.wait_until) == (0, None, 0)
+    assert (progress.errors.count, progress.errors.since, progress.wait_until) == (0, None, 0)
 
 
 def test_a_successor_knows_how_often_and_since_when_calls_fail() -> None:
     progress = see(under_way(), PollRun("run_1"), Unknown("503 busy"))
     again = Progress.from_json(progress.to_json())
     again = see(again, PollRun("run_1"), Unknown("502 bad gateway"), after_s=100)
-    assert (again.troubles, again.troubled_at, again.trouble) == (2, START, "502 bad gateway")
+    assert (again.errors.count, again.errors.first_at, again.errors.reason) == (2, START, "502 bad gateway")
     assert again != progress, "how often is saved too, for `threadmill status`"
     better = see(again, PollRun("run_1"), replace(RUNNING, id="run_1"))
-    assert (better.troubles, better.troubled_at, better.trouble) == (0, None, None)
+    assert (better.errors.count, better.errors.first_at, better.errors.reason) == (0, None, None)
 
 
 def test_finding_nothing_after_a_lost_reply_does_not_end_the_outage() -> None:
     lost = see(intend(JOB, StartRun(1), START), StartRun(1), Unknown("timeout"))
-    assert see(lost, Resolve(Intent.START_RUN), NothingFound()).troubles == lost.troubles == 1
+    assert see(lost, Resolve(Intent.START_RUN), NothingFound()).errors.count == lost.errors.count == 1
 
 
 @pytest.mark.parametrize(("view", "intent"), [(NotSent("429"), None), (Unknown("timeout"), Intent.START_RUN)])
@@ -425,5 +426,5 @@ def test_a_round_continued_under_another_id_belongs_to_the_same_run() -> None:
         going_on, PollRun("resp_2"), RunObservation("resp_2", "completed", usage=Usage(total_tokens=4), kind="response")
     )
 
-    assert (ended.runs, ended.rounds, ended.usage.total_tokens) == (1, 1, 7)
+    assert (ended.runs, ended.run and ended.run.rounds, ended.cost.usage.total_tokens) == (1, 1, 7)
     assert [each.id for each in ended.leftovers if each.kind == "response"] == ["resp_1", "resp_2"]

@@ -96,17 +96,17 @@ def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     assert {f'"{call.partition("/")[2]}"' for call in accepted} <= worker.executed.keys()
     if not worker.happened & (CRASHES | CANCELS):
         assert set(worker.executed.values()) <= {1}
-    assert worker.progress.usage.total_tokens <= 2 * sum(not run.alive for run in server.runs)
+    assert worker.progress.cost.usage.total_tokens <= 2 * sum(not run.alive for run in server.runs)
 
 
 def check_leftovers(server: ModelServer, worker: ModelWorker) -> None:
     """What is left on the server is known; no thread is deleted under a run that could be stopped."""
     leftovers = worker.progress.leftovers
-    assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost_threads
+    assert len(server.threads.keys() - {leftover.id for leftover in leftovers}) <= worker.progress.lost.threads
     assert all(leftover.tries == CLEANUP_TRIES for leftover in leftovers)
     known, made = {leftover.id for leftover in leftovers}, {file_id for run in server.runs for file_id in run.made}
     unknown = (server.files - made | server.stores.keys()) - known
-    assert len(unknown) <= worker.progress.lost_files
+    assert len(unknown) <= worker.progress.lost.files
     if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP, *CANCELS}:  # every answer could be read
         seen = [run for run in server.runs[-1:] if run.life.stop in ("at once", "slow")]  # others may end unseen
         assert not {file_id for run in seen for file_id in run.made} & server.files

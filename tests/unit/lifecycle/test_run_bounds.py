@@ -151,5 +151,5 @@ def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: 
     assert worker.done[SubmitOutputs] <= runs * LIMITS.max_tool_rounds
     a_queue_for_each_round = (1 + LIMITS.max_tool_rounds) * LIMITS.queued_limit_s
     assert worker.longest_run_s <= LIMITS.run_limit_s + a_queue_for_each_round + LIMITS.cancel_limit_s + 1
-    assert worker.progress.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
+    assert worker.progress.cost.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"
     assert all(len(asked) <= 1 for asked in worker.asked_for), "a run is asked for by the one id it has"

@@ -26,7 +26,7 @@ def test_with_nothing_set_there_is_the_emulator_alone():
 
     assert list(settings.endpoints) == ["emulator"]
     assert settings.redis_url == "redis://localhost:6379/0"
-    assert settings.endpoints["emulator"].plugins
+    assert settings.endpoints["emulator"].supports.plugins
 
 
 def test_without_an_endpoint_of_ones_own_a_job_must_name_one():
@@ -41,7 +41,11 @@ def test_a_davinci_key_alone_gives_its_endpoint(monkeypatch):
 
     davinci = settings.endpoints["davinci"]
     assert davinci.base_url == "https://prod.dvcbot.net/api/assts/v1"
-    assert (davinci.kind, davinci.plugins, davinci.api_key_env) == (EndpointKind.DAVINCI, True, "DAVINCI_API_KEY")
+    assert (davinci.kind, davinci.supports.plugins, davinci.api_key_env) == (
+        EndpointKind.DAVINCI,
+        True,
+        "DAVINCI_API_KEY",
+    )
     assert settings.endpoint_name(None) == "davinci"
     assert "sk-1" not in repr(settings)
 
@@ -51,10 +55,10 @@ def test_an_endpoint_named_like_a_kind_need_not_say_so(here):
 
 
 def test_what_is_given_wins_over_what_a_kind_takes_for_granted(here):
-    text = '[endpoints.mine]\nkind = "davinci"\nbase_url = "http://gateway/v1"\nplugins = false\nmax_reruns = 0\n'
-    endpoint = written(here, text).endpoints["mine"]
+    fields = 'kind = "davinci"\nbase_url = "http://gateway/v1"\nmax_reruns = 0\nsupports = { plugins = false }\n'
+    endpoint = written(here, f"[endpoints.mine]\n{fields}").endpoints["mine"]
 
-    assert (endpoint.base_url, endpoint.plugins, endpoint.max_reruns) == ("http://gateway/v1", False, 0)
+    assert (endpoint.base_url, endpoint.supports.plugins, endpoint.max_reruns) == ("http://gateway/v1", False, 0)
     assert endpoint.current_time_note
 
 
@@ -103,7 +107,7 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("leese_s = 5", "unknown field `leese_s`"),
+        ("leese_s = 5", "unknown field `leese_s` (did you mean `lease_s`?)"),
         ("lease_s = 0", "`lease_s`: "),
         ('default_endpoint = "davinci"', "default_endpoint is 'davinci', but the endpoints are emulator"),
         ('[endpoints.x]\nkind = "assistants"', "`endpoints.x.base_url`: "),
@@ -195,6 +199,67 @@ def test_an_unreadable_file_is_reported_in_one_line(here, monkeypatch):
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(SettingsError, match=r"threadmill.toml cannot be read: Permission denied$"):
         Settings.load()
+
+
+RENAMED = {
+    "redis_patience_s": "redis_outage_tolerance_s",
+    "stall_s": "idle_restart_s",
+    "leftover_tries": "cleanup_attempts",
+    "sweep_s": "sweep_interval_s",
+    "artifact_limit": "artifact_limit_bytes",
+}
+RENAMED_OF_AN_ENDPOINT = {
+    "time_note": "current_time_note",
+    "time_zone": "current_time_zone",
+    "busy_thread": "on_locked_thread",
+    "unreachable_s": "unreachable_limit_s",
+    "reruns": "max_reruns",
+    "tool_rounds": "max_tool_rounds",
+    "poll_first_s": "first_poll_s",
+    "poll_longest_s": "max_poll_interval_s",
+    "store_limit_s": "indexing_limit_s",
+    "image_limit": "image_limit_bytes",
+    "file_limit": "file_limit_bytes",
+    "tool_output_limit": "tool_output_limit_chars",
+    "lane_wait_s": "batch_lane_wait_s",
+    "lane_jobs": "batch_lane_max_jobs",
+    "lane_limit_s": "batch_lane_limit_s",
+    "ad_token": "entra_auth",
+    "cancels": "supports.cancel",
+    "expires_after": "supports.upload_expiry",
+    "files": "supports.files",
+    "lists_responses": "supports.list_responses",
+    "store": "supports.stored_responses",
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        *(("", old, new) for old, new in RENAMED.items()),
+        *(("endpoints.emulator.", old, new) for old, new in RENAMED_OF_AN_ENDPOINT.items()),
+        ("endpoints.emulator.supports.", "file", "files"),
+    ],
+)
+def test_an_unknown_setting_is_an_error_that_names_the_one_meant(here, monkeypatch, table, old, new):
+    with pytest.raises(SettingsError) as raised:
+        written(here, f"{table}{old} = 1\n")
+    assert f"unknown field `{table}{old}` (did you mean `{table}{new}`?)" in str(raised.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_variable_is_an_error_that_names_the_new_one(monkeypatch, old, new):
+    monkeypatch.setenv(f"THREADMILL_{old.upper()}", "1")
+    with pytest.raises(SettingsError, match=rf"\(did you mean THREADMILL_{new.upper()}\?\)"):
+        Settings.load()
+
+
+def test_the_features_of_a_server_are_merged_by_field(here, monkeypatch):
+    """The defaults of the kind, then the file, then the environment."""
+    monkeypatch.setenv("THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL", "false")
+    supports = written(here, f"{DAVINCI}supports = {{ files = true }}\n").endpoints["davinci"].supports
+
+    assert (supports.cancel, supports.files, supports.plugins, supports.streaming) == (False, True, True, True)
 
 
 def test_a_tool_is_a_function_or_a_table(here):

@@ -50,8 +50,8 @@ def test_since_counts_from_the_last_change_of_state():
 
 def test_progress_shows_the_tools_that_a_run_still_waits_for():
     calls = '[{"id": "a", "name": "stock", "arguments": "{}"}, {"id": "b", "name": "price", "arguments": "{}"}]'
-    run = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
-    saved = f"""{{"deadline_at": 1, "run": {run}, "outputs": {{"a": "7"}}}}"""
+    seen = f"""{{"id": "r", "status": "requires_action", "calls": {calls}}}"""
+    saved = f"""{{"deadline_at": 1, "run": {{"seen": {seen}, "started_at": 1, "outputs": {{"a": "7"}}}}}}"""
     assert ProgressSummary.model_validate_json(saved).pending_tools == ["price"]
 
 

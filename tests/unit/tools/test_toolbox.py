@@ -319,7 +319,7 @@ def test_a_limit_shorter_than_the_marker_holds_too(limit):
 
 async def test_without_an_assistant_the_plugin_api_is_not_called():
     endpoint = Endpoint.model_validate(
-        {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "plugins": True}
+        {"kind": "emulator", "base_url": "http://127.0.0.1:9", "wire": "responses", "supports": {"plugins": True}}
     )
     box = ToolExecutor(ToolRegistry({}), endpoint, "sk-secret")
     ready = await box.call(ToolCall("call_1", "search", "{}"), "conv_1", "", 2)

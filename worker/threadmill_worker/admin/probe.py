@@ -5,7 +5,8 @@ import asyncio
 from threadmill.errors import ThreadmillError
 from threadmill.job.result import FailureKind
 from threadmill.settings.settings import Settings
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.jobs import Ledger
@@ -26,9 +27,9 @@ async def probe(settings: Settings, name: str) -> str:
     endpoint = settings.endpoints[name]
     base_url, limit_s = endpoint.base_url, endpoint.connect_timeout_s + endpoint.request_timeout_s
     try:
-        driver = contexts.cleanup_driver(name)
+        objects = contexts.remote_objects(name)
         async with asyncio.timeout(limit_s):  # a server that sends a byte now and then never lets a read time out
-            found = await driver.probe()
+            found = await objects.probe()
     except NotServed as error:
         raise EndpointUnusable(str(error)) from None
     except TimeoutError:

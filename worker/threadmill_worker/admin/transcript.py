@@ -5,7 +5,7 @@ from threadmill.settings.settings import Settings
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.transcript import Transcript, read_conversation, read_thread
-from threadmill_worker.lifecycle.observations import CallError, Gone, Rejected
+from threadmill_worker.lifecycle.observations import CallError, Gone
 
 _READERS = {"assistants": read_thread, "responses": read_conversation}
 
@@ -29,6 +29,5 @@ async def transcript(settings: Settings, name: str, thread: str) -> Transcript |
     if isinstance(found, Gone):
         return None
     if isinstance(found, CallError):
-        reason = found.failure.message if isinstance(found, Rejected) else found.reason
-        raise ThreadUnavailable(f"endpoint {name!r}: {reason}")
+        raise ThreadUnavailable(f"endpoint {name!r}: {found.reason}")
     return found

@@ -5,20 +5,19 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
-from threadmill.settings.run_limits import RunLimits
 from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.store.worker_records import EndpointTrouble
-from threadmill_worker.drivers.driver import Driver, do_within
-from threadmill_worker.files.attachments import Attachments
+from threadmill_worker.attempt.context import AttemptContext
+from threadmill_worker.attempt.ending import end_of, kept_thread, moment, result_of
+from threadmill_worker.attempt.shared_objects import SharedObjects
+from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,
@@ -35,44 +34,20 @@ from threadmill_worker.lifecycle.actions import (
 from threadmill_worker.lifecycle.clean_up import keeps_thread
 from threadmill_worker.lifecycle.decide import advance, intend, time_limit
 from threadmill_worker.lifecycle.observations import (
-    NotSent,
     Observation,
     OutputReady,
     RunChanged,
-    StoreSeen,
     ToolCall,
-    Uploaded,
 )
 from threadmill_worker.lifecycle.observe import observe
-from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
-from threadmill_worker.live import EventBuffer
-from threadmill_worker.store.jobs import Busy, Lease, Ledger
-from threadmill_worker.tools.executor import ToolExecutor
+from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.state import phase_of
+from threadmill_worker.store.jobs import Lease, Ledger
 
 log = structlog.get_logger(__name__)
 
 #: Waits are longer by up to this share, so that jobs enqueued together do not poll together.
 JITTER = 0.1
-
-#: How long one job may take to create an object that its batch shares, and how often the others check for it.
-SHARED_HOLD_S = 120.0
-SHARED_PAUSE_S = 0.3
-
-
-@dataclass(frozen=True)
-class AttemptContext:
-    """What an attempt needs of its endpoint."""
-
-    name: str
-    driver: Driver
-    executor: ToolExecutor
-    limits: RunLimits
-    assistant: str
-    features: Features
-    attachments: Attachments
-    feed: EventBuffer = field(default_factory=EventBuffer)
-    lane: str | None = None  #: where the job waits for a remote batch; None: its runs are started the ordinary way
-    request: Callable[[Progress], Awaitable[dict[str, Any]]] | None = None  #: its run, as a line of that batch
 
 
 class Attempt:
@@ -95,17 +70,18 @@ class Attempt:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
-        self._progress = Progress.of(record) or begin(record, context.features)
+        self._shared = SharedObjects(record, context.spec, ledger, sleep)
+        self._progress = Progress.of(record) or Progress.begin(record, context.spec.features)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
             self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
-        self._cancel_wanted = record.cancel_requested
+        self._cancel_requested = record.cancel_requested
         self._interruptions = 0
         self._sending = False  #: a call that creates something is in flight
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
-        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.name)
+        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
 
     async def execute(self) -> JobResult | None:
         """Runs the job to its end. None: it needs another run, which the batch lane starts.
@@ -114,7 +90,7 @@ class Attempt:
         """
         self._task = asyncio.current_task()
         async with AsyncExitStack() as closing:
-            closing.push_async_callback(self._context.feed.close)
+            closing.push_async_callback(self._context.events.close)
             closing.push_async_callback(self._context.driver.close)
             return await self._execute()
 
@@ -126,7 +102,7 @@ class Attempt:
             action = self._advance()
             if isinstance(action, Finish):
                 return await self._finish(action.outcome)
-            if self._context.lane is not None and isinstance(action, StartRun):
+            if self._context.spec.batch_lane is not None and isinstance(action, StartRun):
                 await self._save()
                 return None
             self._sending = isinstance(action, Sending)
@@ -134,7 +110,7 @@ class Attempt:
                 await self._carry_out(action)
             except asyncio.CancelledError:
                 # The outcome of an interrupted call is unknown, as after a lost reply: its intent stays.
-                if not self._take_interruption():
+                if not self._was_cancelled_alone():
                     raise
 
     def cancel(self) -> None:
@@ -144,9 +120,9 @@ class Attempt:
         reply comes only when the run has ended is interrupted.
         Repeat it until the job ends: under Python 3.11 redis-py sometimes swallows a cancellation.
         """
-        self._cancel_wanted = True
-        lands = self._sending and not self._context.driver.awaits_run  # soon; else it may take as long as the run
-        if self._task is not None and self._progress.outcome is None and not lands:
+        self._cancel_requested = True
+        completes_soon = self._sending and not self._context.driver.awaits_run  # else it may take as long as the run
+        if self._task is not None and self._progress.outcome is None and not completes_soon:
             self._interruptions += 1
             self._task.cancel()
 
@@ -155,8 +131,8 @@ class Attempt:
         self._is_leaving = True
         return not self._sending
 
-    def _take_interruption(self) -> bool:
-        """Whether the task was cancelled by `cancel` alone, and not to hand the job back as well."""
+    def _was_cancelled_alone(self) -> bool:
+        """Whether the task was interrupted by `cancel` alone, and not to hand the job back as well."""
         interruptions, self._interruptions = self._interruptions, 0
         if self._task is None or not interruptions:
             return False
@@ -164,7 +140,7 @@ class Attempt:
 
     def _advance(self) -> Action:
         before = self._progress
-        self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_wanted)
+        self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_requested)
         self._report(before)
         return action
 
@@ -177,7 +153,7 @@ class Attempt:
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
             case Upload() | CreateStore() | CreateThread():
-                self._observe(action, await self._make(action))
+                self._observe(action, await self._create(action))
             case Finish():
                 raise AssertionError("execute ends before it")
             case _:
@@ -186,65 +162,37 @@ class Attempt:
     async def _do(self, action: RemoteAction) -> Observation:
         """Makes a call of the driver within the job's time limit."""
         limit_s = time_limit(self._progress, action, self._context.limits, self._clock())
-        return await do_within(limit_s, self._context.driver, action, self._progress)
+        return await within(limit_s, self._context.driver.do(action, self._progress))
+
+    async def _create(self, action: Making) -> Observation:
+        """Creates an object, unless the batch of the job has one that is equal."""
+        return await self._shared.create(action, self._progress, lambda: self._do(action), self._is_ending)
+
+    def _is_ending(self) -> bool:
+        return self._cancel_requested or self._clock() >= self._progress.deadline_at
 
     async def _wait(self, action: Wait, until: float) -> None:
         left = max(0.0, until - self._clock())
         latest = max(left, self._progress.deadline_at - self._clock())
-        nap = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
-        stir = asyncio.ensure_future(self._context.driver.run_changed())
+        timer = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
+        run_changed = asyncio.ensure_future(self._context.driver.run_changed())
         try:
-            await asyncio.wait((nap, stir), return_when=asyncio.FIRST_COMPLETED)
-            if stir.done():
+            await asyncio.wait((timer, run_changed), return_when=asyncio.FIRST_COMPLETED)
+            if run_changed.done():
                 self._observe(action, RunChanged())
         finally:
-            nap.cancel()
-            stir.cancel()
-
-    async def _make(self, action: Making) -> Observation:
-        """Creates an object. The jobs of a batch share equal objects: the first job that needs one creates it."""
-        batch, name = self._record.job.batch, self._shared_name(action)
-        if batch is None or name is None:
-            return await self._do(action)
-        while isinstance(found := await self._ledger.borrow(batch, name, self._record.id, SHARED_HOLD_S), Busy):
-            if self._cancel_wanted or self._clock() >= self._progress.deadline_at:
-                return NotSent("the job ends before another job of its batch has made what they share")
-            await self._sleep(SHARED_PAUSE_S)
-        if isinstance(found, str):
-            return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
-        view = await self._do(action)
-        if isinstance(view, Uploaded | StoreSeen):
-            kind = "file" if isinstance(view, Uploaded) else "vector_store"
-            thing = LeftoverRecord(endpoint=self._context.name, kind=kind, id=view.id)
-            return replace(view, shared=await self._ledger.lend(batch, name, thing))
-        await self._ledger.give_back(batch, name, self._record.id)
-        return view
-
-    def _shared_name(self, action: Making) -> str | None:
-        """The name under which a batch shares an object, made of its content. Files of kept threads are not shared."""
-        features, attachments = self._progress.features, self._context.attachments
-        if features.keep_thread or features.continues:
-            return None
-        match action:
-            case Upload(index):
-                attachment = attachments.uploads[index]
-                return f"{self._context.name}/{attachment.purpose}/{attachment.sha256}/{attachment.media_type}"
-            case CreateStore():
-                return f"{self._context.name}/store/" + ",".join(
-                    attachments.files_for("file_search", self._progress.uploaded)
-                )
-            case CreateThread():
-                return None
+            timer.cancel()
+            run_changed.cancel()
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """Executes the calls concurrently and saves each output as it arrives, so that no finished call is repeated."""
-        thread, emit = self._progress.thread_id or "", self._context.feed.emit
+        thread, emit = self._progress.thread_id or "", self._context.events.emit
 
         async def call_one(call: ToolCall) -> OutputReady:
             emit(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
-            view = await self._context.executor.call(call, thread, self._context.assistant, until - self._clock())
-            emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=view.output)
-            return view
+            seen = await self._context.executor.call(call, thread, self._context.spec.assistant, until - self._clock())
+            emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=seen.output)
+            return seen
 
         tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
         try:
@@ -255,15 +203,15 @@ class Attempt:
             for task in tasks:
                 task.cancel()
 
-    def _observe(self, action: Action, view: Observation) -> None:
+    def _observe(self, action: Action, seen: Observation) -> None:
         before = self._progress
-        self._progress = observe(before, action, view, self._context.limits, self._clock())
-        if self._progress.troubles > before.troubles:
+        self._progress = observe(before, action, seen, self._context.limits, self._clock())
+        if self._progress.errors.count > before.errors.count:
             self._log.warning(
                 "call failed",
                 action=type(action).__name__,
-                reason=getattr(view, "reason", None) or repr(view),
-                in_a_row=self._progress.troubles,
+                reason=getattr(seen, "reason", None) or repr(seen),
+                in_a_row=self._progress.errors.count,
                 **self._ids,
             )
         self._report(before)
@@ -284,65 +232,34 @@ class Attempt:
 
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
-        at = _moment(self._clock())
-        kept = await self._kept(progress, outcome, at) if keeps_thread(progress, outcome) else None
-        result = self._record.ended(
-            outcome.state,
-            outcome.failure,
-            at,
-            text=outcome.text,
-            content=outcome.content,
-            parsed=outcome.parsed,
-            citations=outcome.citations,
-            files=outcome.files,
-            steps=outcome.steps,
-            missing_steps=outcome.missing_steps,
-            ignored_tools=progress.ignored_tools,
-            full_price=progress.full_price,
-            thread_id=progress.thread_key if kept or progress.features.continues else None,
-            **progress.spent,
-        )
-        await self._context.feed.close()  # followers receive all events before the job ends
+        at, kept = moment(self._clock()), None
+        if keeps_thread(progress, outcome):
+            state = await self._context.driver.thread_state(progress, outcome.content)
+            kept = kept_thread(self._record.id, self._context.spec, progress, state, at)
+        thread_id = progress.thread_key if kept or progress.features.continues else None
+        result = result_of(self._record, progress, outcome, at, thread_id)
+        await self._context.events.close()  # followers receive all events before the job ends
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
-        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.name, kept, remains)
+        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains)
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
-
-    async def _kept(self, progress: Progress, outcome: Outcome, at: datetime) -> KeptThread:
-        """The thread, with the objects to delete together with it."""
-        state = await self._context.driver.thread_state(progress, outcome.content)
-        return KeptThread(
-            endpoint=self._context.name,
-            id=progress.thread_key or "",
-            job_id=self._record.id,
-            created_at=at,
-            used_at=at,
-            jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
-            assistant=self._context.assistant,
-            kind=state.kind,
-            latest=state.latest,
-            transcript=state.transcript,
-            things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
-        )
 
     @property
     def trouble(self) -> EndpointTrouble | None:
         """Set while the server gives no usable replies and the job waits for them."""
-        progress = self._progress
-        if not progress.troubles or progress.troubled_at is None or progress.outcome is not None:
+        progress, errors = self._progress, self._progress.errors
+        if errors.first_at is None or progress.outcome is not None:
             return None
         until = None
-        if progress.trouble_since is not None:
-            until = _moment(
-                min(progress.trouble_since + self._context.limits.unreachable_limit_s, progress.deadline_at)
-            )
+        if errors.since is not None:
+            until = moment(min(errors.since + self._context.limits.unreachable_limit_s, progress.deadline_at))
         return EndpointTrouble(
-            endpoint=self._context.name,
-            reason=progress.trouble or "",
-            since=_moment(progress.troubled_at),
+            endpoint=self._context.spec.endpoint,
+            reason=errors.reason or "",
+            since=moment(errors.first_at),
             until=until,
-            calls=progress.troubles,
+            calls=errors.count,
         )
 
     @property
@@ -351,40 +268,15 @@ class Attempt:
         return {"thread_id": progress.thread_id, "run_id": progress.run and progress.run.id}
 
     def _report(self, before: Progress) -> None:
-        """Logs and publishes each change of the run."""
+        """Logs each change of the phase and of the run, and publishes changes of the run."""
         after = self._progress
+        if (phase := phase_of(after)) is not phase_of(before):
+            self._log.debug("phase", phase=phase.value, **self._ids)
         if after.run and (before.run is None or before.run.status != after.run.status):
             self._log.info("run status", status=after.run.status, **self._ids)
-            self._context.feed.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
+            self._context.events.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
         if after.without_context != before.without_context:
             reason = "its reply does not name the response that the request continues from"
             self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])
         if after.reruns > before.reruns:
             self._log.warning("rerun", reruns=after.reruns, reason=after.rerun_reason, thread_id=after.thread_id)
-
-
-def end_of(result: JobResult) -> dict[str, Any]:
-    """What a log line says of the end of a job; `duration_s` counts from its first claim."""
-    began = result.timings.started_at or result.timings.finished_at
-    return {
-        "state": result.state.value,
-        "failure": result.failure.kind.value if result.failure else None,
-        "message": result.failure.message if result.failure else None,
-        "duration_s": round((result.timings.finished_at - began).total_seconds(), 3),
-        "runs": result.runs,
-        "calls": result.calls,
-    }
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
-
-
-def begin(record: JobRecord, features: Features) -> Progress:
-    """The progress of a job before its first attempt."""
-    started = (record.started_at or record.created_at).timestamp()
-    deadline_at = started + record.job.time_limit_s
-    if record.job.deadline_at is not None:
-        deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
-    messages = len(record.job.conversation)
-    return Progress(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)

@@ -17,8 +17,10 @@ from threadmill.redis.errors import reply_of, trouble_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import EndpointTrouble, add_troubles
-from threadmill_worker.attempt.attempt import Attempt, end_of
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.attempt import Attempt
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.ending import end_of
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
@@ -103,16 +105,16 @@ class Attempts:
             context = await self._contexts.open(record)
         except NotServed as error:
             return await self.fail(lease, record, error.failure)
-        if context.lane is not None and record.progress is None:
-            await context.feed.close()
-            await self._parking.park(lease, record, context.lane)
+        if context.spec.batch_lane is not None and record.progress is None:
+            await context.events.close()
+            await self._parking.park(lease, record, context.spec.batch_lane)
             return None
-        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.name)
+        log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
         attempt = Attempt(lease, record, context, self._ledger, self._ledger.clock.now)
         self.began(lease, attempt)
         result = await attempt.execute()
-        if result is None and context.lane is not None:
-            await self._parking.park(lease, record, context.lane)
+        if result is None and context.spec.batch_lane is not None:
+            await self._parking.park(lease, record, context.spec.batch_lane)
         return result
 
     def began(self, lease: Lease, attempt: Running) -> None:

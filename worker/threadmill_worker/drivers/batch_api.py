@@ -15,18 +15,15 @@ import openai
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
-from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.bodies import lines
-from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.errors import call_error_of
+from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.tags import is_tagged, tag
-from threadmill_worker.lifecycle.actions import CreateStore, PollRun, RemoteAction
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
@@ -67,16 +64,16 @@ class BatchesAway(Exception):
 class RemoteBatches:
     """Of one endpoint. Each call raises BatchesRefused, BatchTooLarge or BatchesAway; no text holds the key."""
 
-    def __init__(self, client: Client, endpoint: Endpoint) -> None:
-        self._api = Api(client, endpoint)
-        self._client = client
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._client = api.client
 
     async def upload(self, name: str, requests: bytes) -> str:
         """The id of the file, which is found again by the name of the batch."""
         call = self._client.files.with_raw_response.create(
             file=(_file_name(name), requests, "application/jsonl"),
             purpose="batch",
-            expires_after=expiry() if self._api.endpoint.expires_after else openai.omit,
+            expires_after=expiry() if self._api.endpoint.supports.upload_expiry else openai.omit,
         )
         with self._told():
             return parse_id((await self._api.ask(call)).body)
@@ -106,7 +103,7 @@ class RemoteBatches:
         return None
 
     async def look(self, batch_id: str) -> BatchObservation:
-        with self._told(PollRun(batch_id)):
+        with self._told(Target.OBJECT):
             body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
         errors = listed if isinstance(listed, list) else []
@@ -121,30 +118,29 @@ class RemoteBatches:
 
     async def custom_ids(self, file_id: str) -> list[str]:
         """Of the requests in a file, line by line."""
-        with self._told(PollRun(file_id)):
+        with self._told(Target.OBJECT):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 limit = self._api.endpoint.file_limit_bytes
                 return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:
-        with self._told(PollRun(batch_id)):
+        with self._told(Target.OBJECT):
             await self._api.ask(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
         """The lines of a file of answers or errors; it is not held in memory."""
-        with self._told(PollRun(file_id)):
+        with self._told(Target.OBJECT):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
                         yield _answered(_entry(line))
 
     @contextmanager
-    def _told(self, action: RemoteAction | None = None) -> Iterator[None]:
-        """Raises our exception for an error. `action`: what 404 is judged by; default: a call that makes something."""
+    def _told(self, target: Target = Target.COLLECTION) -> Iterator[None]:
         try:
             yield
-        except (openai.OpenAIError, NotTheApi, OSError) as error:
-            match call_error_of(error, action or CreateStore()):
+        except CALL_ERRORS as error:
+            match call_error_of(error, target):
                 case Rejected(failure) if failure.code == _LIMIT_CODE:
                     raise BatchTooLarge(failure.message, by_itself=False) from None
                 case Rejected(failure) if getattr(error, "status_code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -1,4 +1,4 @@
-"""What an SDK error means for the job. The only place that knows the servers' error texts.
+"""What an error of the SDK means. The only module that knows the servers' error texts.
 
 Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023 and #1483.
 """
@@ -6,6 +6,7 @@ Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from enum import Enum, auto
 
 import aiohttp
 import openai
@@ -14,32 +15,24 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply
-from threadmill_worker.lifecycle.actions import (
-    AttachStore,
-    CreateThread,
-    Download,
-    Making,
-    NameFile,
-    PollStore,
-    ReadSteps,
-    RemoteAction,
-    StartRun,
-)
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s
+
+#: What a call can raise; `call_error_of` reads it.
+CALL_ERRORS = (openai.OpenAIError, NotTheApi, OSError)
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
 _LOCKED = re.compile(r"while a run (\S+) is active|already has an active run (\w+)?", re.IGNORECASE)
 
-#: How long a server may put us off, in seconds.
+#: The longest delay that a server can ask for, in seconds.
 _LONGEST_RETRY_AFTER_S = 300.0
 
 _CONVERSATION_LOCKED = "conversation_locked"
 
-#: "Please retry in a few seconds": a response of someone else's runs in the conversation.
+#: "Please retry in a few seconds": another response is being made in the conversation.
 _LOCKED_RETRY_S = 2.0
 
-#: Statuses of a request that is refused for want of credit: LiteLLM's is 400.
+#: Statuses of a request that is rejected for lack of credit; 400 is LiteLLM's.
 _OF_A_QUOTA = frozenset({400, 402, 403, 429})
 
 _TEXT_LIMIT = 500
@@ -52,85 +45,94 @@ OTHER_WIRE = (
 #: Statuses for a path or a method that the server does not have.
 NO_PATH = frozenset({404, 405, 501})
 
-#: A 404 for something that the request names, not for the path: "The model `m` does not exist" (OpenAI,
-#: vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
+#: Names in the text of a 404 that is about something in the request, not about the path: "The model `m` does not exist"
+#: (OpenAI, vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
 _OF_A_THING = re.compile(
     r"\b(?:model|deployment|assistant|vector.?store|container|prompt)\b|\bfile[-_]\w", re.IGNORECASE
 )
 
-#: No connection was had: no such host, refused, no handshake, or none in time.
-_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
+#: Errors without a connection: the host is unknown, or the connection was refused or not made in time.
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
 
 
-def call_error_of(error: Exception, action: RemoteAction, *, names_nothing: bool = False) -> CallError:
-    """The error of a call as a CallError, without secrets.
+class Target(Enum):
+    """What the path of a request names. It decides what a 404 means."""
 
-    `names_nothing`: the call starts a run, and names no thread or run that could be gone.
-    """
+    OBJECT = auto()  #: a thread or a run: it is gone
+    DETAIL = auto()  #: a file, a vector store, or the steps of a run: the call is rejected
+    COLLECTION = auto()  #: a list in which the call creates an object: the server does not have the path
+    THREADS = auto()  #: the same of threads or assistants: the server does not speak the endpoint's API
+    RUNS = auto()  #: the runs of a thread, or responses that continue from something: it is gone
+    FIRST_RUN = auto()  #: responses, by a request that continues from nothing
+
+
+def call_error_of(error: Exception, target: Target) -> CallError:
+    """Returns the error of a call as a CallError, without secrets."""
     causes = list(_causes(error))
     if unusable := next((cause for cause in causes if isinstance(cause, UnusableReply)), None):
         return Unusable(redact(str(unusable)))
     if isinstance(error, NotTheApi):
         return Unknown(redact(str(error)))
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, action, names_nothing)
+        return _by_status(error, target)
     reason = redact(f"{type(causes[-1]).__name__}: {causes[-1]}".removesuffix(": "))[:_TEXT_LIMIT]
-    # The aiohttp transport calls a connection that broke after the request was sent a connect timeout,
-    # so only an error of the connector itself proves that the request never left.
-    if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
+    # The aiohttp transport reports a connection that broke after the request was sent as a connect timeout,
+    # so only an error of the connector itself proves that the request was never sent.
+    if any(isinstance(cause, _NEVER_SENT) for cause in causes):
         return NotSent(reason)
     return Unknown(reason)
 
 
-def _by_status(error: openai.APIStatusError, action: RemoteAction, names_nothing: bool) -> CallError:
-    status, said = error.status_code, replace(read_error(error.response.text), status=error.status_code)
-    message, code = _text(error, said), said.code and redact(said.code)
-
-    def refused(kind: FailureKind) -> Rejected:
-        return Rejected(Failure(kind=kind, message=message, code=code))
-
-    if status in _OF_A_QUOTA and said.is_quota:
-        return refused(FailureKind.QUOTA)
-    if status in (401, 403):
-        return refused(FailureKind.UNAUTHORISED)
-    if status == 429:
-        return NotSent(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
-    if status in NO_PATH and _is_no_path(action, message, names_nothing):
-        hint = OTHER_WIRE if isinstance(action, CreateThread | StartRun) else ""
-        return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=message + hint, code=code))
-    if status in (408, 409) or status >= 500:
-        return Unknown(message, FailureKind.SERVER_ERROR)
-    if status == 404:
-        if isinstance(action, PollStore | AttachStore | Download | NameFile | ReadSteps):
-            return refused(FailureKind.REJECTED)
-        if isinstance(action, StartRun) and (names_nothing or "assistant" in message.lower()):
-            return refused(FailureKind.REJECTED)
-        return Gone(message)
-    if code == _CONVERSATION_LOCKED:  # nothing was made, and it passes
-        return NotSent(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
-    if status == 400 and (locked := _LOCKED.search(message)):
-        return Unknown(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run that locks it may be ours
-    if code == "invalid_prompt":
-        return refused(FailureKind.INVALID_PROMPT)
-    return refused(FailureKind.REJECTED)
-
-
 def is_conversation_locked(error: Exception) -> bool:
-    """Whether another response is at work in the conversation."""
+    """Whether another response is being made in the conversation."""
     return isinstance(error, openai.APIStatusError) and read_error(error.response.text).code == _CONVERSATION_LOCKED
 
 
-def _is_no_path(action: RemoteAction, message: str, names_nothing: bool) -> bool:
-    """Whether the server lacks the path, rather than a thing that the call names."""
-    if isinstance(action, Making):
+def _by_status(error: openai.APIStatusError, target: Target) -> CallError:
+    status = error.status_code
+    said = replace(read_error(error.response.text), status=status)
+    message, code = _text(error, said), said.code and redact(said.code)
+    kind = _kind_of_rejection(said)
+    if status in NO_PATH and _lacks_path(target, message):
+        kind = FailureKind.UNSUPPORTED
+        message += "" if target is Target.COLLECTION else OTHER_WIRE
+    elif kind not in (FailureKind.QUOTA, FailureKind.UNAUTHORISED):
+        if status == 429:
+            return NotSent(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
+        if status in (408, 409) or status >= 500:
+            return Unknown(message, FailureKind.SERVER_ERROR)
+        if status == 404 and _is_gone(target, message):
+            return Gone(message)
+        if code == _CONVERSATION_LOCKED:  # nothing was made, and another try may succeed
+            return NotSent(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
+        if status == 400 and (locked := _LOCKED.search(message)):
+            return Unknown(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run may be the job's own
+    return Rejected(Failure(kind=kind, message=message, code=code))
+
+
+def _kind_of_rejection(said: ServerError) -> FailureKind:
+    if said.status in _OF_A_QUOTA and said.is_quota:
+        return FailureKind.QUOTA
+    if said.status in (401, 403):
+        return FailureKind.UNAUTHORISED
+    return FailureKind.INVALID_PROMPT if said.code == "invalid_prompt" else FailureKind.REJECTED
+
+
+def _lacks_path(target: Target, message: str) -> bool:
+    """Whether the server lacks the path, rather than something that the request names."""
+    if target in (Target.RUNS, Target.FIRST_RUN) and "invalid url" in message.lower():
         return True
-    if not isinstance(action, StartRun):
-        return False
-    return "invalid url" in message.lower() or (names_nothing and not _OF_A_THING.search(message))
+    if target is Target.FIRST_RUN:
+        return not _OF_A_THING.search(message)
+    return target in (Target.COLLECTION, Target.THREADS)
+
+
+def _is_gone(target: Target, message: str) -> bool:
+    return target is Target.OBJECT or (target is Target.RUNS and "assistant" not in message.lower())
 
 
 def _text(error: openai.APIStatusError, said: ServerError) -> str:
-    """What the server said, in its own words where it has any."""
+    """The status, and what the server said."""
     text = said.message or said.code or error.response.reason_phrase
     location = error.response.headers.get("location")
     if location:
@@ -139,7 +141,7 @@ def _text(error: openai.APIStatusError, said: ServerError) -> str:
 
 
 def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:
-    """Retry-After in seconds (RFC 9110 10.2.3), else what the text asks for; bounded. A date or junk is passed over."""
+    """Retry-After in seconds (RFC 9110 10.2.3), else the delay that the text asks for. Dates are ignored."""
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -153,7 +155,7 @@ def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | N
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it, down to the root."""
+    """The error and its causes, down to the root."""
     while (cause := error.__cause__ or error.__context__) is not None:
         yield error
         error = cause

@@ -9,17 +9,16 @@ from typing import Any, assert_never
 import openai
 from openai.types.file_create_params import ExpiresAfter
 
+from threadmill.filenames import safe_name
 from threadmill.job.result import Artifact, Failure, FailureKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.deletions import Deletions
-from threadmill_worker.drivers.driver import JobSpec
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.errors import NO_PATH
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import as_dict, as_number, parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.attachments import Attachment
-from threadmill_worker.files.filenames import safe_name
 from threadmill_worker.lifecycle.actions import CreateStore, Download, FileAction, NameFile, PollStore, Upload
 from threadmill_worker.lifecycle.observations import (
     Downloaded,
@@ -58,7 +57,6 @@ class FileTransfer:
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
-    deletions: Deletions = field(default_factory=Deletions)
 
 
 class Files:
@@ -83,6 +81,8 @@ class Files:
                 return FileNamed(file_id, self._spec.attachments.uploads[progress.uploaded.index(file_id)].name)
             case NameFile(file_id):
                 return FileNamed(file_id, await self._name(file_id))
+            case Download(file_id) if IN_CONTAINER in file_id:
+                return await self._download_from_container(file_id)
             case Download(file_id):
                 return await self._download(file_id)
             case _:
@@ -95,7 +95,7 @@ class Files:
     @property
     def _expires(self) -> bool:
         """Whether what is uploaded has an expiry. Objects that stay with their thread have none."""
-        return self._api.endpoint.expires_after and not self._spec.lives_on
+        return self._api.endpoint.supports.upload_expiry and not self._spec.lives_on
 
     async def _upload(self, attachment: Attachment) -> Observation:
         async with self._transfer.uploads:
@@ -112,7 +112,7 @@ class Files:
     async def _create_store(self, file_ids: tuple[str, ...]) -> Observation:
         reply = await self._api.ask(
             self._api.client.vector_stores.with_raw_response.create(
-                name=f"threadmill {self._spec.job_id}",
+                name=f"threadmill {self._spec.id}",
                 file_ids=list(file_ids),
                 metadata=tag(self._spec.tag, "store"),
                 expires_after={"anchor": "last_active_at", "days": _EXPIRES_DAYS} if self._expires else openai.omit,
@@ -167,7 +167,7 @@ class Files:
         async with self._api.client.files.with_streaming_response.content(file_id) as content:
             return await self._store(file_id, name, content.iter_bytes())
 
-    async def download_from_container(self, whole_id: str) -> Observation:
+    async def _download_from_container(self, whole_id: str) -> Observation:
         """Downloads a file that the code interpreter of the Responses API created. `whole_id`: with its container."""
         files, (container_id, file_id) = self._api.client.containers.files, whole_id.split(IN_CONTAINER, 1)
         body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
@@ -178,18 +178,10 @@ class Files:
 
     async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Observation:
         try:
-            return Downloaded(await self._transfer.artifacts.put(self._spec.job_id, file_id, name, chunks))
+            return Downloaded(await self._transfer.artifacts.put(self._spec.id, file_id, name, chunks))
         except NotStored as error:
             reason = f"{error}; it is on the server as {file_id}"
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
-
-    async def delete(self, kind: str, thing_id: str) -> None:
-        """Deletes a file or a vector store."""
-        client = self._api.client
-        delete = (
-            client.files.with_raw_response.delete if kind == "file" else client.vector_stores.with_raw_response.delete
-        )
-        await self._api.ask(delete(thing_id))
 
     async def _name(self, file_id: str) -> str:
         body = (await self._api.ask(self._api.client.files.with_raw_response.retrieve(file_id))).body

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from threadmill.secrets.redaction import redact, redact_parsed
+from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 
 
@@ -19,12 +20,12 @@ class UnusableReply(NotTheApi):
 def parse_object(text: str) -> dict[str, Any]:
     """A JSON object, without secrets that its server repeats. Raises NotTheApi, UnusableReply.
 
-    Lone surrogates, which no UTF-8 text could hold, become '?'.
+    Single surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
     try:
         body = parse(text)
         if "\\ud" in text.lower():
-            body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+            body = json.loads(replace_surrogates(json.dumps(body, ensure_ascii=False)))
     except TooDeep as error:
         raise UnusableReply(f"the server's reply cannot be read: {error}") from None
     except ValueError:

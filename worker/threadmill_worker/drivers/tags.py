@@ -6,6 +6,11 @@ from typing import Any
 _TAG = "threadmill"
 
 
+def job_tag(job_id: str, redrives: int) -> str:
+    """The JOB of a tag. Objects from before the job was enqueued again are not taken for its own."""
+    return f"{job_id}+{redrives}" if redrives else job_id
+
+
 def tag(job_id: str, what: str) -> dict[str, str]:
     return {_TAG: f"{job_id}/{what}"}
 

@@ -4,20 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import openai
-import openai.resources.conversations.items
-
 from threadmill.job.result import Failure, FailureKind
 from threadmill.validation import label
 from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants.message_order import oldest_first
 from threadmill_worker.drivers.assistants.replies import blocks_of
-from threadmill_worker.drivers.errors import call_error_of
-from threadmill_worker.drivers.json import NotTheApi
+from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.responses.replies import blocks_of as output_blocks
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
-from threadmill_worker.lifecycle.actions import PollRun
 from threadmill_worker.lifecycle.observations import CallError, Rejected
 
 
@@ -56,8 +51,8 @@ async def _read(
 ) -> Transcript | CallError:
     try:
         listed = [each async for each in api.pages(call, order="asc", **query)]
-    except (openai.OpenAIError, NotTheApi, OSError) as error:
-        return call_error_of(error, PollRun(""))
+    except CALL_ERRORS as error:
+        return call_error_of(error, Target.OBJECT)
     messages = tuple(each for entry in oldest_first(listed) if (each := shown(entry)))
     return Transcript(messages, complete=len(listed) < MOST_ENTRIES)
 

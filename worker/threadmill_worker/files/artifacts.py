@@ -8,6 +8,7 @@ import asyncio
 import errno
 import hashlib
 import itertools
+import mimetypes
 import os
 import re
 import shutil
@@ -20,10 +21,11 @@ from weakref import WeakValueDictionary
 
 import fsspec
 
+from threadmill.filenames import numbered, safe_name
 from threadmill.installation import install_command
+from threadmill.job.filetypes import IMAGE_HEAD, image_type
 from threadmill.job.result import Artifact
 from threadmill.names import is_job_id
-from threadmill_worker.files.filenames import media_type, numbered, safe_name
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -73,7 +75,7 @@ class ArtifactStore:
                 digest.update(chunk)
                 await self._tried(_append, path, chunk)
             name = safe_name(name, file_id)
-            kind = await self._tried(media_type, path, name)
+            kind = await self._tried(_media_type, path, name)
             # One after the other: two files of one name would both find it free.
             async with self._placing.setdefault(job_id, asyncio.Lock()):
                 name = await self._tried(self._place, path, job_id, name, digest.hexdigest())
@@ -154,6 +156,18 @@ class ArtifactStore:
 def _append(path: Path, chunk: bytes) -> None:
     with path.open("ab") as file:
         file.write(chunk)
+
+
+def _media_type(path: Path, name: str) -> str:
+    """The media type by the file's first bytes, else by its name."""
+    with path.open("rb") as file:
+        head = file.read(IMAGE_HEAD)
+    if head.startswith(b"%PDF-"):
+        return "application/pdf"
+    if found := image_type(head):
+        return found
+    guessed, encoding = mimetypes.guess_type(name)
+    return guessed if guessed and not encoding else "application/octet-stream"
 
 
 def _digest(fs: Any, target: str, size: int) -> str | None:

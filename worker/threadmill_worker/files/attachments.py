@@ -124,7 +124,7 @@ class _Uploads:
 def _inline_image(source: str, stem: str, validator: JobValidator, uploads: _Uploads) -> str | int:
     content = decoded(source)
     kind = validator.image(label(source), content[:IMAGE_HEAD], len(content))
-    if validator.endpoint.data_urls:
+    if validator.endpoint.supports.data_urls:
         right = f"data:{kind};base64,"
         return source if source.startswith(right) else right + source.partition(",")[2]
     sha256 = hashlib.sha256(content).hexdigest()
@@ -138,7 +138,7 @@ def _local_image(path: str, validator: JobValidator, settings: Settings, uploads
         kind = validator.image(path, file.read(IMAGE_HEAD), size)
         sha256 = sha256_of(file)
     content = partial(read_again, path, settings, size, sha256)
-    if validator.endpoint.data_urls:
+    if validator.endpoint.supports.data_urls:
         return _LocalImage(kind, content)
     name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server goes by it; the file's own may be wrong
     return uploads.add(Attachment(name, kind, size, sha256, "vision", (), content))

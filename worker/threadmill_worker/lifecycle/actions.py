@@ -140,23 +140,14 @@ LANDING_S = 3.0
 #: Actions on the job's files, the same on each API.
 FileAction = Upload | CreateStore | PollStore | NameFile | Download
 
+#: Actions on a thread, its messages and its locks.
+ThreadAction = InspectThread | AttachStore | CreateThread | AddMessage | Unlock
+
+#: Actions on a run.
+RunAction = StartRun | PollRun | SubmitOutputs | CancelRun | ReadAnswer | ReadSteps
+
 #: Actions that call the server.
-RemoteAction = (
-    FileAction
-    | InspectThread
-    | AttachStore
-    | CreateThread
-    | AddMessage
-    | StartRun
-    | PollRun
-    | Resolve
-    | SubmitOutputs
-    | CancelRun
-    | Unlock
-    | ReadAnswer
-    | ReadSteps
-    | Delete
-)
+RemoteAction = FileAction | ThreadAction | RunAction | Resolve | Delete
 
 Action = RemoteAction | Wait | CallTools | Finish
 

@@ -10,7 +10,7 @@ from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.lifecycle.actions import Download, NameFile, ReadSteps, Step
 from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead
 from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
-from threadmill_worker.lifecycle.progress import Answer, Leftover, Progress
+from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Leftover, Progress
 
 #: Actions that complete an answer. A failure of one of them never loses the answer, which is paid for.
 Completing = NameFile | Download | ReadSteps
@@ -31,24 +31,24 @@ def next_answer_step(progress: Progress, answer: Answer, now: float) -> Step:
         if file_id not in answer.names:
             return NameFile(file_id)
     if progress.features.steps and answer.steps is None and progress.run is not None:
-        if progress.run.is_kept:
+        if progress.run.seen.is_kept:
             return ReadSteps(progress.run.id)
-        answer = _with_shown_steps(progress, answer, "the server does not keep its responses")
+        answer = _with_shown_steps(progress.run, answer, "the server does not keep its responses")
     return replace(progress, outcome=outcome_of(progress, answer), answer=Answer(()))  # the outcome holds the text
 
 
-def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
+def add_to_answer(progress: Progress, seen: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
     """Returns the progress with the observation added to the answer."""
-    if isinstance(view, AnswerRead):
-        made = [Leftover("container", each) for each in view.containers]
-        made += [Leftover("file", each) for each in made_files(view.blocks) if not each.startswith(view.containers)]
+    if isinstance(seen, AnswerRead):
+        made = [Leftover("container", each) for each in seen.containers]
+        made += [Leftover("file", each) for each in made_files(seen.blocks) if not each.startswith(seen.containers)]
         new = tuple(each for each in made if each not in progress.leftovers)
-        blocks = view.blocks if progress.outcome is None else ()  # else only its files matter: they are deleted
+        blocks = seen.blocks if progress.outcome is None else ()  # else only its files matter: they are deleted
         return replace(progress, answer=Answer(blocks), leftovers=(*progress.leftovers, *new))
     answer = progress.answer
     if answer is None:
         return progress
-    match view:
+    match seen:
         case FileNamed(file_id, name):
             return replace(progress, answer=replace(answer, names={**answer.names, file_id: name}))
         case Downloaded(artifact):
@@ -58,7 +58,8 @@ def add_to_answer(progress: Progress, view: AnswerRead | FileNamed | Downloaded 
                 kept = tuple(each for each in kept if each != Leftover("file", artifact.file_id))
             return replace(progress, answer=replace(answer, artifacts=artifacts), leftovers=kept)
         case StepsRead(steps):
-            return replace(progress, answer=replace(answer, steps=_with_outputs(steps, progress.outputs)))
+            outputs = progress.run.outputs if progress.run is not None else {}
+            return replace(progress, answer=replace(answer, steps=_with_outputs(steps, outputs)))
 
 
 def answer_without(progress: Progress, action: Completing, reason: str) -> Progress:
@@ -69,17 +70,17 @@ def answer_without(progress: Progress, action: Completing, reason: str) -> Progr
         case Download(file_id):
             error = f"could not be downloaded ({reason}); it is on the server as {file_id}"
             return add_to_answer(progress, Downloaded(Artifact(file_id=file_id, name=file_id, error=error)))
-        case ReadSteps() if progress.answer is not None:
-            return replace(progress, answer=_with_shown_steps(progress, progress.answer, reason))
         case ReadSteps():
-            return progress
+            if progress.answer is None or progress.run is None:
+                return progress
+            return replace(progress, answer=_with_shown_steps(progress.run, progress.answer, reason))
 
 
-def _with_shown_steps(progress: Progress, answer: Answer, reason: str) -> Answer:
+def _with_shown_steps(run: CurrentRun, answer: Answer, reason: str) -> Answer:
     """The answer with the steps that the replies about the run have shown. `reason`: why they cannot be read again."""
-    shown = tuple(chain.from_iterable(progress.shown_steps.values()))
-    is_whole = len(progress.shown_steps) > progress.rounds
-    steps, missing = _with_outputs(shown, progress.outputs), None if is_whole else reason
+    shown = tuple(chain.from_iterable(run.shown_steps.values()))
+    is_whole = len(run.shown_steps) > run.rounds
+    steps, missing = _with_outputs(shown, run.outputs), None if is_whole else reason
     return replace(answer, steps=steps, missing_steps=missing)
 
 

@@ -10,7 +10,7 @@ from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
 def next_clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:
     """Returns the next action of the clean-up, at last Finish. What cannot be deleted is left to the sweep."""
-    if progress.troubles < CLEANUP_TRIES and (action := _end_run(progress, limits, now)) is not None:
+    if progress.errors.count < CLEANUP_TRIES and (action := _end_run(progress, limits, now)) is not None:
         return action
     leftover = next((each for each in progress.leftovers if each.tries < CLEANUP_TRIES), None)
     if leftover is None or keeps_thread(progress, outcome):
@@ -33,6 +33,6 @@ def _end_run(progress: Progress, limits: RunLimits, now: float) -> Action | None
         return Resolve(progress.intent)
     if (stop := stop_run(progress, limits, now)) is not None:
         return stop
-    if progress.run is not None and has_unread_answer(progress) and not progress.troubles:
+    if progress.run is not None and has_unread_answer(progress) and not progress.errors.count:
         return ReadAnswer(progress.run.id)  # it names files of the model, which are deleted too
     return None

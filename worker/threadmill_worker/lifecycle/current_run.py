@@ -12,24 +12,24 @@ from threadmill_worker.lifecycle.actions import (
     SubmitOutputs,
     Wait,
 )
-from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, RunObservation
-from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.observations import ANSWERED, ENDED
+from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 from threadmill_worker.lifecycle.recovery.reruns import rerun
 
 #: Outputs that reach the server this close to the run's end may come too late.
 SUBMIT_MARGIN_S = 5.0
 
 
-def next_run_step(progress: Progress, run: RunObservation, limits: RunLimits, now: float) -> Step:
+def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: float) -> Step:
     """Returns the next step of a job whose run is under way or has an answer to read."""
     if run.status in ENDED:  # with an answer: other statuses were handled when they were observed
         return ReadAnswer(run.id)
     # A run is queued again after its tool outputs.
     queued = run.status == "queued"
-    since = progress.active_since if queued else progress.run_since
+    since = run.active_since if queued else run.started_at
     limit = limits.queued_limit_s if queued else limits.run_limit_s
     age = now - since
-    if progress.cancel_requested_at is not None or age >= limit:
+    if run.cancel_requested_at is not None or age >= limit:
         return stop_run(progress, limits, now) or rerun(progress, _stuck(run, age), limits, now, new_thread=True)
     if run.calls:
         return _next_tool_step(progress, run, limits)
@@ -39,11 +39,11 @@ def next_run_step(progress: Progress, run: RunObservation, limits: RunLimits, no
 def stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
     run = progress.run
-    if run is None or run.status in ENDED or progress.cancel_refused or not limits.cancels:
+    if run is None or run.status in ENDED or run.cancel_refused or not limits.supports.cancel:
         return None
-    if progress.cancel_requested_at is None:
+    if run.cancel_requested_at is None:
         return CancelRun(run.id)
-    give_up_at = progress.cancel_requested_at + limits.cancel_limit_s
+    give_up_at = run.cancel_requested_at + limits.cancel_limit_s
     return None if now >= give_up_at else _poll_or_wait(progress, run.id, give_up_at, now)
 
 
@@ -51,22 +51,23 @@ def has_unread_answer(progress: Progress) -> bool:
     return progress.answer is None and progress.run is not None and progress.run.status in ANSWERED
 
 
-def _next_tool_step(progress: Progress, run: RunObservation, limits: RunLimits) -> Step:
-    if progress.rounds >= limits.max_tool_rounds:
-        return progress.untroubled().failed(_too_many_rounds(progress.rounds))
-    todo = tuple(call for call in run.calls if call.id not in progress.outputs)
+def _next_tool_step(progress: Progress, run: CurrentRun, limits: RunLimits) -> Step:
+    if run.rounds >= limits.max_tool_rounds:
+        return progress.without_errors().failed(_too_many_rounds(run.rounds))
+    todo = tuple(call for call in run.calls if call.id not in run.outputs)
     if todo:
-        return CallTools(todo, min(_expiry(progress, run, limits) - SUBMIT_MARGIN_S, progress.deadline_at))
-    return SubmitOutputs(run.id, {call.id: progress.outputs[call.id] for call in run.calls})
+        return CallTools(todo, min(_expiry(run, limits) - SUBMIT_MARGIN_S, progress.deadline_at))
+    return SubmitOutputs(run.id, {call.id: run.outputs[call.id] for call in run.calls})
 
 
-def _expiry(progress: Progress, run: RunObservation, limits: RunLimits) -> float:
+def _expiry(run: CurrentRun, limits: RunLimits) -> float:
     """When the run expires, by the local clock. The server's clock may be off: only its durations are used."""
-    if run.expires_at is None:
-        return progress.run_since + limits.run_limit_s
-    if run.created_at is None or run.created_at >= run.expires_at:
-        return run.expires_at
-    return progress.run_since + run.expires_at - run.created_at
+    expires_at, created_at = run.seen.expires_at, run.seen.created_at
+    if expires_at is None:
+        return run.started_at + limits.run_limit_s
+    if created_at is None or created_at >= expires_at:
+        return expires_at
+    return run.started_at + expires_at - created_at
 
 
 def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) -> Action:
@@ -80,6 +81,6 @@ def _too_many_rounds(rounds: int) -> Failure:
     return Failure(kind=FailureKind.TOOL_FAILED, message=message)
 
 
-def _stuck(run: RunObservation, age: float) -> Failure:
+def _stuck(run: CurrentRun, age: float) -> Failure:
     message = f"the run was still {run.status} after {age:.0f} s"
     return Failure(kind=FailureKind.STUCK, message=message, retryable=True)

@@ -30,7 +30,7 @@ from threadmill_worker.lifecycle.clean_up import next_clean_up
 from threadmill_worker.lifecycle.current_run import has_unread_answer, next_run_step
 from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
-from threadmill_worker.lifecycle.setup import next_setup_step
+from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
 
 #: Messages that POST /threads takes; the rest are added one by one.
 THREAD_MESSAGES = 32
@@ -69,9 +69,9 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
     if isinstance(answer_step, Progress):  # a complete answer is paid for: it counts, even after a cancellation
         return answer_step
     if cancelled:
-        return progress.untroubled().ended(CANCELLED)
+        return progress.without_errors().ended(CANCELLED)
     if now >= progress.deadline_at and not _has_answer(progress):
-        return progress.untroubled().failed(_overdue(progress, now))
+        return progress.without_errors().failed(_overdue(progress, now))
     if now < progress.wait_until:
         late = now >= progress.deadline_at
         return Wait(progress.wait_until if late else min(progress.wait_until, progress.deadline_at))
@@ -83,7 +83,7 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
         return answer_step
     if progress.run is not None:
         return next_run_step(progress, progress.run, limits, now)
-    return next_setup_step(progress, limits, now) or _ask(progress)
+    return _ask(progress) if is_set_up(progress) else next_setup_step(progress, limits, now)
 
 
 def _ask(progress: Progress) -> Action:
@@ -116,13 +116,13 @@ def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float
 
 def _has_answer(progress: Progress) -> bool:
     """Whether the run has an answer. It is paid for, so reading it is tried past the deadline."""
-    return progress.answer is not None or (has_unread_answer(progress) and progress.troubles < CLEANUP_TRIES)
+    return progress.answer is not None or (has_unread_answer(progress) and progress.errors.count < CLEANUP_TRIES)
 
 
 def _overdue(progress: Progress, now: float) -> Failure:
     status = "no run was under way"
     if progress.run is not None:
-        status = f"its run was {progress.run.status}, {now - progress.run_since:.0f} s after it was started"
+        status = f"its run was {progress.run.status}, {now - progress.run.started_at:.0f} s after it was started"
     message = "; ".join((f"the deadline passed while {status}", *_reasons(progress)))
     return Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
 
@@ -131,7 +131,8 @@ def _reasons(progress: Progress) -> Iterator[str]:
     """Why the job has no answer, as far as the server has said."""
     if progress.reruns:
         yield f"it was started over {progress.reruns} times, the last time because: {progress.rerun_reason}"
-    if progress.troubles and progress.troubled_at is not None:
-        calls = f"the last {progress.troubles} calls" if progress.troubles > 1 else "the last call"
-        since = datetime.fromtimestamp(progress.troubled_at, UTC)
-        yield f"{calls} failed, since {since:%Y-%m-%d %H:%M:%S} UTC: {progress.trouble}"
+    errors = progress.errors
+    if errors.first_at is not None:
+        calls = f"the last {errors.count} calls" if errors.count > 1 else "the last call"
+        since = datetime.fromtimestamp(errors.first_at, UTC)
+        yield f"{calls} failed, since {since:%Y-%m-%d %H:%M:%S} UTC: {errors.reason}"

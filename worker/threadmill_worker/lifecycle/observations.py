@@ -176,6 +176,10 @@ class Rejected:
 
     failure: Failure
 
+    @property
+    def reason(self) -> str:
+        return self.failure.message
+
 
 @dataclass(frozen=True)
 class RunChanged:

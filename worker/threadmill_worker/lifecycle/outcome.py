@@ -7,7 +7,7 @@ from threadmill.job.result import Failure, FailureKind, JobState
 from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.lifecycle.progress import Answer, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Outcome, Progress
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
 
 #: What a filter says where the server has no words for it.
@@ -53,12 +53,12 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
     )
     run = progress.run
     if run is not None and _is_cut(run):
-        if run.incomplete_reason == "content_filter":
-            failure = Failure(kind=FailureKind.REJECTED, message=_FILTERED, code=run.incomplete_reason)
+        if run.seen.incomplete_reason == "content_filter":
+            failure = Failure(kind=FailureKind.REJECTED, message=_FILTERED, code=run.seen.incomplete_reason)
             return replace(outcome, state=JobState.FAILED, failure=failure)
-        reason = run.incomplete_reason or "a limit"
+        reason = run.seen.incomplete_reason or "a limit"
         message = f"{reason} cut the answer; raise max_completion_tokens or shorten the input"
-        failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.incomplete_reason)
+        failure = Failure(kind=FailureKind.INCOMPLETE, message=message, code=run.seen.incomplete_reason)
         return replace(outcome, state=JobState.FAILED, failure=failure)
     if blank(answer.blocks):
         message = "the run completed without a message"
@@ -71,7 +71,7 @@ def outcome_of(progress: Progress, answer: Answer) -> Outcome:
     return replace(outcome, parsed=parsed)
 
 
-def _is_cut(run: RunObservation | None) -> bool:
+def _is_cut(run: CurrentRun | None) -> bool:
     return run is not None and run.status == "incomplete"
 
 

@@ -8,10 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
-from threadmill.job.progress import SPENT
-from threadmill.job.result import Artifact, Citation, Failure, JobState, Usage
+from threadmill.job.progress import CallErrors, Cost, Lost, spent
+from threadmill.job.result import Artifact, Citation, Failure, JobState
 from threadmill.store.records import JobRecord
-from threadmill_worker.lifecycle.observations import RunObservation
+from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 
 class Intent(StrEnum):
@@ -29,7 +29,7 @@ class Intent(StrEnum):
 class PendingRequest:
     """A request that is repeated unchanged."""
 
-    at: float  #: when it was first sent
+    sent_at: float  #: when it was first sent
     in_doubt: bool = False  #: an earlier try may have taken effect, though a later one did not
 
 
@@ -66,6 +66,33 @@ class FinishedCall:
 
     output: str
     run: int  #: the ordinal of the run that made it
+
+
+@dataclass(frozen=True)
+class CurrentRun:
+    """The run under way. Each new run has a new one, so that nothing of an earlier run is left in it."""
+
+    seen: RunObservation  #: as last observed
+    started_at: float
+    active_since: float  #: when it was started or given its tools' outputs, whichever is later
+    rounds: int = 0  #: of tools
+    outputs: dict[str, str] = field(default_factory=dict)  #: of its tool calls, by call id
+    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: by round
+    past_rounds: tuple[RunObservation, ...] = ()  #: if each is a response
+    cancel_requested_at: float | None = None  #: when the server was asked to cancel it
+    cancel_refused: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.seen.id
+
+    @property
+    def status(self) -> str:
+        return self.seen.status
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return self.seen.calls
 
 
 @dataclass(frozen=True)
@@ -114,45 +141,27 @@ class Progress:
     messages: int  #: how many the job has
     features: Features = field(default_factory=Features)
     uploaded: tuple[str, ...] = ()  #: ids of the files uploaded so far
-    thread_seen: bool = False  #: whether a thread that was there before was asked for its vector store
     store: VectorStore | None = None
+    thread_inspected: bool = False  #: whether a thread that existed before the job was asked for its vector store
     thread_id: str | None = None
     messages_sent: int = 0
+    locked_by: str | None = None  #: the foreign run that locks the thread
     intent: Intent | None = None  #: the call whose outcome is not known yet
     pending: PendingRequest | None = None  #: the request that starts or continues a run; None: it has been answered
-    run: RunObservation | None = None  #: the current run, as last observed
-    run_since: float = 0.0  #: when it was started
-    active_since: float = 0.0  #: when it was started or given its tools' outputs, whichever is later
-    runs: int = 0
-    reruns: int = 0
-    rerun_reason: str | None = None  #: of the latest one
-    rounds: int = 0  #: of tools, in the current run
-    outputs: dict[str, str] = field(default_factory=dict)  #: of the tool calls of the current run, by call id
-    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: of the current run, by round
-    past_rounds: tuple[RunObservation, ...] = ()  #: of the current run, if each is a response
+    run: CurrentRun | None = None
+    runs: int = 0  #: how many were started
+    reruns: int = 0  #: how many of them because another brought no answer
+    rerun_reason: str | None = None  #: of the latest rerun
+    finished_calls: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
     without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
-    finished: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
-    cancel_requested_at: float | None = None  #: when the server was asked to cancel the current run
-    cancel_refused: bool = False
-    locked_by: str | None = None  #: the foreign run that locks the thread
+    ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
     answer: Answer | None = None
     schema_error: str | None = None  #: why an earlier answer did not fit `response_format`
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
-    usage: Usage = field(default_factory=Usage)
-    usage_by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
-    model: str | None = None  #: of the last run
-    ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
-    lane: str | None = None  #: the one that all runs came through
-    fell_back: bool = False  #: its lane is closed, and further runs cost the full price
-    full_price: str | None = None  #: why runs cost that, though the job has a lane
-    lost_threads: int = 0
-    lost_files: int = 0
-    lost_runs: int = 0
-    troubles: int = 0  #: calls in a row without a usable reply
-    troubled_at: float | None = field(default=None, compare=False)  #: when the first of them was made
-    trouble_since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
-    trouble: str | None = None  #: why the latest call had no usable reply, for `threadmill status`
+    lost: Lost = field(default_factory=Lost)
+    cost: Cost = field(default_factory=Cost)
+    errors: CallErrors = field(default_factory=CallErrors)
     wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
     poll_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
     calls: int = field(default=0, compare=False)  #: HTTP calls made
@@ -166,14 +175,19 @@ class Progress:
     def failed(self, failure: Failure) -> "Progress":
         return self.ended(Outcome(JobState.FAILED, failure=failure))
 
-    def untroubled(self) -> "Progress":
+    def without_errors(self) -> "Progress":
         """Returns the progress after a usable reply."""
-        return replace(self, troubles=0, troubled_at=None, trouble_since=None, trouble=None, wait_until=0.0)
+        return replace(self, errors=CallErrors(), wait_until=0.0)
+
+    def owning(self, leftover: Leftover) -> "Progress":
+        """Adds an object that the job must delete. Threads come before the objects that they refer to."""
+        leftovers = sorted((*self.leftovers, leftover), key=lambda each: each.kind != "thread")
+        return replace(self, leftovers=tuple(leftovers))
 
     @property
     def requested_lane(self) -> str | None:
         """The lane that the next run asks for."""
-        return None if self.fell_back else self.features.lane
+        return None if self.cost.fell_back else self.features.lane
 
     @property
     def thread_key(self) -> str | None:
@@ -183,11 +197,21 @@ class Progress:
     @property
     def spent(self) -> dict[str, Any]:
         """What the job has cost so far, as fields of its result."""
-        return {name: getattr(self, name) for name in SPENT}
+        return spent(self.runs, self.calls, self.cost, self.lost)
 
     def to_json(self) -> str:
         """As JSON, without fields that have their defaults, so that an older worker reads as much as possible."""
         return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
+
+    @classmethod
+    def begin(cls, record: JobRecord, features: Features) -> "Progress":
+        """The progress of a job before its first attempt."""
+        started = (record.started_at or record.created_at).timestamp()
+        deadline_at = started + record.job.time_limit_s
+        if record.job.deadline_at is not None:
+            deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
+        messages = len(record.job.conversation)
+        return cls(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
@@ -208,8 +232,9 @@ class Progress:
 
     @classmethod
     def from_json(cls, data: str) -> "Progress":
-        """Reads a saved progress. `trouble_since` starts again: time without a worker is not the server's fault."""
-        return replace(_ADAPTER.validate_json(data), trouble_since=None)
+        """Reads a saved progress. `errors.since` starts again: time without a worker is not the server's fault."""
+        progress = _ADAPTER.validate_json(data)
+        return replace(progress, errors=replace(progress.errors, since=None))
 
 
 _ADAPTER = TypeAdapter(Progress)

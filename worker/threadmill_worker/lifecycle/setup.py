@@ -1,32 +1,80 @@
 """What has to be on the server before the run: uploaded files, and a vector store of those to be searched. PURE."""
 
+from dataclasses import replace
+
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
-from threadmill_worker.lifecycle.actions import AttachStore, CreateStore, InspectThread, PollStore, Step, Upload, Wait
-from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.actions import (
+    Action,
+    AttachStore,
+    CreateStore,
+    InspectThread,
+    PollStore,
+    Step,
+    Upload,
+    Wait,
+)
+from threadmill_worker.lifecycle.observations import StoreSeen, ThreadSeen, Uploaded
+from threadmill_worker.lifecycle.progress import Leftover, Progress, VectorStore
+from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 
 
-def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step | None:
-    """The next thing to make or to wait for; None when all is there."""
+def is_set_up(progress: Progress) -> bool:
+    """Whether all is on the server that the next message or run needs."""
+    features, store = progress.features, progress.store
+    if len(progress.uploaded) < features.uploads:
+        return False
+    if not features.search:
+        return True
+    if store is None or (features.continues and not progress.thread_inspected):
+        return False
+    if not store.own and progress.messages_sent < progress.messages:
+        return True  # the last message puts the files into it
+    return store.ready and (store.attached or not features.continues)
+
+
+def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step:
+    """The next thing to make or to wait for, until all is there."""
+    store = progress.store
     if len(progress.uploaded) < progress.features.uploads:
         return Upload(len(progress.uploaded))
-    return _next_store_step(progress, limits, now) if progress.features.search else None
-
-
-def _next_store_step(progress: Progress, limits: RunLimits, now: float) -> Step | None:
-    continues, store = progress.features.continues, progress.store
-    if continues and not progress.thread_seen:
+    if progress.features.continues and not progress.thread_inspected:
         return InspectThread()
     if store is None:
         return CreateStore()
-    if not store.own and progress.messages_sent < progress.messages:
-        return None  # the last message puts the files into it
-    if not store.ready:
-        give_up_at = min(store.since + limits.indexing_limit_s, progress.deadline_at)
-        if now >= give_up_at:
-            return progress.untroubled().failed(_never_ready(now - store.since, store.detail))
-        return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
-    return AttachStore(store.id) if continues and not store.attached else None
+    if store.ready:
+        return AttachStore(store.id)
+    give_up_at = min(store.since + limits.indexing_limit_s, progress.deadline_at)
+    if now >= give_up_at:
+        return progress.without_errors().failed(_never_ready(now - store.since, store.detail))
+    return PollStore(store.id) if now >= progress.poll_at else Wait(min(progress.poll_at, give_up_at))
+
+
+def setup_observed(
+    progress: Progress, action: Action, seen: Uploaded | StoreSeen | ThreadSeen, limits: RunLimits, now: float
+) -> Progress:
+    """Returns the progress after one of the steps of the setup."""
+    match seen:
+        case Uploaded(file_id, shared):
+            progress = progress if shared else progress.owning(Leftover("file", file_id))
+            return replace(progress, intent=None, uploaded=(*progress.uploaded, file_id))
+        case ThreadSeen(store_id):
+            theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
+            return replace(progress, thread_inspected=True, store=theirs)
+        case StoreSeen():
+            return _store_observed(progress, action, seen, limits, now)
+
+
+def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits: RunLimits, now: float) -> Progress:
+    """A vector store was created, polled or attached."""
+    store = progress.store
+    if store is None:
+        progress = progress if seen.shared else progress.owning(Leftover("vector_store", seen.id))
+        store = VectorStore(seen.id, now)
+    attached = store.attached or isinstance(action, AttachStore)
+    store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
+    pause_s = min(max((now - store.since) * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)
+    return replace(progress, intent=None, store=store, poll_at=now + pause_s)
 
 
 def _never_ready(age: float, detail: str) -> Failure:

@@ -18,12 +18,13 @@ from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import LeftoverRecord
 from threadmill.stored import warn
-from threadmill_worker.attempt.context import Contexts, NotServed
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge, RemoteBatches, request_line
-from threadmill_worker.drivers.driver import JobSpec
+from threadmill_worker.drivers.tags import job_tag
 from threadmill_worker.lifecycle.batch_lane import answered, in_turn, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
-from threadmill_worker.lifecycle.observe import POLL_SHARE
+from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 from threadmill_worker.maintenance.lane_exits import Exits, remains
 from threadmill_worker.store.batch_lane import Parking, new_batch
 from threadmill_worker.store.redis_clock import RedisClock
@@ -214,9 +215,7 @@ class Lane:
             failure = Failure(kind=FailureKind.REJECTED, message="the batch lane does not take this job any more")
             request = None
             try:
-                server = await self._servers.open(job)
-                await server.feed.close()
-                request = await server.request(self._exits.place(job)) if server.request else None
+                request = await self._servers.batch_request(job, self._exits.place(job))
             except NotServed as error:
                 failure = error.failure
             if request is not None:
@@ -238,4 +237,4 @@ class Lane:
 
 
 def _tag(job: JobRecord) -> str:
-    return JobSpec(job.id, job.job, life=len(job.history)).tag
+    return job_tag(job.id, len(job.history))

@@ -13,9 +13,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.attempt.attempt import begin
-from threadmill_worker.attempt.context import features_of
-from threadmill_worker.files.attachments import NONE
+from threadmill_worker.attempt.job_spec import features_of
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.store.batch_lane import Parking
@@ -41,7 +39,7 @@ class Exits:
         """Where an attempt begins or continues: the time in the lane does not count towards its timeout."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        place = begin(claimed, features_of(job.job, endpoint, self._settings, NONE))
+        place = Progress.begin(claimed, features_of(job.job, endpoint, self._settings))
         if job.progress is None:
             return place
         return replace(Progress.from_json(job.progress), deadline_at=place.deadline_at, wait_until=0.0)

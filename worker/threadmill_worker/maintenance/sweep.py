@@ -11,13 +11,13 @@ import structlog
 from threadmill.errors import UnreadableRecord
 from threadmill.settings.settings import Settings
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.attempt.attempt import end_of
 from threadmill_worker.attempt.attempts import exhausted
-from threadmill_worker.attempt.context import Contexts, NotServed
-from threadmill_worker.drivers.driver import do_within
-from threadmill_worker.lifecycle.actions import Delete
+from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.ending import end_of
+from threadmill_worker.attempt.not_served import NotServed
+from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
-from threadmill_worker.lifecycle.progress import Leftover, Progress
+from threadmill_worker.lifecycle.progress import Leftover
 from threadmill_worker.maintenance.pulse import Pulse
 from threadmill_worker.store.jobs import LeaseLost, Ledger
 
@@ -134,13 +134,8 @@ class Sweep:
     async def _delete(self, leftover: LeftoverRecord) -> None:
         view: Observation | None
         try:
-            driver = self._servers.cleanup_driver(leftover.endpoint)
-            action = Delete(Leftover(leftover.kind, leftover.id))
-            endpoint, place = self._settings.endpoints[leftover.endpoint], Progress(deadline_at=0, messages=0)
-            if leftover.kind == "run" and not endpoint.cancels:
-                view = Deleted()  # the server cannot cancel runs
-            else:
-                view = await do_within(endpoint.request_timeout_s, driver, action, place)
+            deletion = self._servers.remote_objects(leftover.endpoint).delete(Leftover(leftover.kind, leftover.id))
+            view = await within(self._settings.endpoints[leftover.endpoint].request_timeout_s, deletion)
             reason = repr(view)
         except NotServed as error:
             view, reason = None, str(error)

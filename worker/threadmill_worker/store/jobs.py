@@ -1,4 +1,4 @@
-"""The worker's verbs on the records in Redis: claim, renew, save, hand back, finish; borrow and lend.
+"""The worker's operations on the records in Redis: claim, renew, save, hand back, finish; share objects.
 
 Every step on a job is one atomic script (threadmill/store/scripts/jobs.py) and is repeated while Redis is away.
 """
@@ -273,10 +273,11 @@ class Ledger:
         except SettingsError:
             return job.endpoint or ""
 
-    async def borrow(self, batch: str, name: str, job_id: str, hold_s: float) -> str | Busy | None:
-        """The id of a remote thing the batch's jobs share, `name` being what all of them call it.
+    async def claim_shared(self, batch: str, name: str, job_id: str, hold_s: float) -> str | Busy | None:
+        """Returns the id of a remote object that the jobs of the batch share under this name.
 
-        None: this job shall make it, within `hold_s` seconds, and then `lend` it or `give_back` the right to.
+        Busy: another job creates it. None: this job creates it, within `hold_s` seconds, then calls `add_shared` or
+        `release_shared`.
         """
         verdict, *thing = await self._step(self._borrow, batch, name, job_id, hold_s)
         if verdict == "lent":
@@ -284,15 +285,15 @@ class Ledger:
             return lent.id if lent else None
         return None if verdict == "make" else Busy()
 
-    async def lend(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
-        """Shares a thing with the batch, whose last job has it deleted.
+    async def add_shared(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
+        """Shares an object with the batch, whose last job has it deleted.
 
-        False if there is another one already, or no job left: it is the caller's own then, to use and to delete.
+        Returns False if there is another one already, or no job left: then the caller owns it and deletes it.
         """
         return bool(await self._step(self._lend, batch, name, leftover.model_dump_json()))
 
-    async def give_back(self, batch: str, name: str, job_id: str) -> None:
-        """The job could not make it: another may try at once."""
+    async def release_shared(self, batch: str, name: str, job_id: str) -> None:
+        """The job could not create it: another may try at once."""
         await self._step(self._give_back, batch, name, job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:

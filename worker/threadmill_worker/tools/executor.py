@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from threadmill.job.model import explain
 from threadmill.secrets.redaction import redact
 from threadmill.settings.endpoint import Endpoint
+from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
 from threadmill_worker.retry import before_it_left
@@ -47,7 +48,9 @@ class ToolExecutor:
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if self._endpoint.plugins and assistant and not self._registry.owns(call.name):  # it asks for both ids
+                if (
+                    self._endpoint.supports.plugins and assistant and not self._registry.owns(call.name)
+                ):  # it asks for both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
                     tool = await self._found(call.name)
@@ -60,7 +63,7 @@ class ToolExecutor:
         except Exception as error:
             is_told = isinstance(error, ToolFailed | ToolsAway)
             output = _failed(call, str(error) if is_told else described(error))
-        output = _sendable(redact(output))
+        output = replace_surrogates(redact(output))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit_chars), reusable)
 
     async def _found(self, name: str) -> Tool:
@@ -96,11 +99,6 @@ def cut(text: str, limit: int) -> str:
         return text
     marker = f"\n[cut: the output has {len(text)} characters]"
     return (text[: max(0, limit - len(marker))] + marker)[:limit]
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which UTF-8 cannot hold; servers that cut texts in the middle make them."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import BinaryIO
 from threadmill.documents.errors import BadDocument, too_long
 from threadmill.documents.readers import mail, workbooks
 from threadmill.documents.readers.encoding import decode
-from threadmill.documents.readers.unicode import join_surrogates
 from threadmill.documents.readers.workbooks import WORKBOOK_SUFFIXES
 from threadmill.installation import install_command
 from threadmill.job.message import MESSAGE_LIMIT
+from threadmill.surrogates import replace_surrogates
 
 #: The largest file in bytes, and the longest text in characters, that are held in memory.
 FILE_LIMIT = 100_000_000
@@ -143,4 +143,4 @@ def _extracted(read: _Reader, kind: str, file: BinaryIO, limit: int) -> str:
         raise missing_extra(kind, error) from None
     except Exception as error:  # libraries raise anything
         raise broken_file(error) from None
-    return join_surrogates("\n".join(pieces))  # text of PDFs can have surrogates
+    return replace_surrogates("\n".join(pieces))  # text of PDFs can have surrogates

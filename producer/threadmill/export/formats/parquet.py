@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 import pyarrow
 from pyarrow import parquet
 
-from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.export.formats.table import Table, as_json, moment
+from threadmill.surrogates import replace_surrogates
 
 #: The largest row group, in documents and in characters.
 _GROUP_ROWS, _GROUP_CHARACTERS = 10_000, 8_000_000

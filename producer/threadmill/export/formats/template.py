@@ -14,6 +14,7 @@ from threadmill.batch.results import document_id
 from threadmill.documents.readers.jinja import sandbox
 from threadmill.errors import ThreadmillError
 from threadmill.export.results_reader import ResultLine, ResultsReader, label
+from threadmill.filenames import safe_name
 from threadmill.job.result import JobResult
 
 #: Defaults for fields that a line lacks: a refused document has no usage, for example.
@@ -23,11 +24,6 @@ _DEFAULTS = to_jsonable_python(
 
 #: Suffixes of files in which values are escaped, because answers are untrusted.
 _MARKUP = (".html", ".htm", ".xhtml", ".xml", ".svg")
-
-_NAME_BYTES = 150  #: of a file name in UTF-8; file systems allow 255, some less
-
-#: File names that Windows reserves, with any suffix.
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,4 @@ def files(template: Template, reader: ResultsReader) -> Iterator[tuple[str, str]
 def _file_name(entry: ResultLine) -> str:
     """Returns a file name from that of the document, valid on any file system and without folders."""
     name = unicodedata.normalize("NFC", str(entry.get("custom_id") or entry.get("name") or label(entry)))
-    bare = re.sub(r"[^\w.-]+", "_", name).strip("._")
-    short = bare.encode("utf-8", "ignore")[:_NAME_BYTES].decode("utf-8", "ignore") or "document"
-    return f"_{short}" if _RESERVED.match(short) else short
+    return safe_name(re.sub(r"[^\w.-]+", "_", name).strip("._"), "document")

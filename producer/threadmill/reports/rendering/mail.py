@@ -3,7 +3,6 @@
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
-from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.reports.grouping import shorten
 from threadmill.reports.rendering.failures import reasons
 from threadmill.reports.rendering.formatting import count, duration, money, single_line
@@ -11,6 +10,7 @@ from threadmill.reports.rendering.html import is_web_page
 from threadmill.reports.rendering.template import environment, fill
 from threadmill.reports.report import Report
 from threadmill.reports.report_run import ReportRun
+from threadmill.surrogates import replace_surrogates
 
 #: Bytes of the rendered summary. Gmail clips a message at about 102 kB.
 _LARGEST_SUMMARY = 60_000

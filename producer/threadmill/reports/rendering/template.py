@@ -6,11 +6,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, TemplateError
 
 from threadmill.documents.readers.jinja import sandbox
-from threadmill.documents.readers.unicode import replace_surrogates
 from threadmill.documents.template import BadTemplate
 from threadmill.reports.rendering.failures import for_readers, reasons
 from threadmill.reports.rendering.formatting import count, duration, money
 from threadmill.reports.report import Report
+from threadmill.surrogates import replace_surrogates
 
 
 def environment(*, autoescape: bool, filters: Mapping[str, Any]) -> Environment:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from typer.testing import CliRunner
 
+from threadmill import installation
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_cli import app, extras
@@ -16,16 +17,18 @@ from threadmill_cli.local import services
 
 @pytest.mark.parametrize("extra", ["worker", "emulator"])
 def test_an_extra_that_is_not_installed_is_named_with_the_remedy(monkeypatch, extra) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    with pytest.raises(ThreadmillError, match=rf"the {extra} is not installed.*pip install .*\[{extra}\]'"):
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    with pytest.raises(
+        ThreadmillError, match=rf"needs threadmill\[{extra}\], which is not installed.*pip install .*\[{extra}\]'"
+    ):
         extras.program(extra)
 
 
 def test_a_command_without_the_worker_names_the_remedy(monkeypatch) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
     done = CliRunner().invoke(app, ["tools"])
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "the worker is not installed here: " in done.stderr
+    assert "this needs threadmill[worker], which is not installed here: " in done.stderr
 
 
 def test_without_any_redis_server_the_remedy_is_named(monkeypatch) -> None:

@@ -62,6 +62,7 @@ def test_each_setting_has_its_origin(show, tmp_path):
             REDIS_URL="redis://h/1",
             THREADMILL_SWEEP_INTERVAL_S="2",
             THREADMILL_ENDPOINTS__DAVINCI__MODEL="m2",
+            THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL="false",
             THREADMILL_PRICES='{"gpt": {"prompt": 1, "completion": 2}}',
         )
     )
@@ -71,7 +72,9 @@ def test_each_setting_has_its_origin(show, tmp_path):
     assert shown["queue"] == ("threadmill", "default")
     assert shown["endpoints.davinci.assistant"] == ("asst_mine", file)
     assert shown["endpoints.davinci.model"] == ("m2", "THREADMILL_ENDPOINTS__DAVINCI__MODEL")
-    assert shown["endpoints.davinci.plugins"] == (True, "default of kind davinci")
+    assert shown["endpoints.davinci.supports.plugins"] == (True, "default of kind davinci")
+    assert shown["endpoints.davinci.supports.cancel"] == (False, "THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL")
+    assert shown["endpoints.davinci.supports.streaming"] == (True, "default")
     assert shown["endpoints.davinci.max_reruns"] == (2, "default")
     assert shown["tools.stock.function"] == ("shop.tools:stock", file)
     assert shown["prices.gpt.prompt"] == (1, "THREADMILL_PRICES")

@@ -47,8 +47,8 @@ def test_a_job_whose_worker_called_nothing():
 
 
 def test_a_run_that_does_not_end():
-    run = {"id": "run_1", "status": "queued"}
-    assert why(record(run=run, run_since=BEGUN.timestamp())) == "run run_1 was still queued after 30 s"
+    run = {"seen": {"id": "run_1", "status": "queued"}, "started_at": BEGUN.timestamp()}
+    assert why(record(run=run)) == "run run_1 was still queued after 30 s"
 
 
 def test_a_call_without_a_reply():
@@ -56,9 +56,9 @@ def test_a_call_without_a_reply():
 
 
 def test_the_last_error_of_the_server_is_shown():
-    trouble = {"trouble": "429: slow down", "troubles": 4, "troubled_at": BEGUN.timestamp()}
+    errors = {"reason": "429: slow down", "count": 4, "first_at": BEGUN.timestamp()}
     expected = "failed calls in a row: 4, since 2026-11-28 12:00:00 UTC; last: 429: slow down"
-    assert why(record(**trouble)) == f"no run was under way; {expected}"
+    assert why(record(errors=errors)) == f"no run was under way; {expected}"
 
 
 def test_a_job_that_has_failed_and_still_deletes_what_it_made():

@@ -14,11 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
-from threadmill_worker.drivers.driver import JobSpec
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
-from threadmill_worker.lifecycle.progress import Progress, VectorStore
+from threadmill_worker.lifecycle.progress import CurrentRun, Progress, VectorStore
 
 PROGRESS = Progress(deadline_at=0, messages=1)
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -41,7 +41,7 @@ def fits(kind: TypeAdapter[Any], value: object) -> bool:
 
 def requests(**fields: Any) -> Requests:
     job = PromptJob.parse(fields)
-    return Requests(JobSpec("job", job, model="m", tools=list(job.tools) if job.tools else None))
+    return Requests(JobSpec("job", job, "e", model="m", tools=list(job.tools) if job.tools else None))
 
 
 def texts(role: str, *parts: str) -> dict[str, Any]:
@@ -91,9 +91,9 @@ async def test_reasoning_is_sent_back_only_if_the_server_may_store_it(store, is_
     run = RunObservation(
         "resp_1", "requires_action", (ToolCall("call_1", "f", "{}"),), items=(thought, call), is_kept=False
     )
-    progress = replace(PROGRESS, run=run, outputs={"call_1": "7"})
-    spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), model="m")
-    body = await Requests(spec, store=store).round(progress, progress.outputs, "resp_1", None)
+    progress = replace(PROGRESS, run=CurrentRun(run, 0, 0, outputs={"call_1": "7"}))
+    spec = JobSpec("job", PromptJob.parse({"prompt": "Well?"}), "e", model="m")
+    body = await Requests(spec, store=store).round(progress, {"call_1": "7"}, "resp_1", None)
 
     question, *middle, output = body["input"]
     assert middle == ([thought, call] if is_repeated else [call])
@@ -125,7 +125,7 @@ SEARCHED = Progress(deadline_at=0, messages=1, store=VectorStore("vs_job", 0))
 async def tool_of(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool as it is sent, of a job with a file for each of the server's own tools."""
     files = Attachments((), {}, (("file-s", ("file_search",)), ("file-c", ("code_interpreter",))))
-    spec = JobSpec("job", PromptJob(prompt="Well?"), model="m", tools=[tool], attachments=files)
+    spec = JobSpec("job", PromptJob(prompt="Well?"), "e", model="m", tools=[tool], attachments=files)
     [sent] = (await Requests(spec).first(1, SEARCHED, None))["tools"]
     return sent
 

@@ -6,9 +6,8 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.errors import call_error_of
+from threadmill_worker.drivers.errors import Target, call_error_of
 from threadmill_worker.drivers.responses.tiers import as_arguments, fields_of, in_lane
-from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.observations import LaneClosed
 
 TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
@@ -37,7 +36,7 @@ def seen(status: int, error: Any, lane: str | None, **headers: str) -> Any:
     request = httpx2.Request("POST", "http://server/v1/responses")
     reply = httpx2.Response(status, json={"error": error}, headers=headers, request=request)
     raised = openai.OpenAI(api_key="none", base_url="http://server/v1")._make_status_error_from_response(reply)
-    return in_lane(call_error_of(raised, StartRun(1)), raised, lane)
+    return in_lane(call_error_of(raised, Target.RUNS), raised, lane)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_call_without_a_reply_is_repeated_if_it_had_no_effect(
     story = play({PollRun: [asks("a"), COMPLETED], call: [LOST, landed], Resolve: [found]}, messages=33)
     assert f"{call.__name__} Resolve {call.__name__}" in story.told
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
-    assert story.progress.lost_threads == (call is CreateThread)
+    assert story.progress.lost.threads == (call is CreateThread)
     assert len(story.times(CallTools)) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[Action], tr
     story = play({call: [trouble], CancelRun: [trouble], Resolve: [LOST], Delete: [trouble]})
     assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
     assert story.moments[-1] < LIMITS.unreachable_limit_s + 300
-    assert len(story.progress.leftovers) + story.progress.lost_threads == (call is not CreateThread or trouble is LOST)
+    assert len(story.progress.leftovers) + story.progress.lost.threads == (call is not CreateThread or trouble is LOST)
 
 
 def test_a_run_that_some_polls_do_not_find_is_not_started_again() -> None:

@@ -57,10 +57,11 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
         dropped = see(place, submit, ENDED)
 
     assert next_action(dropped, LIMITS, NOW) == submit, "and no tool runs again"
-    assert dropped.rounds == 0
+    assert dropped.run is not None
+    assert dropped.run.rounds == 0
     final = see(dropped, submit, replace(ENDED, id="resp_3", continues=False))
     assert final.outcome is not None
-    assert (final.outcome.state, final.rounds, final.runs) == (JobState.SUCCEEDED, 1, 1)
+    assert (final.outcome.state, final.run and final.run.rounds, final.runs) == (JobState.SUCCEEDED, 1, 1)
 
 
 def test_a_job_whose_context_is_not_known_here_fails() -> None:

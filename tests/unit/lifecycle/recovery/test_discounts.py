@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.lifecycle.story import START, TIMEOUT_S, play
 
+from threadmill.job.progress import Cost
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.run_limits import RunLimits
@@ -27,7 +28,7 @@ def test_a_job_waits_for_capacity_until_there_is_some():
         {StartRun: [*[FULL] * 12, QUEUED], PollRun: [RunObservation("?", "completed", tier="flex")]}, features=FLEX
     )
 
-    assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, None)
+    assert (story.outcome.state, story.progress.cost.full_price) == (JobState.SUCCEEDED, None)
     assert story.times(StartRun)[-1] > RunLimits().unreachable_limit_s
 
 
@@ -49,8 +50,8 @@ def test_a_job_waits_as_long_as_the_server_asks():
 def test_a_job_that_may_falls_back_once_it_has_waited():
     story = play({StartRun: [*[FULL] * 9, QUEUED]}, features=FLEX, limits=FALLBACK)
 
-    assert story.progress.fell_back
-    assert story.progress.full_price == FULL.reason
+    assert story.progress.cost.fell_back
+    assert story.progress.cost.full_price == FULL.reason
     assert FALLBACK.unreachable_limit_s < story.times(StartRun)[-1] < 2 * FALLBACK.unreachable_limit_s + 30
 
 
@@ -72,7 +73,7 @@ def test_a_refused_lane_fails_the_job_at_once_with_what_to_do():
 def test_a_job_whose_lane_is_refused_may_fall_back_at_once():
     story = play({StartRun: [REFUSED, QUEUED]}, features=FLEX, limits=FALLBACK)
 
-    assert (story.outcome.state, story.progress.full_price) == (JobState.SUCCEEDED, REFUSED.reason)
+    assert (story.outcome.state, story.progress.cost.full_price) == (JobState.SUCCEEDED, REFUSED.reason)
     first, second = story.times(StartRun)
     assert first == second
 
@@ -103,8 +104,8 @@ def test_a_run_that_is_queued_for_an_hour_is_waited_for():
     assert story.progress.runs == 1
 
 
-def progress(lane: str | None, **fields: object) -> Progress:
-    return replace(Progress(START + TIMEOUT_S, 1, Features(lane=lane)), **fields)
+def progress(lane: str | None) -> Progress:
+    return Progress(START + TIMEOUT_S, 1, Features(lane=lane))
 
 
 def ended(tier: str | None = None, *, in_background: bool = True) -> RunObservation:
@@ -141,14 +142,14 @@ def ended(tier: str | None = None, *, in_background: bool = True) -> RunObservat
 def test_what_a_run_costs_is_what_the_server_says_it_used(requested, run, lane, why):
     after = spend(progress(requested), run, TOKENS)
 
-    assert (after.lane, after.full_price, after.usage) == (lane, why, TOKENS)
+    assert (after.cost.lane, after.cost.full_price, after.cost.usage) == (lane, why, TOKENS)
 
 
 def test_a_job_that_fell_back_asks_for_no_lane():
-    fallen = progress("flex", fell_back=True, full_price="no capacity")
+    fallen = replace(progress("flex"), cost=Cost(fell_back=True, full_price="no capacity"))
     after = spend(fallen, ended("default"), TOKENS)
 
-    assert (fallen.requested_lane, after.lane, after.full_price) == (None, None, "no capacity")
+    assert (fallen.requested_lane, after.cost.lane, after.cost.full_price) == (None, None, "no capacity")
 
 
 def test_after_runs_of_different_lanes_the_full_price_is_assumed():
@@ -156,11 +157,7 @@ def test_after_runs_of_different_lanes_the_full_price_is_assumed():
     mixed = spend(cheap, replace(ended("default"), id="resp_2"), TOKENS)
     again = spend(mixed, replace(ended("flex"), id="resp_3"), TOKENS)
 
-    assert (cheap.lane, mixed.lane, again.lane) == ("flex", None, None)
-
-
-def test_what_an_older_worker_has_counted_stays_counted():
-    assert spend(progress("flex", usage=TOKENS), ended("flex"), TOKENS).usage == TOKENS + TOKENS
+    assert (cheap.cost.lane, mixed.cost.lane, again.cost.lane) == ("flex", None, None)
 
 
 def test_a_run_that_took_nothing_says_nothing_of_the_price():

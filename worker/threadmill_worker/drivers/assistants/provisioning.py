@@ -4,21 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import openai
-
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import call_error_of
-from threadmill_worker.drivers.json import NotTheApi, parse_id
+from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.json import parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
-from threadmill_worker.lifecycle.actions import CreateThread, PollRun, RemoteAction
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
 #: Between the tries of a call.
 _PAUSES_S = (0.5, 2.0)
 _LONGEST_PAUSE_S = 10.0
-
-#: As of any collection: a 404 means that the server has no such API.
-_COLLECTION = CreateThread(0)
 
 _T = TypeVar("_T")
 
@@ -27,7 +21,7 @@ class Troubled(Exception):
     """The server did not do it; `trouble` says why."""
 
     def __init__(self, trouble: CallError) -> None:
-        super().__init__(trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason)
+        super().__init__(trouble.reason)
         self.trouble = trouble
 
 
@@ -44,12 +38,12 @@ class Provisioning:
         async def once() -> dict[str, dict[str, Any]]:
             return {parse_id(each): each async for each in self._api.pages(self._calls.list)}
 
-        return list((await self._asked(_COLLECTION, once)).values())
+        return list((await self._asked(Target.THREADS, once)).values())
 
     async def get(self, assistant_id: str) -> dict[str, Any] | None:
         """None if there is none of this id."""
         try:
-            return await self._asked(PollRun(""), lambda: self._object(self._calls.retrieve(assistant_id)))
+            return await self._asked(Target.OBJECT, lambda: self._object(self._calls.retrieve(assistant_id)))
         except Troubled as error:
             if isinstance(error.trouble, Gone):
                 return None
@@ -71,16 +65,16 @@ class Provisioning:
             sent = True
             return await self._object(self._calls.create(**marked))
 
-        return await self._asked(_COLLECTION, once)
+        return await self._asked(Target.THREADS, once)
 
     async def update(self, assistant_id: str, profile: str, body: dict[str, Any]) -> dict[str, Any]:
         marked = body | {"metadata": body["metadata"] | tag("profile", profile)}
-        return await self._asked(PollRun(""), lambda: self._object(self._calls.update(assistant_id, **marked)))
+        return await self._asked(Target.OBJECT, lambda: self._object(self._calls.update(assistant_id, **marked)))
 
     async def delete(self, assistant_id: str) -> bool:
         """False if it was gone already."""
         try:
-            await self._asked(PollRun(""), lambda: self._api.ask(self._calls.delete(assistant_id)))
+            await self._asked(Target.OBJECT, lambda: self._api.ask(self._calls.delete(assistant_id)))
         except Troubled as error:
             if isinstance(error.trouble, Gone):
                 return False
@@ -92,14 +86,14 @@ class Provisioning:
         parse_id(body)
         return body
 
-    async def _asked(self, action: RemoteAction, once: Callable[[], Awaitable[_T]]) -> _T:
+    async def _asked(self, target: Target, once: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats what can be repeated: all but creation change nothing the second time, and creation looks first."""
         for pause_s in (*_PAUSES_S, None):
             trouble: CallError
             try:
                 return await once()
-            except (openai.OpenAIError, NotTheApi, OSError) as error:
-                trouble = call_error_of(error, action)
+            except CALL_ERRORS as error:
+                trouble = call_error_of(error, target)
             if pause_s is None or isinstance(trouble, Rejected | Gone | Unusable):
                 raise Troubled(trouble)
             asked_s = trouble.retry_after_s if isinstance(trouble, NotSent) else None

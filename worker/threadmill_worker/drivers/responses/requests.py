@@ -7,13 +7,15 @@ from typing import Any
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
 from threadmill.store.remote_records import ThreadKind, Transcript
-from threadmill_worker.drivers.driver import JobSpec, ThreadState, schema_error_note
-from threadmill_worker.drivers.responses.capabilities import Capabilities
+from threadmill_worker.drivers.capabilities import Capabilities
+from threadmill_worker.drivers.connection import Connection
+from threadmill_worker.drivers.driver import ThreadState
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.notes import current_time_note, schema_error_note
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import tag
-from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
@@ -29,7 +31,7 @@ def run_name(ordinal: int) -> str:
 
 def round_name(progress: Progress) -> str:
     """What the response is marked with that takes the outputs of the current run's last calls."""
-    return round_names(progress.runs, progress.rounds + 1)[bool(progress.without_context)]
+    return round_names(progress.runs, (progress.run.rounds if progress.run else 0) + 1)[bool(progress.without_context)]
 
 
 def round_names(run: int, number: int) -> tuple[str, str]:
@@ -67,8 +69,7 @@ class Requests:
             return {"input": _results(outputs), **settings, **place}
         if self._is_last_kept(progress):
             return {"input": _results(outputs), **settings, "previous_response_id": previous}
-        rounds = (*progress.past_rounds, *([progress.run] if progress.run else []))
-        said = [*self._before(place), *await self._messages(progress), *self._repeated(rounds, progress)]
+        said = [*self._before(place), *await self._messages(progress), *self._repeated(progress.run, with_last=True)]
         return {"input": said, **settings, **place}
 
     def conversation(self, progress: Progress) -> str | None:
@@ -87,14 +88,14 @@ class Requests:
         return "previous_response_id" in place or (is_round and self._is_last_kept(progress))
 
     def _is_last_kept(self, progress: Progress) -> bool:
-        return self._stores(progress) and (progress.run is None or progress.run.is_kept)
+        return self._stores(progress) and (progress.run is None or progress.run.seen.is_kept)
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
         """Of the job's thread after its last run, which wrote the content blocks `answer`."""
         if self.conversation(progress):
             return ThreadState("conversation")
         run = progress.run
-        is_kept = run is not None and run.kind is not None and self._is_last_kept(progress)
+        is_kept = run is not None and run.seen.kind is not None and self._is_last_kept(progress)
         latest = run.id if run is not None and is_kept else ""
         return ThreadState("chain", latest, await self._transcript(progress, answer))
 
@@ -108,7 +109,11 @@ class Requests:
             messages = await self._messages(progress)
         except (InvalidJob, OSError):  # a local file of the job is not there any more
             return None
-        items = [*(before.items if before else ()), *messages, *self._repeated(progress.past_rounds, progress)]
+        items = [
+            *(before.items if before else ()),
+            *messages,
+            *self._repeated(progress.run),
+        ]
         return Transcript(items=(*items, *([last] if last else [])))
 
     def _place(self, progress: Progress) -> dict[str, Any]:
@@ -131,14 +136,16 @@ class Requests:
         """Whether a request may continue from an earlier response, as far as is known."""
         return self._store and not progress.without_context and not self._capabilities.ignores_previous
 
-    def _repeated(self, rounds: Sequence[RunObservation], progress: Progress) -> Iterator[dict[str, Any]]:
-        """Rounds of tools: what the model wrote, then the outputs of its calls."""
-        for run in rounds:
-            for item in run.items:
+    def _repeated(self, run: CurrentRun | None, *, with_last: bool = False) -> Iterator[dict[str, Any]]:
+        """Earlier rounds of tools, then the last one: what the model wrote, then the outputs of its calls."""
+        if run is None:
+            return
+        for seen in (*run.past_rounds, run.seen) if with_last else run.past_rounds:
+            for item in seen.items:
                 # OpenAI refuses reasoning that it neither stored nor encrypted; other servers have it in words.
                 if self._store or item["type"] != "reasoning" or {"content", "encrypted_content"} & item.keys():
                     yield item
-            yield from _results({call.id: progress.outputs[call.id] for call in run.calls})
+            yield from _results({call.id: run.outputs[call.id] for call in seen.calls})
 
     def _settings(self, what: str, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
         job, profile = self._spec.job, self._spec.profile
@@ -222,6 +229,13 @@ class Requests:
         image = await asyncio.to_thread(self._spec.attachments.image, part.image_url.url)
         source = {"file_id": progress.uploaded[image]} if isinstance(image, int) else {"image_url": image}
         return {"type": "input_image", "detail": part.image_url.detail, **source}
+
+
+async def batch_request(connection: Connection, spec: JobSpec, progress: Progress) -> dict[str, Any]:
+    """The job's next run as a request of the Batch API, which has a background of its own."""
+    requests = Requests(spec, store=connection.endpoint.supports.stored_responses, capabilities=connection.capabilities)
+    body = await requests.first(progress.runs + 1, progress, current_time_note(connection.endpoint))
+    return {name: value for name, value in body.items() if name != "background"}
 
 
 def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:

@@ -7,9 +7,7 @@ import openai
 
 from threadmill.store.remote_records import ThreadKind
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import NO_PATH, call_error_of
-from threadmill_worker.drivers.json import NotTheApi
-from threadmill_worker.lifecycle.actions import PollRun
+from threadmill_worker.drivers.errors import CALL_ERRORS, NO_PATH, Target, call_error_of
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Unknown
 
 #: Statuses of a server that has no such thing, or nothing of its kind.
@@ -31,9 +29,9 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
             await api.ask(read(thread))
         except openai.APIStatusError as error:
             if error.status_code not in _UNKNOWN:
-                return _retryable(call_error_of(error, PollRun("")))
-        except (openai.OpenAIError, NotTheApi, OSError) as error:
-            return _retryable(call_error_of(error, PollRun("")))
+                return _retryable(call_error_of(error, Target.OBJECT))
+        except CALL_ERRORS as error:
+            return _retryable(call_error_of(error, Target.OBJECT))
         else:
             return kind
     return Gone(f"the server has neither a conversation nor a response {thread}")

@@ -10,7 +10,7 @@ import openai
 
 from threadmill.job.lanes import discount_of
 from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.lifecycle.observations import CallError, LaneClosed, Rejected
+from threadmill_worker.lifecycle.observations import CallError, LaneClosed
 
 #: Nothing is begun or charged. The second is Groq's.
 _NO_CAPACITY = re.compile(r"resource.unavailable|capacity_exceeded", re.IGNORECASE)
@@ -54,7 +54,7 @@ def in_lane(trouble: CallError, error: Exception, lane: str | None) -> CallError
         return trouble
     said = read_error(error.response.text)
     named = f"{said.code} {said.type} {said.param} {said.message}"
-    reason = trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason
+    reason = trouble.reason
     if error.status_code in (429, 498) and _NO_CAPACITY.search(named):
         after = getattr(trouble, "retry_after_s", None)
         return LaneClosed(f"the lane {lane} has no capacity now: {reason}", passes=True, retry_after_s=after)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from typing import assert_never
 
+from threadmill.job.progress import CallErrors
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
 from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
-from threadmill_worker.lifecycle.progress import Intent, Progress
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
@@ -27,83 +28,105 @@ CLEANUP_TRIES = 3
 GONE_POLLS = 3
 
 
-def call_failed(progress: Progress, action: Action, trouble: CallError, limits: RunLimits, now: float) -> Progress:
+def call_failed(progress: Progress, action: Action, error: CallError, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after a call without a usable reply."""
-    since = progress.trouble_since if progress.trouble_since is not None else now
-    troubles = progress.troubles + 1
-    longest_s = CAPACITY_LONGEST_S if isinstance(trouble, LaneClosed) else BACKOFF_LONGEST_S
-    wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (troubles - 1))
-    if isinstance(trouble, NotSent | LaneClosed):
-        wait_s = trouble.retry_after_s or wait_s
-    if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
-        wait_s = min(wait_s, CLEANUP_WAIT_S)
-    in_doubt = progress.pending is not None and progress.pending.in_doubt
-    if isinstance(trouble, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt:
-        progress = replace(progress, intent=None, pending=None)  # it did not take effect
-    reason = _reason_of(trouble)[:REASON_CHARACTERS]
-    first_at = now if progress.troubled_at is None else progress.troubled_at
-    progress = replace(
-        progress, troubles=troubles, troubled_at=first_at, trouble_since=since, trouble=reason, wait_until=now + wait_s
-    )
+    progress = _count(progress, error, now)
+    if _had_no_effect(progress, action, error):
+        progress = replace(progress, intent=None, pending=None)
     if isinstance(action, Delete):
-        tried = (
-            replace(leftover, tries=leftover.tries + 1) if action == Delete(leftover) else leftover
-            for leftover in progress.leftovers
-        )
-        return replace(progress, leftovers=tuple(tried))
+        return _deletion_failed(progress, action)
     if isinstance(action, Unlock):
         return replace(progress, locked_by=None)
-    if progress.outcome is not None and troubles >= CLEANUP_TRIES:  # no further attempt will resolve it
-        progress = give_up_intent(progress)
-    match trouble:
-        case Rejected() | Unusable() | Gone() if isinstance(action, Completing):
-            return answer_without(progress, action, _reason_of(trouble))
-        case Gone() if isinstance(action, PollRun) and progress.outcome is None and troubles < GONE_POLLS:
+    if progress.outcome is not None and progress.errors.count >= CLEANUP_TRIES:
+        progress = give_up_intent(progress)  # no further attempt will resolve it
+    if isinstance(action, Completing):
+        return _answer_part_failed(progress, action, error, limits, now)
+    if isinstance(error, Gone):
+        return _gone(progress, action, error, limits, now)
+    if progress.outcome is not None:
+        return progress
+    return _job_call_failed(progress, error, limits, now)
+
+
+def give_up_intent(progress: Progress) -> Progress:
+    """Counts the object that a call with an unknown outcome may have created as lost: its id is unknown."""
+    return replace(progress, intent=None, lost=progress.lost.after(progress.intent))
+
+
+def _count(progress: Progress, error: CallError, now: float) -> Progress:
+    """Counts the error and sets the wait before the next call."""
+    errors = progress.errors
+    errors = CallErrors(
+        count=errors.count + 1,
+        reason=error.reason[:REASON_CHARACTERS],
+        first_at=now if errors.first_at is None else errors.first_at,
+        since=now if errors.since is None else errors.since,
+    )
+    longest_s = CAPACITY_LONGEST_S if isinstance(error, LaneClosed) else BACKOFF_LONGEST_S
+    wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (errors.count - 1))
+    if isinstance(error, NotSent | LaneClosed):
+        wait_s = error.retry_after_s or wait_s
+    if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
+        wait_s = min(wait_s, CLEANUP_WAIT_S)
+    return replace(progress, errors=errors, wait_until=now + wait_s)
+
+
+def _had_no_effect(progress: Progress, action: Action, error: CallError) -> bool:
+    in_doubt = progress.pending is not None and progress.pending.in_doubt
+    return isinstance(error, NotSent | LaneClosed | Rejected) and not isinstance(action, Resolve) and not in_doubt
+
+
+def _deletion_failed(progress: Progress, action: Delete) -> Progress:
+    leftovers = (
+        replace(each, tries=each.tries + 1) if each == action.leftover else each for each in progress.leftovers
+    )
+    return replace(progress, leftovers=tuple(leftovers))
+
+
+def _answer_part_failed(
+    progress: Progress, action: Completing, error: CallError, limits: RunLimits, now: float
+) -> Progress:
+    """A name, a file or the steps cannot be read: tried again while there is time, then left out."""
+    if isinstance(error, NotSent | Unknown | LaneClosed):
+        is_late = now >= progress.deadline_at and progress.errors.count >= CLEANUP_TRIES
+        if not is_late and not _is_unreachable(progress, limits, now):
             return progress
-        case Gone(reason) if progress.features.continues:
-            failure = Failure(kind=FailureKind.REJECTED, message=f"the thread cannot be gone on with: {reason}")
-            return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
-        case Gone(reason):
-            failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason, retryable=True)
-            return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
-        case _ if progress.outcome is not None:
-            return progress
+    return answer_without(progress, action, error.reason)
+
+
+def _gone(progress: Progress, action: Action, error: Gone, limits: RunLimits, now: float) -> Progress:
+    """The run or its thread does not exist any more: the job is run again on another thread, if it can be."""
+    if isinstance(action, PollRun) and progress.outcome is None and progress.errors.count < GONE_POLLS:
+        return progress
+    if progress.features.continues:
+        message = f"the thread can no longer be continued: {error.reason}"
+        failure = Failure(kind=FailureKind.REJECTED, message=message)
+    else:
+        failure = Failure(kind=FailureKind.SERVER_ERROR, message=error.reason, retryable=True)
+    return rerun(replace(progress, run=None), failure, limits, now, new_thread=True)
+
+
+def _job_call_failed(
+    progress: Progress, error: Rejected | NotSent | LaneClosed | Unknown | Unusable, limits: RunLimits, now: float
+) -> Progress:
+    match error:
         case LaneClosed():
-            return closed(progress, trouble, limits, now)
+            return closed(progress, error, limits, now)
         case Rejected(failure):
             return progress.failed(failure)
         case Unusable(reason):  # the intent stays, so the object that the call may have created is found and deleted
-            failure = Failure(kind=FailureKind.SERVER_ERROR, message=reason)
-            return progress.failed(failure)
-        case NotSent(reason) | Unknown(reason) if isinstance(action, Completing):
-            tired = now >= progress.deadline_at and troubles >= CLEANUP_TRIES
-            return (
-                answer_without(progress, action, reason)
-                if tired or now - since >= limits.unreachable_limit_s
-                else progress
-            )
-        case NotSent(reason, kind) | Unknown(reason, kind) if now - since >= limits.unreachable_limit_s:
-            message = f"no usable reply for {now - since:.0f} s; last: {reason}"
-            failure = Failure(kind=kind, message=message, retryable=True)
-            return give_up_intent(progress).failed(failure)
+            return progress.failed(Failure(kind=FailureKind.SERVER_ERROR, message=reason))
+        case NotSent(reason, kind) | Unknown(reason, kind) if _is_unreachable(progress, limits, now):
+            message = f"no usable reply for {now - (progress.errors.since or now):.0f} s; last: {reason}"
+            return give_up_intent(progress).failed(Failure(kind=kind, message=message, retryable=True))
         case Unknown(locked_by=run_id):
             return replace(progress, locked_by=run_id or progress.locked_by)
         case NotSent():
             return progress
         case _:
-            assert_never(trouble)
+            assert_never(error)
 
 
-def give_up_intent(progress: Progress) -> Progress:
-    """Counts the object that a call with an unknown outcome may have created as lost: its id is unknown."""
-    return replace(
-        progress,
-        intent=None,
-        lost_threads=progress.lost_threads + (progress.intent is Intent.CREATE_THREAD),
-        lost_files=progress.lost_files + (progress.intent in (Intent.UPLOAD, Intent.CREATE_STORE)),
-        lost_runs=progress.lost_runs + (progress.intent in (Intent.START_RUN, Intent.SUBMIT_OUTPUTS)),
-    )
-
-
-def _reason_of(trouble: CallError) -> str:
-    return trouble.failure.message if isinstance(trouble, Rejected) else trouble.reason
+def _is_unreachable(progress: Progress, limits: RunLimits, now: float) -> bool:
+    since = progress.errors.since
+    return since is not None and now - since >= limits.unreachable_limit_s

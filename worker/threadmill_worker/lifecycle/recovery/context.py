@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.lifecycle.observations import ANSWERED, RunObservation
-from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 
 def lacks_context(run: RunObservation) -> bool:
@@ -12,23 +12,17 @@ def lacks_context(run: RunObservation) -> bool:
     return run.continues and not run.names_previous and (run.status in ANSWERED or bool(run.calls))
 
 
-def send_again(progress: Progress, run: RunObservation, now: float) -> Progress:
+def send_again(progress: Progress, run: CurrentRun, now: float) -> Progress:
     """Drops the run: its request is to be sent again, with all that was said before. Fails if that cannot be done."""
     was_sent_whole = bool(progress.without_context)
-    progress = replace(
-        progress,
-        run=run,
-        without_context=(*progress.without_context, run.id),
-        intent=None,
-        pending=None,
-        locked_by=None,
-    )
+    progress = replace(progress, without_context=(*progress.without_context, run.id))
     if was_sent_whole or not progress.features.has_transcript:
         return progress.failed(no_context())
-    if not progress.past_rounds:
+    if not run.past_rounds:
         return replace(progress, run=None)
-    *earlier, last = progress.past_rounds
-    return replace(progress, run=last, past_rounds=tuple(earlier), rounds=progress.rounds - 1, active_since=now)
+    *earlier, last = run.past_rounds
+    run = replace(run, seen=last, past_rounds=tuple(earlier), rounds=run.rounds - 1, active_since=now)
+    return replace(progress, run=run)
 
 
 def no_context() -> Failure:

@@ -38,20 +38,21 @@ def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
 
     A run may be seen to end more than once: it has spent what its server said last.
     """
-    if usage == Usage() or (usage.unreported and run.id in progress.usage_by_run):
+    cost = progress.cost
+    if usage == Usage() or (usage.unreported and run.id in cost.by_run):
         return progress
     requested = progress.requested_lane
     lane = _lane_of(run, requested)
-    is_alike = lane == progress.lane or progress.usage == progress.usage_by_run.get(run.id, Usage())
-    reason = (
-        progress.full_price
-        if lane == requested or requested is None
-        else progress.full_price or _why_not(run, requested)
+    is_alike = lane == cost.lane or cost.usage == cost.by_run.get(run.id, Usage())
+    by_run = {**cost.by_run, run.id: usage}
+    cost = replace(
+        cost,
+        usage=sum(by_run.values(), Usage()),
+        by_run=by_run,
+        lane=lane if is_alike else None,
+        full_price=cost.full_price or (_why_not(run, requested) if requested and lane != requested else None),
     )
-    earlier = progress.usage_by_run or {"": progress.usage}  # an older worker saved the sum alone
-    by_run = {**earlier, run.id: usage}
-    total = sum(by_run.values(), Usage())
-    return replace(progress, usage=total, usage_by_run=by_run, lane=lane if is_alike else None, full_price=reason)
+    return replace(progress, cost=cost)
 
 
 def _lane_of(run: RunObservation, requested: str | None) -> str | None:
@@ -76,16 +77,17 @@ def _why_not(run: RunObservation, requested: str) -> str:
     return f"the server used its service tier {run.tier} instead of the lane {requested}"
 
 
-def closed(progress: Progress, trouble: LaneClosed, limits: RunLimits, now: float) -> Progress:
+def closed(progress: Progress, error: LaneClosed, limits: RunLimits, now: float) -> Progress:
     """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
 
     With `lane_fallback`, it waits for `unreachable_limit_s`, or for half of the time to its deadline if that is less.
     """
-    since = progress.trouble_since if progress.trouble_since is not None else now
+    since = progress.errors.since if progress.errors.since is not None else now
     patience_s = min(limits.unreachable_limit_s, (progress.deadline_at - since) / 2)
-    if limits.lane_fallback == "full_price" and not (trouble.passes and now - since < patience_s):
-        return replace(progress.untroubled(), fell_back=True, full_price=trouble.reason[:REASON_CHARACTERS])
-    if trouble.passes:
+    if limits.lane_fallback == "full_price" and not (error.passes and now - since < patience_s):
+        cost = replace(progress.cost, fell_back=True, full_price=error.reason[:REASON_CHARACTERS])
+        return replace(progress.without_errors(), cost=cost)
+    if error.passes:
         return progress
-    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{trouble.reason}; {REMEDY}")
+    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{error.reason}; {REMEDY}")
     return progress.failed(failure)

@@ -24,7 +24,7 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
             message = "the server gave the run up before it ended"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
             return rerun(progress, failure, limits, now)
-        case "cancelled" if progress.cancel_requested_at is not None:
+        case "cancelled" if progress.run is not None and progress.run.cancel_requested_at is not None:
             message = "the run did not end within its limits and was cancelled"
             failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
             return rerun(progress, failure, limits, now, new_thread=True)

@@ -7,20 +7,12 @@ import httpx2
 import openai
 import pytest
 
-from threadmill import PromptJob
 from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.assistants.driver import AssistantsDriver
-from threadmill_worker.drivers.assistants.events import ASSISTANTS
-from threadmill_worker.drivers.driver import JobSpec
-from threadmill_worker.drivers.files import FileTransfer
-from threadmill_worker.drivers.responses.capabilities import Capabilities
-from threadmill_worker.drivers.responses.driver import ResponsesDriver
-from threadmill_worker.drivers.responses.events import RESPONSES
-from threadmill_worker.drivers.streaming.stream import EventStream
-from threadmill_worker.files.artifacts import ArtifactStore
+from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.assistants.remote_objects import AssistantsObjects
+from threadmill_worker.drivers.responses.remote_objects import ResponsesObjects
 from threadmill_worker.lifecycle.observations import Deleted, Rejected, Unknown
-from threadmill_worker.live import EventBuffer
 
 Answers = dict[str, tuple[int, Any]]  #: by method and path; the rest is `""`
 
@@ -54,12 +46,8 @@ def client(answers: Answers, asked: list[str]) -> openai.AsyncOpenAI:
 def probe() -> Callable[..., Any]:
     async def probed(kind: str, answers: Answers, asked: list[str] | None = None) -> Any:
         endpoint = Endpoint(kind=kind, api_key_env=None, base_url="http://server/v1", assistant="asst_1")
-        driver, events = {"responses": (ResponsesDriver, RESPONSES), "assistants": (AssistantsDriver, ASSISTANTS)}[kind]
-        stream = EventStream(EventBuffer(), endpoint, events)
-        order = JobSpec("", PromptJob(prompt="-"))
-        exchange = FileTransfer(ArtifactStore("artifacts", 1))
-        parts = [client(answers, [] if asked is None else asked), endpoint, order, exchange, stream]
-        return await driver(*parts, *([Capabilities(background=True)] if kind == "responses" else [])).probe()
+        objects = {"responses": ResponsesObjects, "assistants": AssistantsObjects}[kind]
+        return await objects(Api(client(answers, [] if asked is None else asked), endpoint), set()).probe()
 
     return probed
 

@@ -44,13 +44,13 @@ async def probe_responses(api: Api) -> Observation:
     return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
 
 
-async def with_what_it_speaks(api: Api, refused: Rejected) -> Rejected:
+async def with_spoken_api(api: Api, refused: Rejected) -> Rejected:
     """The same failure; its message also names the API that the server does speak, and the remedy."""
-    message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _what_it_speaks(api)}"
+    message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _spoken_api(api)}"
     return Rejected(refused.failure.model_copy(update={"message": message}))
 
 
-async def _what_it_speaks(api: Api) -> str:
+async def _spoken_api(api: Api) -> str:
     if await _has_quietly(api, "POST", "/responses"):
         return 'this server speaks the Responses API: set kind = "responses"'
     if await _has_quietly(api, "GET", f"/threads/{_NO_THREAD}"):

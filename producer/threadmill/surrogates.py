@@ -1,14 +1,9 @@
 """Handles surrogates: halves of characters, which JSON, PDFs and file names can have and UTF-8 cannot. PURE."""
 
 
-def join_surrogates(text: str) -> str:
-    """Joins pairs of surrogates to characters, and replaces single ones."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def replace_surrogates(text: str) -> str:
-    """Replaces surrogates with `?`."""
-    return text.encode("utf-8", "replace").decode()
+    """Joins pairs of surrogates to characters, and replaces single ones with U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def escape_surrogates(text: str) -> str:

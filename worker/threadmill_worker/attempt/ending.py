@@ -1,0 +1,67 @@
+"""What an ended job leaves: its result, the record of its kept thread, and a line in the log."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from threadmill.job.result import JobResult
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import KeptThread
+from threadmill_worker.drivers.driver import ThreadState
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.lifecycle.progress import Outcome, Progress
+
+
+def result_of(
+    record: JobRecord, progress: Progress, outcome: Outcome, at: datetime, thread_id: str | None
+) -> JobResult:
+    """Returns the result of a job that ends at `at`. `thread_id`: the thread, for later jobs."""
+    return record.ended(
+        outcome.state,
+        outcome.failure,
+        at,
+        text=outcome.text,
+        content=outcome.content,
+        parsed=outcome.parsed,
+        citations=outcome.citations,
+        files=outcome.files,
+        steps=outcome.steps,
+        missing_steps=outcome.missing_steps,
+        ignored_tools=progress.ignored_tools,
+        full_price=progress.cost.full_price,
+        thread_id=thread_id,
+        **progress.spent,
+    )
+
+
+def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadState, at: datetime) -> KeptThread:
+    """Returns the record of a thread that outlives its job, with the objects to delete together with it."""
+    return KeptThread(
+        endpoint=spec.endpoint,
+        id=progress.thread_key or "",
+        job_id=job_id,
+        created_at=at,
+        used_at=at,
+        jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
+        assistant=spec.assistant,
+        kind=state.kind,
+        latest=state.latest,
+        transcript=state.transcript,
+        things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
+    )
+
+
+def end_of(result: JobResult) -> dict[str, Any]:
+    """Returns the fields of a log line about the end of a job; `duration_s` counts from its first claim."""
+    began = result.timings.started_at or result.timings.finished_at
+    return {
+        "state": result.state.value,
+        "failure": result.failure.kind.value if result.failure else None,
+        "message": result.failure.message if result.failure else None,
+        "duration_s": round((result.timings.finished_at - began).total_seconds(), 3),
+        "runs": result.runs,
+        "calls": result.calls,
+    }
+
+
+def moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

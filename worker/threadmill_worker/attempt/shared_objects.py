@@ -1,0 +1,76 @@
+"""Files and vector stores that the jobs of a batch share: the first job that needs one creates it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from threadmill.store.records import JobRecord
+from threadmill.store.remote_records import LeftoverRecord
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.lifecycle.actions import CreateStore, CreateThread, Making, Upload
+from threadmill_worker.lifecycle.observations import NotSent, Observation, StoreSeen, Uploaded
+from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.store.jobs import Busy, Ledger
+
+#: How long one job may take to create a shared object, and how often the others check for it.
+HOLD_S = 120.0
+PAUSE_S = 0.3
+
+
+class SharedObjects:
+    """The shared objects of one job's batch."""
+
+    def __init__(
+        self,
+        record: JobRecord,
+        spec: JobSpec,
+        ledger: Ledger,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._job_id = record.id
+        self._batch = record.job.batch
+        self._spec = spec
+        self._ledger = ledger
+        self._sleep = sleep
+
+    async def create(
+        self,
+        action: Making,
+        progress: Progress,
+        call: Callable[[], Awaitable[Observation]],
+        is_ending: Callable[[], bool],
+    ) -> Observation:
+        """Returns the shared object that the action would create, or what `call` returns, which creates it.
+
+        `is_ending`: whether the job no longer waits for another job to create it.
+        """
+        batch, name = self._batch, self._name(action, progress)
+        if batch is None or name is None:
+            return await call()
+        while isinstance(found := await self._ledger.claim_shared(batch, name, self._job_id, HOLD_S), Busy):
+            if is_ending():
+                return NotSent("the job ends before another job of its batch has made what they share")
+            await self._sleep(PAUSE_S)
+        if isinstance(found, str):
+            return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
+        seen = await call()
+        if isinstance(seen, Uploaded | StoreSeen):
+            kind = "file" if isinstance(seen, Uploaded) else "vector_store"
+            leftover = LeftoverRecord(endpoint=self._spec.endpoint, kind=kind, id=seen.id)
+            return replace(seen, shared=await self._ledger.add_shared(batch, name, leftover))
+        await self._ledger.release_shared(batch, name, self._job_id)
+        return seen
+
+    def _name(self, action: Making, progress: Progress) -> str | None:
+        """The name of the object, made of its content. Files of kept threads are not shared."""
+        endpoint, attachments = self._spec.endpoint, self._spec.attachments
+        if progress.features.keep_thread or progress.features.continues:
+            return None
+        match action:
+            case Upload(index):
+                file = attachments.uploads[index]
+                return f"{endpoint}/{file.purpose}/{file.sha256}/{file.media_type}"
+            case CreateStore():
+                return f"{endpoint}/store/" + ",".join(attachments.files_for("file_search", progress.uploaded))
+            case CreateThread():
+                return None

@@ -1,0 +1,34 @@
+"""What the jobs of one endpoint share in a worker process."""
+
+from dataclasses import dataclass, field
+
+from threadmill.settings.endpoint import Endpoint
+from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.capabilities import Capabilities
+from threadmill_worker.drivers.client import Client, connect
+from threadmill_worker.drivers.files import FileTransfer
+from threadmill_worker.drivers.streaming.stream import StreamSlots
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The client of an endpoint, and what its server's replies have shown. `transfer` is shared by all endpoints."""
+
+    name: str
+    endpoint: Endpoint
+    client: Client
+    transfer: FileTransfer
+    slots: StreamSlots
+    capabilities: Capabilities
+    undeletable: set[str] = field(default_factory=set)  #: kinds of objects that the server cannot delete
+
+    @classmethod
+    def open(cls, name: str, endpoint: Endpoint, transfer: FileTransfer) -> "Connection":
+        """Reads the key from the environment. Connects on the first call."""
+        slots = StreamSlots(endpoint.max_connections // 2)
+        capabilities = Capabilities(background=endpoint.supports.background)
+        return cls(name, endpoint, connect(endpoint), transfer, slots, capabilities)
+
+    def api(self) -> Api:
+        """Returns an `Api` that counts its own calls."""
+        return Api(self.client, self.endpoint)

@@ -1,0 +1,40 @@
+"""A job as drivers need it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadmill.job.prompt import PromptJob
+from threadmill.settings.profile import Profile
+from threadmill.store.remote_records import KeptThread
+from threadmill_worker.drivers.tags import job_tag
+from threadmill_worker.files.attachments import NONE, Attachments
+from threadmill_worker.lifecycle.progress import Features
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A job with all defaults resolved."""
+
+    id: str
+    job: PromptJob
+    endpoint: str  #: its name
+    features: Features = field(default_factory=Features)  #: those of the job, for the lifecycle
+    assistant: str = ""  #: on the Assistants API
+    model: str | None = None  #: to name in each run; None: the assistant's own
+    instructions: str | None = None  #: to send with each run; None: the assistant's own
+    profile: Profile | None = None  #: on the Responses API, where the server keeps no assistants
+    tools: list[dict[str, Any]] | None = None  #: definitions of the tools for its runs; None: the assistant's own
+    kept: KeptThread | None = None  #: what is stored about the thread that the job continues
+    attachments: Attachments = NONE
+    redrives: int = 0  #: how often the job was enqueued again
+    batch_lane: str | None = None  #: the batch lane that starts its runs; None: the worker starts them
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether the objects of the job are kept together with its thread."""
+        return self.job.keep_thread or self.job.thread is not None
+
+    @property
+    def tag(self) -> str:
+        """The tag on every remote object of this job."""
+        return job_tag(self.id, self.redrives)

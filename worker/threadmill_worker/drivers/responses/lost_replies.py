@@ -1,0 +1,105 @@
+"""Finds a response whose creation reply was lost.
+
+Where the server lists its responses, it is found by its tag. Where the server honours idempotency keys, the request is
+repeated and returns the reply. In a conversation, the items of the response are found. Elsewhere it cannot be found:
+it is counted as lost, and the server's own retention deletes it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+
+from threadmill_worker.drivers.api import MOST_ENTRIES, Api
+from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.responses.conversation_items import ConversationItems, parse_items
+from threadmill_worker.drivers.responses.replies import parse_response
+from threadmill_worker.drivers.responses.requests import Requests, round_name, run_name
+from threadmill_worker.drivers.tags import is_tagged
+from threadmill_worker.lifecycle.actions import RemoteAction, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle.observations import NothingFound, NotSent, Observation, Unresolved, Untraceable
+from threadmill_worker.lifecycle.progress import Progress
+
+#: How far a server's clock may be behind the worker's, in seconds.
+_CLOCKS_S = 600.0
+
+
+class LostReplies:
+    """Of one job."""
+
+    def __init__(self, api: Api, spec: JobSpec, requests: Requests, items: ConversationItems) -> None:
+        self._api = api
+        self._spec = spec
+        self._requests = requests
+        self._items = items
+        #: Whether a response whose reply was lost locks the conversation: it is still being made.
+        self.locks_conversation = False
+
+    async def find_thread(self, progress: Progress) -> Observation:
+        if not self._spec.job.keep_thread:  # no call was made
+            return NothingFound()
+        return Unresolved() if self._can_repeat(progress) else Untraceable()
+
+    async def find_run(self, progress: Progress) -> Observation:
+        if self._api.endpoint.supports.list_responses:
+            return await self._find(run_name(progress.runs + 1), progress, is_round=False)
+        if self._can_repeat(progress):
+            return Unresolved()
+        if not self.shows_in_items(StartRun(progress.runs + 1), progress):
+            return Untraceable()
+        return self._found(await self._items.after_start(self._conversation(progress), progress.messages), progress)
+
+    async def find_outputs(self, progress: Progress) -> Observation:
+        if self._api.endpoint.supports.list_responses:
+            return await self._find(round_name(progress), progress, is_round=True)
+        if self._can_repeat(progress):
+            return Unresolved()
+        if not progress.run or not self._conversation(progress):
+            return Untraceable()
+        last_call = progress.run.calls[-1].id
+        return self._found(await self._items.after_output(self._conversation(progress), last_call), progress)
+
+    def shows_in_items(self, action: RemoteAction, progress: Progress) -> bool:
+        """Whether the items of the conversation show the effect of a call.
+
+        Outputs name their calls; the job's first run can be told only in a conversation that the job created.
+        """
+        if not self._conversation(progress):
+            return False
+        is_first = self._spec.job.thread is None and progress.runs == 0
+        return isinstance(action, SubmitOutputs) or (isinstance(action, StartRun) and is_first)
+
+    def _conversation(self, progress: Progress) -> str:
+        return self._requests.conversation(progress) or ""
+
+    def _can_repeat(self, progress: Progress) -> bool:
+        """Whether the request is still wanted, and its repetition returns the lost reply."""
+        return self._api.endpoint.supports.idempotency_keys and progress.outcome is None
+
+    def _found(self, body: dict[str, Any] | None, progress: Progress) -> Observation:
+        """`body`: what the items of the conversation show; a response that is being made is not among them yet."""
+        if body is not None:
+            self.locks_conversation = False
+            return parse_items(body)
+        if progress.outcome is not None:
+            return Untraceable()
+        return NotSent("the response whose reply was lost is at work") if self.locks_conversation else Unresolved()
+
+    async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
+        """Looks for the tag among the newest responses."""
+        since, seen = (progress.pending.sent_at if progress.pending else 0) - _CLOCKS_S, 0
+        try:
+            async for entry in self._api.pages(self._list, order="desc"):
+                if is_tagged(entry, self._spec.tag, what):
+                    continues = self._requests.continues(progress, is_round=is_round)
+                    return replace(parse_response(entry), continues=continues)
+                seen += 1
+                if isinstance(entry.get("created_at"), int | float) and entry["created_at"] < since:
+                    return NothingFound()
+        except UnusableReply:
+            return Untraceable()
+        return NothingFound() if seen < MOST_ENTRIES else Untraceable()
+
+    async def _list(self, **query: Any) -> httpx2.Response:
+        return await self._api.client.get("/responses", cast_to=httpx2.Response, options={"params": query})

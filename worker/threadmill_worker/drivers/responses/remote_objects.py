@@ -1,0 +1,36 @@
+"""Deletes responses, conversations and containers of the Responses API."""
+
+from contextlib import suppress
+
+import openai
+
+from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.probe import probe_responses, with_spoken_api
+from threadmill_worker.drivers.remote_objects import RemoteObjects
+from threadmill_worker.lifecycle.observations import Observation, Rejected
+
+
+class ResponsesObjects(RemoteObjects):
+    async def probe(self) -> Observation:
+        try:
+            found = await probe_responses(self._api)
+        except CALL_ERRORS as error:
+            return call_error_of(error, Target.OBJECT)
+        return await with_spoken_api(self._api, found) if isinstance(found, Rejected) else found
+
+    async def _delete(self, kind: str, object_id: str) -> None:
+        client = self._api.client
+        match kind:
+            case "run":
+                with suppress(openai.BadRequestError):  # it has ended
+                    await self._api.ask(client.responses.with_raw_response.cancel(object_id))
+            case "response":  # its reply has no body
+                self._api.calls += 1
+                await client.responses.delete(object_id)
+            case "thread":
+                await self._api.ask(client.conversations.with_raw_response.delete(object_id))
+            case "container":
+                self._api.calls += 1
+                await client.containers.delete(object_id)
+            case _:
+                await super()._delete(kind, object_id)
