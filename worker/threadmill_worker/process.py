@@ -22,10 +22,11 @@ from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import FORMAT, JobRecord
 from threadmill.store.worker_records import Worker
-from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.own_process import OwnProcesses
+from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.maintenance.batch_lane import Lane
 from threadmill_worker.maintenance.pulse import Pulse

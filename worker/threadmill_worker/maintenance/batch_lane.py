@@ -170,8 +170,8 @@ class Lane:
             limits, now = self._settings.endpoints[batch.endpoint], self._clock.now()
             for custom_id, job in jobs.items():
                 if custom_id in said:
-                    place = refused(self._exits.place(job), said[custom_id], batch.endpoint, limits, now)
-                    await self._exits.let_go(job, place)
+                    progress = refused(self._exits.progress_of(job), said[custom_id], batch.endpoint, limits, now)
+                    await self._exits.let_go(job, progress)
                 elif (failure := verdict(custom_id, seen, wrong)) is not None:
                     await self._exits.fail(job, failure)
             await self._exits.send_again(batch, reason, left)
@@ -215,14 +215,14 @@ class Lane:
             failure = Failure(kind=FailureKind.REJECTED, message="the batch lane does not take this job any more")
             request = None
             try:
-                request = await self._servers.batch_request(job, self._exits.place(job))
+                request = await self._servers.batch_request(job, self._exits.progress_of(job))
             except NotServed as error:
                 failure = error.failure
             if request is not None:
                 lines.append(request_line(_tag(job), request))
             elif self._exits.falls_back(batch):
                 log.warning("job leaves the batch lane for the full price", job_id=job.id, reason=failure.message)
-                await self._exits.let_go(job, self._exits.place(job))
+                await self._exits.let_go(job, self._exits.progress_of(job))
             else:
                 await self._exits.fail(job, failure)
         return b"".join(lines)
@@ -233,7 +233,7 @@ class Lane:
         if job is None:
             return False
         limits = self._settings.endpoints[batch.endpoint]
-        return await self._exits.let_go(job, answered(self._exits.place(job), each, limits, self._clock.now()))
+        return await self._exits.let_go(job, answered(self._exits.progress_of(job), each, limits, self._clock.now()))
 
 
 def _tag(job: JobRecord) -> str:

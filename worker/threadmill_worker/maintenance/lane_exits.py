@@ -35,18 +35,18 @@ class Exits:
         """Whether its jobs may run at full price."""
         return self._settings.endpoints[batch.endpoint].lane_fallback == "full_price"
 
-    def place(self, job: JobRecord) -> Progress:
+    def progress_of(self, job: JobRecord) -> Progress:
         """Where an attempt begins or continues: the time in the lane does not count towards its timeout."""
         endpoint = self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        place = Progress.begin(claimed, features_of(job.job, endpoint, self._settings))
+        begun = Progress.begin(claimed, features_of(job.job, endpoint, self._settings))
         if job.progress is None:
-            return place
-        return replace(Progress.from_json(job.progress), deadline_at=place.deadline_at, wait_until=0.0)
+            return begun
+        return replace(Progress.from_json(job.progress), deadline_at=begun.deadline_at, wait_until=0.0)
 
-    async def let_go(self, job: JobRecord, place: Progress) -> bool:
+    async def let_go(self, job: JobRecord, progress: Progress) -> bool:
         """Returns a job to the queue. False: it no longer waited in the lane."""
-        unparked = await self._parking.unpark(job, place)
+        unparked = await self._parking.unpark(job, progress)
         if unparked:  # if its message is lost, the sweep sends another
             await asyncio.to_thread(self._send, job.id)
         return unparked
@@ -54,7 +54,7 @@ class Exits:
     async def fail(self, job: JobRecord, failure: Failure) -> None:
         """Returns a job to the queue as one that has failed."""
         endpoint = self._settings.endpoint_name(job.job.endpoint)
-        await self.let_go(job, failed(self.place(job), failure, endpoint))
+        await self.let_go(job, failed(self.progress_of(job), failure, endpoint))
 
     async def fail_overdue(self) -> None:
         """Fails the jobs of all lanes that have waited for too long."""
@@ -86,7 +86,7 @@ class Exits:
         """Runs the jobs that still wait in it the ordinary way. `left`: default, its input file."""
         jobs = await self._parking.jobs(batch)
         for job in jobs:
-            await self.let_go(job, self.place(job))
+            await self.let_go(job, self.progress_of(job))
         if jobs:
             log.warning("jobs leave the batch lane for the full price", batch=batch.name, jobs=len(jobs), reason=reason)
         await self.end(batch, left)
