@@ -1,4 +1,4 @@
-"""Jobs whose text comes as it is written: who follows is told, and whatever a stream does, the job succeeds."""
+"""Followers receive text while it is written; the job succeeds whatever happens to its stream."""
 
 import asyncio
 import json
@@ -152,7 +152,7 @@ async def test_a_follower_that_dies_costs_the_job_nothing(worker, client, store,
     running = asyncio.create_task(worker.see_through(job_id))
     with pytest.raises(WaitTimeout):
         await asyncio.to_thread(lambda: list(client.follow(job_id, timeout_s=1.5)))
-    store.delete(keys.followed(job_id))  # as it lapses
+    store.delete(keys.followed(job_id))  # as when it expires
     result = await running
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
@@ -227,7 +227,7 @@ async def test_streams_leave_connections_to_the_other_calls(worker, emulator):
 
     assert all(result.ok for result in results)
     assert "stream" in started(emulator)[0].json
-    assert worker.process._servers.connection("emulator").slots.left == 1
+    assert worker.process._contexts.connection("emulator").slots.left == 1
 
 
 @pytest.mark.parametrize("scenario", ["failed_once", "expired_once"])
@@ -268,7 +268,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
     assert result.failure.kind is FailureKind.CANCELLED
     assert ends(emulator) == {"cancelled": 1}
     assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED
-    assert worker.process._servers.connection("emulator").slots.left == 50
+    assert worker.process._contexts.connection("emulator").slots.left == 50
 
 
 async def test_a_deadline_ends_a_streaming_job_in_time(worker, emulator):

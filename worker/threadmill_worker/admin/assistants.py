@@ -27,7 +27,7 @@ from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.tags import profile_of
 from threadmill_worker.lifecycle.observations import Rejected
 from threadmill_worker.tools import registry
-from threadmill_worker.tools.tool import ToolsAway
+from threadmill_worker.tools.tool import ToolsUnavailable
 
 _T = TypeVar("_T")
 
@@ -158,7 +158,7 @@ async def _definitions(settings: Settings, profiles: Sequence[Profile]) -> list[
         return [wanted(profile, await tools.definitions(profile.tools)) for profile in profiles]
     except KeyError as error:
         raise SettingsError(f"the MCP server has no tool {error}; to list its tools: threadmill tools") from None
-    except ToolsAway as error:
+    except ToolsUnavailable as error:
         raise SettingsError(str(error)) from None
     finally:
         await tools.close()
