@@ -1,24 +1,13 @@
 """The default answer: an extractive summary of the input in Markdown, marked as emulated."""
 
 import re
-from collections import Counter
 from typing import Any
 
 from threadmill_emulator.content.messages import Prompt
-from threadmill_emulator.content.text import CJK, word_count, words
+from threadmill_emulator.content.text import word_count
 
 NOTICE = "*Emulated answer: an extract, not a model's work.*"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
-STOP_WORDS = frozenset(
-    """
-    a about after all also an and any are as at be because been before but by can could did do does for from had
-    has have he her his how i if in into is it its just may me more most my no not of on one only or other our out
-    over she should so some such than that the their them then there these they this to up us was we were what
-    when where which who will with would you your
-    """.split()  # noqa: SIM905 -- a list of eighty literals is no easier to read
-)
-#: Chinese function words, which name no subject.
-STOP_CHARACTERS = frozenset("的了是在和有與及為也不這那就都而於之以個我你他她它們吗嗎呢把被從到對會能可要上中下")
 
 
 def split_task(text: str) -> tuple[str | None, str]:
@@ -48,16 +37,6 @@ def first_sentences(document: str, count: int = 3) -> str:
     return _cut(re.sub("(?<=[。！？]) ", "", joined), 600)
 
 
-def frequent_terms(document: str, count: int = 5) -> list[tuple[str, int]]:
-    """Words without stop words, and pairs of neighbouring Chinese characters."""
-    spaced = (word for word in map(str.lower, words(document)) if 2 < len(word) <= 40)
-    found = Counter(word for word in spaced if word not in STOP_WORDS)
-    for run in re.findall(f"(?:{CJK.pattern})+", document):
-        pairs = (run[i : i + 2] for i in range(len(run) - 1))
-        found.update(pair for pair in pairs if not STOP_CHARACTERS & set(pair))
-    return found.most_common(count)
-
-
 def summary(prompt: Prompt) -> dict[str, Any]:
     task, document = split_task(prompt.text)
     return {
@@ -66,7 +45,6 @@ def summary(prompt: Prompt) -> dict[str, Any]:
         "extract": first_sentences(document),
         "words": word_count(document),
         "lines": len(document.splitlines()),
-        "terms": [term for term, _ in frequent_terms(document)],
         "images": list(prompt.images),
         "files": list(prompt.files),
     }
@@ -81,9 +59,6 @@ def answer(prompt: Prompt) -> str:
     if facts["title"]:
         lines += [f"## {facts['title']}", "", facts["extract"], ""]
     lines.append(f"- Length: {facts['words']:,} words, {facts['lines']:,} lines")
-    terms = frequent_terms(split_task(prompt.text)[1])
-    if terms:
-        lines.append("- Frequent terms: " + ", ".join(f"{term} ({number})" for term, number in terms))
     if facts["images"]:
         lines.append("- Images: " + "; ".join(facts["images"]))
     if facts["files"]:

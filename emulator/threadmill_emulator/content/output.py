@@ -25,3 +25,9 @@ class Output:
 
 def text_block(value: str, *annotations: Block) -> Block:
     return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
+
+
+def span(text: str, marker: str, after: int = -1) -> Block:
+    """Returns the text and the position of an annotation: of the first `marker` behind the position `after`."""
+    start = text.index(marker, after + 1)
+    return {"text": marker, "start_index": start, "end_index": start + len(marker)}

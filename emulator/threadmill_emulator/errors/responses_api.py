@@ -31,10 +31,6 @@ def no_conversation(id: str) -> ApiError:
     return ApiError(404, f"Conversation with id '{id}' not found.")
 
 
-def no_item(id: str) -> ApiError:
-    return ApiError(404, f"Item with id '{id}' not found.")
-
-
 def no_container(id: str) -> ApiError:
     return ApiError(404, f"Container with id '{id}' not found.")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from threadmill_emulator.errors.api_error import ApiError
@@ -13,7 +13,6 @@ from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import Call
 from threadmill_emulator.http.routes import NAMES
-from threadmill_emulator.http.stats_page import render
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.state.server_state import ServerState
 
@@ -24,9 +23,8 @@ def _emulator(request: Request) -> Emulator:
 
 
 async def stats(request: Request) -> Response:
-    counted = snapshot(_emulator(request), request.query_params.get("by"), "ids" in request.query_params)
-    wants_page = request.url.path == "/" or "text/html" in request.headers.get("accept", "")
-    return HTMLResponse(render(counted)) if wants_page else JSONResponse(counted)
+    query = request.query_params
+    return JSONResponse(snapshot(_emulator(request), query.get("by"), "ids" in query))
 
 
 def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> dict[str, Any]:
@@ -106,7 +104,6 @@ async def reset(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/", stats, methods=["GET"]),
     Route("/_stats", stats, methods=["GET"]),
     Route("/_faults", faults, methods=["GET", "POST"]),
     Route("/_reset", reset, methods=["POST"]),

@@ -11,7 +11,7 @@ from threadmill_emulator.responses.items import shown
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.scripting.scenarios import Script
-from threadmill_emulator.storage.containers import LIVES_S, Container
+from threadmill_emulator.storage.containers import Container
 from threadmill_emulator.storage.files import File
 
 #: LiteLLM's exception for an error of its backend, by error code.
@@ -91,18 +91,6 @@ def conversation_object(conversation: Conversation) -> Object:
         "object": "conversation",
         "created_at": seconds(conversation.created),
         "metadata": conversation.metadata,
-    }
-
-
-def container_object(container: Container) -> Object:
-    return {
-        "id": container.id,
-        "object": "container",
-        "created_at": seconds(container.created),
-        "last_active_at": seconds(container.last_active),
-        "expires_after": {"anchor": "last_active_at", "minutes": LIVES_S // 60},
-        "name": "auto",
-        "status": "running",
     }
 
 

@@ -1,11 +1,12 @@
-"""The JSON objects of vector stores, their files and file batches."""
+"""The JSON objects of vector stores and their files."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
 
 from threadmill_emulator.objects.assistants import Object, seconds
-from threadmill_emulator.storage.vector_stores import Batch, StoredFile, VectorStore
+from threadmill_emulator.storage.vector_stores import StoredFile, VectorStore
 
+CHUNKING = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 UNSUPPORTED = {"code": "unsupported_file", "message": "The file type is not supported."}
 
 
@@ -47,19 +48,8 @@ def stored_file_object(stored: StoredFile, now: float) -> Object:
         "vector_store_id": stored.store_id,
         "status": status,
         "last_error": UNSUPPORTED if status == "failed" else None,
-        "chunking_strategy": stored.chunking,
-        "attributes": stored.attributes,
-    }
-
-
-def batch_object(batch: Batch, now: float) -> Object:
-    return {
-        "id": batch.id,
-        "object": "vector_store.files_batch",
-        "created_at": seconds(batch.created),
-        "vector_store_id": batch.store_id,
-        "status": batch.status(now),
-        "file_counts": _counts(batch.files, now),
+        "chunking_strategy": CHUNKING,
+        "attributes": {},
     }
 
 

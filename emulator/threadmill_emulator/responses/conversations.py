@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses_api import conversation_locked, no_conversation, no_item
+from threadmill_emulator.errors.responses_api import conversation_locked, no_conversation
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.items import Item
 
@@ -21,12 +21,6 @@ class Conversation:
             raise conversation_locked()
         self.items += items
         return items
-
-    def item(self, id: str) -> Item:
-        for item in self.items:
-            if item["id"] == id:
-                return item
-        raise no_item(id)
 
 
 class Conversations:

@@ -1,53 +1,53 @@
 """Answers for which the server uses its own tools: code_interpreter and file_search."""
 
+import math
 from typing import Any
 
-from threadmill_emulator.content import interpreter, plot
 from threadmill_emulator.content.answers import NOTICE
 from threadmill_emulator.content.messages import Block
-from threadmill_emulator.content.output import Output, Sources, text_block
+from threadmill_emulator.content.output import Output, Sources, span, text_block
+from threadmill_emulator.content.plot import sine_wave
 from threadmill_emulator.content.search import Hit, best, search
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.runs.run import Run
 
+FIBONACCI = """\
+def fibonacci(count):
+    numbers = [0, 1]
+    while len(numbers) < count:
+        numbers.append(numbers[-1] + numbers[-2])
+    return numbers
+
+print(*fibonacci(20), sep=", ")
+"""
+NUMBERS = "0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181"
+SINE = """\
+points = [(x, math.sin(x)) for x in (step * 4 * math.pi / 200 for step in range(201))]
+plot(points, dark={dark})
+save_csv("sine.csv", points)
+print("points", len(points))
+"""
 CSV_LINK = "sandbox:/mnt/data/sine.csv"
 RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
 
 
 def computed(run: Run, sources: Sources) -> Output:
-    what, source = interpreter.program(run.prompt.text)
-    logs = interpreter.run(source)
-    text = f"{NOTICE}\n\n{what}, computed with Python:\n\n```\n{logs}\n```"
+    text = f"{NOTICE}\n\nThe first 20 Fibonacci numbers, computed with Python:\n\n```\n{NUMBERS}\n```"
     if run.prompt.files:
         text += "\n\nFiles at hand: " + ", ".join(run.prompt.files)
-    return Output([[text_block(text)]], [_code(source, logs)])
+    return Output([[text_block(text)]], [_code(FIBONACCI, NUMBERS)])
 
 
 def plotted(run: Run, sources: Sources) -> Output:
-    dark = "dark" in run.prompt.text.lower() or "深色" in run.prompt.text
-    made: dict[str, str] = {}
-
-    def draw(points: list[tuple[float, float]], dark: bool) -> None:
-        made["image"] = sources.made.add("sine.png", plot.drawn(points, dark), "assistants_output").id
-
-    def save_csv(name: str, points: list[tuple[float, float]]) -> None:
-        table = "x,y\n" + "".join(f"{x:.6f},{y:.6f}\n" for x, y in points)
-        made["table"] = sources.made.add(name, table.encode(), "assistants_output").id
-
-    source = plot.SINE.format(dark=dark)
-    logs = interpreter.run(source, plot=draw, save_csv=save_csv)
+    dark = "dark" in run.prompt.text.lower()
+    table = "x,y\n" + "".join(f"{x:.6f},{math.sin(x):.6f}\n" for x in (step * math.pi / 50 for step in range(201)))
+    image_id = sources.made.add("sine.png", sine_wave(dark), "assistants_output").id
+    table_id = sources.made.add("sine.csv", table.encode(), "assistants_output").id
     did = "I changed the earlier plot: here it is again" if sources.has_plot else "Here is the plot"
     text = f"{did}, a sine wave on a {'dark' if dark else 'light'} background. [Download the values]({CSV_LINK})"
-    start = text.index(CSV_LINK)
-    note = {
-        "type": "file_path",
-        "text": CSV_LINK,
-        "start_index": start,
-        "end_index": start + len(CSV_LINK),
-        "file_path": {"file_id": made["table"]},
-    }
-    picture = {"type": "image_file", "image_file": {"file_id": made["image"], "detail": "auto"}}
-    return Output([[picture, text_block(text, note)]], [_code(source, logs, made["image"])])
+    note = {**span(text, CSV_LINK), "type": "file_path", "file_path": {"file_id": table_id}}
+    picture = {"type": "image_file", "image_file": {"file_id": image_id, "detail": "auto"}}
+    return Output([[picture, text_block(text, note)]], [_code(SINE.format(dark=dark), "points 201", image_id)])
 
 
 def cited(run: Run, sources: Sources) -> Output:

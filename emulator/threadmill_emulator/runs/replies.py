@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from threadmill_emulator.content.answers import NOTICE, answer, summary
 from threadmill_emulator.content.messages import Block
-from threadmill_emulator.content.output import Output, Sources, text_block
+from threadmill_emulator.content.output import Output, Sources, span, text_block
+from threadmill_emulator.content.plot import png
 from threadmill_emulator.ids import new_file_id
 from threadmill_emulator.runs.own_tools import cited, computed, plotted
 from threadmill_emulator.runs.run import Run
@@ -16,11 +17,7 @@ from threadmill_emulator.scripting.markers import without_markers
 
 CITED = "【4:0†source】"
 LINK = "sandbox:/mnt/data/terms.csv"
-#: One grey pixel.
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d494844520000000100000001080000000"
-    "03a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
-)
+PNG = png([b"\x80"])
 
 
 def compose(run: Run, sources: Sources) -> Output:
@@ -82,20 +79,12 @@ def _blocks(run: Run, sources: Sources) -> Output:
     source = sources.files.add("source.txt", run.prompt.text.encode(), "assistants")
     table = sources.made.add("terms.csv", b"term\n" + run.prompt.text.encode(), "assistants_output")
     text = f"The source says so{CITED}, and again{CITED}. [Download the terms]({LINK})"
-    notes = [
-        {**_span(text, CITED, 0), "type": "file_citation", "file_citation": {"file_id": source.id}},
-        {**_span(text, CITED, 1), "type": "file_citation", "file_citation": {"file_id": source.id}},
-        {**_span(text, LINK, 0), "type": "file_path", "file_path": {"file_id": table.id}},
-    ]
+    cited = {"type": "file_citation", "file_citation": {"file_id": source.id}}
+    first = span(text, CITED)
+    second = span(text, CITED, first["start_index"])
+    link = {**span(text, LINK), "type": "file_path", "file_path": {"file_id": table.id}}
     picture = {"type": "image_file", "image_file": {"file_id": image.id, "detail": "auto"}}
-    return Output([[text_block(answer(run.prompt)), picture, text_block(text, *notes)]])
-
-
-def _span(text: str, marker: str, nth: int) -> Block:
-    start = -1
-    for _ in range(nth + 1):
-        start = text.index(marker, start + 1)
-    return {"text": marker, "start_index": start, "end_index": start + len(marker)}
+    return Output([[text_block(answer(run.prompt)), picture, text_block(text, first | cited, second | cited, link)]])
 
 
 def _reasoned(run: Run, sources: Sources) -> Output:

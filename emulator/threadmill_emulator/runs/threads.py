@@ -1,6 +1,5 @@
 """Threads with their messages and runs, and assistants."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,18 +30,10 @@ class Thread:
         self.messages[message.id] = message
         return message
 
-    def message(self, id: str) -> Message:
-        if id not in self.messages:
-            raise not_found("message", id)
-        return self.messages[id]
-
     def run(self, id: str) -> Run:
         if id not in self.runs:
             raise not_found("run", id)
         return self.runs[id]
-
-    def newest_first(self) -> Iterator[Message]:
-        return reversed(self.messages.values())
 
     @property
     def has_picture(self) -> bool:

@@ -131,23 +131,6 @@ class Reasoning(Body):
     encrypted_content: str | None = None
 
 
-class CodeInterpreterCall(Body):
-    type: Literal["code_interpreter_call"]
-    id: str
-    status: Status | None = None
-    container_id: str
-    code: str | None = None
-    outputs: list[dict[str, Any]] | None = None
-
-
-class FileSearchCall(Body):
-    type: Literal["file_search_call"]
-    id: str
-    status: Status | None = None
-    queries: list[str]
-    results: list[dict[str, Any]] | None = None
-
-
 def _by_role(value: Any) -> str:
     role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
     return "<assistant>" if role == "assistant" else "<user>"
@@ -165,9 +148,7 @@ InputItem = Annotated[
     Annotated[AnyMessage, Tag("<message>")]
     | Annotated[FunctionCall, Tag("<function_call>")]
     | Annotated[FunctionCallOutput, Tag("<function_call_output>")]
-    | Annotated[Reasoning, Tag("<reasoning>")]
-    | Annotated[CodeInterpreterCall, Tag("<code_interpreter_call>")]
-    | Annotated[FileSearchCall, Tag("<file_search_call>")],
+    | Annotated[Reasoning, Tag("<reasoning>")],
     Discriminator(_by_type),
 ]
 

@@ -197,9 +197,5 @@ class CreateConversation(Body):
     metadata: Metadata | None = None
 
 
-class ModifyConversation(Body):
-    metadata: Metadata
-
-
 class CreateItems(Body):
     items: list[InputItem] = Field(min_length=1, max_length=20)

@@ -1,36 +1,10 @@
-"""Bodies that create and change threads, and their tool resources."""
+"""Bodies that create and change threads, their tool resources, and vector stores."""
 
-from typing import Annotated, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from threadmill_emulator.schemas.wire import Body, CreateMessage, Metadata, by_type
-
-
-class AutoChunking(Body):
-    type: Literal["auto"]
-
-
-class ChunkSizes(Body):
-    max_chunk_size_tokens: int = Field(ge=100, le=4096)
-    chunk_overlap_tokens: int = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _half_at_most(self) -> Self:
-        if self.chunk_overlap_tokens * 2 > self.max_chunk_size_tokens:
-            raise PydanticCustomError("overlap", "the overlap must not exceed half of max_chunk_size_tokens")
-        return self
-
-
-class StaticChunking(Body):
-    type: Literal["static"]
-    static: ChunkSizes
-
-
-ChunkingStrategy = Annotated[
-    Annotated[AutoChunking, Tag("<auto>")] | Annotated[StaticChunking, Tag("<static>")], Discriminator(by_type)
-]
+from threadmill_emulator.schemas.wire import Body, CreateMessage, Metadata
 
 
 class CodeInterpreterResources(Body):
@@ -39,7 +13,7 @@ class CodeInterpreterResources(Body):
 
 class VectorStoreHelper(Body):
     file_ids: list[str] = Field([], max_length=10_000)
-    chunking_strategy: ChunkingStrategy | None = None
+    chunking_strategy: dict[str, Any] | None = None
     metadata: Metadata | None = None
 
 
@@ -62,3 +36,17 @@ class CreateThread(Body):
 class ModifyThread(Body):
     metadata: Metadata | None = None
     tool_resources: ToolResources | None = None
+
+
+class ExpiresAfter(Body):
+    anchor: Literal["last_active_at"]
+    days: int = Field(ge=1, le=365)
+
+
+class CreateVectorStore(Body):
+    name: str | None = None
+    description: str | None = None
+    expires_after: ExpiresAfter | None = None
+    metadata: Metadata | None = None
+    file_ids: list[str] = Field([], max_length=500)
+    chunking_strategy: dict[str, Any] | None = None

@@ -176,12 +176,6 @@ class CreateMessage(Body):
     metadata: Metadata | None = None
 
 
-class Modify(Body):
-    """The fields of a message or a run that can be changed."""
-
-    metadata: Metadata | None = None
-
-
 class ToolOutput(Body):
     tool_call_id: str
     output: str

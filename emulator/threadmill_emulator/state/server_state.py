@@ -95,7 +95,7 @@ class ServerState:
         for message in body.additional_messages or []:
             self._add(thread, message)
         sees_image_files = "ignores_image_files" not in self.options.extras
-        prompt = last_input(thread.newest_first(), self.files, sees_image_files=sees_image_files)
+        prompt = last_input(reversed(thread.messages.values()), self.files, sees_image_files=sees_image_files)
         settings = run_settings(body, assistant)
         script = self.script_uses.take(script_for(assistant.id, prompt.marked, self.options.run_quirks), thread.id)
         if "ignores_tools" in script.quirks:

@@ -51,8 +51,7 @@ def kept(stores: VectorStores, body: ToolResources | None) -> Resources:
     if body and body.file_search:
         ids = list(body.file_search.vector_store_ids or [])
         for helper in body.file_search.vector_stores or []:
-            chunking = helper.chunking_strategy.model_dump() if helper.chunking_strategy else None
-            ids.append(stores.create(helper.file_ids, "", helper.metadata, IN_PASSING, chunking).id)
+            ids.append(stores.create(helper.file_ids, "", helper.metadata, IN_PASSING).id)
         resources["file_search"] = {"vector_store_ids": ids}
     return resources
 

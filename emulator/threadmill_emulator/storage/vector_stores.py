@@ -13,7 +13,6 @@ from threadmill_emulator.storage.filetypes import FILE_SEARCH, extension
 DAY_S = 86_400
 #: The expiry of stores that OpenAI creates together with a thread.
 IN_PASSING = {"anchor": "last_active_at", "days": 7}
-CHUNKING = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 
 
 @dataclass
@@ -22,13 +21,8 @@ class StoredFile:
     store_id: str
     created: float
     ready: float  #: when its indexing ends
-    chunking: dict[str, Any]
-    attributes: dict[str, Any]
-    cancelled: bool = False
 
     def status(self, now: float) -> str:
-        if self.cancelled:
-            return "cancelled"
         if now < self.ready:
             return "in_progress"
         return "completed" if extension(self.file.name) in FILE_SEARCH else "failed"
@@ -55,25 +49,10 @@ class VectorStore:
         return "in_progress" if busy else "completed"
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Files that were added to a store by one request."""
-
-    store_id: str
-    created: float
-    files: tuple[StoredFile, ...]
-    id: str = field(default_factory=lambda: new_id("vsfb"))
-
-    def status(self, now: float) -> str:
-        seen = {file.status(now) for file in self.files}
-        return next((status for status in ("cancelled", "in_progress") if status in seen), "completed")
-
-
 class VectorStores:
     def __init__(self, clock: Callable[[], float], files: Files, options: Options) -> None:
         self._clock, self._files, self._options = clock, files, options
         self._stores: dict[str, VectorStore] = {}
-        self._batches: dict[str, Batch] = {}
         self.created = 0  #: how many have been created
 
     def create(
@@ -82,33 +61,19 @@ class VectorStores:
         name: str = "",
         metadata: dict[str, str] | None = None,
         expires_after: dict[str, Any] | None = None,
-        chunking: dict[str, Any] | None = None,
     ) -> VectorStore:
         now = self._clock()
         store = VectorStore(now, name, metadata or {}, expires_after, now)
         self._stores[store.id] = store
         self.created += 1
         for id in () if "empty_stores" in self._options.extras else file_ids:
-            self.add(store, id, chunking)
+            self.add(store, id)
         return store
 
-    def add(
-        self,
-        store: VectorStore,
-        file_id: str,
-        chunking: dict[str, Any] | None = None,
-        attributes: dict[str, Any] | None = None,
-    ) -> StoredFile:
+    def add(self, store: VectorStore, file_id: str) -> None:
         now = self._clock()
-        used = chunking if chunking and chunking["type"] == "static" else CHUNKING
-        added = StoredFile(self._files.get(file_id), store.id, now, now + self._options.index_s, used, attributes or {})
-        store.files[file_id], store.last_active = added, now
-        return added
-
-    def batch(self, store: VectorStore, files: Iterable[StoredFile]) -> Batch:
-        batch = Batch(store.id, self._clock(), tuple(files))
-        self._batches[batch.id] = batch
-        return batch
+        store.files[file_id] = StoredFile(self._files.get(file_id), store.id, now, now + self._options.index_s)
+        store.last_active = now
 
     def get(self, id: str) -> VectorStore:
         if id not in self._stores:
@@ -117,17 +82,6 @@ class VectorStores:
         # A deleted file is no longer in any store.
         store.files = {id: stored for id, stored in store.files.items() if id in self._files}
         return store
-
-    def get_file(self, store_id: str, file_id: str) -> StoredFile:
-        if file_id not in (files := self.get(store_id).files):
-            raise not_found("file", file_id)
-        return files[file_id]
-
-    def get_batch(self, store_id: str, batch_id: str) -> Batch:
-        batch = self._batches.get(batch_id)
-        if batch is None or batch.store_id != self.get(store_id).id:
-            raise not_found("file batch", batch_id)
-        return batch
 
     def delete(self, id: str) -> None:
         del self._stores[self.get(id).id]

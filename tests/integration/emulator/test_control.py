@@ -1,4 +1,4 @@
-"""Statistics, the page that shows them, and the reset."""
+"""Statistics and the reset."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,15 +82,6 @@ def test_tool_outputs_plugin_calls_and_files_are_counted(http: httpx.Client):
     }
     assert stats["plugin_calls"] == {"SEARCH": 1}
     assert stats["files"]["alive"] == len(stats["files"]["ids"]) == 1
-
-
-def test_a_person_gets_a_page(http: httpx.Client):
-    start(http, "x")
-    for response in (http.get("/"), http.get("/_stats", headers={"Accept": "text/html,*/*"})):
-        assert response.headers["content-type"] == "text/html; charset=utf-8"
-        assert "threadmill emulator" in response.text
-        assert "completed: 1" in response.text
-        assert "http" not in response.text.replace("http-equiv", "")
 
 
 def test_reset_clears_everything(http: httpx.Client):

@@ -74,7 +74,6 @@ def test_what_does_not_exist(http: httpx.Client):
         "/threads/thread_x": "No thread found with id 'thread_x'.",
         "/threads/thread_x/messages": "No thread found with id 'thread_x'.",
         f"/threads/{id}/runs/run_x": "No run found with id 'run_x'.",
-        f"/threads/{id}/messages/msg_x": "No message found with id 'msg_x'.",
         "/assistants/asst_x": "No assistant found with id 'asst_x'.",
         "/files/file-x": "No such File object: file-x",
     }.items():

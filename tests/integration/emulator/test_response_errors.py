@@ -179,16 +179,13 @@ def test_a_wrong_request_for_a_response(
 def test_what_does_not_exist(http: httpx.Client):
     for path, message in {
         "/responses/resp_x": "Response with id 'resp_x' not found.",
-        "/responses/resp_x/input_items": "Response with id 'resp_x' not found.",
         "/conversations/conv_x": "Conversation with id 'conv_x' not found.",
-        "/containers/cntr_x/files": "Container with id 'cntr_x' not found.",
+        "/containers/cntr_x/files/cfile_x": "Container with id 'cntr_x' not found.",
         "/batches/batch_x": "No batch found with id 'batch_x'.",
     }.items():
         assert refused(http.get(path), 404) == (message, None, None)
     body = {**RESPONSE, "conversation": "conv_x"}
     assert refused(http.post("/responses", json=body), 404)[0] == "Conversation with id 'conv_x' not found."
-    id = http.post("/conversations", json={}).json()["id"]
-    assert refused(http.get(f"/conversations/{id}/items/msg_x"), 404)[0] == "Item with id 'msg_x' not found."
 
 
 def test_a_response_is_not_continued_before_it_ended(http: httpx.Client):

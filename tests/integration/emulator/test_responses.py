@@ -79,8 +79,6 @@ def test_the_plain_flow(client: OpenAI):
     assert "What is a heron?" in response.output_text
     usage = response.usage
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens > 20
-    (item,) = client.responses.input_items.list(response.id)
-    assert (item.role, item.content[0].text) == ("user", "What is a heron?")
     client.responses.delete(response.id)
     with pytest.raises(openai.NotFoundError, match=f"Response with id '{response.id}' not found."):
         client.responses.retrieve(response.id)
@@ -144,8 +142,6 @@ def test_function_calls_are_answered_by_the_next_response(client: OpenAI):
         assert response.previous_response_id == previous.id
     assert len(set(seen)) == 4
     assert response.output_text.count("look_up answered:\n\n> found") == 4
-    types = [item.type for item in client.responses.input_items.list(response.id, order="asc")]
-    assert types == ["message", *(["function_call"] * 2 + ["function_call_output"] * 2) * 2]
     alone = answered(client, "hi", previous_response_id=response.id)
     assert (alone.instructions, alone.tools) == (None, [])
 
@@ -156,9 +152,6 @@ def test_a_client_may_send_everything_again(client: OpenAI):
     first = answered(client, said, **given)
     second = answered(client, said + first.output + outputs(first), **given)
     assert "found" in second.output_text
-    plotted = answered(client, "hi", model="emulator-plot")
-    again = answered(client, [*plotted.output, {"role": "user", "content": "dark"}], model="emulator-plot")
-    assert "I changed the earlier plot" in again.output_text
     with pytest.raises(openai.BadRequestError, match="Previous response with id"):
         client.responses.create(model="m", input="hi", previous_response_id=second.id)
 
@@ -194,11 +187,8 @@ def test_a_conversation_remembers_and_is_locked_meanwhile(client: OpenAI):
     response = answered(client, outputs(response), conversation=conversation.id, tools=[LOOK_UP])
     kept = list(client.conversations.items.list(conversation.id, order="asc", limit=2))
     assert [item.type for item in kept] == ["message", "message", "function_call", "function_call_output", "message"]
-    assert client.conversations.items.retrieve(kept[0].id, conversation_id=conversation.id) == kept[0]
-    client.conversations.items.delete(kept[0].id, conversation_id=conversation.id)
     added = client.conversations.items.create(conversation.id, items=[{"role": "assistant", "content": "Yes."}])
     assert added.data[0].content[0].text == "Yes."
-    assert client.conversations.update(conversation.id, metadata={"c": "d"}).metadata == {"c": "d"}
     assert client.conversations.delete(conversation.id).deleted
     with pytest.raises(openai.NotFoundError, match=f"Conversation with id '{conversation.id}' not found."):
         client.conversations.retrieve(conversation.id)
@@ -220,8 +210,6 @@ def test_pictures_and_files_of_every_kind(client: OpenAI):
     response = answered(client, [{"role": "user", "content": content}])
     assert "- Images: https://example.com/a.png; image/png, 8 bytes; pixel.png, image/png" in response.output_text
     assert "- Files: paper.pdf, b.txt, https://example.com/c.pdf" in response.output_text
-    (item,) = client.responses.input_items.list(response.id)
-    assert [part.type for part in item.content] == [part["type"] for part in content]
 
 
 def test_code_runs_in_a_container_whose_files_are_cited(client: OpenAI):
@@ -239,13 +227,8 @@ def test_code_runs_in_a_container_whose_files_are_cited(client: OpenAI):
     assert part.text[table.start_index : table.end_index] == "sandbox:/mnt/data/sine.csv"
     container = code.container_id
     assert {picture.container_id, table.container_id} == {container}
-    files = {file.path: file for file in client.containers.files.list(container, order="asc")}
-    assert {path: file.source for path, file in files.items()} == {
-        "/mnt/data/numbers.csv": "user",
-        "/mnt/data/sine.csv": "assistant",
-        "/mnt/data/sine.png": "assistant",
-    }
-    assert client.containers.files.retrieve(table.file_id, container_id=container).path in files
+    file = client.containers.files.retrieve(table.file_id, container_id=container)
+    assert (file.path, file.source) == ("/mnt/data/sine.csv", "assistant")
     content = client.containers.files.content.retrieve(picture.file_id, container_id=container).read()
     assert content.startswith(b"\x89PNG")
     again = answered(client, "[[scenario=plot]]Now dark", previous_response_id=response.id)

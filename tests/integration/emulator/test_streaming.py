@@ -96,7 +96,7 @@ def test_a_text_run_is_told_in_order(client: OpenAI):
     assert text == "Herons eat fish. 蒼鷺吃魚。"
     whole = next(event.data for event in events if event.event == "thread.message.completed")
     assert whole.content[0].text.value == text
-    assert client.beta.threads.messages.retrieve(whole.id, thread_id=whole.thread_id) == whole
+    assert client.beta.threads.messages.list(whole.thread_id, order="desc", limit=1).data == [whole]
     run = events[-1].data
     assert run.usage.completion_tokens > 0
     assert client.beta.threads.runs.retrieve(run.id, thread_id=run.thread_id) == run
@@ -111,10 +111,11 @@ def test_the_packages_event_handler_ends_with_run_messages_and_steps(client: Ope
         assert stream.get_final_run().status == "completed"
         (message,) = stream.get_final_messages()
         (step,) = stream.get_final_run_steps()
-    stored = client.beta.threads.messages.retrieve(message.id, thread_id=thread.id)
+    [stored] = client.beta.threads.messages.list(thread.id, run_id=message.run_id).data
     assert message == stored
     assert [note.type for note in stored.content[2].text.annotations] == ["file_citation", "file_citation", "file_path"]
-    assert client.beta.threads.runs.steps.retrieve(step.id, thread_id=thread.id, run_id=message.run_id).id == step.id
+    listed = client.beta.threads.runs.steps.list(message.run_id, thread_id=thread.id).data
+    assert [each.id for each in listed] == [step.id]
 
 
 def test_the_deltas_carry_annotations_at_the_end(client: OpenAI):

@@ -57,19 +57,14 @@ def test_files_are_indexed_in_time_and_those_of_a_wrong_type_fail(client: OpenAI
     store = client.vector_stores.retrieve(store.id)
     assert (store.status, store.usage_bytes) == ("completed", len(b"Herons eat fish."))
     assert (store.file_counts.completed, store.file_counts.failed) == (1, 1)
-    (failed,) = client.vector_stores.files.list(store.id, filter="failed").data
-    assert (failed.id, failed.last_error.code) == (ids[1], "unsupported_file")
-    good = client.vector_stores.files.retrieve(ids[0], vector_store_id=store.id)
-    assert (good.status, good.last_error, good.chunking_strategy.type) == ("completed", None, "static")
+    failed, good = client.vector_stores.files.list(store.id).data
+    assert (failed.id, failed.status, failed.last_error.code) == (ids[1], "failed", "unsupported_file")
+    assert (good.id, good.status, good.last_error, good.chunking_strategy.type) == (ids[0], "completed", None, "static")
 
 
-def test_stores_are_listed_modified_and_deleted(client: OpenAI):
+def test_stores_are_listed_and_deleted(client: OpenAI):
     first, second = client.vector_stores.create(), client.vector_stores.create(name="b")
     assert [store.id for store in client.vector_stores.list()] == [second.id, first.id]
-    changed = client.vector_stores.update(
-        first.id, name="a", metadata={"k": "v"}, expires_after={"anchor": "last_active_at", "days": 2}
-    )
-    assert (changed.name, changed.metadata, changed.expires_after.days) == ("a", {"k": "v"}, 2)
     assert client.vector_stores.delete(first.id).deleted
     with pytest.raises(openai.NotFoundError, match=f"No vector store found with id '{first.id}'."):
         client.vector_stores.retrieve(first.id)
@@ -82,31 +77,11 @@ def test_a_store_expires_so_many_days_after_its_last_use(client: OpenAI, clock: 
     assert client.vector_stores.retrieve(store.id).status == "expired"
 
 
-def test_files_come_and_go(client: OpenAI, clock: Clock):
-    store, file = client.vector_stores.create(), upload(client)
-    chunking = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 100}}
-    added = client.vector_stores.files.create(
-        store.id, file_id=file, attributes={"page": 3, "draft": True, "by": "x"}, chunking_strategy=chunking
-    )
-    assert (added.status, added.attributes) == ("in_progress", {"page": 3, "draft": True, "by": "x"})
-    assert added.chunking_strategy.static.max_chunk_size_tokens == 200
-    assert client.vector_stores.files.delete(file, vector_store_id=store.id).deleted
-    assert client.files.retrieve(file).id == file, "it is out of the store, not gone"
-    client.vector_stores.files.create(store.id, file_id=file)
+def test_a_deleted_file_is_in_no_store(client: OpenAI):
+    file = upload(client)
+    store = client.vector_stores.create(file_ids=[file])
     client.files.delete(file)
-    assert client.vector_stores.files.list(store.id).data == [], "a deleted file is in no store"
-
-
-def test_batches(client: OpenAI, clock: Clock):
-    store, ids = client.vector_stores.create(), [upload(client), upload(client, "b.md")]
-    batches = client.vector_stores.file_batches
-    batch = batches.create(store.id, file_ids=ids)
-    assert (batch.status, batch.file_counts.in_progress) == ("in_progress", 2)
-    clock.now += 2
-    assert batches.retrieve(batch.id, vector_store_id=store.id).status == "completed"
-    assert {file.id for file in batches.list_files(batch.id, vector_store_id=store.id)} == set(ids)
-    other = batches.create(store.id, files=[{"file_id": ids[0], "attributes": {"a": "b"}}])
-    assert batches.cancel(other.id, vector_store_id=store.id).status == "cancelled"
+    assert client.vector_stores.files.list(store.id).data == []
 
 
 @pytest.mark.parametrize(
@@ -116,7 +91,6 @@ def test_batches(client: OpenAI, clock: Clock):
         ({"file_ids": ["file-x"] * 501}, "file_ids"),
         ({"expires_after": {"anchor": "last_active_at", "days": 366}}, "expires_after.days"),
         ({"expires_after": {"anchor": "created_at", "days": 1}}, "expires_after.anchor"),
-        ({"chunking_strategy": {"type": "words"}}, "chunking_strategy.type"),
         ({"nmae": "x"}, "nmae"),
     ],
 )
@@ -125,18 +99,6 @@ def test_wrong_bodies_are_refused(client: OpenAI, body: dict[str, Any], param: s
         client.vector_stores.create(extra_body=body)
     assert error.value.param == param
     assert client.vector_stores.list().data == []
-
-
-def test_overlapping_chunks_and_two_ways_of_a_batch_are_refused(client: OpenAI):
-    store, file = client.vector_stores.create(), upload(client)
-    sizes = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 101}
-    with pytest.raises(openai.BadRequestError, match="must not exceed half"):
-        client.vector_stores.create(chunking_strategy={"type": "static", "static": sizes})
-    for body in ({}, {"file_ids": [file], "files": [{"file_id": file}]}):
-        with pytest.raises(openai.BadRequestError, match="exactly one of"):
-            client.vector_stores.file_batches.create(store.id, extra_body=body)
-    with pytest.raises(openai.BadRequestError, match="No such File object: file-x"):
-        client.vector_stores.files.create(store.id, file_id="file-x")
 
 
 def test_a_thread_names_stores_that_exist_or_has_one_made(client: OpenAI):

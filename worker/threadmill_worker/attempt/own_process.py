@@ -17,7 +17,8 @@ from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import EndpointTrouble
-from threadmill_worker.attempt.attempts import Attempts, exhausted
+from threadmill_worker.attempt.attempts import Attempts
+from threadmill_worker.attempt.failures import exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class OwnProcesses:
         workers in a row.
         """
         attempt = _OwnProcess()
-        self._attempts.began(lease, attempt)
+        self._attempts.register(lease, attempt)
         async with self._free:
             log.info("job runs in a process of its own", job_id=record.id, lapses=record.lapses)
             while True:

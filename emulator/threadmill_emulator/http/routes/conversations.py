@@ -7,7 +7,7 @@ from threadmill_emulator.objects.responses import conversation_object
 from threadmill_emulator.responses import context, items
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import Item, shown
-from threadmill_emulator.schemas.responses import CreateConversation, CreateItems, ModifyConversation
+from threadmill_emulator.schemas.responses import CreateConversation, CreateItems
 from threadmill_emulator.schemas.wire import Body
 
 
@@ -31,12 +31,6 @@ async def retrieve(call: Call) -> Reply:
     return conversation_object(_found(call))
 
 
-async def modify(call: Call) -> Reply:
-    conversation, body = _found(call), call.body(ModifyConversation)
-    conversation.metadata = body.metadata
-    return conversation_object(conversation)
-
-
 async def delete(call: Call) -> Reply:
     call.state.responses.conversations.delete(_found(call).id)
     return deleted(call.id("conversation_id"), "conversation.deleted")
@@ -54,25 +48,11 @@ async def list_items(call: Call) -> Reply:
     return page(call, _found(call).items, lambda item: shown(item, include))
 
 
-async def retrieve_item(call: Call) -> Reply:
-    return shown(_found(call).item(call.id("item_id")), call.request.query_params.getlist("include[]"))
-
-
-async def delete_item(call: Call) -> Reply:
-    conversation = _found(call)
-    conversation.items.remove(conversation.item(call.id("item_id")))
-    return conversation_object(conversation)
-
-
 CONVERSATION = "/conversations/{conversation_id}"
-ITEM = f"{CONVERSATION}/items/{{item_id}}"
 ROUTES = [
     route("POST", "/conversations", "conversations.create", create, beta=False),
     route("GET", CONVERSATION, "conversations.retrieve", retrieve, beta=False),
-    route("POST", CONVERSATION, "conversations.modify", modify, beta=False),
     route("DELETE", CONVERSATION, "conversations.delete", delete, beta=False),
     route("POST", f"{CONVERSATION}/items", "conversations.add_items", add_items, beta=False),
     route("GET", f"{CONVERSATION}/items", "conversations.list_items", list_items, beta=False),
-    route("GET", ITEM, "conversations.retrieve_item", retrieve_item, beta=False),
-    route("DELETE", ITEM, "conversations.delete_item", delete_item, beta=False),
 ]

@@ -2,8 +2,8 @@
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
-from threadmill_emulator.objects.assistants import deleted, message_object
-from threadmill_emulator.schemas.wire import CreateMessage, Modify
+from threadmill_emulator.objects.assistants import message_object
+from threadmill_emulator.schemas.wire import CreateMessage
 
 
 async def create(call: Call) -> Reply:
@@ -25,30 +25,7 @@ async def list_(call: Call) -> Reply:
     return page(call, messages, lambda message: message_object(message, quirks))
 
 
-async def retrieve(call: Call) -> Reply:
-    thread = call.state.thread(call.id("thread_id"))
-    return message_object(thread.message(call.id("message_id")), thread.quirks)
-
-
-async def modify(call: Call) -> Reply:
-    thread = call.state.thread(call.id("thread_id"))
-    message, body = thread.message(call.id("message_id")), call.body(Modify)
-    if "metadata" in body.model_fields_set:
-        message.metadata = body.metadata or {}
-    return message_object(message, thread.quirks)
-
-
-async def delete(call: Call) -> Reply:
-    thread = call.state.thread(call.id("thread_id"))
-    message = thread.message(call.id("message_id"))
-    del thread.messages[message.id]
-    return deleted(message.id, "thread.message.deleted")
-
-
 ROUTES = [
     route("GET", "/threads/{thread_id}/messages", "messages.list", list_),
     route("POST", "/threads/{thread_id}/messages", "messages.create", create),
-    route("GET", "/threads/{thread_id}/messages/{message_id}", "messages.retrieve", retrieve),
-    route("POST", "/threads/{thread_id}/messages/{message_id}", "messages.modify", modify),
-    route("DELETE", "/threads/{thread_id}/messages/{message_id}", "messages.delete", delete),
 ]

@@ -17,7 +17,6 @@ from threadmill_emulator.ids import is_made, new_id
 from threadmill_emulator.objects.assistants import Object, deleted
 from threadmill_emulator.objects.response_transcript import ResponseTranscript
 from threadmill_emulator.objects.responses import response_object
-from threadmill_emulator.responses.items import shown
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.responses import CreateResponse, Includable
 
@@ -67,11 +66,6 @@ async def cancel(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     call.state.responses.drop(_asked(call))
     return deleted(call.id("response_id"), "response")
-
-
-async def list_input_items(call: Call) -> Reply:
-    response = _asked(call)
-    return page(call, response.all_read, shown)
 
 
 def _taken(call: Call) -> CreateResponse:
@@ -156,5 +150,4 @@ ROUTES = [
     route("GET", "/responses", "responses.list", list_, beta=False),
     route("POST", f"{RESPONSE}/cancel", "responses.cancel", cancel, beta=False),
     route("DELETE", RESPONSE, "responses.delete", delete, beta=False),
-    route("GET", f"{RESPONSE}/input_items", "responses.list_input_items", list_input_items, beta=False),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.errors.api_error import ApiError, no_streaming, not_found
+from threadmill_emulator.errors.api_error import ApiError, no_streaming
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
 from threadmill_emulator.http.streaming import EventStream
@@ -17,7 +17,7 @@ from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.threads import Thread
 from threadmill_emulator.schemas.runs import CreateRun, CreateThreadAndRun
 from threadmill_emulator.schemas.threads import CreateThread
-from threadmill_emulator.schemas.wire import Modify, SubmitToolOutputs
+from threadmill_emulator.schemas.wire import SubmitToolOutputs
 
 
 def _found(call: Call) -> tuple[Thread, Run]:
@@ -95,13 +95,6 @@ async def retrieve(call: Call) -> Reply:
     return seen if after is None else JSONResponse(seen, headers={"openai-poll-after-ms": str(after)})
 
 
-async def modify(call: Call) -> Reply:
-    (_, run), body = _found(call), call.body(Modify)
-    if "metadata" in body.model_fields_set:
-        run.metadata = body.metadata or {}
-    return run_object(run)
-
-
 async def cancel(call: Call) -> Reply:
     _, run = _found(call)
     run.cancel(call.state.clock())
@@ -142,13 +135,6 @@ async def list_steps(call: Call) -> Reply:
     return page(call, _steps(call), lambda step: step)
 
 
-async def retrieve_step(call: Call) -> Reply:
-    for step in _steps(call):
-        if step["id"] == call.id("step_id"):
-            return step
-    raise not_found("run step", call.id("step_id"))
-
-
 RUN = "/threads/{thread_id}/runs/{run_id}"
 ROUTES = [
     route("GET", RUN, "runs.retrieve", retrieve),
@@ -157,7 +143,5 @@ ROUTES = [
     route("POST", "/threads/runs", "threads.create_and_run", create_with_thread),
     route("POST", f"{RUN}/submit_tool_outputs", "runs.submit_tool_outputs", submit_tool_outputs),
     route("POST", f"{RUN}/cancel", "runs.cancel", cancel),
-    route("POST", RUN, "runs.modify", modify),
     route("GET", f"{RUN}/steps", "steps.list", list_steps),
-    route("GET", f"{RUN}/steps/{{step_id}}", "steps.retrieve", retrieve_step),
 ]

@@ -1,6 +1,6 @@
 """The emulator's default answer is a real function of the input."""
 
-from threadmill_emulator.content.answers import NOTICE, answer, first_sentences, frequent_terms, split_task, title
+from threadmill_emulator.content.answers import NOTICE, answer, first_sentences, split_task, title
 from threadmill_emulator.content.messages import Prompt
 from threadmill_emulator.content.text import tokens, word_count
 
@@ -20,13 +20,11 @@ def test_an_answer_says_that_it_is_emulated_and_summarises_the_document():
     assert "## The heron" in text
     assert "The heron is a large bird. It eats fish! Does it fly?" in text
     assert "- Length: 25 words, 5 lines" in text
-    assert "heron (3), large (2), nest (2)" in text
 
 
-def test_chinese_is_counted_by_character_and_its_terms_are_pairs():
+def test_chinese_is_counted_by_character():
     text = answer(Prompt(CHINESE))
     assert "蒼鷺是一種大型水鳥。牠吃魚！蒼鷺常常站著不動。" in text
-    assert "蒼鷺 (3)" in text
     assert word_count("蒼鷺會飛 and herons fly") == 4 + 3
     assert tokens("蒼鷺會飛") == 4
     assert tokens("abcdefgh") == 2
@@ -58,7 +56,3 @@ def test_first_sentences_skip_headings_tables_and_code():
     document = "# T\n| a | b |\n```\nOne. Two. Three. Four."
     assert first_sentences(document) == "One. Two. Three."
     assert first_sentences("Version 3.11 is out. Yes.", 1) == "Version 3.11 is out."
-
-
-def test_terms_leave_stop_words_out_and_keep_the_order_of_the_text():
-    assert frequent_terms("the cat and the dog and the cat") == [("cat", 2), ("dog", 1)]

@@ -1,13 +1,13 @@
-"""What the emulator's own tools find out is true."""
+"""What the answers of the server's own tools consist of."""
 
-import struct
 import zlib
 
 import pytest
 
-from threadmill_emulator.content import interpreter, plot
 from threadmill_emulator.content.images import described
+from threadmill_emulator.content.plot import sine_wave
 from threadmill_emulator.content.search import best, search
+from threadmill_emulator.runs.own_tools import FIBONACCI, NUMBERS
 from threadmill_emulator.storage.files import File
 
 HERONS = File("herons.txt", b"Herons eat fish. Herons nest in trees. Storks nest on roofs.", "assistants", 0.0)
@@ -15,41 +15,19 @@ FROGS = File("frogs.md", "# Frogs\n- Frogs fear herons.\n蒼鷺常常吃青蛙�
 PDF = File("herons.pdf", b"%PDF-1.7 \xff\xfe herons", "assistants", 0.0)
 
 
-def computed(prompt: str) -> str:
-    return interpreter.run(interpreter.program(prompt)[1])
+def test_the_logs_are_what_the_program_prints(capsys: pytest.CaptureFixture[str]):
+    exec(FIBONACCI, {})
+    assert capsys.readouterr().out == f"{NUMBERS}\n"
 
 
-def test_the_logs_are_what_the_shown_code_prints():
-    assert computed("Print the first 10 Fibonacci numbers") == "0, 1, 1, 2, 3, 5, 8, 13, 21, 34"
-    assert computed("fibonacci").endswith("4181"), "twenty, unless a number is named"
-    assert computed("the 1st Fibonacci number") == "0"
-    assert computed("add 1, 2.5 and -3").splitlines() == [
-        "count 3",
-        "sum 0.5",
-        "mean 0.16666666666666666",
-        "least -3",
-        "greatest 2.5",
-    ]
-    assert computed("it's \"quoted\" '''") == "characters 17\nwords 3\nlines 1"
-
-
-def test_a_prompt_cannot_bring_code_of_its_own():
-    assert "__import__" in interpreter.program("'); __import__('os').abort() #")[1]
-    assert computed("'); __import__('os').abort() #").startswith("characters 30")
-
-
-@pytest.mark.parametrize(("dark", "paper"), [(False, plot.LIGHT[0]), (True, plot.DARK[0])])
-def test_the_plot_is_a_png_of_its_background(dark: bool, paper: plot.Colour):
-    picture = plot.drawn([(0, 0), (1, 1), (2, -1)], dark)
-    assert described(picture).startswith("image/png")
+@pytest.mark.parametrize(("dark", "paper"), [(False, 255), (True, 0)])
+def test_the_plot_is_a_png_on_its_background(dark: bool, paper: int):
+    picture = sine_wave(dark)
+    start = picture.index(b"IDAT") + 4
+    pixels = zlib.decompress(picture[start:-16])
     assert described(picture).endswith("480 x 300 pixels")
-    start = picture.index(b"IDAT")
-    (length,) = struct.unpack(">I", picture[start - 4 : start])
-    pixels = zlib.decompress(picture[start + 4 : start + 4 + length])
-    assert len(pixels) == 300 * (1 + 3 * 480)
-    assert tuple(pixels[1:4]) == paper
-    ink = bytes(plot.DARK[2] if dark else plot.LIGHT[2])
-    assert pixels.count(ink) > 100
+    rows = [pixels[at + 1 : at + 481] for at in range(0, len(pixels), 481)]
+    assert (len(rows), rows[0][0], sum(row.count(255 - paper) for row in rows)) == (300, paper, 480)
 
 
 def test_search_finds_the_sentences_that_share_most_words():
@@ -58,38 +36,24 @@ def test_search_finds_the_sentences_that_share_most_words():
     assert {hit.sentence for hit in hits[1:]} == {"Herons eat fish.", "Storks nest on roofs.", "Frogs fear herons."}
     assert [hit.sentence for hit in search("蒼鷺吃什麼？", [HERONS, FROGS])] == ["蒼鷺常常吃青蛙。"]
     assert search("What is the capital of France?", [HERONS, FROGS]) == []
-    assert search("herons", [PDF]) == [], "it reads no PDF and says nothing of one"
+    assert search("herons", [PDF]) == [], "a file that is not text has no sentences"
 
 
-def test_the_best_of_two_files_come_first():
+def test_the_best_hit_of_each_file_comes_first():
     chosen = best(search("Where do herons nest?", [HERONS, FROGS]))
-    assert [hit.file for hit in chosen].count(HERONS) == 2
-    assert FROGS in [hit.file for hit in chosen]
-
-
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 640, 480)
-JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc2\x00\x11\x08" + struct.pack(">HH", 480, 640) + b"\x03"
-WEBP = b"RIFF\0\0\0\0WEBP"
-LOSSLESS = (639 | 479 << 14).to_bytes(4, "little")
+    assert [hit.file for hit in chosen] == [HERONS, FROGS, HERONS]
 
 
 @pytest.mark.parametrize(
-    ("data", "kind"),
+    ("data", "kind", "shown"),
     [
-        (PNG, "image/png"),
-        (b"GIF89a" + struct.pack("<HH", 640, 480), "image/gif"),
-        (JPEG, "image/jpeg"),
-        (WEBP + b"VP8X" + bytes(8) + (639).to_bytes(3, "little") + (479).to_bytes(3, "little"), "image/webp"),
-        (WEBP + b"VP8 " + bytes(10) + struct.pack("<HH", 640, 480), "image/webp"),
-        (WEBP + b"VP8L" + bytes(4) + b"\x2f" + LOSSLESS, "image/webp"),
+        (sine_wave()[:24], None, "image/png, 24 bytes, 480 x 300 pixels"),
+        (sine_wave()[:23], None, "image/png, 23 bytes"),
+        (b"GIF89a", None, "image/gif, 6 bytes"),
+        (b"\xff\xd8", "image/png", "image/jpeg, 2 bytes"),
+        (b"hello", "image/png", "image/png, 5 bytes"),
+        (b"hello", None, "unknown type, 5 bytes"),
     ],
 )
-def test_the_size_of_a_picture_is_read_from_its_header(data: bytes, kind: str):
-    assert described(data) == f"{kind}, {len(data)} bytes, 640 x 480 pixels"
-    for cut in range(len(data)):
-        assert described(data[:cut]).split(", ")[1] == f"{cut} bytes", "a header cut short is no crash"
-
-
-def test_bytes_that_are_not_a_picture_keep_their_declared_type():
-    assert described(b"hello", "image/png") == "image/png, 5 bytes"
-    assert described(b"hello") == "unknown type, 5 bytes"
+def test_an_image_is_described_by_its_first_bytes(data: bytes, kind: str | None, shown: str):
+    assert described(data, kind) == shown
