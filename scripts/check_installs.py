@@ -213,7 +213,7 @@ class Environment:
     def check_imports(self) -> None:
         """Every module of ours can be imported, except for packages of extras that are not installed."""
         missing: dict[str, str] = json.loads(self.command("python", "-c", _IMPORTS))
-        absent = packages_of_extras(lambda extra: extra not in self.extras)
+        absent = import_names(extras_of_threadmill() - self.extras)
         for module, name in missing.items():
             if name.partition(".")[0] not in absent:
                 raise Failed(f"{module} imports {name}, which {self.install} does not install")
@@ -292,30 +292,28 @@ class Environment:
             process.wait()
 
 
+def extras_of_threadmill() -> frozenset[str]:
+    """All extras but those of developers."""
+    return frozenset(importlib.metadata.metadata("threadmill").get_all("Provides-Extra") or ()) - {"dev"}
+
+
+def packages(extra: str) -> set[str]:
+    """The names of the packages of an extra, with those of the extras that it includes."""
+    requirements = map(Requirement, importlib.metadata.requires("threadmill") or ())
+    return {_normal(each.name) for each in requirements if each.marker and each.marker.evaluate({"extra": extra})}
+
+
 def expanded(extras: frozenset[str]) -> frozenset[str]:
     """The extras, and those that they include."""
-    found = set(extras)
-    for requirement in map(Requirement, importlib.metadata.requires("threadmill") or ()):
-        marker = requirement.marker
-        if requirement.name == "threadmill" and marker and any(marker.evaluate({"extra": each}) for each in extras):
-            found |= requirement.extras
-    return frozenset(found) if found == extras else expanded(frozenset(found))
+    installed = {package for extra in extras for package in packages(extra)}
+    return frozenset(extra for extra in extras_of_threadmill() if packages(extra) <= installed)
 
 
-def packages_of_extras(wanted: Callable[[str], bool]) -> set[str]:
-    """The import names of the packages that these extras name."""
-    ours = importlib.metadata.metadata("threadmill")
-    names: dict[str, list[str]] = {}
-    for module, distributions in importlib.metadata.packages_distributions().items():
-        for distribution in distributions:
-            names.setdefault(_normal(distribution), []).append(module)
-    found: set[str] = set()
-    for extra in set(ours.get_all("Provides-Extra") or ()) - {"dev"}:
-        for requirement in map(Requirement, ours.get_all("Requires-Dist") or ()):
-            is_ours = requirement.name == "threadmill"
-            if wanted(extra) and not is_ours and requirement.marker and requirement.marker.evaluate({"extra": extra}):
-                found.update(names.get(_normal(requirement.name), ()))
-    return found
+def import_names(extras: frozenset[str]) -> set[str]:
+    """The import names of the packages of these extras."""
+    wanted = {package for extra in extras for package in packages(extra)}
+    found = importlib.metadata.packages_distributions().items()
+    return {module for module, distributions in found if wanted.intersection(map(_normal, distributions))}
 
 
 def _normal(name: str) -> str:
@@ -371,8 +369,7 @@ def main() -> int:
     found = pythons()
     if not options.all:
         found = [found[0], *found[1:][-1:]]
-    extras = frozenset(importlib.metadata.metadata("threadmill").get_all("Provides-Extra") or ()) - {"dev"}
-    lowest = Install(extras, lowest=True)
+    lowest = Install(extras_of_threadmill(), lowest=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="threadmill-installs-") as name:
         folder = Path(name)

@@ -149,7 +149,7 @@ class Client:
         if job.profile is not None and job.profile not in self.settings.profiles:
             known = ", ".join(sorted(self.settings.profiles)) or "none"
             raise InvalidJob(f"there is no profile {job.profile!r} (known: {known}); add [profiles.{job.profile}]")
-        if not (job.model or job.profile or self.settings.endpoints[name].model):
+        if not self.settings.model_of(job, self.settings.endpoints[name]):
             raise InvalidJob(f"no model: name a model or a profile in the job, or set `model` in [endpoints.{name}]")
 
     def _check_profile(self, endpoint: str, profile: str, assistant: str | None) -> None:

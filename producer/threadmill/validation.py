@@ -17,6 +17,7 @@ from threadmill.job.lanes import discount_of
 from threadmill.job.message import is_data_url, is_path
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.local_files import locate
 from threadmill.settings.settings import Settings
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
@@ -37,13 +38,13 @@ class JobValidator:
                 content = decoded(source)
                 self.image(label(source), content[:IMAGE_HEAD], len(content))
             elif is_path(source):
-                found = settings.locate(source, producer=True)
+                found = locate(source, settings.file_roots, producer=True)
                 if found.exists():
                     with found.open("rb") as file:
                         self.image(source, file.read(IMAGE_HEAD), found.stat().st_size)
         for each in job.files:
             if each.path is not None:
-                found = settings.locate(each.path, producer=True)
+                found = locate(each.path, settings.file_roots, producer=True)
                 self.file_name(each.path, each.tools)
                 if found.exists():
                     self.file(each.path, found.stat().st_size)

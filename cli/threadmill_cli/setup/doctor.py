@@ -10,7 +10,8 @@ import typer
 
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
-from threadmill.settings.settings import Settings, find_config
+from threadmill.settings.config_file import find_config
+from threadmill.settings.settings import Settings
 from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
 from threadmill.store.rights import grant, of_producer, of_worker

@@ -36,17 +36,14 @@ from threadmill.names import Name
 from threadmill.redis import url as redis_url
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import credentials, origins
-from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.built_in import with_built_in
+from threadmill.settings.config_file import CONFIG_NAME, find_config
+from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.prices import Prices
 from threadmill.settings.profile import Profile, ProfileName
 from threadmill.settings.suggestions import closest
 from threadmill.settings.supports import Supports
 from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
-
-CONFIG_NAME = "threadmill.toml"
-
-#: Variables of the providers' own tools that set the address of an endpoint.
-BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 
 
 class Settings(BaseSettings):
@@ -130,23 +127,7 @@ class Settings(BaseSettings):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
-        """Adds the emulator and the providers whose keys are set. An endpoint named like its kind needs no `kind`."""
-        if not isinstance(endpoints, dict):
-            return endpoints
-        known: dict[str, Any] = {"emulator": {}}
-        if os.environ.get("DAVINCI_API_KEY"):
-            known["davinci"] = {}
-        if os.environ.get("OPENAI_API_KEY"):
-            base_url = os.environ.get(BASE_URL_VARIABLES["openai"])
-            known["openai"] = {"kind": EndpointKind.RESPONSES} | ({"base_url": base_url} if base_url else {})
-        if (base_url := os.environ.get(BASE_URL_VARIABLES["azure"])) and os.environ.get("AZURE_OPENAI_API_KEY"):
-            known["azure"] = {"base_url": base_url}
-        return {
-            name: ({"kind": name} if name in list(EndpointKind) else {}) | known.get(name, {}) | fields
-            if isinstance(fields, dict)
-            else fields
-            for name, fields in (known | endpoints).items()
-        }
+        return with_built_in(endpoints) if isinstance(endpoints, dict) else endpoints
 
     @model_validator(mode="after")
     def _known_secrets(self) -> Self:
@@ -213,40 +194,6 @@ class Settings(BaseSettings):
                 "or the MCP server that has it to [mcp]"
             )
 
-    def locate(self, path: str, *, producer: bool = False) -> Path:
-        """Returns the real path of a job's local file, with symlinks resolved. Raises InvalidJob.
-
-        It must be in one of the `file_roots`, and must exist if its root does: a producer need not have the
-        workers' disk. `producer`: this machine named the path, so a file that is missing may be reported as missing;
-        a worker does not tell strangers which files it has.
-        """
-        try:
-            found = Path(os.path.realpath(path))
-            roots = [root for root in self._roots() if found.is_relative_to(root)]
-            is_there = found.exists()
-            is_file_expected = any(root.exists() for root in roots)
-            is_unfit = not found.is_file() if is_file_expected else producer and not roots and not is_there
-        except (OSError, ValueError) as error:  # no permission, too long, contains NUL
-            raise InvalidJob(f"{path!r}: cannot be looked up: {error}") from None
-        if is_unfit:
-            raise InvalidJob(
-                f"{path}: is a folder, a device or a pipe; name a file instead"
-                if is_there
-                else f"{path}: there is no such file; correct the path"
-            )
-        if not roots:
-            allowed = ", ".join(map(str, self.file_roots)) or "none"
-            remedy = (
-                f"add its folder to file_roots in {CONFIG_NAME}, here and where the workers run"
-                if producer
-                else f"add its folder to file_roots in the worker's {CONFIG_NAME}, then restart the worker"
-            )
-            raise InvalidJob(f"{path}: outside the folders that workers may read ({allowed}); {remedy}")
-        return found
-
-    def _roots(self) -> list[Path]:
-        return [Path(os.path.realpath(root.expanduser())) for root in self.file_roots]
-
     def require_key(self, name: str) -> None:
         """Raises SettingsError if the endpoint's key is unset in this process, or invalid in a header."""
         variable = self.missing_key(name)
@@ -312,18 +259,3 @@ def _not_json(error: UnreadableVariable) -> str:
     field = re.search(r'field "(\w+)"', str(error))
     variable = origins.variable_of([field[1]], os.environ) if field else None
     return f"{variable or 'a variable'} is not valid JSON: write " + 'a list as ["..."], a table as {"name": ...}'
-
-
-def find_config() -> Path | None:
-    """Returns the settings file: THREADMILL_CONFIG, or the working directory's, or the user's, or None."""
-    named = os.environ.get("THREADMILL_CONFIG")
-    if named:
-        path = Path(named)
-        if not path.is_file():
-            raise SettingsError(f"THREADMILL_CONFIG names {named}, which is not a file")
-        return path
-    user_config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    for path in (Path(CONFIG_NAME), user_config / "threadmill" / CONFIG_NAME):
-        if path.is_file():
-            return path.absolute()
-    return None

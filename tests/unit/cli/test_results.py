@@ -8,6 +8,7 @@ import pytest
 from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
+from threadmill.settings.local_files import locate
 from threadmill_cli.app import with_file_roots
 from threadmill_cli.local.services import Local
 from threadmill_cli.watch.jobs import show_result
@@ -57,7 +58,7 @@ def test_under_local_the_worker_may_read_the_users_folders(tmp_path, monkeypatch
     assert [str(root) for root in settings.file_roots] == roots
     assert json.loads(Local(settings, emulator=False).environment["THREADMILL_FILE_ROOTS"]) == roots
     for path in job.at(tmp_path).paths:
-        assert settings.locate(path).is_file()
+        assert locate(path, settings.file_roots).is_file()
 
     with pytest.raises(InvalidJob, match=r"gone\.txt: there is no such file"):
         with_file_roots(settings, PromptJob.parse({"prompt": "x", "files": ["nowhere/gone.txt"]}))

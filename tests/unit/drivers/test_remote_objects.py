@@ -7,6 +7,7 @@ import httpx2
 import openai
 import pytest
 
+from threadmill.settings.supports import Supports
 from threadmill_worker.drivers.remote_objects import RemoteObjects
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
@@ -18,7 +19,9 @@ class Objects(RemoteObjects):
     """On a server that answers each deletion with one status."""
 
     def __init__(self, status: int, text: str = "", *, undeletable: set[str] | None = None, cancels: bool = True):
-        api: Any = SimpleNamespace(endpoint=SimpleNamespace(base_url="http://server/v1", cancels=cancels))
+        api: Any = SimpleNamespace(
+            endpoint=SimpleNamespace(base_url="http://server/v1", supports=Supports(cancel=cancels))
+        )
         super().__init__(api, set() if undeletable is None else undeletable)
         self.status = status
         self.text = text

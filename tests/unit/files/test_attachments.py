@@ -8,6 +8,7 @@ import pytest
 
 from threadmill import PromptJob, Settings
 from threadmill.errors import InvalidJob
+from threadmill_worker.files import local_files
 from threadmill_worker.files.attachments import NONE, load_attachments
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -180,15 +181,15 @@ async def test_a_folder_swapped_for_a_symlink_after_the_check_is_not_followed(ga
     (tmp_path / "secrets" / "key.txt").write_text("s3cret")
     (disk / "inner").mkdir()
     (disk / "inner" / "key.txt").write_text("harmless")
-    locate = Settings.locate
+    locate = local_files.locate
 
-    def swapped_after(self, path):
-        found = locate(self, path)
+    def swapped_after(path, roots):
+        found = locate(path, roots)
         (disk / "inner").rename(disk / "moved")
         (disk / "inner").symlink_to(tmp_path / "secrets")
         return found
 
-    monkeypatch.setattr(Settings, "locate", swapped_after)
+    monkeypatch.setattr(local_files, "locate", swapped_after)
     with pytest.raises(InvalidJob, match=r"key\.txt: this worker cannot read it"):
         await gathered(files=[str(disk / "inner" / "key.txt")])
 

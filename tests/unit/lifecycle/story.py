@@ -97,7 +97,7 @@ class Story:
         return self.outcome.failure.kind if self.outcome.failure else None
 
     @property
-    def told(self) -> str:
+    def calls(self) -> str:
         """What was done, without the waits."""
         return " ".join(type(action).__name__ for action in self.actions if not isinstance(action, Wait | Finish))
 

@@ -47,7 +47,7 @@ LIMITS = RunLimits()
 
 def test_a_plain_job_has_one_run_and_leaves_nothing() -> None:
     story = play()
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer Delete"
+    assert story.calls == "CreateThread StartRun PollRun ReadAnswer Delete"
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.outcome.text == "42"
     assert story.progress.leftovers == ()
@@ -55,13 +55,13 @@ def test_a_plain_job_has_one_run_and_leaves_nothing() -> None:
 
 def test_messages_past_the_thirty_second_are_added_one_by_one() -> None:
     story = play(messages=34)
-    assert story.told.startswith("CreateThread AddMessage AddMessage StartRun")
+    assert story.calls.startswith("CreateThread AddMessage AddMessage StartRun")
     assert [action.index for action in story.actions if isinstance(action, AddMessage)] == [32, 33]
 
 
 def test_all_outputs_of_a_round_go_in_one_request() -> None:
     story = play({PollRun: [asks("a", "b"), RUNNING, asks("c"), COMPLETED]})
-    assert story.told.startswith(
+    assert story.calls.startswith(
         "CreateThread StartRun PollRun CallTools SubmitOutputs PollRun PollRun CallTools SubmitOutputs"
     )
     sent = [action.outputs for action in story.actions if isinstance(action, SubmitOutputs)]
@@ -72,13 +72,13 @@ def test_a_run_with_endless_tool_rounds_is_cancelled() -> None:
     story = play({PollRun: [asks(f"call_{n}") for n in range(9)]}, limits=RunLimits(max_tool_rounds=3))
     assert story.kind is FailureKind.TOOL_FAILED
     assert len(story.times(SubmitOutputs)) == 3
-    assert story.told.endswith("CancelRun Delete")
+    assert story.calls.endswith("CancelRun Delete")
 
 
 def test_requires_action_without_calls_is_polled_until_they_appear() -> None:
     story = play({PollRun: [asks(), asks(), asks("a"), COMPLETED]})
     assert (
-        story.told == "CreateThread StartRun PollRun PollRun PollRun CallTools SubmitOutputs PollRun ReadAnswer Delete"
+        story.calls == "CreateThread StartRun PollRun PollRun PollRun CallTools SubmitOutputs PollRun ReadAnswer Delete"
     )
 
 
@@ -87,7 +87,7 @@ def test_requires_action_without_calls_is_polled_until_they_appear() -> None:
 )
 def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending: Observation) -> None:
     story = play({PollRun: [ending, COMPLETED]})
-    assert story.told == "CreateThread StartRun PollRun StartRun PollRun ReadAnswer Delete"
+    assert story.calls == "CreateThread StartRun PollRun StartRun PollRun ReadAnswer Delete"
     assert story.outcome.state is JobState.SUCCEEDED
     assert story.progress.runs == 2
 
@@ -109,7 +109,7 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: Observatio
     lasting = {FailureKind.QUOTA, FailureKind.INVALID_PROMPT, FailureKind.REJECTED, FailureKind.CANCELLED_REMOTELY}
     assert story.kind is kind
     assert story.progress.runs == (1 if kind in lasting else 1 + LIMITS.max_reruns)
-    assert story.told.endswith("PollRun Delete")
+    assert story.calls.endswith("PollRun Delete")
 
 
 def test_reruns_back_off_and_respect_retry_after() -> None:
@@ -138,7 +138,7 @@ def test_a_stuck_run_is_cancelled_and_repeated_on_a_new_thread(status: Observati
     assert story.times(CancelRun)[0] == pytest.approx(limit_s)
     for kind in (CreateThread, StartRun, CancelRun, Delete):
         assert len(story.times(kind)) == 1 + LIMITS.max_reruns
-    assert story.told.endswith("CancelRun Delete Delete Delete")
+    assert story.calls.endswith("CancelRun Delete Delete Delete")
 
 
 def test_the_queue_limit_restarts_after_tool_outputs() -> None:
@@ -163,8 +163,8 @@ def test_a_run_that_keeps_cancelling_is_waited_for_and_then_left() -> None:
 def test_a_run_that_cannot_be_cancelled_is_left_at_once() -> None:
     story = play({PollRun: [QUEUED], CancelRun: [QUEUED]}, limits=RunLimits(max_reruns=1))
     assert story.kind is FailureKind.STUCK
-    assert story.told.count("CancelRun") == 2
-    assert story.told.endswith("CancelRun Delete Delete")
+    assert story.calls.count("CancelRun") == 2
+    assert story.calls.endswith("CancelRun Delete Delete")
 
 
 #: The looks of a job that comes by all of its phases.
@@ -189,7 +189,7 @@ LOOKS: dict[type[Action], list[Observation]] = {PollRun: [RUNNING, asks("a"), CO
 def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[Observation], tidying: str) -> None:
     story = play({**LOOKS, Resolve: settled}, messages=33, cancel_at=phase)
     assert story.outcome == CANCELLED
-    assert story.told.endswith(tidying)
+    assert story.calls.endswith(tidying)
     assert story.progress.lost.threads == (phase is CreateThread)
 
 
@@ -197,7 +197,7 @@ def test_the_owner_may_cancel_in_every_phase(phase: type[Action], settled: list[
 def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation) -> None:
     story = play({CancelRun: [news]}, cancel_at=PollRun)
     assert story.outcome == CANCELLED
-    assert story.told.endswith("CancelRun ReadAnswer Delete" if news is COMPLETED else "CancelRun Delete")
+    assert story.calls.endswith("CancelRun ReadAnswer Delete" if news is COMPLETED else "CancelRun Delete")
 
 
 @pytest.mark.parametrize(
@@ -215,12 +215,12 @@ def test_what_shows_while_tidying_does_not_change_the_outcome(news: Observation)
 def test_the_deadline_may_pass_in_every_phase_and_the_run_is_stopped(phase: type[Action], tidying: str) -> None:
     story = play(LOOKS, messages=33, overdue_at=phase)
     assert story.kind is FailureKind.OVERDUE
-    assert story.told.endswith(tidying)
+    assert story.calls.endswith(tidying)
 
 
 def test_the_thread_of_an_overdue_run_is_deleted_after_it_stopped() -> None:
     story = play({PollRun: [CANCELLING, STOPPED], CancelRun: [CANCELLING]}, overdue_at=Wait)
-    assert story.told.endswith("CancelRun PollRun PollRun Delete")
+    assert story.calls.endswith("CancelRun PollRun PollRun Delete")
 
 
 def test_reading_an_answer_may_exceed_the_deadline_for_a_limited_time() -> None:

@@ -64,7 +64,7 @@ def says(text: str) -> AnswerRead:
 
 def test_files_are_uploaded_made_searchable_and_deleted_after_the_thread() -> None:
     story = play(features=Features(uploads=2, search=True))
-    assert story.told == (
+    assert story.calls == (
         "Upload Upload CreateStore PollStore CreateThread StartRun PollRun ReadAnswer Delete Delete Delete Delete"
     )
     deleted = [action.leftover.kind for action in story.actions if isinstance(action, Delete)]
@@ -80,20 +80,20 @@ def test_what_a_batch_shares_is_not_deleted_by_one_of_its_jobs() -> None:
 
 def test_a_refused_upload_ends_the_job_before_a_thread_is_made() -> None:
     story = play({Upload: [Uploaded("file-1"), REFUSED]}, features=Features(uploads=2))
-    assert story.told == "Upload Upload Delete"
+    assert story.calls == "Upload Upload Delete"
     assert story.kind is FailureKind.UNAUTHORISED
 
 
 def test_an_upload_whose_reply_was_lost_is_counted_and_made_again() -> None:
     story = play({Upload: [LOST, Uploaded("file-1")], Resolve: [Untraceable()]}, features=Features(uploads=1))
-    assert story.told.startswith("Upload Resolve Upload CreateThread")
+    assert story.calls.startswith("Upload Resolve Upload CreateThread")
     assert story.progress.lost.files == 1
 
 
 def test_a_store_whose_reply_was_lost_is_found_again() -> None:
     script = {CreateStore: [LOST], Resolve: [StoreSeen("vs_found", ready=True)]}
     story = play(script, features=Features(uploads=1, search=True))
-    assert story.told.startswith("Upload CreateStore Resolve CreateThread")
+    assert story.calls.startswith("Upload CreateStore Resolve CreateThread")
     assert Delete(Leftover("vector_store", "vs_found")) in story.actions
 
 
@@ -106,7 +106,7 @@ def test_files_that_never_become_searchable_end_the_job_as_stuck() -> None:
 
 def test_files_the_model_made_are_stored_cited_ones_named_and_all_deleted() -> None:
     story = play({ReadAnswer: [RICH]}, features=Features(steps=True))
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer Download NameFile ReadSteps Delete Delete"
+    assert story.calls == "CreateThread StartRun PollRun ReadAnswer Download NameFile ReadSteps Delete Delete"
     assert [each.name for each in story.outcome.files] == ["chart.png"]
     assert [each.name for each in story.outcome.citations] == ["source.txt"]
     assert "so[1]" in story.outcome.text
@@ -131,7 +131,7 @@ def test_steps_that_cannot_be_read_again_are_those_that_the_replies_showed() -> 
     for shown in (last, replace(last, is_kept=False)):
         story = play({PollRun: [first, shown], ReadSteps: [GONE]}, features=Features(steps=True))
         assert (story.outcome.steps, story.outcome.missing_steps) == ((a_call, search), None)
-        assert story.told.count("ReadSteps") == shown.is_kept
+        assert story.calls.count("ReadSteps") == shown.is_kept
 
 
 @pytest.mark.parametrize(("kept", "reason"), [(True, "404 no such run"), (False, "the server does not keep its")])
@@ -146,7 +146,7 @@ def test_unavailable_steps_are_reported_as_missing(kept: bool, reason: str) -> N
 def test_a_file_that_could_not_be_stored_stays_on_the_server() -> None:
     error = Artifact(file_id="file-made", name="chart.png", error="has more than 100 bytes")
     story = play({ReadAnswer: [RICH], Download: [Downloaded(error)]})
-    assert story.told.count("Delete") == 1
+    assert story.calls.count("Delete") == 1
     assert story.outcome.files == (error,)
 
 
@@ -164,7 +164,7 @@ def test_files_of_a_run_completed_during_cancelling_are_deleted() -> None:
 
 def test_an_answer_that_does_not_fit_is_asked_for_once_more() -> None:
     story = play({ReadAnswer: [says("no"), says('{"n": 1}')]}, features=Features(response_format=JSON))
-    assert story.told == "CreateThread StartRun PollRun ReadAnswer StartRun PollRun ReadAnswer Delete"
+    assert story.calls == "CreateThread StartRun PollRun ReadAnswer StartRun PollRun ReadAnswer Delete"
     assert story.outcome.parsed == {"n": 1}
     assert story.progress.reruns == 0
 
@@ -178,26 +178,26 @@ def test_a_second_misfit_fails_the_job_with_its_text() -> None:
 
 def test_a_kept_thread_lives_on_with_its_files() -> None:
     story = play(features=Features(uploads=1, keep_thread=True))
-    assert "Delete" not in story.told
+    assert "Delete" not in story.calls
     assert {each.kind for each in story.progress.leftovers} == {"thread", "file"}
 
 
 def test_a_thread_to_be_kept_is_deleted_when_its_job_failed() -> None:
     story = play({StartRun: [REFUSED]}, features=Features(keep_thread=True))
-    assert story.told.endswith("Delete")
+    assert story.calls.endswith("Delete")
 
 
 def test_a_job_continues_an_existing_thread() -> None:
     story = play(features=Features(continues=True), messages=2)
-    assert story.told == "AddMessage AddMessage StartRun PollRun ReadAnswer"
+    assert story.calls == "AddMessage AddMessage StartRun PollRun ReadAnswer"
     assert story.progress.thread_id == "thread_before"
 
 
 def test_a_thread_that_was_there_is_given_a_store_or_has_one() -> None:
     without = play(features=Features(uploads=1, search=True, continues=True))
-    assert without.told.startswith("Upload InspectThread CreateStore PollStore AttachStore AddMessage")
+    assert without.calls.startswith("Upload InspectThread CreateStore PollStore AttachStore AddMessage")
     having = play({InspectThread: [ThreadSeen("vs_theirs")]}, features=Features(uploads=1, search=True, continues=True))
-    assert having.told == "Upload InspectThread AddMessage PollStore StartRun PollRun ReadAnswer"
+    assert having.calls == "Upload InspectThread AddMessage PollStore StartRun PollRun ReadAnswer"
     assert {each.kind for each in having.progress.leftovers} == {"file"}
 
 
@@ -206,35 +206,35 @@ def test_files_that_join_a_store_are_awaited_before_the_run() -> None:
     joined, awaited = ThreadSeen("vs_theirs"), StoreSeen("vs_theirs", ready=False, detail="0 of 1 files are searchable")
     script = {InspectThread: [joined], PollStore: [awaited, awaited, replace(awaited, ready=True)]}
     story = play(script, messages=2, features=features)
-    assert story.told.startswith("Upload InspectThread AddMessage AddMessage PollStore PollStore PollStore Start")
+    assert story.calls.startswith("Upload InspectThread AddMessage AddMessage PollStore PollStore PollStore Start")
     never = play({InspectThread: [joined], PollStore: [awaited]}, features=features)
     assert never.kind is FailureKind.STUCK
-    assert "StartRun" not in never.told
+    assert "StartRun" not in never.calls
 
 
 def test_no_other_thread_will_do() -> None:
     gone = play({AddMessage: [GONE]}, features=Features(continues=True))
-    assert gone.told == "AddMessage"
+    assert gone.calls == "AddMessage"
     assert gone.kind is FailureKind.REJECTED
     stuck = play({PollRun: [RunObservation("?", "in_progress")]}, features=Features(continues=True))
     assert stuck.kind is FailureKind.STUCK
-    assert "CreateThread" not in stuck.told
-    assert "Delete" not in stuck.told
+    assert "CreateThread" not in stuck.calls
+    assert "Delete" not in stuck.calls
 
 
 def test_a_foreign_run_is_awaited_or_stopped() -> None:
     locked = Unknown("Thread thread_before already has an active run run_theirs.", FailureKind.REJECTED, "run_theirs")
     script = {StartRun: [locked, RunObservation("?", "queued")]}
     waited = play(script, features=Features(continues=True))
-    assert waited.told == "AddMessage StartRun Resolve StartRun PollRun ReadAnswer"
+    assert waited.calls == "AddMessage StartRun Resolve StartRun PollRun ReadAnswer"
     stopped = play(script, features=Features(continues=True), limits=RunLimits(on_locked_thread="cancel"))
-    assert stopped.told == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
+    assert stopped.calls == "AddMessage StartRun Resolve Unlock StartRun PollRun ReadAnswer"
 
 
 def test_thread_and_run_are_created_in_one_call_where_possible() -> None:
     made = ThreadCreated("thread_1", RunObservation("run_1", "queued"))
     story = play({CreateThread: [made], PollRun: [COMPLETED]}, features=Features(at_once=True))
-    assert story.told == "CreateThread PollRun ReadAnswer Delete"
+    assert story.calls == "CreateThread PollRun ReadAnswer Delete"
     assert story.progress.runs == 1
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from threadmill.errors import SettingsError
+from threadmill.settings.config_file import find_config
 from threadmill.settings.endpoint import Endpoint, EndpointKind
-from threadmill.settings.settings import Settings, find_config
+from threadmill.settings.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-import traceback
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -13,14 +11,16 @@ from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.redis.errors import reply_of, trouble_of
+from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import EndpointTrouble, add_troubles
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.ending import end_of
+from threadmill_worker.attempt.failures import unexpected
 from threadmill_worker.attempt.not_served import NotServed
+from threadmill_worker.attempt.tasks import stop
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
@@ -29,6 +29,10 @@ log = structlog.get_logger(__name__)
 
 #: How often leases are renewed and cancel requests are noticed, in seconds; more often if leases are short.
 HEARTBEAT_S = 1.0
+
+
+def heartbeat_s(settings: Settings) -> float:
+    return min(HEARTBEAT_S, settings.lease_s / 3)
 
 
 class Running(Protocol):
@@ -72,10 +76,10 @@ class _Held:
 class Attempts:
     """`handed_back`: the ids of jobs that are queued again and need a new message."""
 
-    def __init__(self, ledger: Ledger, servers: Contexts, parking: Parking) -> None:
+    def __init__(self, ledger: Ledger, contexts: Contexts, parking: Parking) -> None:
         self.handed_back: list[str] = []
         self._ledger = ledger
-        self._contexts = servers
+        self._contexts = contexts
         self._parking = parking
         self._held: dict[str, _Held] = {}
 
@@ -92,7 +96,7 @@ class Attempts:
         task = asyncio.create_task(execute, name=lease.job_id)  # the watchdog logs the name
         self._held[lease.job_id] = _Held(lease, task)
         try:
-            return await self._end_of(lease, task)
+            return await self._await_end(lease, task)
         except LeaseLost:
             log.warning("lease lost", job_id=lease.job_id)
             return None
@@ -111,13 +115,13 @@ class Attempts:
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
         attempt = Attempt(lease, record, context, self._ledger, self._ledger.clock.now)
-        self.began(lease, attempt)
+        self.register(lease, attempt)
         result = await attempt.execute()
         if result is None and context.spec.batch_lane is not None:
             await self._parking.park(lease, record, context.spec.batch_lane)
         return result
 
-    def began(self, lease: Lease, attempt: Running) -> None:
+    def register(self, lease: Lease, attempt: Running) -> None:
         """Registers the attempt, so that it is cancelled on request and stopped with the process."""
         self._held[lease.job_id].attempt = attempt
 
@@ -127,15 +131,17 @@ class Attempts:
         It also reads the clock of Redis. Returns the jobs that are followed.
         """
         calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
-        told = await self._ledger.renew([held.lease for held in self._held.values()], calls)
-        for job_id, news in told.items():
-            held = self._held.get(job_id)
-            if held is not None and news == "lost" and not (held.attempt and held.attempt.in_child):
+        signals = await self._ledger.renew([held.lease for held in self._held.values()], calls)
+        for job_id, signal in signals.items():
+            if (held := self._held.get(job_id)) is None:
+                continue
+            attempt = held.attempt
+            if signal == "lost" and not (attempt and attempt.in_child):
                 held.task.cancel()
-            elif held is not None and news == "cancel" and held.attempt is not None:  # else the next renewal repeats it
-                held.attempt.cancel()
+            elif signal == "cancel" and attempt is not None:  # else the next renewal repeats it
+                attempt.cancel()
         await self._ledger.clock.synchronise()
-        return [job_id for job_id, news in told.items() if news == "followed"]
+        return [job_id for job_id, signal in signals.items() if signal == "followed"]
 
     async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
         """Stops all attempts until `awaited` is empty; calls that create something complete first, within LANDING_S."""
@@ -164,7 +170,7 @@ class Attempts:
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
 
-    async def _end_of(self, lease: Lease, task: asyncio.Task[JobResult | None]) -> JobResult | None:
+    async def _await_end(self, lease: Lease, task: asyncio.Task[JobResult | None]) -> JobResult | None:
         try:
             return await task
         except asyncio.CancelledError:
@@ -180,7 +186,7 @@ class Attempts:
 
     async def _fail_unexpected(self, lease: Lease, error: Exception) -> JobResult | None:
         """Fails the job at once: another attempt would most likely fail in the same way."""
-        failure = Failure(kind=FailureKind.INTERNAL_ERROR, message=_where(error))
+        failure = unexpected(error)
         try:
             record = await self._ledger.get(lease.job_id)  # with the progress that the attempt saved
             return await self.fail(lease, record, failure) if record else None
@@ -194,46 +200,4 @@ class Attempts:
             self.handed_back.append(lease.job_id)
             log.info("job handed back", job_id=lease.job_id)
         except RedisError as error:
-            log.warning("job not handed back: its lease will lapse", job_id=lease.job_id, reason=reply_of(error))
-
-
-def heartbeat_s(settings: Settings) -> float:
-    return min(HEARTBEAT_S, settings.lease_s / 3)
-
-
-def repeat(every_s: float, step: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-    """Repeats the step until the task is cancelled. Errors of a step are logged."""
-
-    async def keep_on() -> None:
-        while True:
-            try:
-                await step()
-            except Exception as error:
-                if trouble := trouble_of(error):
-                    log.warning("Redis is away", reason=f"it {trouble.what}", remedy=trouble.remedy)
-                else:
-                    log.exception("a periodic step failed", step=step.__qualname__)
-            await asyncio.sleep(every_s)
-
-    return asyncio.create_task(keep_on(), name=step.__qualname__)
-
-
-async def stop(tasks: Iterable[asyncio.Task[Any]], awaited: Collection[asyncio.Future[Any]]) -> None:
-    """Cancels the tasks. Repeat it: under Python 3.11 redis-py sometimes swallows a cancellation."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(awaited, timeout=0.1)
-
-
-def exhausted(lapses: int, last: str = "") -> Failure:
-    """The failure of a job that too many processes have lost. `last`: how one that ran it alone ended."""
-    cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
-    message = f"{lapses} processes in a row ended or fell silent while they ran it; {cause}; see the workers' logs"
-    return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
-
-
-def _where(error: Exception) -> str:
-    """The type of an exception and the line that raised it. Its text may hold a secret and is left out."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return f"unexpected {type(error).__name__} at {place} in the worker; its log has the traceback"
+            log.warning("job not handed back: its lease will expire", job_id=lease.job_id, reason=reply_of(error))

@@ -17,7 +17,8 @@ from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import EndpointTrouble
-from threadmill_worker.attempt.attempts import Attempts, exhausted
+from threadmill_worker.attempt.attempts import Attempts
+from threadmill_worker.attempt.failures import exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class OwnProcesses:
         workers in a row.
         """
         attempt = _OwnProcess()
-        self._attempts.began(lease, attempt)
+        self._attempts.register(lease, attempt)
         async with self._free:
             log.info("job runs in a process of its own", job_id=record.id, lapses=record.lapses)
             while True:
@@ -62,7 +63,7 @@ class OwnProcesses:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
                     continue  # that is not the job's fault
-                lapses = await self._ledger.count_lapse(lease)
+                lapses = await self._ledger.count_interruption(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
                     return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))

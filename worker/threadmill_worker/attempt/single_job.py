@@ -18,9 +18,10 @@ from typing import Any
 from threadmill import log
 from threadmill.queue import make_app, send
 from threadmill.settings.settings import Settings
-from threadmill_worker.attempt.attempts import Attempts, heartbeat_s, repeat, stop
+from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
+from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.batch_lane import Parking

@@ -9,13 +9,14 @@ from io import BufferedReader
 from pathlib import Path
 
 from threadmill.errors import InvalidJob
+from threadmill.settings.local_files import locate
 from threadmill.settings.settings import Settings
 
 
 @contextmanager
 def opened(path: str, settings: Settings) -> Iterator[BufferedReader]:
     """The file, open. Raises InvalidJob if the settings do not allow it, or if it cannot be read."""
-    found = settings.locate(path)
+    found = locate(path, settings.file_roots)
     try:
         with os.fdopen(_open_as_it_stands(found), "rb") as file:
             yield file

@@ -28,26 +28,26 @@ def remedy(endpoint: str) -> str:
     return f'leave out `lane`, or set lane_fallback = "full_price" in [endpoints.{endpoint}]'
 
 
-def answered(place: Progress, each: Answered, limits: RunLimits, now: float) -> Progress:
-    """The place of a job whose run has been seen to its end elsewhere."""
-    if each.run is None:
-        return place
-    place = replace(place, thread_id="", messages_sent=place.messages)
-    return observe(place, StartRun(place.runs + 1), each.run, limits, now)
+def answered(progress: Progress, reply: Answered, limits: RunLimits, now: float) -> Progress:
+    """Returns the progress of a job whose run ended in a remote batch."""
+    if reply.run is None:
+        return progress
+    progress = replace(progress, thread_id="", messages_sent=progress.messages)
+    return observe(progress, StartRun(progress.runs + 1), reply.run, limits, now)
 
 
-def failed(place: Progress, failure: Failure, endpoint: str) -> Progress:
-    """The place of a job that the batch lane cannot answer."""
+def failed(progress: Progress, failure: Failure, endpoint: str) -> Progress:
+    """Returns the progress of a job that the batch lane cannot answer."""
     if failure.kind not in _AT_ANY_PRICE:
         message = f"{failure.message}; to run such jobs at full price, {remedy(endpoint)}"
         failure = failure.model_copy(update={"message": message})
-    return replace(place, run=None, intent=None).failed(failure)
+    return replace(progress, run=None, intent=None).failed(failure)
 
 
-def refused(place: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
-    """The place of a job whose request was answered with an error: another run if that may help and any are left."""
-    again = rerun(place, failure, limits, now) if failure.retryable else place
-    return again if again.reruns > place.reruns else failed(place, failure, endpoint)
+def refused(progress: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
+    """Returns the progress of a job whose request got an error: another run, if one is left and may help."""
+    again = rerun(progress, failure, limits, now) if failure.retryable else progress
+    return again if again.reruns > progress.reruns else failed(progress, failure, endpoint)
 
 
 def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -> Failure:

@@ -117,6 +117,11 @@ def test_differences_read_line_by_line():
         "    +5.",
         "     Six.",
         "  tools",
-        "    +- type: file_search",
+        "    @@ -0,0 +1,5 @@",
+        "    +[",
+        "    +  {",
+        '    +    "type": "file_search"',
+        "    +  }",
+        "    +]",
     ]
     assert [line.style for line in differences({"name": [None, "N"]})] == ["", "green"]

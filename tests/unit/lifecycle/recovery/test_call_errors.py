@@ -54,7 +54,7 @@ LIMITS = RunLimits()
 
 def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
     story = play({StartRun: [NotSent("slow down", retry_after_s=7.0), BUSY, QUEUED]})
-    assert story.told.startswith("CreateThread StartRun StartRun StartRun PollRun")
+    assert story.calls.startswith("CreateThread StartRun StartRun StartRun PollRun")
     assert story.times(StartRun) == pytest.approx([0, 7, 8])
     assert story.progress.runs == 1
 
@@ -65,7 +65,7 @@ def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
 )
 def test_a_call_without_a_reply_is_not_repeated_if_it_took_effect(call: type[Action], found: Observation) -> None:
     story = play({PollRun: [asks("a"), COMPLETED], call: [LOST], Resolve: [found]}, messages=33)
-    assert f"{call.__name__} Resolve" in story.told
+    assert f"{call.__name__} Resolve" in story.calls
     assert len(story.times(call)) == 1
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
 
@@ -83,7 +83,7 @@ def test_a_call_without_a_reply_is_repeated_if_it_had_no_effect(
     call: type[Action], found: Observation, landed: Observation
 ) -> None:
     story = play({PollRun: [asks("a"), COMPLETED], call: [LOST, landed], Resolve: [found]}, messages=33)
-    assert f"{call.__name__} Resolve {call.__name__}" in story.told
+    assert f"{call.__name__} Resolve {call.__name__}" in story.calls
     assert (story.outcome.state, story.progress.runs) == (JobState.SUCCEEDED, 1)
     assert story.progress.lost.threads == (call is CreateThread)
     assert len(story.times(CallTools)) == 1
@@ -126,7 +126,7 @@ def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[Action], tr
 
 def test_a_run_that_some_polls_do_not_find_is_not_started_again() -> None:
     story = play({PollRun: [RUNNING, *[GONE] * (GONE_POLLS - 1), COMPLETED]})
-    assert story.told == "CreateThread StartRun PollRun PollRun PollRun PollRun ReadAnswer Delete"
+    assert story.calls == "CreateThread StartRun PollRun PollRun PollRun PollRun ReadAnswer Delete"
     assert story.progress.runs == 1
 
 
@@ -141,21 +141,21 @@ def test_a_thread_that_vanishes_is_replaced_and_the_job_run_again(call: type[Act
     }
     gone = [GONE] * (GONE_POLLS if call is PollRun else 1)
     story = play({PollRun: [asks("a"), COMPLETED], call: [*gone, again[call]]}, messages=33)
-    assert f"{call.__name__} CreateThread AddMessage StartRun" in story.told
+    assert f"{call.__name__} CreateThread AddMessage StartRun" in story.calls
     assert story.outcome.state is JobState.SUCCEEDED
-    assert story.told.endswith("Delete Delete")
+    assert story.calls.endswith("Delete Delete")
 
 
 def test_a_refused_call_ends_the_job_and_tidies_up() -> None:
     story = play({StartRun: [REFUSED]})
     assert story.kind is FailureKind.UNAUTHORISED
-    assert story.told == "CreateThread StartRun Delete"
+    assert story.calls == "CreateThread StartRun Delete"
 
 
 def test_a_refused_search_for_a_possible_run_is_repeated_to_stop_it() -> None:
     story = play({StartRun: [LOST], Resolve: [REFUSED, RUNNING]})
     assert story.kind is FailureKind.UNAUTHORISED
-    assert story.told == "CreateThread StartRun Resolve Resolve CancelRun Delete"
+    assert story.calls == "CreateThread StartRun Resolve Resolve CancelRun Delete"
 
 
 def test_a_delete_that_keeps_failing_ends_in_a_leftover() -> None:
@@ -186,7 +186,7 @@ UNUSABLE = Unusable("the reply has too many bytes")
 
 def test_an_unreadable_reply_fails_the_job_and_its_run_is_stopped() -> None:
     story = play({StartRun: [UNUSABLE], Resolve: [QUEUED], CancelRun: [STOPPED]})
-    assert story.told.startswith("CreateThread StartRun Resolve CancelRun Delete")
+    assert story.calls.startswith("CreateThread StartRun Resolve CancelRun Delete")
     assert story.outcome.failure.kind is FailureKind.SERVER_ERROR
     assert len(story.times(StartRun)) == 1
 
