@@ -61,22 +61,22 @@ def list_(some: SomeNames = None, as_json: AsJson = False) -> None:
     """List the nights of each report: state, cost, link. The latest night comes first."""
     settings = Settings.load()
     store = ReportStore(settings)
-    nights = [night for name in some or store.names() for night in store.nights(name)]
+    runs = [run for name in some or store.names() for run in store.runs(name)]
     if as_json:
-        write_json([night.model_dump(mode="json") for night in nights])
+        write_json([run.model_dump(mode="json") for run in runs])
         return
-    for night in nights:
-        holder = None if night.is_over else store.holder(night.report, night.night)
-        write_line(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+    for run in runs:
+        holder = None if run.is_over else store.holder(run.report, run.night)
+        write_line(f"{run.report:<20} {run.night}  {run.state:<10} {_cost(run):>16}  {_rest(run, holder)}")
 
 
-def _rest(night: ReportRun, holder: str | None) -> str:
-    if night.is_over:
-        return describe(night).partition(", ")[2]
+def _rest(run: ReportRun, holder: str | None) -> str:
+    if run.is_over:
+        return describe(run).partition(", ")[2]
     return f"by {holder}" if holder else "interrupted; the next call resumes it"
 
 
-def _cost(night: ReportRun) -> str:
-    if night.cost is not None:
-        return f"{night.cost:.4f} {night.currency}"
-    return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
+def _cost(run: ReportRun) -> str:
+    if run.cost is not None:
+        return f"{run.cost:.4f} {run.currency}"
+    return f"tokens: {run.usage.in_words}" if run.usage.unreported else f"{run.usage.in_words} tokens"

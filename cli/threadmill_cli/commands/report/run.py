@@ -12,9 +12,10 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.files import load, names
 from threadmill.reports.inputs import NoDocuments, documents_of
+from threadmill.reports.production import Stopped
 from threadmill.reports.rendering.formatting import count
 from threadmill.reports.report_run import ReportRun, describe
-from threadmill.reports.runner import ReportProblem, ReportRunner, Stopped
+from threadmill.reports.runner import ReportProblem, ReportRunner
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import (
     AsJson,
@@ -177,8 +178,8 @@ def _show(made: list[ReportRun | ReportProblem], as_json: bool) -> None:
     write_all(
         made,
         as_json,
-        put_one=lambda night: write_line(f"{night.report} {night.night}: {describe(night)}"),
-        json_of=lambda night: night.model_dump(mode="json"),
+        put_one=lambda run: write_line(f"{run.report} {run.night}: {describe(run)}"),
+        json_of=lambda run: run.model_dump(mode="json"),
     )
     if not all(isinstance(each, ReportRun) and each.ok for each in made):
         raise typer.Exit(Exit.FAILED)
