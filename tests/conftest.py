@@ -1,7 +1,7 @@
-"""Shared fixtures: one real Redis for the session; an emulator, settings and a worker of its own for each test.
+"""Shared fixtures: one real Redis per session; an emulator, settings and a worker per test.
 
-Every test owns its namespace (key prefix, queue, emulator), so that none depends on another's leftovers.
-`@pytest.mark.endpoint(max_reruns=0)` and `@pytest.mark.settings(lease_s=5)` change what a test's settings hold.
+Each test has its own namespace (key prefix, queue, emulator), so tests do not depend on each other.
+`@pytest.mark.endpoint(max_reruns=0)` and `@pytest.mark.settings(lease_s=5)` change the settings of a test.
 """
 
 import gc
@@ -31,10 +31,10 @@ from threadmill_cli.local.processes import Process
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
-#: How long a test waits for what should come at once.
+#: How long a test waits for something that should take no time.
 PATIENCE_S = 60.0
 
-#: An endpoint in a hurry: nothing a test waits for takes long.
+#: Settings of endpoints that keep waits short.
 HASTY = {
     "first_poll_s": 0.02,
     "max_poll_interval_s": 0.1,
@@ -63,9 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("untimed")
-    config.addinivalue_line("markers", "settings(**fields): what this test's settings hold")
-    config.addinivalue_line("markers", "endpoint(**fields): what this test's endpoint `emulator` holds")
-    config.addinivalue_line("markers", "emulated(**options): what this test's emulator is started with")
+    config.addinivalue_line("markers", "settings(**fields): fields of this test's settings")
+    config.addinivalue_line("markers", "endpoint(**fields): fields of this test's endpoint `emulator`")
+    config.addinivalue_line("markers", "emulated(**options): options of this test's emulator")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,20 +85,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests are a large heap: its collection must not stop the servers that run beside them."""
+    """Freezes the heap of thousands of tests, whose collection would delay the servers of each test."""
     gc.collect()
     gc.freeze()
 
 
 def marked(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
-    """What the test's own markers of this name say; the closest one wins."""
+    """The arguments of a test's markers of this name; the closest marker wins."""
     marks = reversed(list(request.node.iter_markers(name)))
     return {key: value for mark in marks for key, value in mark.kwargs.items()}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No settings of whoever runs the tests: neither their variables nor their files."""
+    """Hides the settings of the user who runs the tests: variables and files."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("THREADMILL_", "OPENAI_", "DAVINCI_", "AZURE_", "REDIS_", "CELERY_")):
@@ -112,7 +112,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(autouse=True)
 def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No secrets of other tests: what one keeps secret may be an ordinary word in another."""
+    """Forgets the secrets of other tests, which may be ordinary words in this one."""
     monkeypatch.setattr(REDACTOR, "_secrets", {})
     monkeypatch.setattr(REDACTOR, "_forms", ())
 
@@ -134,14 +134,14 @@ def _few_certificates(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that lives as long as the session. If it cannot be started, the tests fail."""
+    """A Redis for the whole session. If it cannot be started, the tests fail."""
     with own_redis(tmp_path_factory.mktemp("redis")) as port:
         yield f"redis://127.0.0.1:{port}/0"
 
 
 @pytest.fixture
 def store(redis_url: str) -> Iterator[redis.Redis]:
-    """A bare connection, to see what really stands in Redis."""
+    """A bare connection to Redis."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as connection:
         yield connection
 
@@ -158,14 +158,14 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
-    """Puts an ASGI app of the test's own on a socket, and gives its URL."""
+    """Serves an ASGI app of the test on a socket, and returns its URL."""
     with ExitStack() as running:
         yield lambda app: running.enter_context(serving(app))
 
 
 @pytest.fixture(scope="session")
 def emulate() -> Callable[..., AbstractContextManager[Emulated]]:
-    """More emulators than the one a test has by itself."""
+    """Starts further emulators."""
     return emulating
 
 
@@ -177,7 +177,7 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulated]:
 
 @pytest.fixture
 def base_url(emulator: Emulated) -> str:
-    """Where the endpoint `emulator` of the settings is; a test may parametrize it to lead elsewhere."""
+    """The URL of the endpoint `emulator`; tests may parametrize it."""
     return emulator.base_url
 
 
@@ -213,7 +213,7 @@ def settings(request: pytest.FixtureRequest, make_settings: Callable[..., Settin
 
 @pytest.fixture
 def client(settings: Settings) -> Client:
-    """What a service has; its messages go to a queue nobody reads, unless the test starts a worker process."""
+    """A client as in a service. Its messages are not read unless the test starts a worker process."""
     return Client(settings)
 
 
@@ -223,11 +223,11 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client = Client(settings)
-        self.sent: list[str] = []  #: what it put on the queue
+        self.sent: list[str] = []  #: ids of the messages that it sent
         self.process = WorkerProcess(settings, self.sent.append)
 
     def create(self, prompt: str | None = "Why is the sky blue?", **fields: Any) -> str:
-        """A record as the client makes it, without the message that would wake a worker; gives the id."""
+        """Creates a record as the client does, but sends no message. Returns the id."""
         job = self.client.check({"prompt": prompt, "timeout_s": PATIENCE_S, **fields})
         [created] = self.client.store.create([(str(uuid.uuid4()), job)])
         return created.job_id
@@ -246,7 +246,7 @@ class Core:
 
 @pytest.fixture
 async def worker_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Settings], Core]]:
-    """Workers with settings that a test makes itself."""
+    """Starts workers with settings that the test makes."""
     monkeypatch.setattr(call_errors, "BACKOFF_FIRST_S", 0.02)
     monkeypatch.setattr(call_errors, "BACKOFF_LONGEST_S", 0.1)
     cores: list[Core] = []
@@ -274,7 +274,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Process]]:
-    """Starts real worker processes (Celery and all), each ready when it is given; killed in the end."""
+    """Starts real worker processes, with Celery. Each is ready when it is returned, and is killed at the end."""
     started: list[Process] = []
 
     def start(settings: Settings, **variables: str) -> Process:
@@ -291,12 +291,12 @@ def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
 
 start_worker = pytest.fixture(_starting)
-start_worker_for_all = pytest.fixture(_starting, scope="module")  #: tests of a module
+start_worker_for_all = pytest.fixture(_starting, scope="module")  #: for all tests of a module
 
 
 @pytest.fixture
 def run_cli(tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
-    """Runs the command `threadmill` in a process of its own (a forked one), in an empty folder and off a terminal."""
+    """Runs the command `threadmill` in a forked process, in an empty folder and without a terminal."""
 
     def run_threadmill(*arguments: str | Path, stdin: str = "", timeout_s: float = 120, **variables: str) -> Any:
         environment = {**os.environ, **IN_A_HURRY, **variables}
@@ -311,7 +311,7 @@ def command_line(*arguments: str | Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def cli_command() -> Callable[..., list[str]]:
-    """The same as a command line, for `subprocess`: for tests that send signals, or have a terminal."""
+    """The command line for `subprocess`, for tests that send signals or need a terminal."""
     return command_line
 
 
@@ -323,7 +323,7 @@ def settings_as_environment() -> Callable[[Settings], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., Any]:
-    """Waits for a condition, and gives what it was true with; never for a mere lapse of time."""
+    """Waits until a condition is true, and returns its value."""
 
     def wait_until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
         give_up_at = time.monotonic() + patience_s

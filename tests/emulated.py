@@ -34,7 +34,7 @@ _HTTP = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keep
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """An ASGI app on a loopback socket; gives its URL. Stopped at the end, but not waited for: that takes long."""
+    """Serves an ASGI app on a loopback socket, and yields its URL. Does not wait for the end of the server."""
     listener, ready = listen("127.0.0.1", 0), threading.Event()
     server = Server(app, ready.set)
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True).start()
@@ -60,10 +60,10 @@ class Request:
 
 @dataclass
 class Emulated:
-    """A running emulator, and every request it was sent."""
+    """A running emulator, and the requests that it received."""
 
     url: str  #: without a path
-    emulator: Emulator  #: its insides, for what has no route
+    emulator: Emulator  #: for data that has no route
     requests: list[Request]
 
     @property
@@ -96,22 +96,22 @@ class Emulated:
         return [each["output"] for request in submitted for each in request.json["tool_outputs"]]
 
     def completed(self) -> int:
-        """How many runs came to a good end."""
+        """How many runs completed."""
         return self.stats()["runs"]["by_status"].get("completed", 0)
 
     def call(self, method: str, path: str, body: Any) -> Any:
-        """What someone else asks of the server."""
+        """A call of somebody else."""
         headers = {"Authorization": "Bearer someone", "OpenAI-Beta": "assistants=v2"}
         return _HTTP.request(method, self.base_url + path, json=body, headers=headers).raise_for_status().json()
 
     def upload(self, name: str, content: bytes) -> Any:
-        """A file of someone else's."""
+        """Uploads a file as somebody else."""
         headers = {"Authorization": "Bearer someone"}
         sent = {"files": {"file": (name, content)}, "data": {"purpose": "assistants"}}
         return _HTTP.post(f"{self.base_url}/files", headers=headers, **sent).raise_for_status().json()
 
     def sent(self, method: str, ending: str) -> list[Request]:
-        """The requests with this method whose path ends so."""
+        """The requests with this method and this end of the path."""
         return [each for each in self.requests if each.method == method and each.path.endswith(ending)]
 
 

@@ -24,7 +24,7 @@ class Chromium:
         assert command is not None
         reads, self._requests = os.pipe()
         self._replies, writes = os.pipe()
-        # The protocol is on file descriptors 3 and 4; the shell puts our pipes there.
+        # The protocol is on file descriptors 3 and 4; the shell connects the pipes to them.
         script = f'exec "$@" 3<&{reads} 4>&{writes}'
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         self._log = (profile.parent / "chromium.log").open("wb")

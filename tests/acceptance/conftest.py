@@ -1,4 +1,4 @@
-"""Fixtures of the acceptance tests; what a test measures is told at the end of the run."""
+"""Fixtures of the acceptance tests. The figures that tests measure are printed at the end of the run."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,13 +8,13 @@ from tests.acceptance.chromium import find_chromium
 from tests.acceptance.site import Site
 from tests.conftest import marked
 
-#: Without a browser these are no tests that are skipped, but none; .ci/run sees to one.
+#: Without a browser these tests are not even collected; .ci/run installs one.
 collect_ignore = [] if find_chromium() else ["test_report_page.py"]
 
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Site]:
-    """A Redis, an emulator and workers of the test's own; `@pytest.mark.settings(lease_s=5)` changes its settings."""
+    """A Redis, an emulator and workers for one test; `@pytest.mark.settings(lease_s=5)` changes its settings."""
     made = Site(tmp_path, marked(request, "settings"))
     yield made
     made.close()
@@ -22,7 +22,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Site]:
 
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Puts a figure into the report of the run."""
+    """Adds a figure to those that are printed at the end of the run."""
     return lambda figure: record_property("figure", figure)
 
 

@@ -1,4 +1,4 @@
-"""What an acceptance test works with: Redis, an emulator and workers, each a process of its own."""
+"""The processes of an acceptance test: Redis, an emulator and workers."""
 
 import re
 import signal
@@ -39,7 +39,7 @@ LISTENING = re.compile(r"listening on (http://[\d.:]+)")
 
 
 def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Waits for a condition, and gives what it was true with."""
+    """Waits until a condition is true, and returns its value."""
     give_up_at = time.monotonic() + patience_s
     while not (value := condition()):
         assert time.monotonic() < give_up_at, f"not within {patience_s:.0f} s: {what}"
@@ -73,7 +73,7 @@ class Site:
         self._children: list[Child] = []
         self._redis_port = free_port()
         self.start_redis()
-        extras = ",".join(EXTRAS)  # nobody uses one unless the endpoint's settings say that it is there
+        extras = ",".join(EXTRAS)  # unused unless the settings of the endpoint enable them
         self.emulator = self.start("emulator", [*EMULATOR, "--port", "0", "--quiet", "--with", extras])
         self.emulator_url = until(lambda: LISTENING.search(self.emulator.log()), "the emulator listens")[1]
         endpoint = {"kind": "emulator", "base_url": f"{self.emulator_url}/api/assts/v1", **fields.get("endpoint", {})}
@@ -87,7 +87,7 @@ class Site:
         )
         self.keys = Keys(self.settings.key_prefix)
         self.client = Client(self.settings)
-        self.store = blocking(self.redis_url)  #: what really stands in Redis
+        self.store = blocking(self.redis_url)  #: a bare connection to Redis
 
     @property
     def redis_url(self) -> str:
@@ -95,7 +95,7 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Leads another process to these servers, under these settings."""
+        """Variables that give another process these settings."""
         return environment(self.settings)
 
     def start(self, name: str, command: Iterable[str], stdin: str = "", **variables: str) -> Child:
@@ -105,7 +105,7 @@ class Site:
         return child
 
     def start_redis(self) -> None:
-        """On its port, with what its file holds."""
+        """Starts Redis on its port, with the data of its file."""
         folder = self._folder / "redis"
         folder.mkdir(exist_ok=True)
         config = f'port {self._redis_port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly yes\n'
@@ -114,7 +114,7 @@ class Site:
             self.redis.wait_until(lambda: answers(connection))
 
     def kill_redis(self) -> None:
-        """Once all that it has confirmed is in its file: a sync under way, on a busy disk, puts writes off for 2 s."""
+        """Kills Redis after its file holds all confirmed writes; a sync on a busy disk may delay them by 2 s."""
         until(lambda: self.store.info("persistence")["aof_buffer_length"] == 0, "Redis has written its file")
         self.redis.kill()
 
@@ -123,11 +123,11 @@ class Site:
         self.redis.exit_code()
 
     def begin_worker(self, command: Iterable[str] = WORKER, **variables: str) -> Child:
-        """Starts one without waiting for it."""
+        """Starts a worker without waiting for it."""
         return self.start("worker", command, **self.environment | variables)
 
     def start_worker(self, command: Iterable[str] = WORKER, **variables: str) -> Child:
-        """Gives it once it is at work."""
+        """Starts a worker, and returns when it is ready."""
         worker = self.begin_worker(command, **variables)
         self.await_worker(worker)
         return worker
@@ -136,7 +136,7 @@ class Site:
         worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in self.client.store.workers()))
 
     def enqueue(self, prompts: Iterable[str], **fields: Any) -> dict[str, str]:
-        """One job per prompt; gives the prompts by the id of their job."""
+        """Enqueues one job per prompt; returns the prompts by job id."""
         asked = list(prompts)
         handles = self.client.enqueue_many([{"prompt": prompt, **fields} for prompt in asked])
         return {handle.id: prompt for handle, prompt in zip(handles, asked, strict=True)}
@@ -145,7 +145,7 @@ class Site:
         return self.client.store.get_many(job_ids)
 
     def held_by(self, worker: Child) -> list[str]:
-        """The ids of the running jobs it holds."""
+        """The ids of the running jobs of a worker."""
         running = self.records(self.store.zrange(self.keys.jobs(JobState.RUNNING), 0, -1))
         return [record.id for record in running if f":{worker.pid}:" in (record.owner or "")]
 
@@ -169,11 +169,11 @@ class Site:
         return httpx.get(f"{self.emulator_url}/_stats", timeout=PATIENCE_S).raise_for_status().json()
 
     def runs(self) -> dict[str, Any]:
-        """How many there were on the server, and how they stand; a run is a response on the Responses API."""
+        """How many runs the server had, by status; on the Responses API, a response is a run."""
         return self.stats()["responses" if self.settings.endpoints["emulator"].wire == "responses" else "runs"]
 
     def completed_runs(self) -> dict[str, int]:
-        """How many runs came to a good end on the server, by job id."""
+        """How many runs completed on the server, by job id."""
         reply = httpx.get(f"{self.emulator_url}/_stats", params={"by": "threadmill"}, timeout=PATIENCE_S)
         counted: dict[str, int] = {}
         for mark, number in reply.raise_for_status().json()["completed_by"].items():
@@ -182,7 +182,7 @@ class Site:
         return counted
 
     def alive(self) -> int:
-        """How many threads, conversations and responses are."""
+        """How many threads, conversations and responses exist."""
         stats = self.stats()
         return sum(stats[kind]["alive"] for kind in ("threads", "conversations", "responses"))
 

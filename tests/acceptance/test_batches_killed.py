@@ -1,4 +1,4 @@
-"""A batch whose processes all die, again and again, and is run again each time."""
+"""A batch is continued after all its processes were killed."""
 
 import json
 import time
@@ -11,12 +11,12 @@ from tests.acceptance.site import THREADMILL, Child, Site, until
 pytestmark = pytest.mark.acceptance
 
 DOCUMENTS = 600
-AWAY_S = 5  #: Redis; the lapse of time is what is tested
+OUTAGE_S = 5
 PROMPT = "[[run_s=0.3]]\nSummarise:\n{{ text }}"
 
 
 def begin(site: Site, docs: Path, out: Path, *options: str) -> Child:
-    """The command, under way."""
+    """Starts the command."""
     command = (THREADMILL, "batch", str(docs), "--prompt", PROMPT, "--out", str(out), "--name", "night", *options)
     return site.start("batch", command, **site.environment)
 
@@ -50,7 +50,7 @@ def test_all_is_killed_twice_and_each_document_has_one_answer_paid_once(site, tm
     assert all(f"The text of document {Path(line['path']).stem}." in line["text"] for line in lines)
     assert site.runs()["created"] == DOCUMENTS, "every run that was in flight was adopted"
     lost = sum(line["lost_threads"] for line in lines)
-    until(lambda: site.alive() <= lost, "all is deleted but what was made as its worker died, which is told of")
+    until(lambda: site.alive() <= lost, "only objects that results count as lost are left")
     runs, alive = site.runs()["created"], site.alive()
     tell(f"{DOCUMENTS} documents, all killed twice: {runs} runs, {alive} of {lost} lost threads alive")
     assert [path.name for path in out.parent.iterdir()] == ["results.jsonl"]
@@ -65,7 +65,7 @@ def test_failures_are_counted_exactly_and_retried_where_that_helps(site, tmp_pat
         (docs / f"{number:03}.txt").write_text(f"{directive} Document {number}.")
     for number in range(20):
         (docs / f"bad-{number}.txt").write_bytes(b"" if number % 2 else b"\x00\x01\x02")
-    site.faults(unauthorised=1, only="runs.create", times=24)  # as a key that was renewed in the meantime
+    site.faults(unauthorised=1, only="runs.create", times=24)  # as with a key that is replaced later
     site.start_worker()
 
     first = begin(site, docs, out, "--json", "--max-endpoint-failures", "100")
@@ -80,11 +80,11 @@ def test_failures_are_counted_exactly_and_retried_where_that_helps(site, tmp_pat
     for _ in range(2):
         again = begin(site, docs, out)
         assert again.exit_code(120) == 1
-        assert site.runs()["created"] == runs, "the same command asks once what the wrong key kept from the server"
+        assert site.runs()["created"] == runs, "the same command repeats only the jobs that the wrong key had stopped"
         assert [line["state"] for line in read_lines(out)].count("failed") == 44
 
     for number in range(10):
-        (docs / f"bad-{number}.txt").write_text(f"Mended {number}.")
+        (docs / f"bad-{number}.txt").write_text(f"Corrected {number}.")
     retried = begin(site, docs, out, "--retry-failed")
     assert retried.exit_code(120) == 1
     assert site.runs()["created"] == runs + 24 + 10
@@ -101,7 +101,7 @@ def test_redis_goes_away_while_a_batch_is_enqueued_and_answered(site, tmp_path):
     batch = begin(site, docs, out, "--max-queued", "20")
     until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 40, "some lines")
     site.kill_redis()
-    time.sleep(AWAY_S)
+    time.sleep(OUTAGE_S)
     site.start_redis()
     assert batch.exit_code(120) == 0, batch.log()
     assert len(read_lines(out)) == 200

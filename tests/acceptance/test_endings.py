@@ -1,4 +1,4 @@
-"""How jobs end that their workers, or their owners, do not see to a good end, and what stays in Redis."""
+"""How jobs end when workers die, stop or cancel them, and what stays in Redis."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_a_job_that_kills_its_workers_costs_two_of_them(site, tmp_path, tell):
     records = site.await_results(innocents, PATIENCE_S)
     assert [record.result.text for record in records] == [f"Question {n}" for n in range(12)]
     assert site.completed_runs() == dict.fromkeys(innocents, 1)
-    until(lambda: site.alive() == 0, "nothing is left, and no run goes on")
+    until(lambda: site.alive() == 0, "nothing is left, and no run is active")
     assert last.lives
     tell(
         f"of 12 other jobs {sum(record.attempts > 1 for record in records)} lost a worker: all succeeded, one run each"
@@ -50,7 +50,7 @@ def test_a_job_that_kills_its_workers_costs_two_of_them(site, tmp_path, tell):
 
 @pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_kills_alone_fail_no_job(site, tell):
-    """Five workers in a row are killed during one run; the job has not moved since the first of them."""
+    """Five workers in a row are killed during one run, in which the jobs make no progress."""
     jobs = site.enqueue(f"[[run_s=25]]\nQuestion {n}" for n in range(10))
     for _ in range(5):
         worker = site.start_worker()
@@ -67,7 +67,7 @@ def test_kills_alone_fail_no_job(site, tell):
 
 @pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
 def test_a_stopped_process_costs_no_job(site, tell):
-    """Each of two workers is stopped until the other has taken its jobs over, and then goes on."""
+    """Each of two workers is stopped until the other has taken over its jobs, and then continues."""
     jobs = site.enqueue(f"[[run_s=10]]\nQuestion {n}" for n in range(10))
     workers = [site.start_worker()]
     until(lambda: len(site.held_by(workers[0])) == 10, "it holds all jobs")
@@ -107,17 +107,17 @@ def test_a_running_job_is_cancelled_whichever_worker_holds_it(site, tell, wire):
     tell(f"{wire}: 6 running jobs of two workers: cancelled, runs stopped and nothing left in {took_s:.1f} s")
 
 
-#: What belongs to Celery: its bindings, and messages a worker has taken and not acknowledged.
-CELERYS_OWN = ("_kombu.binding", "unacked")
+#: Prefixes of keys of Celery: bindings, and unacknowledged messages.
+CELERY_KEYS = ("_kombu.binding", "unacked")
 
 
 def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     client, night = site.client, {"batch": "night"}
     waiting = client.enqueue({"prompt": "[[run_s=60]]Well?", "key": "long", **night})
-    given_up = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})
-    assert given_up.cancel() is JobState.CANCELLED
+    withdrawn = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})
+    assert withdrawn.cancel() is JobState.CANCELLED
     assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
-    assert not _kept(site) & _of(site, given_up.id)
+    assert not _kept(site) & _of(site, withdrawn.id)
 
     worker = site.start_worker()
     succeeded = client.enqueue({"prompt": "[[run_s=0]]Well?", "key": "short", **night})
@@ -128,14 +128,14 @@ def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     assert client.redrive(redriven.id) is JobState.QUEUED
     until(lambda: redriven.get().result, "it ran again")
     assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
-    for ended in (succeeded, failed, redriven, given_up):
+    for ended in (succeeded, failed, redriven, withdrawn):
         assert not _kept(site) & _of(site, ended.id)
 
     waiting.cancel()
     assert waiting.wait(PATIENCE_S).state is JobState.CANCELLED
-    ours = {name for name in _kept(site) if not name.startswith(CELERYS_OWN)}
-    assert not ours, "nothing of ours stays for ever"
-    tell(f"kept for ever, all Celery's: {', '.join(sorted(_kept(site)))}")
+    permanent = {name for name in _kept(site) if not name.startswith(CELERY_KEYS)}
+    assert not permanent, "only keys of Celery never expire"
+    tell(f"keys that never expire, all of Celery: {', '.join(sorted(_kept(site)))}")
 
 
 def _of(site: Site, job_id: str) -> set[str]:
@@ -144,5 +144,5 @@ def _of(site: Site, job_id: str) -> set[str]:
 
 
 def _kept(site: Site) -> set[str]:
-    """All keys in this Redis that do not lapse."""
+    """All keys in this Redis that never expire."""
     return {name for name in site.store.scan_iter(count=1000) if site.store.ttl(name) == -1}

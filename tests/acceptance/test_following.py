@@ -1,4 +1,4 @@
-"""Who follows a job is told all of its text, though Redis goes away meanwhile, or the worker dies."""
+"""A follower of a job receives all of its text, even after a Redis outage or the death of the worker."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ def test_a_follower_continues_where_it_stopped_after_an_outage(site, tell):
     site.start_redis()
     back = time.monotonic()
     until(lambda: len(follower.text) > before, "more text has come")
-    tell(f"text came on {time.monotonic() - back:.1f} s after Redis was back")
+    tell(f"text arrived {time.monotonic() - back:.1f} s after the end of the outage")
     assert len(follower.text) < len(TEXT), "while it was being written"
     follower.join(60)
 

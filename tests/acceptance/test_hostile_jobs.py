@@ -59,7 +59,7 @@ def hostile_site(tmp_path):
 
 
 class Supervisor:
-    """Starts a worker anew when it has ended, as systemd or Kubernetes do."""
+    """Restarts a worker that has ended, as systemd or Kubernetes do."""
 
     def __init__(self, site: Site, folder: Path) -> None:
         self._site = site
@@ -108,7 +108,7 @@ def test_five_hostile_jobs_among_two_hundred(hostile_site, tmp_path, tell):
         "huge": FailureKind.SERVER_ERROR,
         "unreadable": FailureKind.UNREADABLE,
     }
-    tell(f"200 jobs ended after {took_s:.0f} s; {supervisor.ended} workers ended and were started anew")
+    tell(f"200 jobs ended after {took_s:.0f} s; {supervisor.ended} workers ended and were restarted")
     for name, failure in failures.items():
         tell(f"{name}: {failure.kind}: {failure.message}")
 

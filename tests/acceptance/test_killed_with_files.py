@@ -1,4 +1,4 @@
-"""Workers are killed while they upload, search and download: every job has its answer, and what is left is counted."""
+"""Workers are killed while they upload, search and download: each job has its answer, and leftovers are counted."""
 
 import time
 from pathlib import Path

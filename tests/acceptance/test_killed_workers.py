@@ -1,4 +1,4 @@
-"""Workers are killed without a word, again and again: every job has its one result, from its one run."""
+"""Workers are killed with SIGKILL, again and again: each job has one result, from one run."""
 
 import time
 from random import Random
@@ -21,7 +21,7 @@ LANE = {"batch_lane_wait_s": 1, "batch_lane_max_jobs": 20, "first_poll_s": 0.2}
 def kill_workers(
     site: Site, dice: Random, workers: int, kills: int, jobs_per_kill: int
 ) -> tuple[dict[str, str], list[float]]:
-    """Jobs come in as workers are killed and replaced; gives the jobs, and how long the killed ones' lay idle."""
+    """Enqueues jobs while workers are killed and replaced. Returns the jobs, and how long interrupted ones waited."""
     fleet = [site.start_worker() for _ in range(workers)]
     jobs: dict[str, str] = {}
     killed: list[tuple[float, str]] = []
@@ -100,7 +100,7 @@ def test_the_batch_lane_outlives_its_workers(site, dice, tell):
 
 @ON_RESPONSES
 def test_the_same_on_a_server_of_the_responses_api_that_fails(site, dice, tell):
-    """A response whose reply was lost is found by nobody: there may be several, but the job has one answer."""
+    """A response whose reply was lost cannot be found: there may be several, but the job has one answer."""
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
     jobs, idle = kill_workers(site, dice, workers=3, kills=3, jobs_per_kill=50)
 

@@ -1,4 +1,4 @@
-"""A message only wakes a worker: too many of them run a job once, a lost one costs seconds."""
+"""A message only names a job: repeated messages run it once, and a lost message costs seconds."""
 
 import os
 import subprocess

@@ -101,7 +101,7 @@ def paused(store: redis.Redis) -> Iterator[None]:
     yield
 
 
-#: What a producer is told; in a pause it is told nothing, and waits.
+#: The error of a producer; during a pause there is none, and it waits.
 STATES = {
     "paused": (paused, None, ""),
     "out of memory": (out_of_memory, StoreRefused, "is out of memory: raise"),

@@ -1,4 +1,4 @@
-"""Nightly reports with the processes that really make them: schedulers, killed ones among them, and workers."""
+"""Nightly reports of real schedulers and workers, some of which are killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ prompt = "[[run_s=0.5]]\\nReport:\\n{{ text }}"
 
 @pytest.fixture
 def nights(tmp_path, monkeypatch):
-    """A definition that fired an hour ago, and once while nothing ran; the nights that it owes, the oldest first."""
+    """A definition that fired an hour ago, and once while nothing ran; the nights that are due, the oldest first."""
     monkeypatch.chdir(tmp_path)
     now = datetime.now(UTC)
     fired = now - timedelta(hours=1)
@@ -35,13 +35,13 @@ def nights(tmp_path, monkeypatch):
     file.write_text(fired.strftime(DEFINITION))
     written_at = (now - timedelta(hours=26)).timestamp()
     os.utime(file, (written_at, written_at))
-    owed = [str(fired.date() - timedelta(days=days)) for days in (2, 1)]
-    for night in owed:
+    due = [str(fired.date() - timedelta(days=days)) for days in (2, 1)]
+    for night in due:
         folder = tmp_path / "notes" / night
         folder.mkdir(parents=True)
         for number in range(DOCUMENTS):
             (folder / f"{number:02}.md").write_text(f"Note {number} of {night}.")
-    return owed
+    return due
 
 
 @pytest.mark.settings(lease_s=5)
@@ -66,9 +66,9 @@ def test_two_schedulers_make_one_report_per_night_the_missed_one_too(site, night
         return site.store.get(f"{site.settings.key_prefix}:reports:operations:{night}:held") or ""
 
     schedulers = [schedule(), schedule()]
-    until(lambda: map_lines() > 10, "the first night is in the making")
+    until(lambda: map_lines() > 10, "the first night has begun")
     killed = next(each for each in schedulers if any(f":{each.pid}:" in holder(night) for night in nights))
-    killed.kill()  # with what it held; the other one goes on
+    killed.kill()  # while it holds the lease; the other scheduler continues
     worker.kill()
     schedulers = [each for each in schedulers if each is not killed] + [schedule()]
     site.start_worker()

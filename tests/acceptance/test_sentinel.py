@@ -91,7 +91,7 @@ def test_a_failover_costs_no_result_and_no_second_run(site, tell):
     killed = time.monotonic()
 
     waiter.join(60)
-    assert answers, "who waited for a job has its result"
+    assert answers, "the waiter has its result"
     tell(f"the first result {time.monotonic() - killed:.1f} s after the master was killed")
     records = site.await_results(jobs, patience_s=60)
     tell(f"100 of 100 results {time.monotonic() - killed:.1f} s after the master was killed")
@@ -101,6 +101,6 @@ def test_a_failover_costs_no_result_and_no_second_run(site, tell):
 
     fresh = site.client.enqueue("[[scenario=echo run_s=0]]And now?")
     assert fresh.wait(timeout_s=40).text == "And now?"
-    assert worker.lives, "the very same process"
+    assert worker.lives, "the worker is the same process"
     assert {record.attempts for record in records} == {1}
     assert "s3cret" not in worker.log()

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: every job is handed back as it stands, and the next worker goes on where it was."""
+"""SIGTERM and Ctrl-C: each job is handed back with its progress, and the next worker continues it."""
 
 import signal
 import time
@@ -50,7 +50,7 @@ def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command
         job_id: prompt.partition("]]")[2] for job_id, prompt in jobs.items()
     }
     assert {record.attempts for record in ended} == {1}
-    assert site.runs()["created"] == 100, "they went on with the same runs"
+    assert site.runs()["created"] == 100, "the same runs continued"
     assert site.alive() == 0
 
 

@@ -51,7 +51,7 @@ def redis(monkeypatch):
     redis, sleep = Redis(), asyncio.sleep
 
     async def tick(seconds):
-        assert seconds == live.PAUSE_S
+        assert seconds == live.INTERVAL_S
         redis.pauses += 1
         await sleep(0)
 
@@ -61,7 +61,7 @@ def redis(monkeypatch):
 
 async def ticks(count: int = 5) -> None:
     for _ in range(4 * count):
-        await asyncio.sleep(live.PAUSE_S)
+        await asyncio.sleep(live.INTERVAL_S)
 
 
 async def test_nothing_is_read_or_published_while_nobody_follows(redis):
@@ -121,7 +121,7 @@ async def test_text_continues_where_it_stopped_after_a_redis_outage(redis):
 
 
 async def test_a_job_ends_during_a_redis_outage(redis, monkeypatch):
-    monkeypatch.setattr(live, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(live, "TIMEOUT_S", 0.05)
     lives = EventPublisher(redis.publish)
     lives.follow(["job"])
     feed = lives.open("job")
@@ -141,7 +141,7 @@ async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis)
     await feed.close()
 
     assert [entry["kind"] for entry in redis.entries] == ["run", "tool_call"]
-    assert len(redis.entries[1]["arguments"]) == live.CUT_AT + 3
+    assert len(redis.entries[1]["arguments"]) == live.FIELD_LIMIT + 3
 
 
 async def test_a_bounded_amount_is_kept_and_published(redis, monkeypatch):

@@ -1,6 +1,6 @@
-"""Publishes the events of running jobs. Events are buffered until somebody follows the job.
+"""Publishes the events of running jobs. They are buffered until somebody follows the job.
 
-Publishing is best effort: it delays a job by PATIENCE_S at most, and never fails one.
+Publishing is best effort: it delays a job by at most TIMEOUT_S, and never fails it.
 """
 
 import asyncio
@@ -16,25 +16,25 @@ from threadmill.surrogates import replace_surrogates
 
 log = structlog.get_logger(__name__)
 
-#: Between two publications: text comes in bundles, for all jobs of the process together.
-PAUSE_S = 0.1
+#: Seconds between two publications, which serve all jobs of the process together.
+INTERVAL_S = 0.1
 
-#: How long Redis may take for one, and a job's end for its last.
-PATIENCE_S = 2.0
+#: How long one publication may take, in seconds.
+TIMEOUT_S = 2.0
 
-#: Bytes of deltas that are kept unread; then their text alone is kept, which is far less.
+#: How many bytes of deltas are kept unparsed. Beyond that they are parsed, and only their text is kept.
 RAW_LIMIT = 256_000
 
-#: Characters of text that are published of one job.
+#: How many characters of text are published per job.
 TEXT_LIMIT = 256_000
 
-#: Characters of a tool's arguments, and of its output.
-CUT_AT = 2000
+#: How many characters of a tool's arguments, and of its output, are published.
+FIELD_LIMIT = 2000
 
-#: What is kept while nobody follows, or Redis is away: the newest.
+#: How many events are kept while nobody follows, or during a Redis outage; the oldest are dropped.
 _WAITING_LIMIT = 1000
 
-#: Reads a delta as its message's id and a piece of its text.
+#: Parses a delta into the id of its message and a piece of its text.
 ReadDelta = Callable[[bytes], tuple[str, str]]
 
 Entry = dict[str, str | int]
@@ -42,10 +42,10 @@ Entry = dict[str, str | int]
 
 @dataclass(frozen=True)
 class Due:
-    """What to publish of one job now."""
+    """What to publish for one job now."""
 
     entries: tuple[Entry, ...]
-    superseded: tuple[str, ...]  #: ids of published entries that say nothing new any more
+    superseded: tuple[str, ...]  #: ids of published entries to delete, whose text a later entry repeats
     is_first: bool
 
     @property
@@ -54,7 +54,7 @@ class Due:
         return len(self.entries) + bool(self.superseded) + self.is_first
 
 
-#: Publishes what is due, by job id; gives the ids of the entries. A job it could not publish for is left out.
+#: Publishes what is due, by job id. Returns the ids of the entries, without the jobs for which publishing failed.
 Publish = Callable[[Mapping[str, Due]], Awaitable[Mapping[str, list[str]]]]
 
 
@@ -63,17 +63,17 @@ class _Text:
     """A message that is being written."""
 
     text: str = ""
-    held: str = ""  #: what came after it, and may be the beginning of a secret
-    told: int = 0  #: characters that were made entries
-    bundles: list[str] = field(default_factory=list)  #: ids of these
+    held: str = ""  #: the end of the text, held back because it may be the beginning of a secret
+    emitted: int = 0  #: how many characters have become entries
+    entry_ids: list[str] = field(default_factory=list)  #: ids of the published ones among these entries
 
 
 class EventBuffer:
-    """The unpublished events of one job. Without `live`, they are never published."""
+    """The unpublished events of one job. Without a publisher they are never published."""
 
-    def __init__(self, live: "EventPublisher | None" = None, job_id: str = "") -> None:
+    def __init__(self, publisher: "EventPublisher | None" = None, job_id: str = "") -> None:
         self.followed = False
-        self._live = live
+        self._publisher = publisher
         self._job_id = job_id
         self._waiting: deque[Entry] = deque(maxlen=_WAITING_LIMIT)
         self._raw: list[bytes] = []
@@ -81,80 +81,80 @@ class EventBuffer:
         self._read: ReadDelta | None = None
         self._texts: dict[str, _Text] = {}
         self._superseded: list[str] = []
-        self._room = TEXT_LIMIT
+        self._text_left = TEXT_LIMIT
         self._is_first = True
 
     def emit(self, kind: EventKind, **fields: str | int) -> None:
-        """Adds an event that is rare in a job's life."""
-        self._bundle()
+        """Adds an event other than a delta or a message."""
+        self._emit_text()
         entry: Entry = {"kind": kind.value}
         self._waiting.append(entry | {name: _cut(_clean(value)) for name, value in fields.items()})
         self._wake()
 
     def delta(self, data: bytes, read: ReadDelta) -> None:
-        """Adds a piece of a message as the server sent it. It is parsed only when somebody follows the job."""
+        """Adds a piece of a message, as the server sent it. It is parsed only if somebody follows the job."""
         self._raw.append(data)
         self._raw_size += len(data)
         self._read = read
         if self._raw_size > RAW_LIMIT:
-            self._take_in()
+            self._parse_deltas()
         self._wake()
 
     def message(self, message_id: str, text: str) -> None:
         """Adds a complete message, which replaces its pieces."""
-        self._bundle()
+        self._emit_text()
         self._raw, self._raw_size = [], 0
         open_ = self._texts.pop(message_id, _Text())
-        self._superseded += open_.bundles
-        self._room += open_.told
-        text = str(_clean(text))[: self._room]
-        self._room -= len(text)
+        self._superseded += open_.entry_ids
+        self._text_left += open_.emitted
+        text = str(_clean(text))[: self._text_left]
+        self._text_left -= len(text)
         self._waiting.append({"kind": EventKind.MESSAGE.value, "message_id": message_id, "text": text})
         self._wake()
 
     async def close(self) -> None:
-        """Publishes what is left. Call it before the job ends; repeated calls have no effect."""
-        if self._live is not None:
-            await self._live.close(self._job_id)
+        """Publishes the remaining events. Call it before the job ends; repeated calls have no effect."""
+        if self._publisher is not None:
+            await self._publisher.close(self._job_id)
 
     def due(self, *, last: bool = False) -> Due | None:
-        """What to publish now: nothing while nobody follows. `last`: also tool events, which no record holds."""
-        self._bundle()
-        wanted = self.followed or (last and any(entry["kind"] in _KEPT for entry in self._waiting))
+        """Returns what to publish now; nothing while nobody follows. `last`: always publish tool calls and outputs."""
+        self._emit_text()
+        wanted = self.followed or (last and any(entry["kind"] in _UNRECORDED for entry in self._waiting))
         entries = tuple(self._waiting) if wanted else ()
         superseded = () if any(entry["kind"] == EventKind.MESSAGE for entry in entries) else tuple(self._superseded)
         return Due(entries, superseded, self._is_first) if entries or superseded else None
 
     def sent(self, due: Due, ids: Iterable[str]) -> None:
-        """Removes published events. `ids`: of the published entries."""
+        """Removes published events. `ids`: of their entries."""
         self._is_first = False
         for entry, id in zip(due.entries, ids, strict=True):
-            if self._waiting and self._waiting[0] is entry:  # else it had to make room
+            if self._waiting and self._waiting[0] is entry:  # otherwise it was dropped
                 self._waiting.popleft()
             if entry["kind"] == EventKind.TEXT:
                 text = self._texts.get(str(entry["message_id"]))
-                (text.bundles if text else self._superseded).append(id)
+                (text.entry_ids if text else self._superseded).append(id)
         self._superseded = [id for id in self._superseded if id not in due.superseded]
 
-    def _bundle(self) -> None:
-        """Makes an entry of the new text, unless an earlier text entry still waits."""
+    def _emit_text(self) -> None:
+        """Turns new text into an entry, unless an earlier text entry is still unpublished."""
         if not self.followed or any(entry["kind"] == EventKind.TEXT for entry in self._waiting):
             return
-        self._take_in()
+        self._parse_deltas()
         for message_id, open_ in self._texts.items():
-            piece = open_.text[open_.told :][: self._room]
+            piece = open_.text[open_.emitted :][: self._text_left]
             if piece:
                 entry: Entry = {
                     "kind": EventKind.TEXT.value,
                     "message_id": message_id,
-                    "begins": open_.told,
+                    "begins": open_.emitted,
                     "text": piece,
                 }
                 self._waiting.append(entry)
-                open_.told += len(piece)
-                self._room -= len(piece)
+                open_.emitted += len(piece)
+                self._text_left -= len(piece)
 
-    def _take_in(self) -> None:
+    def _parse_deltas(self) -> None:
         """Parses the buffered deltas."""
         pieces: dict[str, list[str]] = {}
         for data in self._raw:
@@ -170,12 +170,12 @@ class EventBuffer:
         self._raw, self._raw_size = [], 0
 
     def _wake(self) -> None:
-        if self.followed and self._live is not None:
-            self._live.wake()
+        if self.followed and self._publisher is not None:
+            self._publisher.wake()
 
 
-#: What stands nowhere else: run statuses and messages are in the job's record too, in the end.
-_KEPT = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
+#: Events that a record does not repeat. It holds the run's status and the messages.
+_UNRECORDED = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
 
 
 class EventPublisher:
@@ -183,59 +183,59 @@ class EventPublisher:
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
-        self._feeds: dict[str, EventBuffer] = {}
+        self._buffers: dict[str, EventBuffer] = {}
         self._followed: frozenset[str] = frozenset()
         self._task: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
 
     def open(self, job_id: str) -> EventBuffer:
-        feed = self._feeds[job_id] = EventBuffer(self, job_id)
-        feed.followed = job_id in self._followed
-        return feed
+        buffer = self._buffers[job_id] = EventBuffer(self, job_id)
+        buffer.followed = job_id in self._followed
+        return buffer
 
     def follow(self, job_ids: Iterable[str]) -> None:
-        """Sets the jobs that somebody follows."""
+        """Sets which jobs somebody follows."""
         self._followed = frozenset(job_ids)
-        for job_id, feed in self._feeds.items():
-            feed.followed = job_id in self._followed
+        for job_id, buffer in self._buffers.items():
+            buffer.followed = job_id in self._followed
         if self._followed:
             self.wake()
 
     def wake(self) -> None:
-        """Starts publishing, unless it is under way."""
+        """Starts to publish, unless publishing is under way."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="live")
 
     async def close(self, job_id: str) -> None:
-        feed = self._feeds.pop(job_id, None)
-        while feed is not None and await self._send({job_id: feed}, last=True):
+        buffer = self._buffers.pop(job_id, None)
+        while buffer is not None and await self._send({job_id: buffer}, last=True):
             pass
 
     async def _run(self) -> None:
         try:
             while True:
-                await asyncio.sleep(PAUSE_S)
-                await self._send(self._feeds)
-                if not any(feed.due() for feed in self._feeds.values()):
+                await asyncio.sleep(INTERVAL_S)
+                await self._send(self._buffers)
+                if not any(buffer.due() for buffer in self._buffers.values()):
                     return
         finally:
             self._task = None
 
-    async def _send(self, feeds: Mapping[str, EventBuffer], *, last: bool = False) -> bool:
-        """Publishes what is due. Returns whether anything was published; events stay due otherwise."""
+    async def _send(self, buffers: Mapping[str, EventBuffer], *, last: bool = False) -> bool:
+        """Publishes what is due. Returns False if nothing was published; its events stay due."""
         async with self._sending:
-            due = {job_id: (feed, news) for job_id, feed in feeds.items() if (news := feed.due(last=last))}
+            due = {job_id: (buffer, events) for job_id, buffer in buffers.items() if (events := buffer.due(last=last))}
             if not due:
                 return False
             try:
-                async with asyncio.timeout(PATIENCE_S):
-                    published = await self._publish({job_id: news for job_id, (_, news) in due.items()})
-            except Exception as error:  # no job may fail because of it; the heartbeat warns when Redis is away
+                async with asyncio.timeout(TIMEOUT_S):
+                    published = await self._publish({job_id: events for job_id, (_, events) in due.items()})
+            except Exception as error:  # a job must not fail because of it; the heartbeat warns of Redis outages
                 log.debug("not published", reason=repr(error))
                 return False
             for job_id, ids in published.items():
-                feed, news = due[job_id]
-                feed.sent(news, ids)
+                buffer, events = due[job_id]
+                buffer.sent(events, ids)
             return bool(published)
 
 
@@ -244,4 +244,4 @@ def _clean(value: str | int) -> str | int:
 
 
 def _cut(value: str | int) -> str | int:
-    return f"{value[:CUT_AT]}..." if isinstance(value, str) and len(value) > CUT_AT else value
+    return f"{value[:FIELD_LIMIT]}..." if isinstance(value, str) and len(value) > FIELD_LIMIT else value

@@ -1,4 +1,4 @@
-"""One worker process: its name, its servers, the jobs it has in hand. All of it lives in one event loop."""
+"""One worker process: its jobs, its connections and its periodic steps, all in one event loop."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.live import EventPublisher
-from threadmill_worker.maintenance.batch_lane import Lane
-from threadmill_worker.maintenance.pulse import Pulse
+from threadmill_worker.maintenance.batch_lane import BatchLane
+from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger, NoSuchJob
@@ -38,15 +38,15 @@ from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
 
-#: How often workers that nobody has seen for a day are forgotten, in seconds.
+#: How often the entries of workers without a heartbeat for a day are deleted, in seconds.
 FORGET_S = 60.0
 
-#: How often the process looks at itself, in seconds.
-WATCH_S = 5.0
+#: How often the process checks itself, in seconds.
+SELF_CHECK_S = 5.0
 
 
 class WorkerProcess:
-    """Runs the jobs whose ids it is given. Build and use it inside one event loop.
+    """Runs jobs, and performs the periodic steps of a worker. Build and use it inside one event loop.
 
     `send(job_id)` puts a message for a job on the queue; it is called in a thread.
     """
@@ -57,30 +57,30 @@ class WorkerProcess:
         self._ledger = Ledger(settings, self.name, send)
         self._clock = self._ledger.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
-        self._live = EventPublisher(self._ledger.publish)
-        self._servers = Contexts(settings, registry.load(settings), self._ledger, self._live)
+        self._events = EventPublisher(self._ledger.publish)
+        self._contexts = Contexts(settings, registry.load(settings), self._ledger, self._events)
         parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
-        self._attempts = Attempts(self._ledger, self._servers, parking)
+        self._attempts = Attempts(self._ledger, self._contexts, parking)
         self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)
         self._runs: set[asyncio.Future[Any]] = set()
-        self._pulse = Pulse(settings.lease_s)
-        self._left_alone: set[str] = set()  #: jobs that only a newer version runs
-        self._sweep = Sweep(settings, self._ledger, self._servers, send, self._pulse, self._left_alone)
-        self._lane = Lane(settings, parking, self._servers, send, self._clock)
+        self._heartbeats = Heartbeats(settings.lease_s)
+        self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
+        self._sweep = Sweep(settings, self._ledger, self._contexts, send, self._heartbeats, self._left_alone)
+        self._lane = BatchLane(settings, parking, self._contexts, send, self._clock)
         self._closing = False
-        self._last_job = time.monotonic()
-        self._beats = [
-            repeat(heartbeat_s(settings), self._beat),
+        self._last_job_at = time.monotonic()
+        self._periodic = [
+            repeat(heartbeat_s(settings), self._heartbeat),
             repeat(settings.sweep_interval_s, self._sweep.once),
             repeat(settings.sweep_interval_s, self._sweep.clean_up),
             repeat(settings.sweep_interval_s, self._lane.once),
-            repeat(WATCH_S, self._watch),
+            repeat(SELF_CHECK_S, self._check_itself),
             repeat(FORGET_S, self._ledger.forget_old_workers),
         ]
 
     @property
     def handed_back(self) -> list[str]:
-        """Jobs that are queued again and need a new message."""
+        """Ids of the jobs that are queued again and need a new message."""
         return self._attempts.handed_back
 
     async def clean_up(self) -> None:
@@ -88,23 +88,25 @@ class WorkerProcess:
         await self._sweep.clean_up()
 
     def log_start(self, node: str) -> None:
-        """`node`: the name by which Celery's monitors know it."""
+        """`node`: the worker's name in Celery's monitors."""
         log.info(
             "worker started",
             worker=self.name,
             node=node,
             queue=self._settings.queue,
-            endpoints=self._servers.ready,
+            endpoints=self._contexts.ready,
             concurrency=self._settings.concurrency,
         )
 
     async def run(
         self, job_id: str, job: Mapping[str, Any] | None, *, expires_at: datetime | None = None
     ) -> dict[str, Any] | None:
-        """Claims the job and drives it to its end. `job`: its fields, when a foreign client sent them along.
+        """Claims a job and runs it to its end.
 
-        Returns the result, as Celery's backend keeps it; None if the job is elsewhere or was handed back.
-        `expires_at`: its sender does not want it to begin after this moment.
+        `job`: its fields, if a foreign Celery client sent them instead of an id. `expires_at`: the job fails if it has
+        not been started by then.
+
+        Returns the result as Celery's backend stores it; None if the job runs elsewhere, waits, or was handed back.
         """
         running = asyncio.ensure_future(self._run(job_id, job, expires_at))
         self._runs.add(running)
@@ -114,12 +116,12 @@ class WorkerProcess:
     async def _run(
         self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None
     ) -> dict[str, Any] | None:
-        self._last_job = time.monotonic()
+        self._last_job_at = time.monotonic()
         if not is_job_id(job_id):
             return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
         if job is not None:
             try:
-                await self._ledger.create(job_id, _foreign(job))
+                await self._ledger.create(job_id, _foreign_job(job))
             except InvalidJob as error:
                 return await self.refuse(job_id, str(error))
             if await self._ledger.was_revoked(job_id):
@@ -145,15 +147,15 @@ class WorkerProcess:
         return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
 
     def _leave_alone(self, error: NewerRecord) -> None:
-        """The job stays queued. The sweep sends it again after a while, until a newer worker receives it."""
+        """Leaves a job queued. The sweep sends it again from time to time, until a newer worker receives it."""
         if error.job_id not in self._left_alone:
             self._left_alone.add(error.job_id)
             log.warning("job left alone", job_id=error.job_id, reason=error.reason, remedy="update this worker")
 
     async def _execute(self, lease: Lease, record: JobRecord, is_late: bool) -> JobResult | None:
-        """Brings a claimed job to its end. None: it waits in the batch lane now, or was handed back."""
-        if is_late and record.attempts == 1 and record.progress is None:  # else what its sender wished is fulfilled
-            message = "its message expired before a worker took it; raise `expires`, or start more workers"
+        """Runs a claimed job to its end. Returns None if it waits in the batch lane now, or was handed back."""
+        if is_late and record.attempts == 1 and record.progress is None:  # otherwise it was started in time
+            message = "its message expired before a worker received it; raise `expires`, or start more workers"
             failure = Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
             return await self._attempts.fail(lease, record, failure)
         if record.alone:
@@ -161,7 +163,7 @@ class WorkerProcess:
         return await self._attempts.execute(lease, record)
 
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
-        """Gives a message that never became a job a failed result, for whoever waits for it in Celery's backend."""
+        """Stores a failed result for a message that cannot become a job, so that its sender does not wait for ever."""
         log.warning("job refused", job_id=job_id, reason=reason)
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
         result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
@@ -169,12 +171,12 @@ class WorkerProcess:
         return result.model_dump(mode="json")
 
     async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
-        """Cancels those that are queued, and with `running` those that run; those unknown when they are delivered.
+        """Cancels queued jobs, and with `running` also running ones. Unknown jobs are cancelled on delivery.
 
-        Celery's remote control calls it, in every worker: repetition does no harm. An unknown id may be a task of
-        somebody else's.
+        Celery's remote control calls it in every worker; repeated calls have no effect. An unknown id may be a task of
+        another Celery app.
         """
-        ids = [job_id for job_id in job_ids if is_job_id(job_id)]  # no job of ours has another
+        ids = [job_id for job_id in job_ids if is_job_id(job_id)]
         try:
             unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
             if unknown:
@@ -186,27 +188,25 @@ class WorkerProcess:
                         await self._ledger.refuse(
                             JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
                         )
-                    await self._cancel(job_id, running)  # if it was delivered in between
+                    await self._cancel(job_id, running)  # it may have been delivered in between
         except RedisError as error:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
 
     async def _cancel(self, job_id: str, running: bool) -> bool:
-        """Whether there is such a job."""
+        """Returns whether there is such a job."""
         try:
             record = await self._ledger.get(job_id)
             if record is None:
                 return False
-            is_queued, end = (
-                record.state is JobState.QUEUED,
-                partial(self._ledger.cancel_queued, record, CANCELLED_WHILE_QUEUED),
-            )
+            is_queued = record.state is JobState.QUEUED
+            end = partial(self._ledger.cancel_queued, record, CANCELLED_WHILE_QUEUED)
         except UnreadableRecord:
             is_queued, end = True, partial(self._ledger.cancel_unread, job_id, CANCELLED_WHILE_QUEUED)
         if is_queued:
             try:
                 result = await end()
             except LeaseLost:
-                pass  # it runs now, or has ended
+                pass  # it has been claimed, or has ended
             else:
                 log.info("job finished", job_id=job_id, **end_of(result))
                 return True
@@ -215,17 +215,17 @@ class WorkerProcess:
         return True
 
     async def close(self, reason: str = "") -> None:
-        """Hands every job back as it stands, replies under way included, and lets go of all connections."""
+        """Hands all jobs back, after the calls that create something have ended, and closes all connections."""
         log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
         self._closing = True
-        await self._attempts.hand_back(self._runs)  # a run that has ended has handed its job back
-        while beats := [beat for beat in self._beats if not beat.done()]:
-            await stop(beats, beats)
-        await self._servers.close()
+        await self._attempts.hand_back(self._runs)
+        while running := [step for step in self._periodic if not step.done()]:
+            await stop(running, running)
+        await self._contexts.close()
         await self._ledger.close()
         log.info("worker stopped", worker=self.name, handed_back=len(self.handed_back))
 
-    def _card(self) -> Worker:
+    def _entry(self) -> Worker:
         now = self._clock.moment()
         self._started_at = self._started_at or now
         return Worker(
@@ -233,7 +233,7 @@ class WorkerProcess:
             seen_at=now,
             concurrency=self._settings.concurrency,
             jobs=len(self._attempts),
-            endpoints=tuple(self._servers.ready),
+            endpoints=tuple(self._contexts.ready),
             started_at=self._started_at,
             version=version("threadmill"),
             troubles=self._attempts.troubles,
@@ -242,28 +242,28 @@ class WorkerProcess:
             clock_skew_s=round(self._clock.skew_s, 3),
         )
 
-    async def _beat(self) -> None:
-        """Keeps our leases, and tells producers that we live."""
-        self._live.follow(await self._attempts.renew())
-        await self._ledger.announce(self._card())
-        self._pulse.beat()
+    async def _heartbeat(self) -> None:
+        """Renews the leases of this process, and updates its entry in the list of workers."""
+        self._events.follow(await self._attempts.renew())
+        await self._ledger.announce(self._entry())
+        self._heartbeats.record()
 
-    async def _watch(self) -> None:
-        """A worker that cannot work ends itself, so that its supervisor starts a fresh one."""
-        if (away_s := self._pulse.silent_s) > self._settings.redis_outage_tolerance_s:
-            give_up(f"Redis has been away for {away_s:.0f} s")
+    async def _check_itself(self) -> None:
+        """Ends a worker that cannot work, so that its supervisor starts a new one."""
+        if (away_s := self._heartbeats.silent_s) > self._settings.redis_outage_tolerance_s:
+            give_up(f"Redis has been unavailable for {away_s:.0f} s")
         now = time.monotonic()
         if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
-            self._last_job = now  # no room, or nothing to do: no reason to get jobs
-        elif (idle_s := min(now - self._last_job, self._pulse.steady_s)) > self._settings.idle_restart_s:
-            give_up(f"jobs are waiting, but Celery has brought none for {idle_s:.0f} s")
+            self._last_job_at = now  # it has no free slot, or no job waits
+        elif (idle_s := min(now - self._last_job_at, self._heartbeats.stable_s)) > self._settings.idle_restart_s:
+            give_up(f"jobs are waiting, but Celery has delivered none for {idle_s:.0f} s")
 
 
 def _body(result: JobResult | None) -> dict[str, Any] | None:
     return result.model_dump(mode="json") if result else None
 
 
-def _foreign(job: Mapping[str, Any]) -> PromptJob:
+def _foreign_job(job: Mapping[str, Any]) -> PromptJob:
     parsed = PromptJob.parse(job)
     if parsed.key is not None:
         raise InvalidJob("`key`: in a plain Celery message the task id is the idempotency key; set that instead")

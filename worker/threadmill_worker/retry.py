@@ -1,4 +1,4 @@
-"""When one call is simply made again (tenacity). What a run's trouble means for its job: see lifecycle/decide.py."""
+"""Retries of single calls. What a failed call means for its job is decided in lifecycle/recovery/call_errors.py."""
 
 import logging
 
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 def while_redis_is_away(patience_s: float) -> AsyncRetrying:
-    """Repeats a step on the records, all of which are atomic and bear repetition, for at most `patience_s`."""
+    """Repeats a script during a Redis outage of at most `patience_s`. All scripts are atomic and can be repeated."""
     return AsyncRetrying(
         retry=retry_if_exception(is_away),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(patience_s),
-        before_sleep=before_sleep_log(log, logging.DEBUG),  # of each job; the heartbeat warns for all of them
+        before_sleep=before_sleep_log(log, logging.DEBUG),  # once per job; the heartbeat warns for all
         reraise=True,
     )
 
 
-def before_it_left() -> AsyncRetrying:
-    """Repeats a request that found no connection, and so reached nobody."""
+def while_unconnected() -> AsyncRetrying:
+    """Repeats an HTTP request that was not sent, because no connection could be opened."""
     return AsyncRetrying(
         retry=retry_if_exception_type(httpx.ConnectError),
         wait=wait_random_exponential(multiplier=0.2, max=2),
@@ -39,8 +39,8 @@ def before_it_left() -> AsyncRetrying:
     )
 
 
-def until_it_answers() -> AsyncRetrying:
-    """Repeats the attempt to connect to a tool server that may just be starting anew; not one that took too long."""
+def while_starting() -> AsyncRetrying:
+    """Repeats the attempt to connect to an MCP server, which may be restarting. A timeout is not repeated."""
     return AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, TimeoutError)),
         wait=wait_random_exponential(multiplier=0.2, max=2),

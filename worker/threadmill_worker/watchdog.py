@@ -1,7 +1,7 @@
-"""Ends a process whose event loop is dead or blocked, so that its supervisor starts a fresh one.
+"""Ends a process whose event loop has ended or is blocked, so that its supervisor starts a new one.
 
-It runs in a thread. While C code holds Python's interpreter lock, as a regular expression does, that thread is blocked
-too; faulthandler's timer, which does not need the lock, then ends the process after twice the time.
+The watchdog runs in a thread. C code that holds Python's interpreter lock, such as a regular expression, blocks this
+thread too. In that case faulthandler's timer, which does not need the lock, ends the process after twice the time.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-#: How often the event loop is asked for a sign of life, in seconds.
+#: How often the event loop is checked, in seconds.
 TICK_S = 1.0
 
 #: How long it may be blocked before that is logged, in seconds.
@@ -28,7 +28,7 @@ _FRAMES = 5
 
 
 def give_up(reason: str, **details: object) -> None:
-    """Ends the process at once with code 1; its leases lapse, and the sweep rescues its jobs."""
+    """Ends the process at once with code 1. Its leases expire, and the sweep of another worker rescues its jobs."""
     log.critical("worker gives up", reason=reason, **details)
     os._exit(1)  # not sys.exit: a thread that hangs would keep the process alive
 
@@ -54,38 +54,38 @@ class Watchdog:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Call it before the loop is stopped. The timer stays armed: the rest of the shutdown must not hang either."""
+        """Call it before the loop is stopped. The timer stays armed, in case the rest of the shutdown hangs."""
         self._stopped.set()
         if self._watcher.is_alive():  # a worker whose settings are wrong stops before it is started
             self._watcher.join()
 
     def _watch(self) -> None:
-        answered, missed = self._ask(), 0  # ticks, not time by the clock: a process that was stopped was not blocked
+        answered, missed = self._ping(), 0  # in ticks: the clock also runs while the process is stopped
         while not self._stopped.wait(TICK_S):
             if not self._thread.is_alive():
                 self._end("the event loop has ended")
                 return
             if answered.is_set():
-                answered, missed = self._ask(), 0
+                answered, missed = self._ping(), 0
                 continue
             missed += 1
             blocked_s = missed * TICK_S
             if blocked_s >= self._limit_s:
-                self._end(f"the event loop has been blocked for {blocked_s:.3g} s", **self._place())
+                self._end(f"the event loop has been blocked for {blocked_s:.3g} s", **self._location())
                 return
             if blocked_s - TICK_S < WARN_S <= blocked_s:
-                log.warning("event loop is blocked", blocked_s=blocked_s, **self._place())
+                log.warning("event loop is blocked", blocked_s=blocked_s, **self._location())
 
-    def _ask(self) -> Event:
-        """Set as soon as the event loop runs."""
+    def _ping(self) -> Event:
+        """Returns an event that is set as soon as the event loop runs."""
         faulthandler.dump_traceback_later(2 * self._limit_s, exit=True)
         answered = Event()
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(answered.set)
         return answered
 
-    def _place(self) -> dict[str, object]:
-        """The task that runs in the event loop, and its innermost calls."""
+    def _location(self) -> dict[str, object]:
+        """Returns the task that runs in the event loop, and its innermost calls."""
         task, frame = asyncio.current_task(self._loop), sys._current_frames().get(self._thread.ident or 0)
         calls = StackSummary.extract(walk_stack(frame), limit=_FRAMES, lookup_lines=False) if frame else ()
         return {

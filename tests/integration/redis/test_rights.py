@@ -112,7 +112,7 @@ def test_a_worker_that_misses_a_right_ends_and_says_which(settings_of, capsys, t
         _end_if_redis_refuses(settings)
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert said.endswith(f"does not permit all that a worker needs: run `ACL SETUSER worker {taken}`\n")
+    assert said.endswith(f"does not permit all commands that a worker needs: run `ACL SETUSER worker {taken}`\n")
     assert "s3cret" not in said
 
 

@@ -17,15 +17,15 @@ class Holder(Ledger):
         """Claims the job."""
         lease = self.lease(job_id)
         record = await self.claim(lease)
-        if record is not None:  # else an earlier lease of ours may hold it
+        if record is not None:  # otherwise an earlier lease may hold it
             self.leases[job_id] = lease
         return record
 
     async def end(self, result: JobResult, **more: Any) -> None:
-        """Ends the job, as if it were ours."""
+        """Ends the job, whether or not it was claimed."""
         await self.finish(self.leases.get(result.job_id) or self.lease(result.job_id), result, (), "emulator", **more)
 
     async def sweep(self) -> list[tuple[str, int]]:
-        """Rescues the jobs whose lease has lapsed."""
+        """Rescues the jobs whose lease has expired."""
         await self.redis.set(self._keys.sweep, self._name)
         return await self.rescue()

@@ -1,4 +1,4 @@
-"""A worker on a machine whose clock is a minute off, beside a Redis and a client whose clocks are right."""
+"""A worker on a machine whose clock is a minute off; the clocks of Redis and of the client are right."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 emulator, base_url = shared.emulator, shared.base_url
 
-#: What is late by a minute does not come within it.
+#: Less than a minute, the error of the clocks.
 PATIENCE_S = 40.0
 
 WORKER = Path(__file__).parent / "wrong_clock.py"

@@ -1,4 +1,4 @@
-"""A network and a server that misbehave: the job still succeeds, its run is paid for once, nothing is left behind."""
+"""With a faulty network or server, the job still succeeds with one run, and nothing is left on the server."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ FAULTS = ["drop_before", "drop_after", "error_500", "rate_limit_429", "malformed
 MESSAGES = [{"role": "user", "content": f"Remark {number}."} for number in range(33)]
 PROMPT = "[[scenario=tools]]\nWell?"
 
-#: A late request lands when the test is over; a client gives it up long before.
+#: Longer than the timeout of a request, and than the test.
 SLOW_S = 30
 
 

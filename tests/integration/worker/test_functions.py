@@ -11,10 +11,10 @@ from threadmill_worker.tools import functions
 
 pytestmark = pytest.mark.integration
 
-#: Three calls meet here, or none gets past.
+#: Passed by three calls at the same time.
 MEETING = threading.Barrier(3, timeout=60)
 
-#: Ends the sleep of who is sleepy.
+#: Ends the calls of `sleepy`.
 AWAKE = threading.Event()
 
 
@@ -79,7 +79,7 @@ async def test_a_function_answers_and_its_errors_reach_the_model(worker, emulato
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 1)
     assert emulator.tool_outputs() == [output]
-    assert emulator.sent("POST", "/pluginapi") == [], "a function of ours stays here"
+    assert emulator.sent("POST", "/pluginapi") == [], "the worker's function answers"
     assert emulator.threads() == 0
 
 

@@ -107,6 +107,6 @@ def test_no_item_on_the_queue_ends_the_worker(process, settings, store, until):
     for name, letter in kept.items():
         assert base64.b64decode(letter.body) == items[name][:65_536]
         assert letter.size == len(items[name])
-    assert "NotRegistered" in store.get("celery-task-meta-x-1"), "its sender is told"
+    assert "NotRegistered" in store.get("celery-task-meta-x-1"), "its sender receives an error"
     until(lambda: not any(each.endswith(', "", "x"]') for each in store.hvals("unacked")))
     assert "Well?" not in process.log()

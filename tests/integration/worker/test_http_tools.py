@@ -18,12 +18,12 @@ from threadmill_worker.tools import registry
 
 pytestmark = pytest.mark.integration
 
-#: As long as it is not set, /held answers nobody.
+#: Lets /held answer.
 GO = threading.Event()
 
 
 class Weather(BaseHTTPRequestHandler):
-    """Tells what it was asked; /held answers when told to, /endless never stops."""
+    """Returns the request that it received; /held waits for GO, /endless never ends."""
 
     asked: list[tuple[str, str, str]]
 

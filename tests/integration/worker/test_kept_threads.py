@@ -139,7 +139,7 @@ async def test_a_thread_used_during_deletion_is_deleted_with_its_new_files(
 
     def slow(*args):
         entry = read(*args)
-        monkeypatch.undo()  # meanwhile another job ends on it, and brings a file along
+        monkeypatch.undo()  # at this moment another job of the thread ends, with a file
         grown = json.loads(entry) | {"things": {"file-9": "file"}}
         store.hset(name, "emulator/thread_x", json.dumps(grown))
         return entry

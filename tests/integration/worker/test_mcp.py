@@ -21,7 +21,7 @@ from threadmill.settings.tools import McpSettings
 from threadmill_cli.local.services import free_port
 from threadmill_worker.tools import mcp_servers, registry
 from threadmill_worker.tools.mcp_servers import McpServer, offered_name
-from threadmill_worker.tools.tool import ToolFailed, ToolsAway
+from threadmill_worker.tools.tool import ToolFailed, ToolsUnavailable
 
 pytestmark = pytest.mark.integration
 
@@ -184,7 +184,7 @@ def test_without_the_package_there_is_one_clear_line(make_settings, monkeypatch)
 )
 async def test_a_server_that_does_not_start_is_reported_with_the_reason(command, says):
     server = McpServer("demo", McpSettings(command=tuple(command)))
-    with pytest.raises(ToolsAway, match=rf"the MCP server 'demo' cannot be used: .*{says}.*; see \[mcp.demo\]"):
+    with pytest.raises(ToolsUnavailable, match=rf"the MCP server 'demo' cannot be used: .*{says}.*; see \[mcp.demo\]"):
         await server.tools()
     await server.close()
 
@@ -192,7 +192,7 @@ async def test_a_server_that_does_not_start_is_reported_with_the_reason(command,
 async def test_a_server_that_never_answers_is_abandoned(monkeypatch):
     monkeypatch.setattr(mcp_servers, "START_S", 0.3)
     server = McpServer("demo", McpSettings(command=(sys.executable, "-c", "import sys; sys.stdin.read()")))
-    with pytest.raises(ToolsAway, match=r"no answer within 0\.3 s"):
+    with pytest.raises(ToolsUnavailable, match=r"no answer within 0\.3 s"):
         await server.tools()
     await server.close()
 

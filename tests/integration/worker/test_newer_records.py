@@ -71,7 +71,7 @@ async def test_a_job_of_a_newer_version_waits_for_a_newer_worker(worker, store, 
     logged = [line for line in capsys.readouterr().out.splitlines() if "job left alone" in line]
     assert len(logged) == 1, "it says so once"
     assert part in logged[0]
-    assert worker.process._card().left_alone == 1
+    assert worker.process._entry().left_alone == 1
 
     store.delete(keys.record(job_id))
     store.hset(keys.record(job_id), mapping=before)
@@ -114,7 +114,7 @@ async def test_a_worker_that_knows_it_writes_its_format(worker, store, keys, mon
 @pytest.mark.settings(sweep_interval_s=600)
 @pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, batch_lane_wait_s=0.001)
 async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change):
-    parking = worker.process._lane._parking
+    parking = worker.process._lane._store
     today, tomorrow = worker.create("One?", lane="batch"), worker.create("Two?", lane="batch")
     for job_id in (today, tomorrow):
         await worker.process.run(job_id, None)
@@ -127,7 +127,7 @@ async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change)
     change(today, format=TOMORROW)  # as if a newer worker had packed it
     with pytest.raises(NewerRecord):
         await parking.jobs(batch)
-    worker.process._lane._look_at.clear()
+    worker.process._lane._poll_at.clear()
     await worker.process._lane.once()
     assert worker.record(today).parked == batch.name
     assert await parking.get(batch.name) is not None
@@ -169,7 +169,7 @@ async def test_workers_that_are_too_old_are_named(worker, change, cli):
     job_id = worker.create("Why?")
     change(job_id, format=TOMORROW)
     await worker.process.run(job_id, None)
-    await worker.process._beat()
+    await worker.process._heartbeat()
 
     assert (
         f"its record has format {TOMORROW}, and the workers know {FORMAT}: update them" in cli("status", job_id).stdout

@@ -39,7 +39,7 @@ async def test_its_result_is_that_of_any_job(worker, suspect, emulator):
     record = worker.record(job_id)
     assert (record.state, record.result.text, record.attempts) == (JobState.SUCCEEDED, "Well?", 1)
     assert body == record.result.model_dump(mode="json")
-    assert (record.lapses, record.alone) == (0, False), "a job sent again starts without suspicion"
+    assert (record.lapses, record.alone) == (0, False), "a redriven job starts with no expired leases"
     assert emulator.threads() == 0
 
 
@@ -77,7 +77,7 @@ async def test_its_process_may_end(worker, suspect, emulator, until, number):
     if number == signal.SIGTERM:
         assert (record.state, record.lapses) == (JobState.QUEUED, 0), "it has handed the job back"
     else:
-        assert record.state is JobState.SUCCEEDED, "another process went on: the job had moved on before"
+        assert record.state is JobState.SUCCEEDED, "another process continued it, since it had made progress"
     assert emulator.stats()["runs"]["created"] == 1
 
 
@@ -92,7 +92,7 @@ async def test_one_that_keeps_ending_its_process_fails(worker, suspect, emulator
 
 
 def _child() -> int:
-    """The process that runs the job: the only one of ours that runs that module."""
+    """The process that runs the job, the only one with that module."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     pids = [int(pid) for path in children for pid in path.read_text().split()]
     [found] = [

@@ -1,4 +1,4 @@
-"""Who holds a job: one worker at a time, and whoever comes next goes on where the last one stopped."""
+"""One worker at a time owns a job; the next one continues where the last one stopped."""
 
 import asyncio
 from unittest.mock import AsyncMock
@@ -85,7 +85,7 @@ async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
 
 
 @pytest.mark.settings(lease_s=0.3, sweep_interval_s=60)
-async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_lapsed(worker, dead, settings, store, until):
+async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_expired(worker, dead, settings, store, until):
     job_id = worker.create()
     assert await dead.take(job_id)
 
@@ -143,7 +143,9 @@ async def test_a_worker_that_lost_its_lease_lets_go_of_the_job(worker, another, 
     job_id = worker.create("[[run_s=1.5]]\nWell?")
     running = asyncio.create_task(worker.process.run(job_id, None))
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
-    store.hset(f"{worker.settings.key_prefix}:job:{job_id}", "owner", another.name)  # as after a long pause of ours
+    store.hset(
+        f"{worker.settings.key_prefix}:job:{job_id}", "owner", another.name
+    )  # as after a long pause of this worker
 
     assert await asyncio.wait_for(running, 60) is None
     assert worker.record(job_id).state is JobState.RUNNING
@@ -158,7 +160,7 @@ async def test_claiming_ones_own_job_again_stops_the_earlier_attempt(worker, emu
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
     with monkeypatch.context() as patch:
         patch.setattr(worker.process._attempts, "renew", AsyncMock(return_value=[]))
-        await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
+        await asyncio.to_thread(until, lambda: _has_expired(store, worker, job_id))
         result = await worker.see_through(job_id)
 
     assert await earlier is None, "it was stopped, and took nothing back"
@@ -171,7 +173,7 @@ async def test_claiming_ones_own_job_again_stops_the_earlier_attempt(worker, emu
 async def test_a_silent_worker_continues_a_job_that_nobody_claimed(worker, dead, store, until, emulator):
     job_id = worker.create()
     await dead.take(job_id)
-    await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
+    await asyncio.to_thread(until, lambda: _has_expired(store, worker, job_id))
     assert await dead.sweep() == [(job_id, 1)]
     assert worker.record(job_id).state is JobState.QUEUED
 
@@ -199,26 +201,26 @@ async def test_a_claim_whose_reply_was_lost_is_found_by_its_repetition(worker, d
 async def test_expired_leases_count_only_while_a_job_makes_no_progress(worker, dead, store, until):
     job_id = worker.create()
 
-    async def lapse() -> tuple[int, bool]:
-        await asyncio.to_thread(until, lambda: _has_lapsed(store, worker, job_id))
+    async def expire() -> tuple[int, bool]:
+        await asyncio.to_thread(until, lambda: _has_expired(store, worker, job_id))
         await dead.sweep()
         record = worker.record(job_id)
         return record.lapses, record.alone
 
     await dead.take(job_id)
     await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
-    assert await lapse() == (1, False)
+    assert await expire() == (1, False)
     await dead.take(job_id)
     await dead.save(dead.leases[job_id], Progress(deadline_at=1, messages=1))
-    assert await lapse() == (1, False), "it had moved on"
+    assert await expire() == (1, False), "it had made progress"
     await dead.take(job_id)
-    assert await lapse() == (2, True)
+    assert await expire() == (2, True)
     await dead.take(job_id)
     await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
-    assert await lapse() == (1, True), "it runs in a process of its own to its end"
+    assert await expire() == (1, True), "a job with its own process keeps it"
 
 
-def _has_lapsed(store, worker, job_id: str) -> bool:
+def _has_expired(store, worker, job_id: str) -> bool:
     prefix = worker.settings.key_prefix
     seconds, micros = store.time()
     return (store.zscore(f"{prefix}:leases", job_id) or 0) < seconds + micros / 1e6

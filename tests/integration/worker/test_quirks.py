@@ -1,4 +1,4 @@
-"""Servers as they are: what two independent ones do otherwise gives the right result, or the right failure."""
+"""Deviations of two independent servers lead to the right result, or to the right failure."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A job that ends while its remote run is active: whoever ends it, the run is cancelled and its thread deleted."""
+"""If a job ends while its run is active, the run is cancelled and its thread deleted."""
 
 import asyncio
 

@@ -20,7 +20,7 @@ async def test_a_call_goes_to_the_plugin_api_as_the_model_wrote_it(worker, emula
     thread = run.path.split("/")[2]
     assert plugin.query == {"tid": thread, "aid": "asst_echo", "pid": "SEARCH"}
     assert plugin.json == {"query": {"text": "Brötchen?", "number": 1}}
-    assert "Brötchen" in plugin.body.decode(), "passed on unmodified, not encoded anew"
+    assert "Brötchen" in plugin.body.decode(), "passed on unmodified"
     [output] = emulator.tool_outputs()
     assert output.startswith("Emulated search results for: Brötchen?")
     assert emulator.threads() == 0

@@ -27,10 +27,10 @@ SCHEMA = {
     },
 }
 
-#: What a server gives a name to.
+#: Ids that servers assign.
 IDS = re.compile(r"\b(?:call|cfile|cntr|conv|file|msg|resp|run|thread|vs)[-_][A-Za-z0-9]{10,}\b")
 
-#: Not compared: ids, moments, and what each API counts and writes in its own way.
+#: Not compared: ids, times, and what each API counts or writes differently.
 ITS_OWN = {"job_id", "thread_id", "calls", "timings", "usage", "content"}
 
 #: How long a run took, and whether the deadline interrupted a call, differ from run to run.
@@ -41,13 +41,13 @@ PICTURE = re.compile(r"\n*!\[[^]]*\]\([^)]*\)\n*")
 
 
 def beaten() -> str:
-    """A tool of ours: counted, so that a finished call is seen to be made once."""
+    """A tool that counts its calls."""
     BEATS.append("beat")
     return "beaten"
 
 
 async def endless() -> str:
-    """A tool that goes on until its worker is stopped; then it is quick."""
+    """A tool that runs until its worker is stopped; the next call ends at once."""
     BEATS.append("endless")
     await asyncio.sleep(60 if BEATS.count("endless") <= len(WIRES) else 0)
     return "ended"
@@ -83,7 +83,7 @@ async def wires(
 
 
 def plain(result: JobResult) -> dict[str, Any]:
-    """What is to be the same."""
+    """The parts of a result that have to be the same."""
     found = json.loads(AFTER.sub("", IDS.sub("ID", SAID[0].sub(SAID[1], result.model_dump_json(exclude=ITS_OWN)))))
     found["text"] = PICTURE.sub("\n\n", found["text"]).replace(result.job_id, "JOB").strip()
     found["files"] = sorted((each["name"], each["size"], each["sha256"], each["error"]) for each in found["files"])
@@ -92,7 +92,7 @@ def plain(result: JobResult) -> dict[str, Any]:
 
 
 async def both(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
-    """The same on each; gives one of the two results, which are alike."""
+    """Does the same on each wire, compares the two results, and returns one of them."""
     ours, theirs = await asyncio.gather(*map(see, wires))
     one, other = plain(ours), plain(theirs)
     assert {name: (one[name], other[name]) for name in one if one[name] != other[name]} == {}
@@ -106,7 +106,7 @@ async def run(wires: list[Wire], prompt: str, **fields: Any) -> JobResult:
     return await both(wires, lambda wire: wire.worker.run(prompt, **fields))
 
 
-#: What a run may be at when it is stopped: at work, in the queue, waiting for a tool.
+#: The stages at which a run is stopped: in progress, queued, waiting for a tool.
 STAGES = ["[[run_s=60]]", "[[scenario=stuck_queued]]", "[[scenario=tools]]"]
 
 #: How a job ends in each scenario: the kind of its failure, if any; the code of the failure, or a part of the text; the

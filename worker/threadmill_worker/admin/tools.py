@@ -13,7 +13,7 @@ from threadmill.settings.settings import Settings
 from threadmill.settings.tools import FunctionSettings, HttpSettings, McpSettings
 from threadmill_worker.tools import http as http_tools
 from threadmill_worker.tools import registry
-from threadmill_worker.tools.tool import Tool, ToolsAway
+from threadmill_worker.tools.tool import Tool, ToolsUnavailable
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ async def _served(name: str, settings: McpSettings) -> list[OfferedTool]:
             tools = [*(await server.tools()).values()]
         finally:
             await server.close()
-    except (SettingsError, ToolsAway) as error:
+    except (SettingsError, ToolsUnavailable) as error:
         return [OfferedTool("mcp", name, problem=str(error))]
     missing = set(settings.tools or ()) - {tool.remote_name for tool in tools}
     problem = f"[mcp.{name}] lists it in `tools`, but the server has no tool of this name"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.store.jobs import UnreadableThread
-from threadmill_worker.tools.tool import ToolsAway
+from threadmill_worker.tools.tool import ToolsUnavailable
 
 
 class NotServed(Exception):
@@ -27,7 +27,7 @@ def raising_not_served() -> Iterator[None]:
         yield
     except SettingsError as error:
         raise NotServed(FailureKind.REJECTED, f"this worker cannot serve the job: {error}") from None
-    except ToolsAway as error:
+    except ToolsUnavailable as error:
         raise NotServed(FailureKind.UNREACHABLE, str(error)) from None
     except InvalidJob as error:
         raise NotServed(FailureKind.REJECTED, str(error), retryable=False) from None

@@ -1,1 +1,1 @@
-"""The Celery app, its task and what Celery needs of us; the entry point, which nothing else imports."""
+"""The Celery app, its task and its extensions of Celery. The entry point; no other room imports it."""

@@ -1,8 +1,8 @@
-"""Celery's consumer, hardened against a Redis outage while messages are in hand, and against foreign messages.
+"""Celery's consumer, hardened against Redis outages and against foreign messages.
 
-Celery 5.7 ends the worker then, of an AttributeError: kombu gives unacknowledged messages back, and acknowledges
-them later, over the channel that is gone. Neither is needed here: a message is only a wake-up. One that could not be
-acknowledged comes again after the visibility timeout, and is ignored because its job has ended.
+If Redis goes away while messages are unacknowledged, Celery 5.7 ends the worker with an AttributeError: kombu returns
+and acknowledges them over a channel that no longer exists. Here such errors are ignored. A message only names a job: if
+it was not acknowledged, it is delivered again after the visibility timeout, and ignored if the job has ended.
 """
 
 import math
@@ -22,23 +22,23 @@ from threadmill_worker.celery_app.transport import Undeliverable
 log = structlog.get_logger(__name__)
 _celery_log = get_logger(__name__)
 
-#: Between two connections that Redis refuses to serve.
+#: Seconds between two attempts to connect, after a second error in a row.
 RECONNECT_S = 1.0
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """Named in the setting `worker_consumer`. A message that is no task of ours becomes a dead letter."""
+    """For Celery's setting `worker_consumer`. A message that is not a task of this app becomes a dead letter."""
 
     _last_error_at = -math.inf
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         def info(self, consumer: Any) -> dict[str, Any]:
-            """What `celery inspect stats` shows. Celery's own holds passwords, in options and in alternative URLs."""
+            """For `celery inspect stats`. Celery's version shows passwords, in options and in alternative URLs."""
             broker = {"uri": consumer.connection.as_uri()} if consumer.connection else "N/A"
             return {**super().info(consumer), "broker": broker}
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Redis accepted the connection and refused the first command."""
+        """Redis accepted the connection, but refused the first command."""
         super().on_connection_error_before_connected(exc)
         self._pause()
 
@@ -48,14 +48,14 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._pause()
 
     def _pause(self) -> None:
-        """Waits before another connection is made after a second error: Redis may refuse one after another."""
+        """Waits before the next connection after a second error in a row."""
         now = time.monotonic()
         if now - self._last_error_at < 2 * RECONNECT_S:
             time.sleep(RECONNECT_S)
         self._last_error_at = now
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Celery's handler, for messages that the pool can work on: there nobody would see that they are none."""
+        """Checks messages before Celery's handler passes them to the pool, where invalid ones would be lost."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
@@ -65,27 +65,27 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             except (*self.connection_errors, RedisError):
                 raise
             except Exception as error:
-                self._refuse(message, error, "it is no task")
+                self._refuse(message, error, "it is not a task")
 
         return on_task_received
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
-        self._refuse(message, Undeliverable("it is no message of Celery"))
+        self._refuse(message, Undeliverable("it is not a message of Celery"))
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Tells who sent it, as Celery does."""
+        """Fails the task for its sender, as Celery does."""
         fields = message.headers if "task" in message.headers else message.payload
         self.app.backend.mark_as_failure(fields["id"], NotRegistered(fields["task"]))
         self._refuse(message, Undeliverable("it is for another task"))
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        self._refuse(message, exc, "it is no task")
+        self._refuse(message, exc, "it is not a task")
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._refuse(message, exc, "its body cannot be decoded")
 
     def _refuse(self, message: Any, error: Exception, what: str = "") -> NoReturn:
-        """Takes the message off the queue; the transport keeps it then as a dead letter."""
+        """Takes the message off the queue, and raises Undeliverable, for which the transport keeps a dead letter."""
         if not message.acknowledged:
             message.reject_log_error(_celery_log, self.connection_errors)
         if isinstance(error, Undeliverable):
@@ -93,24 +93,24 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         raise Undeliverable(f"{what}: {type(error).__name__}") from error
 
     def call_soon_ack(self, acknowledge: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
-        """Acknowledges a message, if its channel still exists."""
+        """Acknowledges a message if its channel still exists."""
         return super().call_soon_ack(partial(_tolerant, acknowledge), *args, **kwargs)
 
 
 def _check(message: Any) -> None:
-    """Raises Undeliverable if Celery could not tell what the message asks for, or where to give it back."""
-    headers, place = message.headers, message.delivery_info
-    if not isinstance(place, dict) or not all(isinstance(place.get(each), str) for each in ("exchange", "routing_key")):
-        raise Undeliverable("it does not say where it came from")
+    """Raises Undeliverable unless the message has the fields that Celery needs to run and to return it."""
+    headers, origin = message.headers, message.delivery_info
+    if not isinstance(origin, dict) or not all(isinstance(origin.get(key), str) for key in ("exchange", "routing_key")):
+        raise Undeliverable("it does not say which queue it came from")
     match headers:
         case {"task": str(), "id": str()}:  # Celery's protocol 2
             match message.payload:
                 case [list(), dict(), None | dict()]:
                     return
-            raise Undeliverable("its body is no call")
+            raise Undeliverable("its body is not a call")
         case dict() if "task" not in headers:  # protocol 1 has the task in its body
             if isinstance(message.payload, dict) and not isinstance(message.payload.get("args", []), list):
-                raise Undeliverable("its body is no call")
+                raise Undeliverable("its body is not a call")
         case _:
             raise Undeliverable("its headers name no task and id")
 

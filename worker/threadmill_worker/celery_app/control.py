@@ -1,6 +1,6 @@
 """Celery's remote control: `revoke` cancels jobs, as `threadmill cancel` does.
 
-Celery's own would store its result of a job without ending it, and can terminate nothing in a pool of threads.
+Celery's own `revoke` would store a result without ending the job, and cannot terminate anything in a pool of threads.
 """
 
 from collections.abc import Callable, Collection
@@ -9,12 +9,12 @@ from typing import Any
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel
 
-#: Takes the ids of jobs, and whether those that run are cancelled too. Returns at once.
+#: Cancels jobs by id; the flag says whether running jobs are cancelled too. Returns at once.
 Cancel = Callable[[Collection[str], bool], None]
 
 
 def cancel_by(cancel: Cancel) -> None:
-    """Has this process' `revoke` and `terminate` call `cancel`."""
+    """Makes `revoke` and `terminate` of this process call `cancel`."""
 
     def reply(task_id: Any, running: bool) -> dict[str, str]:
         job_ids = set(maybe_list(task_id) or [])

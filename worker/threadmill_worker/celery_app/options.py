@@ -1,4 +1,4 @@
-"""Options of `celery worker` that would break a worker of ours, or that would silently do nothing: why, and what to do.
+"""Options of `celery worker` that would break this worker or have no effect: the reason, and what to do instead.
 
 Harmless are -E, -I, -O, -S, --disable-prefetch, --prefetch-multiplier, --without-heartbeat and --heartbeat-interval.
 """
@@ -12,7 +12,7 @@ _CHILD = "has no effect, because the threads pool has no child processes: limit 
 
 
 def refusal(worker: Any, queue: str) -> str | None:
-    """Why this Celery worker cannot run, in one sentence; None if it can. `queue`: that of the settings."""
+    """Returns why this Celery worker cannot run, in one sentence; None if it can. `queue`: from the settings."""
     given = worker.options
     reasons = {
         "--pool": _is_another_pool(worker.pool_cls)

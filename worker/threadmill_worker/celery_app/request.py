@@ -1,4 +1,4 @@
-"""How Celery, and whatever monitors it, learns how a job ended. Its result is stored by FINISH, never by Celery."""
+"""Tells Celery and its monitors how a job ended. The result itself is stored by FINISH, never by Celery."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ class JobFailed(Exception):
 
 
 class JobCancelled(Ignore):  # type: ignore[misc]
-    """The job was cancelled: a revoked task to Celery."""
+    """The job was cancelled; for Celery, the task was revoked."""
 
 
 class Request(CeleryRequest):  # type: ignore[misc]
-    """A delivery of a job, with the events that tell of its end. Named in the task's `Request`."""
+    """One delivery of a job, and its events for monitors. For the task's option `Request`."""
 
     def revoked(self) -> bool:
-        """Never: a revoked job has ended, and an expired one is to fail. Both need their results, so both run."""
+        """Always False: revoked and expired jobs need results, so both reach the task."""
         return False
 
     @property
     def argsrepr(self) -> str:
-        """The arguments as monitors show them. A message of a foreign client holds the job itself."""
+        """The arguments, for monitors. They hold the whole job if a foreign client sent it."""
         return redact(str(super().argsrepr))
 
     @property
@@ -35,16 +35,16 @@ class Request(CeleryRequest):  # type: ignore[misc]
         return redact(str(super().kwargsrepr))
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """What `celery inspect` shows."""
+        """For `celery inspect`."""
         return redact_all(super().info(safe))
 
     def send_event(self, type: str, **fields: Any) -> None:
-        """An event for monitors. Those of failures hold the text of an exception."""
+        """Sends an event to monitors; events of failures hold the text of an exception."""
         super().send_event(type, **redact_all(fields))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Announces a failed or a cancelled job. Our own frames explain neither, so no traceback goes along."""
-        error = getattr(exc_info.exception, "exc", exc_info.exception)  # billiard wraps it
+        """Announces a failed or cancelled job, without a traceback, which would only show frames of this worker."""
+        error = getattr(exc_info.exception, "exc", exc_info.exception)  # billiard may wrap it
         if isinstance(error, JobCancelled):
             return self._announce_revoked("cancelled", terminated=True, signum=None, expired=False)
         if isinstance(error, JobFailed):
@@ -53,15 +53,12 @@ class Request(CeleryRequest):  # type: ignore[misc]
 
 
 class _ResultBackend:
-    """For one of Celery's Redis backends, which keep chords and the results of tasks chained after a job.
-
-    The result of a job itself is not stored: FINISH does that.
-    """
+    """A Redis backend of Celery that stores chords and the results of tasks chained after a job, but not of jobs."""
 
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **options: Any
     ) -> Any:
-        # Only a task that was delivered has delivery_info; one that is chained after it may have the same name.
+        # A chained task may have the same name as a job, but no delivery_info yet.
         if request is not None and request.task == TASK and request.delivery_info:
             return result
         return super().store_result(  # type: ignore[misc]
@@ -78,6 +75,6 @@ class SentinelResultBackend(_ResultBackend, SentinelBackend):  # type: ignore[mi
 
 
 def result_backend(address: str) -> str:
-    """Celery's address of a Redis result backend, served by our class."""
+    """Returns Celery's address of a Redis result backend, served by a class of this module."""
     backend = SentinelResultBackend if address.startswith("sentinel://") else ResultBackend
     return f"{__name__}:{backend.__name__}+{address.removeprefix('redis+')}"

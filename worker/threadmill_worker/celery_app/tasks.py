@@ -1,6 +1,6 @@
-"""Celery wiring only: a message arrives in a pool thread, which hands it to the event loop and waits.
+"""The Celery app and its task. A pool thread passes each message to the event loop, and waits for the end of the job.
 
-One thread waits for each job in flight; the jobs themselves live together in one event loop.
+All jobs of a process run in one event loop; each has a thread that waits for it.
 """
 
 import asyncio
@@ -38,43 +38,44 @@ from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
-#: How long a worker that has handed its jobs back waits for its child processes to end, in seconds.
+#: How long a worker waits for its child processes to end, after it has handed its jobs back; in seconds.
 CLOSE_S = 5.0
 
-#: What a message must look like, for whoever sent another one.
+#: For error messages.
 _RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), or kwargs={{"job": {{"prompt": "..."}}}}'
 
 
 def make_worker_app(settings: Settings) -> Celery:
-    """The Celery app of a worker, with the task and its process behind it. At most one per Python process."""
+    """Returns the Celery app of a worker, with its task. Make at most one per Python process."""
     transport.install()
     app = make_app(settings)
     app.conf.update(
-        broker_transport=None,  # that of the URL's scheme, which is ours
+        broker_transport=None,  # so that the scheme of the URL selects a transport of this package
         result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.celery_app.consumer:Consumer",
         broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
-        worker_send_task_events=True,  # so that monitors show jobs without asking workers to send them
+        worker_send_task_events=True,  # so that monitors see jobs without `celery control enable_events`
     )
     app.Worker = app.subclass_with_self(_Worker, name="Worker")
-    shell = _Shell(app, settings)
-    control.cancel_by(shell.cancel)
+    runtime = _Runtime(app, settings)
+    control.cancel_by(runtime.cancel)
 
     @app.task(  # type: ignore[untyped-decorator]
         name=TASK,
         bind=True,
         typing=False,
         throws=(JobFailed,),
-        store_errors_even_if_ignored=True,  # for the tasks chained after a job; a job's own are ResultBackend's affair
+        store_errors_even_if_ignored=True,  # for tasks chained after a job; ResultBackend stores none of a job itself
         Request="threadmill_worker.celery_app.request:Request",
     )
     def run_job(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """One argument, also by the name `job`: an id from our own client; a job's fields from any other.
+        """Takes one argument, also as `job=`: a job's id from threadmill's client, or a job's fields from any other.
 
-        The task id is the job's id. Raises what Celery is to know of the end of a job that did not succeed.
+        The task's id is the job's id. Raises JobFailed or JobCancelled for a job that did not succeed, and Ignore if
+        another delivery brings its result.
         """
-        result = shell.run(task.request, args, kwargs)
-        if result is None:  # it is elsewhere, or was handed back: another delivery brings its result
+        result = runtime.run(task.request, args, kwargs)
+        if result is None:
             raise Ignore()
         if result["state"] == JobState.CANCELLED:
             raise JobCancelled(result["failure"]["message"])
@@ -86,15 +87,15 @@ def make_worker_app(settings: Settings) -> Celery:
 
 
 def _end(reason: str) -> NoReturn:
-    """Ends a worker that cannot be started as it was meant to be."""
+    """Ends a worker that cannot start."""
     sys.stderr.write(f"threadmill: {reason}\n")
     sys.exit(2)
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if waiting for Redis cannot help: a wrong password, a missing right, a cluster.
+    """Ends the worker if Redis refuses it for good: a wrong password, a missing right, a cluster.
 
-    In any other state of Redis it waits.
+    In any other state of Redis, the worker waits.
     """
     connection = Connection(settings)
     try:
@@ -102,7 +103,7 @@ def _end_if_redis_refuses(settings: Settings) -> None:
         connection.info()
         missing = connection.missing_rights(of_worker(settings))
         if missing and missing != [INFO]:
-            what = "does not permit all that a worker needs"
+            what = "does not permit all commands that a worker needs"
             raise StoreRefused(settings.redis_url, what, f"run `{grant(settings, missing)}`")
     except StoreRefused as error:
         trouble = trouble_of(error.__cause__)
@@ -114,13 +115,13 @@ def _end_if_redis_refuses(settings: Settings) -> None:
     if missing:
         log.warning(
             "Redis does not permit INFO",
-            effect="after a restart of Redis, jobs may be taken from workers that are alive",
+            effect="after a restart of Redis, jobs of living workers may be rescued",
             remedy=grant(settings, missing),
         )
 
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    """The one argument of a call; raises InvalidJob, which shows the right call."""
+    """Returns the one argument of a call. Raises InvalidJob, which shows the right call."""
     match [*args, *kwargs.values()]:
         case [str() | Mapping() as job] if kwargs.keys() <= {"job"}:
             return job
@@ -129,7 +130,7 @@ def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[s
 
 
 def _moment(expires: str | None) -> datetime | None:
-    """Until when the sender wants the job to begin; None: any time."""
+    """The moment by which a worker has to have started the job; None: any time."""
     if expires is None:
         return None
     moment = datetime.fromisoformat(expires)
@@ -138,12 +139,12 @@ def _moment(expires: str | None) -> datetime | None:
 
 class _Worker(Worker):
     def default_hostname(self) -> str:
-        """One of its own, or monitors would take two workers of a machine for one."""
+        """A unique name; otherwise monitors would show two workers of a machine as one."""
         return str(nodename(f"threadmill-{uuid.uuid4().hex[:8]}", socket.gethostname()))
 
 
-class _Shell:
-    """The event loop and the WorkerProcess in it, from the Celery worker's start to its end."""
+class _Runtime:
+    """The event loop and its WorkerProcess, from the start of the Celery worker to its end."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
@@ -160,11 +161,11 @@ class _Shell:
 
     @property
     def process(self) -> WorkerProcess:
-        assert self._process is not None, "worker_init makes it"
+        assert self._process is not None, "it is made by worker_init"
         return self._process
 
     def run(self, request: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Waits for the end of the job in a pool thread. `request`: of Celery's task."""
+        """Runs a job, and waits for its end; called in a pool thread. `request`: of Celery's task."""
         work: Coroutine[Any, Any, dict[str, Any] | None]
         try:
             job = _argument(args, kwargs)
@@ -176,47 +177,47 @@ class _Shell:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def cancel(self, job_ids: Collection[str], running: bool) -> None:
-        """Does not wait: Celery's own thread calls it."""
+        """Returns at once: Celery's main thread calls it."""
         asyncio.run_coroutine_threadsafe(self.process.cancel(job_ids, running=running), self._loop)
 
     def _start(self, sender: Any, **_: Any) -> None:
         if reason := refusal(sender, self._settings.queue):
             _end(reason)
         _end_if_redis_refuses(self._settings)
-        # What `celery worker --concurrency` says wins.
+        # `celery worker --concurrency` overrides the settings.
         self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
-        # For files and for sending to the queue; tools have threads of their own.
+        # For files, and for sending to the queue; tools have their own threads.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
             self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         except SettingsError as error:
             _end(str(error))
-        self._watchdog.start()  # not before: the modules of tools are imported in the event loop
+        self._watchdog.start()  # only now: importing the modules of tools blocks the event loop
 
     async def _open(self) -> WorkerProcess:
         return WorkerProcess(self._settings, send=partial(send, self._app))
 
     def _ready(self, sender: Any, **_: Any) -> None:
-        """Celery consumes now, and handles signals: what waits for this line may stop the worker."""
+        """Logs the start now that Celery handles signals: whoever waits for this line may stop the worker."""
         self.process.log_start(sender.hostname)
 
     def _hand_back(self, sig: str, **_: Any) -> None:
-        """Runs in the signal handler: only starts it, so that the pool's threads come free by themselves."""
-        for number in (signal.SIGTERM, signal.SIGINT):  # asked twice: at once, in place of Celery's own handlers
+        """Starts to hand the jobs back, without waiting, since it runs in a signal handler."""
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
             signal.signal(number, lambda asked, _: os._exit(128 + asked))
         if self._process is not None:
             self._closed = asyncio.run_coroutine_threadsafe(self._process.close(sig), self._loop)
 
     def _stop(self, **_: Any) -> None:
-        """Celery consumes no more: what is sent now does not come back to us."""
+        """Sends the jobs that were handed back. Celery no longer consumes, so another worker receives them."""
         for job_id in self._process.handed_back if self._process else ():
             try:
                 send(self._app, job_id)
-            except Exception as error:  # whatever Redis or kombu says: the jobs are queued
+            except Exception as error:  # from Redis or kombu; the jobs are queued nevertheless
                 log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
                 break
-        if self._closed is not None:  # servers of tools that are child processes are to end with us
+        if self._closed is not None:  # MCP servers that are child processes have to end too
             wait([self._closed], CLOSE_S)
         self._watchdog.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -1,10 +1,10 @@
-"""kombu's Redis transport, hardened against states of Redis, and against items on the queue that are no messages.
+"""kombu's Redis transport, hardened against error replies of Redis, and against queue items that are not messages.
 
-kombu 5.7 takes an error that Redis replies with, as after a failover, for a mistake of the program: that ends the
-worker. Here it costs the connection, and Celery connects again.
+With kombu 5.7, an error reply of Redis, for example after a failover, ends the worker. Here it only closes the
+connection, and Celery connects again.
 
-kombu raises whatever decoding an item raises; that ends the worker, and the next item the next worker. Here an item
-that cannot be delivered is logged, and kept as a dead letter. Its content is not logged: it may hold a prompt.
+An item that cannot be decoded would end the worker, too. Here it is logged, and kept as a dead letter. The log does not
+show its content, which may be a prompt.
 """
 
 from hashlib import sha256
@@ -28,18 +28,18 @@ from threadmill.store.records import DeadLetter
 
 log = structlog.get_logger(__name__)
 
-#: How many dead letters are kept: the newest.
+#: How many dead letters are kept; the oldest are dropped.
 KEPT = 100
 
 _OPTION = "dead_letters"
 
 
 class Undeliverable(ValueError):
-    """The message cannot become a job; the text says why, without quoting it."""
+    """The message cannot become a job. The text says why, without quoting the message."""
 
 
 class Client(redis.Redis):
-    """Remembers the item that it has read last."""
+    """Remembers the queue item that it read last."""
 
     item = b""
 
@@ -51,7 +51,7 @@ class Client(redis.Redis):
 
 
 class QoS(KombuQoS):
-    """A message whose acknowledgement fails takes no room any more: it comes again later, and is ignored then."""
+    """Forgets a message even if its acknowledgement fails; it is delivered again later, and ignored then."""
 
     def ack(self, delivery_tag: Any) -> None:
         try:
@@ -62,7 +62,7 @@ class QoS(KombuQoS):
 
 
 class _Tolerant:
-    """For a channel: keeps what cannot be delivered, and raises only what concerns the connection."""
+    """Mixin for channels: keeps items that cannot be delivered, and raises only errors of the connection."""
 
     connection: Any
     client: Client
@@ -76,7 +76,7 @@ class _Tolerant:
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]
         except (Empty, RedisError, OSError) as error:
-            if not isinstance(error, DataError):  # a field of the message that no command can have
+            if not isinstance(error, DataError):  # a field of the message has a type that Redis does not accept
                 raise
             self._keep("it cannot be decoded: DataError")
         except Undeliverable as error:
@@ -86,7 +86,7 @@ class _Tolerant:
         return True
 
     def _receive(self) -> Any:
-        """Reads what is sent to all workers: nobody misses that."""
+        """Reads a broadcast to all workers; an invalid one is dropped."""
         try:
             return super()._receive()  # type: ignore[misc]
         except (Empty, RedisError, OSError):
@@ -136,12 +136,12 @@ class SentinelTransport(sentinel_transport.SentinelTransport):
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """What has to be in Celery's setting `broker_transport_options` for dead letters to be kept."""
+    """Entries of Celery's setting `broker_transport_options`, without which no dead letters are kept."""
     return {_OPTION: (settings.key_prefix, settings.failed_ttl_s)}
 
 
 def install() -> None:
-    """Has the connections that this process opens from now on use these transports."""
+    """Makes connections that this process opens from now on use these transports."""
     TRANSPORT_ALIASES.update(
         redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport", sentinel=f"{__name__}:SentinelTransport"
     )

@@ -1,6 +1,6 @@
 """The sweep: rescues jobs of dead workers, sends lost messages again and deletes leftovers.
 
-Every worker sweeps, one at a time. Celery alone would wait for its visibility timeout, an hour by default.
+All workers sweep, one at a time. Celery alone would wait for its visibility timeout, an hour by default.
 """
 
 import asyncio
@@ -18,70 +18,70 @@ from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
-from threadmill_worker.maintenance.pulse import Pulse
+from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.store.jobs import LeaseLost, Ledger
 
 log = structlog.get_logger(__name__)
 
-#: A job is sent again if it has been queued for longer than this and no message of it is on the queue.
-#: Until then its message may be on its way: to the queue, or from the queue to a worker's claim.
+#: A queued job without a message is sent again after this time. Until then its message may be on its way to the queue,
+#: or from the queue to a worker.
 SEND_GRACE_S = 10.0
 
-#: After Redis was away every lease may have lapsed: living workers are given so long to renew theirs, or `lease_s` if
-#: that is less.
+#: After a Redis outage, all leases may have expired. Living workers have this time to renew theirs, or `lease_s` if it
+#: is shorter.
 RENEWAL_GRACE_S = 5.0
 
-#: Leftovers that a worker deletes at a time.
+#: How many leftovers a worker deletes at the same time.
 DELETIONS = 10
 
-#: A job is failed after so many times `max_attempts` lapses in a row. The death of a worker is weaker evidence than
-#: that of the job's own process: somebody may have killed the worker, or the machine may have failed.
+#: A job fails when its lease has expired this many times `max_attempts` in a row. That a worker died says less about a
+#: job than the end of a process of its own: somebody may have killed the worker, or the machine may have failed.
 LAPSES_PER_ATTEMPT = 2
 
-#: Reading the whole queue is the most expensive part of a sweep: it is done once in so many sweeps.
+#: Only every sixth sweep looks for lost messages: it has to read the whole queue.
 SWEEPS_PER_RESEND = 6
 
 
 class Sweep:
-    """`send(job_id)` puts a message on the queue; it is called in a thread. `pulse`: of the worker's heartbeats.
+    """The sweep of one worker process. `send(job_id)` puts a message on the queue; it is called in a thread.
 
-    `left_alone`: jobs that this worker leaves to a newer one.
+    `left_alone`: ids of the jobs that only newer workers can run.
     """
 
     def __init__(
         self,
         settings: Settings,
         ledger: Ledger,
-        servers: Contexts,
+        contexts: Contexts,
         send: Callable[[str], None],
-        pulse: Pulse,
+        heartbeats: Heartbeats,
         left_alone: Container[str] = (),
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._servers = servers
+        self._contexts = contexts
         self._send = send
-        self._pulse = pulse
+        self._heartbeats = heartbeats
         self._left_alone = left_alone
-        self._turns = 0
+        self._sweeps = 0
 
     async def once(self) -> None:
-        """Looks for expired leases and lost messages, if it is this worker's turn."""
+        """Rescues jobs and sends lost messages again, unless another worker is sweeping."""
         if not await self._ledger.may_sweep(self._settings.sweep_interval_s):
             return
         if await self._others_have_renewed():
             await self._rescue()
-        if self._turns % SWEEPS_PER_RESEND == 0:
+        if self._sweeps % SWEEPS_PER_RESEND == 0:
             await self._send_lost()
-        self._turns += 1
+        self._sweeps += 1
 
     async def _others_have_renewed(self) -> bool:
-        """Whether an expired lease means a dead worker: living workers have had time to renew theirs."""
+        """Whether living workers have had time to renew their leases, so that an expired lease means a dead worker."""
         uptime_s = await self._ledger.uptime_s()
-        return uptime_s >= RENEWAL_GRACE_S and self._pulse.steady_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
+        return uptime_s >= RENEWAL_GRACE_S and self._heartbeats.stable_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
     async def clean_up(self) -> None:
-        """Deletes the leftovers that are due. Each is taken by one worker, so all of them may do so at once."""
+        """Deletes the leftovers that are due. All workers do this at the same time: each leftover is taken by one."""
         await asyncio.gather(*(self._delete_due() for _ in range(DELETIONS)))
 
     async def _delete_due(self) -> None:
@@ -89,10 +89,7 @@ class Sweep:
             await self._delete(leftover)
 
     async def _rescue(self) -> None:
-        """Returns the jobs of dead workers to the queue with their progress.
-
-        One that this happens to again and again, though it has run in a process of its own, is failed.
-        """
+        """Returns jobs of dead workers to the queue, with their progress. Fails a job that keeps losing its worker."""
         for job_id, lapses in await self._ledger.rescue():
             if lapses >= LAPSES_PER_ATTEMPT * self._settings.max_attempts:
                 await self._fail(job_id)
@@ -108,23 +105,23 @@ class Sweep:
             return
         if record is None:
             return
-        if record.newer:  # the worker of a newer version that claims it may go on with it
+        if record.newer:  # a worker of a newer version may be able to continue it
             await asyncio.to_thread(self._send, job_id)
             return
         try:
             result = await self._ledger.fail_queued(record, exhausted(record.lapses))
         except LeaseLost:
-            return  # claimed after all
+            return  # another worker has claimed it
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
     async def _send_lost(self) -> None:
-        """Sends a new message for queued jobs without one. A surplus message is harmless."""
+        """Sends messages for queued jobs that have none. A second message for a job does no harm."""
         queued = await self._ledger.long_queued(SEND_GRACE_S)
         if not queued:
             return
-        announced = {job_id async for job_id in self._ledger.messages()}
+        on_queue = {job_id async for job_id in self._ledger.messages()}
         for job_id in queued:
-            if job_id not in announced:
+            if job_id not in on_queue:
                 await asyncio.to_thread(self._send, job_id)
                 if job_id in self._left_alone:
                     log.debug("job sent again", job_id=job_id, reason="only a newer worker runs it")
@@ -132,18 +129,18 @@ class Sweep:
                     log.warning("job sent again", job_id=job_id, reason="its message was lost")
 
     async def _delete(self, leftover: LeftoverRecord) -> None:
-        view: Observation | None
+        seen: Observation | None
         try:
-            deletion = self._servers.remote_objects(leftover.endpoint).delete(Leftover(leftover.kind, leftover.id))
-            view = await within(self._settings.endpoints[leftover.endpoint].request_timeout_s, deletion)
-            reason = repr(view)
+            deletion = self._contexts.remote_objects(leftover.endpoint).delete(Leftover(leftover.kind, leftover.id))
+            seen = await within(self._settings.endpoints[leftover.endpoint].request_timeout_s, deletion)
+            reason = repr(seen)
         except NotServed as error:
-            view, reason = None, str(error)
-        except Exception as error:  # an id that fits no URL, a kind of a newer version: the others are not held up
-            view, reason = None, type(error).__name__
+            seen, reason = None, str(error)
+        except Exception as error:  # such as an id that fits no URL; the other leftovers are still deleted
+            seen, reason = None, type(error).__name__
         named = {"endpoint": leftover.endpoint, "kind": leftover.kind, "id": leftover.id}
-        if isinstance(view, Deleted):
+        if isinstance(seen, Deleted):
             await self._ledger.drop_leftover(leftover)
             log.info("leftover deleted", **named)
         elif not await self._ledger.postpone_leftover(leftover):
-            log.error("leftover given up", reason=reason, **named)
+            log.error("leftover abandoned", reason=reason, **named)

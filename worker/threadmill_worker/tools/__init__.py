@@ -1,1 +1,1 @@
-"""Tools that run here: functions, HTTP, MCP. For attempt/ and above; imports lifecycle/ and answer/."""
+"""A worker's tools: functions, HTTP requests, MCP servers. For attempt/ and above; imports lifecycle/ and answer/."""

@@ -1,4 +1,4 @@
-"""Daemon threads for sync user code: apart from the event loop's own executor, and never joined at exit."""
+"""Daemon threads for synchronous user code. The event loop's executor is not used: it joins its threads at exit."""
 
 import asyncio
 import sys
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 class DaemonThreads:
-    """Starts each call in a thread of its own, at most `limit` at a time; None: any number."""
+    """Starts each call in its own thread. At most `limit` run at a time; None: no limit."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._free = asyncio.Semaphore(limit or sys.maxsize)
 
     async def start(self, function: Callable[[], T], name: str) -> asyncio.Future[T]:
-        """Waits for a free thread, and starts `function` in it, which must not raise. Returns its future result.
+        """Starts `function`, which must not raise, once fewer than `limit` threads run. Returns its future result.
 
-        Cancelling the future does not stop the thread, which counts until it ends.
+        Cancelling the future does not stop the thread. It counts towards the limit until it ends.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
@@ -34,12 +34,12 @@ class DaemonThreads:
 
         def run() -> None:
             value = context.run(function)
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits for it
+            with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(end, value)
 
         try:
             Thread(target=run, name=name, daemon=True).start()
-        except RuntimeError:  # the system has no thread left
+        except RuntimeError:  # the system has no more threads
             self._free.release()
             raise
         return result

@@ -1,6 +1,6 @@
-"""Where tool calls go: to a tool of the settings, else to the platform's plugin API.
+"""Executes tool calls, with a tool of the settings or else with the platform's plugin API.
 
-A tool never breaks its job: whatever goes wrong becomes the call's output, for the model to read.
+A failing tool does not fail its job: the error becomes the output of the call, and the model reads it.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
-from threadmill_worker.retry import before_it_left
+from threadmill_worker.retry import while_unconnected
 from threadmill_worker.tools.http import read_text
 from threadmill_worker.tools.registry import ToolRegistry
-from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsAway, described
+from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsUnavailable, described
 
 
 class ToolExecutor:
@@ -28,7 +28,7 @@ class ToolExecutor:
     def __init__(self, registry: ToolRegistry, endpoint: Endpoint, key: str | None) -> None:
         self._registry = registry
         self._endpoint = endpoint
-        # base_url comes from the settings alone: job data never chooses where the key is sent.
+        # base_url comes from the settings, so a job cannot choose where the key is sent.
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url,
             headers={"OpenAI-Beta": "assistants=v2", "Authorization": f"Bearer {key or 'none'}"},
@@ -37,23 +37,22 @@ class ToolExecutor:
         )
 
     async def definitions(self, tools: Sequence[str | Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
-        """A job's tools as its server wants them described. Raises KeyError, ToolsAway."""
+        """Returns the definitions of a job's tools for its server. Raises KeyError, ToolsUnavailable."""
         return None if tools is None else await self._registry.definitions(tools)
 
     async def call(self, call: ToolCall, thread_id: str, assistant: str, time_left_s: float) -> OutputReady:
-        """Returns the call's output, cut to the endpoint's limit with a marker that says so. Never raises."""
+        """Returns the output of a call, cut to the endpoint's limit. Never raises."""
         limit_s = min(self._registry.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
-        if limit_s <= 0:  # do not start it: a sync function cannot be stopped once it runs in its thread
+        if limit_s <= 0:  # do not start it: a thread cannot be stopped
             return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
         reusable = False
         try:
             async with asyncio.timeout(limit_s):
-                if (
-                    self._endpoint.supports.plugins and assistant and not self._registry.owns(call.name)
-                ):  # it asks for both ids
+                is_plugin = self._endpoint.supports.plugins and not self._registry.owns(call.name)
+                if is_plugin and assistant:  # the plugin API needs both ids
                     output, reusable = await self._plugin(call, thread_id, assistant), True
                 else:
-                    tool = await self._found(call.name)
+                    tool = await self._find(call.name)
                     output = await tool.call(_arguments(call))
                     reusable = not tool.repeatable
         except TimeoutError:
@@ -61,12 +60,12 @@ class ToolExecutor:
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
-            is_told = isinstance(error, ToolFailed | ToolsAway)
-            output = _failed(call, str(error) if is_told else described(error))
+            has_message = isinstance(error, ToolFailed | ToolsUnavailable)
+            output = _failed(call, str(error) if has_message else described(error))
         output = replace_surrogates(redact(output))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit_chars), reusable)
 
-    async def _found(self, name: str) -> Tool:
+    async def _find(self, name: str) -> Tool:
         tool = await self._registry.find(name)
         if tool is None:
             known = ", ".join(self._registry.known) or "none"
@@ -74,7 +73,7 @@ class ToolExecutor:
         return tool
 
     async def _plugin(self, call: ToolCall, thread_id: str, assistant: str) -> str:
-        """DaVinci's plugin API: the body is the arguments as the model wrote them, the reply's text the output."""
+        """Calls DaVinci's plugin API, with the arguments as the model wrote them. Returns the text of the reply."""
         _arguments(call)
         request = self._http.build_request(
             "POST",
@@ -83,7 +82,7 @@ class ToolExecutor:
             content=call.arguments.encode(),
             headers={"Content-Type": "application/json"},
         )
-        reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
+        reply: httpx.Response = await while_unconnected()(self._http.send, request, stream=True)
         text = await read_text(reply, self._endpoint.reply_limit_bytes)
         if not reply.is_success:
             raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {text.strip()}")
@@ -94,7 +93,7 @@ class ToolExecutor:
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters; what is cut off is said, with the original length."""
+    """Cuts a text to `limit` characters; a marker at the end names the original length."""
     if len(text) <= limit:
         return text
     marker = f"\n[cut: the output has {len(text)} characters]"
@@ -102,7 +101,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object; raises ToolFailed, since models do write other things."""
+    """Parses the arguments. Raises ToolFailed if the model did not write a JSON object."""
     try:
         arguments = parse(call.arguments or "{}")
     except TooDeep as error:

@@ -1,4 +1,4 @@
-"""Tools that are Python functions: `weather = "package.module:function"` in the settings' [tools]."""
+"""Tools that are Python functions: `weather = "package.module:function"` in the settings, under [tools]."""
 
 import asyncio
 import inspect
@@ -19,7 +19,7 @@ from threadmill_worker.tools.tool import ToolFailed, described, slots
 
 @dataclass(frozen=True)
 class FunctionTool:
-    """A registered function, sync or async."""
+    """A Python function, synchronous or asynchronous."""
 
     name: str
     function: Callable[..., Any]
@@ -38,15 +38,15 @@ class FunctionTool:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The function's signature."""
+        """JSON Schema of the function's signature."""
         return {"type": "object", "properties": {}} | self._adapter.json_schema()
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """The output as text: a str as it is, anything else as JSON.
+        """Calls the function. Returns a str as it is, anything else as JSON.
 
-        Arguments are validated against the annotations (pydantic.ValidationError). Whatever else the function raises,
-        SystemExit and CancelledError included, becomes a ToolFailed. A sync function runs in a daemon thread, an async
-        one in a task of its own. A call that is cancelled is not waited for, but keeps its slot until it ends.
+        Raises pydantic.ValidationError if the arguments do not match the annotations. Whatever it raises, even
+        SystemExit or CancelledError, becomes a ToolFailed. A synchronous function runs in a daemon thread, an async one
+        in its own task. A cancelled call keeps its slot until the function has ended.
         """
         run = partial(_run, partial(self._adapter.validate_python, ArgsKwargs((), dict(arguments))))
         await self.slots.acquire()
@@ -63,7 +63,7 @@ class FunctionTool:
         finally:
             if in_thread is None:
                 running.cancel()
-            else:  # the thread cannot be stopped; what it returns is not awaited any more
+            else:  # the thread cannot be stopped, but what it returns is no longer awaited
                 in_thread.add_done_callback(lambda _: running.cancel())
         output = running.result()
         if isinstance(output, str):
@@ -79,11 +79,11 @@ class FunctionTool:
         self.slots.release()
 
 
-#: Calls that have not ended: the event loop itself keeps only weak references to its tasks.
+#: Calls that have not ended; the event loop itself keeps only weak references to tasks.
 _RUNNING: set[asyncio.Task[Any]] = set()
 
 
-#: What a function returns at first: the output, something to await, or why there is no output.
+#: What a call returns at first: the output, something to await, or the error.
 _Returned = str | Awaitable[Any] | Exception
 
 
@@ -97,7 +97,7 @@ def _run(function: Callable[[], Any]) -> _Returned:
 
 
 async def _awaited(run: Callable[[], _Returned], in_thread: asyncio.Future[_Returned] | None) -> str | Exception:
-    """The output, or why there is none. Never raises: a SystemExit in a task would stop the event loop."""
+    """Returns the output or the error. Never raises: a SystemExit in a task would stop the event loop."""
     try:
         if in_thread is None:
             result = run()
@@ -118,10 +118,7 @@ def _failure(error: BaseException) -> Exception:
 
 
 def load(name: str, settings: FunctionSettings, threads: DaemonThreads | None = None) -> FunctionTool:
-    """Imports the function; raises SettingsError, which names it if it cannot be loaded.
-
-    `threads`: for its calls, if it is sync; default: any number of them.
-    """
+    """Imports the function. Raises SettingsError, which names it. `threads`: for synchronous calls."""
     function = _import(name, settings.function)
     free = slots(settings.concurrency)
     return FunctionTool(name, function, free, threads or DaemonThreads(), settings.timeout_s, settings.repeatable)

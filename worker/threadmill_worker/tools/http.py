@@ -1,7 +1,7 @@
-"""Tools that are HTTP requests: `url`, `parameters` and the like in the settings' [tools].
+"""Tools that are HTTP requests: `url`, `parameters` and so on in the settings, under [tools].
 
-What a model writes fills in the URL's placeholders, the query or the body. It never chooses the host, nor
-leaves the path the settings give.
+The model's arguments fill the placeholders of the URL, the query or the body. They cannot change the host, nor leave
+the path of the settings.
 """
 
 import json
@@ -19,10 +19,10 @@ from threadmill.job.json_schema import schema_problem
 from threadmill.settings import credentials
 from threadmill.settings.tools import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
-from threadmill_worker.retry import before_it_left
+from threadmill_worker.retry import while_unconnected
 from threadmill_worker.tools.tool import ToolFailed, slots
 
-#: To find a connection, in seconds; how long the reply may take is the call's own limit.
+#: How long connecting may take, in seconds. The whole call has its own limit.
 CONNECT_S = 5.0
 
 _PORTS = {"http": 80, "https": 443}
@@ -31,7 +31,7 @@ _SHOWN_ERRORS = 3
 
 
 def connect() -> httpx.AsyncClient:
-    """The connections of all HTTP tools. No redirect is followed, and no cookie kept: jobs share them."""
+    """Returns the client of all HTTP tools. Jobs share it, so it keeps no cookies; it follows no redirects."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(None, connect=CONNECT_S),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -39,7 +39,7 @@ def connect() -> httpx.AsyncClient:
 
 
 class HttpTool:
-    """A request that the settings describe. Raises SettingsError: a variable or the JSON Schema is wanting."""
+    """A request as the settings describe it. Raises SettingsError for a missing variable or an invalid JSON Schema."""
 
     def __init__(self, name: str, settings: HttpSettings, http: httpx.AsyncClient) -> None:
         owner = f"tool {name!r}"
@@ -58,11 +58,11 @@ class HttpTool:
             raise SettingsError(f"{owner}: parameters is not a JSON Schema, {problem}")
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """The reply's text; raises ToolFailed for arguments that do not fit, and for any status but 2xx."""
+        """Returns the text of the reply. Raises ToolFailed for invalid arguments, and for any status other than 2xx."""
         self._check(arguments)
         request = self._request(arguments)
         async with self._slots:
-            reply: httpx.Response = await before_it_left()(self._http.send, request, stream=True)
+            reply: httpx.Response = await while_unconnected()(self._http.send, request, stream=True)
             text = await read_text(reply, self._settings.reply_limit_bytes)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:
@@ -77,8 +77,8 @@ class HttpTool:
         except TooMuchWork as error:
             raise ToolFailed(f"the arguments cannot be checked: {error}") from None
         if errors:
-            told = "; ".join(f"at {error.json_path}: {error.message}" for error in errors)
-            raise ToolFailed(f"the arguments do not fit: {told}")
+            found = "; ".join(f"at {error.json_path}: {error.message}" for error in errors)
+            raise ToolFailed(f"the arguments do not fit: {found}")
 
     def _request(self, arguments: Mapping[str, Any]) -> httpx.Request:
         url = self._url(arguments)
@@ -94,7 +94,7 @@ class HttpTool:
         return self._http.build_request(method, url.copy_merge_params(query) if query else url, headers=self._headers)
 
     def _url(self, arguments: Mapping[str, Any]) -> httpx.URL:
-        """With its placeholders filled in, and still where the settings want it."""
+        """Fills in the placeholders. Raises ToolFailed if the URL would leave the path or the hosts of the settings."""
         filled = PLACEHOLDER.sub(lambda found: _in_url(found[1], arguments[found[1]]), self._settings.url)
         steps = re.split(r"[/\\]", unquote(urlsplit(filled).path))
         if "." in steps or ".." in steps:
@@ -103,21 +103,21 @@ class HttpTool:
             url = httpx.URL(filled)
         except httpx.InvalidURL as error:
             raise ToolFailed(f"the arguments do not fit: they do not make a valid URL ({error})") from None
-        place = url.raw_host.decode(), url.port
-        if place not in {_place(host, url.scheme) for host in self._settings.allowed}:
+        host = url.raw_host.decode(), url.port
+        if host not in {_host(allowed, url.scheme) for allowed in self._settings.allowed}:
             shown = url.netloc.decode()
             raise ToolFailed(f"requests to {shown} are not allowed, only to {', '.join(self._settings.allowed)}")
         return url
 
 
-def _place(host: str, scheme: str) -> tuple[str, int | None]:
-    """Host and port of an allowed host, as httpx has them: the scheme's own port is None."""
-    url = httpx.URL(f"{scheme}://{host}")
+def _host(allowed: str, scheme: str) -> tuple[str, int | None]:
+    """Host and port of an allowed host, in the form of httpx: the default port of the scheme is None."""
+    url = httpx.URL(f"{scheme}://{allowed}")
     return url.raw_host.decode(), None if url.port == _PORTS[scheme] else url.port
 
 
 def _in_url(name: str, value: Any) -> str:
-    """A value as one piece of a URL, whatever it holds."""
+    """Quotes a value as one segment of a URL."""
     text = value if isinstance(value, str) else json.dumps(value)
     if value is None or isinstance(value, dict | list) or not text:
         raise ToolFailed(f"the arguments do not fit: {name} must be a text that is not empty, or a number")
@@ -125,13 +125,13 @@ def _in_url(name: str, value: Any) -> str:
 
 
 def _in_query(value: Any) -> list[str]:
-    """A value as the texts of one query parameter: a list repeats it."""
+    """Returns the values of one query parameter; a list repeats the parameter."""
     values = value if isinstance(value, list) else [value]
     return [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in values]
 
 
 async def read_text(reply: httpx.Response, limit: int) -> str:
-    """The text of a reply, at most `limit` bytes of it, and closes it; raises ToolFailed if it is not text."""
+    """Reads at most `limit` bytes of a reply, and closes it. Raises ToolFailed if they are not text."""
     body = bytearray()
     async with aclosing(reply):
         async for chunk in reply.aiter_bytes():

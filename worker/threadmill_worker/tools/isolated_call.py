@@ -1,8 +1,8 @@
-"""`python -m threadmill_worker.tools.isolated_call`: runs one function in a process of its own, for isolation.py.
+"""`python -m threadmill_worker.tools.isolated_call` runs one function in its own process, for isolation.py.
 
-Reads a line of JSON from stdin, `{"name", "function", "memory_bytes", "arguments"}`, and writes one to stdout:
-`{"output"}` or `{"failure"}`. Without `arguments` it writes `{"description", "parameters"}`. What the function prints
-is dropped.
+It reads a line of JSON from stdin, `{"name", "function", "memory_bytes", "arguments"}`, and writes one to stdout:
+`{"output"}` or `{"failure"}`. Without `arguments` it writes `{"description", "parameters"}`. Anything that the function
+prints is dropped.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _end_with(requests: TextIO) -> None:
-    """The worker keeps stdin open: its end is the end of the worker, or of the call."""
+    """Ends the process with the worker or with the call: the worker keeps stdin open until then."""
     requests.read()
     os._exit(1)
 

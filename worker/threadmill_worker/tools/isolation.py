@@ -1,4 +1,4 @@
-"""Function tools that run in a child process, for code that is not trusted: `isolate = true`."""
+"""Function tools that run untrusted code in a child process: `isolate = true`."""
 
 import asyncio
 import json
@@ -15,25 +15,25 @@ from threadmill.errors import SettingsError
 from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.tools.tool import ToolFailed, slots
 
-#: The worker's variables that the child process gets; keys are not among them.
+#: The environment variables that the child process receives; no keys are among them.
 _VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
-#: Memory of the child process unless the settings say otherwise, in MB of address space.
+#: Default memory limit of the child process, in MB of address space.
 _MEMORY_MB = 1024
 
-#: No more of an output is read, in bytes.
+#: How many bytes of an output are read at most.
 _REPLY_LIMIT = 10_000_000
 
 #: How long importing the function's module may take, in seconds.
 _IMPORT_S = 60
 
-#: -P: modules are looked for where the worker looks (PYTHONPATH), not in the working directory as well.
+#: -P: modules are imported from PYTHONPATH, as in the worker, and not from the working directory.
 _COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.tools.isolated_call")
 
 
 @dataclass(frozen=True)
 class IsolatedTool:
-    """A function of which the worker imports nothing. Each call has a process, which is killed when its time is up."""
+    """A function that the worker does not import. Each call has its own process, which is killed after the timeout."""
 
     name: str
     description: str
@@ -44,18 +44,18 @@ class IsolatedTool:
     repeatable: bool = False
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """The output as text, as of any function tool; raises ToolFailed, also if the process crashes."""
+        """Returns the output as text. Raises ToolFailed, also if the process crashes."""
         async with self.slots:
-            reply = await _ask(_line({**self.request, "arguments": arguments}))
+            reply = await _run(_line({**self.request, "arguments": arguments}))
         if "output" not in reply:
             raise ToolFailed(str(reply.get("failure")))
         return str(reply["output"])
 
 
 def load(name: str, settings: FunctionSettings) -> IsolatedTool:
-    """Has a child process describe the function; raises SettingsError if it cannot be loaded.
+    """Lets a child process import and describe the function. Raises SettingsError if it cannot be loaded.
 
-    By default as many calls run at a time as there are processors.
+    The default number of concurrent calls is the number of processors.
     """
     memory_bytes = (settings.memory_limit_mb or _MEMORY_MB) * 1024 * 1024
     request = {"name": name, "function": settings.function, "memory_bytes": memory_bytes}
@@ -77,7 +77,7 @@ def load(name: str, settings: FunctionSettings) -> IsolatedTool:
     )
 
 
-async def _ask(line: bytes) -> dict[str, Any]:
+async def _run(line: bytes) -> dict[str, Any]:
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *_COMMAND, stdin=pipe, stdout=pipe, env=_environment(), limit=_REPLY_LIMIT, start_new_session=True
@@ -93,7 +93,7 @@ async def _ask(line: bytes) -> dict[str, Any]:
         raise ToolFailed(f"its output is longer than {_REPLY_LIMIT:,} bytes") from None
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)  # processes that it started included
+            os.killpg(child.pid, signal.SIGKILL)  # including the processes that it started
         await child.wait()
     return _parsed(reply)
 

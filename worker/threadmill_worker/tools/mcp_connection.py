@@ -1,6 +1,6 @@
-"""One open connection to an MCP server; the only importer of the `mcp` package.
+"""One open connection to an MCP server. Only this module imports the `mcp` package.
 
-The client's cancel scopes must be entered and left by one and the same task: each connection has a task that owns it.
+The client's cancel scopes have to be entered and left by the same task, so each connection has a task that owns it.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from threadmill_worker.tools.tool import ToolFailed
 
 log = structlog.get_logger(__name__)
 
-#: To find a connection to a URL, in seconds; how long a reply may take is the call's own limit.
+#: How long connecting to a URL may take, in seconds. The whole call has its own limit.
 CONNECT_S = 5.0
 
-#: A request that found no connection, and so reached nobody, is sent again so often.
+#: How often a request is repeated that was not sent because no connection could be opened.
 _CONNECTS = 2
 
-#: Pages of a server's list of tools; a list without end is cut there.
+#: How many pages of a server's list of tools are read.
 _PAGES = 100
 
-#: Characters of a line that a server writes to stderr; the rest of it is taken for another line.
+#: How many characters of a server's stderr are logged as one line.
 _LINE_LIMIT = 65_536
 
 
 class ConnectionLost(Exception):
-    """`unsent`: nobody has begun to work on the request."""
+    """`unsent`: the request had no effect."""
 
     def __init__(self, reason: str, *, unsent: bool) -> None:
         super().__init__(reason)
@@ -57,7 +57,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Command:
-    """A server that is a child process."""
+    """An MCP server that is a child process."""
 
     command: Sequence[str]
     variables: Mapping[str, str]
@@ -73,7 +73,7 @@ class Command:
 
 @contextmanager
 def _logged(program: str) -> Iterator[TextIO]:
-    """A stream for the stderr of a child process. Its lines go to our log, which redacts secrets."""
+    """Returns a stream for the stderr of a child process. Its lines go to the log, which redacts secrets."""
     reading, writing = os.pipe()
     Thread(target=_log_lines, args=(reading, program), name=f"stderr of {program}", daemon=True).start()
     with os.fdopen(writing, "w") as stream:
@@ -88,7 +88,7 @@ def _log_lines(reading: int, program: str) -> None:
 
 @dataclass(frozen=True)
 class Address:
-    """A server behind a URL."""
+    """An MCP server behind a URL."""
 
     url: str
     headers: Mapping[str, str]
@@ -107,19 +107,19 @@ class Address:
 
 
 class Connection:
-    """Used from `open` until it is no longer `alive`; to be closed in any case."""
+    """Usable after `open`, while it is `alive`. Close it in any case."""
 
     def __init__(self, name: str, to: Command | Address) -> None:
         self._name = name
         self._to = to
         self._client: Client | None = None
         self._incoming: Any = None
-        self._forgotten = False
+        self._session_ended = False
         self._closing = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Raises what the connection or the handshake runs into."""
+        """Raises any error of the connection or of the handshake."""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._own(ready), name=f"mcp {self._name}")
         try:
@@ -129,7 +129,7 @@ class Connection:
             raise
 
     async def close(self) -> None:
-        """Ends a child process too: its input is closed, and soon after it is told to go, then killed."""
+        """Also ends a child process: closes its input, then sends SIGTERM and at last SIGKILL."""
         self._closing.set()
         if self._owner is not None:
             if self._client is None:
@@ -155,18 +155,18 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Over HTTP, what breaks the connection ends its owner; a command that has ended has closed its output."""
-        if self._owner is None or self._owner.done() or self._forgotten or self._closing.is_set():
+        """Whether it can be used. An HTTP error ends the owner's task; a command that ended has closed its output."""
+        if self._owner is None or self._owner.done() or self._session_ended or self._closing.is_set():
             return False
         is_pipe = isinstance(self._incoming, MemoryObjectReceiveStream)
         return not is_pipe or self._incoming.statistics().open_send_streams > 0
 
     async def tools(self) -> list[Listed]:
-        """All that the server has. Raises ConnectionLost, or ToolFailed with what the server said."""
+        """Lists the server's tools. Raises ConnectionLost, or ToolFailed with the server's error."""
         found: list[Listed] = []
         cursor: str | None = None
         for _ in range(_PAGES):
-            async with self._asking() as client:
+            async with self._session() as client:
                 page = await client.list_tools(cursor=cursor)
             found += [Listed(each.name, each.description or each.title or "", each.input_schema) for each in page.tools]
             cursor = page.next_cursor
@@ -175,37 +175,39 @@ class Connection:
         return found
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """Raises ConnectionLost, or ToolFailed with what the server said."""
-        async with self._asking() as client:
+        """Returns the output. Raises ConnectionLost, or ToolFailed with the server's error."""
+        async with self._session() as client:
             result = await client.call_tool(tool, dict(arguments))
         if result.is_error:
             raise ToolFailed(_text(result))
         return _text(result)
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Client]:
+    async def _session(self) -> AsyncIterator[Client]:
         if self._client is None or not self.alive:
             raise ConnectionLost("the connection is closed", unsent=True)
         try:
             yield self._client
         except MCPError as error:
-            if error.code == INVALID_REQUEST and "Session terminated" in error.message:  # HTTP 404: a fresh server
-                self._forgotten = True
-                raise ConnectionLost("the server has forgotten the session", unsent=True) from None
+            if (
+                error.code == INVALID_REQUEST and "Session terminated" in error.message
+            ):  # HTTP 404: the server has restarted
+                self._session_ended = True
+                raise ConnectionLost("the server no longer knows the session", unsent=True) from None
             if error.code == CONNECTION_CLOSED:
                 raise ConnectionLost(error.message, unsent=False) from None
             raise ToolFailed(error.message) from None
 
 
 def reason(error: BaseException) -> str:
-    """The first cause of an error, which may come in groups of groups."""
+    """Describes the first cause of an error, which may be nested in exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _text(result: CallToolResult) -> str:
-    """Its texts; and its structured content, unless that says nothing else."""
+    """Joins the texts of a result, and its structured content unless that repeats them."""
     texts = [_block(block) for block in result.content]
     structured = result.structured_content
     if structured is not None and not (texts and _repeats(result, texts, structured)):
@@ -214,9 +216,9 @@ def _text(result: CallToolResult) -> str:
 
 
 def _repeats(result: CallToolResult, texts: list[str], structured: Any) -> bool:
-    """Whether the blocks hold the structured content: as JSON, or under a name of its own.
+    """Whether the blocks repeat the structured content, as JSON or under another name.
 
-    The SDKs wrap what is no object as {"result": ...}; the reference servers wrap a text, or the blocks, as
+    The SDKs wrap a value that is not an object as {"result": ...}. The reference servers wrap a text, or the blocks, as
     {"content": ...}.
     """
     values = [structured]
@@ -231,7 +233,7 @@ def _repeats(result: CallToolResult, texts: list[str], structured: Any) -> bool:
 
 
 def _parsed(text: str) -> Any:
-    """As JSON; what is none is equal to nothing."""
+    """Parses JSON; a text that is not JSON becomes an object that equals nothing."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -239,13 +241,13 @@ def _parsed(text: str) -> Any:
 
 
 def _block(block: ContentBlock) -> str:
-    """A text, or a note of what a text cannot hold."""
+    """Returns the text of a block, or a note in place of content that is not text."""
     match block.type:
         case "text":
             return block.text
         case "resource":
             text = getattr(block.resource, "text", None)
-            return text if text is not None else f"[a resource that is no text: {block.resource.uri}]"
+            return text if text is not None else f"[a resource that is not text: {block.resource.uri}]"
         case "resource_link":
             return f"[a resource: {block.uri}]"
         case _:

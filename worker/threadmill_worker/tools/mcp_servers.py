@@ -1,4 +1,4 @@
-"""Tools that MCP servers bring: `[mcp.files]` in the settings offers them as `files__read`, `files__write` ..."""
+"""Tools of MCP servers. Those of `[mcp.files]` in the settings are called `files__read`, `files__write` and so on."""
 
 import asyncio
 import hashlib
@@ -11,25 +11,25 @@ from typing import Any, TypeVar
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
 from threadmill.settings.tools import SEPARATOR, McpSettings
-from threadmill_worker.retry import until_it_answers
+from threadmill_worker.retry import while_starting
 from threadmill_worker.tools.mcp_connection import Address, Command, Connection, ConnectionLost, Listed, reason
-from threadmill_worker.tools.tool import ToolFailed, ToolsAway, slots
+from threadmill_worker.tools.tool import ToolFailed, ToolsUnavailable, slots
 
 T = TypeVar("T")
 
-#: How long a server may take to start and to say what it has, in seconds.
+#: How long a server may take to start and to list its tools, in seconds.
 START_S = 30.0
 
-#: What a server has is asked for anew after so long, in seconds.
+#: How long a list of tools is used before the server is asked for it again, in seconds.
 RELIST_S = 60.0
 
-#: The longest name a function may have on a model's server.
+#: The longest function name that OpenAI's API accepts.
 NAME_LIMIT = 64
 
 
 @dataclass(frozen=True)
 class McpTool:
-    """One tool of a server, under the name it is offered by."""
+    """One tool of a server. `name`: for models."""
 
     name: str
     remote_name: str
@@ -50,7 +50,7 @@ class McpTool:
 
 
 class McpServer:
-    """Connected on first use, and again when the connection has broken. Raises SettingsError: a variable is missing."""
+    """Connects on first use, and again after the connection broke. Raises SettingsError for a missing variable."""
 
     def __init__(self, name: str, settings: McpSettings) -> None:
         owner = f"MCP server {name!r}"
@@ -70,12 +70,12 @@ class McpServer:
         self._tools: dict[str, McpTool] = {}
 
     async def tools(self) -> Mapping[str, McpTool]:
-        """By the names they are offered under. Raises ToolsAway."""
+        """Returns the tools by name. Raises ToolsUnavailable."""
         try:
             async with asyncio.timeout(START_S):
-                return await self._asked(self._list, repeatable=True)
+                return await self._request(self._list, repeatable=True)
         except (TimeoutError, ConnectionLost, ToolFailed) as error:
-            raise self._away(error) from None
+            raise self._unavailable(error) from None
 
     async def _list(self, connection: Connection) -> Mapping[str, McpTool]:
         async with self._listing:
@@ -85,23 +85,23 @@ class McpServer:
             return self._tools
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """The output; raises ToolFailed with what the server says, or why it says nothing."""
+        """Returns the output. Raises ToolFailed with the server's error, or why there is no reply."""
         async with self._slots:
             try:
-                return await self._asked(lambda connection: connection.call(tool, arguments))
+                return await self._request(lambda connection: connection.call(tool, arguments))
             except ConnectionLost as lost:
                 raise ToolFailed(f"its server {self.name!r} stopped during the call ({lost})") from None
-            except ToolsAway as error:
+            except ToolsUnavailable as error:
                 raise ToolFailed(str(error)) from None
 
-    async def _asked(self, ask: Callable[[Connection], Awaitable[T]], *, repeatable: bool = False) -> T:
-        """What comes of a request, made once more on a new connection if it never left, or is `repeatable`."""
+    async def _request(self, send: Callable[[Connection], Awaitable[T]], *, repeatable: bool = False) -> T:
+        """Sends a request; if it was not sent or is `repeatable`, once more on a new connection."""
         try:
-            return await ask(await self._connected())
+            return await send(await self._connected())
         except ConnectionLost as lost:
             if not (lost.unsent or repeatable):
                 raise
-        return await ask(await self._connected())
+        return await send(await self._connected())
 
     async def close(self) -> None:
         connecting, self._connecting = self._connecting, None
@@ -112,34 +112,34 @@ class McpServer:
 
     @property
     def connected(self) -> bool:
-        """Whether the next call finds a connection."""
+        """Whether there is a working connection."""
         connection = _opened(self._connecting) if self._connecting is not None else None
         return connection is not None and connection.alive
 
     async def _connected(self) -> Connection:
-        """The one connection; whoever comes while it is being made waits for the same."""
-        there = self._connecting
-        if there is None or (there.done() and not self.connected):
-            there = self._connecting = asyncio.create_task(self._connect(there), name=f"connect to mcp {self.name}")
-        return await asyncio.shield(there)
+        """Returns the connection, which all calls share. Opens it if there is none, or if it is broken."""
+        task = self._connecting
+        if task is None or (task.done() and not self.connected):
+            task = self._connecting = asyncio.create_task(self._connect(task), name=f"connect to mcp {self.name}")
+        return await asyncio.shield(task)
 
     async def _connect(self, broken: asyncio.Task[Connection] | None) -> Connection:
         if broken is not None:
             await _close(broken)
         try:
             async with asyncio.timeout(START_S):
-                return await until_it_answers()(self._open)
+                return await while_starting()(self._open)
         except Exception as error:
-            raise self._away(error) from None
+            raise self._unavailable(error) from None
 
     async def _open(self) -> Connection:
         connection = Connection(self.name, self._to)
         await connection.open()
         return connection
 
-    def _away(self, error: Exception) -> ToolsAway:
-        told = f"no answer within {START_S:g} s" if isinstance(error, TimeoutError) else redact(reason(error))
-        return ToolsAway(f"the MCP server {self.name!r} cannot be used: {told}; see [mcp.{self.name}]")
+    def _unavailable(self, error: Exception) -> ToolsUnavailable:
+        why = f"no answer within {START_S:g} s" if isinstance(error, TimeoutError) else redact(reason(error))
+        return ToolsUnavailable(f"the MCP server {self.name!r} cannot be used: {why}; see [mcp.{self.name}]")
 
     def _offered(self, listed: list[Listed]) -> dict[str, McpTool]:
         """Raises ToolFailed if two of its tools would have the same name."""
@@ -156,16 +156,16 @@ class McpServer:
 
 
 def offered_name(server: str, tool: str) -> str:
-    """`server__tool` with what function names may have: other characters become _, what is too long ends in a hash."""
+    """Returns `server__tool`, valid as a function's name: other characters become _, a long name ends in a hash."""
     name = f"{server}{SEPARATOR}{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}"
     if len(name) <= NAME_LIMIT:
         return name
-    mark = hashlib.sha256(tool.encode()).hexdigest()[:8]
-    return f"{name[: NAME_LIMIT - len(mark) - 1]}_{mark}"
+    digest = hashlib.sha256(tool.encode()).hexdigest()[:8]
+    return f"{name[: NAME_LIMIT - len(digest) - 1]}_{digest}"
 
 
 def _opened(connecting: asyncio.Task[Connection]) -> Connection | None:
-    """What came of an attempt to connect; None: nothing, or nothing yet."""
+    """Returns the connection; None if connecting failed, or has not ended yet."""
     if not connecting.done() or connecting.cancelled() or connecting.exception() is not None:
         return None
     return connecting.result()

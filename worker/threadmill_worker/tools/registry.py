@@ -1,4 +1,4 @@
-"""All tools of one process, of every kind, whichever endpoint they are for."""
+"""All tools of one worker process, for all its endpoints."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # its package is an extra
 
 
 class ToolRegistry:
-    """`tools` by name; `servers`, which bring more, by theirs. Build it with `load`."""
+    """Finds tools by name. `servers`: the MCP servers, which have more tools, by name. Build it with `load`."""
 
     def __init__(
         self,
@@ -40,25 +40,25 @@ class ToolRegistry:
         return [*sorted(self._tools), *(f"{server}{SEPARATOR}..." for server in sorted(self._servers))]
 
     def owns(self, name: str) -> bool:
-        """Whether a name belongs to the worker's tools, whether or not the tool exists."""
+        """Whether a name is that of a tool, or begins with that of an MCP server."""
         return name in self._tools or server_of(name, self._servers) is not None
 
     def timeout_of(self, name: str) -> float | None:
-        """What its settings say; None: nothing."""
+        """The timeout from the tool's settings, or None."""
         server = server_of(name, self._servers)
         if server is not None:
             return self._servers[server].settings.timeout_s
         return self._tools[name].timeout_s if name in self._tools else None
 
     async def find(self, name: str) -> Tool | None:
-        """Raises ToolsAway if the server that may have it cannot be asked."""
+        """Returns None if there is no such tool. Raises ToolsUnavailable if its MCP server cannot be used."""
         server = server_of(name, self._servers)
         if server is None:
             return self._tools.get(name)
         return (await self._servers[server].tools()).get(name)
 
     async def named(self, name: str) -> list[Tool]:
-        """What a job means by a name: that of an MCP server is short for all it has. Raises KeyError, ToolsAway."""
+        """Returns the tool, or all tools of the MCP server, of this name. Raises KeyError, ToolsUnavailable."""
         if name in self._servers:
             return [*(await self._servers[name].tools()).values()]
         tool = await self.find(name)
@@ -67,7 +67,7 @@ class ToolRegistry:
         return [tool]
 
     async def definitions(self, tools: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Each once, as a server wants them described; those already in its form as they are. Raises as `named`."""
+        """Returns the definitions for a server, each once. Raises KeyError, ToolsUnavailable."""
         described: list[dict[str, Any]] = []
         for tool in tools:
             if isinstance(tool, str) and tool in BUILT_IN:
@@ -85,7 +85,7 @@ class ToolRegistry:
 
 
 def load(settings: Settings) -> ToolRegistry:
-    """Imports functions, looks for variables; connects to nothing yet. Raises SettingsError, which names the tool."""
+    """Imports functions and reads variables, but does not connect yet. Raises SettingsError, which names the tool."""
     is_http = any(isinstance(each, HttpSettings) for each in settings.tools.values())
     http = http_tools.connect() if is_http else None
     threads = DaemonThreads(settings.tool_threads)
@@ -99,7 +99,7 @@ def make(
     http: httpx.AsyncClient | None,
     threads: DaemonThreads | None = None,
 ) -> Tool:
-    """One of [tools]; raises SettingsError."""
+    """Makes a tool of [tools]. Raises SettingsError."""
     if isinstance(settings, FunctionSettings):
         return isolation.load(name, settings) if settings.isolate else functions.load(name, settings, threads)
     assert http is not None
@@ -107,7 +107,7 @@ def make(
 
 
 def serve(name: str, settings: McpSettings) -> "McpServer":
-    """One of [mcp]; raises SettingsError."""
+    """Makes a server of [mcp]. Raises SettingsError."""
     if find_spec("mcp") is None:
         raise SettingsError(f"[mcp.{name}] needs a package that is not installed here: {install_command('mcp')}")
     from threadmill_worker.tools.mcp_servers import McpServer

@@ -1,4 +1,4 @@
-"""What a tool is, whichever its kind."""
+"""The interface of tools of all kinds."""
 
 import asyncio
 import sys
@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 
 class ToolFailed(Exception):
-    """Why a call has no output; the text is for the model."""
+    """A call has no output. The text says why, for the model."""
 
 
-class ToolsAway(Exception):
-    """Which tools a server has cannot be learnt now; the text says why, and what to do."""
+class ToolsUnavailable(Exception):
+    """The tools of a server cannot be listed now. The text says why, and what to do."""
 
 
 class Tool(Protocol):
-    """Something a run may call by name."""
+    """Something that a run can call by name."""
 
     @property
     def name(self) -> str: ...
@@ -29,23 +29,23 @@ class Tool(Protocol):
 
     @property
     def timeout_s(self) -> float | None:
-        """For one call, its wait for a slot included; None: the endpoint's."""
+        """Limit of one call, including the wait for a slot; None: the endpoint's `tool_timeout_s`."""
 
     @property
     def repeatable(self) -> bool: ...
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """The output. Any exception is told to the model; the text of a ToolFailed as it is."""
+        """Returns the output. The model reads the text of any exception; that of a ToolFailed unchanged."""
 
 
 def definition(tool: Tool) -> dict[str, Any]:
-    """The tool as a server wants it described."""
+    """Returns the tool's definition for a server."""
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     return {"type": "function", "function": function}
 
 
 def described(error: BaseException) -> str:
-    """An exception in words for the model, whatever user code makes of its text."""
+    """Describes an exception for the model, even if `str(error)` raises."""
     name = type(error).__name__
     try:
         return f"{name}: {error}" if str(error) else name
@@ -54,5 +54,5 @@ def described(error: BaseException) -> str:
 
 
 def slots(concurrency: int | None) -> asyncio.Semaphore:
-    """What calls of a tool wait for when as many as allowed are under way in this process."""
+    """Returns the semaphore that limits the concurrent calls of one tool in this process."""
     return asyncio.Semaphore(concurrency or sys.maxsize)
