@@ -46,6 +46,7 @@ async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
     return [worker.record(job_id).result for job_id in jobs]
 
 
+@pytest.mark.endpoint(batch_lane_max_jobs=20, batch_lane_wait_s=60)
 async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     jobs = [worker.create(f"Question {number}?", lane="batch", timeout_s=600) for number in range(20)]
 
@@ -208,6 +209,7 @@ async def test_its_requests_are_what_an_ordinary_job_asks(worker, emulator):
 
 
 @pytest.mark.emulated(batch_tokens=500)
+@pytest.mark.endpoint(batch_lane_max_jobs=16, batch_lane_wait_s=60)
 async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worker, emulator):
     jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(16)]
 
