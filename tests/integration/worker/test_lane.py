@@ -225,7 +225,7 @@ async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worke
 
 
 @pytest.mark.emulated(batch_tokens=150)
-async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, emulator, until):
+async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, emulator):
     """Jobs that fit one by one, but not together: they are answered one after the other."""
     jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(4)]
 
