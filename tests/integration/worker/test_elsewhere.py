@@ -66,9 +66,9 @@ class TestAnOddServer:
         ("base_url", "kind", "says"),
         [
             (answering(200, {}), FailureKind.UNREACHABLE, "the reply has no id"),
-            (answering(200, []), FailureKind.UNREACHABLE, "the reply is not the API's"),
-            (answering(200, "null"), FailureKind.UNREACHABLE, "the reply is not the API's"),
-            (answering(200, ""), FailureKind.UNREACHABLE, "the reply is not the API's"),
+            (answering(200, []), FailureKind.UNREACHABLE, "the reply is not from the API"),
+            (answering(200, "null"), FailureKind.UNREACHABLE, "the reply is not from the API"),
+            (answering(200, ""), FailureKind.UNREACHABLE, "the reply is not from the API"),
             (answering(302, "", location="https://sso.example/login"), FailureKind.REJECTED, "sso.example"),
             (answering(401, "no entry"), FailureKind.UNAUTHORISED, "401 no entry"),
             (answering(403, {"detail": "not you"}), FailureKind.UNAUTHORISED, "403 not you"),

@@ -28,7 +28,7 @@ class Server:
         self.listed = listed
         self.lists = 0
 
-    async def ask(self, call: object) -> Reply:
+    async def call(self, request: object) -> Reply:
         return Reply(self.store, {})
 
     async def pages(self, call: object, **query: Any) -> AsyncIterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ from threadmill_worker.drivers.assistants.definition import (
     unknown,
     wanted,
 )
-from threadmill_worker.drivers.assistants.provisioning import Provisioning, Troubled
+from threadmill_worker.drivers.assistants.provisioning import CallFailed, Provisioning
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.tags import profile_of
 from threadmill_worker.lifecycle.observations import Rejected
@@ -134,7 +134,7 @@ async def _server(settings: Settings, name: str) -> AsyncIterator[Provisioning]:
     client = connect(endpoint)
     try:
         yield Provisioning(Api(client, endpoint))
-    except Troubled as error:
+    except CallFailed as error:
         raise AssistantsUnavailable(f"endpoint {name!r}: {_explained(error, endpoint)}") from None
     finally:
         await client.close()
@@ -193,7 +193,7 @@ async def _attempted(call: Awaitable[_T], endpoint: Endpoint) -> _T | str:
     """Returns the outcome, or the text of its error."""
     try:
         return await call
-    except Troubled as error:
+    except CallFailed as error:
         return _explained(error, endpoint)
 
 
@@ -208,8 +208,8 @@ def _described(assistant: dict[str, Any]) -> RemoteAssistant:
     )
 
 
-def _explained(error: Troubled, endpoint: Endpoint) -> str:
-    kind = error.trouble.failure.kind if isinstance(error.trouble, Rejected) else None
+def _explained(error: CallFailed, endpoint: Endpoint) -> str:
+    kind = error.call_error.failure.kind if isinstance(error.call_error, Rejected) else None
     if kind is FailureKind.UNAUTHORISED:
         return f"{error}; check the key in {endpoint.api_key_env}"
     if kind is FailureKind.UNSUPPORTED:

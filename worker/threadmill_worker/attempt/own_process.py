@@ -63,7 +63,7 @@ class OwnProcesses:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
                     continue  # that is not the job's fault
-                lapses = await self._ledger.count_lapse(lease)
+                lapses = await self._ledger.count_interruption(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
                     return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))

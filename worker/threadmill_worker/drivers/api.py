@@ -1,4 +1,4 @@
-"""Single calls for one job: counted, their replies as JSON objects, without secrets."""
+"""Makes single calls, counts them, and returns their replies as JSON objects without secrets."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,26 +20,28 @@ class Reply(NamedTuple):
 
 
 class Api:
+    """The calls to one server for one job. `calls`: how many were made."""
+
     def __init__(self, client: Client, endpoint: Endpoint) -> None:
         self.client = client
         self.endpoint = endpoint
         self.calls = 0
 
-    async def ask(self, call: Awaitable[Any]) -> Reply:
-        """Makes the call, which is one of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
+    async def call(self, request: Awaitable[Any]) -> Reply:
+        """Makes a call of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
         self.calls += 1
-        raw = await call
+        raw = await request
         return Reply(parse_object(str(raw.text)), raw.headers)
 
     async def entries(self, call: Awaitable[Any]) -> list[dict[str, Any]]:
-        """The entries of a list."""
-        return _data((await self.ask(call)).body)
+        """Returns the entries of a list."""
+        return _data((await self.call(call)).body)
 
     async def pages(self, call: Callable[..., Awaitable[Any]], **query: Any) -> AsyncIterator[dict[str, Any]]:
-        """The entries of all pages of a list, each once: a server that ignores `after` sends the first for ever."""
+        """Yields the entries of all pages of a list, each once. Servers that ignore `after` repeat the first page."""
         seen: set[str] = set()
         while len(seen) < MOST_ENTRIES:
-            body = (await self.ask(call(limit=_PAGE, **query))).body
+            body = (await self.call(call(limit=_PAGE, **query))).body
             page = {parse_id(entry): entry for entry in _data(body)}
             for entry in (page[each] for each in page if each not in seen):
                 yield entry
@@ -52,5 +54,5 @@ class Api:
 def _data(body: dict[str, Any]) -> list[dict[str, Any]]:
     data = body.get("data")
     if not isinstance(data, list):
-        raise NotTheApi("the reply is no list of the API's")
+        raise NotTheApi("the reply is not a list of the API")
     return [entry for entry in data if isinstance(entry, dict)]

@@ -76,7 +76,7 @@ class RemoteBatches:
             expires_after=expiry() if self._api.endpoint.supports.upload_expiry else openai.omit,
         )
         with self._told():
-            return parse_id((await self._api.ask(call)).body)
+            return parse_id((await self._api.call(call)).body)
 
     async def find_file(self, name: str) -> str | None:
         with self._told():
@@ -93,7 +93,7 @@ class RemoteBatches:
                 completion_window="24h",
                 metadata=tag("batch", name),
             )
-            return parse_id((await self._api.ask(call)).body)
+            return parse_id((await self._api.call(call)).body)
 
     async def find(self, name: str) -> str | None:
         with self._told():
@@ -104,7 +104,7 @@ class RemoteBatches:
 
     async def look(self, batch_id: str) -> BatchObservation:
         with self._told(Target.OBJECT):
-            body = (await self._api.ask(self._client.batches.with_raw_response.retrieve(batch_id))).body
+            body = (await self._api.call(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
         errors = listed if isinstance(listed, list) else []
         read = [error_in(error) for error in errors]
@@ -125,7 +125,7 @@ class RemoteBatches:
 
     async def cancel(self, batch_id: str) -> None:
         with self._told(Target.OBJECT):
-            await self._api.ask(self._client.batches.with_raw_response.cancel(batch_id))
+            await self._api.call(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
         """The lines of a file of answers or errors; it is not held in memory."""

@@ -1,4 +1,4 @@
-"""Bounds the bodies of replies, before and after decompression: 5 MB of gzip may hold 5 GB."""
+"""Limits the size of replies, before and after decompression: 5 MB of gzip can hold 5 GB."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -9,17 +9,17 @@ from openai import DefaultAioHttpClient
 
 from threadmill_worker.drivers.json import UnusableReply
 
-#: Bytes of the body of an error that are read. Of its text, far less is shown.
+#: Bytes that are read of the body of an error. Messages show far less of it.
 _ERROR_BYTES = 100_000
 
-#: These headers describe the body as it was sent, not the decompressed one.
+#: Headers that describe the body as it was sent, not the decompressed one.
 _OF_ENCODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 class BoundedClient(DefaultAioHttpClient):
-    """`reply_limit_bytes`: bytes of a reply; reading more raises UnusableReply. The body of an error is cut instead.
+    """Raises UnusableReply for a reply of more than `reply_limit_bytes`. Bodies of errors are cut instead.
 
-    Event streams and files have limits of their own, where they are read.
+    Event streams and files are limited where they are read.
     """
 
     def __init__(self, reply_limit_bytes: int, **options: Any) -> None:
@@ -58,7 +58,7 @@ def _has_own_limit(reply: httpx2.Response) -> bool:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """At most `limit` bytes of a body; what is beyond is cut, or raises UnusableReply."""
+    """At most `limit` bytes of a body. The rest is cut, or raises UnusableReply."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 async def lines(chunks: AsyncIterable[bytes], limit: int) -> AsyncIterator[bytes]:
-    """The lines of a file, without their ends. Raises UnusableReply for one of more than `limit` bytes."""
+    """Yields the lines of a file, without line breaks. Raises UnusableReply for a line of more than `limit` bytes."""
     rest = bytearray()
     async for chunk in chunks:
         first, *others = chunk.split(b"\n")
@@ -104,4 +104,6 @@ async def lines(chunks: AsyncIterable[bytes], limit: int) -> AsyncIterator[bytes
 
 
 def too_large(limit: int) -> UnusableReply:
-    return UnusableReply(f"the server's reply has more than {limit} bytes; raise reply_limit_bytes if that is meant")
+    return UnusableReply(
+        f"the server's reply has more than {limit} bytes; raise reply_limit_bytes if it should be read"
+    )

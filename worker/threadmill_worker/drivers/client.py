@@ -1,4 +1,4 @@
-"""One SDK client per endpoint and process: its pool, its timeouts, its key."""
+"""The SDK's client of an endpoint, with its connection pool, timeouts and key."""
 
 import warnings
 from collections.abc import Awaitable, Callable
@@ -15,19 +15,19 @@ from threadmill_worker.drivers.bodies import BoundedClient
 
 Client: TypeAlias = AsyncOpenAI
 
-#: The one server that organisation and project are meant for.
+#: The only server that receives an organisation and a project.
 _OPENAI = "https://api.openai.com/"
 
 #: learn.microsoft.com/azure/ai-services/openai/how-to/managed-identity
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 
-# The one place that silences them: beta.threads and beta.assistants work against every server that still has the API.
+# beta.threads and beta.assistants work with every server that still has the API.
 warnings.filterwarnings("ignore", message="The Assistants API is deprecated", category=DeprecationWarning)
 warnings.filterwarnings("ignore", message="deprecated$", category=DeprecationWarning)
 
 
 def connect(endpoint: Endpoint) -> Client:
-    """A client for the endpoint; it opens connections on first use. The key is read from the environment."""
+    """Returns a client for the endpoint. It connects on first use. The key is read from the environment."""
     timeout = httpx2.Timeout(
         connect=endpoint.connect_timeout_s,
         read=endpoint.request_timeout_s,
@@ -36,7 +36,7 @@ def connect(endpoint: Endpoint) -> Client:
     )
     limits = httpx2.Limits(max_connections=endpoint.max_connections, max_keepalive_connections=endpoint.max_connections)
     shared: dict[str, Any] = {
-        # A POST that is sent again by itself may start a second run: what to repeat is the lifecycle's decision.
+        # A POST that the SDK repeats may start a second run: the lifecycle decides what to repeat.
         "max_retries": 0,
         "timeout": timeout,
         # A redirected POST turns into a GET without its body.
@@ -44,7 +44,7 @@ def connect(endpoint: Endpoint) -> Client:
             endpoint.reply_limit_bytes, timeout=timeout, limits=limits, follow_redirects=False
         ),
     }
-    key = endpoint.read_key() or "none"  # the SDK insists on a key; a server without keys ignores it
+    key = endpoint.read_key() or "none"  # the SDK requires a key; a server without keys ignores it
     if endpoint.kind is EndpointKind.AZURE:
         shared |= {"azure_ad_token_provider": _ad_tokens()} if endpoint.entra_auth else {"api_key": key}
         client: Client = AsyncAzureOpenAI(azure_endpoint=endpoint.base_url, api_version=endpoint.api_version, **shared)
@@ -52,13 +52,13 @@ def connect(endpoint: Endpoint) -> Client:
         client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key, **shared)
         if endpoint.base_url.startswith(_OPENAI):
             return client
-    # The SDK takes these from the worker's environment, and would send them to any server.
+    # The SDK takes these from the environment and would send them to any server.
     client.organization = client.project = None
     return client
 
 
 def _ad_tokens() -> Callable[[], Awaitable[str]]:
-    """Entra ID's tokens for Azure OpenAI, from wherever azure-identity finds credentials."""
+    """Returns a provider of Entra ID tokens for Azure OpenAI. azure-identity finds the credentials."""
     try:
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
     except ImportError:

@@ -12,13 +12,13 @@ from typing import Any
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.lifecycle.server_errors import ServerError
 
-#: Errors of a list that are shown.
+#: How many errors of a list are shown.
 _MOST = 3
 
-#: The texts of an object, the most telling first. `msg` is FastAPI's.
+#: Fields with a text, the most informative first. `msg` is FastAPI's.
 _TEXTS = ("message", "detail", "msg", "error_description", "error", "title")
 
-#: Fields that may hold the error itself.
+#: Fields that may contain the error itself.
 _INNER = ("error", "detail", "errors", "message")
 
 _PAGE = re.compile(r"\s*(?:<!doctype html|<html|<head|<body|<center|<h1)", re.IGNORECASE)
@@ -30,7 +30,7 @@ _PAGE_READ = 2000
 
 
 def read_error(body: str) -> ServerError:
-    """The error that the body of a reply holds."""
+    """Returns the error in the body of a reply."""
     body = body.strip()
     if _PAGE.match(body):
         return ServerError(_page(body[:_PAGE_READ]))
@@ -42,7 +42,7 @@ def read_error(body: str) -> ServerError:
 
 
 def error_in(said: Any) -> ServerError:
-    """The error in a JSON value: an object, a text, or a list of these."""
+    """Returns the error in a JSON value: an object, a text, or a list of these."""
     if isinstance(said, list):
         errors = [error_in(each) for each in said[:_MOST]]
         first = errors[0] if errors else ServerError()
@@ -65,7 +65,7 @@ def _message(said: dict[str, Any]) -> str:
         known = {"message", "error", "detail", "code", "type", "param"}
         return "" if said.keys() <= known else json.dumps(said, ensure_ascii=False)
     text = next(iter(texts.values()))
-    if "msg" in texts and isinstance(said.get("loc"), list):  # FastAPI: the place in the request
+    if "msg" in texts and isinstance(said.get("loc"), list):  # FastAPI: the location in the request
         return f"{'.'.join(map(str, said['loc']))}: {text}"
     if "title" in texts and "detail" in texts:
         return f"{texts['title']}: {texts['detail']}"
@@ -73,14 +73,14 @@ def _message(said: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str | None:
-    """A code or a type. Some servers send numbers; other values count as none."""
+    """Returns a code or a type as text. Some servers send numbers; other values count as none."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", "None", "about:blank"):
         return None  # "None" is LiteLLM's
     return str(value)
 
 
 def _page(body: str) -> str:
-    """The title of a gateway's page, or its text if it has none."""
+    """Describes a gateway's page by its title, or by its text if it has none."""
     title = _TITLE.search(body)
     shown = (title[1] or title[2] or "") if title else body
     return f"an HTML page: {' '.join(html.unescape(_TAG.sub(' ', shown)).split())}"

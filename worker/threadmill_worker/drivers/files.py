@@ -31,7 +31,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Progress
 
-#: Lost objects expire after this time: a day longer than any job may take by default.
+#: Objects whose ids were lost expire after this time, a day longer than a job may take by default.
 _EXPIRES_S = 2 * 86400
 _EXPIRES_DAYS = 2
 
@@ -39,7 +39,7 @@ _LISTED = 100
 
 _UPLOADS_AT_ONCE = 4
 
-#: Between the ids of a container and of a file in it: both are needed to fetch it.
+#: Separates the id of a container from that of a file in it. Both are needed to download the file.
 IN_CONTAINER = "/"
 
 #: Statuses of a file in a vector store that will never be searchable.
@@ -53,7 +53,7 @@ def expiry() -> ExpiresAfter:
 
 @dataclass(frozen=True)
 class FileTransfer:
-    """What all jobs of a process share to transfer files. An upload is in memory while it is sent."""
+    """What all jobs of a process share to transfer files. Uploads are limited, because each is held in memory."""
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
@@ -89,18 +89,18 @@ class Files:
                 assert_never(action)
 
     def _searched(self, progress: Progress) -> tuple[str, ...]:
-        """Ids of the files that the job's vector store is to have."""
+        """Ids of the files for the job's vector store."""
         return self._spec.attachments.files_for("file_search", progress.uploaded)
 
     @property
     def _expires(self) -> bool:
-        """Whether what is uploaded has an expiry. Objects that stay with their thread have none."""
+        """Whether uploads expire. Objects that are kept with their thread do not."""
         return self._api.endpoint.supports.upload_expiry and not self._spec.lives_on
 
     async def _upload(self, attachment: Attachment) -> Observation:
         async with self._transfer.uploads:
             content = await asyncio.to_thread(attachment.read)
-            reply = await self._api.ask(
+            reply = await self._api.call(
                 self._api.client.files.with_raw_response.create(
                     file=(attachment.name, content, attachment.media_type),
                     purpose=attachment.purpose,
@@ -110,7 +110,7 @@ class Files:
         return Uploaded(parse_id(reply.body))
 
     async def _create_store(self, file_ids: tuple[str, ...]) -> Observation:
-        reply = await self._api.ask(
+        reply = await self._api.call(
             self._api.client.vector_stores.with_raw_response.create(
                 name=f"threadmill {self._spec.id}",
                 file_ids=list(file_ids),
@@ -121,20 +121,20 @@ class Files:
         return _made(reply.body, len(file_ids))
 
     async def find_store(self, progress: Progress) -> Observation:
-        """The vector store that a call made whose reply was lost."""
+        """Finds the vector store of a call whose reply was lost."""
         for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
             if is_tagged(store, self._spec.tag, "store"):
                 return _made(store, len(self._searched(progress)))
         return NothingFound()
 
     async def poll_store(self, store_id: str, files: int) -> Observation:
-        """Whether all its `files` files can be searched. Returns Rejected if one of them never will be.
+        """Checks whether all `files` files can be searched. Returns Rejected if one of them never will be.
 
-        Servers differ. OGX calls a new store completed before it has put the files in; others send no `file_counts`.
-        So a store is ready when its counts show every file completed, or else its list of files does.
+        OGX reports a new store as completed before it has added the files; other servers send no `file_counts`. So a
+        store is ready when its counts, or else its list of files, show every file as completed.
         """
         retrieve = self._api.client.vector_stores.with_raw_response.retrieve
-        body = (await self._api.ask(retrieve(store_id))).body
+        body = (await self._api.call(retrieve(store_id))).body
         counts = _file_counts(body)
         if body.get("status") == "expired":
             return _refused("the vector store of the job's files has expired on the server")
@@ -142,20 +142,17 @@ class Files:
         if is_open and not counts.keys() & _LOST:
             return _store_seen(store_id, counts, files)
         entries = await self._files_in(store_id)
-        if entries is None:  # this server does not list them: what it says of the store is all there is
+        if entries is None:  # the server does not list them
             said_nothing = not isinstance(body.get("file_counts"), dict)
             return _store_seen(store_id, Counter(completed=files) if said_nothing else counts, files)
         return _files_seen(store_id, entries, files)
 
     async def poll_joined_files(self, store_id: str, file_ids: tuple[str, ...]) -> Observation:
-        """Whether the files that a message put into a store which was there before can be searched.
-
-        Returns Rejected if one of them never will be.
-        """
+        """The same for files that a message added to the thread's own store."""
         entries = await self._files_in(store_id, order="desc")
-        if entries is None:  # this server does not list them: that the store has none at work is all there is
+        if entries is None:  # the server does not list them: no file may be in progress
             retrieve = self._api.client.vector_stores.with_raw_response.retrieve
-            at_work = _file_counts((await self._api.ask(retrieve(store_id))).body)["in_progress"]
+            at_work = _file_counts((await self._api.call(retrieve(store_id))).body)["in_progress"]
             return StoreSeen(store_id, not at_work, detail=f"{at_work} files are being made searchable")
         ours = [entry for entry in entries if entry.get("id") in file_ids or entry.get("file_id") in file_ids]
         return _files_seen(store_id, ours, len(file_ids))
@@ -168,9 +165,9 @@ class Files:
             return await self._store(file_id, name, content.iter_bytes())
 
     async def _download_from_container(self, whole_id: str) -> Observation:
-        """Downloads a file that the code interpreter of the Responses API created. `whole_id`: with its container."""
+        """Downloads a file that code created in a container. `whole_id`: CONTAINER/FILE."""
         files, (container_id, file_id) = self._api.client.containers.files, whole_id.split(IN_CONTAINER, 1)
-        body = (await self._api.ask(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
+        body = (await self._api.call(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
         name = str(body.get("path") or file_id).rpartition("/")[2]
         self._api.calls += 1
         async with files.content.with_streaming_response.retrieve(file_id, container_id=container_id) as content:
@@ -184,11 +181,11 @@ class Files:
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def _name(self, file_id: str) -> str:
-        body = (await self._api.ask(self._api.client.files.with_raw_response.retrieve(file_id))).body
+        body = (await self._api.call(self._api.client.files.with_raw_response.retrieve(file_id))).body
         return str(body.get("filename") or file_id)
 
     async def _files_in(self, store_id: str, **query: Any) -> list[dict[str, Any]] | None:
-        """The entries of a store's files; None where the server does not list them."""
+        """The entries of a store's files; None if the server does not list them."""
         list_files = self._api.client.vector_stores.files.with_raw_response.list
         try:
             return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id, **query)]
@@ -199,7 +196,7 @@ class Files:
 
 
 def _made(store: dict[str, Any], files: int) -> StoreSeen:
-    """A store that a call created. Its id is kept even if it has failed: the next poll reports the failure."""
+    """A store that a call created. Its id counts even if it has failed: the next poll reports the failure."""
     return _store_seen(parse_id(store), _file_counts(store), files)
 
 
@@ -209,14 +206,14 @@ def _store_seen(store_id: str, counts: Counter[str], files: int) -> StoreSeen:
 
 
 def _files_seen(store_id: str, entries: list[dict[str, Any]], files: int) -> StoreSeen | Rejected:
-    """What the entries of a store say of its `files` files."""
+    """The state of `files` files, as the entries of their store show it."""
     if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
         return _refused("the server cannot make files searchable: " + "; ".join(lost))
     return _store_seen(store_id, Counter(str(entry.get("status")) for entry in entries), files)
 
 
 def _file_counts(store: dict[str, Any]) -> Counter[str]:
-    """How many of its files have each status, as far as the server says."""
+    """How many files of the store have each status, as far as the server says."""
     numbers = {str(status): int(as_number(number) or 0) for status, number in as_dict(store.get("file_counts")).items()}
     return +Counter(numbers)
 

@@ -1,4 +1,4 @@
-"""Reads the JSON of replies, of either API. Tolerant: compatible servers leave fields out or fill them oddly."""
+"""Reads the JSON of replies. Tolerant: compatible servers omit fields, or fill them with other types."""
 
 import json
 import math
@@ -10,15 +10,15 @@ from threadmill_worker.answer.json_text import TooDeep, parse
 
 
 class NotTheApi(Exception):
-    """A reply with a good status that is none of the API's: a gateway's page, a cut body, a missing id."""
+    """The reply has a good status, but is not from the API: a proxy's page, a truncated body, an object without id."""
 
 
 class UnusableReply(NotTheApi):
-    """A reply that is too large or nested too deeply to be read, however often the server is asked."""
+    """The reply is too large or nested too deeply. Repeating the call does not help."""
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object, without secrets that its server repeats. Raises NotTheApi, UnusableReply.
+    """Parses a JSON object and removes secrets from it. Raises NotTheApi, UnusableReply.
 
     Single surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
@@ -31,23 +31,23 @@ def parse_object(text: str) -> dict[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise NotTheApi(f"the reply is not the API's: {redact(text.strip())[:200]!r}")
+        raise NotTheApi(f"the reply is not from the API: {redact(text.strip())[:200]!r}")
     return redact_parsed(body, text)
 
 
 def parse_id(body: dict[str, Any]) -> str:
-    """The object's id; raises NotTheApi."""
+    """Returns the id of the object. Raises NotTheApi."""
     if not isinstance(body.get("id"), str) or not body["id"]:
         raise NotTheApi(f"the reply has no id: {json.dumps(body)[:200]}")
     return str(body["id"])
 
 
-#: Of tools that open-assistant-api calls as version 1 of the API did.
+#: Types of tools in version 1 of the API, which open-assistant-api still sends, and their names today.
 _NAMES_TODAY = {"retrieval": "file_search"}
 
 
 def own_tools(tools: Any) -> frozenset[str] | None:
-    """The types of a run's tools. No tools at all say nothing: some servers show none, whatever a run has."""
+    """Returns the types of a run's tools. None: the server shows no tools, which some servers do for any run."""
     if not isinstance(tools, list) or not tools:
         return None
     types = (str(as_dict(tool).get("type")) for tool in tools)
@@ -63,7 +63,7 @@ def as_word(value: Any) -> str | None:
 
 
 def as_number(value: Any) -> float | None:
-    """A finite number: Python's JSON knows NaN, Infinity, and integers no float can hold."""
+    """Returns a finite number, else None: Python's JSON has NaN, Infinity, and integers too large for a float."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:

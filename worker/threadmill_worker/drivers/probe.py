@@ -21,7 +21,7 @@ _INVALID = frozenset({400, 422})
 #: The Assistants API requires this header; other APIs ignore it.
 _HEADERS = {"OpenAI-Beta": "assistants=v2"}
 
-#: Characters of an answer that are shown.
+#: Characters of a reply that are shown.
 _ANSWER_LIMIT = 500
 
 #: The `object` of a reply, by how the path begins.
@@ -32,10 +32,10 @@ _NO_RESPONSE, _NO_THREAD = "resp_none", "thread_none"
 
 
 async def probe_responses(api: Api) -> Observation:
-    """Deleted if the server has the Responses API, else Rejected. Raises openai.OpenAIError (wrong key, outage).
+    """Returns Deleted if the server has the Responses API, else Rejected. Raises openai.OpenAIError: wrong key, outage.
 
-    The first request is for a response that does not exist. Its answer does not decide where a server stores no
-    responses, or words it as for any unknown path. The second is a POST without model and input, which the API refuses.
+    The first request is for a response that does not exist. Its reply does not decide if the server stores no
+    responses, or replies as for any unknown path. The second is a POST without model and input, which the API rejects.
     """
     found, _ = await _has(api, "GET", f"/responses/{_NO_RESPONSE}")
     if found:
@@ -45,7 +45,7 @@ async def probe_responses(api: Api) -> Observation:
 
 
 async def with_spoken_api(api: Api, refused: Rejected) -> Rejected:
-    """The same failure; its message also names the API that the server does speak, and the remedy."""
+    """Returns the same failure. Its message also names the API that the server speaks, and the remedy."""
     message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _spoken_api(api)}"
     return Rejected(refused.failure.model_copy(update={"message": message}))
 
@@ -57,8 +57,8 @@ async def _spoken_api(api: Api) -> str:
         return 'this server speaks the Assistants API: set kind = "assistants"'
     if await _has_quietly(api, "POST", "/chat/completions"):
         return (
-            "this server speaks Chat Completions alone, which threadmill cannot use: put a gateway that offers the "
-            "Responses API before it, such as LiteLLM or OGX"
+            "this server speaks only Chat Completions, which threadmill cannot use: put a gateway with the "
+            "Responses API in front of it, such as LiteLLM or OGX"
         )
     return "this server speaks none of Responses, Assistants and Chat Completions at this base_url: check it"
 
@@ -71,9 +71,9 @@ async def _has_quietly(api: Api, method: str, path: str) -> bool:
 
 
 async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
-    """Whether the server has this path, and its answer in short.
+    """Returns whether the server has the path, and its reply in short.
 
-    It has the path if it calls the request invalid, or says that the id at the end of the path is unknown.
+    It has the path if it rejects the request as invalid, or says that the id at the end of the path is unknown.
     """
     api.calls += 1
     ask: Any = api.client.get if method == "GET" else partial(api.client.post, body={})
@@ -92,7 +92,7 @@ async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
 
 
 def _is_of(path: str, text: str) -> bool:
-    """Whether a reply is an object of the path's API. Some servers answer every path, with one page or one object."""
+    """Whether a reply is an object of the path's API. Some servers send the same page or object for every path."""
     try:
         kind = as_dict(parse(text)).get("object")
     except ValueError:

@@ -53,7 +53,7 @@ class RemoteObjects(ABC):
         """Makes the call. The kinds here are the same on both wires."""
         client = self._api.client
         objects = client.files if kind == "file" else client.vector_stores
-        await self._api.ask(objects.with_raw_response.delete(object_id))
+        await self._api.call(objects.with_raw_response.delete(object_id))
 
 
 def _has_no_method(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""The tag on every object that the worker creates: it finds the object when the reply was lost."""
+"""Tags: metadata on every object that the worker creates, by which it finds the object after a lost reply."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ _TAG = "threadmill"
 
 
 def job_tag(job_id: str, redrives: int) -> str:
-    """The JOB of a tag. Objects from before the job was enqueued again are not taken for its own."""
+    """Returns the JOB of a tag. It changes with each redrive, so that older objects are not taken for new ones."""
     return f"{job_id}+{redrives}" if redrives else job_id
 
 
@@ -22,19 +22,19 @@ def is_tagged(thing: dict[str, Any], job_id: str, what: str) -> bool:
 
 
 def key_of(thing: dict[str, Any], moment: float) -> str:
-    """The idempotency key of the request that creates a tagged object: equal for every repetition."""
+    """Returns the idempotency key of the request that creates a tagged object. Repetitions have the same key."""
     return f"{thing['metadata'][_TAG]}@{moment:.3f}"
 
 
 def tag_of(thing: dict[str, Any]) -> str | None:
-    """The tag of a remote object, JOB/WHAT; None if it has none."""
+    """Returns the tag of a remote object, JOB/WHAT; None if it has none."""
     metadata = thing.get("metadata")
     value = metadata.get(_TAG) if isinstance(metadata, dict) else None
     return None if value is None else str(value)
 
 
 def profile_of(thing: dict[str, Any]) -> str | None:
-    """The name of the profile in an assistant's tag."""
+    """Returns the name of the profile in an assistant's tag; None if it has no such tag."""
     value = tag_of(thing) or ""
     return value.removeprefix("profile/") if value.startswith("profile/") else None
 

@@ -1,4 +1,4 @@
-"""Reads a thread's messages, for people to look at. A conversation is a thread too: its items hold the messages."""
+"""Reads the messages of a thread or a conversation, for people."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from threadmill_worker.lifecycle.observations import CallError, Rejected
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said, oldest first; each message with id, role, created_at, text and the ids of its files."""
+    """The messages, oldest first, each with id, role, created_at, text and the ids of its files."""
 
     messages: tuple[dict[str, Any], ...]
-    complete: bool  #: False: there is more than we read
+    complete: bool  #: False: there are more than were read
 
 
 async def read_thread(api: Api, thread: str) -> Transcript | CallError:
-    """A CallError in its place: `Gone` when there is no such thread."""
+    """Returns the transcript, or a CallError: `Gone` if the thread does not exist."""
     return await _read(api, api.client.beta.threads.messages.with_raw_response.list, _shown, thread_id=thread)
 
 
 async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
-    """As `read_thread`; reasoning and tool calls are left out."""
+    """The same for a conversation. Reasoning and tool calls are omitted."""
     kind = await find_kind(api, thread)
     if kind == "chain":
         reason = (
-            f"{thread} is a response, and others may continue from it; what was said there is not kept here: "
+            f"{thread} is a response, not a conversation, and its messages cannot be read: "
             "`threadmill result JOB` shows the answer of a job"
         )
         return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
@@ -70,7 +70,7 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown_item(item: dict[str, Any]) -> dict[str, Any] | None:
-    """As a message of the Assistants API; None for what is no message."""
+    """An item as a message of the Assistants API; None if it is not a message."""
     if item.get("type") != "message":
         return None
     parts = blocks_of(item)
@@ -83,7 +83,7 @@ def _shown_item(item: dict[str, Any]) -> dict[str, Any] | None:
 def _blocks(part: dict[str, Any]) -> list[dict[str, Any]]:
     """A part of an item as content blocks of the Assistants API."""
     match part.get("type"):
-        case "text" if isinstance(part.get("text"), dict):  # a content that was a mere string
+        case "text" if isinstance(part.get("text"), dict):  # a content that was a string
             return [part]
         case "text" | "input_text":
             return [{"type": "text", "text": {"value": str(part.get("text") or ""), "annotations": []}}]
@@ -95,14 +95,14 @@ def _blocks(part: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _attached(message: dict[str, Any]) -> list[str]:
-    """The files that were sent along."""
+    """The files attached to the message."""
     attachments = message.get("attachments")
     entries = attachments if isinstance(attachments, list) else []
     return [str(each["file_id"]) for each in entries if isinstance(each, dict) and each.get("file_id")]
 
 
 def _linked(blocks: list[dict[str, Any]]) -> list[str]:
-    """The images shown, and the files the model made."""
+    """The images in the message, and the files that the model made."""
     found = []
     for block in blocks:
         text = block.get("text")

@@ -95,7 +95,7 @@ def test_a_poll_hint_may_be_junk(junk):
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", '"x"', "<html>", '{"id": "x'])
 def test_a_reply_that_is_not_an_object_is_refused(text):
-    with pytest.raises(NotTheApi, match="the reply is not the API's"):
+    with pytest.raises(NotTheApi, match="the reply is not from the API"):
         parse_object(text)
 
 

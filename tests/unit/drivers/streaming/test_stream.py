@@ -59,7 +59,7 @@ def test_only_message_items_of_a_response_have_text():
 
 @pytest.mark.parametrize("events", [ASSISTANTS, RESPONSES])
 def test_each_event_says_one_thing(events):
-    assert events.moved < events.runs
+    assert events.changes < events.runs
     assert not events.deltas & events.messages
     assert not events.runs & (events.deltas | events.messages)
 
@@ -78,7 +78,7 @@ def test_a_server_may_name_its_events_in_the_data_alone(frame, name):
 
 
 class Told(EventBuffer):
-    """A feed that keeps what it is told."""
+    """A buffer that keeps what it receives."""
 
     def __init__(self):
         super().__init__()
@@ -140,13 +140,13 @@ def feed():
 @pytest.fixture
 def listen(monkeypatch, feed):
     """Opens a stream on a server, and gives it with the reply."""
-    monkeypatch.setattr(streaming, "READ_PAUSE_S", 0)
+    monkeypatch.setattr(streaming, "READ_PAUSE_S", 0.001)
     monkeypatch.setattr(streaming, "_END_S", 0.01)
     REDACTOR.register("sk-secret")
     endpoint = Endpoint(kind="responses", api_key_env=None)
 
-    async def open(server: Server, room: StreamSlots | None = None, model: str = "m"):
-        stream = EventStream(feed, endpoint, RESPONSES, room or StreamSlots(1), model)
+    async def open(server: Server, slots: StreamSlots | None = None, model: str = "m"):
+        stream = EventStream(feed, endpoint, RESPONSES, slots or StreamSlots(1), model)
         reply = await stream.open(Api(None, endpoint), server.start)
         return stream, reply
 
@@ -155,7 +155,7 @@ def listen(monkeypatch, feed):
 
 @pytest.mark.parametrize("named", [True, False])
 async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, feed, named):
-    room = StreamSlots(1)
+    slots = StreamSlots(1)
     server = Server(
         told("response.created", named, **response("queued")),
         told("response.output_text.delta", named, item_id="msg_1", delta="All "),
@@ -163,7 +163,7 @@ async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, fee
         told("response.output_item.done", named, item=MESSAGE),
         told("response.completed", named, **response("completed")) + b"data: [DONE]\n\n",
     )
-    stream, reply = await listen(server, room)
+    stream, reply = await listen(server, slots)
     assert reply.body == {"id": "resp_1", "status": "queued"}
     assert stream.paced(RunObservation("resp_1", "queued")).poll_after_s == RARELY_S
     await stream.run_changed()
@@ -171,7 +171,7 @@ async def test_the_first_event_replies_and_the_last_calls_for_a_look(listen, fee
     assert (feed.deltas, feed.messages) == ([("msg_1", "All ")], [("msg_1", "All no")])
     assert stream.paced(RunObservation("resp_1", "queued")).poll_after_s is None
     await stream.close()
-    assert room.left == 1
+    assert slots.left == 1
 
 
 async def test_our_key_is_cut_out_wherever_the_network_cuts_it(listen, feed):
@@ -208,28 +208,28 @@ async def test_a_stream_that_names_no_response_is_not_a_reply(listen, last):
     ],
 )
 async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(listen, status, body):
-    server, room = Server(refuses=body, status=status), StreamSlots(1)
-    _, reply = await listen(server, room)
+    server, slots = Server(refuses=body, status=status), StreamSlots(1)
+    _, reply = await listen(server, slots)
     assert reply.body["id"] == "resp_1"
-    await listen(server, room)  # another job
+    await listen(server, slots)  # another job
     assert server.asked == [True, None, None]
 
 
 async def test_a_refusal_to_stream_is_one_of_a_model(listen):
     message = "Your organization must be verified to stream this model."
-    server, room = Server(refuses={"error": {"message": message, "param": "stream"}}), StreamSlots(1)
+    server, slots = Server(refuses={"error": {"message": message, "param": "stream"}}), StreamSlots(1)
     for model in ("m", "n", "m", "n"):
-        await listen(server, room, model)
+        await listen(server, slots, model)
     assert server.asked == [True, None, True, None, None, None]
 
 
 async def test_a_call_that_fails_without_a_stream_too_says_nothing_of_streams(listen):
-    room = StreamSlots(1)
+    slots = StreamSlots(1)
     server = Server(refuses={"error": {"message": "stream: unknown model"}})
     server.refuses_all = True
     with pytest.raises(openai.BadRequestError):
-        await listen(server, room)
-    assert not room.refused
+        await listen(server, slots)
+    assert not slots.refused
 
 
 @pytest.mark.parametrize("text", ["no such model", "upstream error"])

@@ -74,20 +74,20 @@ class AssistantsDriver(WireDriver):
         thread = progress.thread_id or ""
         match action:
             case InspectThread():
-                reply = await self._api.ask(self._threads.with_raw_response.retrieve(thread))
+                reply = await self._api.call(self._threads.with_raw_response.retrieve(thread))
                 return ThreadSeen(store_of(reply.body))
             case AttachStore(store_id):
                 resources = self._requests.resources(progress)
-                await self._api.ask(self._threads.with_raw_response.update(thread, tool_resources=resources))
+                await self._api.call(self._threads.with_raw_response.update(thread, tool_resources=resources))
                 return StoreSeen(store_id, ready=True)
             case CreateThread(messages, run):
                 return await self._create_thread(messages, run, progress)
             case AddMessage(index):
                 body = await self._requests.message(index, progress)
-                await self._api.ask(self._threads.messages.with_raw_response.create(thread, **body))
+                await self._api.call(self._threads.messages.with_raw_response.create(thread, **body))
                 return MessageAdded()
             case Unlock(run_id):
-                await self._api.ask(self._runs.with_raw_response.cancel(run_id, thread_id=thread))
+                await self._api.call(self._runs.with_raw_response.cancel(run_id, thread_id=thread))
                 return Unlocked()
             case _:
                 assert_never(action)
@@ -95,7 +95,9 @@ class AssistantsDriver(WireDriver):
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> ThreadCreated:
         thread = await self._requests.thread(messages, progress)
         if run is None:
-            return ThreadCreated(parse_id((await self._api.ask(self._threads.with_raw_response.create(**thread))).body))
+            return ThreadCreated(
+                parse_id((await self._api.call(self._threads.with_raw_response.create(**thread))).body)
+            )
         body = self._requests.run(run, progress, current_time_note(self._endpoint))
         create_and_run = self._threads.with_streaming_response.create_and_run
         reply = await self._stream.open(self._api, partial(create_and_run, thread=thread, **body))
@@ -125,7 +127,7 @@ class AssistantsDriver(WireDriver):
                 assert_never(action)
 
     async def _poll(self, thread: str, run_id: str) -> RunObservation:
-        return self._run_in(await self._api.ask(self._runs.with_raw_response.retrieve(run_id, thread_id=thread)))
+        return self._run_in(await self._api.call(self._runs.with_raw_response.retrieve(run_id, thread_id=thread)))
 
     async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> RunObservation:
         listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
@@ -143,7 +145,7 @@ class AssistantsDriver(WireDriver):
     async def _cancel(self, thread: str, run_id: str) -> RunObservation:
         await self._stream.close()
         try:
-            return self._run_in(await self._api.ask(self._runs.with_raw_response.cancel(run_id, thread_id=thread)))
+            return self._run_in(await self._api.call(self._runs.with_raw_response.cancel(run_id, thread_id=thread)))
         except (openai.BadRequestError, openai.NotFoundError):
             # "Cannot cancel run with status ...", or the server cannot cancel runs: the run shows which.
             return await self._poll(thread, run_id)

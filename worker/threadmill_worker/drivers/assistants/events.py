@@ -8,12 +8,12 @@ from threadmill_worker.drivers.json import parse_id
 from threadmill_worker.drivers.streaming.events import Events
 from threadmill_worker.lifecycle.observations import ENDED
 
-_RUN_MOVED = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
+_CHANGES = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
 
 
 ASSISTANTS = Events(
-    runs=_RUN_MOVED | {f"thread.run.{status}" for status in ("created", "queued", "in_progress", "cancelling")},
-    moved=_RUN_MOVED,
+    runs=_CHANGES | {f"thread.run.{status}" for status in ("created", "queued", "in_progress", "cancelling")},
+    changes=_CHANGES,
     deltas=frozenset({"thread.message.delta"}),
     messages=frozenset({"thread.message.completed", "thread.message.incomplete"}),
     run_in=lambda body: body,

@@ -1,8 +1,9 @@
-"""Assistants on the server: list, look, create, update, delete. For people, who wait: a few tries, then a word."""
+"""Lists, reads, creates, updates and deletes the assistants on a server. For commands: a few tries, then an error."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_chain, wait_fixed
 
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
@@ -10,92 +11,109 @@ from threadmill_worker.drivers.json import parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
-#: Between the tries of a call.
+#: Between the tries of a call, in seconds.
 _PAUSES_S = (0.5, 2.0)
 _LONGEST_PAUSE_S = 10.0
 
 _T = TypeVar("_T")
 
 
-class Troubled(Exception):
-    """The server did not do it; `trouble` says why."""
+class CallFailed(Exception):
+    """The server did not do it; `call_error` says why."""
 
-    def __init__(self, trouble: CallError) -> None:
-        super().__init__(trouble.reason)
-        self.trouble = trouble
+    def __init__(self, call_error: CallError) -> None:
+        super().__init__(call_error.reason)
+        self.call_error = call_error
 
 
 class Provisioning:
-    """The assistants of one endpoint. Every call raises Troubled."""
+    """The assistants of one endpoint. Every call raises CallFailed."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._calls = api.client.beta.assistants.with_raw_response
 
     async def list(self) -> list[dict[str, Any]]:
-        """The newest first, as servers list them; some thousand at most."""
+        """Returns the assistants, the newest first; some thousand at most."""
 
-        async def once() -> dict[str, dict[str, Any]]:
+        async def read() -> dict[str, dict[str, Any]]:
             return {parse_id(each): each async for each in self._api.pages(self._calls.list)}
 
-        return list((await self._asked(Target.THREADS, once)).values())
+        return list((await _with_retries(Target.THREADS, read)).values())
 
     async def get(self, assistant_id: str) -> dict[str, Any] | None:
-        """None if there is none of this id."""
+        """Returns the assistant; None if it does not exist."""
         try:
-            return await self._asked(Target.OBJECT, lambda: self._object(self._calls.retrieve(assistant_id)))
-        except Troubled as error:
-            if isinstance(error.trouble, Gone):
+            return await _with_retries(Target.OBJECT, lambda: self._object(self._calls.retrieve(assistant_id)))
+        except CallFailed as error:
+            if isinstance(error.call_error, Gone):
                 return None
             raise
 
     async def made_from(self, profile: str) -> dict[str, Any] | None:
-        """The assistant that carries the profile's mark."""
+        """Returns the assistant with the profile's tag."""
         return next((each for each in await self.list() if is_tagged(each, "profile", profile)), None)
 
     async def create(self, profile: str, body: dict[str, Any]) -> dict[str, Any]:
-        """After a lost reply we look for the mark first: the assistant may be there."""
-        marked = body | {"metadata": body.get("metadata", {}) | tag("profile", profile)}
-        sent = False
+        """Creates the assistant. After a lost reply it is first looked for by its tag: it may exist."""
+        tagged = body | {"metadata": body.get("metadata", {}) | tag("profile", profile)}
+        is_sent = False
 
-        async def once() -> dict[str, Any]:
-            nonlocal sent
-            if sent and (made := await self.made_from(profile)):
+        async def find_or_create() -> dict[str, Any]:
+            nonlocal is_sent
+            if is_sent and (made := await self.made_from(profile)):
                 return made
-            sent = True
-            return await self._object(self._calls.create(**marked))
+            is_sent = True
+            return await self._object(self._calls.create(**tagged))
 
-        return await self._asked(Target.THREADS, once)
+        return await _with_retries(Target.THREADS, find_or_create)
 
     async def update(self, assistant_id: str, profile: str, body: dict[str, Any]) -> dict[str, Any]:
-        marked = body | {"metadata": body["metadata"] | tag("profile", profile)}
-        return await self._asked(Target.OBJECT, lambda: self._object(self._calls.update(assistant_id, **marked)))
+        tagged = body | {"metadata": body["metadata"] | tag("profile", profile)}
+        return await _with_retries(Target.OBJECT, lambda: self._object(self._calls.update(assistant_id, **tagged)))
 
     async def delete(self, assistant_id: str) -> bool:
-        """False if it was gone already."""
+        """Deletes the assistant. Returns False if it did not exist."""
         try:
-            await self._asked(Target.OBJECT, lambda: self._api.ask(self._calls.delete(assistant_id)))
-        except Troubled as error:
-            if isinstance(error.trouble, Gone):
+            await _with_retries(Target.OBJECT, lambda: self._api.call(self._calls.delete(assistant_id)))
+        except CallFailed as error:
+            if isinstance(error.call_error, Gone):
                 return False
             raise
         return True
 
     async def _object(self, call: Awaitable[Any]) -> dict[str, Any]:
-        body = (await self._api.ask(call)).body
+        body = (await self._api.call(call)).body
         parse_id(body)
         return body
 
-    async def _asked(self, target: Target, once: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeats what can be repeated: all but creation change nothing the second time, and creation looks first."""
-        for pause_s in (*_PAUSES_S, None):
-            trouble: CallError
-            try:
-                return await once()
-            except CALL_ERRORS as error:
-                trouble = call_error_of(error, target)
-            if pause_s is None or isinstance(trouble, Rejected | Gone | Unusable):
-                raise Troubled(trouble)
-            asked_s = trouble.retry_after_s if isinstance(trouble, NotSent) else None
-            await asyncio.sleep(min(asked_s or pause_s, _LONGEST_PAUSE_S))
-        raise AssertionError("the last try returns or raises")
+
+async def _with_retries(target: Target, call: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeats a call whose repetition changes nothing, while that may help. Raises CallFailed."""
+
+    async def try_once() -> _T:
+        try:
+            return await call()
+        except CALL_ERRORS as error:
+            raise CallFailed(call_error_of(error, target)) from None
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(_may_pass),
+        wait=_pause_s,
+        stop=stop_after_attempt(len(_PAUSES_S) + 1),
+        reraise=True,
+    )
+    return await retrying(try_once)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, CallFailed) and not isinstance(error.call_error, Rejected | Gone | Unusable)
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """The delay that the server asks for, else the next of the pauses."""
+    error = state.outcome.exception() if state.outcome else None
+    call_error = error.call_error if isinstance(error, CallFailed) else None
+    requested_s = call_error.retry_after_s if isinstance(call_error, NotSent) else None
+    usual_s = wait_chain(*map(wait_fixed, _PAUSES_S))(state)
+    return min(requested_s or usual_s, _LONGEST_PAUSE_S)

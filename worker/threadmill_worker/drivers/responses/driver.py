@@ -176,7 +176,7 @@ class ResponsesDriver(WireDriver):
         body: dict[str, Any] = {"metadata": self._spec.job.metadata | tag(self._spec.tag, "thread")}
         call = self._client.conversations.with_raw_response.create(**body, **self._key(body, progress))
         try:
-            return ThreadCreated(parse_id((await self._api.ask(call)).body))
+            return ThreadCreated(parse_id((await self._api.call(call)).body))
         except openai.APIStatusError as error:
             if error.status_code not in NO_PATH:
                 raise
@@ -242,7 +242,7 @@ class ResponsesDriver(WireDriver):
 
     def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
         """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
-        return progress.run.seen if progress.run and self._stream.lives and self._capabilities.waits else None
+        return progress.run.seen if progress.run and self._stream.is_open and self._capabilities.waits else None
 
     async def _run(self, run_id: str) -> RunObservation:
         body = await self._retrieve(run_id)
@@ -253,7 +253,7 @@ class ResponsesDriver(WireDriver):
             if (body := await self._items.read(run_id)) is None:
                 raise NotTheApi("the conversation does not have the items of the response any more")
             return body
-        return (await self._api.ask(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
+        return (await self._api.call(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
         """Of all rounds of the run: each is a response of its own."""
@@ -273,6 +273,6 @@ class ResponsesDriver(WireDriver):
         if is_in_conversation(run_id):  # it has ended
             return await self._run(run_id)
         try:
-            return parse_response((await self._api.ask(self._client.responses.with_raw_response.cancel(run_id))).body)
+            return parse_response((await self._api.call(self._client.responses.with_raw_response.cancel(run_id))).body)
         except openai.BadRequestError:  # it has ended
             return parse_response(await self._retrieve(run_id))

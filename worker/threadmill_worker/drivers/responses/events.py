@@ -27,12 +27,12 @@ def _response_message(body: Object) -> tuple[str, str] | None:
     return parse_id(item), "".join(map(text_of, blocks_of({"output": [item]})))
 
 
-_RESPONSE_MOVED = frozenset(f"response.{status}" for status in ("completed", "failed", "incomplete", "cancelled"))
+_CHANGES = frozenset(f"response.{status}" for status in ("completed", "failed", "incomplete", "cancelled"))
 
 
 RESPONSES = Events(
-    runs=_RESPONSE_MOVED | {f"response.{status}" for status in ("created", "queued", "in_progress")},
-    moved=_RESPONSE_MOVED,
+    runs=_CHANGES | {f"response.{status}" for status in ("created", "queued", "in_progress")},
+    changes=_CHANGES,
     deltas=frozenset({"response.output_text.delta", "response.refusal.delta"}),
     messages=frozenset({"response.output_item.done"}),
     run_in=lambda body: as_dict(body.get("response")),

@@ -23,12 +23,12 @@ class ResponsesObjects(RemoteObjects):
         match kind:
             case "run":
                 with suppress(openai.BadRequestError):  # it has ended
-                    await self._api.ask(client.responses.with_raw_response.cancel(object_id))
+                    await self._api.call(client.responses.with_raw_response.cancel(object_id))
             case "response":  # its reply has no body
                 self._api.calls += 1
                 await client.responses.delete(object_id)
             case "thread":
-                await self._api.ask(client.conversations.with_raw_response.delete(object_id))
+                await self._api.call(client.conversations.with_raw_response.delete(object_id))
             case "container":
                 self._api.calls += 1
                 await client.containers.delete(object_id)

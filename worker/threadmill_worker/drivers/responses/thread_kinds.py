@@ -26,7 +26,7 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
     ]
     for kind, read in reversed(reads) if thread.startswith(_CONVERSATION) else reads:
         try:
-            await api.ask(read(thread))
+            await api.call(read(thread))
         except openai.APIStatusError as error:
             if error.status_code not in _UNKNOWN:
                 return _retryable(call_error_of(error, Target.OBJECT))

@@ -1,1 +1,1 @@
-"""Event streams of runs, of either API. For assistants/ and responses/, whose events it does not know."""
+"""Reads the event streams of runs. assistants/ and responses/ import it, and say what their events mean."""

@@ -13,19 +13,19 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Events:
-    """The events of one wire that mean something to us; all others are passed over unread."""
+    """The names of the events of one wire, and how to read them. Other events are ignored."""
 
-    runs: frozenset[str]  #: tell how the run is
-    moved: frozenset[str]  #: those of them that call for a look
-    deltas: frozenset[str]
-    messages: frozenset[str]  #: may tell of a complete message
+    runs: frozenset[str]  #: with the state of the run
+    changes: frozenset[str]  #: those of `runs` after which the run is polled
+    deltas: frozenset[str]  #: with a piece of a message
+    messages: frozenset[str]  #: with a complete item, which may be a message
     run_in: Callable[[Object], Object]
     read_delta: ReadDelta
-    read_message: Callable[[Object], tuple[str, str] | None]  #: id and text; None: it is something else
+    read_message: Callable[[Object], tuple[str, str] | None]  #: returns id and text; None: it is no message
 
 
 def name_of(frame: Frame) -> str:
-    """The event's name, which some servers give in the data alone."""
+    """Returns the name of the event. Some servers send it only in the data."""
     if frame.event or not frame.data.startswith(b"{"):
         return frame.event
     return str(parse_object(frame.data.decode("utf-8", "replace")).get("type"))

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes as they come, cut anywhere -> frames. PURE, and fast for frames of the usual form.
+"""Parses server-sent events from bytes, which can be cut anywhere. PURE, and fast for frames of the usual form.
 
 The format: html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream.
 """
@@ -8,31 +8,31 @@ from typing import NamedTuple
 
 
 class Frame(NamedTuple):
-    event: str  #: "" where the server names none
-    data: bytes  #: not decoded: most of it is never looked at
+    event: str  #: "" if the server names none
+    data: bytes  #: not decoded, because most of it is never read
 
 
 class TooLong(Exception):
-    """A frame that does not end: what sends it speaks something else."""
+    """A frame exceeds the limit: the server probably sends something else."""
 
 
 class Frames:
-    """Takes the bytes of one stream. A frame that has not ended when the stream does is dropped."""
+    """The frames of one stream. `limit`: bytes of a frame. A frame that the stream leaves unfinished is dropped."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit  # bytes of a frame
+        self._limit = limit
         self._rest = bytearray()
         self._after_cr = False
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """The frames that these bytes complete. Raises TooLong."""
+        """Yields the frames that these bytes complete. Raises TooLong."""
         if self._after_cr and chunk:
             chunk = chunk.removeprefix(b"\n")  # a CRLF that was cut
             self._after_cr = False
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        known = max(0, len(self._rest) - 1)  # what was searched before is not searched again
+        known = max(0, len(self._rest) - 1)  # searched before
         self._rest += chunk
         if self._rest.find(b"\n\n", known) < 0:
             blocks: list[bytearray] = []
@@ -47,7 +47,7 @@ class Frames:
 
 
 def _usual(block: bytes) -> Frame | None:
-    """A name and one line of data, as all servers we know send them."""
+    """A name and one line of data, as all known servers send them."""
     head, found, data = block.partition(b"\ndata: ")
     if found and head.startswith(b"event: ") and b"\n" not in head and b"\n" not in data:
         return Frame(head[7:].decode("utf-8", "replace"), data)
