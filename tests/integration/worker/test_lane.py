@@ -254,7 +254,9 @@ async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulato
 async def test_a_job_that_never_fits_becomes_overdue_with_a_reason(worker, emulator, until, monkeypatch):
     job_id = worker.create(LONG, lane="batch")
     await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: "token limit" in status_of(worker, job_id, monkeypatch).get("trouble", ""))
+    await asyncio.to_thread(
+        until, lambda: "token limit" in status_of(worker, job_id, monkeypatch).get("call_error", "")
+    )
 
     [result] = await see_all_through(worker, [job_id])
 
