@@ -122,7 +122,7 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file with one certificate."""
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
-    file.write_bytes(self_signed())
+    file.write_bytes(self_signed("an authority that signs nothing"))
     return str(file)
 
 

@@ -57,6 +57,11 @@ class Document(ABC):
         """The variables that refer to this document. A template must use one of them, unless files are attached."""
         return () if self.files else ("text", "name", "path")
 
+    @property
+    def common_variables(self) -> dict[str, Any]:
+        """The variables of every prompt template, for a document that is not split."""
+        return {"name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
+
     @abstractmethod
     def variables(self) -> dict[str, Any]:
         """Returns the variables for the prompt template. Raises BadDocument."""

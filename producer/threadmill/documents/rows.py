@@ -38,8 +38,7 @@ class RowDocument(NumberedDocument):
         if self.problem:
             raise BadDocument(self.problem)
         text = "\n".join(f"{column}: {_as_text(value)}" for column, value in self.fields.items())
-        own = {"text": text, "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
-        return {**own, "row": dict(self.fields), **self.fields}
+        return {"text": text, **self.common_variables, "row": dict(self.fields), **self.fields}
 
     @property
     def document_variables(self) -> tuple[str, ...]:

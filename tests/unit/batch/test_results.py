@@ -1,4 +1,4 @@
-"""The results file: keeps what succeeded, survives any interruption, overwrites nothing that is not its own."""
+"""The results file: it keeps answers, survives interruptions and does not overwrite other files."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_the_later_line_of_a_document_replaces_the_earlier(out):
     assert lines(out) == [entry("1"), entry("3"), entry("2")]
 
 
-def test_a_later_run_knows_why_a_document_failed(out):
+def test_previous_failures_are_read(out):
     failure = {"kind": "stuck", "message": "it hangs", "code": None, "retryable": True}
     with ResultsFile(out, "b") as results:
         results.write(entry("1", "failed") | {"failure": failure})
@@ -76,7 +76,7 @@ def test_rows_of_one_file_are_distinguished(out):
     assert lines(out) == rows
 
 
-def test_in_the_end_lines_may_be_in_the_order_of_the_documents(out):
+def test_closing_can_sort_lines_like_the_documents(out):
     with ResultsFile(out, "b", ordered=True) as results:
         for number, key in enumerate(["1", "2", "3"]):
             results.set_position({"path": f"{key}.md"}, number)
@@ -97,7 +97,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped(out, torn):
     assert lines(out) == [entry("1")]
 
 
-def test_an_answer_may_hold_any_character(out):
+def test_any_character_is_preserved(out):
     odd = entry("1") | {"text": "a\u2028b\u2029c\x85d\x0be\nf\rg"}
     with ResultsFile(out, "b") as results:
         results.write(odd)
@@ -106,7 +106,7 @@ def test_an_answer_may_hold_any_character(out):
     assert lines(out) == [odd]
 
 
-def test_a_document_that_never_became_a_job_is_asked_again(out):
+def test_a_refused_document_is_asked_about_again(out):
     with ResultsFile(out, "b") as results:
         results.write({"path": "x", "key": None, "state": "failed", "batch": "b"})
     with ResultsFile(out, "b") as results:
@@ -123,7 +123,7 @@ def test_a_document_that_never_became_a_job_is_asked_again(out):
         json.dumps(entry("1")) + "\nnot json\n" + json.dumps(entry("2")) + "\n",
     ],
 )
-def test_a_file_that_holds_something_else_is_left_alone(out, content):
+def test_a_file_with_other_content_is_not_changed(out, content):
     out.parent.mkdir()
     out.write_text(content)
     with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--force to overwrite"):
@@ -133,7 +133,7 @@ def test_a_file_that_holds_something_else_is_left_alone(out, content):
 
 
 @pytest.mark.parametrize("content", ["my only note", "my only note\n", '{"a": 1}\n', "[1]"])
-def test_even_a_single_line_of_something_else_is_left_alone(out, content):
+def test_a_file_with_one_foreign_line_is_not_changed(out, content):
     out.parent.mkdir()
     out.write_text(content)
     with pytest.raises(ThreadmillError, match="has other content"):
@@ -141,7 +141,7 @@ def test_even_a_single_line_of_something_else_is_left_alone(out, content):
     assert out.read_text() == content
 
 
-def test_a_file_that_is_not_text_is_left_alone(out):
+def test_a_binary_file_is_not_changed(out):
     out.parent.mkdir()
     out.write_bytes(b"\x89PNG\r\n\xff\xfe")
     with pytest.raises(ThreadmillError):
@@ -149,7 +149,7 @@ def test_a_file_that_is_not_text_is_left_alone(out):
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-def test_force_starts_over(out):
+def test_force_empties_the_file(out):
     out.parent.mkdir()
     out.write_text("my notes\nand more\n")
     with ResultsFile(out, "b", force=True) as results:
@@ -157,7 +157,7 @@ def test_force_starts_over(out):
     assert out.read_text() == ""
 
 
-def test_an_empty_file_is_nobodys(out):
+def test_an_empty_file_is_accepted(out):
     out.parent.mkdir()
     out.touch()
     with ResultsFile(out, "b") as results:
