@@ -11,7 +11,6 @@ import redis
 import redis.exceptions
 from kombu.exceptions import KombuError
 from redis.client import Pipeline
-from redis.commands.core import Script
 
 from threadmill.errors import StoreRefused, StoreUnavailable, ThreadmillError
 from threadmill.redis import client
@@ -20,6 +19,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store import rights as redis_rights
 from threadmill.store.keys import Keys
 from threadmill.store.rights import Right
+from threadmill.store.scripts import Scripts
 
 #: A waiting call checks at least this often, in case it missed a notification.
 BLOCK_S = 5.0
@@ -68,9 +68,9 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._prefix = settings.key_prefix
         self._keys = Keys(settings.key_prefix)
         self._redis = client.blocking(settings.redis_url)
+        self._scripts = Scripts(self._redis, settings.key_prefix)
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(self._settings.redis_url)
@@ -119,9 +119,10 @@ class Connection:
                 raise reply
         return [None if isinstance(reply, Exception) else reply for reply in replies]
 
-    def _call(self, script: Script, *args: Any) -> Any:
+    def _run(self, script: str, **request: Any) -> Any:
+        """Runs the script and returns its reply."""
         with self._translate_errors():
-            return script(args=[self._prefix, *args])
+            return self._scripts.run(script, request)
 
     def with_retries(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
         """Calls `read` and retries while Redis is unavailable, until `stop_at` (monotonic) at the latest."""

@@ -21,13 +21,12 @@ from threadmill.job.events import Event, EventMerger
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
-from threadmill.settings.settings import Settings
-from threadmill.store import keys
+from threadmill.store import requests
 from threadmill.store.batches import BatchStore
 from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
+from threadmill.store.keys import celery_key
 from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable
 from threadmill.store.remote import RemoteStore
-from threadmill.store.scripts import jobs as scripts
 from threadmill.store.workers import WorkerStore
 from threadmill.stored import fault
 
@@ -40,7 +39,7 @@ _NO_HASH = {"": "no hash"}
 
 @dataclass(frozen=True)
 class Created:
-    """A job that CREATE found or created."""
+    """A job that `jobs/create` found or created."""
 
     job_id: str
     state: JobState
@@ -58,13 +57,6 @@ class Listed(NamedTuple):
 class Store(BatchStore, RemoteStore, WorkerStore):
     """Everything that a producer can do in Redis."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._create = self._redis.register_script(scripts.CREATE)
-        self._finish = self._redis.register_script(scripts.FINISH)
-        self._request_cancel = self._redis.register_script(scripts.REQUEST_CANCEL)
-        self._redrive = self._redis.register_script(scripts.REDRIVE)
-
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
         """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
 
@@ -73,7 +65,7 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         try:
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id, job in jobs:
-                    self._create(args=[self._prefix, *keys.create_args(job_id, job, job.endpoint or "")], client=pipe)
+                    self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or ""), pipe)
                 replies = pipe.execute(raise_on_error=False)
         except StoreUnavailable as error:
             return [error] * len(jobs)
@@ -82,8 +74,8 @@ class Store(BatchStore, RemoteStore, WorkerStore):
     def _created(self, reply: Any) -> Created | StoreUnavailable:
         if isinstance(reply, Exception):
             return unavailable(self._settings.redis_url, reply)
-        job_id, state, digest, new = reply
-        return Created(job_id, _state(job_id, state), digest, new == "1")
+        outcome, job_id, state, digest = reply
+        return Created(job_id, _state(job_id, state), digest, outcome == "created")
 
     def get(self, job_id: str) -> JobRecord:
         """Returns the job's record. Raises JobNotFound, InvalidJobId, UnreadableRecord."""
@@ -209,11 +201,15 @@ class Store(BatchStore, RemoteStore, WorkerStore):
 
         Also returns the queued job whose turn on the same thread it is now, if any; it needs a queue message.
         """
-        outcome, following = self._call(self._finish, *self._cancelled_args(job_id, self.fields(job_id), self.now()))
-        state = JobState.CANCELLED if outcome == "finished" else self._call(self._request_cancel, job_id)
+        request = self._request_to_cancel(job_id, self.fields(job_id), self.now())
+        state, *following = self._run("jobs/finish", **request)
+        if state == "finished":
+            state = JobState.CANCELLED
+        else:
+            [state] = self._run("jobs/request_cancel", id=job_id)
         if state == "missing":
             raise JobNotFound(job_id)
-        return _state(job_id, state), following or None
+        return _state(job_id, state), following[0] if following else None
 
     def cancel_many(self, job_ids: Sequence[str]) -> tuple[dict[str, JobState], list[str]]:
         """Cancels jobs, a few hundred per round trip. Returns the states now of the jobs that are kept.
@@ -225,9 +221,9 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         for ids in chunks([job_id for job_id in job_ids if job_id not in states]):
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    self._request_cancel(args=[self._prefix, job_id], client=pipe)
+                    self._scripts.run("jobs/request_cancel", {"id": job_id}, pipe)
                 found = zip(ids, pipe.execute(), strict=True)
-            states |= {job_id: _state(job_id, state) for job_id, state in found if state != "missing"}
+            states |= {job_id: _state(job_id, state) for job_id, [state] in found if state != "missing"}
         return states, following
 
     def withdraw_many(self, job_ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -243,14 +239,14 @@ class Store(BatchStore, RemoteStore, WorkerStore):
             kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not _NO_HASH]
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in kept:
-                    self._finish(args=[self._prefix, *self._cancelled_args(job_id, hashes[job_id], now)], client=pipe)
+                    self._scripts.run("jobs/finish", self._request_to_cancel(job_id, hashes[job_id], now), pipe)
                 replies = pipe.execute()
-            withdrawn += [job_id for job_id, (outcome, _) in zip(kept, replies, strict=True) if outcome == "finished"]
-            following += [turn for _, turn in replies if turn]
+            withdrawn += [job_id for job_id, reply in zip(kept, replies, strict=True) if reply[0] == "finished"]
+            following += [next_id for _, *next_ids in replies for next_id in next_ids]
         return withdrawn, following
 
-    def _cancelled_args(self, job_id: str, fields: dict[str, str], now: datetime) -> list[str | int]:
-        """FINISH's arguments after the prefix to cancel a queued job, whose record need not be readable."""
+    def _request_to_cancel(self, job_id: str, fields: dict[str, str], now: datetime) -> dict[str, Any]:
+        """Returns the request that cancels a queued job, whose record need not be readable."""
         left: list[str] = []
         try:
             record = JobRecord.read(job_id, fields)
@@ -258,12 +254,12 @@ class Store(BatchStore, RemoteStore, WorkerStore):
             left = record.remains(record.job.endpoint or "")
         except UnreadableRecord:
             result = JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-        return keys.finish_args("", result, self._settings.lifetimes_s, left)
+        return requests.finish(None, result, self._settings.lifetimes_s, left)
 
     def redrive(self, job_id: str) -> JobState:
         """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
         self.get(job_id)
-        state = self._call(self._redrive, job_id, keys.celery_key(job_id))
+        [state] = self._run("jobs/redrive", id=job_id, celery_key=celery_key(job_id))
         if state == "missing":
             raise JobNotFound(job_id)
         return _state(job_id, state)
@@ -278,9 +274,9 @@ class Store(BatchStore, RemoteStore, WorkerStore):
             readable = [record.id for record in self.get_many(ids)]
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in readable:
-                    self._redrive(args=[self._prefix, job_id, keys.celery_key(job_id)], client=pipe)
+                    self._scripts.run("jobs/redrive", {"id": job_id, "celery_key": celery_key(job_id)}, pipe)
                 found = zip(readable, pipe.execute(), strict=True)
-            states |= {job_id: _state(job_id, state) for job_id, state in found if state != "missing"}
+            states |= {job_id: _state(job_id, state) for job_id, [state] in found if state != "missing"}
         return states
 
     def jobs(self, chosen: JobFilter, limit: int) -> Listed:

@@ -1,6 +1,7 @@
 """A lease in Redis, held by one process at a time until that process releases it or stops renewing it.
 
-redis-py's `Lock` does each step, and renews and releases a lease only for its owner. `WRITE` adds a step.
+redis-py's `Lock` does each step, and renews and releases a lease only for its owner. The script `write_with_lease`
+adds a step.
 """
 
 import asyncio
@@ -17,13 +18,7 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
-
-#: KEYS: the lease, a hash. ARGV: owner, field, value. Returns 1, or 0 if the owner no longer holds the lease.
-WRITE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-return 1
-"""
+from threadmill.store.scripts import Scripts
 
 
 class LeaseLost(ThreadmillError):
@@ -45,8 +40,9 @@ class Lease:
         thing: str,
     ) -> None:
         self._lock = Lock(client, key, timeout=lease_s, blocking=False, thread_local=False)
-        self._write = client.register_script(WRITE)
+        self._scripts = Scripts(client, "")
         self._key = key
+        self._owner = ""
         self._lease_s = lease_s
         self._translate_errors = translate_errors
         self._thing = thing
@@ -56,6 +52,7 @@ class Lease:
 
     def take(self, owner: str) -> bool:
         """Returns whether the lease was acquired. `owner` must be unique. Raises StoreUnavailable."""
+        self._owner = owner
         with self._translate_errors():
             return bool(self._lock.acquire(token=owner))
 
@@ -72,7 +69,8 @@ class Lease:
     def write(self, key: str, field: str, value: str) -> None:
         """Sets a field of a hash. Raises LeaseLost if it was not written, and StoreUnavailable."""
         with self._translate_errors():
-            self._is_lost |= not self._write(keys=[self._key, key], args=[self._lock.local.token, field, value])
+            request = {"lease": self._key, "owner": self._owner, "hash": key, "field": field, "value": value}
+            self._is_lost |= self._scripts.run("write_with_lease", request) == ["lost"]
         self.check()
 
     def _renew(self) -> None:

@@ -5,21 +5,15 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from threadmill.errors import ThreadInUse, ThreadNotFound
-from threadmill.settings.settings import Settings
 from threadmill.store import keys
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.connection import Connection
 from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, Transcript
-from threadmill.store.scripts import remote as scripts
 from threadmill.stored import read
 
 
 class RemoteStore(Connection):
     """Reads and changes what threadmill knows of remote objects. Workers delete the objects."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._forget_thread = self._redis.register_script(scripts.FORGET_THREAD)
 
     def threads(self) -> list[KeptThread]:
         """Returns the kept threads, the last used first."""
@@ -31,7 +25,7 @@ class RemoteStore(Connection):
     def transcript(self, kept: KeptThread) -> Transcript | None:
         """Returns the transcript of a kept chain of responses; None if it is missing or unreadable."""
         with self._translate_errors():
-            entry = cast(str | None, self._redis.get(self._keys.transcript(kept.endpoint, kept.id)))
+            entry = cast(str | None, self._redis.get(self._keys.transcript(keys.thread_name(kept.endpoint, kept.id))))
         return read(Transcript, entry, f"the transcript of thread {kept.id}") if entry else None
 
     def forget_thread(self, endpoint: str, thread_id: str, *, force: bool = False) -> None:
@@ -48,7 +42,7 @@ class RemoteStore(Connection):
             kept = read(KeptThread, entry, f"kept thread {name}")
             things = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
             left = [each.model_dump_json() for each in things]
-            outcome, *job_ids = self._call(self._forget_thread, name, entry, int(force), *left)
+            outcome, *job_ids = self._run("remote/forget_thread", name=name, entry=entry, force=force, leftovers=left)
             if outcome == "busy":
                 raise ThreadInUse(thread_id, job_ids)
             if outcome == "forgotten":
@@ -91,7 +85,7 @@ class RemoteStore(Connection):
         """Returns the remote objects that still have to be deleted, by the time of the next attempt."""
         with self._translate_errors():
             due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
-            tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_tries))
+            tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_attempts))
         found = []
         for member, moment in due:
             if left := read(LeftoverRecord, member, "a leftover"):
@@ -107,5 +101,5 @@ class RemoteStore(Connection):
             members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
             if members:
                 self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
-                self._redis.delete(self._keys.leftover_tries)
+                self._redis.delete(self._keys.leftover_attempts)
         return len(members)

@@ -12,8 +12,8 @@ from threadmill.batch.progress import is_endpoint_failure
 from threadmill.batch.results import ResultsFile
 from threadmill.job.result import TERMINAL, Usage
 from threadmill.store.batch_records import BatchRecord, RemoteBatch
-from threadmill.store.keys import celery_meta, finish_args
 from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.requests import celery_meta, finish
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC).isoformat()
 
@@ -84,7 +84,7 @@ def test_an_unknown_failure_is_grouped_counted_and_advised_on(result):
     assert counted == {"usage:prompt_tokens::": 3, "usage:total_tokens::": 3, "failed:out_of_poetry": 1}
     fields = {field: str(number) for field, number in counted.items()}
     assert BatchRecord.read("notes", datetime.now(UTC), fields).failures == {"out_of_poetry": 1}
-    assert "out_of_poetry" in str(finish_args("", result, (1, 1)))
+    assert "out_of_poetry" in str(finish(None, result, (1, 1)))
 
 
 def test_a_results_file_of_a_newer_version_is_read(tmp_path):

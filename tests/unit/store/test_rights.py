@@ -6,42 +6,35 @@ from pathlib import Path
 
 import pytest
 from redis.lock import Lock
+from tests.unit.store.test_scripts import NAMES
 
 from threadmill.settings.settings import Settings
-from threadmill.store import lease
 from threadmill.store.rights import acl, grant, of_producer, of_worker
-from threadmill.store.scripts import jobs, lanes, remote
+from threadmill.store.scripts import source
 
 DEPLOY = Path(__file__).parents[3] / "docs" / "deploy.md"
 
-OF_LEASES = [lease.WRITE, Lock.LUA_RELEASE_SCRIPT, Lock.LUA_REACQUIRE_SCRIPT]
-
 OF_PRODUCER = [
-    jobs.CREATE,
-    jobs.FINISH,
-    jobs.REQUEST_CANCEL,
-    jobs.REDRIVE,
-    remote.FORGET_THREAD,
-    *OF_LEASES,
+    "jobs/create",
+    "jobs/finish",
+    "jobs/request_cancel",
+    "jobs/redrive",
+    "remote/forget_thread",
+    "write_with_lease",
 ]
-
-
-def scripts_of(*modules):
-    return [
-        value for module in modules for name, value in vars(module).items() if name.isupper() and isinstance(value, str)
-    ]
 
 
 @pytest.mark.parametrize(
     ("rights", "run"),
     [
         (of_producer(Settings()), OF_PRODUCER),
-        (of_worker(Settings()), [*scripts_of(jobs, remote, lanes), *OF_LEASES]),
+        (of_worker(Settings()), NAMES),
     ],
     ids=["producer", "worker"],
 )
 def test_every_command_of_a_script_is_listed(rights, run):
-    called = {name.lower() for script in run for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", script)}
+    texts = [*map(source, run), Lock.LUA_RELEASE_SCRIPT, Lock.LUA_REACQUIRE_SCRIPT]
+    called = {name.lower() for text in texts for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", text)}
     assert called
     assert called <= {right.name for right in rights}
 

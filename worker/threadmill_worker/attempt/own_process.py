@@ -16,7 +16,7 @@ import structlog
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.attempts import Attempts
 from threadmill_worker.attempt.failures import exhausted
 from threadmill_worker.store.jobs import Lease, Ledger
@@ -63,7 +63,7 @@ class OwnProcesses:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
                     continue  # that is not the job's fault
-                lapses = await self._ledger.count_lapse(lease)
+                lapses = await self._ledger.count_interruption(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
                     return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))
@@ -72,7 +72,7 @@ class OwnProcesses:
 class _OwnProcess:
     """An attempt that runs in a child process."""
 
-    trouble: EndpointTrouble | None = None  # the child's own business
+    failing_endpoint: FailingEndpoint | None = None  # the child's own business
     calls: int | None = None
 
     def __init__(self) -> None:

@@ -1,27 +1,24 @@
 """The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
 
-import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
 from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
-from threadmill.store import keys, lease
+from threadmill.store import lease
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import FORMAT, JobRecord
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill.store.scripts import lanes as lane_scripts
 from threadmill.stored import read, warn
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.retry import while_redis_is_away
+from threadmill_worker.store.connection import Connection
 from threadmill_worker.store.jobs import Lease, LeaseLost
 
 log = structlog.get_logger(__name__)
@@ -30,28 +27,27 @@ log = structlog.get_logger(__name__)
 OVERDUE_AT_ONCE = 500
 
 
-class Parking:
+class Parking(Connection):
     """Every step bears repetition. `name`: the worker's. `now`: Redis' time."""
 
     def __init__(self, settings: Settings, name: str, redis: Redis, now: Callable[[], float]) -> None:
-        self._settings = settings
+        super().__init__(settings, redis)
         self._name = name
-        self._redis = redis
         self._now = now
-        self._keys = keys.Keys(settings.key_prefix)
-        self._park = redis.register_script(lane_scripts.PARK)
-        self._pack = redis.register_script(lane_scripts.PACK)
-        self._unpark = redis.register_script(lane_scripts.UNPARK)
-        self._replace = redis.register_script(lane_scripts.REPLACE)
-        self._write = redis.register_script(lease.WRITE)
         self._owners: dict[str, str] = {}  #: of the leases that we hold, by the names of the remote batches
-        self._overdue = redis.register_script(lane_scripts.OVERDUE)
 
     async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
         limit_s = self._settings.endpoints[lane.partition("/")[0]].batch_lane_limit_s
-        deadline = record.job.deadline_at.timestamp() if record.job.deadline_at else ""
-        if not await self._step(self._park, lease.job_id, lease.owner, lane, limit_s, deadline):
+        reply = await self._run(
+            "lane/wait",
+            id=lease.job_id,
+            owner=lease.owner,
+            lane=lane,
+            longest_s=limit_s,
+            deadline=record.job.deadline_at.timestamp() if record.job.deadline_at else None,
+        )
+        if reply == ["lost"]:
             raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
@@ -60,12 +56,15 @@ class Parking:
 
     async def pack(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
         """Puts waiting jobs in a remote batch to be, once there are enough or one has waited long enough."""
-        entry = batch.model_dump_json()
-        return int(
-            await self._step(
-                self._pack, lane, endpoint.batch_lane_max_jobs, endpoint.batch_lane_wait_s, batch.name, entry
-            )
+        _, collected = await self._run(
+            "lane/collect",
+            lane=lane,
+            limit=endpoint.batch_lane_max_jobs,
+            wait_s=endpoint.batch_lane_wait_s,
+            name=batch.name,
+            remote_batch=batch.model_dump_json(),
         )
+        return int(collected)
 
     async def remote_batches(self) -> list[RemoteBatch]:
         """Those under way that can be read. One that a newer worker packed is left to newer workers."""
@@ -99,9 +98,14 @@ class Parking:
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
         """Raises LeaseLost unless it is ours to see to, and then nothing was saved."""
-        under, owner = self._keys.remote_batch_held(batch.name), self._owners.get(batch.name, "")
-        args = [owner, batch.name, batch.model_dump_json()]
-        if not await self._write(keys=[under, self._keys.remote_batches], args=args):
+        request = {
+            "lease": self._keys.remote_batch_held(batch.name),
+            "owner": self._owners.get(batch.name, ""),
+            "hash": self._keys.remote_batches,
+            "field": batch.name,
+            "value": batch.model_dump_json(),
+        }
+        if await self._scripts.run("write_with_lease", request) == ["lost"]:
             raise LeaseLost(f"remote batch {batch.name}")
         return batch
 
@@ -131,7 +135,7 @@ class Parking:
                 newer = error
             except UnreadableRecord as error:
                 log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
-                await self._step(self._unpark, job_id, fields["parked"], fields.get("progress", ""))
+                await self._release(job_id, fields["parked"], fields.get("progress", ""))
             else:
                 newer = (job and job.newer) or newer
                 jobs += [job] if job and not job.newer else []
@@ -139,19 +143,28 @@ class Parking:
 
     async def overdue(self) -> list[JobRecord]:
         """Jobs that have waited in the lane for too long, some at a time."""
-        jobs, _ = await self._read(await self._step(self._overdue, OVERDUE_AT_ONCE))
+        _, *job_ids = await self._run("lane/overdue", limit=OVERDUE_AT_ONCE)
+        jobs, _ = await self._read(job_ids)
         return jobs
 
     async def unpark(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
-        return bool(await self._step(self._unpark, job.id, job.parked, progress.to_json()))
+        return await self._release(job.id, str(job.parked), progress.to_json())
+
+    async def _release(self, job_id: str, remote_batch: str, progress: str) -> bool:
+        reply = await self._run("lane/release", id=job_id, name=remote_batch, progress=progress)
+        return bool(reply == ["released"])
 
     async def replace(
         self, batch: RemoteBatch, parts: Iterable[tuple[RemoteBatch, Sequence[str]]], left: Iterable[LeftoverRecord]
     ) -> None:
         """Puts the jobs of a remote batch that is over into new ones, and what is left of it among the leftovers."""
-        new = [{"name": part.name, "entry": part.model_dump_json(), "jobs": ids} for part, ids in parts]
-        await self._step(self._replace, batch.name, json.dumps(new), *(each.model_dump_json() for each in left))
+        await self._run(
+            "lane/replace",
+            name=batch.name,
+            new=[{"name": part.name, "remote_batch": part.model_dump_json(), "jobs": list(ids)} for part, ids in parts],
+            leftovers=[each.model_dump_json() for each in left],
+        )
 
     async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
         """It is over; what is left of it on the server is to be deleted."""
@@ -161,12 +174,6 @@ class Parking:
             pipe.hdel(self._keys.remote_batches, batch.name)
             pipe.delete(self._keys.remote_batch(batch.name))
             await pipe.execute()
-
-    async def _step(self, script: AsyncScript, *args: Any) -> Any:
-        async for attempt in while_redis_is_away(self._settings.redis_outage_tolerance_s):
-            with attempt:
-                return await script(args=[self._settings.key_prefix, *args])
-        raise AssertionError("tenacity ends by returning or raising")
 
 
 def _remote_batch(name: str, entry: str) -> RemoteBatch | None:

@@ -1,12 +1,12 @@
 """The worker's operations on the records in Redis: claim, renew, save, hand back, finish; share objects.
 
-Every step on a job is one atomic script (threadmill/store/scripts/jobs.py) and is repeated while Redis is away.
+Every step on a job is one script (threadmill/store/scripts.py) and is repeated while Redis is away.
 """
 
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count, islice
@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import redis.asyncio
 import structlog
-from redis.commands.core import AsyncScript
 from redis.exceptions import NoPermissionError
 
 from threadmill.errors import SettingsError
@@ -23,17 +22,16 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, JobResult, JobState
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
-from threadmill.store import keys
+from threadmill.store import keys, requests
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
 from threadmill.store.lease import take
-from threadmill.store.records import JobRecord, newer_format
+from threadmill.store.records import JobRecord, newer_format, packed
 from threadmill.store.remote_records import Applied, KeptThread, LeftoverRecord, Transcript
-from threadmill.store.scripts import jobs, remote
 from threadmill.store.worker_records import Worker
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.live import Due
-from threadmill_worker.retry import while_redis_is_away
+from threadmill_worker.store.connection import Connection
 from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
@@ -77,36 +75,18 @@ class Busy:
     """Another job makes the thing now: wait a little and ask again."""
 
 
-class Ledger:
+class Ledger(Connection):
     """The records as one worker process sees them; `name` is the worker's.
 
     `send(job_id)` puts a message on the queue; it is called in a thread.
     """
 
     def __init__(self, settings: Settings, name: str, send: Callable[[str], None]) -> None:
+        super().__init__(settings, client.asynchronous(settings.redis_url))
+        self.clock = RedisClock(self._redis)
         self._name = name
         self._claims = count(1)
         self._send = send
-        self._settings = settings
-        self._prefix = settings.key_prefix
-        self._keys = keys.Keys(settings.key_prefix)
-        self._redis = client.asynchronous(settings.redis_url)
-        self.clock = RedisClock(self._redis)
-        self._create = self._redis.register_script(jobs.CREATE)
-        self._claim = self._redis.register_script(jobs.CLAIM)
-        self._renew = self._redis.register_script(jobs.RENEW)
-        self._save = self._redis.register_script(jobs.SAVE)
-        self._lapse = self._redis.register_script(jobs.LAPSE)
-        self._hand_back = self._redis.register_script(jobs.HAND_BACK)
-        self._finish = self._redis.register_script(jobs.FINISH)
-        self._request_cancel = self._redis.register_script(jobs.REQUEST_CANCEL)
-        self._rescue = self._redis.register_script(jobs.RESCUE)
-        self._long_queued = self._redis.register_script(jobs.LONG_QUEUED)
-        self._borrow = self._redis.register_script(remote.BORROW)
-        self._lend = self._redis.register_script(remote.LEND)
-        self._give_back = self._redis.register_script(remote.GIVE_BACK)
-        self._take_leftover = self._redis.register_script(remote.TAKE_LEFTOVER)
-        self._postpone_leftover = self._redis.register_script(remote.POSTPONE_LEFTOVER)
 
     @property
     def redis(self) -> redis.asyncio.Redis:
@@ -115,7 +95,7 @@ class Ledger:
 
     async def create(self, job_id: str, job: PromptJob) -> None:
         """Makes the record of a job that came inside a message; does nothing if it is there."""
-        await self._step(self._create, *keys.create_args(job_id, job, self._endpoint(job)))
+        await self._run("jobs/create", **requests.create(job_id, job, self._endpoint(job)))
 
     def lease(self, job_id: str) -> Lease:
         """One to claim the job with."""
@@ -123,7 +103,7 @@ class Ledger:
 
     async def read_clock(self) -> None:
         """Returns once `clock` is Redis' time."""
-        await self._patiently(self.clock.ready)
+        await self._with_retries(self.clock.ready)
 
     async def claim(self, lease: Lease) -> JobRecord | None:
         """The job's record, ours until the lease lapses and somebody else claims it.
@@ -133,14 +113,16 @@ class Ledger:
         for one that is left to a newer worker.
         """
         await self.read_clock()  # the deadline of the job is Redis' time
-        reply = await self._step(self._claim, lease.job_id, lease.owner, self._settings.lease_s)
-        if reply[0] == "missing":
+        outcome, *values = await self._run(
+            "jobs/claim", id=lease.job_id, owner=lease.owner, lease_s=self._settings.lease_s
+        )
+        if outcome == "missing":
             raise NoSuchJob(lease.job_id)
-        if reply[0] == "newer":
-            raise newer_format(lease.job_id, int(reply[1]))
-        if reply[0] != "claimed":
+        if outcome == "newer":
+            raise newer_format(lease.job_id, int(values[0]))
+        if outcome != "claimed":
             return None
-        record = JobRecord.read(lease.job_id, dict(zip(reply[1::2], reply[2::2], strict=True)))
+        record = JobRecord.read(lease.job_id, dict(_pairs(values)))
         if record.progress:
             unknown = record.unknown + Progress.unknown_fields(record.progress)
             record = record.model_copy(update={"unknown": unknown})
@@ -154,21 +136,22 @@ class Ledger:
 
         `calls`: by job id, how many HTTP calls were made for it so far.
         """
-        held = [part for lease in leases for part in (lease.job_id, lease.owner, calls.get(lease.job_id, ""))]
-        news = await self._renew(args=[self._prefix, self._settings.lease_s, *held])
-        return dict(zip(news[::2], news[1::2], strict=True))
+        held = [{"id": lease.job_id, "owner": lease.owner} for lease in leases]
+        jobs = [job | {"calls": calls[job["id"]]} if job["id"] in calls else job for job in held]
+        _, *news = await self._scripts.run("jobs/renew", {"lease_s": self._settings.lease_s, "jobs": jobs})
+        return dict(_pairs(news))
 
     async def save(self, lease: Lease, progress: Progress) -> None:
         """Raises LeaseLost."""
-        if not await self._step(self._save, lease.job_id, lease.owner, progress.to_json()):
-            raise LeaseLost(lease.job_id)
+        _ensure_owned(
+            lease, await self._run("jobs/save", id=lease.job_id, owner=lease.owner, progress=progress.to_json())
+        )
 
-    async def count_lapse(self, lease: Lease) -> int:
+    async def count_interruption(self, lease: Lease) -> int:
         """Notes that the job's own process has ended; gives how often that happened in a row. Raises LeaseLost."""
-        lapses = int(await self._step(self._lapse, lease.job_id, lease.owner))
-        if not lapses:
-            raise LeaseLost(lease.job_id)
-        return lapses
+        reply = await self._run("jobs/count_interruption", id=lease.job_id, owner=lease.owner)
+        _ensure_owned(lease, reply)
+        return int(reply[1])
 
     async def hand_back(self, lease: Lease, calls: int | None = None) -> bool:
         """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
@@ -176,8 +159,9 @@ class Ledger:
         `calls`: HTTP calls made for it so far.
         Raises RedisError after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
         """
-        args = [self._prefix, lease.job_id, lease.owner, "" if calls is None else calls]
-        return bool(await self._patiently(self._hand_back, args=args, patience_s=_HAND_BACK_PATIENCE_S))
+        request = {"id": lease.job_id, "owner": lease.owner, "calls": calls}
+        reply = await self._with_retries(self._scripts.run, "jobs/hand_back", request, patience_s=_HAND_BACK_PATIENCE_S)
+        return bool(reply == ["queued"])
 
     async def finish(
         self,
@@ -206,37 +190,37 @@ class Ledger:
 
     async def fail_queued(self, record: JobRecord, failure: Failure) -> JobResult:
         """The same for a queued job. Raises LeaseLost if somebody has claimed it."""
-        return await self._stop("", record, failure)
+        return await self._stop(None, record, failure)
 
     async def cancel_queued(self, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a queued job as cancelled. Raises LeaseLost if somebody has claimed it."""
-        return await self._stop("", record, failure, JobState.CANCELLED)
+        return await self._stop(None, record, failure, JobState.CANCELLED)
 
     async def cancel_unread(self, job_id: str, failure: Failure) -> JobResult:
         """The same for a job whose record cannot be read."""
         result = JobResult.without_record(job_id, JobState.CANCELLED, failure, self.clock.moment())
-        await self._end("", result, ())
+        await self._end(None, result, ())
         return result
 
     async def request_cancel(self, job_id: str) -> None:
         """Has the worker that runs the job cancel it; does nothing if none does."""
-        await self._step(self._request_cancel, job_id)
+        await self._run("jobs/request_cancel", id=job_id)
 
     async def revoke(self, job_id: str) -> None:
         """Has a job that is not there yet cancelled when it is delivered."""
-        await self._patiently(self._redis.set, self._keys.revoked(job_id), 1, ex=self._settings.failed_ttl_s)
+        await self._with_retries(self._redis.set, self._keys.revoked(job_id), 1, ex=self._settings.failed_ttl_s)
 
     async def was_revoked(self, job_id: str) -> bool:
-        return bool(await self._patiently(self._redis.exists, self._keys.revoked(job_id)))
+        return bool(await self._with_retries(self._redis.exists, self._keys.revoked(job_id)))
 
     async def refuse(self, result: JobResult) -> None:
         """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
-        key, meta = keys.celery_key(result.job_id), keys.celery_meta(result)
-        if await self._patiently(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
-            await self._patiently(self._redis.publish, key, meta)
+        key, meta = keys.celery_key(result.job_id), requests.celery_meta(result)
+        if await self._with_retries(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
+            await self._with_retries(self._redis.publish, key, meta)
 
     async def _stop(
-        self, owner: str, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
+        self, owner: str | None, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
     ) -> JobResult:
         result = record.stopped(state, failure, self.clock.moment())
         await self._end(owner, result, record.remains(self._endpoint(record.job)))
@@ -244,20 +228,26 @@ class Ledger:
 
     async def _end(
         self,
-        owner: str,
+        owner: str | None,
         result: JobResult,
         leftovers: Sequence[str],
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
     ) -> None:
-        entry = kept.model_dump_json(exclude_none=True) if kept else ""
-        transcript = kept.transcript.to_json() if kept and kept.transcript else ""
-        args = keys.finish_args(owner, result, self._settings.lifetimes_s, leftovers, entry, remains, transcript)
-        outcome, following = await self._step(self._finish, *args)
+        request = requests.finish(
+            owner,
+            result,
+            self._settings.lifetimes_s,
+            leftovers,
+            stored_job=packed(remains) if remains else None,
+            kept_thread=kept.model_dump_json(exclude_none=True) if kept else None,
+            transcript=(kept.transcript.to_json() or None) if kept and kept.transcript else None,
+        )
+        outcome, *following = await self._run("jobs/finish", **request)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
-        if following:
-            await self._send_next(following)
+        for job_id in following:
+            await self._send_next(job_id)
 
     async def _send_next(self, job_id: str) -> None:
         """The job whose turn it is now. Its message may be lost, as any other: the sweep sends it then."""
@@ -279,52 +269,53 @@ class Ledger:
         Busy: another job creates it. None: this job creates it, within `hold_s` seconds, then calls `add_shared` or
         `release_shared`.
         """
-        verdict, *thing = await self._step(self._borrow, batch, name, job_id, hold_s)
-        if verdict == "lent":
-            lent = read(LeftoverRecord, thing[0], f"what the jobs of batch {batch} share")
-            return lent.id if lent else None
-        return None if verdict == "make" else Busy()
+        outcome, *found = await self._run("remote/claim_shared", batch=batch, name=name, job_id=job_id, hold_s=hold_s)
+        if outcome == "found":
+            shared = read(LeftoverRecord, found[0], f"what the jobs of batch {batch} share")
+            return shared.id if shared else None
+        return None if outcome == "claimed" else Busy()
 
     async def add_shared(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
         """Shares an object with the batch, whose last job has it deleted.
 
         Returns False if there is another one already, or no job left: then the caller owns it and deletes it.
         """
-        return bool(await self._step(self._lend, batch, name, leftover.model_dump_json()))
+        reply = await self._run("remote/add_shared", batch=batch, name=name, object=leftover.model_dump_json())
+        return bool(reply == ["added"])
 
     async def release_shared(self, batch: str, name: str, job_id: str) -> None:
         """The job could not create it: another may try at once."""
-        await self._step(self._give_back, batch, name, job_id)
+        await self._run("remote/release_shared", batch=batch, name=name, job_id=job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:
         """The job as it stands, whoever holds it."""
-        fields = await self._patiently(self._redis.hgetall, self._keys.record(job_id))
+        fields = await self._with_retries(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
 
     async def assistant_of(self, endpoint: str, profile: str) -> str | None:
         """The id of the assistant that the profile was applied to there, if it was."""
         name = keys.applied_name(endpoint, profile)
-        entry = await self._patiently(self._redis.hget, self._keys.assistants, name)
+        entry = await self._with_retries(self._redis.hget, self._keys.assistants, name)
         applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
         return applied.id if applied else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
         """What is known of a thread that an earlier job left, its transcript included. Raises UnreadableThread."""
         name = keys.thread_name(endpoint, thread_id)
-        entry = await self._patiently(self._redis.hget, self._keys.threads, name)
+        entry = await self._with_retries(self._redis.hget, self._keys.threads, name)
         if not entry:
             return None
         if (kept := read(KeptThread, entry, f"kept thread {name}")) is None:
             raise UnreadableThread(f"what is kept of thread {thread_id} is damaged or was written by a newer version")
         if not kept.is_chain:
             return kept
-        text = await self._patiently(self._redis.get, self._keys.transcript(endpoint, thread_id))
+        text = await self._with_retries(self._redis.get, self._keys.transcript(name))
         transcript = read(Transcript, text, f"the transcript of thread {thread_id}") if text else None
         return kept.model_copy(update={"transcript": transcript})
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """The result of a job that has ended, as Celery's backend keeps it; None if there is none to be read."""
-        stored = await self._patiently(self._redis.hget, self._keys.record(job_id), "result")
+        stored = await self._with_retries(self._redis.hget, self._keys.record(job_id), "result")
         result = read(JobResult, stored, f"the result of job {job_id}") if stored else None
         return result.model_dump(mode="json") if result else None
 
@@ -345,11 +336,12 @@ class Ledger:
         Does nothing unless it is our turn to sweep. Not repeated while Redis is away: when it is back, living workers
         must renew their leases first.
         """
-        reply = await self._rescue(args=[self._prefix, self._name, _AT_ONCE])
-        return [(job_id, int(lapses)) for job_id, lapses in zip(reply[::2], reply[1::2], strict=True)]
+        _, *rescued = await self._scripts.run("jobs/rescue", {"worker": self._name, "limit": _AT_ONCE})
+        return [(job_id, int(interruptions)) for job_id, interruptions in _pairs(rescued)]
 
     async def long_queued(self, for_s: float) -> list[str]:
-        return list(await self._step(self._long_queued, for_s))
+        _, *job_ids = await self._run("jobs/long_queued", longer_than_s=for_s)
+        return list(job_ids)
 
     async def messages(self) -> AsyncIterator[str]:
         """The job ids of the messages on the queue; items that are no messages are left out."""
@@ -368,11 +360,12 @@ class Ledger:
 
     async def take_leftover(self) -> LeftoverRecord | None:
         """One that is due; no other worker is given it for a minute."""
-        while taken := await self._step(self._take_leftover, _LEFTOVER_HELD_S):
+        while (reply := await self._run("remote/take_leftover", hold_s=_LEFTOVER_HELD_S)) != ["none"]:
+            _, taken = reply
             if leftover := read(LeftoverRecord, taken, "a leftover"):
                 return leftover
             # Never due, so that it is not taken again.
-            await self._patiently(self._redis.zadd, self._keys.leftovers, {taken: math.inf}, xx=True)
+            await self._with_retries(self._redis.zadd, self._keys.leftovers, {taken: math.inf}, xx=True)
         return None
 
     async def drop_leftover(self, leftover: LeftoverRecord) -> None:
@@ -380,14 +373,20 @@ class Ledger:
         member = leftover.model_dump_json()
         async with self._redis.pipeline() as pipe:
             pipe.zrem(self._keys.leftovers, member)
-            pipe.hdel(self._keys.leftover_tries, member)
+            pipe.hdel(self._keys.leftover_attempts, member)
             await pipe.execute()
 
     async def postpone_leftover(self, leftover: LeftoverRecord) -> bool:
         """It could not be deleted now; False if it is not tried again."""
-        most, ttl_s = self._settings.cleanup_attempts, self._settings.failed_ttl_s
-        tries = await self._step(self._postpone_leftover, leftover.model_dump_json(), _LEFTOVER_DELAY_S, most, ttl_s)
-        return int(tries) < most
+        limit = self._settings.cleanup_attempts
+        _, attempts = await self._run(
+            "remote/postpone_leftover",
+            leftover=leftover.model_dump_json(),
+            first_delay_s=_LEFTOVER_DELAY_S,
+            limit=limit,
+            ttl_s=self._settings.failed_ttl_s,
+        )
+        return int(attempts) < limit
 
     async def announce(self, worker: Worker) -> None:
         """Tells producers of this worker."""
@@ -429,14 +428,12 @@ class Ledger:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _step(self, script: AsyncScript, *args: Any) -> Any:
-        return await self._patiently(script, args=[self._prefix, *args])
 
-    async def _patiently(
-        self, call: Callable[..., Awaitable[Any]], *args: Any, patience_s: float = math.inf, **kwargs: Any
-    ) -> Any:
-        """Repeats the call while Redis is away, for `patience_s` or what the settings allow, if that is less."""
-        async for attempt in while_redis_is_away(min(patience_s, self._settings.redis_outage_tolerance_s)):
-            with attempt:
-                return await call(*args, **kwargs)
-        raise AssertionError("tenacity ends by returning or raising")
+def _pairs(values: Sequence[str]) -> Iterator[tuple[str, str]]:
+    return zip(values[::2], values[1::2], strict=True)
+
+
+def _ensure_owned(lease: Lease, reply: Sequence[str]) -> None:
+    """Raises LeaseLost if a script replied so."""
+    if reply[0] == "lost":
+        raise LeaseLost(lease.job_id)

@@ -1,0 +1,71 @@
+-- include: clock, batches
+local jobs = {}
+
+function jobs.has_ended(state)
+  return state == 'succeeded' or state == 'failed' or state == 'cancelled'
+end
+
+-- Returns a job's state; '' if the field is missing, nil if there is no record.
+function jobs.state(id)
+  local state = redis.call('HGET', keys.record(id), 'state')
+  return state or (redis.call('EXISTS', keys.record(id)) == 1 and '' or nil)
+end
+
+-- Changes a job's state; nothing else does. `from` is nil for a new job.
+function jobs.change_state(id, from, to)
+  redis.call('HSET', keys.record(id), 'state', to)
+  if from then redis.call('ZREM', keys.jobs(from), id) end
+  redis.call('ZADD', keys.jobs(to), clock.now, id)
+  redis.call('XADD', keys.events(id), 'MAXLEN', '~', 1000, '*', 'state', to)
+  local batch = redis.call('HGET', keys.record(id), 'batch')
+  if batch then batches.count(batch, from, to) end
+end
+
+-- Whether the owner holds the job: nobody has claimed it since, and it has not ended.
+function jobs.is_owned(id, owner)
+  return redis.call('HGET', keys.record(id), 'owner') == owner
+end
+
+function jobs.drop_lease(id)
+  redis.call('ZREM', keys.leases, id)
+  redis.call('HDEL', keys.record(id), 'owner')
+end
+
+-- Returns a running job without a lease to the queue, and does not count its attempt.
+function jobs.requeue(id)
+  redis.call('HINCRBY', keys.record(id), 'attempts', -1)
+  jobs.drop_lease(id)
+  if jobs.state(id) == 'running' then jobs.change_state(id, 'running', 'queued') end
+end
+
+-- Whether the record has a newer format; then workers of this version leave it alone.
+function jobs.is_newer(id)
+  return (tonumber(redis.call('HGET', keys.record(id), 'format')) or 1) > FORMAT
+end
+
+-- Sets the format, but never lowers it.
+function jobs.set_format(id)
+  if not jobs.is_newer(id) then redis.call('HSET', keys.record(id), 'format', FORMAT) end
+end
+
+-- Counts that an attempt was interrupted: its worker died or lost the lease before it saved any progress. After two in
+-- a row the job may be the cause: from then on it runs in a process of its own. With a damaged number nothing is
+-- counted, and the worker that reads the record fails the job.
+function jobs.count_interruption(id)
+  local interruptions = redis.pcall('HINCRBY', keys.record(id), 'lapses', 1)
+  if type(interruptions) ~= 'number' then return 0 end
+  if interruptions >= 2 then redis.call('HSET', keys.record(id), 'alone', 1) end
+  return interruptions
+end
+
+-- Removes the expiry of an open job, and of its batch.
+function jobs.keep(id)
+  local idempotency, batch = unpack(redis.call('HMGET', keys.record(id), 'key', 'batch'))
+  redis.call('PERSIST', keys.record(id))
+  redis.call('PERSIST', keys.events(id))
+  if idempotency then redis.call('PERSIST', keys.idempotency(idempotency)) end
+  if batch then
+    redis.call('PERSIST', keys.batches)
+    for _, key in ipairs(batches.keys(batch)) do redis.call('PERSIST', key) end
+  end
+end

@@ -1,0 +1,23 @@
+-- Takes the lease of a job. A job that waits stays queued; the end of its wait sends a new queue message.
+-- request: id, owner, lease_s
+-- reply: claimed, field, value, ... of the record | missing | the state of an ended job | leased: by another worker |
+--   waits | newer, its format: for a newer worker
+-- include: clock, jobs, turns
+
+local id, owner, record = request.id, request.owner, keys.record(request.id)
+local state = jobs.state(id)
+if not state then return {'missing'} end
+if jobs.has_ended(state) then return {state} end
+if not jobs.is_owned(id, owner) then  -- else this repeats a claim whose reply was lost
+  local expires_at = tonumber(redis.call('ZSCORE', keys.leases, id) or 0)
+  if state == 'running' and expires_at > clock.now then return {'leased'} end
+  if state == 'queued' and turns.must_wait(id) then return {'waits'} end
+  if jobs.is_newer(id) then return {'newer', redis.call('HGET', record, 'format')} end
+  redis.call('HSET', record, 'owner', owner)
+  if state == 'running' then jobs.count_interruption(id) end
+  redis.pcall('HINCRBY', record, 'attempts', 1)
+  redis.call('HSETNX', record, 'started_at', clock.text)
+  redis.call('ZADD', keys.leases, clock.now + request.lease_s, id)
+  if state == 'queued' then jobs.change_state(id, 'queued', 'running') end
+end
+return {'claimed', unpack(redis.call('HGETALL', record))}

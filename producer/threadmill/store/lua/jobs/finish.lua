@@ -1,0 +1,89 @@
+-- Ends a job: its result, state and counters, Celery's result, and what outlives the job.
+-- request: id, owner? (none: ends a queued job), state, result (JSON), ttl_s, longest_ttl_s (of any job), celery_key,
+--   celery_value (JSON), batch_counts, leftovers (a list of JSON), stored_job? (replaces the job in the record),
+--   kept_thread? (JSON), transcript? (JSON)
+-- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it; then the queued
+--   job whose turn it is now, if there is one; a repetition names it too
+-- include: clock, json, jobs, batches, turns, threads
+
+local id, ttl_s, record = request.id, request.ttl_s, keys.record(request.id)
+local from = jobs.state(id)
+local idempotency, batch, turn = unpack(redis.call('HMGET', record, 'key', 'batch', 'turn'))
+
+local function reply(outcome)
+  local following, state
+  if turn then following, state = turns.first(turn) end
+  return {outcome, state == 'queued' and following or nil}
+end
+
+local function why_not()
+  if not from then return 'missing' end
+  if jobs.has_ended(from) then return from end
+  if not request.owner and from == 'running' then return from end
+  if request.owner and not jobs.is_owned(id, request.owner) then return 'lost' end
+end
+
+local function store_result()
+  redis.call('HSET', record, 'result', request.result, 'finished_at', clock.text)
+  if request.stored_job then redis.call('HSET', record, 'job', request.stored_job) end
+  jobs.set_format(id)
+  redis.call('HDEL', record, 'progress', 'calls', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
+  redis.call('ZREM', keys.lane_deadlines, id)
+  jobs.drop_lease(id)
+  jobs.change_state(id, from, request.state)
+end
+
+local function set_expiry()
+  for _, key in ipairs({record, keys.events(id), keys.live(id)}) do redis.call('EXPIRE', key, ttl_s) end
+  if idempotency then redis.call('EXPIRE', keys.idempotency(idempotency), ttl_s) end
+  redis.call('ZREMRANGEBYSCORE', keys.jobs(request.state), '-inf', clock.now - ttl_s)
+  redis.call('EXPIRE', keys.jobs(request.state), ttl_s)
+end
+
+local function keep_thread()
+  local kept = request.kept_thread and cjson.decode(request.kept_thread)
+  return threads.keep(id, kept, from == 'running' and turn or nil, request.transcript)
+end
+
+-- A run comes first: it is cancelled before its objects are deleted.
+local function add_leftovers()
+  local due = clock.now
+  for _, leftover in ipairs(request.leftovers) do
+    redis.call('ZADD', keys.leftovers, due, leftover)
+    if cjson.decode(leftover).kind == 'run' then due = clock.now + 5 end
+  end
+end
+
+-- After the last job, shared objects become leftovers, and the batch is kept as long as any of its jobs.
+local function close_batch()
+  for _, key in ipairs(batches.keys(batch)) do redis.call('EXPIRE', key, request.longest_ttl_s) end
+  for _, shared in ipairs(redis.call('HVALS', keys.batch_shared(batch))) do
+    local made = json.read(shared)
+    if not made or made.id then redis.call('ZADD', keys.leftovers, clock.now, shared) end
+  end
+  redis.call('DEL', keys.batch_shared(batch))
+end
+
+-- Counts what the job spent and why it failed. pcall: a number that Redis cannot hold must not prevent the end.
+local function count_in_batch()
+  for field, number in pairs(request.batch_counts) do
+    redis.pcall('HINCRBY', keys.batch(batch), field, number)
+    if string.sub(field, 1, 7) == 'failed:' then redis.call('HSET', record, 'counted', field) end
+  end
+  redis.call('XADD', keys.batch_done(batch), '*', 'job', id, 'state', request.state)
+  if not batches.has_open_jobs(batch) then close_batch() end
+end
+
+local refusal = why_not()
+if refusal then return reply(refusal) end
+store_result()
+set_expiry()
+if not keep_thread() then add_leftovers() end
+if turn then redis.call('ZREM', keys.turns(turn), id) end
+if batch then count_in_batch() end
+if redis.call('EXISTS', keys.jobs('queued'), keys.jobs('running')) == 0 then
+  redis.call('EXPIRE', keys.batches, request.longest_ttl_s)  -- otherwise a batch may be open
+end
+redis.call('SET', request.celery_key, request.celery_value, 'EX', ttl_s)
+redis.call('PUBLISH', request.celery_key, request.celery_value)
+return reply('finished')
