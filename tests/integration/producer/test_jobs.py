@@ -210,26 +210,26 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     job = worker.create()
     running = asyncio.create_task(worker.see_through(job))
 
-    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
-    assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
+    [failing] = await asyncio.to_thread(until, worker.client.failing_endpoints)
+    assert (failing.endpoint, failing.until > failing.since) == ("emulator", True)
     place = worker.record(job).progress_summary
     assert place is not None
-    assert place.errors.reason == trouble.reason
+    assert place.errors.reason == failing.reason
     assert place.errors.count >= 1
-    assert worker.client.troubles("emulator")[0].reason == trouble.reason
-    assert not worker.client.troubles("elsewhere")
+    assert worker.client.failing_endpoints("emulator")[0].reason == failing.reason
+    assert not worker.client.failing_endpoints("elsewhere")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not worker.client.troubles())
+    await asyncio.to_thread(until, lambda: not worker.client.failing_endpoints())
 
 
 async def test_a_refusal_of_an_endpoint_is_announced_with_its_message(worker, emulator, until):
     emulator.faults(rate_limit_429=1, only="threads.create", retry_after_s=0.1)
     running = asyncio.create_task(worker.run())
 
-    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
-    assert (trouble.endpoint, trouble.jobs) == ("emulator", 1)
-    assert trouble.reason.startswith("429 ")
+    [failing] = await asyncio.to_thread(until, worker.client.failing_endpoints)
+    assert (failing.endpoint, failing.jobs) == ("emulator", 1)
+    assert failing.reason.startswith("429 ")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not worker.client.troubles())
+    await asyncio.to_thread(until, lambda: not worker.client.failing_endpoints())

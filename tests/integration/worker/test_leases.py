@@ -10,7 +10,6 @@ from tests.conftest import PATIENCE_S
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.keys import Keys
 from threadmill.store.lease import LeaseLost
 from threadmill_worker.store.batch_lane import Parking
 from threadmill_worker.store.jobs import Ledger
@@ -26,11 +25,6 @@ LONG_MS = 600_000
 @pytest.fixture
 def base_url():
     return "http://127.0.0.1:9/v1"  # nobody is asked
-
-
-@pytest.fixture
-def keys(settings):
-    return Keys(settings.key_prefix)
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ async def test_who_has_lost_a_remote_batch_saves_nothing_of_it(parking, batch, s
         await parking.save(batch)
 
 
-async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(parking, batch, store, keys, monkeypatch):
+async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(parking, batch, monkeypatch):
     went_on = False
     async with asyncio.timeout(PATIENCE_S):
         async with parking.holding(batch.name):
@@ -89,7 +83,7 @@ async def _away(*arguments, **options):
     raise redis.ConnectionError
 
 
-async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store, keys, until):
+async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store, keys):
     held = keys.remote_batch_held(batch.name)
     async with parking.holding(batch.name) as ours:
         first = store.get(held)
@@ -108,7 +102,7 @@ async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store
     assert store.get(held) is None
 
 
-def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys, until):
+def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys):
     book, night = ReportStore(settings), ReportRun(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
     held = keys.report_held("shift", str(NIGHT))
     lease = book.claim("shift", NIGHT)
