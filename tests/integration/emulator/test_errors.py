@@ -11,7 +11,6 @@ from threadmill_emulator.testing import Running, running
 pytestmark = pytest.mark.integration
 OPTIONS = Options(run_s=30, data_urls=False)
 
-HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
 USER = {"role": "user", "content": "hi"}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 

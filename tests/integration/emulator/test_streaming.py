@@ -28,7 +28,6 @@ WRITTEN = [
     "thread.message.completed",
     "thread.run.step.completed",
 ]
-HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
 
 
 def asked(text: str) -> dict[str, Any]:

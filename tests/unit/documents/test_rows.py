@@ -14,7 +14,7 @@ from pyarrow import parquet
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.readers import lines
 from threadmill.documents.rows import RowDocuments
-from threadmill.documents.template import BadTemplate, PromptTemplate
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import ThreadmillError
 
 
@@ -109,12 +109,6 @@ def test_a_bad_row_has_a_reason(table, name, content, reason):
 def test_a_file_that_is_not_a_table_is_refused(table, name, content, reason):
     with pytest.raises(ThreadmillError, match=reason):
         list(RowDocuments([table(name, content)]))
-
-
-def test_an_unknown_id_column_is_refused(table):
-    [row] = RowDocuments([table("a.csv", "what\nTrain\n")])
-    with pytest.raises(BadTemplate, match=r"'amount' is undefined\. It can use text, .*row, what"):
-        PromptTemplate("{{ amount }}", row.variables())
 
 
 def test_the_id_of_a_repeated_row_is_unique(table):
