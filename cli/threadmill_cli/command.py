@@ -98,6 +98,14 @@ class _Reporting:
         if self._epilog:  # not wrapped and without markup, so that its lines can be copied
             formatter.write("\n".join(f" {line}" for line in self._epilog.splitlines()) + "\n")
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.BadParameter as error:  # typer validates choices with pydantic, which begins its texts so
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+        return parsed
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)  # type: ignore[misc]

@@ -49,3 +49,9 @@ def test_a_temperature_out_of_range_is_refused(command):
     refused = CliRunner().invoke(app, [command, "x", "--temperature", "3"])
     assert refused.exit_code == 2
     assert "--temperature" in refused.stderr
+
+
+def test_a_lane_that_does_not_exist_is_refused_in_a_sentence():
+    refused = CliRunner().invoke(app, ["submit", "x", "--lane", "flexx"], env={"COLUMNS": "200"})
+    assert refused.exit_code == 2
+    assert "Invalid value for '--lane': 'flexx' is not one of 'batch', 'flex'" in refused.stderr
