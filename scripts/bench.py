@@ -1,6 +1,6 @@
-"""threadmill against plain Celery and the SDK's create_and_poll, in one run on this machine.
+"""Compares threadmill with plain Celery and the SDK's create_and_poll, on this machine.
 
-Both get the same emulator and the same Redis server; the plain side is this very file as a Celery app.
+Both use the same emulator and the same Redis server; the plain side is this file as a Celery app.
 """
 
 import argparse
@@ -18,8 +18,7 @@ from pathlib import Path
 
 import psutil
 from celery import Celery
-from rich.console import Console
-from rich.table import Table
+from comparison import Comparison
 
 from threadmill import Client, Settings
 from threadmill_cli.local.services import Local
@@ -30,7 +29,7 @@ plain.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, task_defaul
 
 @plain.task(name="plain.run")
 def run(prompt: str) -> float:
-    """What a service would write by hand; gives the moment it had the answer."""
+    """What a service would write by hand; returns the time at which it had the answer."""
     import openai
 
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -54,7 +53,7 @@ class Measured:
 def measure(
     stats_url: str, worker: psutil.Process, jobs: int, run_s: float, work: Callable[[], list[float]]
 ) -> Measured:
-    """`work` runs the jobs and gives the moments at which their results were there."""
+    """`work` runs the jobs and returns the times of their results."""
     before = _calls(stats_url)
     started = time.time()
     moments = work()
@@ -119,20 +118,15 @@ def main() -> None:
 
 
 def _show(one: tuple[Measured, Measured], many: tuple[Measured, Measured]) -> None:
-    table = Table(title=f"{os.cpu_count()} cores, one worker each")
-    for column in ("", "plain Celery + create_and_poll", "threadmill", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
-
-    def row(name: str, theirs: float, ours: float, unit: str) -> None:
-        table.add_row(name, f"{theirs:.2f} {unit}", f"{ours:.2f} {unit}", f"{ours / theirs:.2f}")
-
-    row("HTTP calls for a 5 s run", one[0].calls, one[1].calls, "")
-    row("result after the end of a 5 s run", one[0].late_s, one[1].late_s, "s")
-    row("jobs per second, 2 s runs", *(each.jobs / each.seconds for each in many), "/s")
-    row("jobs in the measurement", *(float(each.jobs) for each in many), "")
-    row("memory of the worker", *(each.memory_mb for each in many), "MB")
-    row("memory per run in flight", many[0].memory_mb / (os.cpu_count() or 1), many[1].memory_mb / many[1].jobs, "MB")
-    Console().print(table)
+    table = Comparison(f"{os.cpu_count()} cores, one worker each", "plain Celery + create_and_poll", "threadmill")
+    table.row("HTTP calls for a 5 s run", one[0].calls, one[1].calls)
+    table.row("result after the end of a 5 s run", one[0].late_s, one[1].late_s, "s")
+    table.row("jobs per second, 2 s runs", *(each.jobs / each.seconds for each in many), "/s")
+    table.row("jobs in the measurement", *(float(each.jobs) for each in many))
+    table.row("memory of the worker", *(each.memory_mb for each in many), "MB")
+    per_run = many[0].memory_mb / (os.cpu_count() or 1), many[1].memory_mb / many[1].jobs
+    table.row("memory per run in flight", *per_run, "MB")
+    table.show()
 
 
 if __name__ == "__main__":

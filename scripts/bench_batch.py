@@ -1,7 +1,7 @@
-"""A large batch: how fast its documents are enqueued, whether memory stays flat, what all being killed costs.
+"""Measures a large batch: how fast documents are enqueued, whether memory grows, and what kills cost.
 
-Redis, the emulator (instant runs), one worker and the command are processes of their own. First the documents are
-enqueued with no worker; then others are answered, while command, worker and Redis are killed with -9 now and then.
+Redis, the emulator (runs of 0 s), one worker and the command are separate processes. First, documents are enqueued
+without a worker. Then others are answered while the command, the worker and Redis are killed together several times.
 """
 
 import argparse

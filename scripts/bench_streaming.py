@@ -1,6 +1,6 @@
-"""What following costs a worker: streaming jobs, each followed, against the same jobs polled, in one run.
+"""Compares the CPU time of a worker for jobs that are streamed and followed with that for the same jobs polled.
 
-Emulator, Redis, worker and followers are processes of their own; the followers are this very file.
+Emulator, Redis, worker and followers are separate processes; the followers run this file.
 """
 
 import argparse
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.table import Table
+from comparison import Comparison
 
 from threadmill import Client, EventKind, Settings
 from threadmill_cli.local.services import Local
@@ -28,17 +27,17 @@ WORDS = "The quick brown fox jumps over the lazy dog, and then it does so once m
 class Measured:
     cpu_s: float  #: of the worker process
     calls: float  #: per job
-    pieces: float  #: of text that a follower was told, per job
+    pieces: float  #: of text that a follower received, per job
 
 
 def follow(job_ids: Sequence[str]) -> int:
-    """Follows all of them at once; gives the pieces of text told."""
+    """Follows all jobs at once; returns the number of pieces of text received."""
     client = Client()
 
     def pieces_of(job_id: str) -> int:
         events = list(client.follow(job_id, timeout_s=600))
         told = "".join(event.text or "" for event in events if event.kind is EventKind.TEXT)
-        assert told.strip() == client.get(job_id).result.text.strip(), "a follower is told all"  # type: ignore[union-attr]
+        assert told.strip() == client.get(job_id).result.text.strip(), "a follower receives the whole text"  # type: ignore[union-attr]
         return sum(event.kind is EventKind.TEXT for event in events)
 
     with ThreadPoolExecutor(len(job_ids)) as threads:
@@ -71,7 +70,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--deltas", type=int, default=500, help="of each job")
     parser.add_argument("--run-s", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=3, help="of both, in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of both, alternating")
     parser.add_argument("--follow", nargs="+", metavar="JOB", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.follow:
@@ -92,20 +91,17 @@ def main() -> None:
 
 def _show(options: argparse.Namespace, polled: list[Measured], followed: list[Measured]) -> None:
     title = f"{options.jobs} jobs of {options.deltas} deltas in {options.run_s:g} s, {options.rounds} rounds"
-    table = Table(title=title)
-    for column in ("", "polled", "streamed and followed", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = Comparison(title, "polled", "streamed and followed")
     for name, field, unit in (
         ("CPU of the worker", "cpu_s", "s"),
         ("HTTP calls per job", "calls", ""),
-        ("pieces of text told per job", "pieces", ""),
+        ("pieces of text received per job", "pieces", ""),
     ):
-        theirs, ours = (sum(getattr(each, field) for each in side) / len(side) for side in (polled, followed))
-        table.add_row(name, f"{theirs:.2f} {unit}", f"{ours:.2f} {unit}", f"{ours / theirs:.2f}" if theirs else "")
+        means = (sum(getattr(each, field) for each in side) / len(side) for side in (polled, followed))
+        table.row(name, *means, unit)
     for number, (one, other) in enumerate(zip(polled, followed, strict=True), start=1):
-        ratio = f"{other.cpu_s / one.cpu_s:.2f}"
-        table.add_row(f"CPU, round {number}", f"{one.cpu_s:.2f} s", f"{other.cpu_s:.2f} s", ratio)
-    Console().print(table)
+        table.row(f"CPU, round {number}", one.cpu_s, other.cpu_s, "s")
+    table.show()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ print(json.dumps(missing))
 #: A service that enqueues a job and waits for its answer.
 _JOB = """
 from threadmill import Client
-result = Client().enqueue({"prompt": "Summarise: Hello", "endpoint": "ENDPOINT"}).wait(timeout_s=60)
+result = Client().enqueue({"prompt": "Summarise: Hello", "endpoint": "emulator"}).wait(timeout_s=110)
 assert result.ok and result.text, result
 """
 
@@ -222,7 +222,7 @@ class Environment:
         """On a worker and an emulator of this environment where it has them, else on the shared ones."""
         with self._emulator(), self._worker():
             if "cli" not in self.extras:
-                self.command("python", "-c", _JOB.replace("ENDPOINT", "emulator"))
+                self.command("python", "-c", _JOB)
                 self._check_remedy()
                 return
             options = ["--local"] if "local" in self.extras else []

@@ -21,13 +21,14 @@ import hypothesis
 import pytest
 import redis
 from tests.certificates import self_signed
-from tests.emulated import Emulated, emulating, serving
+from tests.emulated import Emulated, emulating
 from tests.forked import THREADMILL, ForkedProcess, run
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_cli.local.processes import Process
+from threadmill_emulator.testing import serving
 from threadmill_worker.lifecycle.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
@@ -121,7 +122,7 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file with one certificate."""
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
-    file.write_bytes(self_signed())
+    file.write_bytes(self_signed("an authority that signs nothing"))
     return str(file)
 
 
@@ -160,7 +161,7 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
 def serve() -> Iterator[Callable[[Any], str]]:
     """Serves an ASGI app of the test on a socket, and returns its URL."""
     with ExitStack() as running:
-        yield lambda app: running.enter_context(serving(app))
+        yield lambda app: running.enter_context(serving(app, waits=False))
 
 
 @pytest.fixture(scope="session")

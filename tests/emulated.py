@@ -1,7 +1,6 @@
-"""Servers for tests: any ASGI app on a socket, and the emulator with a record of what it was sent."""
+"""The emulator on a socket, with a record of the requests that it received."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from threadmill_emulator.app import create_app
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
 from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
-from threadmill_emulator.server import Server, listen
-
-_START_S = 20.0
+from threadmill_emulator.testing import serving
 
 #: Fields of an endpoint whose jobs take this wire to the emulator.
 WIRES: dict[str, dict[str, Any]] = {
@@ -30,17 +27,6 @@ BASES = (DAVINCI_PATH, AZURE_V1_PATH, AZURE_PATH)
 
 #: Keeps no connection; and no certificates, whose loading takes longer than the call.
 _HTTP = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serves an ASGI app on a loopback socket, and yields its URL. Does not wait for the end of the server."""
-    listener, ready = listen("127.0.0.1", 0), threading.Event()
-    server = Server(app, ready.set)
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True).start()
-    assert ready.wait(_START_S)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
 
 
 @dataclass(frozen=True)
@@ -140,5 +126,5 @@ def emulating(*, like: str | None = None, **options: Any) -> Iterator[Emulated]:
 
         return await app(scope, tap, send)
 
-    with serving(recorded) as url:
+    with serving(recorded, waits=False) as url:
         yield Emulated(url, app.state.emulator, requests)

@@ -1,4 +1,4 @@
-"""Reports as tests show them."""
+"""Reports for tests."""
 
 from datetime import date, datetime
 from typing import Any
@@ -80,7 +80,7 @@ def report(*sections: Section, **fields: Any) -> Report:
 
 
 def everything() -> Report:
-    """All that is hard to show, in one."""
+    """Everything that is hard to render."""
     cited = (
         Citation(number=1, name="handbook.md", quote="Check the gasket"),
         Citation(number=2, name="<i>Wear</i>", url="https://example.com/a"),

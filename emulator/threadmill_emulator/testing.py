@@ -1,4 +1,4 @@
-"""Runs an emulator on a loopback socket, as a context manager."""
+"""Runs an emulator, or another ASGI application, on a loopback socket, as a context manager."""
 
 import threading
 import time
@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
 from threadmill_emulator.app import create_app
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.server import Server, listen
+
+START_S = 20
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,23 @@ class Running:
 @contextmanager
 def running(options: Options | None = None, clock: Callable[[], float] = time.time) -> Iterator[Running]:
     app = create_app(options, clock)
+    with serving(app) as url:
+        yield Running(url, app.state.emulator)
+
+
+@contextmanager
+def serving(app: ASGIApp, *, keep_alive_s: int = 5, waits: bool = True) -> Iterator[str]:
+    """Yields the URL of the application, without a path. `waits`: until the server has stopped, at the end."""
     listener, ready = listen("127.0.0.1", 0), threading.Event()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(app, ready.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator")
+    server.config.timeout_keep_alive = keep_alive_s
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
     thread.start()
     try:
-        if not ready.wait(timeout=10):
-            raise RuntimeError("the emulator did not start within 10 s")
-        yield Running(url, app.state.emulator)
+        if not ready.wait(START_S):
+            raise RuntimeError(f"the server did not start within {START_S} s")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join()
+        if waits:
+            thread.join()

@@ -27,7 +27,7 @@ from threadmill.store.connection import chunks, translate_errors
 from threadmill.store.jobs import Created, Store
 from threadmill.store.records import DeadLetter, JobFilter, JobRecord, UnreadableJob
 from threadmill.store.remote_records import KeptThread, Leftover
-from threadmill.store.worker_records import EndpointTrouble, Worker, add_troubles
+from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
 from threadmill.stored import warn
 from threadmill.validation import JobValidator
 
@@ -323,10 +323,10 @@ class Client:
         """Returns the workers that are running."""
         return self.store.live_workers()
 
-    def troubles(self, endpoint: str | None = None) -> tuple[EndpointTrouble, ...]:
+    def failing_endpoints(self, endpoint: str | None = None) -> tuple[FailingEndpoint, ...]:
         """Returns an entry for each endpoint that gives workers no usable replies now; with `endpoint`, only for it."""
-        found = (trouble for worker in self.workers() for trouble in worker.troubles)
-        return add_troubles(trouble for trouble in found if endpoint in (None, trouble.endpoint))
+        found = (failing for worker in self.workers() for failing in worker.failing_endpoints)
+        return merge_failing_endpoints(failing for failing in found if endpoint in (None, failing.endpoint))
 
     def _send(self, *job_ids: str) -> None:
         if not job_ids:

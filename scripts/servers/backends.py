@@ -1,12 +1,9 @@
 """What answers behind a server: a model of chat completions, or the emulator where a server passes responses on."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-from starlette.types import ASGIApp
 
 from servers.model import NAME, Asked, Model
 from threadmill_emulator.app import create_app
@@ -15,7 +12,10 @@ from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.responses.context import text
 from threadmill_emulator.responses.response import Response
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.server import Server, listen
+from threadmill_emulator.testing import serving
+
+#: A server that reuses a connection just as it is closed reports a failure of its backend.
+KEEP_ALIVE_S = 600
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ EMULATOR_WORDS = {
 def model() -> Iterator[Backend]:
     """The fake model, in this process."""
     fake = Model()
-    with _serving(fake.app) as url:
+    with serving(fake.app, keep_alive_s=KEEP_ALIVE_S) as url:
         yield Backend(f"{url}/v1", NAME, fake.asked, MODEL_WORDS)
 
 
@@ -70,20 +70,5 @@ def emulator() -> Iterator[Backend]:
         counted = snapshot(server)
         return sum(counted[kind]["alive"] for kind in ("responses", "conversations", "files", "vector_stores"))
 
-    with _serving(app) as url:
+    with serving(app, keep_alive_s=KEEP_ALIVE_S) as url:
         yield Backend(f"{url}/v1", "emulator", asked, EMULATOR_WORDS, alive)
-
-
-@contextmanager
-def _serving(app: ASGIApp) -> Iterator[str]:
-    listener, ready = listen("127.0.0.1", 0), threading.Event()
-    server = Server(app, ready.set)
-    server.config.timeout_keep_alive = 600  # a server that reuses a connection as it is closed takes it for a failure
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    ready.wait()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()

@@ -66,7 +66,7 @@ def test_kills_alone_fail_no_job(site, tell):
 
 
 @pytest.mark.settings(lease_s=2, sweep_interval_s=0.5)
-def test_a_stopped_process_costs_no_job(site, tell):
+def test_a_stopped_process_costs_no_job(site):
     """Each of two workers is stopped until the other has taken over its jobs, and then continues."""
     jobs = site.enqueue(f"[[run_s=10]]\nQuestion {n}" for n in range(10))
     workers = [site.start_worker()]

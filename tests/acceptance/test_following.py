@@ -1,32 +1,16 @@
 """A follower of a job receives all of its text, even after a Redis outage or the death of the worker."""
 
-import threading
 import time
 
 import pytest
 from tests.acceptance.site import until
+from tests.follower import Follower
 
-from threadmill import EventKind, JobState
+from threadmill import JobState
 
 pytestmark = pytest.mark.acceptance
 
 TEXT = "All work and no play makes Jack a dull boy. " * 20
-
-
-class Follower(threading.Thread):
-    def __init__(self, client, job_id: str) -> None:
-        super().__init__(daemon=True)
-        self.events = []
-        self._client, self._job_id = client, job_id
-        self.start()
-
-    def run(self) -> None:
-        for event in self._client.follow(self._job_id, timeout_s=120):
-            self.events.append(event)
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.events if event.kind is EventKind.TEXT)
 
 
 def enqueue_and_follow(site, run_s: float):
@@ -49,7 +33,7 @@ def test_a_follower_continues_where_it_stopped_after_an_outage(site, tell):
     until(lambda: len(follower.text) > before, "more text has come")
     tell(f"text arrived {time.monotonic() - back:.1f} s after the end of the outage")
     assert len(follower.text) < len(TEXT), "while it was being written"
-    follower.join(60)
+    follower.join()
 
     assert follower.text == TEXT
     assert follower.events[-1].state is JobState.SUCCEEDED
@@ -61,7 +45,7 @@ def test_the_next_worker_sends_a_follower_the_rest(site):
     job, follower = enqueue_and_follow(site, 8)
     first.kill()
     site.start_worker()
-    follower.join(60)
+    follower.join()
 
     assert follower.text == job.wait(30).text == TEXT
     assert sum(site.completed_runs().values()) == 1

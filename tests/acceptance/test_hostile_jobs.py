@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.site import Child, Site, until
-from tests.emulated import serving
 
 from threadmill import Client, FailureKind, JobState
+from threadmill_emulator.testing import serving
 
 pytestmark = pytest.mark.acceptance
 
@@ -46,7 +46,7 @@ async def bomb(scope, receive, send) -> None:
 @pytest.fixture
 def hostile_site(tmp_path):
     (tmp_path / "hostile_tools.py").write_text(TOOLS)
-    with serving(bomb) as url:
+    with serving(bomb, waits=False) as url:
         hasty = {"lease_s": 4, "sweep_interval_s": 1, "blocked_limit_s": 6}
         tools = {name: {"function": f"hostile_tools:{name}"} for name in ("exits", "blocks")}
         site = Site(tmp_path, {"tools": tools, **hasty})

@@ -56,7 +56,7 @@ def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_twice_a_worker_ends_at_once(site, tell, command, number):
+def test_asked_twice_a_worker_ends_at_once(site, command, number):
     worker = site.start_worker(COMMANDS[command])
     job = site.client.enqueue("[[run_s=60]]Well?")
     until(lambda: site.held_by(worker) == [job.id], "the job runs")

@@ -236,7 +236,7 @@ class WorkerProcess:
             endpoints=tuple(self._contexts.ready),
             started_at=self._started_at,
             version=version("threadmill"),
-            troubles=self._attempts.troubles,
+            failing_endpoints=self._attempts.failing_endpoints,
             format=FORMAT,
             left_alone=len(self._left_alone),
             clock_skew_s=round(self._clock.skew_s, 3),

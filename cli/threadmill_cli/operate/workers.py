@@ -10,7 +10,7 @@ from threadmill_cli.app import AsJson, note, write_json
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.table import write_table
 from threadmill_cli.rendering.times import show_skew, show_span
-from threadmill_cli.rendering.waiting import show_left_alone, show_trouble
+from threadmill_cli.rendering.waiting import show_failing_endpoint, show_left_alone
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,8 +34,8 @@ def workers(as_json: AsJson = False) -> None:
     for worker in alive:
         if worker.left_alone:
             note(show_left_alone(worker))
-        for trouble in worker.troubles:
-            note(f"{worker.name}: {show_trouble(trouble)}")
+        for failing in worker.failing_endpoints:
+            note(f"{worker.name}: {show_failing_endpoint(failing)}")
         if abs(worker.clock_skew_s) > SKEW_LIMIT_S:
             note(f"{worker.name}: its machine's clock is {show_skew(worker.clock_skew_s)}; synchronise it with NTP")
 

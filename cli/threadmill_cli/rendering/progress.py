@@ -18,9 +18,9 @@ from threadmill.batch.plan import DocumentStatus
 from threadmill.batch.progress import BatchProgress
 from threadmill.job.result import Usage
 from threadmill.settings.prices import Cost
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 from threadmill_cli.app import err
-from threadmill_cli.rendering.waiting import show_jobs, show_trouble
+from threadmill_cli.rendering.waiting import show_failing_endpoint, show_jobs
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
@@ -53,7 +53,7 @@ class Reporter:
             failed=failed,
             left=_time_left(progress.seconds, _fresh(progress), progress.left),
             paused=progress.paused,
-            troubles=progress.troubles,
+            failing_endpoints=progress.failing_endpoints,
         )
 
     def show(
@@ -64,11 +64,11 @@ class Reporter:
         failed: str = "",
         left: str | None = None,
         paused: bool = False,
-        troubles: Sequence[EndpointTrouble] = (),
+        failing_endpoints: Sequence[FailingEndpoint] = (),
     ) -> None:
         """Shows `done` documents.
 
-        `state`: all numbers, for a wide terminal; `failed`: the part for a narrower one; `troubles`: shown below the
+        `state`: all numbers, for a wide terminal; `failed`: the part for a narrower one; `failing_endpoints`: below the
         bar; `left`: the time left, by default estimated from the progress since the first call.
         """
         now = time.monotonic()
@@ -79,11 +79,11 @@ class Reporter:
             left = _time_left(now - began_at, done - done_before, self._total - done)
         left = "paused" if paused else left
         of = f"{done:,}/{self._total:,}"
-        trouble = self._progress.trouble = "; ".join(map(show_trouble, troubles))
+        failing = self._progress.failing = "; ".join(map(show_failing_endpoint, failing_endpoints))
         self._progress.update(self._task, completed=done, of=of, failed=failed, state=state, left=left)
         if not err.is_terminal and now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
-            err.print(_joined([f"{of} done", state, left, trouble]), soft_wrap=True, markup=False)
+            err.print(_joined([f"{of} done", state, left, failing]), soft_wrap=True, markup=False)
 
     def stop(self) -> None:
         self._progress.stop()
@@ -101,13 +101,13 @@ class Reporter:
 class _FittingProgress(Progress):
     """Shows the columns that fit the terminal, also after a resize."""
 
-    trouble = ""  #: a line below the bar; '' shows none
+    failing = ""  #: a line below the bar; '' shows none
 
     def get_renderables(self) -> Iterable[RenderableType]:
         self.columns = _columns(err.width)
         yield from super().get_renderables()
-        if self.trouble:
-            yield Text(self.trouble, no_wrap=True, overflow="ellipsis")
+        if self.failing:
+            yield Text(self.failing, no_wrap=True, overflow="ellipsis")
 
 
 def _columns(width: int) -> tuple[ProgressColumn, ...]:

@@ -8,7 +8,7 @@ from datetime import UTC
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult
-from threadmill.store.worker_records import EndpointTrouble, Worker, add_troubles
+from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
 from threadmill_cli.app import note
 from threadmill_cli.rendering.times import show_moment
 
@@ -27,40 +27,40 @@ class EndpointNotices:
 
     def poll(self) -> None:
         """Reads what the workers announce; call it about once a second."""
-        found: tuple[EndpointTrouble, ...] = ()
+        found: tuple[FailingEndpoint, ...] = ()
         with suppress(StoreUnavailable):  # the call that waits for the job reports it
             workers = self._client.workers()
             for worker in workers:
                 if worker.left_alone and worker.name not in self._too_old:
                     self._too_old.add(worker.name)
                     note(show_left_alone(worker))
-            found = add_troubles(
-                trouble
+            found = merge_failing_endpoints(
+                failing
                 for worker in workers
-                for trouble in worker.troubles
-                if self._endpoint in (None, trouble.endpoint)
+                for failing in worker.failing_endpoints
+                if self._endpoint in (None, failing.endpoint)
             )
-            for name in self._noted - {trouble.endpoint for trouble in found}:
+            for name in self._noted - {failing.endpoint for failing in found}:
                 note(f"{name} replies again")
                 self._noted.remove(name)
-        for trouble in found:
-            if trouble.endpoint not in self._noted:
-                self._noted.add(trouble.endpoint)
-                note(show_trouble(trouble))
+        for failing in found:
+            if failing.endpoint not in self._noted:
+                self._noted.add(failing.endpoint)
+                note(show_failing_endpoint(failing))
 
 
 def show_left_alone(worker: Worker) -> str:
     return f"{worker.name} left jobs to workers of a newer version: {worker.left_alone:,}; update it"
 
 
-def show_trouble(trouble: EndpointTrouble) -> str:
+def show_failing_endpoint(failing: FailingEndpoint) -> str:
     """Returns one line: the endpoint's reply, how many jobs wait for it, since when and until when."""
-    reason = " ".join(trouble.reason.split())
+    reason = " ".join(failing.reason.split())
     short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
-    calls = f"{trouble.calls:,} failed calls" if trouble.calls > 1 else "1 failed call"
-    since = f"since {trouble.since.astimezone(UTC):%H:%M:%S} UTC"
-    until = f"; trying until {show_moment(trouble.until)} UTC" if trouble.until else ""
-    return f"{trouble.endpoint}: {short} ({show_jobs(trouble.jobs)}, {calls} {since}){until}"
+    calls = f"{failing.calls:,} failed calls" if failing.calls > 1 else "1 failed call"
+    since = f"since {failing.since.astimezone(UTC):%H:%M:%S} UTC"
+    until = f"; trying until {show_moment(failing.until)} UTC" if failing.until else ""
+    return f"{failing.endpoint}: {short} ({show_jobs(failing.jobs)}, {calls} {since}){until}"
 
 
 def show_jobs(number: int) -> str:
@@ -69,7 +69,7 @@ def show_jobs(number: int) -> str:
 
 def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callable[[], None]) -> JobResult:
     """Waits for a result. Calls `check`, which may raise, about once a second. Raises WaitTimeout, JobNotFound."""
-    troubles: EndpointNotices | None = None
+    notices: EndpointNotices | None = None
     stop_at = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         left_s = _POLL_EVERY_S if stop_at is None else min(_POLL_EVERY_S, stop_at - time.monotonic())
@@ -79,8 +79,8 @@ def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callab
             if stop_at is not None and time.monotonic() >= stop_at:
                 raise WaitTimeout(job_id, timeout_s or 0) from None
         check()
-        troubles = troubles or EndpointNotices(client, _endpoint_of(client, job_id))
-        troubles.poll()
+        notices = notices or EndpointNotices(client, _endpoint_of(client, job_id))
+        notices.poll()
 
 
 def _endpoint_of(client: Client, job_id: str) -> str | None:

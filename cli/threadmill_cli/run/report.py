@@ -12,9 +12,10 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.reports.files import load, names
 from threadmill.reports.inputs import NoDocuments, check_prompts, documents_of
+from threadmill.reports.production import Stopped
 from threadmill.reports.rendering.formatting import count
 from threadmill.reports.report_run import ReportRun, describe
-from threadmill.reports.runner import ReportProblem, ReportRunner, Stopped
+from threadmill.reports.runner import ReportProblem, ReportRunner
 from threadmill.reports.store import ReportStore
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import (
@@ -209,14 +210,14 @@ def check(name: Name, day: OfDate = None, as_json: AsJson = False) -> None:
 def reports(some: SomeNames = None, as_json: AsJson = False) -> None:
     """List the nights of each report: state, cost, link. The latest night comes first."""
     settings = Settings.load()
-    book = ReportStore(settings)
-    nights = [night for name in some or book.names() for night in book.nights(name)]
+    store = ReportStore(settings)
+    runs = [run for name in some or store.names() for run in store.runs(name)]
     if as_json:
-        write_json([night.model_dump(mode="json") for night in nights])
+        write_json([run.model_dump(mode="json") for run in runs])
         return
-    for night in nights:
-        holder = None if night.is_over else book.holder(night.report, night.night)
-        write_line(f"{night.report:<20} {night.night}  {night.state:<10} {_cost(night):>16}  {_rest(night, holder)}")
+    for run in runs:
+        holder = None if run.is_over else store.holder(run.report, run.night)
+        write_line(f"{run.report:<20} {run.night}  {run.state:<10} {_cost(run):>16}  {_rest(run, holder)}")
 
 
 def _check(env: Environment) -> None:
@@ -243,16 +244,16 @@ def _names(settings: Settings) -> list[str]:
     return found
 
 
-def _rest(night: ReportRun, holder: str | None) -> str:
-    if night.is_over:
-        return describe(night).partition(", ")[2]
+def _rest(run: ReportRun, holder: str | None) -> str:
+    if run.is_over:
+        return describe(run).partition(", ")[2]
     return f"by {holder}" if holder else "interrupted; the next call resumes it"
 
 
-def _cost(night: ReportRun) -> str:
-    if night.cost is not None:
-        return f"{night.cost:.4f} {night.currency}"
-    return f"tokens: {night.usage.in_words}" if night.usage.unreported else f"{night.usage.in_words} tokens"
+def _cost(run: ReportRun) -> str:
+    if run.cost is not None:
+        return f"{run.cost:.4f} {run.currency}"
+    return f"tokens: {run.usage.in_words}" if run.usage.unreported else f"{run.usage.in_words} tokens"
 
 
 def _show(made: list[ReportRun | ReportProblem], as_json: bool) -> None:
@@ -260,8 +261,8 @@ def _show(made: list[ReportRun | ReportProblem], as_json: bool) -> None:
     write_all(
         made,
         as_json,
-        put_one=lambda night: write_line(f"{night.report} {night.night}: {describe(night)}"),
-        json_of=lambda night: night.model_dump(mode="json"),
+        put_one=lambda run: write_line(f"{run.report} {run.night}: {describe(run)}"),
+        json_of=lambda run: run.model_dump(mode="json"),
     )
     if not all(isinstance(each, ReportRun) and each.ok for each in made):
         raise typer.Exit(Exit.FAILED)

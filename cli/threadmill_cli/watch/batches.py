@@ -12,7 +12,7 @@ from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.records import JobFilter
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 from threadmill_cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.progress import Reporter, spent
@@ -58,7 +58,7 @@ def attach(name: Name) -> None:
     endpoint = _endpoint_of(client, name)
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
-            _report(reporter, batch, prices, client.troubles(endpoint) if batch.open else ())
+            _report(reporter, batch, prices, client.failing_endpoints(endpoint) if batch.open else ())
             time.sleep(_POLL_EVERY_S)
             batch = client.batch(name)
         _report(reporter, batch, prices)
@@ -108,10 +108,14 @@ def _endpoint_of(client: Client, name: str) -> str | None:
     return latest[0].job.endpoint if latest else None
 
 
-def _report(reporter: Reporter, batch: BatchRecord, prices: Prices, troubles: Sequence[EndpointTrouble] = ()) -> None:
+def _report(
+    reporter: Reporter, batch: BatchRecord, prices: Prices, failing_endpoints: Sequence[FailingEndpoint] = ()
+) -> None:
     figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
     failed, state = f"{batch.jobs.get(JobState.FAILED, 0):,} failed", " · ".join(filter(None, figures))
-    reporter.show(batch.total - batch.open, state, failed=failed, paused=batch.paused, troubles=troubles)
+    reporter.show(
+        batch.total - batch.open, state, failed=failed, paused=batch.paused, failing_endpoints=failing_endpoints
+    )
 
 
 def _states(batch: BatchRecord) -> str:

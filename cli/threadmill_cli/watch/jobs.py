@@ -252,7 +252,7 @@ def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
         "remote_batch": (batch and batch.batch_id) or "not sent yet",
         "sent_again": (batch and batch.tries) or None,
         "next_try": batch and batch.not_before and batch.not_before.isoformat(),
-        "trouble": batch and batch.reason,
+        "call_error": batch and batch.reason,
     }
 
 
@@ -278,9 +278,9 @@ def _progress(progress: ProgressSummary) -> dict[str, Any]:
         "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
         "tools": progress.pending_tools,
         "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
-        "trouble": errors.reason,
+        "call_error": errors.reason,
         "failed_calls": (errors.reason and errors.count) or None,
-        "trouble_since": errors.reason and _iso(errors.first_at),
+        "call_error_since": errors.reason and _iso(errors.first_at),
         "deadline": _iso(progress.deadline_at),
     }
 

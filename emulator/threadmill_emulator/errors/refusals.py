@@ -36,10 +36,6 @@ LIMITS = {
         "string too long. Expected a string with maximum length {max_length}, "
         "but got a string with length {length} instead.",
     ),
-    "string_too_short": (
-        "empty_string",
-        "empty string. Expected a string with minimum length {min_length}, but got an empty string instead.",
-    ),
     "too_long": (
         "array_above_max_length",
         "array too long. Expected an array with maximum length {max_length}, "
@@ -49,22 +45,6 @@ LIMITS = {
         "object_above_max_properties",
         "too many properties. Expected an object with at most {max_length} properties, "
         "but got an object with {length} properties instead.",
-    ),
-    "too_short": (
-        "empty_array",
-        "empty array. Expected an array with minimum length {min_length}, but got an empty array instead.",
-    ),
-    "greater_than_equal": (
-        "{number}_below_min_value",
-        "{number} below minimum value. Expected a value >= {ge:g}, but got {value} instead.",
-    ),
-    "less_than_equal": (
-        "{number}_above_max_value",
-        "{number} above maximum value. Expected a value <= {le:g}, but got {value} instead.",
-    ),
-    "string_pattern_mismatch": (
-        "invalid_value",
-        "string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
     ),
 }
 
@@ -137,9 +117,7 @@ def _beyond_limit(param: str, error: ErrorDetails) -> ApiError:
     facts = {
         **limits,
         "msg": error["msg"],
-        "value": value,
         "length": len(value) if isinstance(value, str | list | dict) else 0,
-        "number": "decimal" if isinstance(value, float) else "integer",
     }
     place = f" '{param}'" if param else " request"
-    return ApiError(400, f"Invalid{place}: {text.format(**facts)}", param=param or None, code=code.format(**facts))
+    return ApiError(400, f"Invalid{place}: {text.format(**facts)}", param=param or None, code=code)

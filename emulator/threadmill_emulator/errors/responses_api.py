@@ -3,8 +3,8 @@
 from threadmill_emulator.errors.api_error import ApiError
 
 
-def no_response(id: str) -> ApiError:
-    return ApiError(404, f"Response with id '{id}' not found.")
+def no_object(kind: str, id: str) -> ApiError:
+    return ApiError(404, f"{kind} with id '{id}' not found.")
 
 
 def no_previous_response(id: str) -> ApiError:
@@ -25,14 +25,6 @@ def one_of_two(first: str, second: str) -> ApiError:
 def no_input() -> ApiError:
     message = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
     return ApiError(400, message, param="input", code="missing_required_parameter")
-
-
-def no_conversation(id: str) -> ApiError:
-    return ApiError(404, f"Conversation with id '{id}' not found.")
-
-
-def no_container(id: str) -> ApiError:
-    return ApiError(404, f"Container with id '{id}' not found.")
 
 
 def conversation_locked() -> ApiError:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses_api import conversation_locked, no_conversation
+from threadmill_emulator.errors.responses_api import conversation_locked, no_object
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.responses.items import Item
 
@@ -37,7 +37,7 @@ class Conversations:
 
     def get(self, id: str) -> Conversation:
         if id not in self._conversations:
-            raise no_conversation(id)
+            raise no_object("Conversation", id)
         return self._conversations[id]
 
     def delete(self, id: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from threadmill_emulator.content.output import Sources
 from threadmill_emulator.errors.responses_api import (
     conversation_locked,
+    no_object,
     no_previous_response,
-    no_response,
     not_in_background,
     unfinished_previous_response,
 )
@@ -77,7 +77,7 @@ class Responses:
     def get(self, id: str) -> Response:
         response = self._responses.get(id)
         if response is None or not self._there(response):
-            raise no_response(id)
+            raise no_object("Response", id)
         return response
 
     def cancel(self, id: str) -> Response:
@@ -184,7 +184,7 @@ class Responses:
             return []
         previous = self._responses.get(id)
         if previous is None or not self._there(previous) or previous.asked.store is False:
-            raise no_response(id) if "previous_404" in self._options.extras else no_previous_response(id)
+            raise no_object("Response", id) if "previous_404" in self._options.extras else no_previous_response(id)
         if previous.ended is None:
             raise unfinished_previous_response(id, previous.status)
         return previous.all_read + previous.output

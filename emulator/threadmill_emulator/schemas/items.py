@@ -80,10 +80,13 @@ def _text_or_parts(value: object) -> str:
     return "<parts>" if isinstance(value, list) else "<text>"
 
 
-class InputMessage(Body):
-    type: Literal["message"] = "message"
+class Item(Body):
     id: str | None = None
     status: Status | None = None
+
+
+class InputMessage(Item):
+    type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
         Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Field(min_length=1), Tag("<parts>")],
@@ -91,10 +94,8 @@ class InputMessage(Body):
     ]
 
 
-class AssistantMessage(Body):
+class AssistantMessage(Item):
     type: Literal["message"] = "message"
-    id: str | None = None
-    status: Status | None = None
     role: Literal["assistant"]
     phase: Literal["commentary", "final_answer"] | None = None
     content: Annotated[
@@ -103,29 +104,23 @@ class AssistantMessage(Body):
     ]
 
 
-class FunctionCall(Body):
+class FunctionCall(Item):
     type: Literal["function_call"]
-    id: str | None = None
-    status: Status | None = None
     call_id: CallId
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$", max_length=64)]
     arguments: Text
 
 
-class FunctionCallOutput(Body):
+class FunctionCallOutput(Item):
     type: Literal["function_call_output"]
-    id: str | None = None
-    status: Status | None = None
     call_id: CallId
     output: Annotated[
         Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Tag("<parts>")], Discriminator(_text_or_parts)
     ]
 
 
-class Reasoning(Body):
+class Reasoning(Item):
     type: Literal["reasoning"]
-    id: str
-    status: Status | None = None
     summary: list[dict[str, Any]]
     content: list[dict[str, Any]] | None = None
     encrypted_content: str | None = None

@@ -29,16 +29,11 @@ class Function(FunctionDefinition):
     type: Literal["function"]
 
 
-class Ranking(Body):
-    ranker: Literal["auto", "default-2024-11-15"] = "auto"
-    score_threshold: float = Field(0, ge=0, le=1)
-
-
 class FileSearch(Body):
     type: Literal["file_search"]
     vector_store_ids: list[str] = Field(min_length=1)
     max_num_results: int | None = Field(None, ge=1, le=50)
-    ranking_options: Ranking | None = None
+    ranking_options: dict[str, Any] | None = None
     filters: dict[str, Any] | None = None
 
 

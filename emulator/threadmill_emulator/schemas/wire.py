@@ -121,14 +121,9 @@ class CodeInterpreter(Body):
     type: Literal["code_interpreter"]
 
 
-class RankingOptions(Body):
-    ranker: Literal["auto", "default_2024_08_21"] = "auto"
-    score_threshold: float = Field(ge=0, le=1)
-
-
 class FileSearchSettings(Body):
     max_num_results: int | None = Field(None, ge=1, le=50)
-    ranking_options: RankingOptions | None = None
+    ranking_options: dict[str, Any] | None = None
 
 
 class FileSearch(Body):

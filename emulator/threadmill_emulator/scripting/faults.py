@@ -14,6 +14,28 @@ from threadmill_emulator.errors.api_error import ApiError, wrong_key
 Rate = Annotated[float, Field(ge=0, le=1)]
 PAGE = "<!doctype html><title>Sign in</title><p>Please sign in to this network first."
 
+#: Status, type, code and message of the errors of OpenAI.
+ERRORS = {
+    "error_500": (
+        500,
+        "server_error",
+        None,
+        "The server had an error while processing your request. Sorry about that!",
+    ),
+    "error_503": (
+        503,
+        "service_unavailable_error",
+        "server_is_overloaded",
+        "The server is currently overloaded with other requests. Sorry about that!",
+    ),
+    "rate_limit_429": (
+        429,
+        "invalid_request_error",
+        "rate_limit_exceeded",
+        "You've exceeded the rate limit, please slow down and try again later.",
+    ),
+}
+
 
 def _names(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
@@ -96,20 +118,7 @@ class Faults:
     def _error(self, fault: str) -> ApiError:
         if fault == "unauthorised":
             return wrong_key("sk-emulated-fault")
-        if fault == "rate_limit_429":
-            after = self.plan.retry_after_s
-            return ApiError(
-                429,
-                "You've exceeded the rate limit, please slow down and try again later.",
-                code="rate_limit_exceeded",
-                headers={} if after is None else {"Retry-After": f"{after:g}"},
-            )
-        if fault == "error_503":
-            return ApiError(
-                503,
-                "The server is currently overloaded with other requests. Sorry about that!",
-                type="service_unavailable_error",
-                code="server_is_overloaded",
-            )
-        message = "The server had an error while processing your request. Sorry about that!"
-        return ApiError(500, message, type="server_error")
+        status, type, code, message = ERRORS[fault]
+        after = self.plan.retry_after_s if fault == "rate_limit_429" else None
+        headers = {} if after is None else {"Retry-After": f"{after:g}"}
+        return ApiError(status, message, type=type, code=code, headers=headers)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from threadmill_emulator.errors.responses_api import no_container
+from threadmill_emulator.errors.responses_api import no_object
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.storage.files import Files
 
@@ -36,7 +36,7 @@ class Containers:
 
     def get(self, id: str) -> Container:
         if id not in self:
-            raise no_container(id)
+            raise no_object("Container", id)
         self._containers[id].last_active = self._clock()
         return self._containers[id]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threadmill.batch.results import PreviousResult
 from threadmill.batch.spending import Spending
 from threadmill.job.result import ENDPOINT_FAILURES, Failure, JobResult, JobState
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 
 
 @dataclass
@@ -21,7 +21,7 @@ class BatchProgress:
     failed: int = 0  #: in this invocation
     running: int = 0  #: jobs that workers execute now
     paused: bool = False
-    troubles: tuple[EndpointTrouble, ...] = ()  #: endpoints whose calls fail now
+    failing_endpoints: tuple[FailingEndpoint, ...] = ()  #: endpoints whose calls fail now
     calls: int = 0  #: HTTP calls of this invocation
     full_price: Counter[str] = field(default_factory=Counter)  #: why jobs that name a lane did not use it
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this invocation: document and reason

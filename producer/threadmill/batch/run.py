@@ -117,7 +117,7 @@ class Batch:
         self.progress.running, self.progress.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
         with suppress(StoreUnavailable):  # the next heartbeat reads them
-            self.progress.troubles = self._client.troubles(self._endpoint)
+            self.progress.failing_endpoints = self._client.failing_endpoints(self._endpoint)
         self._check()
         self._publish()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document, printable
+from threadmill.documents.document import Document
 from threadmill.documents.template import PromptTemplate
 from threadmill.job.filetypes import IMAGE_EXTENSIONS
 from threadmill.job.message import FileTool
@@ -24,7 +24,7 @@ class AttachedFile(Document):
         return (self.path,)
 
     def variables(self) -> dict[str, Any]:
-        return {"name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
+        return self.common_variables
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         return super().job_fields(template) | {"files": [{"path": str(self.path), "tools": [self.tool]}]}
@@ -40,7 +40,7 @@ class ImageFile(Document):
 
     def variables(self) -> dict[str, Any]:
         """Has an empty `text`: the image is not part of the prompt."""
-        return {"text": "", "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
+        return {"text": "", **self.common_variables}
 
     def job_fields(self, template: PromptTemplate) -> dict[str, Any]:
         prompt = template.render(self.variables())

@@ -5,7 +5,7 @@ A document that cannot be used raises BadDocument with the reason; the others of
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ class Document(ABC):
         """The variables that refer to this document. A template must use one of them, unless files are attached."""
         return () if self.files else ("text", "name", "path")
 
+    @property
+    def common_variables(self) -> dict[str, Any]:
+        """The variables of every prompt template, for a document that is not split."""
+        return {"name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
+
     @abstractmethod
     def variables(self) -> dict[str, Any]:
         """Returns the variables for the prompt template. Raises BadDocument."""
@@ -91,6 +96,24 @@ class NumberedDocument(Document):
     @property
     def label(self) -> str:
         return f"{super().label}:{self.number}"
+
+
+class DocumentsInFiles(ABC):
+    """Documents of which a file has several. Each iteration reads the files again, so that they are not in memory.
+
+    `stdin` is the file with the content of the path `-`. Iterating raises ThreadmillError for an unreadable file.
+    """
+
+    def __init__(self, paths: Iterable[Path], *, encoding: str | None = None, stdin: Path | None = None) -> None:
+        self._paths = list(paths)
+        self._encoding = encoding
+        self._stdin = stdin
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[NumberedDocument]: ...
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class UniqueIds:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.documents.bodies import to_job_fields, with_request_names
-from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
+from threadmill.documents.document import STDIN, DocumentsInFiles, NumberedDocument, UniqueIds, printable
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.readers.encoding import open_text
 from threadmill.documents.readers.lines import read_objects
@@ -46,16 +46,11 @@ class RequestDocument(NumberedDocument):
         return with_request_names(self.url, self.body, str(error))
 
 
-class RequestDocuments:
-    """The requests of files. Each iteration reads the files again, so that requests are not held in memory.
-
-    `stdin` is the file with the content of the path `-`. Raises ThreadmillError for a file that cannot be read.
-    """
+class RequestDocuments(DocumentsInFiles):
+    """The requests of files. Raises ThreadmillError for a file without the suffix .jsonl."""
 
     def __init__(self, paths: Iterable[Path], *, encoding: str | None = None, stdin: Path | None = None) -> None:
-        self._paths = list(paths)
-        self._encoding = encoding
-        self._stdin = stdin
+        super().__init__(paths, encoding=encoding, stdin=stdin)
         for path in self._paths:
             if path != STDIN and path.suffix.lower() != ".jsonl":
                 raise ThreadmillError(f"{path}: --requests takes .jsonl files, a request of the Batch API per line")
@@ -72,9 +67,6 @@ class RequestDocuments:
                 raise ThreadmillError(f"{path}: {error}") from None
             except OSError as error:
                 raise ThreadmillError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _request(path: Path, number: int, value: Mapping[str, Any], problem: str, ids: UniqueIds) -> RequestDocument:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import STDIN, NumberedDocument, UniqueIds, printable
+from threadmill.documents.document import STDIN, DocumentsInFiles, NumberedDocument, UniqueIds, printable
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.readers.tables import TABLE_SUFFIXES, TableRow, read_rows
 from threadmill.documents.template import list_columns
@@ -38,8 +38,7 @@ class RowDocument(NumberedDocument):
         if self.problem:
             raise BadDocument(self.problem)
         text = "\n".join(f"{column}: {_as_text(value)}" for column, value in self.fields.items())
-        own = {"text": text, "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
-        return {**own, "row": dict(self.fields), **self.fields}
+        return {"text": text, **self.common_variables, "row": dict(self.fields), **self.fields}
 
     @property
     def document_variables(self) -> tuple[str, ...]:
@@ -48,11 +47,10 @@ class RowDocument(NumberedDocument):
         return ("text", *(name for name in self.fields if name.isidentifier()), "row", "name", "path")
 
 
-class RowDocuments:
-    """The rows of files. Each iteration reads the files again, so that rows are not held in memory.
+class RowDocuments(DocumentsInFiles):
+    """The rows of files; stdin is read as JSONL. Raises ThreadmillError for a file that is not a table.
 
-    `id_column` identifies a row; by default its content does, so that a changed row is a new one. `stdin` is the file
-    with the content of the path `-`, as JSONL. Raises ThreadmillError for a file that is not a table.
+    `id_column` identifies a row; by default its content does, so that a changed row is a new one.
     """
 
     def __init__(
@@ -63,10 +61,8 @@ class RowDocuments:
         encoding: str | None = None,
         stdin: Path | None = None,
     ) -> None:
-        self._paths = list(paths)
+        super().__init__(paths, encoding=encoding, stdin=stdin)
         self._id_column = id_column
-        self._encoding = encoding
-        self._stdin = stdin
         for path in self._paths:
             if path != STDIN and path.suffix.lower() not in TABLE_SUFFIXES:
                 raise ThreadmillError(
@@ -86,9 +82,6 @@ class RowDocuments:
                     raise ThreadmillError(f"there is no column {self._id_column}; there are {list_columns(columns)}")
             except ThreadmillError as error:
                 raise ThreadmillError(f"{path}: {error}") from None
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
     def _document(self, path: Path, row: TableRow, ids: UniqueIds) -> RowDocument:
         column, fields, problem = self._id_column, row.fields, row.problem

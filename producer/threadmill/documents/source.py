@@ -19,7 +19,10 @@ from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
 from threadmill.job.message import FileTool
 
-_SUMMARISE, _SUMMARISE_FILE = "Summarise:\n{{ text }}", "Summarise the file {{ name }}."
+
+def default_prompt(attach: FileTool | None) -> str:
+    """Returns the prompt template for documents whose text is in the prompt, or that are attached."""
+    return "Summarise the file {{ name }}." if attach else "Summarise:\n{{ text }}"
 
 
 class DocumentSet(Protocol):
@@ -53,9 +56,9 @@ class DocumentSource:
             raise ThreadmillError("--id-column needs --rows")
         if self.requests and given is not None:
             raise ThreadmillError("--requests: each request has its own prompt; leave out --prompt and --prompt-file")
-        if given is not None:
-            return given
-        return "" if self.requests else _SUMMARISE_FILE if self.attach else _SUMMARISE
+        if self.requests:
+            return ""
+        return given if given is not None else default_prompt(self.attach)
 
     def open(self, paths: Sequence[str], prompt: str) -> tuple[DocumentSet, PromptTemplate]:
         """Returns the documents and their prompt template. Raises ThreadmillError, BadTemplate."""
@@ -70,11 +73,8 @@ class DocumentSource:
             return rows, _row_template(prompt, rows)
         if self.attach is not None:
             return find(paths, attach=self.attach), PromptTemplate(prompt, WITHOUT_TEXT)
-        limit = self.max_chars
-        if self.split:
-            max_text_chars = PromptTemplate(prompt).max_text_chars()
-            limit = min(limit or max_text_chars, max_text_chars)
-        documents = find(paths, ReadOptions(encoding, limit, self.split), stdin=stdin)
+        options = ReadOptions(encoding, self.max_chars, self.split)
+        documents = find(paths, options.fitting(PromptTemplate(prompt)) if self.split else options, stdin=stdin)
         return documents, PromptTemplate(prompt, document_variables=document_variables_of(documents))
 
 

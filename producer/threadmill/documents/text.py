@@ -1,14 +1,15 @@
 """Documents whose text is in the prompt, whole or in parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from threadmill.documents.document import Document, file_digest, printable
+from threadmill.documents.document import Document, file_digest
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.readers.formats import TEXT_LIMIT, extract_text
 from threadmill.documents.split import split
+from threadmill.documents.template import PromptTemplate
 from threadmill.job.message import MESSAGE_LIMIT
 
 
@@ -19,6 +20,11 @@ class ReadOptions:
     encoding: str | None = None
     max_chars: int | None = None
     split: bool = False  #: ask about a longer document in parts; without, it is refused
+
+    def fitting(self, template: PromptTemplate) -> "ReadOptions":
+        """Returns the options with parts that fit into a message with the prompt. Raises BadTemplate."""
+        most = template.max_text_chars()
+        return replace(self, max_chars=min(self.max_chars or most, most))
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class TextFile(Document):
         text, limit = self.read(), self.options.max_chars
         if limit is not None and len(text) > limit:
             raise BadDocument(f"has {len(text):,} characters, the limit is {limit:,} (--max-chars); or add --split")
-        return {"text": text, "name": self.name, "path": printable(self.path), "part": 1, "parts": 1}
+        return {"text": text, **self.common_variables}
 
     def parts(self) -> Sequence[Document]:
         """Returns the document itself, or its parts if long documents are split."""
@@ -80,5 +86,4 @@ class TextPart(Document):
         return self.whole.identity if self.count == 1 else f"{self.whole.identity}/{self.number}"
 
     def variables(self) -> dict[str, Any]:
-        where = {"name": self.name, "path": printable(self.path)}
-        return {"text": self.text, **where, "part": self.number, "parts": self.count}
+        return {"text": self.text, **self.common_variables, "part": self.number, "parts": self.count}

@@ -20,7 +20,8 @@ from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
 from threadmill.errors import ThreadmillError
 from threadmill.job.result import JobState
-from threadmill.reports.definition import ReportDefinition, StepPrompt
+from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definition_tables import StepPrompt
 from threadmill.reports.grouping import group_answers, shorten
 from threadmill.reports.inputs import DatedTemplate, documents_of, map_template, reduce_template
 from threadmill.reports.report import Report, Section

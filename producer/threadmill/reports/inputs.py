@@ -51,12 +51,10 @@ def documents_of(definition: ReportDefinition, night: date) -> DocumentSet:
 
 def _read_options(definition: ReportDefinition, night: date) -> ReadOptions:
     """Returns how text is read. With `split`, parts are as long as fits into a message with the prompt."""
-    limit = definition.max_chars
-    if definition.split:
-        template = DatedTemplate(definition.map_prompt, PROBE, night_variables(definition, night), ())
-        max_text_chars = template.max_text_chars()
-        limit = min(limit or max_text_chars, max_text_chars)
-    return ReadOptions(definition.encoding, limit, definition.split)
+    options = ReadOptions(definition.encoding, definition.max_chars, definition.split)
+    if not definition.split:
+        return options
+    return options.fitting(DatedTemplate(definition.map_prompt, PROBE, night_variables(definition, night), ()))
 
 
 def map_template(definition: ReportDefinition, night: date, documents: Iterable[Document]) -> DatedTemplate:

@@ -25,10 +25,10 @@ _FINISHED = "report.json"
 _LARGEST_ATTACHMENT = 5_000_000
 
 
-def state_folder(root: Path, night: ReportRun) -> Path:
+def state_folder(root: Path, run: ReportRun) -> Path:
     """Returns the folder of the results of a night. `root` is the folder of the definitions."""
-    folder = str(night.night) + (f".{night.revision}" if night.revision > 1 else "")
-    return root / ".state" / night.report / folder
+    folder = str(run.night) + (f".{run.revision}" if run.revision > 1 else "")
+    return root / ".state" / run.report / folder
 
 
 def save_report(folder: Path, report: Report) -> Report:
@@ -76,15 +76,15 @@ def _read(template: Path | None) -> str | None:
         raise ThreadmillError(f"template {template}: cannot be read: {error}") from None
 
 
-def report_notification(report: Report, definition: ReportDefinition, night: ReportRun) -> Notification:
+def report_notification(report: Report, definition: ReportDefinition, run: ReportRun) -> Notification:
     """Returns the notification of a published report."""
     facts = {
         "report": report.name,
         "night": str(report.night),
         "state": ReportState.PUBLISHED,
         "made_at": report.made_at.isoformat(),
-        "link": night.link,
-        "documents": night.documents,
+        "link": run.link,
+        "documents": run.documents,
         "failed": [{"path": each.path, "reason": each.failure.message} for each in report.failed if each.failure],
         "summary": report.summary,
         "tokens": report.usage.total_tokens,
@@ -92,11 +92,11 @@ def report_notification(report: Report, definition: ReportDefinition, night: Rep
         "currency": report.currency,
     }
     markdown, page = _rendered(report, definition)
-    link, name = str(night.link), f"{report.name}-{report.night}.html"
+    link, name = str(run.link), f"{report.name}-{report.night}.html"
     attach = not is_web_page(link) and len(page.encode()) <= _LARGEST_ATTACHMENT
     attached = name if attach else None
     return Notification(
-        _key(night),
+        _key(run),
         report.title,
         markdown,
         render_mail(report, link, attached),
@@ -107,32 +107,32 @@ def report_notification(report: Report, definition: ReportDefinition, night: Rep
     )
 
 
-def failure_notice(definition: ReportDefinition, night: ReportRun) -> Notification:
+def failure_notice(definition: ReportDefinition, run: ReportRun) -> Notification:
     """Returns the notification of a failed night."""
-    title = f"{definition.title_of(night.night)}: failed"
-    facts = {"report": night.report, "night": str(night.night), "state": ReportState.FAILED, "error": night.error}
+    title = f"{definition.title_of(run.night)}: failed"
+    facts = {"report": run.report, "night": str(run.night), "state": ReportState.FAILED, "error": run.error}
     return Notification(
-        f"{_key(night)}/failed",
+        f"{_key(run)}/failed",
         title,
-        f"# {title}\n\n{night.error}\n",
-        render_failure(title, night),
+        f"# {title}\n\n{run.error}\n",
+        render_failure(title, run),
         facts,
-        text=render_failure_text(title, night),
+        text=render_failure_text(title, run),
     )
 
 
-def _key(night: ReportRun) -> str:
-    return f"{night.report}/{night.night}" + (f"/{night.revision}" if night.revision > 1 else "")
+def _key(run: ReportRun) -> str:
+    return f"{run.report}/{run.night}" + (f"/{run.revision}" if run.revision > 1 else "")
 
 
-def remove(night: ReportRun, root: Path) -> None:
+def remove(run: ReportRun, root: Path) -> None:
     """Deletes the files of a night, and folders that are empty then."""
-    for file in map(Path, night.files):
+    for file in map(Path, run.files):
         file.unlink(missing_ok=True)
         with suppress(OSError):  # the folder is not empty
             file.parent.rmdir()
-    for revision in range(1, night.revision + 1):
-        folder = state_folder(root, night.model_copy(update={"revision": revision}))
+    for revision in range(1, run.revision + 1):
+        folder = state_folder(root, run.model_copy(update={"revision": revision}))
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""A night of a report, as stored in Redis."""
+"""A run of a report for one night, as stored in Redis."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from threadmill.job.result import Usage
 
 
 class ReportState(StrEnum):
-    """The state of a night."""
+    """The state of a run."""
 
     MAKING = "making"  #: in production by the holder of its lease; without one, the next call resumes it
     PUBLISHED = "published"  #: its files are written, and deliveries were tried
@@ -46,7 +46,7 @@ class ReportRun(StoredModel):
 
     @property
     def ok(self) -> bool:
-        """Whether the night was published with all deliveries, or skipped."""
+        """Whether the report was published with all deliveries, or skipped."""
         good = self.state in (ReportState.PUBLISHED, ReportState.SKIPPED)
         return good and not any(self.deliveries.values())
 
@@ -56,9 +56,9 @@ class ReportRun(StoredModel):
         return f"{self.report}.{self.night}" + (f".{self.revision}" if self.revision > 1 else "")
 
     def begun(self, now: datetime, again: bool) -> "ReportRun":
-        """Returns the night with its next attempt started.
+        """Returns the run with its next attempt started.
 
-        A finished night starts over and keeps its successful deliveries, or with `again` is a new revision.
+        A finished run starts over and keeps its successful deliveries, or with `again` is a new revision.
         """
         if not self.is_over:
             return self.model_copy(update={"attempts": self.attempts + 1})
@@ -71,8 +71,8 @@ class ReportRun(StoredModel):
         return self.model_copy(update={**fresh, "deliveries": dict.fromkeys(arrived)})
 
 
-def describe(night: ReportRun) -> str:
+def describe(run: ReportRun) -> str:
     """Returns a short description of the state, the error or link, and the deliveries."""
-    undelivered = [f"{channel} not delivered: {why}" for channel, why in night.deliveries.items() if why]
-    withheld = ["not delivered"] if night.withheld else []
-    return ", ".join(filter(None, [night.state, night.error or night.link, *undelivered, *withheld]))
+    undelivered = [f"{channel} not delivered: {why}" for channel, why in run.deliveries.items() if why]
+    withheld = ["not delivered"] if run.withheld else []
+    return ", ".join(filter(None, [run.state, run.error or run.link, *undelivered, *withheld]))

@@ -24,8 +24,9 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.queue import connection_settings
 from threadmill.reports.files import load, names
+from threadmill.reports.production import Stopped
 from threadmill.reports.report_run import ReportRun, describe
-from threadmill.reports.runner import ReportProblem, ReportRunner, Stopped
+from threadmill.reports.runner import ReportProblem, ReportRunner
 from threadmill.settings.settings import Settings
 
 TICK = "threadmill.report_due"
@@ -131,15 +132,15 @@ class _Tick:
                 log.error("report not started", report=report, reason=reason)
         self._problems = problems
         following = watched(self._folder, now)
-        for night in results:
-            if isinstance(night, ReportRun):
-                say: Callable[..., None] = log.info if night.ok else log.error
+        for run in results:
+            if isinstance(run, ReportRun):
+                say: Callable[..., None] = log.info if run.ok else log.error
                 say(
                     "report finished",
-                    report=night.report,
-                    night=str(night.night),
-                    state=night.state.value,
-                    summary=describe(night),
+                    report=run.report,
+                    night=str(run.night),
+                    state=run.state.value,
+                    summary=describe(run),
                     next_report=following["next_report"],
                     next_at=following["next_at"],
                 )

@@ -1,4 +1,4 @@
-"""Stores the nights of reports in Redis, and the lease that lets one process produce a night."""
+"""Stores the runs of reports in Redis, and the lease that lets one process produce a night."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from threadmill.stored import leave_out, read
 
 
 class UnreadableReport(ThreadmillError):
-    """The night in Redis is damaged or was written by a newer version, so it is not known what was published."""
+    """The run in Redis is damaged or was written by a newer version, so it is not known what was published."""
 
     def __init__(self, name: str, night: date) -> None:
         super().__init__(
@@ -24,7 +24,7 @@ class UnreadableReport(ThreadmillError):
 
 
 class ReportStore(Connection):
-    """The nights of all reports."""
+    """The runs of all reports."""
 
     def since(self, name: str, first: datetime) -> datetime:
         """Returns the time since when nights of the report are due. Stores `first` if there is none yet."""
@@ -48,15 +48,15 @@ class ReportStore(Connection):
         with self._translate_errors():
             return sorted(cast(list[str], self._redis.hkeys(self._keys.reports)))
 
-    def nights(self, name: str) -> list[ReportRun]:
-        """Returns the nights that can be read, the latest first."""
+    def runs(self, name: str) -> list[ReportRun]:
+        """Returns the runs that can be read, the latest night first."""
         with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.report(name)))
-        nights = [_read(name, night, entry) for night, entry in entries.items()]
-        return sorted(filter(None, nights), key=lambda each: each.night, reverse=True)
+        runs = [_read(name, night, entry) for night, entry in entries.items()]
+        return sorted(filter(None, runs), key=lambda run: run.night, reverse=True)
 
     def get(self, name: str, night: date) -> ReportRun | None:
-        """Returns the night, None if it was never produced. Raises UnreadableReport."""
+        """Returns the run, None if the night was never produced. Raises UnreadableReport."""
         with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.report(name), str(night)))
         if not entry:
@@ -81,9 +81,9 @@ class ReportStore(Connection):
         lease = Lease(self._redis, key, lease_s, self._translate_errors, f"{name}, night of {night}")
         return lease if lease.take(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}") else None
 
-    def save(self, night: ReportRun, lease: Lease) -> None:
+    def save(self, run: ReportRun, lease: Lease) -> None:
         """Raises LeaseLost, and then nothing was saved."""
-        lease.write(self._keys.report(night.report), str(night.night), night.model_dump_json())
+        lease.write(self._keys.report(run.report), str(run.night), run.model_dump_json())
 
 
 def _read(name: str, night: str, entry: str) -> ReportRun | None:

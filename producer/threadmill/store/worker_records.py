@@ -10,7 +10,7 @@ from threadmill.job.model import Redacted, StoredModel
 SKEW_LIMIT_S = 1.0
 
 
-class EndpointTrouble(StoredModel):
+class FailingEndpoint(StoredModel):
     """An endpoint that refuses, fails or cannot be reached, as one worker's jobs find."""
 
     endpoint: str
@@ -20,7 +20,7 @@ class EndpointTrouble(StoredModel):
     calls: int = 1  #: failed calls in a row, the maximum of all jobs
     jobs: int = 1  #: number of jobs that wait for the endpoint
 
-    def __add__(self, other: "EndpointTrouble") -> "EndpointTrouble":
+    def __add__(self, other: "FailingEndpoint") -> "FailingEndpoint":
         """Returns both as one, with the reason of the one that began first."""
         first = min(self, other, key=lambda each: each.since)
         until = min(filter(None, (self.until, other.until)), default=None)
@@ -28,10 +28,10 @@ class EndpointTrouble(StoredModel):
         return first.model_copy(update=summed)
 
 
-def add_troubles(troubles: Iterable[EndpointTrouble]) -> tuple[EndpointTrouble, ...]:
-    """Merges the troubles of each endpoint into one."""
-    sums: dict[str, EndpointTrouble] = {}
-    for each in troubles:
+def merge_failing_endpoints(found: Iterable[FailingEndpoint]) -> tuple[FailingEndpoint, ...]:
+    """Merges what several jobs or workers found about each endpoint."""
+    sums: dict[str, FailingEndpoint] = {}
+    for each in found:
         sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each
     return tuple(sums.values())
 
@@ -46,7 +46,7 @@ class Worker(StoredModel):
     endpoints: tuple[str, ...]  #: endpoints whose key it has, or that need no key
     started_at: AwareDatetime | None = None
     version: str | None = None
-    troubles: tuple[EndpointTrouble, ...] = ()  #: one per endpoint that gives its jobs no usable replies
+    failing_endpoints: tuple[FailingEndpoint, ...] = ()  #: one per endpoint that gives its jobs no usable replies
     format: int = 1  #: the highest FORMAT that it knows
     left_alone: int = 0  #: jobs that it did not run because they need a newer version
     clock_skew_s: float = 0.0  #: how far its machine's clock is ahead of Redis' clock; negative: behind

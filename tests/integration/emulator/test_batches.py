@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -13,19 +12,7 @@ from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=5, batch_s=0.2)) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Running) -> Iterator[OpenAI]:
-    server.emulator.reset()
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0, _strict_response_validation=True) as client:
-        yield client
+OPTIONS = Options(run_s=5, batch_s=0.2)
 
 
 def request(id: str, input: str, **more: Any) -> dict[str, Any]:

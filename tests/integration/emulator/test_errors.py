@@ -1,6 +1,5 @@
 """Every refusal of the emulator, in the words clients of the public servers know."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,23 +9,10 @@ from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.testing import Running, running
 
 pytestmark = pytest.mark.integration
+OPTIONS = Options(run_s=30, data_urls=False)
 
-HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
 USER = {"role": "user", "content": "hi"}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=30, data_urls=False)) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Running) -> Iterator[httpx.Client]:
-    server.emulator.reset()
-    with httpx.Client(base_url=server.base_url, headers=HEADERS) as http:
-        yield http
 
 
 def refused(response: httpx.Response, status: int) -> dict[str, Any]:
@@ -165,7 +151,6 @@ TOOL = {"type": "function", "function": {"name": "f"}}
 @pytest.mark.parametrize(
     ("path", "body", "param", "code", "message"),
     [
-        ("/threads", {"foo": 1}, "foo", "unknown_parameter", "Unknown parameter: 'foo'."),
         (
             "/threads",
             {"messages": [{**USER, "foo": 1}]},
@@ -179,13 +164,6 @@ TOOL = {"type": "function", "function": {"name": "f"}}
             "assistant_id",
             "missing_required_parameter",
             "Missing required parameter: 'assistant_id'.",
-        ),
-        (
-            "/threads",
-            {"messages": [{"content": "hi"}]},
-            "messages[0].role",
-            "missing_required_parameter",
-            "Missing required parameter: 'messages[0].role'.",
         ),
         (
             "/threads/T/messages",
@@ -203,39 +181,10 @@ TOOL = {"type": "function", "function": {"name": "f"}}
         ),
         (
             "/threads/T/messages",
-            {"role": "user", "content": [{"type": "video"}]},
-            "content[0].type",
-            "invalid_value",
-            "Invalid value: 'video'. Supported values are: 'text', 'image_url', and 'image_file'.",
-        ),
-        (
-            "/threads/T/messages",
             {"role": "user", "content": 3},
             "content",
             "invalid_type",
             "Invalid type for 'content': expected a string, but got an integer instead.",
-        ),
-        (
-            "/threads/T/messages",
-            {"role": "user", "content": ["x"]},
-            "content[0]",
-            "invalid_type",
-            "Invalid type for 'content[0]': expected an object, but got a string instead.",
-        ),
-        (
-            "/threads/T/messages",
-            {"role": "user", "content": []},
-            "content",
-            "empty_array",
-            "Invalid 'content': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-        ),
-        (
-            "/threads/T/messages",
-            {"role": "user", "content": ""},
-            "content",
-            "empty_string",
-            "Invalid 'content': empty string. Expected a string with minimum length 1, "
-            "but got an empty string instead.",
         ),
         (
             "/threads/T/messages",
@@ -254,14 +203,6 @@ TOOL = {"type": "function", "function": {"name": "f"}}
             "but got an array with length 33 instead.",
         ),
         (
-            "/threads/T/runs",
-            {**RUN, "tools": [TOOL] * 21},
-            "tools",
-            "array_above_max_length",
-            "Invalid 'tools': array too long. Expected an array with maximum length 20, "
-            "but got an array with length 21 instead.",
-        ),
-        (
             "/threads",
             {"metadata": {str(n): "x" for n in range(17)}},
             "metadata",
@@ -271,47 +212,10 @@ TOOL = {"type": "function", "function": {"name": "f"}}
         ),
         (
             "/threads",
-            {"metadata": {"k" * 65: "x"}},
-            "metadata",
-            "string_above_max_length",
-            "Invalid 'metadata': string too long. Expected a string with maximum length 64, "
-            "but got a string with length 65 instead.",
-        ),
-        (
-            "/threads",
             {"metadata": {"k": 1}},
             "metadata.k",
             "invalid_type",
             "Invalid type for 'metadata.k': expected a string, but got an integer instead.",
-        ),
-        (
-            "/threads/T/runs",
-            {**RUN, "max_prompt_tokens": 255},
-            "max_prompt_tokens",
-            "integer_below_min_value",
-            "Invalid 'max_prompt_tokens': integer below minimum value. Expected a value >= 256, but got 255 instead.",
-        ),
-        (
-            "/threads/T/runs",
-            {**RUN, "temperature": 2.5},
-            "temperature",
-            "decimal_above_max_value",
-            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 2.5 instead.",
-        ),
-        (
-            "/threads/T/runs",
-            {**RUN, "tool_choice": "maybe"},
-            "tool_choice",
-            "invalid_value",
-            "Invalid value: 'maybe'. Supported values are: 'none', 'auto', and 'required'.",
-        ),
-        (
-            "/threads/T/runs",
-            {**RUN, "tools": [{"type": "function", "function": {"name": "a b"}}]},
-            "tools[0].function.name",
-            "invalid_value",
-            "Invalid 'tools[0].function.name': string does not match pattern. Expected a string that matches "
-            "the pattern '^[a-zA-Z0-9_-]+$'.",
         ),
         (
             "/threads/T/runs",

@@ -7,7 +7,6 @@ import openai
 import pytest
 from openai import OpenAI
 
-from threadmill_emulator.__main__ import arguments
 from threadmill_emulator.scripting.options import EXTRAS, Options
 from threadmill_emulator.testing import Running, running
 
@@ -66,10 +65,3 @@ def test_the_public_servers_have_neither():
         assert first.id != second.id
         reply = httpx.get(f"{server.base_url}/responses", headers={"Authorization": "Bearer k"})
         assert reply.status_code == 405
-
-
-def test_the_command_names_what_it_knows(capsys):
-    assert arguments(["--with", "list_responses"]).extras == {"list_responses"}
-    with pytest.raises(SystemExit):
-        arguments(["--with", "magic"])
-    assert "--with: unknown: magic; known: idempotency_keys, list_responses" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import httpx
 import openai
@@ -17,21 +16,9 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:.*Assistants API is deprecated.*:DeprecationWarning"),
 ]
+OPTIONS = Options(run_s=0)
 
 HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0)) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Running) -> Iterator[httpx.Client]:
-    server.emulator.reset()
-    with httpx.Client(base_url=server.base_url, headers=HEADERS) as http:
-        yield http
 
 
 def plan(server: Running, **faults: object) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import openai
@@ -10,25 +10,20 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
+from threadmill_emulator.testing import Running
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:.*Assistants API is deprecated.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),
 ]
+OPTIONS = Options(run_s=0.05, poll_after_ms=20)
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 FUNCTION = {
     "type": "function",
     "function": {"name": "look_up", "parameters": {"type": "object", "properties": {"word": {"type": "string"}}}},
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0.05, poll_after_ms=20)) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Scenarios in which the server uses tools of its own, and what the steps and the answers hold of them."""
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -9,31 +7,18 @@ import pytest
 from openai import OpenAI
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:.*Assistants API is deprecated.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),
 ]
+OPTIONS = Options(run_s=0)
 
 CONTENT: Any = "step_details.tool_calls[*].file_search.results[*].content"
 AGAIN: Any = [{"role": "user", "content": "[[scenario=citations]]Where do herons nest?"}]
 HERONS = b"Herons eat fish. Herons nest in trees. Storks nest on roofs."
 FROGS = "Frogs fear herons. 青蛙怕蒼鷺。".encode()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0)) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Running) -> Iterator[OpenAI]:
-    server.emulator.reset()
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0, _strict_response_validation=True) as client:
-        yield client
 
 
 def answered(client: OpenAI, thread_id: str, scenario: str, text: str, **settings: Any) -> Any:
@@ -161,12 +146,3 @@ def test_tools_of_the_servers_own_leave_the_default_answer_alone(client: OpenAI)
     message, steps = answered(client, thread.id, "emulator", "What is a heron?", tools=tools)
     assert message.content[0].text.value.startswith("*Emulated answer")
     assert [step.type for step in steps] == ["message_creation"]
-
-
-def test_images_are_described_by_what_they_are(client: OpenAI):
-    data = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x20\0\0\0\x10"
-    file = client.files.create(file=("a.png", data), purpose="vision")
-    content = [{"type": "text", "text": "look"}, {"type": "image_file", "image_file": {"file_id": file.id}}]
-    thread = client.beta.threads.create(messages=[{"role": "user", "content": content}])
-    message, _ = answered(client, thread.id, "emulator", json.dumps("and?"))
-    assert "- Images: a.png, image/png, 24 bytes, 32 x 16 pixels" in message.content[0].text.value

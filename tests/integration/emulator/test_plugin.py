@@ -8,17 +8,12 @@ import pytest
 
 from threadmill_emulator.http.routes import plugin
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
+from threadmill_emulator.testing import Running
 
 pytestmark = pytest.mark.integration
+OPTIONS = Options(run_s=0)
 
 HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0)) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Streams of responses: the order of their events, and how a client takes one up again."""
 
-from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -9,25 +8,12 @@ import pytest
 from openai import OpenAI
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
 
 pytestmark = pytest.mark.integration
+OPTIONS = Options(run_s=0.2)
 
 BEGUN = ["created", "queued", "in_progress"]
 PART = ["content_part.added", "output_text.delta", "output_text.done", "content_part.done"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0.2)) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Running) -> Iterator[OpenAI]:
-    server.emulator.reset()
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0, _strict_response_validation=True) as client:
-        yield client
 
 
 def streamed(client: OpenAI, scenario: str, input: str = "hi there", **more: Any) -> list[Any]:

@@ -11,9 +11,10 @@ import pytest
 from openai import OpenAI
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
+from threadmill_emulator.testing import Running
 
 pytestmark = pytest.mark.integration
+OPTIONS = Options(run_s=0.05)
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 LOOK_UP: Any = {
@@ -22,12 +23,6 @@ LOOK_UP: Any = {
     "parameters": {"type": "object", "properties": {"word": {"type": "string"}}},
 }
 EVERYTHING: Any = ["code_interpreter_call.outputs", "file_search_call.results"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0.05)) as server:
-        yield server
 
 
 @pytest.fixture
@@ -285,14 +280,3 @@ def test_statistics_count_what_is_alive(client: OpenAI, server: Running):
     assert stats["containers"]["ids"] == [response.output[0].container_id]
     assert stats["calls"]["responses.create"] == 2
     assert stats["completed_by"] == {"a": 1}
-
-
-def test_a_response_whose_reply_was_lost_is_there_all_the_same(client: OpenAI, server: Running):
-    plan = {"drop_after": 1, "only": "responses.create", "times": 1}
-    httpx.post(f"{server.url}/_faults", json=plan).raise_for_status()
-    with pytest.raises(openai.APIConnectionError):
-        client.responses.create(model="emulator-echo", input="hi", background=True)
-    stats = httpx.get(f"{server.url}/_stats?ids=1").json()
-    assert (stats["responses"]["created"], stats["faults"]) == (1, {"drop_after": 1})
-    (id,) = stats["responses"]["ids"]
-    assert ended(client, client.responses.retrieve(id)).output_text == "hi"

@@ -1,7 +1,6 @@
 """Streams of the emulator, read by the openai package: its event handler, and the bare events."""
 
 import time
-from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -12,12 +11,12 @@ from openai import OpenAI
 from openai.lib.streaming import AssistantEventHandler
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:.*Assistants API is deprecated.*:DeprecationWarning"),
 ]
+OPTIONS = Options(run_s=0.1)
 
 STEP = ["thread.run.step.created", "thread.run.step.in_progress"]
 BEGUN = ["thread.run.queued", "thread.run.in_progress"]
@@ -29,25 +28,6 @@ WRITTEN = [
     "thread.message.completed",
     "thread.run.step.completed",
 ]
-HEADERS = {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(Options(run_s=0.1)) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Running) -> Iterator[OpenAI]:
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0, _strict_response_validation=True) as client:
-        yield client
-
-
-@pytest.fixture
-def http(server: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.base_url, headers=HEADERS) as http:
-        yield http
 
 
 def asked(text: str) -> dict[str, Any]:
@@ -116,14 +96,6 @@ def test_the_packages_event_handler_ends_with_run_messages_and_steps(client: Ope
     assert [note.type for note in stored.content[2].text.annotations] == ["file_citation", "file_citation", "file_path"]
     listed = client.beta.threads.runs.steps.list(message.run_id, thread_id=thread.id).data
     assert [each.id for each in listed] == [step.id]
-
-
-def test_the_deltas_carry_annotations_at_the_end(client: OpenAI):
-    told_ = told(client, "[[scenario=blocks]]herons")
-    deltas = [event.data.delta.content[0] for event in told_ if event.event == "thread.message.delta"]
-    assert [part.index for part in deltas] == sorted(part.index for part in deltas)
-    assert len(deltas[-1].text.annotations) == 3
-    assert all(not part.text.annotations for part in deltas[:-1] if part.type == "text")
 
 
 def test_a_run_with_tools_stops_for_them_and_goes_on(client: OpenAI):
@@ -198,11 +170,6 @@ def test_a_cancel_ends_the_stream_and_keeps_what_was_said(client: OpenAI):
     (kept,) = client.beta.threads.messages.list(thread.id, run_id=events[0].data.id).data
     assert kept.content[0].text.value == said
     assert (kept.status, kept.incomplete_details.reason) == ("incomplete", "run_cancelled")
-
-
-def test_a_run_that_expires_in_the_middle(client: OpenAI):
-    events = told(client, "[[scenario=echo run_s=5 expires_s=1 deltas=100]]" + "word " * 200)
-    assert names(events)[-3:] == ["thread.message.incomplete", "thread.run.step.expired", "thread.run.expired"]
 
 
 def test_outputs_taken_too_late(client: OpenAI):

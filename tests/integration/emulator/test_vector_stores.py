@@ -37,13 +37,6 @@ def server(clock: Clock) -> Iterator[Running]:
         yield server
 
 
-@pytest.fixture
-def client(server: Running) -> Iterator[OpenAI]:
-    server.emulator.reset()
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0, _strict_response_validation=True) as client:
-        yield client
-
-
 def upload(client: OpenAI, name: str = "a.txt", data: bytes = b"Herons eat fish.") -> str:
     return client.files.create(file=(name, data), purpose="assistants").id
 

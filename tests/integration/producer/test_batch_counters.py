@@ -1,4 +1,4 @@
-"""What a batch has spent and why its jobs failed: counted with the end of each job, read without looking at one."""
+"""The counters of a batch: what it spent, and why its jobs failed."""
 
 import asyncio
 
@@ -64,7 +64,7 @@ async def test_a_redriven_job_keeps_its_spending_but_only_its_last_failure(worke
     assert batch.calls == first.calls + other.calls + second.calls
 
 
-def test_a_cancelled_job_sent_again_takes_no_failure_with_it(client):
+def test_redriving_a_cancelled_job_does_not_change_the_failures(client):
     handle = client.enqueue({"prompt": "Well?", "batch": "b"})
     handle.cancel()
     client.redrive(handle.id)
@@ -72,7 +72,7 @@ def test_a_cancelled_job_sent_again_takes_no_failure_with_it(client):
     assert client.batch("b").failures == {}
 
 
-def test_failures_of_before_there_were_counters_stay_uncounted(client, store):
+def test_failures_from_before_the_counters_are_not_counted(client, store):
     """A job that failed under an older version, sent again under this one."""
     handle = client.enqueue({"prompt": "Well?", "batch": "b"})
     handle.cancel()
@@ -85,7 +85,7 @@ def test_failures_of_before_there_were_counters_stay_uncounted(client, store):
     assert client.batch("b").failures == {FailureKind.OVERDUE: 1}
 
 
-async def test_a_number_no_counter_can_hold_keeps_no_job_from_its_end(worker):
+async def test_a_job_ends_even_if_a_counter_overflows(worker):
     job_id = worker.create(batch="b")
     lease = worker.process._job_store.lease(job_id)
     record = await worker.process._job_store.claim(lease)
@@ -118,6 +118,6 @@ async def test_the_batch_lane_is_counted_apart(worker):
     assert {part.lane for part in batch.usage_by_model} == {None, "batch"}
 
 
-def test_a_batch_that_is_not_there_is_said_so(client):
+def test_an_unknown_batch_is_an_error(client):
     with pytest.raises(BatchNotFound, match="there is no batch 'none', or it is no longer kept; `threadmill batches`"):
         client.batch("none")

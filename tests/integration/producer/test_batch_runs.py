@@ -1,4 +1,4 @@
-"""A batch from the side of who runs it: going on, stopping, holding up, joining."""
+"""Running a batch: resume, stop, pause, watch."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 class Desk:
-    """Where somebody runs a batch."""
+    """Runs batches in a folder."""
 
     def __init__(self, client: Client, folder: Path) -> None:
         self.client = client
@@ -85,7 +85,7 @@ def test_a_batch_counts_full_price_answers_that_should_be_cheaper(desk):
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_what_failed_is_kept_until_it_is_to_be_asked_again(desk, docs, emulator):
+def test_failures_are_kept_until_retry_failed(desk, docs, emulator):
     (docs / "bad.txt").write_text("[[scenario=content_filter]]")
     (docs / "empty.txt").touch()
     first = desk.run()
@@ -103,7 +103,7 @@ def test_what_failed_is_kept_until_it_is_to_be_asked_again(desk, docs, emulator)
     assert len(desk.lines) == 10
 
 
-def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, client, store, settings, start_worker):
+def test_a_damaged_record_only_fails_its_document(desk, docs, client, store, settings, start_worker):
     def damage(progress):
         """Before a worker is there: once its jobs are enqueued."""
         queued = client.jobs(batch="b")
@@ -122,7 +122,7 @@ def test_a_job_whose_record_is_damaged_costs_its_document_alone(desk, docs, clie
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_a_job_redriven_elsewhere_brings_its_new_result(desk, docs, client, emulator):
+def test_the_result_of_a_redriven_job_replaces_the_failure(desk, docs, client, emulator):
     emulator.faults(unauthorised=1, only="runs.create", times=1)
     (docs / "0.txt").write_text("once")
     for each in docs.glob("[1-7].txt"):
@@ -154,7 +154,7 @@ def test_a_changed_document_is_asked_about_and_its_line_replaced(desk, docs, emu
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_anew_takes_no_earlier_answers_and_can_be_continued(desk, emulator):
+def test_a_restart_uses_no_earlier_answers_and_can_be_resumed(desk, emulator):
     desk.run()
     first = {line["job_id"] for line in desk.lines.values()}
     assert desk.run(restart=True).succeeded == 8
@@ -168,7 +168,7 @@ def test_anew_takes_no_earlier_answers_and_can_be_continued(desk, emulator):
 
 @pytest.mark.settings(concurrency=2)
 @pytest.mark.usefixtures("with_worker")
-def test_a_limit_takes_back_what_no_worker_has_begun(desk, emulator):
+def test_a_limit_withdraws_jobs_that_no_worker_has_started(desk, emulator):
     progress = desk.run(limits=BatchLimits(max_tokens=1))
     assert progress.stopped is not None
     assert "tokens are spent" in progress.stopped
@@ -205,7 +205,7 @@ def test_endpoint_failures_in_a_row_stop_the_batch(desk, docs, emulator):
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings):
+def test_the_number_of_unfinished_jobs_is_limited(desk, client, store, settings):
     seen: list[int] = []
 
     def watch(progress: BatchProgress) -> None:
@@ -219,7 +219,7 @@ def test_no_more_jobs_stand_in_redis_than_allowed(desk, client, store, settings)
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_redis_may_be_away_just_as_jobs_are_enqueued(desk, client, emulator, monkeypatch):
+def test_an_outage_while_enqueuing_creates_no_second_jobs(desk, client, emulator, monkeypatch):
     enqueue, lost = client.enqueue_many, []
 
     def lose_the_reply_once(jobs: Any) -> Any:
@@ -271,7 +271,7 @@ def test_a_paused_batch_waits_until_it_is_resumed(desk, client, emulator, until)
 
 @pytest.mark.settings(concurrency=2)
 @pytest.mark.usefixtures("with_worker")
-def test_cancelling_a_batch_stops_who_enqueues_it(desk, docs, client):
+def test_cancelling_a_batch_stops_its_command(desk, docs, client):
     for number in range(8, 60):
         (docs / f"{number}.txt").write_text("[[run_s=1]] more")
     cancelled = threading.Event()
@@ -305,9 +305,7 @@ def test_a_document_in_parts_has_one_line(desk, docs, tmp_path, client):
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_two_commands_with_one_results_file_do_the_work_once(
-    docs, settings, cli_command, settings_as_environment, emulator, tmp_path
-):
+def test_two_commands_share_a_results_file(docs, settings, cli_command, settings_as_environment, emulator, tmp_path):
     environment = settings_as_environment(settings)
     command = cli_command("batch", "docs", "--prompt", PROMPT.replace("0.05", "1"))
     started = [
@@ -323,9 +321,7 @@ def test_two_commands_with_one_results_file_do_the_work_once(
 
 
 @pytest.mark.usefixtures("with_worker")
-def test_a_detached_batch_goes_on_by_itself_and_can_be_watched(
-    docs, settings, run_cli, settings_as_environment, tmp_path
-):
+def test_a_detached_batch_can_be_watched(docs, settings, run_cli, settings_as_environment, tmp_path):
     environment = settings_as_environment(settings)
     command = ("batch", "docs", "--prompt", PROMPT.replace("0.05", "2"), "--name", "night")
     left = run_cli(*command, "--detach", **environment)
@@ -370,7 +366,7 @@ def test_a_dry_run_needs_no_server(docs, run_cli, tmp_path):
         (["--detach", "--local"], "--local ends with its command"),
     ],
 )
-def test_what_does_not_go_together_is_told_at_once(docs, run_cli, tmp_path, options, says):
+def test_options_that_exclude_each_other_are_reported(docs, run_cli, tmp_path, options, says):
     refused = run_cli("batch", "docs", "--endpoint", "emulator", *options)
     assert refused.returncode == 2
     assert says in refused.stderr

@@ -1,4 +1,4 @@
-"""Producers on a machine whose clock is wrong. Seen from there, Redis' clock is a day ahead."""
+"""Producers on a machine whose clock is a day behind that of Redis."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def run(settings, settings_as_environment, monkeypatch, tmp_path):
     return run_command
 
 
-def test_a_span_before_now_ends_at_redis_time(client, run):
+def test_since_is_relative_to_the_clock_of_redis(client, run):
     job = client.enqueue("Well?")
     assert run("jobs", "--since", "23h") == []
     assert [each["id"] for each in run("jobs", "--since", "25h")] == [job.id]
@@ -52,7 +52,7 @@ def test_the_time_of_a_running_job_is_by_redis_clock(client, store, settings, ru
     assert run("status", job.id)["took_s"] == pytest.approx(DAY.total_seconds(), abs=60)
 
 
-def test_threads_are_old_by_redis_clock(client, store, settings, run):
+def test_the_age_of_threads_is_by_the_clock_of_redis(client, store, settings, run):
     now = datetime.now(UTC)
     thread = KeptThread(endpoint="emulator", id="thread_1", job_id="job", created_at=now, used_at=now + 2 * DAY)
     store.hset(f"{settings.key_prefix}:threads", "emulator/thread_1", thread.model_dump_json())
@@ -60,7 +60,7 @@ def test_threads_are_old_by_redis_clock(client, store, settings, run):
     assert list(run("threads", "delete", "--all", "--yes")) == ["thread_1"], "all, whatever the clocks say"
 
 
-def test_what_a_producer_stamps_is_redis_time(client, store, settings):
+def test_producers_use_the_clock_of_redis(client, store, settings):
     job = client.enqueue("Well?")
     client.cancel(job.id)
     finished_at = client.get(job.id).result.timings.finished_at

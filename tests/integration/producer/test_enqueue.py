@@ -1,4 +1,4 @@
-"""Enqueuing: checked before anything stands in Redis, created once whatever the race."""
+"""Enqueuing: jobs are validated first, and created once."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ def test_a_prompt_a_mapping_and_a_prompt_job_are_the_same(client):
     assert [(handle.state, handle.is_new) for handle in handles] == [(JobState.QUEUED, True)] * 3
 
 
-def test_a_message_holds_the_jobs_id_and_nothing_else_of_it(client, store, settings):
+def test_a_message_contains_only_the_id_of_the_job(client, store, settings):
     handle = client.enqueue({"prompt": "A secret of ours", "metadata": {"order": "4711"}})
 
     [message] = store.lrange(settings.queue, 0, -1)
@@ -39,7 +39,7 @@ def test_a_message_holds_the_jobs_id_and_nothing_else_of_it(client, store, setti
     assert "4711" not in message
 
 
-def test_a_race_under_one_key_makes_one_job(settings, store):
+def test_concurrent_calls_with_one_key_create_one_job(settings, store):
     clients = [Client(settings) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         handles = list(threads.map(lambda client: client.enqueue({"prompt": "Well?", "key": "once"}), clients * 5))
@@ -56,7 +56,7 @@ def test_reusing_a_key_for_other_content_is_a_conflict(client):
         client.enqueue({"prompt": "Now?", "key": "once"})
 
 
-def test_a_batch_name_makes_no_other_content(client):
+def test_the_batch_name_is_not_part_of_the_content(client):
     first = client.enqueue({"prompt": "Well?", "key": "once"})
 
     assert client.enqueue({"prompt": "Well?", "key": "once", "batch": "b"}).id == first.id
@@ -81,7 +81,7 @@ def test_a_batch_name_makes_no_other_content(client):
         ({"messages": [{"role": "system", "content": "x"}]}, "`messages.0.role`"),
     ],
 )
-def test_a_wrong_job_is_refused_by_the_name_of_its_field(client, store, settings, job, says):
+def test_an_invalid_job_is_refused_with_the_name_of_its_field(client, store, settings, job, says):
     with pytest.raises(InvalidJob) as refused:
         client.enqueue_many([{"prompt": "A good one"}, job])
 
@@ -142,7 +142,7 @@ class TestAKeyThatIsNotHere:
         lambda client: client.leftovers(),
     ],
 )
-def test_a_redis_that_is_not_there_is_named_without_its_password(settings, call):
+def test_an_unavailable_redis_is_named_without_its_password(settings, call):
     port = free_port()
     url = f"redis://someone:s3cret@127.0.0.1:{port}/0"
     client = Client(settings.model_copy(update={"redis_url": url}))

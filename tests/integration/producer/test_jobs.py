@@ -1,4 +1,4 @@
-"""Jobs that have been enqueued: waited for, cancelled, listed, sent again, and kept for as long as they should."""
+"""Enqueued jobs: wait, cancel, list, redrive, expire."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from threadmill.errors import BatchNotFound
 pytestmark = pytest.mark.integration
 
 
-def test_a_wait_that_is_over_says_that_the_job_goes_on(client):
+def test_a_wait_timeout_says_that_the_job_continues(client):
     handle = client.enqueue("Well?")
     began = time.monotonic()
 
@@ -25,7 +25,7 @@ def test_a_wait_that_is_over_says_that_the_job_goes_on(client):
 
 
 @pytest.mark.parametrize("verb", ["get", "wait", "cancel", "redrive"])
-def test_a_job_that_does_not_exist_is_said_so(client, verb):
+def test_an_unknown_job_is_an_error(client, verb):
     job_id = str(uuid.uuid4())
     with pytest.raises(JobNotFound, match=f"there is no job {job_id}"):
         getattr(client, verb)(job_id)
@@ -41,7 +41,7 @@ def test_a_queued_job_is_cancelled_at_once(client):
     assert handle.cancel() is JobState.CANCELLED, "once more does no harm"
 
 
-async def test_a_cancelled_jobs_message_wakes_nobody(worker, emulator):
+async def test_the_message_of_a_cancelled_job_is_ignored(worker, emulator):
     job_id = worker.create()
     worker.client.cancel(job_id)
     await worker.process.run(job_id, None)
@@ -50,7 +50,7 @@ async def test_a_cancelled_jobs_message_wakes_nobody(worker, emulator):
     assert emulator.requests == []
 
 
-def test_a_waiter_is_woken_by_the_end(client):
+def test_a_wait_returns_when_the_job_ends(client):
     handle = client.enqueue("Well?")
     threading.Timer(0.3, handle.cancel).start()
     began = time.monotonic()
@@ -74,7 +74,7 @@ def test_jobs_are_listed_newest_first_by_state_and_by_batch(client):
         client.jobs(batch="b00")
 
 
-async def test_a_failed_job_sent_again_starts_afresh_and_remembers(worker, emulator):
+async def test_a_redriven_job_starts_over_and_keeps_its_spending(worker, emulator):
     emulator.faults(unauthorised=1, only="runs.create", times=1)
     job_id = worker.create()
     failed = await worker.see_through(job_id)
@@ -89,7 +89,7 @@ async def test_a_failed_job_sent_again_starts_afresh_and_remembers(worker, emula
     assert worker.record(job_id).history == (failed,)
 
 
-def test_a_cancelled_job_may_be_sent_again(client):
+def test_a_cancelled_job_can_be_redriven(client):
     handle = client.enqueue("Well?")
     handle.cancel()
 
@@ -104,7 +104,7 @@ BOOKKEEPING = {"leases", "leftovers", "workers", "threads"}
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
 @pytest.mark.endpoint(max_reruns=0)
-async def test_a_job_that_ended_leaves_no_key_that_stays_for_ever(worker, store, settings):
+async def test_all_keys_of_an_ended_job_expire(worker, store, settings):
     await worker.run(key="one", batch="b")
     await worker.run(assistant="asst_failed", key="two", batch="b")
     worker.client.cancel(worker.create(key="three", batch="b"))
@@ -120,7 +120,7 @@ async def test_a_job_that_ended_leaves_no_key_that_stays_for_ever(worker, store,
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200)
 @pytest.mark.endpoint(max_reruns=0)
-async def test_results_and_failures_are_kept_for_as_long_as_the_settings_say(worker, store, settings):
+async def test_results_and_failures_are_kept_as_long_as_configured(worker, store, settings):
     good = await worker.run()
     bad = await worker.run(assistant="asst_failed")
 
@@ -146,7 +146,7 @@ async def test_a_batch_is_listed_while_any_of_its_jobs_is_kept(worker, store, se
 
 
 @pytest.mark.endpoint(max_reruns=0)
-async def test_a_job_that_is_open_again_never_lapses(worker, store, settings):
+async def test_a_redriven_job_does_not_expire(worker, store, settings):
     failed = await worker.run(assistant="asst_failed", key="one", batch="b")
     worker.client.redrive(failed.job_id)
 
@@ -170,7 +170,7 @@ async def test_leftovers_are_listed_and_deleted_when_the_server_is_back(worker, 
     assert emulator.threads() == 0
 
 
-def test_batches_are_listed_with_how_their_jobs_stand_until_they_lapse(client, store):
+def test_batches_are_listed_with_their_jobs_until_they_expire(client, store):
     client.enqueue_many([{"prompt": f"{number}", "batch": "first"} for number in range(3)])
     [job] = client.enqueue_many([{"prompt": "Well?", "batch": "second"}])
     client.cancel(job.id)
@@ -210,26 +210,26 @@ async def test_an_outage_is_announced_until_the_server_is_back(worker, emulator,
     job = worker.create()
     running = asyncio.create_task(worker.see_through(job))
 
-    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
-    assert (trouble.endpoint, trouble.until > trouble.since) == ("emulator", True)
+    [failing] = await asyncio.to_thread(until, worker.client.failing_endpoints)
+    assert (failing.endpoint, failing.until > failing.since) == ("emulator", True)
     place = worker.record(job).progress_summary
     assert place is not None
-    assert place.errors.reason == trouble.reason
+    assert place.errors.reason == failing.reason
     assert place.errors.count >= 1
-    assert worker.client.troubles("emulator")[0].reason == trouble.reason
-    assert not worker.client.troubles("elsewhere")
+    assert worker.client.failing_endpoints("emulator")[0].reason == failing.reason
+    assert not worker.client.failing_endpoints("elsewhere")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not worker.client.troubles())
+    await asyncio.to_thread(until, lambda: not worker.client.failing_endpoints())
 
 
-async def test_an_endpoint_that_refuses_is_announced_with_its_words(worker, emulator, until):
+async def test_a_refusal_of_an_endpoint_is_announced_with_its_message(worker, emulator, until):
     emulator.faults(rate_limit_429=1, only="threads.create", retry_after_s=0.1)
     running = asyncio.create_task(worker.run())
 
-    [trouble] = await asyncio.to_thread(until, worker.client.troubles)
-    assert (trouble.endpoint, trouble.jobs) == ("emulator", 1)
-    assert trouble.reason.startswith("429 ")
+    [failing] = await asyncio.to_thread(until, worker.client.failing_endpoints)
+    assert (failing.endpoint, failing.jobs) == ("emulator", 1)
+    assert failing.reason.startswith("429 ")
     emulator.faults()
     assert (await running).ok
-    await asyncio.to_thread(until, lambda: not worker.client.troubles())
+    await asyncio.to_thread(until, lambda: not worker.client.failing_endpoints())

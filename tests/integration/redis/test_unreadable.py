@@ -253,16 +253,16 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
 
 @pytest.mark.parametrize("endpoint", [{"kind": "custom"}], ids=str)
 def test_a_damaged_night_is_not_made_twice(settings, store, keys, endpoint):
-    book, night = ReportStore(settings), date(2026, 11, 27)
+    reports, night = ReportStore(settings), date(2026, 11, 27)
     sound = ReportRun(report="notes", night=date(2026, 11, 26), begun_at=NOW)
     store.hset(keys.report("notes"), mapping={str(sound.night): sound.model_dump_json(), str(night): "{"})
     store.hset(keys.reports, "notes", "long ago")
 
-    assert book.nights("notes") == [sound]
-    assert book.first_seen("notes") is None
-    assert book.since("notes", NOW) == NOW
+    assert reports.runs("notes") == [sound]
+    assert reports.first_seen("notes") is None
+    assert reports.since("notes", NOW) == NOW
     with pytest.raises(UnreadableReport, match="threadmill report run notes --date 2026-11-27 --again"):
-        book.get("notes", night)
+        reports.get("notes", night)
 
 
 def test_the_command_line_names_what_it_leaves_out(cli, client, damage):

@@ -1,4 +1,4 @@
-"""Where reports are sent: to servers of the test's own."""
+"""Deliveries by webhook, to servers of the test."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from threadmill.reports.delivery import Notification, Webhook, deliver
+from threadmill.reports.delivery import Notification, deliver
+from threadmill.reports.webhook import Webhook
 from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration
@@ -26,7 +27,7 @@ def pauses():
 
 @dataclass
 class Hook:
-    """Answers with the codes it is told, then with 200."""
+    """Replies with the given status codes, then with 200."""
 
     url: str = ""
     requests: list[Any] = field(default_factory=list)
@@ -61,7 +62,7 @@ def test_a_webhook_gets_the_report_and_the_same_key_each_time(hook, pauses, monk
 
 
 @pytest.mark.parametrize(("code", "tries"), [(404, 1), (302, 1), (500, 4)])
-def test_a_webhook_that_refuses_is_not_asked_for_ever(hook, pauses, code, tries):
+def test_a_webhook_is_retried_only_after_temporary_failures(hook, pauses, code, tries):
     hook.answers = [code] * 9
 
     why = deliver(Webhook(url=hook.url), PARCEL, pauses.append)
@@ -70,7 +71,7 @@ def test_a_webhook_that_refuses_is_not_asked_for_ever(hook, pauses, code, tries)
     assert (len(hook.requests), len(pauses)) == (tries, tries - 1)
 
 
-def test_what_is_wrong_with_a_webhook_is_told_without_its_url(pauses, monkeypatch):
+def test_errors_of_a_webhook_do_not_contain_its_url(pauses, monkeypatch):
     nobody = f"http://127.0.0.1:{free_port()}/s3cret"
     monkeypatch.setenv("FILE_URL", "file:///etc/s3cret")
 

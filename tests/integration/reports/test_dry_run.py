@@ -1,4 +1,4 @@
-"""`threadmill report run --dry-run` and `due --dry-run`: the rehearsal that asks, delivers and writes nothing."""
+"""`threadmill report run --dry-run` and `due --dry-run` ask, deliver and write nothing."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def folder(tmp_path, monkeypatch, settings, settings_as_environment):
 
 @pytest.fixture
 def written(folder, store, settings):
-    """What is in Redis and in the folder."""
+    """Returns what Redis and the folder contain."""
 
     def look():
         return sorted(store.scan_iter(f"{settings.key_prefix}*")), sorted(map(str, folder.rglob("*")))
@@ -106,7 +106,7 @@ def test_due_shows_each_due_night_with_counts_from_redis(folder, settings):
     ]
 
 
-def test_with_no_deliver_nothing_is_delivered_to(folder):
+def test_no_deliver_lists_no_channels(folder):
     done = report("run", "daily", "--date", "2026-11-20", "--dry-run", "--no-deliver")
     assert "none: the files only" in done.stdout
     assert "hooks.example" not in done.stdout
@@ -124,7 +124,7 @@ def test_a_report_that_would_fail_exits_with_1(folder):
     assert "would fail: 4 of 5 documents are unreadable, and publish_if_failed_at_most is 10%" in unreadable.stdout
 
 
-def test_a_night_without_documents_that_may_be_empty_is_shown_as_skipped(folder):
+def test_an_empty_night_is_shown_as_skipped(folder):
     file = folder / "reports" / "daily.toml"
     file.write_text(f'when_empty = "skip"\n{DAILY}')
     done = report("run", "daily", "--date", "2026-11-01", "--dry-run")
@@ -132,7 +132,7 @@ def test_a_night_without_documents_that_may_be_empty_is_shown_as_skipped(folder)
     assert "would be skipped: no documents in notes/2026-11-01" in done.stdout
 
 
-def test_where_nothing_is_due_a_dry_run_says_so(folder):
+def test_a_dry_run_says_that_nothing_is_due(folder):
     done = report("due", "--now", "2026-11-20T05:00Z", "--dry-run")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "No report is due." in done.stderr

@@ -1,4 +1,4 @@
-"""Reports as mail: to a mail server of the test's own."""
+"""Deliveries by mail, to a mail server of the test."""
 
 import base64
 import email
@@ -13,7 +13,8 @@ from email import policy
 import pytest
 from tests.certificates import self_signed
 
-from threadmill.reports.delivery import Notification, Smtp, deliver
+from threadmill.reports.delivery import Notification, deliver
+from threadmill.reports.smtp import Smtp
 
 pytestmark = pytest.mark.integration
 
@@ -114,7 +115,7 @@ def test_a_mail_has_both_forms_and_the_same_id_each_time(pauses):
         (("MAIL", "451 later"), "127.0.0.1 replied 451", 4),
     ],
 )
-def test_a_mail_that_is_refused_is_tried_again_if_that_may_help(pauses, refuses, why, tries):
+def test_a_mail_is_retried_only_after_temporary_failures(pauses, refuses, why, tries):
     with mail_server(refuses) as server:
         assert deliver(mail_to(server), PARCEL, pauses.append) == why
 
@@ -134,7 +135,7 @@ def test_a_mail_server_without_tls_gets_no_password(pauses, monkeypatch, securit
 
 
 @pytest.mark.parametrize("password", ["pässwörd-1", "pass\nword-1"])
-def test_a_password_that_cannot_be_sent_is_refused_by_its_variable(pauses, monkeypatch, password):
+def test_an_invalid_password_is_reported_with_its_variable(pauses, monkeypatch, password):
     monkeypatch.setenv("MAIL_PASSWORD", password)
     with mail_server() as server:
         said = deliver(mail_to(server, user="reports", password_env="MAIL_PASSWORD"), PARCEL, pauses.append)
@@ -160,7 +161,7 @@ def context(certificate):
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_the_password_goes_through_tls_alone(pauses, monkeypatch, security, certificate, context):
+def test_the_password_is_sent_only_through_tls(pauses, monkeypatch, security, certificate, context):
     monkeypatch.setenv("MAIL_PASSWORD", "s3cret")
     with mail_server(security=security, context=context) as server:
         smtp = mail_to(server, security=security, user="reports", password_env="MAIL_PASSWORD")

@@ -1,4 +1,4 @@
-"""`threadmill report` against a real Redis, workers and the emulator: one report per night, whatever happens."""
+"""`threadmill report` with Redis, workers and the emulator: one report per night."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ def site(tmp_path, cli_command, settings, settings_as_environment, start_worker,
     return Site(tmp_path, cli_command, settings_as_environment(settings), run_cli, until)
 
 
-def test_a_night_is_made_once_and_names_what_failed(site, emulator):
+def test_a_night_is_produced_once_and_lists_its_failures(site, emulator):
     site.define("catch_up = 0")
     site.write("2026-11-20", 12)
     (site.folder / "notes" / "2026-11-20" / "note-99.md").touch()
@@ -144,7 +144,7 @@ def test_the_next_command_continues_after_one_was_killed(site, emulator, until):
 
 
 @pytest.mark.settings(lease_s=1)
-def test_wherever_it_is_killed_the_next_call_finishes_the_same_report(site, emulator, serve, until):
+def test_a_killed_production_is_resumed_from_any_step(site, emulator, serve, until):
     taken = []
 
     async def take(request):
@@ -176,7 +176,7 @@ def test_wherever_it_is_killed_the_next_call_finishes_the_same_report(site, emul
     assert site.nights()["2026-11-20"]["attempts"] == 5
 
 
-def test_two_commands_at_once_make_each_due_night_once(site, emulator):
+def test_two_concurrent_commands_produce_each_night_once(site, emulator):
     site.define(run_s=0.2)
     site.write("2026-11-19", 10)
     site.write("2026-11-20", 10)
@@ -194,7 +194,7 @@ def test_two_commands_at_once_make_each_due_night_once(site, emulator):
     assert emulator.completed() == 2 * (10 + 2 + 1)
 
 
-def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Redis, settings, emulator, until):
+def test_a_stopped_scheduler_hands_its_night_back(site, store: redis.Redis, settings, emulator, until):
     site.define("catch_up = 0", run_s=0.5)
     definition = site.folder / "reports" / "daily.toml"
     fired = datetime.now(UTC) - timedelta(hours=1)
@@ -224,7 +224,7 @@ def test_a_scheduler_that_is_stopped_hands_its_night_back(site, store: redis.Red
     assert emulator.completed() == 60 + 12 + 3 + 1
 
 
-def test_ctrl_c_hands_the_night_back_and_says_how_to_go_on(site, emulator, until):
+def test_ctrl_c_hands_the_night_back_and_says_how_to_resume(site, emulator, until):
     site.define(run_s=0.5)
     site.write("2026-11-20", 40)
 
@@ -301,7 +301,7 @@ def test_check_names_each_variable_that_is_not_set(site):
     assert "the variable NO_SUCH_HOOK is not set: export NO_SUCH_HOOK=..." in checked.stderr
 
 
-def test_a_failed_night_is_told_too_and_what_comes_of_it_later(site, serve):
+def test_a_failed_night_and_its_later_report_are_both_delivered(site, serve):
     taken = []
 
     async def take(request):
@@ -324,7 +324,7 @@ def test_a_failed_night_is_told_too_and_what_comes_of_it_later(site, serve):
     assert (second, good["state"], good["documents"]) == ("daily/2026-11-20", "published", 3)
 
 
-def test_who_lost_the_lease_stops_and_waits(site, emulator, store: redis.Redis, settings, until):
+def test_a_command_that_lost_its_lease_stops_and_waits(site, emulator, store: redis.Redis, settings, until):
     site.define(run_s=0.3)
     site.write("2026-11-20", 60)
     held = f"{settings.key_prefix}:reports:daily:2026-11-20:held"
@@ -343,7 +343,7 @@ def test_who_lost_the_lease_stops_and_waits(site, emulator, store: redis.Redis, 
     assert emulator.completed() == 60 + 12 + 3 + 1
 
 
-def test_a_page_by_ones_own_template(site):
+def test_a_page_with_a_custom_template(site):
     site.define('[templates]\nhtml = "page.html.j2"\n')
     site.write("2026-11-20", 2)
     template = site.folder / "page.html.j2"
@@ -388,7 +388,7 @@ def test_too_many_failures_fail_the_night_until_it_is_run_again(site):
     assert site.nights()["2026-11-20"]["state"] == "published"
 
 
-def test_a_night_without_documents_is_skipped_where_that_is_said(site, emulator):
+def test_an_empty_night_is_skipped_if_allowed(site, emulator):
     site.define('when_empty = "skip"\ncatch_up = 0')
 
     due = site.run("report", "due", "--now", MORNING)
@@ -402,7 +402,7 @@ def test_a_night_without_documents_is_skipped_where_that_is_said(site, emulator)
     assert emulator.completed() == 3
 
 
-def test_a_report_that_costs_more_than_its_budget_fails(site):
+def test_a_report_that_exceeds_its_budget_fails(site):
     site.define("[budget]\nmax_tokens = 50\n")
     site.write("2026-11-20", 10)
 
@@ -412,7 +412,7 @@ def test_a_report_that_costs_more_than_its_budget_fails(site):
     assert "tokens are spent, of at most 50" in over.stdout
 
 
-def test_a_mistake_in_one_report_stops_no_other(site):
+def test_an_error_in_one_report_does_not_affect_others(site):
     site.define()
     site.write("2026-11-20", 1)
     (site.folder / "notes" / "2026-11-19").mkdir()
@@ -426,7 +426,7 @@ def test_a_mistake_in_one_report_stops_no_other(site):
     assert site.published() == ["2026-11-19.html", "2026-11-20.html"]
 
 
-def test_old_nights_are_removed_and_nothing_else(site, store: redis.Redis, settings):
+def test_only_old_nights_are_removed(site, store: redis.Redis, settings):
     site.define("keep_days = 30")
     for night in ("2026-10-01", "2026-11-20"):
         site.write(night, 2)
@@ -444,7 +444,7 @@ def test_old_nights_are_removed_and_nothing_else(site, store: redis.Redis, setti
     assert not (site.folder / "reports" / ".state" / "daily" / "2026-10-01").exists()
 
 
-def test_check_asks_no_server(site, emulator):
+def test_check_contacts_no_server(site, emulator):
     site.define("rows = false")
     site.write("2026-11-20", 3)
 
@@ -457,14 +457,14 @@ def test_check_asks_no_server(site, emulator):
     assert emulator.stats()["runs"]["by_status"] == {}
 
 
-def test_where_there_is_no_report_nothing_is_said_to_be_well(site):
+def test_a_folder_without_reports_is_an_error(site):
     for command in ("due", "schedule"):
         done = site.run("report", command)
         assert done.returncode == 2
         assert f"there is no report in {site.folder}/reports: write " in done.stderr
 
 
-def test_a_folder_that_cannot_be_written_fails_the_night_and_is_told(site):
+def test_a_folder_that_cannot_be_written_fails_the_night(site):
     site.define('[delivery]\nfolder = "notes/2026-11-20/note-00.md"\n')
     site.write("2026-11-20", 2)
 

@@ -22,13 +22,6 @@ def _afresh(emulator):
     emulator.emulator.reset()
 
 
-@pytest.fixture
-def shop(settings):
-    """A service with a Celery app of its own, all defaults."""
-    with Celery("shop", broker=settings.redis_url, backend=settings.redis_url) as app:
-        yield app
-
-
 def test_a_plain_celery_client_sends_a_job_and_gets_its_result(shop, settings, emulator):
     sent = shop.send_task(TASK, args=[{"prompt": "Why is the sky blue?"}], queue=settings.queue)
     result = sent.get(timeout=20)

@@ -117,7 +117,7 @@ async def test_a_file_over_the_limit_is_reported_and_not_downloaded(worker, emul
     assert emulator.stats()["files"]["alive"] == len(result.files)
 
 
-async def test_a_batch_shares_uploads_until_its_last_job(folder, worker, emulator, settings):
+async def test_a_batch_shares_uploads_until_its_last_job(folder, worker, emulator):
     jobs = [
         worker.create(f"[[scenario=citations]]Question {n} on travel?", files=[str(folder / "policy.txt")], batch="b")
         for n in range(5)

@@ -99,7 +99,7 @@ async def test_threads_are_listed_by_their_last_use(worker, job_store):
     assert [thread.id for thread in worker.client.threads()] == ["thread_new", "thread_middle", "thread_old"]
 
 
-async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, job_store, store, settings):
+async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, job_store):
     job_id = worker.create(keep_thread=True)
     await job_store.take(job_id)
     await end(job_store, job_id, "thread_x", things={"file-1": "file", "vs_1": "vector_store"})

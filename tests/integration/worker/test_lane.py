@@ -46,6 +46,7 @@ async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
     return [worker.record(job_id).result for job_id in jobs]
 
 
+@pytest.mark.endpoint(batch_lane_max_jobs=20, batch_lane_wait_s=60)
 async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     jobs = [worker.create(f"Question {number}?", lane="batch", timeout_s=600) for number in range(20)]
 
@@ -208,6 +209,7 @@ async def test_its_requests_are_what_an_ordinary_job_asks(worker, emulator):
 
 
 @pytest.mark.emulated(batch_tokens=500)
+@pytest.mark.endpoint(batch_lane_max_jobs=16, batch_lane_wait_s=60)
 async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worker, emulator):
     jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(16)]
 
@@ -223,7 +225,7 @@ async def test_a_batch_above_the_token_limit_is_halved_until_its_parts_fit(worke
 
 
 @pytest.mark.emulated(batch_tokens=150)
-async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, emulator, until):
+async def test_remote_batches_beyond_the_limit_wait_for_those_under_way(worker, emulator):
     """Jobs that fit one by one, but not together: they are answered one after the other."""
     jobs = [worker.create(f"{number} {LONG}", lane="batch") for number in range(4)]
 
@@ -252,7 +254,9 @@ async def test_the_end_of_a_remote_batch_makes_room_for_the_next(worker, emulato
 async def test_a_job_that_never_fits_becomes_overdue_with_a_reason(worker, emulator, until, monkeypatch):
     job_id = worker.create(LONG, lane="batch")
     await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: "token limit" in status_of(worker, job_id, monkeypatch).get("trouble", ""))
+    await asyncio.to_thread(
+        until, lambda: "token limit" in status_of(worker, job_id, monkeypatch).get("call_error", "")
+    )
 
     [result] = await see_all_through(worker, [job_id])
 

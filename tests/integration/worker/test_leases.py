@@ -10,7 +10,6 @@ from tests.conftest import PATIENCE_S
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.keys import Keys
 from threadmill.store.lease import LeaseLost
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore
@@ -26,11 +25,6 @@ LONG_MS = 600_000
 @pytest.fixture
 def base_url():
     return "http://127.0.0.1:9/v1"  # nobody is asked
-
-
-@pytest.fixture
-def keys(settings):
-    return Keys(settings.key_prefix)
 
 
 @pytest.fixture
@@ -75,9 +69,7 @@ async def test_who_has_lost_a_remote_batch_saves_nothing_of_it(lane_store, batch
         await lane_store.save(batch)
 
 
-async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(
-    lane_store, batch, store, keys, monkeypatch
-):
+async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(lane_store, batch, monkeypatch):
     went_on = False
     async with asyncio.timeout(PATIENCE_S):
         async with lane_store.holding(batch.name):
@@ -91,7 +83,7 @@ async def _away(*arguments, **options):
     raise redis.ConnectionError
 
 
-async def test_a_remote_batch_is_held_by_one_and_then_free(lane_store, batch, store, keys, until):
+async def test_a_remote_batch_is_held_by_one_and_then_free(lane_store, batch, store, keys):
     held = keys.remote_batch_held(batch.name)
     async with lane_store.holding(batch.name) as ours:
         first = store.get(held)
@@ -110,7 +102,7 @@ async def test_a_remote_batch_is_held_by_one_and_then_free(lane_store, batch, st
     assert store.get(held) is None
 
 
-def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys, until):
+def test_who_has_lost_a_night_stops_and_leaves_it_to_its_successor(settings, store, keys):
     book, night = ReportStore(settings), ReportRun(report="shift", night=NIGHT, begun_at=datetime.now(UTC))
     held = keys.report_held("shift", str(NIGHT))
     lease = book.claim("shift", NIGHT)

@@ -49,7 +49,7 @@ async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until
 
 
 @pytest.mark.settings(sweep_interval_s=0.1, lease_s=0.5)
-async def test_a_rescue_does_not_wait_for_slow_deletions(worker, job_store, emulator, leave, until, store, settings):
+async def test_a_rescue_does_not_wait_for_slow_deletions(worker, job_store, emulator, leave, until):
     emulator.faults(slow=1, slow_s=2, only="threads.delete")
     leave(100)
     await asyncio.to_thread(until, lambda: len(emulator.sent("DELETE", "")) == sweep.DELETIONS)

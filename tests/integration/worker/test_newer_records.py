@@ -11,7 +11,6 @@ from threadmill import JobState, UnreadableRecord
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.keys import Keys
 from threadmill.store.records import FORMAT, JobRecord
 from threadmill_cli import app
 from threadmill_worker.lifecycle.progress import Progress
@@ -35,11 +34,6 @@ NEWER = {
         "`progress.dreams`",
     ),
 }
-
-
-@pytest.fixture
-def keys(settings):
-    return Keys(settings.key_prefix)
 
 
 @pytest.fixture
@@ -103,7 +97,7 @@ async def test_the_sweep_sends_it_again_and_never_fails_it(worker, store, keys, 
     assert worker.record(job_id).state is JobState.QUEUED
 
 
-async def test_a_worker_that_knows_it_writes_its_format(worker, store, keys, monkeypatch):
+async def test_a_worker_that_knows_it_writes_its_format(worker, store, keys):
     job_id = worker.create("Why?")
     store.hdel(keys.record(job_id), "format")  # a record of a version without formats
     assert (worker.record(job_id).format, worker.record(job_id).newer) == (1, None)

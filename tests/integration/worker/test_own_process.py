@@ -81,7 +81,7 @@ async def test_its_process_may_end(worker, suspect, emulator, until, number):
     assert emulator.stats()["runs"]["created"] == 1
 
 
-async def test_one_that_keeps_ending_its_process_fails(worker, suspect, emulator, until, monkeypatch):
+async def test_one_that_keeps_ending_its_process_fails(worker, suspect, emulator, monkeypatch):
     monkeypatch.setattr(own_process, "_COMMAND", ("sh", "-c", "kill -9 $$"))
     job_id = suspect("Well?")
     await worker.process.run(job_id, None)

@@ -3,20 +3,12 @@
 import uuid
 
 import pytest
-from celery import Celery
 
 from threadmill import JobState
 
 pytestmark = pytest.mark.integration
 
 TASK = "threadmill.run_job"
-
-
-@pytest.fixture
-def shop(settings):
-    """A service with a Celery app of its own, all defaults."""
-    with Celery("shop", broker=settings.redis_url, backend=settings.redis_url) as app:
-        yield app
 
 
 async def test_a_queued_job_is_cancelled_and_needs_no_message_any_more(worker, shop, emulator):

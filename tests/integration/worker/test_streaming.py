@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import threading
 import time
 
 import pytest
 from tests.conftest import marked
 from tests.emulated import WIRES
+from tests.follower import Follower
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.store.keys import Keys
 from threadmill_emulator.http.endpoint import AZURE_V1_PATH
 
 pytestmark = pytest.mark.integration
@@ -24,42 +23,6 @@ BROKEN = ["stream_json", "stream_drops", "stream_no_done", "stream_flat_error", 
 def asked(**markers: object) -> str:
     """A prompt whose answer is TEXT."""
     return f"[[scenario=echo {' '.join(f'{name}={value}' for name, value in markers.items())}]]{TEXT}"
-
-
-class Follower:
-    """Follows a job from a thread of its own, as another process would."""
-
-    def __init__(self, client, job_id: str) -> None:
-        self.events = []
-        self.error = None
-        self._thread = threading.Thread(target=self._follow, args=(client, job_id), daemon=True)
-        self._thread.start()
-
-    def _follow(self, client, job_id: str) -> None:
-        try:
-            for event in client.follow(job_id, timeout_s=20):
-                self.events.append(event)
-        except Exception as error:
-            self.error = error
-
-    async def seen(self, condition) -> None:
-        give_up_at = time.monotonic() + 20
-        while not condition(self):
-            assert time.monotonic() < give_up_at
-            await asyncio.sleep(0.01)
-
-    async def to_the_end(self) -> "Follower":
-        await asyncio.to_thread(self._thread.join, 20)
-        assert self.error is None
-        assert self.events[-1].state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-        return self
-
-    def of(self, kind: EventKind) -> list:
-        return [event for event in self.events if event.kind is kind]
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.of(EventKind.TEXT))
 
 
 @pytest.fixture(params=WIRES)
@@ -86,16 +49,11 @@ def ends(emulator) -> dict[str, int]:
     return stats["runs"]["by_status"] | stats["responses"]["by_status"]
 
 
-@pytest.fixture
-def keys(settings):
-    return Keys(settings.key_prefix)
-
-
 async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, emulator, client):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
-    await follower.to_the_end()
+    await asyncio.to_thread(follower.join)
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
     assert follower.text == TEXT
@@ -116,13 +74,13 @@ async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
     running = asyncio.create_task(worker.see_through(job_id))
     await asyncio.sleep(1.2)
     follower = Follower(client, job_id)
-    await follower.seen(lambda it: it.text)
+    await asyncio.to_thread(until, lambda: follower.text)
     second = Follower(client, job_id)
     await running
 
     assert len(follower.of(EventKind.TEXT)[0].text) > 2 * len(TEXT) / 40, "what was written before, in one piece"
-    assert (await follower.to_the_end()).text == TEXT
-    assert (await second.to_the_end()).text == TEXT
+    assert (await asyncio.to_thread(follower.join)).text == TEXT
+    assert (await asyncio.to_thread(second.join)).text == TEXT
 
 
 async def test_followers_of_an_ended_job_receive_what_is_kept(worker, client, store, keys):
@@ -139,13 +97,13 @@ async def test_published_events_expire_with_their_job(worker, client, store, key
     job_id = worker.create(asked(deltas=20, run_s=1.5), stream=True)
     follower = Follower(client, job_id)
     await worker.see_through(job_id)
-    await follower.to_the_end()
+    await asyncio.to_thread(follower.join)
 
     assert 0 < store.ttl(keys.live(job_id)) <= store.ttl(keys.record(job_id))
     assert {fields["kind"] for _, fields in store.xrange(keys.live(job_id))} == {"run", "message"}
 
 
-async def test_a_follower_that_dies_costs_the_job_nothing(worker, client, store, keys, until):
+async def test_a_follower_that_dies_costs_the_job_nothing(worker, client, store, keys):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     running = asyncio.create_task(worker.see_through(job_id))
     with pytest.raises(WaitTimeout):
@@ -154,7 +112,7 @@ async def test_a_follower_that_dies_costs_the_job_nothing(worker, client, store,
     result = await running
 
     assert (result.state, result.text) == (JobState.SUCCEEDED, TEXT)
-    assert (await Follower(client, job_id).to_the_end()).text == TEXT
+    assert (await asyncio.to_thread(Follower(client, job_id).join)).text == TEXT
 
 
 @pytest.mark.parametrize("quirk", BROKEN)
@@ -164,7 +122,7 @@ async def test_a_stream_that_breaks_or_lies_is_made_up_for_by_polling(worker, em
     result = await worker.see_through(job_id)
 
     assert (result.state, result.text, result.runs) == (JobState.SUCCEEDED, TEXT, 1)
-    assert (await follower.to_the_end()).text == TEXT
+    assert (await asyncio.to_thread(follower.join)).text == TEXT
     assert ends(emulator)["completed"] == 1
     assert emulator.left() == {}
 
@@ -174,7 +132,7 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
     job_id = worker.create(f"[[scenario=tool_rounds]][[run_s=1{quirk}]]\nWell?", stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
-    await follower.to_the_end()
+    await asyncio.to_thread(follower.join)
 
     assert result.state is JobState.SUCCEEDED
     assert follower.text == result.text
@@ -188,7 +146,7 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
 async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, emulator, client):
     job_id = worker.create("[[scenario=tools]]\nWell?")
     result = await worker.see_through(job_id)
-    follower = await Follower(client, job_id).to_the_end()
+    follower = await asyncio.to_thread(Follower(client, job_id).join)
 
     [call], [output] = follower.of(EventKind.TOOL_CALL), follower.of(EventKind.TOOL_OUTPUT)
     assert (call.name, output.name) == ("SEARCH", "SEARCH")
@@ -206,12 +164,12 @@ async def test_thread_and_run_made_in_one_call_are_streamed_too(worker, emulator
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
 
-    assert result.text == (await follower.to_the_end()).text == TEXT
+    assert result.text == (await asyncio.to_thread(follower.join)).text == TEXT
     assert emulator.stats()["calls"] | {"threads.create_and_run": 1, "runs.retrieve": 1} == emulator.stats()["calls"]
 
 
 @pytest.mark.endpoint(supports={"streaming": False})
-async def test_a_server_without_streams_is_asked_for_none(worker, emulator, client):
+async def test_a_server_without_streams_is_asked_for_none(worker, emulator):
     result = await worker.run(asked(), stream=True)
 
     assert result.state is JobState.SUCCEEDED
@@ -233,7 +191,7 @@ async def test_a_run_that_fails_while_streaming_is_started_again(worker, emulato
     job_id = worker.create(f"[[scenario={scenario}]][[run_s=0.5]]Well?", stream=True)
     follower = Follower(client, job_id)
     result = await worker.see_through(job_id)
-    await follower.to_the_end()
+    await asyncio.to_thread(follower.join)
 
     assert (result.state, result.runs) == (JobState.SUCCEEDED, 2)
     assert follower.of(EventKind.MESSAGE)[-1].text == result.text
@@ -253,11 +211,11 @@ async def test_a_start_whose_stream_never_came_makes_one_run(wire, worker, emula
     assert result.lost_runs == 0 or wire == "responses"
 
 
-async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, client):
+async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, client, until):
     job_id = worker.create(asked(deltas=400, run_s=20), stream=True)
     follower = Follower(client, job_id)
     running = asyncio.create_task(worker.see_through(job_id))
-    await follower.seen(lambda it: it.text)
+    await asyncio.to_thread(until, lambda: follower.text)
     asked_at = time.monotonic()
     client.cancel(job_id)
     result = await running
@@ -265,7 +223,7 @@ async def test_a_cancelled_job_hangs_up_and_stops_its_run(worker, emulator, clie
     assert time.monotonic() - asked_at < 15
     assert result.failure.kind is FailureKind.CANCELLED
     assert ends(emulator) == {"cancelled": 1}
-    assert (await follower.to_the_end()).events[-1].state is JobState.CANCELLED
+    assert (await asyncio.to_thread(follower.join)).events[-1].state is JobState.CANCELLED
     assert worker.process._contexts.connection("emulator").slots.left == 50
 
 
@@ -280,7 +238,7 @@ async def test_a_job_handed_back_is_finished_by_polling(worker, emulator, client
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     follower = Follower(client, job_id)
     running = asyncio.create_task(worker.process.run(job_id, None))
-    await follower.seen(lambda it: it.text)
+    await asyncio.to_thread(until, lambda: follower.text)
     await asyncio.wait_for(worker.process.close(), 2)
     await running
     successor = type(worker)(settings)
@@ -288,7 +246,7 @@ async def test_a_job_handed_back_is_finished_by_polling(worker, emulator, client
     await successor.process.close()
 
     assert (result.text, result.runs) == (TEXT, 1)
-    assert (await follower.to_the_end()).text == TEXT
+    assert (await asyncio.to_thread(follower.join)).text == TEXT
 
 
 @pytest.mark.parametrize("deltas", [1, 20])
@@ -300,7 +258,7 @@ async def test_a_key_split_into_pieces_is_not_published(wire, worker, make_setti
     await core.see_through(job_id)
     await core.process.close()
 
-    assert (await follower.to_the_end()).text == "the key is [key]"
+    assert (await asyncio.to_thread(follower.join)).text == "the key is [key]"
     pieces = store.xrange(f"{core.settings.key_prefix}:job:{job_id}:live")
     assert pieces
     assert not any(piece in json.dumps(pieces) for piece in ("sk-se", "cret-4", "4711"))
@@ -333,6 +291,6 @@ async def test_endpoints_of_kind_responses_stream_by_default(wire, emulator, mak
     follower = Follower(core.client, job_id)
     await core.see_through(job_id)
 
-    assert (await follower.to_the_end()).text == TEXT
+    assert (await asyncio.to_thread(follower.join)).text == TEXT
     assert len(follower.of(EventKind.TEXT)) >= 2
     assert [request.json["stream"] for request in started(emulator)] == [True]

@@ -1,4 +1,4 @@
-"""What a batch will take, told before it is sent."""
+"""Estimates of tokens and cost."""
 
 import hashlib
 import socket
@@ -47,12 +47,12 @@ def test_every_character_counts_once():
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "some-llama", None])
-def test_without_its_vocabulary_nothing_is_fetched(model):
+def test_without_its_vocabulary_tokens_are_estimated(model):
     counter = counter_for(model)
     assert (counter.name, counter.count("字字")) == ("estimated by characters", 2)
 
 
-def test_without_tiktoken_too(monkeypatch):
+def test_without_tiktoken_tokens_are_estimated(monkeypatch):
     monkeypatch.setitem(sys.modules, "tiktoken", None)
     assert counter_for("gpt-4o").count("字字") == 2
 
@@ -84,7 +84,7 @@ def test_an_estimate_counts_prompts_and_bounds_their_cost():
     assert found.most == Cost(pytest.approx(0.105), "USD")
 
 
-def test_prompts_for_several_models_are_each_at_the_price_of_theirs():
+def test_each_model_has_its_own_price():
     prices = Prices.model_validate({"a": {"prompt": 1, "completion": 10}, "b": {"prompt": 2, "completion": 20}})
     found = estimate([EstimatedPrompt("字" * 993, "a", "", 1000), EstimatedPrompt("字" * 993, "b", "", 2000)], prices)
 
@@ -99,7 +99,7 @@ def test_a_lane_is_estimated_at_its_price(lane, amount):
     assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(amount))
 
 
-def test_answers_of_which_one_is_not_bounded_have_no_highest_cost():
+def test_an_unlimited_answer_has_no_highest_cost():
     asked = [EstimatedPrompt("Why?", "gpt-4o-mini", max_completion_tokens=256), EstimatedPrompt("Why?", "gpt-4o-mini")]
     assert estimate(asked, MINI).most is None
 

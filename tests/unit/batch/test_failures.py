@@ -1,4 +1,4 @@
-"""Failures of a batch: grouped by reason, with what would help, and when they stop it."""
+"""Failures of a batch: groups, remedies, and the limit of endpoint failures."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def failure(kind="rejected", message="is empty", **fields):
     return Failure(kind=kind, message=message, **fields)
 
 
-def test_failures_of_one_reason_are_one_group_the_largest_first():
+def test_failures_are_grouped_by_reason_largest_group_first():
     quota = [(f"{n}.md", failure("quota", f"429 no credit (request req_{n}a)")) for n in range(3)]
     groups = group_failures([("a.md", failure()), *quota, ("b.md", failure(message="is encrypted"))])
     found = [(group.kind, group.message, group.documents) for group in groups]
@@ -42,5 +42,5 @@ def test_endpoint_failures_in_a_row_reach_a_limit():
     assert BatchLimits(max_endpoint_failures=6).reached(spending, 5, in_a_row) is None
 
 
-def test_kinds_about_a_document_are_not_the_endpoints():
+def test_failures_of_documents_are_not_endpoint_failures():
     assert {FailureKind.UNAUTHORISED, FailureKind.UNSUPPORTED, FailureKind.QUOTA} == ENDPOINT_FAILURES

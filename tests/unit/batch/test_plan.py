@@ -1,4 +1,4 @@
-"""What a run does about a document, by what earlier runs left of it."""
+"""The status of a document by its previous result."""
 
 import pytest
 
@@ -19,12 +19,12 @@ from threadmill.job.result import JobState
         (JobState.CANCELLED, True, False, DocumentStatus.AGAIN),
     ],
 )
-def test_only_what_is_missing_changed_or_to_be_retried_is_asked(left, is_known, retry_failed, stands):
+def test_status_depends_on_the_previous_result(left, is_known, retry_failed, stands):
     earlier = left and PreviousResult(left, "job-1")
     assert document_status(earlier, is_known=is_known, retry_failed=retry_failed) is stands
 
 
 @pytest.mark.parametrize("kind", ["quota", "unauthorised", "unsupported"])
-def test_a_document_that_the_endpoint_failed_counts_as_not_asked(kind):
+def test_after_an_endpoint_failure_a_document_is_asked_again(kind):
     earlier = PreviousResult(JobState.FAILED, "job-1", kind)
     assert document_status(earlier, is_known=True, retry_failed=False) is DocumentStatus.AGAIN

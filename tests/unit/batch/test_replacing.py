@@ -1,4 +1,4 @@
-"""Files are replaced as a whole."""
+"""Files are replaced atomically."""
 
 import pytest
 

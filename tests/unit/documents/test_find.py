@@ -1,4 +1,4 @@
-"""Document sets: what is found, what is read, what is refused."""
+"""Document sets of files: which files are found, and which are refused."""
 
 import pytest
 
@@ -42,14 +42,14 @@ def test_globs_and_files_are_found_each_once(folder, paths, found):
     assert names(*paths) == found
 
 
-def test_what_an_ignore_file_names_is_left_out(folder):
+def test_ignored_files_are_left_out(folder):
     (folder / ".threadmillignore").write_text("# drafts\n*.md\n/deep/\n")
     assert names("docs") == ["a.txt"]
     assert names("docs/b.md") == ["b.md"]
 
 
 @pytest.mark.parametrize("path", ["nowhere", "docs/*.pdf", "docs/empty"])
-def test_a_path_that_leads_to_no_file_is_an_error(folder, path):
+def test_a_path_without_files_is_an_error(folder, path):
     (folder / "empty").mkdir()
     with pytest.raises(ThreadmillError, match="no such file or folder, or no file in it"):
         find(["docs", path])
@@ -96,7 +96,7 @@ def test_a_bad_document_has_a_reason(tmp_path, content, reason):
         TextFile(path).read()
 
 
-def test_a_document_that_vanished_has_one_too(tmp_path):
+def test_a_deleted_document_has_a_reason(tmp_path):
     with pytest.raises(BadDocument, match="cannot be read: No such file or directory"):
         TextFile(tmp_path / "gone").read()
     with pytest.raises(BadDocument, match="cannot be read: Is a directory"):
@@ -120,7 +120,7 @@ def test_a_template_has_text_name_and_path(tmp_path):
     assert prompt == f"a.txt|{path}|something\n"
 
 
-def test_a_document_that_looks_like_a_template_is_left_alone(tmp_path):
+def test_template_syntax_in_a_document_is_not_rendered(tmp_path):
     assert PromptTemplate("{{ text }}").render(_of("{{ 7 * 7 }}")) == "{{ 7 * 7 }}"
 
 
@@ -133,28 +133,28 @@ def test_a_document_that_looks_like_a_template_is_left_alone(tmp_path):
         ("{{ text.__class__.__mro__ }}", "unsafe"),
     ],
 )
-def test_an_unusable_template_is_refused_at_once(source, says):
+def test_an_unusable_template_is_refused(source, says):
     with pytest.raises(BadTemplate) as refused:
         PromptTemplate(source)
     assert says in str(refused.value)
     assert "It can use text, name, path" in str(refused.value)
 
 
-def test_a_prompt_that_grows_too_long_is_refused(tmp_path):
+def test_a_prompt_longer_than_a_message_is_refused(tmp_path):
     template = PromptTemplate("Summarise:\n{{ text }}")
     with pytest.raises(BadDocument, match=r"has 256,011 characters with the prompt.*Split the document"):
         template.render(_of("x" * MESSAGE_LIMIT))
     assert len(template.render(_of("x" * (MESSAGE_LIMIT - 11)))) == MESSAGE_LIMIT
 
 
-def test_a_template_that_fails_on_one_document_spares_the_others(tmp_path):
+def test_a_template_can_fail_for_one_document(tmp_path):
     template = PromptTemplate("{{ text.split(':')[1] if text != 'probe' else '' }}")
     assert template.render(_of("a:b")) == "b"
     with pytest.raises(BadDocument, match="the prompt template fails for this document"):
         template.render(_of("no colon"))
 
 
-def test_a_name_that_is_not_text_can_be_written_down(tmp_path, monkeypatch):
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with open(b"caf\xe9.txt", "w") as file:
         file.write("a text")

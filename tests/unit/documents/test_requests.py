@@ -1,4 +1,4 @@
-"""Files for OpenAI's Batch API: what a job is made of a request, and what it has no word for."""
+"""Request files of OpenAI's Batch API: the jobs of requests, and unsupported fields."""
 
 import json
 from contextlib import suppress
@@ -51,7 +51,7 @@ def job(requests):
     return ask
 
 
-def test_a_chat_completion_is_a_job(job):
+def test_a_chat_completion_becomes_a_job(job):
     asked = job(
         messages=[
             {"role": "system", "content": "Be brief."},
@@ -88,7 +88,7 @@ def test_a_chat_completion_is_a_job(job):
     assert (asked.parallel_tool_calls, asked.metadata) == (False, {"a": "b"})
 
 
-def test_a_response_is_one_as_well(job):
+def test_a_response_becomes_a_job(job):
     asked = job(
         RESPONSES,
         instructions="Be brief.",
@@ -131,7 +131,7 @@ def test_a_response_is_one_as_well(job):
     assert (asked.max_completion_tokens, asked.truncation) == (300, {"type": "auto"})
 
 
-def test_fields_that_change_nothing_are_accepted(job):
+def test_fields_without_effect_are_accepted(job):
     plain = job()
     indifferent = {"n": 1, "stream": False, "store": True, "user": "u", "presence_penalty": 0.0, "frequency_penalty": 0}
     assert job(**indifferent, seed=None, logprobs=False, service_tier="auto", tools=[], stop=None) == plain
@@ -186,13 +186,13 @@ def test_fields_that_change_nothing_are_accepted(job):
         (RESPONSES, {"input": [{"type": "function_call_output"}]}, r"input\[0\]: only messages are supported"),
     ],
 )
-def test_what_a_job_has_no_word_for_is_named(requests, url, body, names):
+def test_unsupported_fields_are_named(requests, url, body, names):
     [document] = requests(request(url, **body))
     with pytest.raises(BadDocument, match=names):
         document.job_fields(UNUSED)
 
 
-def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
+def test_a_request_is_identified_by_its_custom_id(requests):
     [first] = requests("", request(custom_id="a"))
     assert (first.identity, first.location["custom_id"], first.name) == ("a", "a", "requests.jsonl:2")
     [_, again] = requests(request(custom_id="b"), request(custom_id="a"))
@@ -212,7 +212,7 @@ def test_a_request_is_known_by_its_custom_id_wherever_it_stands(requests):
         (request(custom_id="a"), "has the custom_id 'a' of an earlier request"),
     ],
 )
-def test_a_bad_request_has_a_reason_and_stops_no_other(requests, line, reason):
+def test_a_bad_request_has_a_reason_and_does_not_affect_others(requests, line, reason):
     first, bad, last = requests(request(custom_id="a"), line, request(custom_id="c"))
     with pytest.raises(BadDocument, match=reason):
         bad.job_fields(UNUSED)
@@ -220,13 +220,13 @@ def test_a_bad_request_has_a_reason_and_stops_no_other(requests, line, reason):
     assert first.job_fields(UNUSED) == last.job_fields(UNUSED)
 
 
-def test_repeated_custom_ids_are_refused_and_keep_result_lines_of_their_own(requests):
+def test_repeated_custom_ids_are_refused_with_result_lines_of_their_own(requests):
     documents = list(requests(*(request(custom_id=name) for name in ("a", "a/2", "a", "a", "a/3"))))
     assert [each.location["custom_id"] for each in documents] == ["a", "a/2", "a/3", "a/4", "a/3/2"]
     assert [bool(each.problem) for each in documents] == [False, False, True, True, True]
 
 
-def test_a_repeated_custom_id_deletes_no_answer_of_an_earlier_run(requests, tmp_path):
+def test_a_repeated_custom_id_does_not_delete_an_earlier_answer(requests, tmp_path):
     out = tmp_path / "results.jsonl"
     answered, refused = requests(request(custom_id="a"), request(custom_id="a"))
     common = {"batch": "b", "job_id": None, "text": "", "failure": {"kind": "rejected", "message": "twice"}}
@@ -249,7 +249,7 @@ ASSISTANTS_ENDPOINT = {"kind": "assistants", "base_url": "http://x", "assistant"
 
 @pytest.fixture
 def refusal(requests):
-    """Why the endpoint refuses a request, in the words of its file; "" if it is taken."""
+    """Returns why the endpoint refuses a request, in the words of its file, or ""."""
 
     def refused(endpoint: dict, url: str = CHAT, **body) -> str:
         [document] = requests(request(url, **body))
@@ -262,7 +262,7 @@ def refusal(requests):
     return refused
 
 
-def test_a_low_limit_of_tokens_is_left_to_endpoints_that_have_one(refusal):
+def test_a_low_token_limit_is_refused_only_by_some_endpoints(refusal):
     assert refusal(RESPONSES_ENDPOINT, max_tokens=50) == ""
     assert refusal(RESPONSES_ENDPOINT, max_tokens=16) == ""
     assert "accepts 16 and more, not 15" in refusal(RESPONSES_ENDPOINT, max_tokens=15)
@@ -314,6 +314,6 @@ BODIES = st.dictionaries(
 
 
 @given(st.sampled_from([CHAT, RESPONSES]), BODIES)
-def test_whatever_a_body_holds_it_is_a_job_or_has_a_reason(url, body):
+def test_any_body_becomes_a_job_or_has_a_reason(url, body):
     with suppress(BadDocument, InvalidJob):
         PromptJob.parse(to_job_fields(url, body))

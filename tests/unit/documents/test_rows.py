@@ -1,4 +1,4 @@
-"""Tables as document sets: what is a row, how it is known again, what is refused."""
+"""Tables as document sets: rows, their ids, and which are refused."""
 
 import datetime
 import sys
@@ -14,7 +14,7 @@ from pyarrow import parquet
 from threadmill.documents.errors import BadDocument
 from threadmill.documents.readers import lines
 from threadmill.documents.rows import RowDocuments
-from threadmill.documents.template import BadTemplate, PromptTemplate
+from threadmill.documents.template import PromptTemplate
 from threadmill.errors import ThreadmillError
 
 
@@ -58,20 +58,20 @@ def test_a_column_may_have_the_name_of_a_template_variable(table):
     assert (row.variables()["text"], row.variables()["name"]) == ("Hello", "Ann")
 
 
-def test_a_row_may_span_lines_and_is_found_by_its_last(table):
+def test_a_row_can_span_lines_and_has_the_number_of_its_last(table):
     first, second = RowDocuments([table("a.csv", 'what\n"two\nlines"\none\n')])
     assert (first.fields["what"], first.number, second.number) == ("two\nlines", 3, 4)
     assert second.label.endswith("a.csv:4")
 
 
-def test_a_row_is_known_by_what_it_holds_wherever_it_stands(table):
+def test_a_row_is_identified_by_its_content(table):
     before = [row.identity for row in RowDocuments([table("a.csv", "n\n1\n2\n2\n")])]
     after = [row.identity for row in RowDocuments([table("a.csv", "n\n0\n2\n1\n2\n")])]
     assert len(set(before)) == 3
     assert set(before) < set(after)
 
 
-def test_or_by_a_column_of_its_own(table):
+def test_a_row_can_be_identified_by_a_column(table):
     first, second, third = RowDocuments([table("a.csv", "id,n\nx,1\nx,2\n,3\n")], id_column="id")
     assert first.identity.endswith("a.csv#x")
     with pytest.raises(BadDocument, match="has the 'id' of an earlier row"):
@@ -111,19 +111,13 @@ def test_a_file_that_is_not_a_table_is_refused(table, name, content, reason):
         list(RowDocuments([table(name, content)]))
 
 
-def test_an_unknown_column_is_refused_at_once(table):
-    [row] = RowDocuments([table("a.csv", "what\nTrain\n")])
-    with pytest.raises(BadTemplate, match=r"'amount' is undefined\. It can use text, .*row, what"):
-        PromptTemplate("{{ amount }}", row.variables())
-
-
-def test_a_numbered_id_never_equals_another_rows_own_id(table):
+def test_the_id_of_a_repeated_row_is_unique(table):
     rows = list(RowDocuments([table("a.csv", "id\nx\nx/2\nx\n")], id_column="id"))
     assert [row.id for row in rows] == ["x", "x/2", "x/3"]
     assert [bool(row.problem) for row in rows] == [False, False, True]
 
 
-def test_a_table_is_read_whatever_its_encoding(table):
+def test_a_table_is_decoded(table):
     text = "what,where\n" + "火車票,台北車站\n旅館,高雄市\n會議室租金,新竹科學園區\n" * 3
     for encoding in ("big5", "utf-16", "utf-16-le", "utf-8-sig"):
         rows = list(RowDocuments([table("a.csv", text.encode(encoding))]))
@@ -132,7 +126,7 @@ def test_a_table_is_read_whatever_its_encoding(table):
     assert row.fields == {"café": "x"}
 
 
-def test_rows_of_a_parquet_file_come_batch_by_batch(tmp_path):
+def test_a_parquet_file_is_read_in_batches(tmp_path):
     path = tmp_path / "a.parquet"
     days = [datetime.date(2026, 1, 1), None] * 1500
     columns = {"id": range(3000), "day": days, "price": [Decimal("1.50")] * 3000, "raw": [b"a\xff"] * 3000}
@@ -145,7 +139,7 @@ def test_rows_of_a_parquet_file_come_batch_by_batch(tmp_path):
     assert second.fields["day"] is None
 
 
-def test_rows_of_the_first_sheet_of_a_workbook(tmp_path):
+def test_the_rows_of_the_first_sheet_are_read(tmp_path):
     book = openpyxl.Workbook()
     for row in (["what", "amount", None], ["Train", 120], [], ["Hotel"], ["Taxi", 1, "beyond"]):
         book.active.append(row)
@@ -159,18 +153,18 @@ def test_rows_of_the_first_sheet_of_a_workbook(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.xlsx"])
-def test_a_broken_table_is_refused_whole(table, name):
+def test_a_broken_table_is_refused(table, name):
     with pytest.raises(ThreadmillError, match=rf"{name}: (cannot be read as Parquet|is broken)"):
         list(RowDocuments([table(name, b"PK no")]))
 
 
-def test_without_its_package_a_table_has_its_remedy(table, monkeypatch):
+def test_a_missing_package_is_named(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ThreadmillError, match=r"pyarrow is not installed: .*pip install .*\[parquet\]'"):
         list(RowDocuments([table("a.parquet", b"")]))
 
 
-def test_a_line_without_end_is_refused_not_held(table, monkeypatch):
+def test_a_line_that_is_too_long_is_refused(table, monkeypatch):
     monkeypatch.setattr(lines, "LINE_LIMIT", 20)
     long, short = RowDocuments([table("a.jsonl", '{"a": "' + "x" * 100 + '"}\n{"a": 1}\n')])
     with pytest.raises(BadDocument, match="has more than 20 characters"):
@@ -190,6 +184,6 @@ def test_a_line_nested_too_deep_is_a_bad_row(table):
         row.variables()
 
 
-def test_what_names_a_row_can_be_written_down(table):
+def test_the_name_of_a_row_can_be_encoded(table):
     [row] = RowDocuments([table("a.jsonl", r'{"id": "\ud83d"}')], id_column="id")
     assert row.location["id"] == r"\ud83d"

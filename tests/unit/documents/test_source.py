@@ -1,4 +1,4 @@
-"""Document sets as they are asked for: texts in parts, files and images that go along, stdin."""
+"""Document sets with options: parts of texts, attached files, images and stdin."""
 
 import io
 import json
@@ -67,7 +67,7 @@ def test_parts_of_a_long_file_count_as_one_document(folder):
     assert (first.label, first.identity, second.identity) == ("docs/a.txt", "docs/a.txt/1", "docs/a.txt/2")
 
 
-def test_a_document_that_fits_is_its_only_part_and_known_as_ever(folder):
+def test_a_document_that_fits_has_one_part_and_the_same_identity(folder):
     (folder / "a.txt").write_text("One")
     [document], template = opened(DocumentSource(split=True), "docs", prompt="{{ part }}/{{ parts }} {{ text }}")
     [part] = document.parts()
@@ -94,7 +94,7 @@ def test_the_parts_of_a_file_are_its_text(tmp_path_factory, text, size):
     assert "".join(part.text for part in document.parts()) == document.read()
 
 
-def test_a_template_without_room_is_refused():
+def test_a_template_without_space_for_text_is_refused():
     with pytest.raises(BadTemplate, match="has no space for text"):
         PromptTemplate("x" * MESSAGE_LIMIT + "{{ text }}").max_text_chars()
 
@@ -136,7 +136,7 @@ def test_a_changed_file_is_recognised_by_its_fingerprint(folder):
     assert text.fingerprint() == ""
 
 
-def test_what_goes_with_all_documents_and_a_documents_own_go_along_together():
+def test_common_and_own_files_are_combined():
     own = {"prompt": "b", "images": ["own.png"]}
     assert merge_fields({"prompt": "a", "images": ["all.png"], "files": ["all.pdf"], "model": "m"}, own) == {
         "prompt": "b",
@@ -146,7 +146,7 @@ def test_what_goes_with_all_documents_and_a_documents_own_go_along_together():
     }
 
 
-def test_workers_of_local_may_read_what_goes_along(folder):
+def test_local_workers_can_read_the_attached_files(folder):
     (folder / "deep").mkdir()
     (folder / "a.png").write_bytes(PNG)
     (folder / "deep" / "b.png").write_bytes(PNG)
@@ -159,7 +159,7 @@ def test_workers_of_local_may_read_what_goes_along(folder):
         Client(settings).check(document.job_fields(template))
 
 
-def test_a_text_on_stdin_is_known_by_what_it_holds(folder, stdin):
+def test_stdin_is_identified_by_its_content(folder, stdin):
     identities = []
     for text in ("One", "One", "Two"):
         stdin(text.encode("utf-16"))
@@ -170,7 +170,7 @@ def test_a_text_on_stdin_is_known_by_what_it_holds(folder, stdin):
     assert identities[0] == identities[1] != identities[2]
 
 
-def test_rows_and_requests_on_stdin_are_lines(folder, stdin):
+def test_rows_and_requests_can_come_from_stdin(folder, stdin):
     stdin(b'{"id": "x", "n": 1}\n{"id": "y", "n": 2}\n')
     rows, template = opened(DocumentSource(rows=True, id_column="id"), "-", prompt="{{ n }}")
     for _ in range(2):
@@ -199,7 +199,7 @@ def test_rows_and_requests_on_stdin_are_lines(folder, stdin):
         (DocumentSource(attach="file_search"), None, "stdin cannot be attached"),
     ],
 )
-def test_what_does_not_go_together_is_refused(source, prompt, reason):
+def test_options_that_exclude_each_other_are_refused(source, prompt, reason):
     with pytest.raises(ThreadmillError, match=reason):
         opened(source, "-", prompt=prompt)
 
@@ -220,7 +220,7 @@ def test_files_are_in_natural_order(tmp_path):
 
 
 @pytest.mark.parametrize("prompt", ["Summarise this", "Part {{ part }} of {{ parts }}", "{% set text = 1 %}{{ text }}"])
-def test_a_prompt_without_the_document_is_refused_before_anything_is_asked(folder, prompt):
+def test_a_prompt_that_does_not_use_the_document_is_refused(folder, prompt):
     (folder / "a.txt").write_text("One")
     (folder / "b.png").write_bytes(PNG)
     with pytest.raises(BadTemplate, match=r"does not use the document.* add \{\{ text \}\} or \{\{ name \}\}"):
@@ -229,7 +229,7 @@ def test_a_prompt_without_the_document_is_refused_before_anything_is_asked(folde
         opened(DocumentSource(split=True), "docs", prompt=prompt)
 
 
-def test_a_prompt_may_omit_the_text_of_attached_files(folder):
+def test_a_prompt_can_omit_the_names_of_attached_files(folder):
     (folder / "b.png").write_bytes(PNG)
     opened(DocumentSource(), "docs", prompt="Describe it")
     (folder / "a.txt").write_text("One")
@@ -253,13 +253,13 @@ def test_a_prompt_about_rows_must_use_a_column(rows):
         rows("what,amount,Unit price\nTrain,3,1\n", prompt)
 
 
-def test_a_prompt_may_use_a_column_that_only_later_rows_have(rows):
+def test_a_prompt_can_use_a_column_of_later_rows(rows):
     content = '{"what": "Train"}\n{"what": "Bus", "note": "late"}\n'
     documents, template = rows(content, "{{ note | default('on time') }}", name="a.jsonl")
     assert [row.job_fields(template)["prompt"] for row in documents] == ["on time", "late"]
 
 
-def test_an_unknown_column_is_named_with_those_there_are(rows):
+def test_an_unknown_column_is_reported_with_the_existing_ones(rows):
     with pytest.raises(
         BadTemplate, match=r"there is no column amuont; there are what, amount\. It can also use text, "
     ):
@@ -271,7 +271,7 @@ def test_an_unknown_column_is_named_with_those_there_are(rows):
 @pytest.mark.parametrize(
     ("name", "content"), [("a.csv", "what,amount\nTrain,3\n"), ("a.jsonl", '{"what": "Train"}\n{"amount": 3}\n')]
 )
-def test_an_unknown_id_column_is_named_with_the_columns_there_are(rows, name, content):
+def test_an_unknown_id_column_is_reported_with_the_existing_ones(rows, name, content):
     with pytest.raises(ThreadmillError, match=rf"{name}: there is no column nope; there are what, amount$"):
         rows(content, "{{ amount }}", "nope", name)
 
@@ -291,7 +291,7 @@ def test_rows_that_all_have_a_problem_keep_their_reasons(rows):
         (["--prompt", "{{ text }}", "--prompt-file", "prompt.txt"], "--prompt and --prompt-file both give the prompt"),
     ],
 )
-def test_the_command_line_refuses_a_prompt_before_anything_is_asked(folder, options, reason):
+def test_the_command_refuses_a_bad_prompt_before_it_starts(folder, options, reason):
     (folder / "a.txt").write_text("One")
     (folder.parent / "prompt.txt").write_text("{{ text }}")
     done = CliRunner().invoke(app, ["batch", "docs", "--endpoint", "emulator", *options])

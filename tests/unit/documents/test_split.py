@@ -1,4 +1,4 @@
-"""Where long texts are cut: nothing is lost, nothing is torn that can be left whole."""
+"""Long texts are split without loss, between words if possible."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ TEXTS = st.text(st.sampled_from("ab .!?\n\r天。\u0301\u200d👍🏽\ud83d\udc4
 
 
 @given(TEXTS, st.integers(1, 40))
-def test_the_parts_are_the_text_again(text, size):
+def test_the_parts_joined_are_the_text(text, size):
     parts = split(text, size)
     assert "".join(parts) == text
     assert all(len(part) <= size for part in parts)
@@ -18,12 +18,12 @@ def test_the_parts_are_the_text_again(text, size):
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=8), max_size=30), st.integers(16, 40))
-def test_no_word_is_torn_that_fits(words, size):
+def test_words_that_fit_are_not_split(words, size):
     assert [word for part in split(" ".join(words), size) for word in part.split()] == words
 
 
 @given(st.lists(st.sampled_from(["é", "👍🏽", "👩\u200d🚀", "\r\n", "\ud83d\udc4d"]), max_size=30))
-def test_no_character_of_several_code_points_is_torn(characters):
+def test_combined_characters_are_not_split(characters):
     for part in split("".join(characters), 5):
         assert not part.startswith(("\u0301", "🏽", "\u200d", "🚀", "\n", "\udc4d"))
 
@@ -38,5 +38,5 @@ def test_no_character_of_several_code_points_is_torn(characters):
         ("x" * 15, ["x" * 13, "xx"]),
     ],
 )
-def test_it_is_cut_after_paragraphs_lines_sentences_words(text, parts):
+def test_text_is_split_after_paragraphs_lines_sentences_or_words(text, parts):
     assert split(text, 13) == parts

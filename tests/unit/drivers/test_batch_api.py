@@ -73,7 +73,7 @@ async def test_a_server_that_is_busy(status):
 
 
 async def test_a_batch_that_the_server_does_not_know_any_more():
-    with pytest.raises(BatchesRefused, match="does not know the remote batch"):
+    with pytest.raises(BatchesRefused, match="no longer exists on the server"):
         await remote(404, {"error": {"message": "No batch found"}}).look("batch_1")
 
 

@@ -1,4 +1,4 @@
-"""A batch's results in other forms: each document once, nothing damaged, nothing overwritten."""
+"""Exports of results: each document once, values unchanged, existing files kept."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ def cells(path, delimiter=","):
 
 
 class TestOutcomes:
-    def test_of_a_document_with_two_lines_the_later_counts(self, results):
+    def test_the_later_line_of_a_document_counts(self, results):
         path = results(refused("a.md"), answer("b.md"), answer("a.md", "at last"))
         assert [(each["path"], each["text"]) for each in ResultsReader(path)] == [
             ("b.md", "It is."),
@@ -74,7 +74,7 @@ class TestOutcomes:
         ]
         assert [each["path"] for each in ResultsReader(path, StateFilter.FAILED)] == []
 
-    def test_rows_of_one_table_are_documents_of_their_own(self, results):
+    def test_each_row_of_a_table_is_a_document(self, results):
         path = results(*(answer("t.csv", row=2, id=each) for each in ("x", "y", "x")))
         assert [each["id"] for each in ResultsReader(path)] == ["y", "x"]
 
@@ -82,7 +82,7 @@ class TestOutcomes:
     def test_a_line_cut_off_at_the_end_is_left_out(self, results, torn):
         assert len(ResultsReader(results(answer(), torn=torn))) == 1
 
-    def test_a_last_line_without_its_end_counts_if_it_is_whole(self, results):
+    def test_a_complete_last_line_without_line_end_counts(self, results):
         assert len(ResultsReader(results(answer(), torn=json.dumps(refused())))) == 2
 
     def test_a_file_that_is_not_a_results_file_is_refused(self, results, tmp_path):
@@ -92,7 +92,7 @@ class TestOutcomes:
         with pytest.raises(ThreadmillError, match="cannot be read: No such file"):
             ResultsReader(tmp_path / "none.jsonl")
 
-    def test_by_path_numbers_go_by_size(self, results):
+    def test_numbers_in_paths_are_sorted_by_value(self, results):
         paths = ["n/10.md", "n/9.md", "a.md", "n/09b.md", "n/1.md", "n/123456789012345678901234.md"]
         path = results(*(answer(each) for each in paths), *(answer("t.csv", id=f"h{n}", row=n) for n in (10, 9, 100)))
         shown = [
@@ -109,7 +109,7 @@ class TestOutcomes:
         with pytest.raises(ThreadmillError, match="was replaced while it was read"):
             list(reader)
 
-    def test_lines_appended_during_an_export_wait_for_the_next(self, results):
+    def test_lines_appended_during_an_export_are_left_out(self, results):
         path = results(answer())
         reader = ResultsReader(path)
         with path.open("a") as file:
@@ -133,7 +133,7 @@ class TestTable:
         assert (a["seconds"], a["usage.total_tokens"], d["seconds"]) == ("2.5", "15", "")
         assert list(a)[-5:] == ["answer.amount", "answer.who.name", "answer.who.tags", "answer.ok", "answer"]
 
-    def test_no_two_columns_have_one_name(self):
+    def test_column_names_are_unique(self):
         parsed = {"a": {"b": 1}, "a.b": 2, 'a["b': 3, "": 4, "e": {}}
         found = flatten(answer(parsed=parsed))
         named = {name: value for name, value in found.items() if name.startswith("answer")}
@@ -158,13 +158,13 @@ class TestTable:
         with pytest.raises(ThreadmillError, match=r"there is no 'amount'; there are path, .*answer\.amount"):
             exported(path, "tsv", fields=("amount",))
 
-    def test_what_says_how_it_ran_is_there_if_named(self, results):
+    def test_details_of_runs_are_exported_on_request(self, results):
         path = results(answer(content=[{"type": "text"}], steps=[], lost_runs=1, metadata={"case": "7"}))
         assert {"content", "steps", "lost_runs"}.isdisjoint(cells(exported(path, "csv"))[0])
         shown = exported(path, "csv", fields=("content", "lost_runs", "metadata"), force=True)
         assert cells(shown) == [{"content": '[{"type": "text"}]', "lost_runs": "1", "metadata.case": "7"}]
 
-    def test_a_night_on_which_all_failed_has_the_same_table(self, results):
+    def test_a_batch_without_answers_has_the_same_columns(self, results):
         good = list(cells(exported(results(answer(parsed={"n": 1})), "csv", fields=("path", "state", "answer.n")))[0])
         path = results(refused())
         assert list(cells(exported(path, "csv", fields=("path", "state", "answer.n"), force=True))[0]) == good
@@ -179,7 +179,7 @@ class TestTable:
 
 class TestCsv:
     @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2), max_size=5))
-    def test_any_text_comes_back_as_it_was(self, rows):
+    def test_any_text_survives_the_round_trip(self, rows):
         class Given(Table):
             def rows(self):
                 return iter(rows)
@@ -190,7 +190,7 @@ class TestCsv:
             file.seek(0)
             assert list(csv.reader(file, delimiter=delimiter)) == [["a", "b"], *rows]
 
-    def test_no_text_is_a_formula_and_no_number_is_damaged(self, results):
+    def test_formulas_are_disarmed_and_numbers_unchanged(self, results):
         texts = ["=1+1", "+cmd", "-x", "@SUM(1)", "\tx", "\r=x", "＝1", "-5", "+3,5", "-1.5e3", "plain", "a=b"]
         path = results(*(answer(f"{n}", text, parsed={"n": -5}) for n, text in enumerate(texts)))
         raw = exported(path, "csv", bom=True).read_bytes()
@@ -199,7 +199,7 @@ class TestCsv:
         assert [row["text"] for row in shown] == [f"'{text}" for text in texts[:7]] + texts[7:]
         assert {row["answer.n"] for row in shown} == {"-5"}
 
-    def test_raw_cells_hold_texts_unchanged(self, results):
+    def test_raw_cells_are_unchanged(self, results):
         path = results(answer(text="=1+1\nzwei\r\n天空"))
         assert cells(exported(path, "tsv", raw_cells=True), "\t")[0]["text"] == "=1+1\nzwei\r\n天空"
         assert not exported(path, "csv").read_bytes().startswith(b"\xef\xbb\xbf")
@@ -229,21 +229,21 @@ class TestParquet:
         assert (first["answer.s"], first["answer.l"], first["answer.big"]) == ("x", "[1]", str(2**70))
         assert (third["row"], third["failure.kind"]) == (None, "rejected")
 
-    def test_large_answers_end_a_row_group_early(self, results):
+    def test_row_groups_are_limited_by_size(self, results):
         path = results(*(answer(f"{n}.md", "x" * 3_000_000) for n in range(5)))
         assert parquet.ParquetFile(exported(path, "parquet")).num_row_groups == 2
 
-    def test_no_document_is_a_table_too(self, results):
+    def test_a_table_can_be_empty(self, results):
         read = parquet.read_table(exported(results(), "parquet"))
         assert (read.num_rows, str(read.schema.field("usage.total_tokens").type)) == (0, "int64")
 
-    def test_half_a_character_stops_nothing(self, results):
+    def test_surrogates_are_replaced(self, results):
         path = results(answer(text="a\ud800b", parsed={"\ud800": ["\ud800"]}))
         assert parquet.read_table(exported(path, "parquet"))["text"].to_pylist() == ["a\ufffdb"]
         for format in ("csv", "markdown", "jsonl", "openai-batch"):
             assert exported(path, format).stat().st_size
 
-    def test_without_the_extra_the_remedy_is_named(self, results, monkeypatch):
+    def test_a_missing_extra_is_named_with_the_remedy(self, results, monkeypatch):
         monkeypatch.delitem(sys.modules, "threadmill.export.formats.parquet", raising=False)
         monkeypatch.delattr("threadmill.export.formats.parquet", raising=False)
         monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -295,7 +295,7 @@ class TestMarkdown:
         assert headings(f"## one\n\n{answer_markdown(text, 2)}\n\n## two") == [(2, "one"), *shown, (2, "two")]
 
     @given(st.text("#=-`~<!>[]() ab1.\n\t\r&*_", max_size=60))
-    def test_whatever_it_is(self, text):
+    def test_any_answer_stays_within_its_section(self, text):
         levels = headings(f"## one\n\n{answer_markdown(text, 2)}\n\n## two")
         assert (levels[0], levels[-1]) == ((2, "one"), (2, "two"))
         assert all(level > 2 for level, _ in levels[1:-1])
@@ -316,14 +316,14 @@ class TestOpenAIBatch:
         assert (failed["custom_id"], failed["response"]) == ("bad.md", None)
         assert failed["error"] == {"code": "rejected", "message": "is empty"}
 
-    def test_one_kind_alone_is_one_file(self, results):
+    def test_only_writes_one_file(self, results):
         out = exported(results(answer(), refused()), "openai-batch", only=StateFilter.FAILED)
         assert json.loads(out.read_text())["error"]["code"] == "rejected"
         assert not (out.parent / "out.openai.errors.jsonl").exists()
 
 
 class TestTemplate:
-    def test_each_document_one_after_the_other(self, results):
+    def test_documents_are_rendered_in_order(self, results):
         path = results(answer(parsed={"n": 1}), refused())
         template = Template("{{ name }}: {{ answer.n if answer else failure.message }} ({{ usage.total_tokens }})\n")
         assert exported(path, "template", template=template).read_text() == "a.md: 1 (15)\nbad.md: is empty (0)\n"
@@ -331,19 +331,19 @@ class TestTemplate:
     @pytest.mark.parametrize(
         "source", ["{{ nothing }}", "{{ failure.kind }}", "{{ ''.__class__.__mro__ }}", "{{ 1/0 }}"]
     )
-    def test_a_mistake_names_the_document_and_leaves_no_file(self, results, source):
+    def test_a_template_error_names_the_document_and_leaves_no_file(self, results, source):
         path = results(answer("x/a.md"))
         with pytest.raises(ThreadmillError, match=r"fails for x/a\.md: .*It can use .*path"):
             exported(path, "template", template=Template(source))
         assert list(path.parent.iterdir()) == [path]
 
-    def test_in_markup_values_are_escaped(self, results):
+    def test_values_are_escaped_in_markup(self, results):
         path = results(answer(text="<script>"))
         assert (
             exported(path, "template", template=Template("<p>{{ text }}", ".html")).read_text() == "<p>&lt;script&gt;"
         )
 
-    def test_a_file_per_document_none_outside_the_folder_and_none_lost(self, results):
+    def test_each_document_has_its_own_file_within_the_folder(self, results):
         paths = ["q1.md", "a/x.md", "b/X.md", "../../etc/passwd", "c/..", "con", "s p*?.md", "天" * 200, "d/.hidden"]
         path = results(*(answer(each) for each in paths), answer("t.csv", row=2, id="x", name="t.csv:2"))
         out = path.parent / "letters"
@@ -366,7 +366,7 @@ class TestTemplate:
 
 
 class TestOut:
-    def test_nothing_is_overwritten_unasked_and_the_results_never(self, results):
+    def test_existing_files_are_kept_and_results_never_overwritten(self, results):
         path = results(answer())
         out = exported(path, "csv")
         before = out.read_bytes()
@@ -379,13 +379,13 @@ class TestOut:
             export(path, Format.JSONL, path, force=True)
         assert sorted(path.parent.iterdir()) == [out, path]
 
-    def test_jsonl_has_each_line_as_it_was(self, results):
+    def test_jsonl_lines_are_unchanged(self, results):
         path = results(refused("a.md"), answer("a.md", "天空"))
         assert (
             exported(path, "jsonl").read_text("utf-8") == json.dumps(answer("a.md", "天空"), ensure_ascii=False) + "\n"
         )
 
-    def test_the_suffix_says_the_format(self):
+    def test_the_suffix_determines_the_format(self):
         found = [format_of(Path(f"x.{suffix}")) for suffix in ("csv", "TSV", "parquet", "md", "jsonl")]
         assert found == [Format.CSV, Format.TSV, Format.PARQUET, Format.MARKDOWN, Format.JSONL]
         with pytest.raises(ThreadmillError, match=r"-: its suffix is not \.csv, .*say --format csv"):

@@ -138,7 +138,7 @@ async def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(NotStored, match=r"^cannot be stored in .*: .*File too large.*; mend that"):
+        with pytest.raises(NotStored, match=r"^cannot be stored in .*: .*File too large.*; fix that"):
             await ArtifactStore(str(tmp_path), LIMIT).put("job-1", "file-a", "a.bin", chunks(b"x" * 200))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -154,7 +154,7 @@ async def test_checking_a_usable_store_leaves_no_trace(url: str) -> None:
 async def test_a_store_that_cannot_be_used_says_why_and_what_helps(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for url, told in {
-        str(tmp_path / "file" / "x"): r"Not a directory.*; mend that, or set `artifacts`",
+        str(tmp_path / "file" / "x"): r"Not a directory.*; fix that, or set `artifacts`",
         "nosuch://bucket": r"Protocol not known: nosuch",
     }.items():
         with pytest.raises(NotStored, match=told):

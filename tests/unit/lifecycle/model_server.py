@@ -7,49 +7,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from threadmill.job.result import Artifact, FailureKind, Usage
-from threadmill_worker.lifecycle.actions import (
-    AddMessage,
-    AttachStore,
-    CancelRun,
-    CreateStore,
-    CreateThread,
-    Delete,
-    Download,
-    InspectThread,
-    NameFile,
-    PollRun,
-    PollStore,
-    ReadAnswer,
-    ReadSteps,
-    RemoteAction,
-    Resolve,
-    StartRun,
-    SubmitOutputs,
-    Unlock,
-    Upload,
-)
-from threadmill_worker.lifecycle.observations import (
-    ANSWERED,
-    ENDED,
-    AnswerRead,
-    Deleted,
-    Downloaded,
-    FileNamed,
-    Gone,
-    MessageAdded,
-    NothingFound,
-    Observation,
-    RunObservation,
-    StepsRead,
-    StoreSeen,
-    ThreadCreated,
-    ThreadSeen,
-    ToolCall,
-    Unknown,
-    Unlocked,
-    Untraceable,
-    Uploaded,
-)
+from threadmill_worker.lifecycle import actions as act
+from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Intent, Leftover, Progress
 
 #: The server gives a run up this long after it was made.
@@ -105,14 +64,14 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        return self.status not in ENDED
+        return self.status not in obs.ENDED
 
     @property
-    def calls(self) -> tuple[ToolCall, ...]:
+    def calls(self) -> tuple[obs.ToolCall, ...]:
         if self.status != "requires_action":
             return ()
         asked = [f"{self.round}.{n}" for n in range(self.life.calls)]  # by a rerun again, under other ids
-        return tuple(ToolCall(f"{self.id}/{what}", "weigh", f'"{what}"') for what in asked)
+        return tuple(obs.ToolCall(f"{self.id}/{what}", "weigh", f'"{what}"') for what in asked)
 
     def live_on(self, now: float) -> None:
         """Brings the status up to the moment."""
@@ -143,16 +102,16 @@ class Run:
             }
             self.status = ends.get(self.life.end, "failed")
 
-    def view(self, clock_skew_s: float, *, tells: bool) -> RunObservation:
+    def view(self, clock_skew_s: float, *, tells: bool) -> obs.RunObservation:
         created_at = self.created_at + clock_skew_s
-        return RunObservation(
+        return obs.RunObservation(
             id=self.id,
             status=self.status,
             calls=self.calls,
             expires_at=created_at + EXPIRES_S if self.life.expires and self.alive else None,
             created_at=created_at,
             error_code=self.life.end if self.status == "failed" else None,
-            answer=AnswerRead(answer_of(self)) if tells and self.status in ANSWERED else None,
+            answer=obs.AnswerRead(answer_of(self)) if tells and self.status in obs.ANSWERED else None,
             usage=None if self.alive else Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2),
         )
 
@@ -178,76 +137,76 @@ class ModelServer:
         self.runs: list[Run] = []
         self.deleted_alive: list[Run] = []  #: runs whose thread was deleted under them
 
-    def do(self, action: RemoteAction, progress: Progress, now: float) -> Observation:
+    def do(self, action: act.RemoteAction, progress: Progress, now: float) -> obs.Observation:
         self.live_on(now)
         thread = progress.thread_id or ""
         match action:
-            case CreateThread(messages):
+            case act.CreateThread(messages):
                 thread = f"thread_{next(self._thread_ids)}"
                 self.threads[thread] = list(range(messages))
-                return ThreadCreated(thread)
-            case Delete(leftover) if leftover.id == f"thread_{self._undeletable}":
-                return Unknown("500 Internal Server Error", FailureKind.SERVER_ERROR)
-            case Upload():
-                return Uploaded(self._new_file())
-            case CreateStore():
+                return obs.ThreadCreated(thread)
+            case act.Delete(leftover) if leftover.id == f"thread_{self._undeletable}":
+                return obs.Unknown("500 Internal Server Error", FailureKind.SERVER_ERROR)
+            case act.Upload():
+                return obs.Uploaded(self._new_file())
+            case act.CreateStore():
                 self.stores[f"vs_{next(self._store_ids)}"] = now
-                return StoreSeen(list(self.stores)[-1], ready=False)
-            case PollStore(store_id) | AttachStore(store_id):
-                return StoreSeen(store_id, ready=now >= self.stores[store_id] + INDEX_S)
-            case Resolve(Intent.CREATE_STORE):
-                return StoreSeen(list(self.stores)[-1], ready=False) if self.stores else NothingFound()
-            case Download(file_id):
-                return Downloaded(Artifact(file_id=file_id, name="chart.png", uri="/chart.png"))
-            case NameFile(file_id):
-                return FileNamed(file_id, "source.txt")
-            case Unlock():
-                return Unlocked()
-            case Delete(Leftover("file", file_id)):
+                return obs.StoreSeen(list(self.stores)[-1], ready=False)
+            case act.PollStore(store_id) | act.AttachStore(store_id):
+                return obs.StoreSeen(store_id, ready=now >= self.stores[store_id] + INDEX_S)
+            case act.Resolve(Intent.CREATE_STORE):
+                return obs.StoreSeen(list(self.stores)[-1], ready=False) if self.stores else obs.NothingFound()
+            case act.Download(file_id):
+                return obs.Downloaded(Artifact(file_id=file_id, name="chart.png", uri="/chart.png"))
+            case act.NameFile(file_id):
+                return obs.FileNamed(file_id, "source.txt")
+            case act.Unlock():
+                return obs.Unlocked()
+            case act.Delete(Leftover("file", file_id)):
                 self.files.discard(file_id)
-                return Deleted()
-            case Delete(Leftover("vector_store", store_id)):
+                return obs.Deleted()
+            case act.Delete(Leftover("vector_store", store_id)):
                 self.stores.pop(store_id, None)
-                return Deleted()
-            case Delete(leftover):
+                return obs.Deleted()
+            case act.Delete(leftover):
                 if self.threads.pop(leftover.id, None) is not None:
                     self.deleted_alive += [run for run in self._of(leftover.id) if run.alive]
-                return Deleted()
-            case Resolve(Intent.CREATE_THREAD | Intent.UPLOAD):
-                return Untraceable()
+                return obs.Deleted()
+            case act.Resolve(Intent.CREATE_THREAD | Intent.UPLOAD):
+                return obs.Untraceable()
             case _ if thread not in self.threads:
-                return Gone(f"No thread found with id '{thread}'.")
-            case AddMessage(index):
+                return obs.Gone(f"No thread found with id '{thread}'.")
+            case act.AddMessage(index):
                 if self._locked(thread):
-                    return Unknown(f"Can't add messages to {thread} while a run is active.", FailureKind.REJECTED)
+                    return obs.Unknown(f"Can't add messages to {thread} while a run is active.", FailureKind.REJECTED)
                 self.threads[thread].append(index)
-                return MessageAdded()
-            case StartRun(ordinal):
+                return obs.MessageAdded()
+            case act.StartRun(ordinal):
                 if self._locked(thread):
-                    return Unknown(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
+                    return obs.Unknown(f"Thread {thread} already has an active run.", FailureKind.REJECTED)
                 life = self._lives[min(len(self.runs), len(self._lives) - 1)]
                 self.runs.append(Run(f"run_{next(self._run_ids)}", thread, ordinal, life, now, now))
                 return self._show(self.runs[-1])
-            case PollRun(run_id):
+            case act.PollRun(run_id):
                 return self._show(self._run(run_id))
-            case SubmitOutputs(run_id, outputs):
+            case act.SubmitOutputs(run_id, outputs):
                 return self._submit(self._run(run_id), outputs, now)
-            case CancelRun(run_id):
+            case act.CancelRun(run_id):
                 return self._cancel(self._run(run_id), now)
-            case ReadAnswer(run_id):
-                return AnswerRead(answer_of(self._run(run_id)))
-            case ReadSteps():
-                return StepsRead(())
-            case InspectThread():
-                return ThreadSeen(None)
-            case Resolve(intent):
+            case act.ReadAnswer(run_id):
+                return obs.AnswerRead(answer_of(self._run(run_id)))
+            case act.ReadSteps():
+                return obs.StepsRead(())
+            case act.InspectThread():
+                return obs.ThreadSeen(None)
+            case act.Resolve(intent):
                 return self._resolve(intent, thread, progress)
 
     def live_on(self, now: float) -> None:
         for run in self.runs:
             was_alive = run.alive
             run.live_on(now)
-            if was_alive and run.status in ANSWERED and run.life.end != "empty" and run.thread in self.threads:
+            if was_alive and run.status in obs.ANSWERED and run.life.end != "empty" and run.thread in self.threads:
                 run.made = [self._new_file() for _ in range(run.life.makes)]
 
     def _new_file(self) -> str:
@@ -259,7 +218,7 @@ class ModelServer:
         self.live_on(now)
         return [run for run in self.runs if run.alive and run.thread in self.threads]
 
-    def _submit(self, run: Run, outputs: dict[str, str], now: float) -> RunObservation:
+    def _submit(self, run: Run, outputs: dict[str, str], now: float) -> obs.RunObservation:
         """As the driver: a 400 for outputs that come too late or twice is settled by looking."""
         if run.calls:
             assert outputs.keys() == {call.id for call in run.calls}, "all outputs of a round, and no others"
@@ -267,23 +226,23 @@ class ModelServer:
             run.round, run.turn_at, run.status = run.round + 1, now, "queued"
         return self._show(run)
 
-    def _cancel(self, run: Run, now: float) -> RunObservation:
+    def _cancel(self, run: Run, now: float) -> obs.RunObservation:
         if run.alive and run.cancel_at is None and run.life.stop != "refused":
             run.cancel_at, run.status = now, "cancelling"
         return self._show(run)
 
-    def _resolve(self, intent: Intent, thread: str, progress: Progress) -> Observation:
+    def _resolve(self, intent: Intent, thread: str, progress: Progress) -> obs.Observation:
         match intent:
             case Intent.ADD_MESSAGE:
-                return MessageAdded() if progress.messages_sent in self.threads[thread] else NothingFound()
+                return obs.MessageAdded() if progress.messages_sent in self.threads[thread] else obs.NothingFound()
             case Intent.START_RUN:
                 marked = [run for run in self._of(thread) if run.ordinal == progress.runs + 1]
-                return self._show(marked[-1]) if marked else NothingFound()
+                return self._show(marked[-1]) if marked else obs.NothingFound()
             case _:
                 assert progress.run is not None
                 return self._show(self._run(progress.run.id))
 
-    def _show(self, run: Run) -> RunObservation:
+    def _show(self, run: Run) -> obs.RunObservation:
         return run.view(self._clock_skew_s, tells=self._tells)
 
     def _of(self, thread: str) -> list[Run]:

@@ -9,27 +9,10 @@ from tests.unit.lifecycle.transitions import Transitions
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
-from threadmill_worker.lifecycle.actions import (
-    Action,
-    CallTools,
-    Finish,
-    RemoteAction,
-    Resolve,
-    StartRun,
-    SubmitOutputs,
-    Wait,
-)
+from threadmill_worker.lifecycle import actions as act
+from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.current_run import SUBMIT_MARGIN_S
 from threadmill_worker.lifecycle.decide import advance, intend
-from threadmill_worker.lifecycle.observations import (
-    ENDED,
-    LaneClosed,
-    NotSent,
-    Observation,
-    OutputReady,
-    Rejected,
-    Unknown,
-)
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 
@@ -71,11 +54,11 @@ UNSENT = {
 }
 
 #: The calls that ask for work at the price of a lane.
-PRICED = (StartRun, SubmitOutputs)
+PRICED = (act.StartRun, act.SubmitOutputs)
 
 
 #: Settled without a call: no server lists its threads, and files carry no mark.
-UNCALLED = (Resolve(Intent.CREATE_THREAD), Resolve(Intent.UPLOAD))
+UNCALLED = (act.Resolve(Intent.CREATE_THREAD), act.Resolve(Intent.UPLOAD))
 
 
 class Crash(Exception):
@@ -109,7 +92,7 @@ class ModelWorker:
                 self.server.threads.pop(self.progress.thread_id or "", None)
             action = self._advance()
             note(f"{self.now - START:8.2f} s  {fault:32} {action}")
-            if isinstance(action, Finish):
+            if isinstance(action, act.Finish):
                 return action.outcome
             self._check(action)
             try:
@@ -119,15 +102,15 @@ class ModelWorker:
                 self._transitions.forget()
         raise AssertionError("the job does not end")
 
-    def _advance(self) -> Action:
+    def _advance(self) -> act.Action:
         run = self.progress.run
         self.progress, action = advance(self.progress, LIMITS, self.now, cancelled=self._cancel_wanted)
-        if run is not None and self.progress.run is None and run.status not in ENDED:
+        if run is not None and self.progress.run is None and run.status not in obs.ENDED:
             self._abandoned.add(run.id)
         self._transitions.step(self.progress, action)
         return action
 
-    def _carry_out(self, action: Action, fault: Fault) -> None:
+    def _carry_out(self, action: act.Action, fault: Fault) -> None:
         if fault is Fault.CRASH_UNSAVED:
             raise Crash
         self.progress = intend(self.progress, action, self.now)
@@ -135,13 +118,13 @@ class ModelWorker:
         if fault is Fault.CRASH_BEFORE:
             raise Crash
         match action:
-            case Wait(until):
+            case act.Wait(until):
                 self.now = until + 0.01
                 view = None
-            case CallTools():
+            case act.CallTools():
                 self._call_tools(action, fault)
                 view = None
-            case Finish():
+            case act.Finish():
                 raise AssertionError("see_through ends before it")
             case _:
                 view = self._call(action, fault)
@@ -157,32 +140,32 @@ class ModelWorker:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
         self.most_troubles = max(self.most_troubles, self.progress.errors.count)
 
-    def _call(self, action: RemoteAction, fault: Fault) -> Observation:
+    def _call(self, action: act.RemoteAction, fault: Fault) -> obs.Observation:
         if action in UNCALLED or (fault is Fault.NO_CAPACITY and not isinstance(action, PRICED)):
             fault = Fault.NONE
-        view = Unknown("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
+        view = obs.Unknown("reset") if fault in UNSENT else self.server.do(action, self.progress, self.now)
         match fault:
             case Fault.LOST_AFTER:
-                return Unknown("timeout")
+                return obs.Unknown("timeout")
             case Fault.BUSY:
-                return NotSent("slow down")
+                return obs.NotSent("slow down")
             case Fault.BUSY_LONG:
-                return NotSent("slow down", FailureKind.RATE_LIMITED, 20.0)
+                return obs.NotSent("slow down", FailureKind.RATE_LIMITED, 20.0)
             case Fault.NO_CAPACITY:
-                return LaneClosed("no capacity", passes=True)
+                return obs.LaneClosed("no capacity", passes=True)
             case Fault.REFUSED:
-                return Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
+                return obs.Rejected(Failure(kind=FailureKind.UNAUTHORISED, message="401"))
             case _:
                 return view
 
-    def _call_tools(self, action: CallTools, fault: Fault) -> None:
+    def _call_tools(self, action: act.CallTools, fault: Fault) -> None:
         """One after the other, which the lifecycle cannot tell from all at once."""
         for call in action.calls:
             assert call.id not in self._journaled, "a finished tool call runs again"
             self.executed[call.arguments] += 1
             if fault in CRASHES | CANCELS and call == action.calls[-1]:
                 return
-            view = OutputReady(call.id, f"output of {call.id}")
+            view = obs.OutputReady(call.id, f"output of {call.id}")
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
             self._save()
             self._journaled.add(call.id)
@@ -191,20 +174,20 @@ class ModelWorker:
         self._saved = self.progress.to_json()
         assert Progress.from_json(self._saved) == self.progress
 
-    def _check(self, action: Action) -> None:
+    def _check(self, action: act.Action) -> None:
         """What holds at every step."""
         progress = self.progress
         match action:
-            case Wait(until):
+            case act.Wait(until):
                 assert until > self.now, "a wait that does not wait"
                 assert until <= progress.deadline_at or self.now >= progress.deadline_at or progress.outcome is not None
-            case CallTools(_, until):
+            case act.CallTools(_, until):
                 run = next(run for run in self.server.runs if progress.run and run.id == progress.run.id)
                 expires_at = run.created_at + EXPIRES_S
                 assert until >= min(expires_at - SUBMIT_MARGIN_S, progress.deadline_at), (
                     "its tools have too little time"
                 )
-            case StartRun():
+            case act.StartRun():
                 assert self.now < progress.deadline_at, "a run is started too late"
                 alive = {run.id for run in self.server.alive_runs(self.now)}
                 assert alive <= self._abandoned, "two runs at once"

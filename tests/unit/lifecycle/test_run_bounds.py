@@ -9,31 +9,9 @@ from hypothesis import strategies as st
 
 from threadmill.job.result import Usage
 from threadmill.settings.run_limits import RunLimits
-from threadmill_worker.lifecycle.actions import (
-    Action,
-    CallTools,
-    CancelRun,
-    CreateThread,
-    Delete,
-    Finish,
-    PollRun,
-    ReadAnswer,
-    Resolve,
-    StartRun,
-    SubmitOutputs,
-    Wait,
-)
+from threadmill_worker.lifecycle import actions as act
+from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance, intend
-from threadmill_worker.lifecycle.observations import (
-    ENDED,
-    AnswerRead,
-    Deleted,
-    Observation,
-    OutputReady,
-    RunObservation,
-    ThreadCreated,
-    ToolCall,
-)
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
 
@@ -77,7 +55,7 @@ class Worker:
         self._replies = cycle(replies)
         self._kind = kind
         self._ids = 0
-        self.done: Counter[type[Action]] = Counter()
+        self.done: Counter[type[act.Action]] = Counter()
         self.longest_run_s = 0.0
         self.tokens: dict[str, int] = {}  #: that a reply showed last for a run that costs no more, by its id
         self.asked_for: list[set[str]] = []  #: the ids that were looked at or cancelled, by run and round
@@ -87,53 +65,55 @@ class Worker:
         now, started_at = START, START
         for _ in range(MOST_STEPS):
             self.progress, action = advance(self.progress, LIMITS, now)
-            if isinstance(action, Finish):
+            if isinstance(action, act.Finish):
                 return
             self.done[type(action)] += 1
             self.progress = intend(self.progress, action, now)
             match action:
-                case Wait(until):
+                case act.Wait(until):
                     now = until
                     continue
-                case CallTools(calls):
+                case act.CallTools(calls):
                     for call in calls:
-                        done = OutputReady(call.id, "done")
+                        done = obs.OutputReady(call.id, "done")
                         self.progress = observe(self.progress, action, done, LIMITS, now)
                     continue
-                case StartRun():
+                case act.StartRun():
                     started_at = now
                     self.asked_for.append(set())
-                case SubmitOutputs(run_id):
+                case act.SubmitOutputs(run_id):
                     self.asked_for.append(set())
-                case PollRun(run_id) | CancelRun(run_id):
+                case act.PollRun(run_id) | act.CancelRun(run_id):
                     self.asked_for[-1].add(run_id)
                     self.longest_run_s = max(self.longest_run_s, now - started_at)
             now += CALL_S
             self.progress = observe(self.progress, action, self._reply(action), LIMITS, now)
         raise AssertionError("the job does not end")
 
-    def _reply(self, action: Action) -> Observation:
+    def _reply(self, action: act.Action) -> obs.Observation:
         match action:
-            case CreateThread():
-                return ThreadCreated("thread_1")
-            case ReadAnswer():
-                return AnswerRead(())
-            case Delete():
-                return Deleted()
-            case StartRun() | SubmitOutputs() | PollRun() | CancelRun() | Resolve():
+            case act.CreateThread():
+                return obs.ThreadCreated("thread_1")
+            case act.ReadAnswer():
+                return obs.AnswerRead(())
+            case act.Delete():
+                return obs.Deleted()
+            case act.StartRun() | act.SubmitOutputs() | act.PollRun() | act.CancelRun() | act.Resolve():
                 return self._run(next(self._replies), action)
             case _:
                 raise AssertionError(action)
 
-    def _run(self, said: Said, action: Action) -> RunObservation:
+    def _run(self, said: Said, action: act.Action) -> obs.RunObservation:
         asked = getattr(action, "run_id", "resp_1")
         self._ids += said.id == "new"
         run_id = {"new": f"resp_new_{self._ids}", ID: asked}.get(said.id, said.id)
-        calls = (ToolCall(f"call_{self._ids}", "weigh", "{}"),) if said.status == "requires_action" else ()
-        if said.tokens and (said.status in ENDED or (calls and self._kind)):
-            is_new = isinstance(action, StartRun) or (isinstance(action, SubmitOutputs) and self._kind is not None)
+        calls = (obs.ToolCall(f"call_{self._ids}", "weigh", "{}"),) if said.status == "requires_action" else ()
+        if said.tokens and (said.status in obs.ENDED or (calls and self._kind)):
+            is_new = isinstance(action, act.StartRun) or (
+                isinstance(action, act.SubmitOutputs) and self._kind is not None
+            )
             self.tokens[run_id if is_new else self.progress.run.id if self.progress.run else asked] = said.tokens
-        return RunObservation(run_id, said.status, calls, usage=Usage(total_tokens=said.tokens), kind=self._kind)
+        return obs.RunObservation(run_id, said.status, calls, usage=Usage(total_tokens=said.tokens), kind=self._kind)
 
 
 @settings(max_examples=300, deadline=None)
@@ -146,9 +126,9 @@ class Worker:
 def test_no_server_gets_more_runs_rounds_or_time_than_the_limits_allow(replies: list[Said], kind: str | None) -> None:
     worker = Worker(replies, kind)
     worker.drive()
-    runs = worker.done[StartRun]
+    runs = worker.done[act.StartRun]
     assert runs == worker.progress.runs <= 1 + LIMITS.max_reruns
-    assert worker.done[SubmitOutputs] <= runs * LIMITS.max_tool_rounds
+    assert worker.done[act.SubmitOutputs] <= runs * LIMITS.max_tool_rounds
     a_queue_for_each_round = (1 + LIMITS.max_tool_rounds) * LIMITS.queued_limit_s
     assert worker.longest_run_s <= LIMITS.run_limit_s + a_queue_for_each_round + LIMITS.cancel_limit_s + 1
     assert worker.progress.cost.usage.total_tokens == sum(worker.tokens.values()), "each id counts once, as seen last"

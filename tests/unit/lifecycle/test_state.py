@@ -19,81 +19,68 @@ from tests.unit.lifecycle.test_files import JSON, RICH, says
 
 from threadmill.settings.run_limits import RunLimits
 from threadmill.settings.supports import Supports
-from threadmill_worker.lifecycle.actions import (
-    AddMessage,
-    CancelRun,
-    CreateStore,
-    CreateThread,
-    Delete,
-    Download,
-    InspectThread,
-    PollRun,
-    PollStore,
-    ReadAnswer,
-    Resolve,
-    StartRun,
-    SubmitOutputs,
-)
-from threadmill_worker.lifecycle.observations import (
-    Deleted,
-    MessageAdded,
-    Observation,
-    StoreSeen,
-    ThreadCreated,
-    ThreadSeen,
-    Unknown,
-)
+from threadmill_worker.lifecycle import actions as act
+from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.state import TRANSITIONS
 
 FILES = Features(uploads=1, search=True)
 JOINS = Features(uploads=1, search=True, continues=True)
-JOINED: dict[Any, list[Observation]] = {
-    InspectThread: [ThreadSeen("vs_theirs")],
-    PollStore: [StoreSeen("vs_theirs", ready=True)],
+JOINED: dict[Any, list[obs.Observation]] = {
+    act.InspectThread: [obs.ThreadSeen("vs_theirs")],
+    act.PollStore: [obs.StoreSeen("vs_theirs", ready=True)],
 }
-READY = StoreSeen("vs_1", ready=True)
-LOCKED = Unknown("an active run", locked_by="run_theirs")
+READY = obs.StoreSeen("vs_1", ready=True)
+LOCKED = obs.Unknown("an active run", locked_by="run_theirs")
 SHORT = RunLimits(run_limit_s=60, queued_limit_s=60)
 UNSTOPPABLE = RunLimits(run_limit_s=60, queued_limit_s=60, supports=Supports(cancel=False))
 TOOLS, LATE = asks("a"), [RUNNING] * 15
-CALLS: dict[Any, list[Observation]] = {StartRun: [TOOLS], SubmitOutputs: [BUSY]}
+CALLS: dict[Any, list[obs.Observation]] = {act.StartRun: [TOOLS], act.SubmitOutputs: [BUSY]}
 
 #: What the server says, and further arguments of `play`. Together the jobs take each row of the table.
-JOBS: list[tuple[dict[Any, list[Observation]], dict[str, Any]]] = [
+JOBS: list[tuple[dict[Any, list[obs.Observation]], dict[str, Any]]] = [
     ({}, {"features": Features(uploads=2)}),
-    ({PollStore: [StoreSeen("vs_1", ready=False), READY]}, {"features": FILES}),
-    ({CreateStore: [READY]}, {"features": FILES}),
-    ({CreateStore: [LOST], Resolve: [READY]}, {"features": FILES}),
+    ({act.PollStore: [obs.StoreSeen("vs_1", ready=False), READY]}, {"features": FILES}),
+    ({act.CreateStore: [READY]}, {"features": FILES}),
+    ({act.CreateStore: [LOST], act.Resolve: [READY]}, {"features": FILES}),
     ({}, {"features": JOINS}),
     (JOINED, {"features": JOINS}),
-    ({**JOINED, AddMessage: [LOST], Resolve: [MessageAdded()]}, {"features": JOINS}),
+    ({**JOINED, act.AddMessage: [LOST], act.Resolve: [obs.MessageAdded()]}, {"features": JOINS}),
     *(
-        ({CreateThread: [ThreadCreated("t", run)]}, {"features": Features(at_once=True)})
+        ({act.CreateThread: [obs.ThreadCreated("t", run)]}, {"features": Features(at_once=True)})
         for run in (RUNNING, TOOLS, COMPLETED)
     ),
     (
-        {StartRun: [LOCKED, QUEUED]},
+        {act.StartRun: [LOCKED, QUEUED]},
         {"features": Features(continues=True), "limits": RunLimits(on_locked_thread="cancel")},
     ),
-    ({StartRun: [EXPIRED, COMPLETED], ReadAnswer: [RICH]}, {"features": Features(steps=True)}),
-    *(({StartRun: [LOST], Resolve: [found]}, {}) for found in (RUNNING, TOOLS, COMPLETED)),
-    ({PollRun: [EXPIRED, TOOLS, COMPLETED]}, {}),
-    *(({PollRun: [RUNNING], CancelRun: [reply]}, {"limits": SHORT}) for reply in (STOPPED, COMPLETED)),
-    ({PollRun: [RUNNING]}, {"limits": UNSTOPPABLE}),
+    ({act.StartRun: [EXPIRED, COMPLETED], act.ReadAnswer: [RICH]}, {"features": Features(steps=True)}),
+    *(({act.StartRun: [LOST], act.Resolve: [found]}, {}) for found in (RUNNING, TOOLS, COMPLETED)),
+    ({act.PollRun: [EXPIRED, TOOLS, COMPLETED]}, {}),
+    *(({act.PollRun: [RUNNING], act.CancelRun: [reply]}, {"limits": SHORT}) for reply in (STOPPED, COMPLETED)),
+    ({act.PollRun: [RUNNING]}, {"limits": UNSTOPPABLE}),
     *(
-        ({PollRun: [*LATE, reply], CancelRun: [CANCELLING]}, {"limits": SHORT})
+        ({act.PollRun: [*LATE, reply], act.CancelRun: [CANCELLING]}, {"limits": SHORT})
         for reply in (CANCELLING, STOPPED, COMPLETED)
     ),
-    *(({StartRun: [TOOLS], SubmitOutputs: [reply]}, {}) for reply in (EXPIRED, QUEUED, COMPLETED)),
-    *(({StartRun: [TOOLS], SubmitOutputs: [LOST], Resolve: [found]}, {}) for found in (EXPIRED, RUNNING, COMPLETED)),
-    *(({**CALLS, CancelRun: [reply]}, {"limits": SHORT}) for reply in (STOPPED, CANCELLING, COMPLETED)),
+    *(({act.StartRun: [TOOLS], act.SubmitOutputs: [reply]}, {}) for reply in (EXPIRED, QUEUED, COMPLETED)),
+    *(
+        ({act.StartRun: [TOOLS], act.SubmitOutputs: [LOST], act.Resolve: [found]}, {})
+        for found in (EXPIRED, RUNNING, COMPLETED)
+    ),
+    *(({**CALLS, act.CancelRun: [reply]}, {"limits": SHORT}) for reply in (STOPPED, CANCELLING, COMPLETED)),
     (CALLS, {"limits": UNSTOPPABLE}),
-    ({ReadAnswer: [says("no"), says('{"n": 1}')]}, {"features": Features(response_format=JSON)}),
-    ({ReadAnswer: [RICH], Download: [BUSY, *USUAL[Download]]}, {}),
+    ({act.ReadAnswer: [says("no"), says('{"n": 1}')]}, {"features": Features(response_format=JSON)}),
+    ({act.ReadAnswer: [RICH], act.Download: [BUSY, *USUAL[act.Download]]}, {}),
     (
-        {StartRun: [LOST], Resolve: [QUEUED], CancelRun: [CANCELLING], PollRun: [COMPLETED], Delete: [LOST, Deleted()]},
-        {"cancel_at": StartRun},
+        {
+            act.StartRun: [LOST],
+            act.Resolve: [QUEUED],
+            act.CancelRun: [CANCELLING],
+            act.PollRun: [COMPLETED],
+            act.Delete: [LOST, obs.Deleted()],
+        },
+        {"cancel_at": act.StartRun},
     ),
 ]
 

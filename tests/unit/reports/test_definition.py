@@ -1,4 +1,4 @@
-"""A report's file: what it means, and what is said of one that is wrong."""
+"""The definition of a report, and the errors in it."""
 
 from contextlib import nullcontext
 from datetime import UTC, date, datetime
@@ -25,7 +25,7 @@ def written(tmp_path):
     return write
 
 
-def test_the_least_is_a_schedule_and_paths(written, tmp_path):
+def test_a_definition_needs_only_paths(written, tmp_path):
     report = written(LEAST)
 
     assert (report.name, report.time_zone, report.about, report.catch_up) == ("daily", "UTC", "yesterday", 3)
@@ -40,7 +40,7 @@ def test_a_report_without_a_schedule_is_about_the_day_it_is_run(written):
     assert report.latest_night(datetime(2026, 11, 20, 20, tzinfo=UTC)) == date(2026, 11, 21)
 
 
-def test_variables_that_are_not_set_are_known(written, monkeypatch):
+def test_unset_variables_are_listed(written, monkeypatch):
     monkeypatch.setenv("HOOK", "http://127.0.0.1/")
     monkeypatch.delenv("HOOK_TOKEN", raising=False)
     monkeypatch.delenv("MAIL_PASSWORD", raising=False)
@@ -53,7 +53,7 @@ def test_variables_that_are_not_set_are_known(written, monkeypatch):
     assert report.delivery.unset_variables == ["HOOK_TOKEN", "MAIL_PASSWORD"]
 
 
-def test_title_and_paths_know_the_night(written):
+def test_title_and_paths_can_use_the_date(written):
     report = written(
         'title = "News of {{ date }}"\nschedule = "0 6 * * *"\n'
         """paths = ["notes/{{ date }}", "log/{{ date.strftime('%Y/%m') }}/*.md"]\n"""
@@ -123,7 +123,7 @@ def test_a_mistake_is_reported_with_file_field_and_remedy(written, text, says):
     assert "daily.toml: " in str(refused.value)
 
 
-def test_a_report_that_is_not_there_names_those_that_are(written, tmp_path):
+def test_an_unknown_report_is_reported_with_the_existing_ones(written, tmp_path):
     written(LEAST)
 
     with pytest.raises(InvalidReport, match=r"there is no report 'nightly' \(.* has daily\); to add it, write "):
@@ -155,7 +155,7 @@ def test_encoding_and_attach_are_those_of_a_batch(written, tmp_path):
 
 
 @pytest.mark.parametrize("max_chars", [None, 40_000])
-def test_a_prompt_with_a_date_leaves_room_when_a_text_is_split(written, tmp_path, max_chars):
+def test_parts_of_a_split_text_fit_a_prompt_with_a_date(written, tmp_path, max_chars):
     night, text = date(2026, 11, 20), "天 " * MESSAGE_LIMIT
     (tmp_path / "a.txt").write_text(text)
     limit = f"max_chars = {max_chars}\n" if max_chars else ""
@@ -189,7 +189,7 @@ def test_only_texts_are_split(written, kind, field):
         written(f"{kind}\n{field}\n{LEAST}")
 
 
-def test_a_prompt_that_leaves_no_room_for_text_is_refused(written):
+def test_a_prompt_without_space_for_text_is_refused(written):
     definition = written(f"split = true\n{LEAST}[map]\nprompt = '{'x' * MESSAGE_LIMIT}{{{{ text }}}}'\n")
     with pytest.raises(BadTemplate, match="has no space for text"):
         check_prompts(definition, [])
@@ -203,7 +203,7 @@ def test_a_prompt_that_leaves_no_room_for_text_is_refused(written):
         ('[map]\nprompt = "What is new in {{ name }}?"\n[reduce]\nprompt = "{{ answers | join }}"', False),
     ],
 )
-def test_prompts_that_do_not_use_what_they_are_about_are_refused(written, tmp_path, prompts, refused):
+def test_prompts_that_do_not_use_their_input_are_refused(written, tmp_path, prompts, refused):
     (tmp_path / "a.md").write_text("One")
     definition = written(f"{LEAST}{prompts}\n")
     documents = find([str(tmp_path / "a.md")])

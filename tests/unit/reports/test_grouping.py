@@ -1,4 +1,4 @@
-"""How answers are put together: nothing lost, nothing too large, and an end in sight."""
+"""Groups of answers for reductions."""
 
 from math import ceil, log2
 
@@ -24,7 +24,7 @@ def test_answers_keep_their_order_and_no_group_is_too_large(sizes, at_most):
 
 
 @given(sizes_, st.integers(2, 30))
-def test_levels_are_few_even_if_no_answer_gets_shorter(sizes, at_most):
+def test_levels_are_few_even_if_answers_stay_long(sizes, at_most):
     levels, left = 0, sizes
     while True:
         levels += 1
@@ -41,6 +41,6 @@ def test_groups_are_even_where_their_size_allows():
     assert group_answers([], [], 20, LARGEST) == []
 
 
-def test_what_is_cut_says_so():
+def test_shortened_text_has_a_note():
     assert shorten("short", 100) == "short"
     assert shorten("x" * 1000, 100) == "x" * 74 + "\n[... of 1,000 characters]"

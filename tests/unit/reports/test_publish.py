@@ -1,4 +1,4 @@
-"""What is sent of a night: the page is attached where no server serves it, and a failure looks like a report."""
+"""Notifications of published and failed reports."""
 
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
@@ -8,8 +8,8 @@ from tests.reports import everything, report
 
 from threadmill.reports import publish
 from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.delivery import Smtp
 from threadmill.reports.report_run import ReportRun, ReportState
+from threadmill.reports.smtp import Smtp
 
 SMTP = Smtp.model_validate({"host": "mail.example", "from": "reports@shop.example", "to": ["boss@shop.example"]})
 ERROR = "12 of 20 documents failed: notes/<b>a</b>.md: is empty"
@@ -57,7 +57,7 @@ def test_with_a_url_the_mail_links_to_the_page():
     assert f'<a href="{link}"' in html
 
 
-def test_a_mail_says_that_its_page_is_too_large_to_attach():
+def test_a_large_page_is_not_attached():
     large = report(summary="x" * 5_000_001)
     mail = mail_of(publish.report_notification(large, definition(), night(link="/srv/daily/2026-01-15.html")))
 

@@ -1,4 +1,4 @@
-"""Which nights a schedule owes, also where the clock jumps."""
+"""The due nights of a schedule, also when clocks change."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ def at(moment: str) -> datetime:
     return datetime.fromisoformat(moment)
 
 
-def test_a_fire_of_the_morning_is_about_the_day_before():
+def test_a_morning_report_is_about_the_day_before():
     taipei = schedule("0 6 * * *", "Asia/Taipei", "yesterday")
 
     [fire] = taipei.owed(at("2026-11-21T06:00+08:00"), LONG_AGO, catch_up=0)
@@ -27,7 +27,7 @@ def test_a_fire_of_the_morning_is_about_the_day_before():
     assert (fire.night, fire.at) == (date(2026, 11, 20), at("2026-11-21T06:00+08:00"))
 
 
-def test_a_fire_is_due_from_its_own_moment_on():
+def test_a_fire_is_due_from_its_time_on():
     taipei = schedule("0 6 * * *", "Asia/Taipei")
 
     def latest(moment):
@@ -38,7 +38,7 @@ def test_a_fire_is_due_from_its_own_moment_on():
     assert latest("2026-11-20T22:00:00+00:00") == date(2026, 11, 21), "the same moment in another zone"
 
 
-def test_missed_nights_are_owed_but_only_so_many_the_oldest_first():
+def test_a_limited_number_of_missed_nights_is_owed_oldest_first():
     taipei, now = schedule("0 6 * * *", "Asia/Taipei"), at("2026-11-21T12:00+08:00")
 
     assert [fire.night.day for fire in taipei.owed(now, LONG_AGO, catch_up=3)] == [18, 19, 20, 21]
@@ -47,7 +47,7 @@ def test_missed_nights_are_owed_but_only_so_many_the_oldest_first():
     assert taipei.owed(now, now, catch_up=3) == [], "nothing before the report was there"
 
 
-def test_what_is_over_is_not_due():
+def test_finished_nights_are_not_due():
     taipei, now = schedule("0 6 * * *", "Asia/Taipei"), at("2026-11-21T12:00+08:00")
 
     assert [each.night.day for each in taipei.due(now, LONG_AGO, 2, {date(2026, 11, 20)})] == [19, 21]
@@ -68,7 +68,7 @@ def test_a_time_skipped_by_the_clock_fires_at_the_next_minute():
     assert new_york.owed(at("2026-03-08T06:59:00+00:00"), LONG_AGO, 0)[0].night == date(2026, 3, 7), "not before"
 
 
-def test_a_time_that_the_clock_shows_twice_fires_once_the_first_time():
+def test_a_repeated_time_fires_the_first_time():
     berlin = schedule("30 2 * * *", "Europe/Berlin")  # 2026-10-25: 3:00 is 2:00
     new_york = schedule("30 1 * * *", "America/New_York")  # 2026-11-01
 
@@ -79,7 +79,7 @@ def test_a_time_that_the_clock_shows_twice_fires_once_the_first_time():
     assert [fire.night.day for fire in new_york.owed(at("2026-11-02T12:00-05:00"), LONG_AGO, 2)] == [31, 1, 2]
 
 
-def test_midnight_that_does_not_exist_is_still_a_night_of_its_own():
+def test_a_skipped_midnight_has_its_own_night():
     beirut = schedule("0 0 * * *", "Asia/Beirut")  # its clocks jump at midnight
 
     nights = [fire.night for fire in beirut.next_fires(at("2026-03-27T12:00+02:00"), 4)]

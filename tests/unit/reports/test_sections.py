@@ -1,4 +1,4 @@
-"""What is read of a step's results."""
+"""Sections of a report from lines of a results file."""
 
 from threadmill.job.result import FailureKind
 from threadmill.reports.sections import missing_section, section_of
@@ -18,5 +18,5 @@ def test_a_section_has_the_answer_or_the_reason():
     assert (bad.text, bad.failure.kind) == ("", FailureKind.EXPIRED)
 
 
-def test_a_document_without_a_line_is_not_hidden():
+def test_a_document_without_a_line_has_a_failed_section():
     assert missing_section({"path": "new.csv", "name": "new.csv:7"}).failure is not None

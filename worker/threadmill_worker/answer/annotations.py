@@ -1,6 +1,6 @@
-"""What an answer's content blocks say, and where their texts refer to files and pages. PURE.
+"""Reads content blocks of an answer: their texts, and the files and pages to which these refer. PURE.
 
-Blocks are taken as servers send them, so nothing about their shape is trusted: what cannot be read is left out.
+Servers differ in what they send: parts of an unknown form are ignored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,19 +12,19 @@ Block = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Note:
-    """An annotation: what a place in the text refers to."""
+    """An annotation: what a passage of the text refers to."""
 
     kind: Literal["file", "page", "made"]  #: a cited file, a cited page, a file the model made
     id: str  #: the file's id, or the page's URL
-    text: str  #: what stands at its place, to be replaced; empty if the server does not say
-    start: int  #: code points of the original text; -1 where the server sends no number
+    text: str  #: the passage that it replaces; empty if the server does not say
+    start: int  #: code points of the original text; -1 if the server sends no number
     end: int
-    title: str | None = None  #: of the page, or the file's name; None where the server does not say
+    title: str | None = None  #: of the page, or the file's name; None if the server does not say
     quote: str | None = None
 
     @property
     def source(self) -> tuple[str, str]:
-        """Equal for notes that refer to the same thing."""
+        """Equal for notes that refer to the same file or page."""
         return self.kind, self.id
 
 
@@ -36,29 +36,29 @@ class Place:
 
 
 def blocks_of(content: object) -> list[Block]:
-    """The blocks of a message's content; some servers send a string in place of blocks."""
+    """Returns the blocks of a message's content. Some servers send a string."""
     items = content if isinstance(content, list | tuple) else [content]
     blocks = [{"type": "text", "text": item} if isinstance(item, str) else item for item in items]
     return [block for block in blocks if isinstance(block, Mapping)]
 
 
 def text_of(block: Block) -> str:
-    """The text of a block, a refusal's too, as it was sent."""
+    """Returns the text of a block, or of a refusal, unchanged."""
     text = block.get("text") if block.get("type") == "text" else block.get("refusal")
     return _string(text.get("value") if isinstance(text, Mapping) else text)
 
 
 def field_of(block: Block, kind: str, name: str) -> str:
-    """What a block or an annotation holds under its own kind; some servers spread it out instead."""
+    """Returns a field of a block or an annotation. It is under the kind, or on some servers at the top level."""
     inner = block.get(kind)
     return _string((inner if isinstance(inner, Mapping) else block).get(name))
 
 
 def places_of(block: Block) -> tuple[list[Place], list[Note]]:
-    """Where its notes stand in the text, in order, and the notes that stand nowhere.
+    """Returns the places of the notes in the text, in order, and the notes without a place.
 
-    A note whose indices do not fit its text takes the first occurrence of it that no other note has. Notes on the
-    very same place share it; one that overlaps another's place is treated as if its indices were wrong.
+    A note whose indices do not match its text gets the first occurrence of its text that no other note has. Notes with
+    the same place share it; one that overlaps another place is treated as if its indices were wrong.
     """
     value = text_of(block)
     taken = bytearray(len(value))
@@ -73,7 +73,7 @@ def places_of(block: Block) -> tuple[list[Place], list[Note]]:
         else:
             astray.append(note)
     nowhere: list[Note] = []
-    seek: dict[str, int] = {}  # where an earlier note of the same text left off
+    seek: dict[str, int] = {}  # where the search for this text continues
     for note in astray:
         start = value.find(note.text, seek.get(note.text, 0)) if note.text else -1
         while start >= 0 and 1 in taken[start : start + len(note.text)]:
@@ -89,7 +89,7 @@ def places_of(block: Block) -> tuple[list[Place], list[Note]]:
 
 
 def notes_of(block: Block) -> list[Note]:
-    """In the order in which the text uses them."""
+    """Returns the notes of a block in the order in which the text uses them."""
     places, nowhere = places_of(block)
     return [note for place in places for note in place.notes] + nowhere
 

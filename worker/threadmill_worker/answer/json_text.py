@@ -1,4 +1,4 @@
-"""Parses JSON from servers and models within bounds. PURE."""
+"""Parses JSON from servers and models, with limited nesting. PURE."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ class TooDeep(ValueError):
 
 
 def parse(text: str, **hooks: Any) -> Any:
-    """The value; `hooks` go to `json.loads`. Raises ValueError if it is not JSON, TooDeep."""
+    """Returns the value. `hooks`: arguments of `json.loads`. Raises ValueError if it is not JSON, TooDeep."""
     try:
         value = json.loads(text, **hooks)
     except RecursionError:

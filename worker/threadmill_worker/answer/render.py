@@ -1,4 +1,4 @@
-"""An answer's content blocks as one text: citations become footnotes, files the model made become links. PURE."""
+"""Renders an answer as one text: citations become footnotes, and files that the model made become links. PURE."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from urllib.parse import quote
 from threadmill.job.result import Artifact, Citation
 from threadmill_worker.answer.annotations import Block, Note, Place, blocks_of, field_of, notes_of, places_of, text_of
 
-#: A citation's marker as models write it. One without an annotation leads nowhere, and is taken out of the text.
+#: The marker of a citation in a text. A marker without an annotation is removed.
 _MARKER = re.compile(r"【\d+:\d+†[^【】\n]*】")
 
-#: What would end a link's target in Markdown; in a path also what a URL gives a meaning.
+#: Characters that end the target of a link in Markdown; in a path, also those with a meaning in a URL.
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f()<>\[\]\"\\]")
 _NOT_IN_PATH = re.compile(r"[\s\x00-\x20\x7f()<>\[\]\"\\%?#]")
 _NOT_IN_LABEL = re.compile(r"([\\\[\]])")
@@ -21,11 +21,10 @@ Numbers = Mapping[tuple[str, str], int]
 def compose(
     blocks: object, names: Mapping[str, str], artifacts: Mapping[str, Artifact]
 ) -> tuple[str, tuple[Citation, ...]]:
-    """The whole answer as text, and its sources. `names` of files and `artifacts` are found by file id; an annotation's
-    own name for its file leads.
+    """Returns the answer as text, and its sources. `names` and `artifacts` are keyed by file id.
 
-    Blocks are joined with blank lines, footnotes come last. One source has one number, in order of first use.
-    Text that refers to nothing comes back as it is.
+    Blocks are joined with blank lines; footnotes come last. Each source has one number, in order of first use. The name
+    in an annotation takes precedence over `names`.
     """
     content = blocks_of(blocks)
     sources: dict[tuple[str, str], list[Note]] = {}
@@ -39,24 +38,24 @@ def compose(
 
 
 def plain(blocks: object) -> str:
-    """The text as the model wrote it, markers and all: what is to be read as JSON."""
+    """Returns the text as the model wrote it, with markers. JSON is read from it."""
     return "\n\n".join(text for text in map(text_of, blocks_of(blocks)) if text)
 
 
 def blank(blocks: object) -> bool:
-    """Whether the answer says nothing: there is no block, or only text without a word."""
+    """Whether the answer is empty: it has no block, or only text of white space."""
     return not any(block.get("type") != "text" or text_of(block).strip() for block in blocks_of(blocks))
 
 
 def unnamed_files(blocks: object) -> tuple[str, ...]:
-    """Ids of the cited files whose annotations do not name them, in order of first use."""
+    """Returns the ids of cited files without a name in their annotations, in order of first use."""
     notes = [note for block in blocks_of(blocks) for note in notes_of(block) if note.kind == "file"]
     named = {note.id for note in notes if note.title}
     return tuple(dict.fromkeys(note.id for note in notes if note.id not in named))
 
 
 def made_files(blocks: object) -> tuple[str, ...]:
-    """Ids of the files the model made, images and others, in order of first use."""
+    """Returns the ids of the files that the model made, in order of first use."""
     ids: list[str] = []
     for block in blocks_of(blocks):
         ids += [note.id for note in notes_of(block) if note.kind == "made"]
@@ -72,7 +71,7 @@ def _shown(block: Block, numbers: Numbers, names: Mapping[str, str], artifacts: 
             return _image(file_id, names, artifacts.get(file_id))
         case "image_url":
             url = field_of(block, "image_url", "url")
-            # A data: URL holds the image itself, which is no text.
+            # A data: URL contains the image itself.
             return f"![image]({_link(url, _NOT_IN_URL)})" if url.startswith(("http://", "https://")) else "[image]"
         case "text":
             value, at, pieces = text_of(block), 0, []
@@ -85,7 +84,7 @@ def _shown(block: Block, numbers: Numbers, names: Mapping[str, str], artifacts: 
 
 
 def _reference(value: str, place: Place, numbers: Numbers, artifacts: Mapping[str, Artifact]) -> str:
-    """What a place shows: the sources' numbers, after the passage if no marker stands for them; or a file's link."""
+    """The text of a place: the numbers of its sources, after the passage unless it is a marker; or a link."""
     made = [note for note in place.notes if note.kind == "made"]
     uris = [artifact.uri for note in made if (artifact := artifacts.get(note.id)) and artifact.uri]
     if uris:
@@ -107,7 +106,7 @@ def _image(file_id: str, names: Mapping[str, str], artifact: Artifact | None) ->
 
 
 def _citation(number: int, notes: list[Note], names: Mapping[str, str]) -> Citation:
-    """`notes`: all those of one source."""
+    """`notes`: all notes of one source."""
     source = notes[0]
     title = next((note.title for note in notes if note.title), None)
     if source.kind == "file":

@@ -1,4 +1,4 @@
-"""Whether an answer is the JSON its job's `response_format` asked for. PURE: no reference is ever fetched."""
+"""Checks whether an answer is the JSON that `response_format` requires. PURE: references are never fetched."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from threadmill.job.json_schema import schema_problem
 from threadmill_worker.answer.json_text import DEPTH_LIMIT, TooDeep, parse
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 
-#: Characters of a problem: it is shown to the model too.
+#: Characters of a problem, which is also sent to the model.
 PROBLEM_LIMIT = 500
 
 _SHOWN_ERRORS = 3
@@ -22,7 +22,7 @@ _FENCED = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
-    """The answer as JSON, or what is wrong with it. (None, None) if the format does not ask for JSON."""
+    """Returns the answer as JSON, or what is wrong with it; (None, None) if the format does not require JSON."""
     schema = _schema_of(response_format)
     if schema is None:
         return None, None
@@ -35,53 +35,55 @@ def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
         return None, f"the answer nests more than {DEPTH_LIMIT} levels deep"
     except ValueError as error:
         return None, _short(f"the answer is not JSON: {error}")
-    problem = _misfit(answer, schema)
+    problem = _schema_error(answer, schema)
     return (None, problem) if problem else (answer, None)
 
 
 def _schema_of(response_format: object) -> object:
-    """The schema asked for; None: no JSON is asked for."""
+    """The required schema; None: no JSON is required."""
     match response_format:
         case {"type": "json_object"}:
             return {"type": "object"}
         case {"type": "json_schema", "json_schema": {"schema": schema}} if schema is not None:
             return schema
-        case {"type": "json_schema"}:  # a name alone: any JSON will do
+        case {"type": "json_schema"}:  # a name alone: any JSON
             return {}
         case _:
             return None
 
 
 def _parsed(text: str) -> JsonValue:
-    """Raises ValueError for what is no JSON, or JSON that no result can hold."""
+    """Raises ValueError for text that is not JSON, or has values that a result cannot store."""
     text = text.strip()
     fenced = _FENCED.fullmatch(text)
     answer: JsonValue = parse(fenced[1] if fenced else text, parse_constant=_no_number, parse_float=_finite)
     try:
         json.dumps(answer, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("it holds a lone surrogate, half a character") from None
+        raise ValueError("it has a surrogate, half of a character") from None
     return answer
 
 
-def _misfit(answer: JsonValue, schema: Any) -> str | None:
+def _schema_error(answer: JsonValue, schema: Any) -> str | None:
     room = (PROBLEM_LIMIT - 80) // _SHOWN_ERRORS
     try:
         errors = first_errors(schema, answer, _SHOWN_ERRORS)
     except TooMuchWork as error:
         return f"the answer cannot be checked: {error}"
     except Unresolvable as error:
-        reason = f"it refers to {error.ref!r}, which it does not hold; put that under $defs, nothing is fetched"
+        reason = (
+            f"it refers to {error.ref!r}, which it does not contain; put it under $defs: references are not fetched"
+        )
         return _short(f"{_BROKEN}: {reason}")
     except RecursionError:
-        return f"{_BROKEN}: its references lead in a circle"
-    except Exception as error:  # a $ref to what is no schema, for one: only using it shows that
+        return f"{_BROKEN}: its references are circular"
+    except Exception as error:  # for example, a $ref to something that is not a schema
         return _short(f"{_BROKEN}: {type(error).__name__}: {error}")
-    told = "; ".join(_short(_told(best_match([error]) or error), room) for error in errors)
-    return _short(f"the answer does not fit the schema: {told}") if errors else None
+    shown = "; ".join(_short(_described(best_match([error]) or error), room) for error in errors)
+    return _short(f"the answer does not fit the schema: {shown}") if errors else None
 
 
-def _told(error: ValidationError) -> str:
+def _described(error: ValidationError) -> str:
     return f"at {error.json_path}: {error.message}"
 
 
@@ -91,7 +93,7 @@ def _finite(digits: str) -> float:
 
 
 def _no_number(digits: str) -> float:
-    raise ValueError(f"{digits} is not a number it can hold")
+    raise ValueError(f"{digits} is out of range")
 
 
 def _short(text: str, limit: int = PROBLEM_LIMIT) -> str:

@@ -16,11 +16,11 @@ from referencing import Registry
 
 from threadmill.job.patterns import cost, matches
 
-#: Keywords that one validation may evaluate, of about 10 µs each. Long lists, and long texts for large patterns,
-#: count as more.
+#: Keywords that one validation may evaluate, about 10 µs each. Long lists, and long texts for large
+#: patterns, count more.
 STEPS = 200_000
 
-#: Of `patterns.cost`, as long as one step.
+#: How much of `patterns.cost` takes as long as one step.
 _COST_PER_STEP = 5000
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
@@ -43,13 +43,13 @@ _budget = _Budget()
 
 
 def first_errors(schema: Any, value: Any, count: int) -> list[ValidationError]:
-    """The first errors of the value. Raises TooMuchWork, BadPattern, and what a reference that leads nowhere raises."""
+    """Returns the first errors of the value. Raises TooMuchWork, BadPattern, or Unresolvable for a broken reference."""
     _budget.left = STEPS
     return list(islice(_Validator(_in_one_dialect(schema), registry=Registry()).iter_errors(value), count))
 
 
 def _in_one_dialect(schema: Any) -> Any:
-    """Without `$schema`: jsonschema would go on with an unbounded validator wherever it stands."""
+    """The schema without `$schema`, where jsonschema would switch to a validator without a budget."""
     if isinstance(schema, dict):
         named = schema.items()
         return {key: _in_one_dialect(each) for key, each in named if key != "$schema" or not isinstance(each, str)}
@@ -91,7 +91,7 @@ def _pattern_properties(
 def _additional_properties(
     validator: Any, additional: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    """jsonschema's own, for the properties that no pattern matches."""
+    """The keyword of jsonschema, applied to the properties that no pattern matches."""
     if isinstance(instance, dict) and (patterns := schema.get("patternProperties")):
         instance = {
             name: value for name, value in instance.items() if not any(_is_match(pattern, name) for pattern in patterns)
@@ -101,13 +101,13 @@ def _additional_properties(
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """jsonschema's own compares each item with each."""
+    """The keyword of jsonschema compares each item with each."""
     if unique and isinstance(instance, list) and len({_canonical(item) for item in instance}) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 
 def _canonical(value: Any) -> str:
-    """The same text for equal values: 1 equals 1.0, and does not equal true."""
+    """The same text for equal values: 1 equals 1.0, but not true."""
     text = json.dumps(_integral(value), sort_keys=True)
     _budget.spend(len(text) // 100)
     return text

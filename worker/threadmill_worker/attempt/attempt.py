@@ -13,7 +13,7 @@ import structlog
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.context import AttemptContext
 from threadmill_worker.attempt.ending import end_of, kept_thread, moment, result_of
 from threadmill_worker.attempt.shared_objects import SharedObjects
@@ -248,7 +248,7 @@ class Attempt:
         return result
 
     @property
-    def trouble(self) -> EndpointTrouble | None:
+    def failing_endpoint(self) -> FailingEndpoint | None:
         """Set while the server gives no usable replies and the job waits for them."""
         progress, errors = self._progress, self._progress.errors
         if errors.first_at is None or progress.outcome is not None:
@@ -256,7 +256,7 @@ class Attempt:
         until = None
         if errors.since is not None:
             until = moment(min(errors.since + self._context.limits.unreachable_limit_s, progress.deadline_at))
-        return EndpointTrouble(
+        return FailingEndpoint(
             endpoint=self._context.spec.endpoint,
             reason=errors.reason or "",
             since=moment(errors.first_at),

@@ -14,7 +14,7 @@ from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import EndpointTrouble, add_troubles
+from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.ending import end_of
@@ -39,7 +39,7 @@ class Running(Protocol):
     """An attempt that can be stopped."""
 
     @property
-    def trouble(self) -> EndpointTrouble | None:
+    def failing_endpoint(self) -> FailingEndpoint | None:
         """Set while the server gives no usable replies."""
         ...
 
@@ -152,10 +152,10 @@ class Attempts:
             await stop([held.task for held in leaving], awaited)
 
     @property
-    def troubles(self) -> tuple[EndpointTrouble, ...]:
+    def failing_endpoints(self) -> tuple[FailingEndpoint, ...]:
         """The endpoints that return no usable replies."""
         attempts = [held.attempt for held in self._held.values() if held.attempt]
-        return add_troubles(trouble for attempt in attempts if (trouble := attempt.trouble))
+        return merge_failing_endpoints(failing for attempt in attempts if (failing := attempt.failing_endpoint))
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Fails a job that this worker holds. Raises LeaseLost."""

@@ -16,7 +16,7 @@ import structlog
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import EndpointTrouble
+from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.attempts import Attempts
 from threadmill_worker.attempt.failures import exhausted
 from threadmill_worker.store.jobs import JobStore, Lease
@@ -72,7 +72,7 @@ class OwnProcesses:
 class _OwnProcess:
     """An attempt that runs in a child process."""
 
-    trouble: EndpointTrouble | None = None  # the child's own business
+    failing_endpoint: FailingEndpoint | None = None  # the child's own business
     calls: int | None = None
 
     def __init__(self) -> None:

@@ -31,18 +31,18 @@ from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 
 #: "Enqueued token limit reached for MODEL" (OpenAI), "The number of enqueued tokens has surpassed the configured limit"
-#: (Azure): it is too large, or too much is under way. The text does not tell which.
+#: (Azure): the batch is too large, or too much is in progress. The text does not say which.
 _LIMIT_CODE = "token_limit_exceeded"
 
-#: LiteLLM says so with a 429, which is for the size of the batch, not for the moment.
+#: LiteLLM sends a 429 for a batch that is too large.
 _LIMIT_TEXT = re.compile(r"batch rate limit exceeded|enqueued token", re.IGNORECASE)
 
-#: Of requests that the server did not come to.
+#: Codes of requests that the server did not process.
 _UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
 
 
 class BatchesRefused(Exception):
-    """The server will not do it, however often it is asked."""
+    """The server rejected the call; repeating it does not help."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -50,7 +50,7 @@ class BatchesRefused(Exception):
 
 
 class BatchTooLarge(Exception):
-    """A limit of the server is exceeded: it may take fewer requests, or, unless `by_itself`, the same ones later."""
+    """A limit of the server is exceeded. It may accept fewer requests, or, unless `by_itself`, the same ones later."""
 
     def __init__(self, reason: str, *, by_itself: bool) -> None:
         super().__init__(reason)
@@ -58,35 +58,35 @@ class BatchTooLarge(Exception):
 
 
 class BatchesAway(Exception):
-    """No usable reply; what the call was to make may be there."""
+    """There was no usable reply. The call may have taken effect."""
 
 
 class RemoteBatches:
-    """Of one endpoint. Each call raises BatchesRefused, BatchTooLarge or BatchesAway; no text holds the key."""
+    """The remote batches of one endpoint. Each call raises BatchesRefused, BatchTooLarge or BatchesAway."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._client = api.client
 
     async def upload(self, name: str, requests: bytes) -> str:
-        """The id of the file, which is found again by the name of the batch."""
+        """Uploads the requests and returns the id of the file. Its name is made of the name of the batch."""
         call = self._client.files.with_raw_response.create(
             file=(_file_name(name), requests, "application/jsonl"),
             purpose="batch",
             expires_after=expiry() if self._api.endpoint.supports.upload_expiry else openai.omit,
         )
-        with self._told():
+        with self._raising():
             return parse_id((await self._api.call(call)).body)
 
     async def find_file(self, name: str) -> str | None:
-        with self._told():
+        with self._raising():
             async for file in self._api.pages(self._client.files.with_raw_response.list, purpose="batch"):
                 if file.get("filename") == _file_name(name):
                     return parse_id(file)
         return None
 
     async def create(self, file_id: str, name: str) -> str:
-        with self._told():
+        with self._raising():
             call = self._client.batches.with_raw_response.create(
                 input_file_id=file_id,
                 endpoint="/v1/responses",
@@ -96,14 +96,14 @@ class RemoteBatches:
             return parse_id((await self._api.call(call)).body)
 
     async def find(self, name: str) -> str | None:
-        with self._told():
+        with self._raising():
             async for batch in self._api.pages(self._client.batches.with_raw_response.list):
                 if is_tagged(batch, "batch", name):
                     return parse_id(batch)
         return None
 
     async def look(self, batch_id: str) -> BatchObservation:
-        with self._told(Target.OBJECT):
+        with self._raising(Target.OBJECT):
             body = (await self._api.call(self._client.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
         errors = listed if isinstance(listed, list) else []
@@ -117,26 +117,26 @@ class RemoteBatches:
         return BatchObservation(status, status in _OVER, "; ".join(reasons[:3]), answers, refused, limited, wrong)
 
     async def custom_ids(self, file_id: str) -> list[str]:
-        """Of the requests in a file, line by line."""
-        with self._told(Target.OBJECT):
+        """Returns the custom ids of the requests in a file, line by line."""
+        with self._raising(Target.OBJECT):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 limit = self._api.endpoint.file_limit_bytes
                 return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:
-        with self._told(Target.OBJECT):
+        with self._raising(Target.OBJECT):
             await self._api.call(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
-        """The lines of a file of answers or errors; it is not held in memory."""
-        with self._told(Target.OBJECT):
+        """Yields the lines of a file of answers or errors, which is not held in memory."""
+        with self._raising(Target.OBJECT):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
                         yield _answered(_entry(line))
 
     @contextmanager
-    def _told(self, target: Target = Target.COLLECTION) -> Iterator[None]:
+    def _raising(self, target: Target = Target.COLLECTION) -> Iterator[None]:
         try:
             yield
         except CALL_ERRORS as error:
@@ -152,15 +152,15 @@ class RemoteBatches:
                 case Unusable(reason):
                     raise BatchesRefused(Failure(kind=FailureKind.SERVER_ERROR, message=reason)) from None
                 case Gone(reason):
-                    message = f"the server does not know the remote batch, or its file, any more: {reason}"
+                    message = f"the remote batch or its file no longer exists on the server: {reason}"
                     failure = Failure(kind=FailureKind.SERVER_ERROR, message=message, retryable=True)
                     raise BatchesRefused(failure) from None
-                case trouble:
-                    raise BatchesAway(trouble.reason) from None
+                case call_error:
+                    raise BatchesAway(call_error.reason) from None
 
 
 def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
-    """A request as a line of the file."""
+    """Returns a request as a line of the file."""
     line = {"custom_id": custom_id, "method": "POST", "url": "/v1/responses", "body": body}
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
@@ -192,7 +192,7 @@ def _answered(entry: dict[str, Any]) -> Answered:
 
 
 def _failure(status: Any, said: ServerError) -> Failure | None:
-    """Why a request has no answer; None: the server did not come to it."""
+    """Why a request has no answer; None: the server did not process it."""
     if said.code in _UNANSWERED_CODES:
         return None
     message = said.message or said.code or ""

@@ -1,7 +1,7 @@
-"""Where the files a model made are put: a folder, or a URL that fsspec knows, a bucket above all.
+"""Stores the files that models make: in a folder, or at a URL that fsspec supports, such as a bucket.
 
-A file is spooled to a local disk first: only then are its size and content known, and the store never sees
-one that was cut off. Credentials come from fsspec's own configuration and its libraries' environment.
+A file is first written to a local disk, so that its size and content are known and no truncated file is stored.
+Credentials come from the configuration of fsspec and the environment of its libraries.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@:]*:([^/]*)@")
 
 
 class NotStored(Exception):
-    """Why a file cannot be stored, and what helps. Holds no password."""
+    """A file cannot be stored. The text says why, with the remedy and without passwords."""
 
 
 class ArtifactStore:
-    """`url`: a folder, made as needed, or a bucket's URL. `limit`: bytes of one file."""
+    """`url`: a folder, created if needed, or the URL of a bucket. `limit`: bytes of one file."""
 
     def __init__(self, url: str, limit: int) -> None:
         scheme, mark, rest = url.partition("://")
@@ -55,12 +55,10 @@ class ArtifactStore:
         await self._tried(self._probe)
 
     async def put(self, job_id: str, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Artifact:
-        """Stores a file as JOB_ID/NAME. Raises NotStored, and whatever `chunks` raises.
+        """Stores a file as JOB_ID/NAME. Raises NotStored, and any error of `chunks`.
 
-        An id that is no job id could lead out of the folder: its hash stands for it.
-
-        Of a job's files with one name, the second gets `name-2.ext`, and so on. One that is there with the same
-        content is taken for this file, so that a repeated attempt leaves no second copy.
+        An invalid job id, which could lead out of the folder, is replaced with its hash. The second file of a job with
+        the same name is stored as `name-2.ext`, and so on. If the same content is stored already, no copy is made.
         """
         if not is_job_id(job_id):
             job_id = hashlib.sha256(job_id.encode()).hexdigest()
@@ -76,7 +74,7 @@ class ArtifactStore:
                 await self._tried(_append, path, chunk)
             name = safe_name(name, file_id)
             kind = await self._tried(_media_type, path, name)
-            # One after the other: two files of one name would both find it free.
+            # One at a time, so that two files do not get the same name.
             async with self._placing.setdefault(job_id, asyncio.Lock()):
                 name = await self._tried(self._place, path, job_id, name, digest.hexdigest())
         finally:
@@ -87,7 +85,7 @@ class ArtifactStore:
     async def _tried(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return await asyncio.to_thread(step, *args, **kwargs)
-        except Exception as error:  # whatever a store's library raises
+        except Exception as error:  # libraries of stores raise their own errors
             raise NotStored(self._why(error)) from None
 
     def _probe(self) -> None:
@@ -100,18 +98,18 @@ class ArtifactStore:
         fs.rm_file(f"{root}/.probe")
 
     def _spool(self, job_id: str, file_id: str) -> tempfile.TemporaryDirectory[str]:
-        """A private folder for the file's bytes; a store that is a folder has it inside, so that a rename will do."""
+        """A private folder for the file. It is inside a store that is a folder, so that a rename suffices."""
         if self._scheme is not None:
             return tempfile.TemporaryDirectory(prefix="threadmill-")
         partial = Path(self._url, ".partial")
         partial.mkdir(parents=True, exist_ok=True)
         prefix = hashlib.sha256(f"{job_id}/{file_id}".encode()).hexdigest()[:16] + "-"
-        for abandoned in partial.glob(f"{prefix}*"):  # of an attempt whose worker was killed
+        for abandoned in partial.glob(f"{prefix}*"):  # from an attempt whose worker was killed
             shutil.rmtree(abandoned, ignore_errors=True)
         return tempfile.TemporaryDirectory(prefix=prefix, dir=partial)
 
     def _place(self, path: Path, job_id: str, wanted: str, sha256: str) -> str:
-        """Puts the spooled file where it belongs; returns the name it has there."""
+        """Moves the file to its place and returns its name there."""
         fs, root = self._open()
         for number in itertools.count(1):
             name = numbered(wanted, number)
@@ -129,7 +127,7 @@ class ArtifactStore:
         return name
 
     def _open(self) -> tuple[Any, str]:
-        """The file system, and the folder in it that is ours."""
+        """The file system, and the folder of the store in it."""
         if self._scheme is None:
             return fsspec.filesystem("file"), self._url.removesuffix("/")
         fs, root = fsspec.url_to_fs(self._url)
@@ -145,11 +143,11 @@ class ArtifactStore:
             case ImportError():
                 remedy = "install that package beside threadmill"
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-                remedy = "make room there"
+                remedy = "free some space there"
             case PermissionError():
                 remedy = "let the worker write there"
             case _:
-                remedy = "mend that, or set `artifacts` to another folder or URL"
+                remedy = "fix that, or set `artifacts` to another folder or URL"
         return f"cannot be stored in {self._shown}: {reason or type(error).__name__}; {remedy}"
 
 
@@ -171,7 +169,7 @@ def _media_type(path: Path, name: str) -> str:
 
 
 def _digest(fs: Any, target: str, size: int) -> str | None:
-    """SHA-256 of what is there, None if nothing is; empty if its size already tells it from ours."""
+    """SHA-256 of an existing file; None if there is none; empty if its size differs."""
     try:
         if fs.info(target)["size"] != size:
             return ""

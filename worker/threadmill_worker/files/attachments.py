@@ -1,6 +1,7 @@
-"""What a job sends along: its images and files, found, checked and measured before anything remote is made.
+"""Finds and checks the images and files of a job before anything remote is created.
 
-Contents are read again when they are sent, so that jobs in flight hold no images; what changed meanwhile is refused.
+Contents are read again when they are sent, so that running jobs hold no images. A file that changed meanwhile is
+rejected.
 """
 
 import asyncio
@@ -27,22 +28,22 @@ Purpose = Literal["vision", "assistants"]
 class Attachment:
     """A file to upload."""
 
-    name: str  #: as the server is told
+    name: str  #: on the server
     media_type: str
     size: int  #: bytes
     sha256: str
     purpose: Purpose
-    tools: tuple[str, ...]  #: those it is for; none of them for an image
+    tools: tuple[str, ...]  #: tools that may use it; none for an image
     _content: Callable[[], bytes] = field(repr=False, compare=False)
 
     def read(self) -> bytes:
-        """Its content. Blocks: call it in a thread. Raises InvalidJob if it is gone or not what it was."""
+        """Returns its content. Blocks: call it in a thread. Raises InvalidJob if the file is gone or has changed."""
         return self._content()
 
 
 @dataclass(frozen=True)
 class _LocalImage:
-    """Sent as a data URL, which is made when it is sent."""
+    """An image that is sent as a data URL."""
 
     media_type: str
     content: Callable[[], bytes]
@@ -52,15 +53,15 @@ class _LocalImage:
 class Attachments:
     """The images and files of a job, checked and measured; made by `load_attachments`."""
 
-    #: Each content once per purpose and type, images first, in the job's order. The same job gives the same.
+    #: Each content once per purpose and type, images first, in the job's order. The order is the same in each attempt.
     uploads: tuple[Attachment, ...] = ()
     _images: Mapping[str, str | int | _LocalImage] = field(default_factory=dict)
     _files: tuple[tuple[str | int, tuple[str, ...]], ...] = ()  #: a server's id or an upload's index; its tools
 
     def image(self, source: str) -> str | int:
-        """What stands for an image source of the job: a URL to send, or the index of its upload.
+        """Returns the URL to send for an image source of the job, or the index of its upload.
 
-        May read a file: call it in a thread. Raises InvalidJob if that is gone or not what it was.
+        May read a file: call it in a thread. Raises InvalidJob if the file is gone or has changed.
         """
         found = self._images.get(source, source)
         if isinstance(found, _LocalImage):
@@ -68,7 +69,7 @@ class Attachments:
         return found
 
     def files_for(self, tool: str, uploaded: Sequence[str]) -> tuple[str, ...]:
-        """The ids of the job's files for a tool, in its order. `uploaded[i]`: the server's id of `uploads[i]`."""
+        """Returns the ids of the job's files for a tool. `uploaded[i]`: the server's id of `uploads[i]`."""
         ids = (uploaded[which] if isinstance(which, int) else which for which, tools in self._files if tool in tools)
         return tuple(dict.fromkeys(ids))
 
@@ -103,14 +104,14 @@ def _gather(job: PromptJob, validator: JobValidator, settings: Settings) -> Atta
 
 
 class _Uploads:
-    """Each content once: the same bytes of another type are another file, since tools go by its name."""
+    """Collects each content once. The same bytes with another type are another file, because tools use its name."""
 
     def __init__(self) -> None:
         self.attachments: list[Attachment] = []
         self._index: dict[tuple[Purpose, str, str], int] = {}
 
     def add(self, attachment: Attachment) -> int:
-        """Its index, or that of its equal, which is then for the tools of both."""
+        """Returns its index, or that of an equal attachment, which then is for the tools of both."""
         key = (attachment.purpose, attachment.media_type, attachment.sha256)
         index = self._index.setdefault(key, len(self.attachments))
         if index == len(self.attachments):
@@ -140,7 +141,7 @@ def _local_image(path: str, validator: JobValidator, settings: Settings, uploads
     content = partial(read_again, path, settings, size, sha256)
     if validator.endpoint.supports.data_urls:
         return _LocalImage(kind, content)
-    name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server goes by it; the file's own may be wrong
+    name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server uses the extension; that of the file may be wrong
     return uploads.add(Attachment(name, kind, size, sha256, "vision", (), content))
 
 

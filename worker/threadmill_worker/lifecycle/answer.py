@@ -8,7 +8,7 @@ from typing import Any
 from threadmill.job.result import Artifact
 from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.lifecycle.actions import Download, NameFile, ReadSteps, Step
-from threadmill_worker.lifecycle.observations import AnswerRead, Downloaded, FileNamed, StepsRead
+from threadmill_worker.lifecycle.observations import AnswerPart, AnswerRead, Downloaded, FileNamed, StepsRead
 from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Leftover, Progress
 
@@ -37,7 +37,7 @@ def next_answer_step(progress: Progress, answer: Answer, now: float) -> Step:
     return replace(progress, outcome=outcome_of(progress, answer), answer=Answer(()))  # the outcome holds the text
 
 
-def add_to_answer(progress: Progress, seen: AnswerRead | FileNamed | Downloaded | StepsRead) -> Progress:
+def add_to_answer(progress: Progress, seen: AnswerPart) -> Progress:
     """Returns the progress with the observation added to the answer."""
     if isinstance(seen, AnswerRead):
         made = [Leftover("container", each) for each in seen.containers]

@@ -227,24 +227,25 @@ class Gone:
     reason: str
 
 
+#: What the steps of the setup find out.
+SetupObservation = Uploaded | StoreSeen | ThreadSeen
+
+#: What an answer is made of.
+AnswerPart = AnswerRead | FileNamed | Downloaded | StepsRead
+
+#: What does not show that the server is reachable.
+Inconclusive = NothingFound | Unresolved | Untraceable | Unlocked | RunChanged
+
 CallError = Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone
+
 Observation = (
     RunObservation
-    | Uploaded
-    | StoreSeen
-    | ThreadSeen
+    | SetupObservation
     | ThreadCreated
     | MessageAdded
     | OutputReady
-    | AnswerRead
-    | FileNamed
-    | Downloaded
-    | StepsRead
-    | Unlocked
+    | AnswerPart
     | Deleted
-    | NothingFound
-    | Unresolved
-    | Untraceable
-    | RunChanged
+    | Inconclusive
     | CallError
 )

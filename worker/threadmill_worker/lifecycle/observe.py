@@ -7,25 +7,21 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CreateThread, Delete
 from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import (
-    AnswerRead,
+    AnswerPart,
     CallError,
     Deleted,
-    Downloaded,
-    FileNamed,
+    Inconclusive,
     MessageAdded,
     NothingFound,
     Observation,
     OutputReady,
     RunChanged,
     RunObservation,
-    StepsRead,
-    StoreSeen,
+    SetupObservation,
     ThreadCreated,
-    ThreadSeen,
     Unlocked,
     Unresolved,
     Untraceable,
-    Uploaded,
 )
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
@@ -37,12 +33,14 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
     """Returns the progress after `action` returned `seen`."""
     if isinstance(seen, CallError):
         return call_failed(progress, action, seen, limits, now)
-    if isinstance(seen, NothingFound | Unresolved | Untraceable | Unlocked | RunChanged):
-        return _without_reply(progress, seen, limits, now)
+    if isinstance(seen, Inconclusive):
+        return _inconclusive_observed(progress, seen, limits, now)
     progress = progress.without_errors()
+    if isinstance(seen, SetupObservation):
+        return setup_observed(progress, action, seen, limits, now)
+    if isinstance(seen, AnswerPart):
+        return add_to_answer(progress, seen)
     match seen:
-        case Uploaded() | StoreSeen() | ThreadSeen():
-            return setup_observed(progress, action, seen, limits, now)
         case ThreadCreated():
             return _thread_created(progress, action, seen, limits, now)
         case MessageAdded():
@@ -51,8 +49,6 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
             return run_observed(progress, action, seen, limits, now)
         case OutputReady():
             return output_ready(progress, seen)
-        case AnswerRead() | FileNamed() | Downloaded() | StepsRead():
-            return add_to_answer(progress, seen)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
             # What ran there was stopped before, or will not be: see clean_up.py.
@@ -61,13 +57,8 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
             assert_never(seen)
 
 
-def _without_reply(
-    progress: Progress,
-    seen: NothingFound | Unresolved | Untraceable | Unlocked | RunChanged,
-    limits: RunLimits,
-    now: float,
-) -> Progress:
-    """After what does not show that the server is reachable again: the count of call errors stays."""
+def _inconclusive_observed(progress: Progress, seen: Inconclusive, limits: RunLimits, now: float) -> Progress:
+    """The count of call errors stays."""
     match seen:
         case NothingFound():
             return replace(progress, intent=None)

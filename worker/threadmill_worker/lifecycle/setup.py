@@ -14,7 +14,7 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.observations import StoreSeen, ThreadSeen, Uploaded
+from threadmill_worker.lifecycle.observations import SetupObservation, StoreSeen, ThreadSeen, Uploaded
 from threadmill_worker.lifecycle.progress import Leftover, Progress, VectorStore
 from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 
@@ -51,7 +51,7 @@ def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step:
 
 
 def setup_observed(
-    progress: Progress, action: Action, seen: Uploaded | StoreSeen | ThreadSeen, limits: RunLimits, now: float
+    progress: Progress, action: Action, seen: SetupObservation, limits: RunLimits, now: float
 ) -> Progress:
     """Returns the progress after one of the steps of the setup."""
     match seen:

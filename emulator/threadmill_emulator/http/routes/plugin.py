@@ -6,7 +6,6 @@ from typing import Any
 
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from threadmill_emulator.content.text import words
 from threadmill_emulator.errors.api_error import ApiError, missing
 from threadmill_emulator.http.endpoint import Call, Reply, route
 
@@ -43,14 +42,7 @@ async def call_function(call: Call) -> Reply:
 
 
 def _search(arguments: dict[str, Any]) -> str:
-    """Returns one invented result per search term, at most five."""
-    asked = " ".join(_strings(arguments))
-    lines = [f"Emulated search results for: {asked}"]
-    found = dict.fromkeys(words(asked) or [asked])
-    for number, word in enumerate(list(found)[:5], start=1):
-        lines.append(f"{number}. {word}: a page about {word}, https://example.com/{number}")
-    lines.append(f"Arguments: {_written(arguments)}")
-    return "\n".join(lines)
+    return f"Emulated search results for: {' '.join(_strings(arguments))}\nArguments: {_written(arguments)}"
 
 
 def _strings(value: Any) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.errors.api_error import ApiError, no_streaming, wrong_method
 from threadmill_emulator.errors.refusals import parse
-from threadmill_emulator.errors.responses_api import no_response, not_streamed
+from threadmill_emulator.errors.responses_api import no_object, not_streamed
 from threadmill_emulator.http.abort import is_closed
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
@@ -43,7 +43,7 @@ async def retrieve(call: Call) -> Reply:
     response = _asked(call)
     response.polls += 1
     if response.polls == 2 and "misses_looks" in call.emulator.options.extras:
-        raise no_response(response.id)
+        raise no_object("Response", response.id)
     given = {key: value for key, value in call.query.items() if key in ("stream", "starting_after")}
     asked = parse(RetrieveQuery, {**given, "include": call.request.query_params.getlist("include[]")})
     if not asked.stream:

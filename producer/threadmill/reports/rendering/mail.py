@@ -72,31 +72,31 @@ def render_mail_text(report: Report, link: str, attached: str | None = None) -> 
     return replace_surrogates("\n\n".join(filter(None, parts))) + "\n"
 
 
-def render_failure(title: str, night: ReportRun) -> str:
+def render_failure(title: str, run: ReportRun) -> str:
     """Returns the HTML of the mail about a failed night."""
     template = _ENVIRONMENT.get_template("mail_failed.html")
-    html = template.render(title=title, night=night, facts=_failure_facts(night), retry=_retry(night))
+    html = template.render(title=title, run=run, facts=_failure_facts(run), retry=_retry(run))
     return replace_surrogates(html)
 
 
-def render_failure_text(title: str, night: ReportRun) -> str:
+def render_failure_text(title: str, run: ReportRun) -> str:
     """Returns the plain text of the mail about a failed night."""
     parts = [
         single_line(title),
-        f"There is no report for {night.night}.",
-        "\n".join(f"{name}: {single_line(value)}" for name, value in _failure_facts(night)),
-        f"To try again: {_retry(night)}",
+        f"There is no report for {run.night}.",
+        "\n".join(f"{name}: {single_line(value)}" for name, value in _failure_facts(run)),
+        f"To try again: {_retry(run)}",
     ]
     return replace_surrogates("\n\n".join(parts)) + "\n"
 
 
-def _failure_facts(night: ReportRun) -> list[tuple[str, str]]:
-    reason = shorten(str(night.error), _LONGEST_REASON)
-    return [("Report", night.report), ("Night", str(night.night)), ("Reason", reason)]
+def _failure_facts(run: ReportRun) -> list[tuple[str, str]]:
+    reason = shorten(str(run.error), _LONGEST_REASON)
+    return [("Report", run.report), ("Night", str(run.night)), ("Reason", reason)]
 
 
-def _retry(night: ReportRun) -> str:
-    return f"threadmill report run {night.report} --date {night.night}"
+def _retry(run: ReportRun) -> str:
+    return f"threadmill report run {run.report} --date {run.night}"
 
 
 def _where(link: str, attached: str | None) -> str:

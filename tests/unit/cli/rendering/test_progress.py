@@ -12,7 +12,7 @@ from threadmill.batch.progress import BatchProgress
 from threadmill.batch.spending import Spending
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
-from threadmill.store.worker_records import EndpointTrouble, add_troubles
+from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
 from threadmill_cli.rendering import progress
 
 
@@ -60,7 +60,7 @@ def test_a_wide_terminal_has_all_figures(shown):
     assert "1,000 failed · 20 running · 6.7/s · 1,234,567 tokens" in line
 
 
-BUSY = EndpointTrouble(
+BUSY = FailingEndpoint(
     endpoint="openai",
     reason="429 Rate limit reached for requests",
     since=datetime(2026, 11, 28, 10, 1, 5, tzinfo=UTC),
@@ -72,7 +72,7 @@ BUSY = EndpointTrouble(
 def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
     def act():
         with progress.Reporter(12_000) as reporter:
-            reporter.update(batch_progress(troubles=(BUSY,)))
+            reporter.update(batch_progress(failing_endpoints=(BUSY,)))
 
     said = "openai: 429 Rate limit reached for requests (20 jobs, 4 failed calls since 10:01:05 UTC)"
     assert said in shown(120, act).splitlines()
@@ -82,7 +82,7 @@ def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
 def test_the_line_goes_when_the_endpoint_answers_again(shown):
     def act():
         with progress.Reporter(12_000) as reporter:
-            reporter.update(batch_progress(troubles=(BUSY,)))
+            reporter.update(batch_progress(failing_endpoints=(BUSY,)))
             reporter.update(batch_progress())
 
     assert "openai" not in shown(120, act)
@@ -91,7 +91,7 @@ def test_the_line_goes_when_the_endpoint_answers_again(shown):
 def test_off_a_terminal_the_line_says_it_too(monkeypatch, capsys):
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.0)
     reporter = progress.Reporter(12_000)
-    reporter.update(batch_progress(troubles=(BUSY,)))
+    reporter.update(batch_progress(failing_endpoints=(BUSY,)))
     assert "openai: 429 Rate limit reached for requests" in capsys.readouterr().err
 
 
@@ -99,7 +99,7 @@ def test_errors_of_several_workers_are_shown_once_per_endpoint():
     later = BUSY.model_copy(update={"reason": "503", "since": BUSY.since + timedelta(minutes=1), "jobs": 3, "calls": 9})
     later = later.model_copy(update={"until": BUSY.since + timedelta(minutes=9)})
     elsewhere = later.model_copy(update={"endpoint": "azure"})
-    assert add_troubles([later, BUSY, elsewhere]) == (
+    assert merge_failing_endpoints([later, BUSY, elsewhere]) == (
         BUSY.model_copy(update={"jobs": 23, "calls": 9, "until": later.until}),
         elsewhere,
     )

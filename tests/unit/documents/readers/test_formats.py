@@ -166,7 +166,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
         extract_text(path)
 
 
-def test_a_file_that_is_too_large_is_not_even_read(tmp_path):
+def test_a_large_file_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "a.pdf"
     with path.open("wb") as file:
         file.truncate(3_000_000_000)
@@ -177,14 +177,14 @@ def test_a_file_that_is_too_large_is_not_even_read(tmp_path):
         extract_text(path)
 
 
-def test_nor_is_one_that_never_ends(tmp_path):
+def test_an_endless_file_is_refused(tmp_path):
     endless = tmp_path / "endless.txt"
     endless.symlink_to("/dev/zero")
     with pytest.raises(BadDocument, match="has more than 40 bytes"):
         extract_text(endless, limit=10)
 
 
-def test_text_that_grows_when_it_is_taken_out_has_a_limit_too(tmp_path):
+def test_extracted_text_has_a_limit(tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf("x" * 30, "y" * 30))
     with pytest.raises(BadDocument, match="has more than 40 characters; a message holds"):
@@ -231,7 +231,7 @@ def test_an_unreadable_format_is_refused_with_a_readable_alternative(tmp_path, n
         extract_text(tmp_path / name)
 
 
-def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):
+def test_surrogates_are_joined_or_replaced(monkeypatch, tmp_path):
     (tmp_path / "a.pdf").write_bytes(pdf("one"))
     monkeypatch.setattr(pypdf.PageObject, "extract_text", lambda page: "\ud835\udc00 \udc00")
     assert extract_text(tmp_path / "a.pdf") == "\U0001d400 \ufffd\n"
@@ -240,7 +240,7 @@ def test_halves_of_characters_are_joined_or_lost(monkeypatch, tmp_path):
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @pytest.mark.parametrize("kind", [".pdf", ".docx", ".pptx", ".xlsx", ".html", ".xhtml", ".xml", ".txt"])
-def test_whatever_a_file_holds_it_is_text_or_has_a_reason(kind, data, tmp_path, made):
+def test_any_file_becomes_text_or_has_a_reason(kind, data, tmp_path, made):
     whole = made(kind)
     at, end = sorted((data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole)))))
     path = tmp_path / f"a{kind}"
@@ -251,7 +251,7 @@ def test_whatever_a_file_holds_it_is_text_or_has_a_reason(kind, data, tmp_path, 
 
 @pytest.fixture(scope="module")
 def made():
-    """A good file of each kind."""
+    """Returns a valid file of each kind."""
     files = {
         ".pdf": pdf("one", "two"),
         ".html": b"<p>one <b>two</b>",

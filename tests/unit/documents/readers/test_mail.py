@@ -1,4 +1,4 @@
-"""The text of emails: what a model is told of them, and which are refused."""
+"""The text of emails, and which are refused."""
 
 import struct
 import sys
@@ -48,7 +48,7 @@ def test_an_email_gives_headers_plain_text_and_attachment_names(read, mail):
     )
 
 
-def test_a_body_in_html_alone_becomes_markdown(read, mail):
+def test_an_html_body_becomes_markdown(read, mail):
     mail.set_content("<style>p {}</style><h1>Minutes</h1><p>Only <b>this</b> — 天空</p>", subtype="html")
     assert read(mail).endswith("\n\n# Minutes\n\nOnly **this** — 天空\n")
 
@@ -62,7 +62,7 @@ def test_an_html_body_needs_the_extra_and_a_plain_one_does_not(read, mail, monke
         read(mail)
 
 
-def test_a_page_saved_as_mhtml_is_read_as_one(read):
+def test_a_page_saved_as_mhtml_is_read(read):
     page = b'From: <Saved>\r\nSubject: Page\r\nContent-Type: multipart/related; boundary="x"\r\n\r\n--x\r\n'
     page += (
         b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>Caf=C3=A9</p>\r\n--x--\r\n"
@@ -78,7 +78,7 @@ def test_a_body_is_read_in_the_charset_declared_if_it_fits(read, declared, encod
     assert read(content.encode() + "天空很".encode(encoding)) == "From: a@b\n\n天空很\n"
 
 
-def test_a_body_in_no_charset_takes_the_encoding_given(read):
+def test_a_body_without_charset_has_the_given_encoding(read):
     content = "From: a@b\n\nLe café".encode("cp1252")
     with pytest.raises(BadDocument, match="its encoding may be cp1252, "):
         read(content)
@@ -114,13 +114,13 @@ def test_a_badly_written_email_keeps_its_text(read, content):
         (b"From: a@b\nContent-Type: multipart/encrypted; boundary=x\n\n--x\n\nMIIB", "is encrypted or sealed"),
     ],
 )
-def test_what_cannot_be_read_is_refused(read, content, reason):
+def test_an_unreadable_email_is_refused(read, content, reason):
     with pytest.raises(BadDocument, match=reason):
         read(content)
 
 
 @given(st.binary(max_size=400))
-def test_whatever_follows_a_header_is_text_or_has_a_reason(tmp_path_factory, content):
+def test_any_email_becomes_text_or_has_a_reason(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("mails") / "a.eml"
     path.write_bytes(b"Subject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n" + content)
     with suppress(BadDocument):
@@ -157,7 +157,7 @@ def outlook(values: dict[int, str | bytes | datetime], *attachments: str) -> byt
     return compound({**files, **properties(32, values)})
 
 
-def test_an_email_of_outlook(read):
+def test_an_outlook_email_is_read(read):
     content = outlook({BODY: "Hello\r\nthere\r\n\0", SENT: datetime(2026, 11, 20, 2, tzinfo=UTC)}, "a.pdf", "b.xlsx")
     assert read(content, "a.msg") == (
         "From: Ann\nTo: Bob; Cay\nDate: 2026-11-20 02:00 UTC\nSubject: Größe 天氣\n\n"

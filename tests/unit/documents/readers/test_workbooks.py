@@ -116,7 +116,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_workbook_is_a_line_per_row(file, kind):
+def test_a_workbook_becomes_a_line_per_row(file, kind):
     lines = extract_text(file(f"a{kind}", FILES[kind])).replace(" 00:00:00", "").splitlines()
     assert lines == [
         "## Costs",
@@ -128,7 +128,7 @@ def test_a_workbook_is_a_line_per_row(file, kind):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_each_row_of_its_first_sheet_may_be_a_document(file, kind):
+def test_each_row_of_the_first_sheet_can_be_a_document(file, kind):
     train, hotel = RowDocuments([file(f"a{kind}", FILES[kind])], id_column="what")
     assert (train.number, train.id, train.fields["amount"], train.fields["paid"]) == (2, "Train 火車", 120, True)
     assert str(train.fields["day"]).startswith("2026-01-02")
@@ -145,7 +145,7 @@ def test_repeated_rows_and_columns_of_an_ods_are_counted(file):
     assert [each.number for each in RowDocuments([path])] == [4, 5]
 
 
-def test_an_ods_that_repeats_without_end_is_refused_by_its_length(file):
+def test_an_ods_with_too_many_repeated_cells_is_refused(file):
     cells = '<table:table-cell table:number-columns-repeated="999999999"><text:p>x</text:p></table:table-cell>'
     content = ods(f'<table:table-row table:number-rows-repeated="999999999">{cells}</table:table-row>')
     with pytest.raises(BadDocument, match="has more than 10,000 characters"):
@@ -188,7 +188,7 @@ def test_a_text_document_of_libreoffice_becomes_markdown(file):
     )
 
 
-def test_slides_of_libreoffice_come_one_by_one_with_their_notes(file):
+def test_slides_of_libreoffice_have_their_notes(file):
     box = "<draw:frame><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
     notes = f"<presentation:notes>{box.format('say it slowly')}</presentation:notes>"
     pages = f"<draw:page>{box.format('One')}{notes}</draw:page><draw:page>{box.format('Two')}</draw:page>"

@@ -56,56 +56,6 @@ def test_tool_rounds_share_the_working_time():
     assert status(rounds, now + 2) == "completed"
 
 
-def test_expiry_counts_from_creation_through_tool_calls():
-    waiting = run("scenario=expired_tools expires_s=30")
-    assert status(waiting, 129.9) == "requires_action"
-    assert status(waiting, 130) == "expired"
-    with pytest.raises(ApiError, match='Runs in status "expired" do not accept tool outputs'):
-        submit_all(waiting, 130)
-
-
-def test_outputs_must_be_for_all_calls_at_once():
-    three = run("scenario=parallel_tools")
-    three.advance(105)
-    first, *others = [call.id for call in three.rounds[-1].calls]
-    with pytest.raises(ApiError) as error:
-        three.submit({first: "x"}, 105)
-    assert error.value.message == f"Expected tool outputs for call_ids {[first, *others]}, got {[first]}"
-    assert three.status == "requires_action"
-
-
-def test_single_outputs_are_taken_under_that_quirk():
-    three = run("scenario=single_outputs")
-    three.advance(105)
-    for call in three.rounds[-1].calls:
-        assert three.status == "requires_action"
-        three.submit({call.id: "x"}, 106)
-    assert three.status == "queued"
-
-
-def test_a_cancel_takes_a_while_and_may_end_otherwise():
-    cancelled = run()
-    cancelled.cancel(102)
-    assert [status(cancelled, now) for now in (102.1, 102.2)] == ["cancelling", "cancelled"]
-    with pytest.raises(ApiError, match="Cannot cancel run with status 'cancelled'"):
-        cancelled.cancel(103)
-    finished = run("cancel_ends=completed cancel_s=3")
-    finished.cancel(102)
-    assert [status(finished, now) for now in (104.9, 105)] == ["cancelling", "completed"]
-
-
-def test_a_locked_run_cancels_for_ever():
-    locked = run("scenario=stuck lock=yes")
-    locked.advance(102)
-    locked.cancel(102)
-    assert status(locked, 1e9) == "cancelling"
-
-
-def test_hanging_runs_never_end():
-    for scenario, seen in {"stuck": "in_progress", "stuck_queued": "queued", "unknown_status": "paused"}.items():
-        assert status(run(f"scenario={scenario}"), 1e9) == seen
-
-
 def test_late_expiry_takes_the_outputs_and_then_expires():
     late = run("scenario=late_expiry expires_s=20")
     assert status(late, 200) == "requires_action"

@@ -8,40 +8,40 @@ from tests.unit.lifecycle.story import next_action
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
 from threadmill.store.remote_records import KeptThread
-from threadmill_worker.lifecycle.actions import Action, PollRun, StartRun, SubmitOutputs
+from threadmill_worker.lifecycle import actions as act
+from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance
-from threadmill_worker.lifecycle.observations import AnswerRead, Observation, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Features, Progress
 
 LIMITS = RunLimits(max_tool_rounds=1)
 NOW = 1_800_000_000.0
-CALL = ToolCall("call_1", "weigh", "{}")
-ANSWER = AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
+CALL = obs.ToolCall("call_1", "weigh", "{}")
+ANSWER = obs.AnswerRead(({"type": "text", "text": {"value": "42", "annotations": []}},))
 
 JOB = Progress(deadline_at=NOW + 3600, messages=1, thread_id="", messages_sent=1)
-ENDED = RunObservation("resp_2", "completed", answer=ANSWER, kind="response", continues=True)
+ENDED = obs.RunObservation("resp_2", "completed", answer=ANSWER, kind="response", continues=True)
 
 
-def see(progress: Progress, action: Action, view: Observation) -> Progress:
+def see(progress: Progress, action: act.Action, view: obs.Observation) -> Progress:
     return advance(observe(progress, action, view, LIMITS, NOW), LIMITS, NOW)[0]
 
 
 def with_outputs() -> Progress:
-    asks = RunObservation("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
-    return see(see(JOB, StartRun(1), asks), PollRun("resp_1"), OutputReady("call_1", "7"))
+    asks = obs.RunObservation("resp_1", "requires_action", (CALL,), kind="response", items=({"type": "function_call"},))
+    return see(see(JOB, act.StartRun(1), asks), act.PollRun("resp_1"), obs.OutputReady("call_1", "7"))
 
 
 def test_an_answer_with_its_context_is_the_answer() -> None:
-    named = see(JOB, StartRun(1), replace(ENDED, names_previous=True))
+    named = see(JOB, act.StartRun(1), replace(ENDED, names_previous=True))
     assert named.outcome is not None
     assert named.outcome.text == "42"
 
 
 def test_a_run_without_its_context_is_started_again() -> None:
-    dropped = see(JOB, StartRun(1), ENDED)
+    dropped = see(JOB, act.StartRun(1), ENDED)
     assert (dropped.outcome, dropped.answer, dropped.without_context) == (None, None, ("resp_2",))
-    assert next_action(dropped, LIMITS, NOW) == StartRun(2)
+    assert next_action(dropped, LIMITS, NOW) == act.StartRun(2)
     assert [each.id for each in dropped.leftovers] == ["resp_2"], "it is deleted with the job"
     assert dropped.reruns == 0
 
@@ -49,10 +49,10 @@ def test_a_run_without_its_context_is_started_again() -> None:
 @pytest.mark.parametrize("in_background", [False, True])
 def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_background: bool) -> None:
     place = with_outputs()
-    submit = SubmitOutputs("resp_1", {"call_1": "7"})
+    submit = act.SubmitOutputs("resp_1", {"call_1": "7"})
     if in_background:
-        place = see(place, submit, RunObservation("resp_2", "queued", kind="response", continues=True))
-        dropped = see(place, PollRun("resp_2"), replace(ENDED, continues=False))
+        place = see(place, submit, obs.RunObservation("resp_2", "queued", kind="response", continues=True))
+        dropped = see(place, act.PollRun("resp_2"), replace(ENDED, continues=False))
     else:
         dropped = see(place, submit, ENDED)
 
@@ -65,14 +65,14 @@ def test_a_round_without_its_context_is_sent_again_with_the_same_outputs(in_back
 
 
 def test_a_job_whose_context_is_not_known_here_fails() -> None:
-    failed = see(replace(JOB, features=Features(continues=True, has_transcript=False)), StartRun(1), ENDED)
+    failed = see(replace(JOB, features=Features(continues=True, has_transcript=False)), act.StartRun(1), ENDED)
     assert failed.outcome is not None
     assert failed.outcome.failure is not None
     assert failed.outcome.failure.kind is FailureKind.UNSUPPORTED
 
 
 def test_no_server_can_have_all_sent_more_than_once() -> None:
-    failed = see(see(JOB, StartRun(1), ENDED), StartRun(2), replace(ENDED, id="resp_3"))
+    failed = see(see(JOB, act.StartRun(1), ENDED), act.StartRun(2), replace(ENDED, id="resp_3"))
     assert failed.outcome is not None
     assert failed.outcome.state is JobState.FAILED
 

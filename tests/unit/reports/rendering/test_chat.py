@@ -1,4 +1,4 @@
-"""A report as a chat message: the shapes that Slack and Teams take, within their limits."""
+"""A report as a chat message for Slack and Teams, within their limits."""
 
 import json
 
@@ -25,6 +25,6 @@ def test_teams_gets_an_adaptive_card_within_its_limit():
     assert len(json.dumps(message).encode()) < 28_000
 
 
-def test_a_failed_night_says_why():
+def test_the_message_about_a_failed_night_has_the_reason():
     message = chat_message("slack", "News: failed", {"error": "no documents"})
     assert [block["text"]["text"] for block in message["blocks"]] == ["News: failed", "failed", "no documents"]

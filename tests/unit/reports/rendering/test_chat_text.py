@@ -1,4 +1,4 @@
-"""Markdown as chats show it: Slack's mrkdwn and the Markdown subset of Teams' cards."""
+"""Markdown converted to Slack's mrkdwn and to the Markdown subset of Teams' cards."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ LONGEST = 3000
         ),
     ],
 )
-def test_each_chat_gets_what_it_can_show(markdown, slack, teams):
+def test_markdown_is_converted_for_each_chat(markdown, slack, teams):
     assert chat_text(markdown, SLACK, LONGEST) == slack
     assert chat_text(markdown, TEAMS, LONGEST) == teams
 
@@ -59,7 +59,7 @@ def test_a_code_block_that_is_cut_stays_closed():
 
 
 @given(st.text(st.sampled_from("ab*_`#>-|[]()<!&~ \n1.\\@天\r")), st.sampled_from([SLACK, TEAMS]), st.integers(60, 300))
-def test_any_text_fits(markdown, dialect, longest):
+def test_any_text_fits_the_limit(markdown, dialect, longest):
     assert len(chat_text(markdown, dialect, longest)) <= longest
 
 

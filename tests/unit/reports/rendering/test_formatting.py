@@ -1,4 +1,4 @@
-"""Numbers and names as a page shows them."""
+"""Numbers and names on a page."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from threadmill.reports.rendering.formatting import count, duration, money, sing
         ("天氣 e\u0301", "天氣 e\u0301"),
     ],
 )
-def test_a_line_holds_no_hidden_characters(text, shown):
+def test_a_single_line_has_no_hidden_characters(text, shown):
     assert single_line(text) == shown
 
 

@@ -1,4 +1,4 @@
-"""A report's page as HTML: what is in it, what cannot be, and that it needs nothing else."""
+"""A report as a self-contained HTML page."""
 
 import re
 from datetime import UTC, date, datetime
@@ -29,7 +29,7 @@ ELEMENTS = set(
 
 
 class Page(HTMLParser):
-    """The elements of a page; fails where one is not closed."""
+    """Returns the elements of a page. Fails if one is not closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_page_is_whole_and_needs_nothing_else(shape):
+def test_a_page_is_valid_and_self_contained(shape):
     page = Page(render_html(SHAPES[shape]))
     assert {tag for tag, _ in page.elements} <= ELEMENTS
     names = {name for _, attributes in page.elements for name in attributes}
@@ -86,16 +86,16 @@ def test_a_hostile_answer_is_text():
         assert shown in html
 
 
-def test_headings_of_an_answer_go_right_below_those_of_its_section():
+def test_headings_of_an_answer_are_below_that_of_its_section():
     html = answer_html("## A\n\n### B\n\n###### C\n\nD\n---", under=3)
     assert re.findall(r"<(h\d)>(\w)", html) == [("h4", "A"), ("h5", "B"), ("h6", "C"), ("h4", "D")]
 
 
-def test_a_break_in_a_cell_is_a_break():
+def test_line_breaks_in_cells_are_kept():
     assert "b<br />" in answer_html("a | b<br>c\n--|--\n1 | 2", under=3)
 
 
-def test_names_are_shown_as_they_are_and_hide_nothing():
+def test_names_are_shown_without_hidden_characters():
     html = render_html(everything())
     assert "&lt;b&gt;*x*_[y](http://evil.example)|`q` # h \ufffdgpj.md" in html
     assert "\u202e" not in html
@@ -104,7 +104,7 @@ def test_names_are_shown_as_they_are_and_hide_nothing():
     assert render_html(report(section(1, text="half \ud800"))).encode()
 
 
-def test_what_failed_is_named_with_its_reason_before_the_documents():
+def test_failures_are_listed_before_the_documents():
     html = render_html(report(section(1), failed(2), failed(3)))
     assert "Not in this report: 2 documents failed" in html
     assert "<summary><b>2</b> is empty</summary>" in html, "grouped by reason, folded"
@@ -143,7 +143,7 @@ def test_readers_get_no_advice_about_options(message, shown):
     assert for_readers(message) == shown
 
 
-def test_reasons_that_differ_in_numbers_alone_are_one():
+def test_reasons_that_differ_only_in_numbers_are_grouped():
     long = [failed(n, failure=Failure(kind=FailureKind.REJECTED, message=f"has {n},000 characters")) for n in (1, 2)]
     found = reasons(report(*long, failed(3), failed(4), failed(5)))
     assert [(each.message, len(each.documents)) for each in found] == [("is empty", 3), ("has … characters", 2)]
@@ -179,13 +179,13 @@ def test_a_mail_is_never_clipped():
         assert "The summary goes on in the full report." in mail
 
 
-def test_the_cost_is_shown_or_called_unknown():
+def test_the_cost_is_shown_or_unknown():
     assert "no price is known" in render_html(report(section(1)))
     assert "<dd>0.0312 USD</dd>" in render_html(report(section(1), cost=0.0312))
     assert "<dd>0.00 USD</dd>" in render_html(report(section(1), cost=0.0))
 
 
-def test_a_template_of_ones_own_extends_ours_or_replaces_it():
+def test_a_template_can_extend_or_replace_the_default():
     source = '{% extends "report.html" %}{% block footer %}<footer>{{ report.name }} of ACME</footer>{% endblock %}'
     assert "<footer>daily of ACME</footer>" in render_html(everything(), source)
     assert render_html(report(title="<x>"), "{{ report.title }}") == "&lt;x&gt;"
@@ -211,7 +211,7 @@ def _contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_colour_of_the_palette_can_be_read(scheme):
+def test_colours_have_enough_contrast(scheme):
     """WCAG AA: 4.5 for text, 3 for what a chart draws."""
     palette = _schemes()[scheme]
     for ink in ("text", "muted", "accent", "bad", "good"):

@@ -1,4 +1,4 @@
-"""A report as Markdown, read as any viewer reads it: with raw HTML."""
+"""A report as Markdown, parsed with raw HTML as viewers do."""
 
 from itertools import pairwise
 
@@ -82,7 +82,7 @@ PIECES = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
-def test_whatever_an_answer_says_it_stays_within_its_section(answer):
+def test_any_answer_stays_within_its_section(answer):
     shown = answer_markdown(answer, under=3)
     page = f"{shown}\n\n## Next"
     assert {each for each in html_in(page) if not each.startswith("<br")} == set()
@@ -119,23 +119,23 @@ def test_a_page_has_only_its_own_headings_and_html(shape):
         ("", ""),
     ],
 )
-def test_an_answer_goes_below_its_section(answer, becomes):
+def test_headings_of_an_answer_are_moved_below_its_section(answer, becomes):
     assert answer_markdown(answer, under=3) == becomes
 
 
-def test_a_name_breaks_out_of_nothing():
+def test_a_name_cannot_add_markup():
     page = render_markdown(everything())
     assert "### 3. ``<b>*x*_[y](http://evil.example)|`q` # h \ufffdgpj.md``\n" in page
     assert r"# Lines \& \<plants\>" in page
 
 
-def test_what_failed_is_named_with_its_reason():
+def test_failures_are_listed_with_their_reasons():
     page = render_markdown(report(section(1), failed(2, name="a|b.md")))
     assert "1 document failed:\n\n- **1:** is empty\n  - [2. `documents/line-2.md`](#document-2)\n" in page
     assert r"| [2. `a\|b.md`](#document-2) | 0 | 0.0 s | failed |" in page
 
 
-def test_sections_are_apart():
+def test_sections_are_separated():
     page = render_markdown(everything())
     assert '\n\n<a id="document-3"></a>\n\n' in page
     assert "no price is known" not in page

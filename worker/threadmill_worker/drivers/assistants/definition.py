@@ -1,4 +1,4 @@
-"""An assistant's definition: as a profile wants it, as its server shows it, and where the two differ. Pure."""
+"""Compares the definition of an assistant in a profile with that on the server. PURE."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from threadmill.settings.profile import Profile
 from threadmill_worker.drivers.tags import without_tag
 
-#: Every field, with what it is where nothing is said; a null or an empty text says nothing.
+#: Every field with its default. Null and the empty text count as the default.
 DEFAULTS: dict[str, Any] = {
     "model": None,
     "name": None,
@@ -23,10 +23,10 @@ DEFAULTS: dict[str, Any] = {
     "metadata": {},
 }
 
-#: The server's own, of no meaning elsewhere.
+#: Fields that the server sets.
 _ITS_OWN = {"id", "object", "created_at"}
 
-#: Where servers add to what they were sent: defaults of a tool, of a schema.
+#: Fields to which servers add defaults: of a tool, or of a schema.
 _GROWS = {"tools", "response_format"}
 
 _EMPTY: dict[str, dict[str, list[str]]] = {
@@ -34,17 +34,17 @@ _EMPTY: dict[str, dict[str, list[str]]] = {
     "file_search": {"vector_store_ids": []},
 }
 
-#: The fields that differ: what is there, what is wanted.
+#: The fields that differ: the value on the server, the value in the profile.
 Changes = dict[str, tuple[Any, Any]]
 
 
 def wanted(profile: Profile, tools: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every field as the profile has it; `tools` are its tools as definitions."""
+    """Returns every field as the profile has it. `tools`: the definitions of its tools."""
     return _filled(profile.model_dump(mode="json") | {"tools": tools})
 
 
 def shown(assistant: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field as the server has it, without our mark; what is of no known form counts as not said."""
+    """Returns every field as the server has it, without the tag. Values of unknown types count as defaults."""
     metadata = assistant.get("metadata")
     texts = {
         str(name): value if isinstance(value, str) else json.dumps(value)
@@ -54,13 +54,13 @@ def shown(assistant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown(assistant: Mapping[str, Any]) -> dict[str, Any]:
-    """What the server says beyond the fields of a profile."""
+    """Returns the fields on the server that a profile does not have."""
     known = _ITS_OWN | DEFAULTS.keys()
     return {name: value for name, value in assistant.items() if name not in known and value not in (None, "", [], {})}
 
 
 def said(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that are not as they are by default."""
+    """Returns the fields that differ from their defaults."""
     return {name: value for name, value in definition.items() if value != DEFAULTS[name]}
 
 
@@ -69,7 +69,7 @@ def digest(definition: Mapping[str, Any]) -> str:
 
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any], *, applied: bool) -> Changes:
-    """`applied`: exactly this was applied before, so what the server has beyond it is its own addition."""
+    """Returns the fields that differ. `applied`: it was applied before, so the server added the rest."""
     return {
         name: (there[name], asked[name])
         for name in DEFAULTS
@@ -82,9 +82,9 @@ def changes(there: Mapping[str, Any], asked: Mapping[str, Any], *, applied: bool
 
 
 def body_of(changed: Changes) -> dict[str, Any]:
-    """What to send so that these fields become what is wanted; a mark is not in it."""
+    """Returns the body of an update that makes these changes, without the tag."""
     body = {name: new for name, (_, new) in changed.items()}
-    if "tool_resources" in body:  # a kind that is left out would stay
+    if "tool_resources" in body:  # a kind that is omitted would stay
         old, new = changed["tool_resources"]
         body["tool_resources"] = {kind: empty for kind, empty in _EMPTY.items() if kind in old} | new
     return body
@@ -106,7 +106,7 @@ def _has_content(resource: Any) -> bool:
 
 
 def _bare(value: Any) -> Any:
-    """Without what says the same as nothing."""
+    """The value without null fields and `strict: false`, which are defaults."""
     if isinstance(value, dict):
         kept = {name: _bare(each) for name, each in value.items() if each is not None}
         return {name: each for name, each in kept.items() if not (name == "strict" and each is False)}

@@ -10,7 +10,6 @@ from threadmill_worker.lifecycle.observations import ENDED
 
 _CHANGES = frozenset(f"thread.run.{status}" for status in (*ENDED, "requires_action"))
 
-
 ASSISTANTS = Events(
     runs=_CHANGES | {f"thread.run.{status}" for status in ("created", "queued", "in_progress", "cancelling")},
     changes=_CHANGES,

@@ -1,7 +1,7 @@
 """The order in which the messages of a thread were written. PURE.
 
-Lists are sorted by `created_at`, whole seconds. Some servers (open-assistant-api) leave messages of one second in any
-order, so that an answer comes before its question; others ignore the `order` that they are asked for.
+Lists are sorted by `created_at`, in whole seconds. Some servers (open-assistant-api) list messages of one second in any
+order, so that an answer can come before its question; others ignore `order`.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from threadmill_worker.drivers.tags import tag_of
 
 Message = dict[str, Any]
 
-#: The run of an answer that names none.
+#: The run of an answer that does not name its run.
 _NO_RUN = ""
 
 
 def oldest_first(messages: Sequence[Message]) -> list[Message]:
-    """The messages of a thread, oldest first; `messages` in the order of the server, which was asked for the same.
+    """Returns the messages of a thread, oldest first. `messages`: as the server listed them, with order=asc.
 
-    Messages of one second are put in another order only if theirs cannot be right.
+    Messages of one second are reordered only if their order cannot be right.
     """
     if any(_second(message) is None for message in messages):
         return list(messages)
@@ -36,10 +36,10 @@ def oldest_first(messages: Sequence[Message]) -> list[Message]:
 
 
 def answers_of(run_id: str, messages: Sequence[Message], since: float | None) -> list[Message]:
-    """Those of the messages of a thread that a run wrote, the last run of the thread, in order.
+    """Returns the messages that the last run of a thread wrote, in order.
 
-    Some servers name no run. Then they are the answers after the last question, but for those of a second before
-    `since`: when the run was made, by the server's clock.
+    Some servers do not name the run. Then they are the answers after the last question, except those from before
+    `since`: the second in which the run was created, by the server's clock.
     """
     ordered = oldest_first(messages)
     if named := [message for message in ordered if _run(message) == run_id]:
@@ -60,9 +60,9 @@ def _moment(message: Message) -> int:
 
 
 def _can_be(before: Message | None, messages: Sequence[Message]) -> bool:
-    """Whether each run's answer follows a question, and the messages of each job stand as it sent them.
+    """Whether each run's answer follows a question, and the messages of each job are in its order.
 
-    `before`: the last message of an earlier second. Where answers name no run, those of one second are of one.
+    `before`: the last message of an earlier second. Answers of one second that name no run belong to one run.
     """
     last: dict[str, int] = {}
     if before is not None and _run(before) == _NO_RUN and any(_run(message) is None for message in messages):
@@ -79,7 +79,7 @@ def _can_be(before: Message | None, messages: Sequence[Message]) -> bool:
 
 
 def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Message]:
-    """The messages of a job, then the answer of a run, and so on."""
+    """Alternates the messages of a job and the answers of a run."""
     questions: dict[str, list[Message]] = {}
     answers: dict[str | None, list[Message]] = {}
     for message in messages:
@@ -95,12 +95,12 @@ def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Messa
 
 
 def _run(message: Message) -> str | None:
-    """The run that wrote it; None for what someone sent."""
+    """The run that wrote the message; None for a message that was sent."""
     is_answer = message.get("role") == "assistant" and tag_of(message) is None
     return str(message.get("run_id") or _NO_RUN) if is_answer else None
 
 
 def _place(message: Message) -> tuple[str, int]:
-    """The job that sent it, and its number among the job's messages; of what is not ours its own id."""
+    """The job that sent the message, and its index among the job's messages; for other messages, their id."""
     job, _, what = (tag_of(message) or "").rpartition("/message-")
     return (job, int(what)) if job and what.isdecimal() else (str(message.get("id")), 0)

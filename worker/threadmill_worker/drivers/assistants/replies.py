@@ -1,4 +1,4 @@
-"""Replies of Assistants servers as observations. Tolerant: compatible servers leave fields out or fill them oddly."""
+"""Reads the replies of Assistants servers as observations. Tolerant, because compatible servers differ."""
 
 import json
 from typing import Any
@@ -11,8 +11,8 @@ from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 
 def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunObservation:
-    """A run; raises NotTheApi if it has no id."""
-    error = error_in(body.get("last_error"))  # OpenOpenAI's is a bare text
+    """Returns the run. Raises NotTheApi if it has no id."""
+    error = error_in(body.get("last_error"))  # OpenOpenAI sends a text
     return RunObservation(
         id=parse_id(body),
         status=str(body.get("status")),
@@ -32,13 +32,13 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunObse
 
 
 def store_of(thread: dict[str, Any]) -> str | None:
-    """The vector store of a thread, which has one at most."""
+    """Returns the vector store of a thread, which has at most one."""
     ids = as_dict(as_dict(thread.get("tool_resources")).get("file_search")).get("vector_store_ids")
     return str(ids[0]) if isinstance(ids, list) and ids else None
 
 
 def parse_step(step: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tool calls of a run step, in words of ours; a step that wrote a message has none."""
+    """Returns the tool calls of a run step in the form of a result's `steps`. A step that wrote a message has none."""
     calls = as_dict(step.get("step_details")).get("tool_calls")
     return [_parse_call(as_dict(call)) for call in calls] if isinstance(calls, list) else []
 
@@ -69,7 +69,7 @@ def _parse_hit(hit: dict[str, Any]) -> dict[str, Any]:
 
 
 def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """A message's content blocks, as sent; a plain string becomes a text block."""
+    """Returns the content blocks of a message. A string becomes a text block."""
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": {"value": content, "annotations": []}}]
@@ -77,7 +77,7 @@ def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def parse_delta(data: bytes) -> tuple[str, str]:
-    """A message's delta as the message's id and a piece of its text; what is no delta holds no text."""
+    """Returns the id of a message and a piece of its text. Data that is no delta has no text."""
     try:
         body = json.loads(data)
         return str(body.get("id")), "".join(map(text_of, body["delta"]["content"]))
@@ -86,7 +86,7 @@ def parse_delta(data: bytes) -> tuple[str, str]:
 
 
 def text_in(message: dict[str, Any]) -> str:
-    """All the text of a message, as its deltas add up to."""
+    """Returns the text of a message, the sum of its deltas."""
     return "".join(map(text_of, blocks_of(message)))
 
 

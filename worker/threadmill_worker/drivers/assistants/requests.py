@@ -1,4 +1,4 @@
-"""What we send to Assistants servers: the bodies of threads, messages and runs."""
+"""Builds the bodies of threads, messages and runs for Assistants servers."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from threadmill_worker.lifecycle.progress import Progress
 
 
 class Requests:
-    """Writes for one job; only what it asks for."""
+    """The requests of one job. Fields that it does not set are omitted."""
 
     def __init__(self, spec: JobSpec) -> None:
         self._spec = spec
@@ -28,7 +28,7 @@ class Requests:
         return {name: value for name, value in fields.items() if value is not None}
 
     def resources(self, progress: Progress) -> dict[str, Any]:
-        """What the tools of a thread may use."""
+        """The files and stores that the tools of a thread may use."""
         resources: dict[str, Any] = {}
         code_files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
         if code_files and not progress.features.continues:
@@ -50,7 +50,7 @@ class Requests:
         return {name: value for name, value in fields.items() if value}
 
     def _attachments(self, progress: Progress) -> list[dict[str, Any]]:
-        """Files that join a thread which was there before; one without a vector store is given ours instead."""
+        """Files for a thread that existed before the job. Without a vector store, it gets the job's own instead."""
         tools: dict[str, list[str]] = {}
         for tool in ("code_interpreter", "file_search"):
             if tool == "code_interpreter" or (progress.store is not None and not progress.store.own):

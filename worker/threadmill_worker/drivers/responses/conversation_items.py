@@ -1,7 +1,7 @@
-"""A response whose id was lost, read from its conversation.
+"""Reads a response whose id was lost from the items of its conversation.
 
-A conversation takes in the items of a response, its input first, once it has ended with an answer or with function
-calls. No item names its response. So such a run is known by its conversation and what it was given last.
+When a response has ended with an answer or with function calls, its input and then its output become items of the
+conversation. Items do not name their response. So the run gets an id made of the conversation and its last input.
 """
 
 from dataclasses import replace
@@ -21,23 +21,23 @@ class ConversationItems:
         self._client = client
 
     async def after_output(self, conversation: str, call_id: str) -> dict[str, Any] | None:
-        """What followed the output of a call, as the body of a response; None: the output is not there."""
+        """Returns the items after the output of a call as the body of a response; None if the output is not there."""
         newer: list[dict[str, Any]] = []
         async for item in self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation)):
             if item.get("call_id") == call_id:
-                taken = item.get("type") == "function_call_output"  # else it is the call: nothing follows it
+                taken = item.get("type") == "function_call_output"  # else it is the call itself
                 return _body(f"{conversation}{_SEPARATOR}{call_id}", newer[::-1]) if taken else None
             newer.append(item)
         return None
 
     async def after_start(self, conversation: str, messages: int) -> dict[str, Any] | None:
-        """What followed the first so many messages; None: there are none."""
+        """Returns the items after the first `messages` messages; None if there are no items."""
         pages = self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation))
         items = [item async for item in pages][::-1]
         return _body(f"{conversation}{_SEPARATOR}{messages}", items[messages:]) if items else None
 
     async def read(self, run_id: str) -> dict[str, Any] | None:
-        """The same again, by the id that it has in the body."""
+        """Returns the same body again. `run_id`: its id."""
         conversation, anchor = run_id.split(_SEPARATOR, 1)
         if anchor.isdecimal():
             return await self.after_start(conversation, int(anchor))
@@ -45,12 +45,12 @@ class ConversationItems:
 
 
 def is_in_conversation(run_id: str) -> bool:
-    """Whether the id of a run is one of ours, for want of the response's own."""
+    """Whether the id of a run was made here because the id of the response was lost."""
     return _SEPARATOR in run_id
 
 
 def parse_items(body: dict[str, Any]) -> RunObservation:
-    """The run: no thing of its own to be deleted, as far as we know."""
+    """Returns the run. Its response cannot be deleted, because its id is unknown."""
     return replace(parse_response(body), kind=None, is_anonymous=True)
 
 

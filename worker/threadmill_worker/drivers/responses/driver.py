@@ -170,7 +170,7 @@ class ResponsesDriver(WireDriver):
         return await self._lost.find_outputs(progress)
 
     async def _create_conversation(self, progress: Progress) -> Observation:
-        """Only for one that is to live on: other jobs need none. A server without any chains its responses."""
+        """Creates a conversation if the thread is kept. On a server without conversations, responses are chained."""
         if not self._spec.job.keep_thread:
             return ThreadCreated("", remote=False)
         body: dict[str, Any] = {"metadata": self._spec.job.metadata | tag(self._spec.tag, "thread")}
@@ -183,7 +183,7 @@ class ResponsesDriver(WireDriver):
             return ThreadCreated("", remote=False)
 
     async def _create(self, body: dict[str, Any], progress: Progress) -> RunObservation | LaneClosed:
-        """In the background, where the server works there. A completion window requires that."""
+        """Creates a response, in the background if the server can. A completion window requires the background."""
         has_window = "background_options" in body
         if self._capabilities.asks_background:
             try:
@@ -202,10 +202,7 @@ class ResponsesDriver(WireDriver):
         return run
 
     async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunObservation:
-        """Its events are read if the job asked for that, and the server has them.
-
-        `waits`: the reply may come only when the response has ended; its time is the job's.
-        """
+        """Sends the request. `waits`: the reply may come only when the response has ended."""
         create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
         start = partial(create, **as_arguments(body), **self._key(body, progress))
         self.awaits_run = waits
@@ -229,19 +226,19 @@ class ResponsesDriver(WireDriver):
         return current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """The option of a call that has its repetition answered with its first reply, where the server does that."""
+        """The idempotency key of a call, if the server answers repetitions with the first reply."""
         if not self._endpoint.supports.idempotency_keys or progress.pending is None:
             return {}
         key = key_of(body, progress.pending.sent_at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunObservation | None:
-        """The run as its stream's last event shows it, if that shows all of it."""
+        """The run in the last event of its stream, if it is complete there."""
         body = self._stream.take_last()
         return parse_last_event(body) if body is not None else None
 
     def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
-        """The run as last seen, while its stream is the reply to its request: there is nothing else to look at."""
+        """The run as last observed, while the reply to its request is a stream: nothing can be polled."""
         return progress.run.seen if progress.run and self._stream.is_open and self._capabilities.waits else None
 
     async def _run(self, run_id: str) -> RunObservation:
@@ -251,12 +248,12 @@ class ResponsesDriver(WireDriver):
     async def _retrieve(self, run_id: str, **query: Any) -> dict[str, Any]:
         if is_in_conversation(run_id):
             if (body := await self._items.read(run_id)) is None:
-                raise NotTheApi("the conversation does not have the items of the response any more")
+                raise NotTheApi("the conversation no longer has the items of the response")
             return body
         return (await self._api.call(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
-        """Of all rounds of the run: each is a response of its own."""
+        """The steps of all rounds of the run; each round is a response."""
         count = progress.run.rounds if progress.run else 0
         numbered = (round_names(progress.runs, number + 1) for number in range(count))
         rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]

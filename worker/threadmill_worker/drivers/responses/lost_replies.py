@@ -26,7 +26,7 @@ _CLOCKS_S = 600.0
 
 
 class LostReplies:
-    """Of one job."""
+    """The searches of one job."""
 
     def __init__(self, api: Api, spec: JobSpec, requests: Requests, items: ConversationItems) -> None:
         self._api = api

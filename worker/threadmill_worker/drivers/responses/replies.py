@@ -1,4 +1,4 @@
-"""Replies of Responses servers as observations, in the shapes the rest of the worker knows. Tolerant, as servers vary.
+"""Reads the replies of Responses servers as observations. Tolerant, because compatible servers differ.
 
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
@@ -13,19 +13,19 @@ from threadmill_worker.drivers.files import IN_CONTAINER
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
-#: What marks a response as a run's thing to be deleted.
+#: The kind of leftover that a response is.
 RESPONSE = "response"
 
-#: Begins the ids of LiteLLM's polling. Its models do not know them, so no request can continue from such a response,
-#: though LiteLLM repeats `previous_response_id` in its reply (litellm/proxy/response_polling).
+#: The prefix of ids that LiteLLM makes for polling. Its models do not know them, so no request can continue from such
+#: a response, although LiteLLM repeats `previous_response_id` in its reply (litellm/proxy/response_polling).
 _POLLED = "litellm_poll_"
 
-#: Where a reasoning item says something: in words, or encrypted for the server that made it.
+#: Fields of a reasoning item with content: readable, or encrypted for the server that made it.
 _REASONING = ("summary", "content", "encrypted_content")
 
 
 def parse_response(body: dict[str, Any]) -> RunObservation:
-    """A response as a run: one that ends with function calls waits for their outputs. Raises NotTheApi."""
+    """Returns a response as a run. One that ends with function calls waits for their outputs. Raises NotTheApi."""
     error = error_in(body.get("error"))
     tells = body.get("status") in ANSWERED and isinstance(body.get("output"), list)
     calls = tuple(_calls(body)) if body.get("status") == "completed" else ()
@@ -53,9 +53,9 @@ def parse_response(body: dict[str, Any]) -> RunObservation:
 
 
 def parse_reply(body: dict[str, Any]) -> RunObservation:
-    """The response in the reply to the request for it. If it has ended, only one of the background is surely kept.
+    """Returns the response in the reply to its creation. If it has ended, only a background response is surely stored.
 
-    LiteLLM's bridge replies with `store: true`, and keeps nothing.
+    LiteLLM's bridge replies with `store: true`, but stores nothing.
     """
     run = parse_response(body)
     has_ended = run.status in ENDED or bool(run.calls)
@@ -63,7 +63,7 @@ def parse_reply(body: dict[str, Any]) -> RunObservation:
 
 
 def parse_last_event(body: dict[str, Any]) -> RunObservation | None:
-    """The response in the event that ends a stream; None if it leaves the output out, as some servers do."""
+    """Returns the response in the event that ends a stream; None if it lacks the output, as on some servers."""
     if not (body.get("output") or body.get("error")):
         return None
     run = parse_reply(body)
@@ -71,24 +71,24 @@ def parse_last_event(body: dict[str, Any]) -> RunObservation | None:
 
 
 def parse_answer(body: dict[str, Any]) -> AnswerRead:
-    """What an ended response wrote, and where its code ran."""
+    """Returns what a response wrote, and the containers in which its code ran."""
     return AnswerRead(blocks_of(body), _containers_of(body))
 
 
 def blocks_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """What its messages say, as content blocks; reasoning is none of it."""
+    """Returns the content blocks of its messages, without reasoning."""
     messages = [item for item in _items(body) if item.get("type") == "message"]
     parts = [as_dict(part) for message in messages for part in message.get("content") or ()]
     return tuple(block for part in parts for block in [_block(part)] if block)
 
 
 def repeated(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Its output as items for the input of a later request: function calls, text and reasoning, in order."""
+    """Returns its output as input items of a later request: function calls, text and reasoning, in order."""
     return tuple(repeat for item in _items(body) if (repeat := _repeat(item)) is not None)
 
 
 def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """What it did before it answered, as StepsRead has it."""
+    """Returns its steps, as in StepsRead."""
     return tuple(step for item in _items(body) for step in [_step(item)] if step)
 
 
@@ -99,7 +99,7 @@ def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _functions(tools: Any) -> tuple[str, ...] | None:
-    """LiteLLM's bridge shows an empty list whatever it was sent: that says nothing."""
+    """An empty list says nothing: LiteLLM's bridge sends one whatever the request had."""
     if not isinstance(tools, list) or not tools:
         return None
     return tuple(str(as_dict(tool).get("name")) for tool in tools if as_dict(tool).get("type") == "function")
@@ -117,7 +117,7 @@ def _calls(body: dict[str, Any]) -> Iterator[ToolCall]:
 
 
 def _repeat(item: dict[str, Any]) -> dict[str, Any] | None:
-    """Text is a string: strict servers take an assistant's parts only with the ids they once had."""
+    """Text is sent as a string: strict servers accept parts of an assistant only with their original ids."""
     match item.get("type"):
         case "function_call":
             return {name: item.get(name) for name in ("type", "call_id", "name")} | {
@@ -133,7 +133,7 @@ def _repeat(item: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def assistant_message(blocks: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """An answer's blocks as an item of the input; None if there is no text in them."""
+    """Returns the blocks of an answer as an input item; None if they have no text."""
     texts = (str(as_dict(block.get("text")).get("value") or "") or block.get("refusal") for block in blocks)
     text = "\n".join(str(each) for each in texts if each)
     return {"type": "message", "role": "assistant", "content": text} if text else None
@@ -151,14 +151,14 @@ def _block(part: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _note(note: dict[str, Any]) -> dict[str, Any]:
-    """An annotation in the form of the Assistants API; a file of a container is one the model made."""
+    """An annotation in the form of the Assistants API. A file in a container is one that the model made."""
     match note.get("type"):
         case "container_file_citation":
             file_id = f"{note.get('container_id')}{IN_CONTAINER}{note.get('file_id')}"
             places = {name: note.get(name) for name in ("start_index", "end_index")}
             return {"type": "file_path", "file_path": {"file_id": file_id}, **places}
         case "file_citation":
-            place = int(as_number(note.get("index")) or 0)  # where it belongs: after the character before
+            place = int(as_number(note.get("index")) or 0)  # after the character before
             places = {"start_index": place - 1, "end_index": place}
             file = {name: note.get(name) for name in ("file_id", "filename")}
             return {"type": "file_citation", "file_citation": file, **places}

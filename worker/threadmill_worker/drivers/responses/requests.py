@@ -1,4 +1,4 @@
-"""What we send to Responses servers: the body of POST /responses, for a run and for each round of its tools."""
+"""Builds the bodies of POST /responses: for a run, and for each round of its tools."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,33 +20,33 @@ from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
 
-#: What a response shows of its steps only when asked for it.
+#: Details of steps that a response has only on request.
 STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
 
 def run_name(ordinal: int) -> str:
-    """What the first response of a run is marked with."""
+    """Returns the tag of the first response of a run."""
     return f"run-{ordinal}"
 
 
 def round_name(progress: Progress) -> str:
-    """What the response is marked with that takes the outputs of the current run's last calls."""
+    """Returns the tag of the response that receives the outputs of the current run's last calls."""
     return round_names(progress.runs, (progress.run.rounds if progress.run else 0) + 1)[bool(progress.without_context)]
 
 
 def round_names(run: int, number: int) -> tuple[str, str]:
-    """What a round of a run may be marked with: sent at first, or sent again with all that was said before."""
+    """Returns the two tags that a round can have: sent first, or sent again with all earlier messages."""
     return f"{run_name(run)}-{number}", f"{run_name(run)}-{number}-whole"
 
 
 class Requests:
-    """Writes for one job; only what it and its profile ask for. What a round repeats: instructions, model and tools."""
+    """The requests of one job. Fields that neither it nor its profile sets are omitted."""
 
     def __init__(self, spec: JobSpec, *, store: bool = True, capabilities: Capabilities | None = None) -> None:
         self._spec = spec
         self._store = store
         self._capabilities = capabilities or Capabilities(background=True)
-        #: Of the thread that the job continues; None: it continues none, or what it is has still to be looked up.
+        #: The kind of the thread that the job continues; None: there is none, or its kind is not known yet.
         self.kind: ThreadKind | None = _kind_of(spec)
 
     @property
@@ -54,44 +54,48 @@ class Requests:
         return self._spec.job.thread is not None and self.kind is None
 
     async def first(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
-        """The whole conversation of the job, asked for an answer."""
-        place = self._place(progress)
+        """The request for a run: all messages of the job."""
+        continued = self._continued(progress)
         settings = self._settings(run_name(ordinal), progress, current_time_note)
-        return {"input": [*self._before(place), *await self._messages(progress)], **settings, **place}
+        return {"input": [*self._before(continued), *await self._messages(progress)], **settings, **continued}
 
     async def round(
         self, progress: Progress, outputs: dict[str, str], previous: str, current_time_note: str | None
     ) -> dict[str, Any]:
-        """The outputs of all calls of the last round; after all that went before, where the server does not keep it."""
-        place = self._place(progress)
+        """The request with the outputs of the last round, and all earlier items if the server does not store them."""
+        continued = self._continued(progress)
         settings = self._settings(round_name(progress), progress, current_time_note)
-        if "conversation" in place:
-            return {"input": _results(outputs), **settings, **place}
+        if "conversation" in continued:
+            return {"input": _results(outputs), **settings, **continued}
         if self._is_last_kept(progress):
             return {"input": _results(outputs), **settings, "previous_response_id": previous}
-        said = [*self._before(place), *await self._messages(progress), *self._repeated(progress.run, with_last=True)]
-        return {"input": said, **settings, **place}
+        said = [
+            *self._before(continued),
+            *await self._messages(progress),
+            *self._repeated(progress.run, with_last=True),
+        ]
+        return {"input": said, **settings, **continued}
 
     def conversation(self, progress: Progress) -> str | None:
-        """The conversation that the job runs in, if any."""
-        return self._place(progress).get("conversation")
+        """Returns the conversation in which the job runs, if any."""
+        return self._continued(progress).get("conversation")
 
     def names_nothing(self, progress: Progress) -> bool:
         """Whether a run of the job starts without a conversation or a previous response."""
-        return not self._place(progress)
+        return not self._continued(progress)
 
     def continues(self, progress: Progress, *, is_round: bool) -> bool:
         """Whether the request for a run, or for a round of its tools, names an earlier response."""
-        place = self._place(progress)
-        if "conversation" in place:
+        continued = self._continued(progress)
+        if "conversation" in continued:
             return False
-        return "previous_response_id" in place or (is_round and self._is_last_kept(progress))
+        return "previous_response_id" in continued or (is_round and self._is_last_kept(progress))
 
     def _is_last_kept(self, progress: Progress) -> bool:
         return self._stores(progress) and (progress.run is None or progress.run.seen.is_kept)
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
-        """Of the job's thread after its last run, which wrote the content blocks `answer`."""
+        """See Driver.thread_state."""
         if self.conversation(progress):
             return ThreadState("conversation")
         run = progress.run
@@ -100,14 +104,14 @@ class Requests:
         return ThreadState("chain", latest, await self._transcript(progress, answer))
 
     async def _transcript(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> Transcript | None:
-        """What was said on the chain; None if its beginning is not known."""
+        """The messages of the chain; None if its beginning is not known."""
         kept, last = self._spec.kept, assistant_message(answer)
         before = kept.transcript if kept else None
         if self._spec.job.thread and before is None:
             return None
         try:
             messages = await self._messages(progress)
-        except (InvalidJob, OSError):  # a local file of the job is not there any more
+        except (InvalidJob, OSError):  # a local file of the job no longer exists
             return None
         items = [
             *(before.items if before else ()),
@@ -116,8 +120,8 @@ class Requests:
         ]
         return Transcript(items=(*items, *([last] if last else [])))
 
-    def _place(self, progress: Progress) -> dict[str, Any]:
-        """What it continues from, if there is anything: a conversation, or the last response of a chain."""
+    def _continued(self, progress: Progress) -> dict[str, Any]:
+        """What the run continues, if anything: a conversation, or the last response of a chain."""
         given, kept = self._spec.job.thread, self._spec.kept
         if given is None:
             return {"conversation": progress.thread_id} if progress.thread_id else {}
@@ -127,13 +131,13 @@ class Requests:
         is_known = kept is not None and kept.transcript is not None
         return {} if is_known and not (latest and self._stores(progress)) else {"previous_response_id": latest}
 
-    def _before(self, place: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-        """What was said on the job's thread, where the server does not know it."""
+    def _before(self, continued: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """The earlier messages of the thread, if the server does not have them."""
         kept = self._spec.kept
-        return kept.transcript.items if not place and kept and kept.transcript else ()
+        return kept.transcript.items if not continued and kept and kept.transcript else ()
 
     def _stores(self, progress: Progress) -> bool:
-        """Whether a request may continue from an earlier response, as far as is known."""
+        """Whether a request can continue from an earlier response, as far as is known."""
         return self._store and not progress.without_context and not self._capabilities.ignores_previous
 
     def _repeated(self, run: CurrentRun | None, *, with_last: bool = False) -> Iterator[dict[str, Any]]:
@@ -142,7 +146,7 @@ class Requests:
             return
         for seen in (*run.past_rounds, run.seen) if with_last else run.past_rounds:
             for item in seen.items:
-                # OpenAI refuses reasoning that it neither stored nor encrypted; other servers have it in words.
+                # OpenAI rejects reasoning that it neither stored nor encrypted; that of other servers is readable.
                 if self._store or item["type"] != "reasoning" or {"content", "encrypted_content"} & item.keys():
                     yield item
             yield from _results({call.id: run.outputs[call.id] for call in seen.calls})
@@ -173,7 +177,7 @@ class Requests:
         return {name: value for name, value in fields.items() if value is not None}
 
     def _tools(self, progress: Progress) -> list[dict[str, Any]] | None:
-        """Function tools are flat here, and the server's own say what they work on."""
+        """Function tools are flat in this API, and the server's own tools name their files and stores."""
         if self._spec.tools is None:
             return None
         return [self._tool(tool, progress) for tool in self._spec.tools]
@@ -200,7 +204,7 @@ class Requests:
         return tool
 
     def _resources(self, tool: str, what: str) -> list[str]:
-        """What the profile's tool works on."""
+        """The files or stores of the profile's tool."""
         resources = self._spec.profile and self._spec.profile.tool_resources
         of_tool = (resources or {}).get(tool)
         ids = of_tool.get(what) if isinstance(of_tool, dict) else None
@@ -210,7 +214,7 @@ class Requests:
         return [await self._message(each, progress) for each in self._spec.job.conversation]
 
     async def _message(self, message: Message, progress: Progress) -> dict[str, Any]:
-        """Text alone is sent as a string: strict servers take an assistant's parts only with the ids they once had.
+        """Text alone is sent as a string: strict servers accept parts of an assistant only with their original ids.
 
         Parts of a user's message fit two branches of `oneOf` in OpenAI's specification, EasyInputMessage and
         InputMessage, whatever else the message has: a validator that counts branches refuses every image. Only values
@@ -239,7 +243,7 @@ async def batch_request(connection: Connection, spec: JobSpec, progress: Progres
 
 
 def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:
-    """The same, working on these too."""
+    """The tool with these ids added to the field."""
     given = tool.get(field)
     return {**tool, field: list(dict.fromkeys([*ids, *(given if isinstance(given, list) else ())]))}
 
@@ -251,7 +255,7 @@ def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _kind_of(spec: JobSpec) -> ThreadKind | None:
-    """As stored with the thread; one kept by a version that did not store it is known by its id."""
+    """The stored kind of the thread. Older versions stored none; then the id shows it."""
     if spec.job.thread is None or spec.kept is None:
         return None
     return spec.kept.kind or ("chain" if spec.kept.is_chain else "conversation")

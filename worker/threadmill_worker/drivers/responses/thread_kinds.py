@@ -1,4 +1,4 @@
-"""What a thread is that was not kept here: the server is asked, as its id need not tell."""
+"""Finds out whether a thread that no earlier job kept is a conversation or a chain of responses."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,15 +10,15 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.errors import CALL_ERRORS, NO_PATH, Target, call_error_of
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Unknown
 
-#: Statuses of a server that has no such thing, or nothing of its kind.
+#: Statuses for an object or a path that the server does not have.
 _UNKNOWN = NO_PATH | {400}
 
-#: How the ids of OpenAI's conversations begin. It decides only what is asked for first.
+#: The prefix of the ids of OpenAI's conversations. It decides only which is tried first.
 _CONVERSATION = "conv"
 
 
 async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
-    """Gone: the server shows neither a conversation nor a response of this id, so it cannot continue from one."""
+    """Returns the kind of a thread; Gone if the server has neither a conversation nor a response of this id."""
     client = api.client
     reads: list[tuple[ThreadKind, Callable[[str], Awaitable[Any]]]] = [
         ("chain", client.responses.with_raw_response.retrieve),
@@ -38,5 +38,5 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
 
 
 def _retryable(trouble: CallError) -> CallError:
-    """Nothing was made: a read that failed leaves no doubt."""
+    """A read that failed had no effect."""
     return NotSent(trouble.reason, trouble.kind) if isinstance(trouble, Unknown) else trouble

@@ -38,19 +38,6 @@ def rehearsal() -> Rehearsal:
     return Rehearsal()
 
 
-def test_a_response_is_queued_in_progress_complete(rehearsal: Rehearsal):
-    response = rehearsal.create()
-    moments = (0, 0.9, 1, 9.9, 10)
-    assert [rehearsal.status(response, at) for at in moments] == [
-        "queued",
-        "queued",
-        "in_progress",
-        "in_progress",
-        "completed",
-    ]
-    assert response.ended == 1010.0
-
-
 def test_nothing_expires(rehearsal: Rehearsal):
     slow = rehearsal.create("[[run_s=5000]]hi")
     assert rehearsal.status(slow, 4999) == "in_progress"

@@ -1,0 +1,18 @@
+"""Fixtures of the worker's integration tests."""
+
+import pytest
+from celery import Celery
+
+from threadmill.store.keys import Keys
+
+
+@pytest.fixture
+def shop(settings):
+    """A service with its own Celery app, which knows nothing of threadmill."""
+    with Celery("shop", broker=settings.redis_url, backend=settings.redis_url) as app:
+        yield app
+
+
+@pytest.fixture
+def keys(settings):
+    return Keys(settings.key_prefix)
