@@ -100,7 +100,7 @@ class Site:
 def enqueue(site: Site, docs: Path, number: int) -> tuple[float, Memory]:
     """Documents per second, from the command's start, and its memory."""
     memory, name = Memory(), "enqueued"
-    options = ("--name", name, "--out", f"{name}.jsonl", "--max-queued", str(number))
+    options = ("--name", name, "--out", f"{name}.jsonl", "--max-in-flight", str(number))
     started = time.monotonic()
     with site.start_batch(docs, *options) as command:
         watched = psutil.Process(command.pid)

@@ -6,31 +6,17 @@ Exit codes: 0 everything succeeded, 1 some job failed, 2 usage or settings, 124 
 from threadmill.secrets import redaction
 from threadmill_cli.app import app
 from threadmill_cli.command import finish
-from threadmill_cli.operate import cancel, dead_letters, leftovers, threads, workers
-from threadmill_cli.run import batch, export, report, submit
-from threadmill_cli.setup import assistants, config, doctor, services, tools
-from threadmill_cli.watch import batches, follow, jobs
+from threadmill_cli.commands import config, dead_letters, doctor, leftovers, services, submit, threads, tools, workers
+from threadmill_cli.commands.assistants import group as assistants
+from threadmill_cli.commands.batch import group as batch
+from threadmill_cli.commands.jobs import group as jobs
+from threadmill_cli.commands.report import group as report
 
-for commands in (
-    submit,
-    batch,
-    batches,
-    export,
-    report,
-    follow,
-    jobs,
-    cancel,
-    workers,
-    threads,
-    assistants,
-    tools,
-    leftovers,
-    dead_letters,
-    services,
-    config,
-    doctor,
+for noun in (
+    *(submit, batch, report, jobs, workers, threads, leftovers, dead_letters),
+    *(services, doctor, config, assistants, tools),
 ):
-    commands.add_to(app)
+    noun.add_to(app)
 finish(app)
 
 

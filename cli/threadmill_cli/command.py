@@ -1,6 +1,7 @@
 """The help and the error reports of all commands."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -11,14 +12,28 @@ from threadmill_cli.app import Exit, note
 #: The commands as `threadmill --help` lists them.
 PANELS = {
     "Run": ("submit", "batch", "report"),
-    "Watch": (
-        *("jobs", "status", "follow", "wait", "result"),
-        *("batches", "batch-status", "attach", "export", "reports"),
-    ),
-    "Operate": ("cancel", "redrive", "pause", "resume", "workers", "threads", "leftovers", "dead-letters"),
-    "Set up": ("config", "doctor", "worker", "local", "emulator", "assistants", "tools"),
+    "Watch": ("jobs", "threads", "workers"),
+    "Operate": ("worker", "leftovers", "dead-letters"),
+    "Set up": ("doctor", "config", "assistants", "tools", "local", "emulator"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
+
+#: Commands that people try because other tools, or versions before 0.1, have them.
+ELSEWHERE = {
+    "attach": "batch attach NAME",
+    "batch-status": "batch show NAME",
+    "batches": "batch list",
+    "cancel": "jobs cancel JOB or threadmill batch cancel NAME",
+    "export": "batch export RESULTS",
+    "follow": "jobs follow JOB",
+    "pause": "batch pause NAME",
+    "redrive": "jobs redrive JOB or threadmill batch redrive NAME",
+    "reports": "report list",
+    "result": "jobs result JOB",
+    "resume": "batch resume NAME",
+    "status": "jobs show JOB or threadmill batch show NAME",
+    "wait": "jobs wait JOB",
+}
 
 
 def examples(*lines: str) -> str:
@@ -50,7 +65,6 @@ def _set_classes(app: typer.Typer) -> None:
     for command in app.registered_commands:
         command.cls = _Command
     for group in app.registered_groups:
-        group.cls = _Group
         if group.typer_instance is not None:
             _set_classes(group.typer_instance)
 
@@ -97,11 +111,46 @@ class _Command(_Reporting, TyperCommand):
     pass
 
 
-class _Group(_Reporting, TyperGroup):
-    pass
+class Group(_Reporting, TyperGroup):
+    """A group of commands. Its name alone shows its help."""
 
 
-class _Root(_Group):
+class ShortGroup(Group):
+    """A group with a command that `is_short` adds when its name was left out."""
+
+    default: ClassVar[str]
+
+    def is_short(self, args: Sequence[str]) -> bool:
+        """Whether these arguments, of which the first is not `--help`, leave out the name of the default command."""
+        raise NotImplementedError
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_help = bool(args) and args[0] in ctx.help_option_names
+        is_completion_of_name = not args and ctx.resilient_parsing
+        if not is_help and not is_completion_of_name and self.is_short(args):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        default = self.commands[self.default]
+        return [*super().shell_complete(ctx, incomplete), *default.shell_complete(ctx, incomplete)]
+
+
+class ListGroup(ShortGroup):
+    """A group whose name is a plural: alone, or with options, it lists. `threadmill jobs` is `threadmill jobs list`."""
+
+    default = "list"
+
+    def is_short(self, args: Sequence[str]) -> bool:
+        return not args or args[0].startswith("-")
+
+
+class _Root(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         order = list(_PANEL_OF)
         return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else len(order))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in ELSEWHERE and not ctx.resilient_parsing:
+            ctx.fail(f"There is no command {args[0]!r}. Use: threadmill {ELSEWHERE[args[0]]}")
+        return super().resolve_command(ctx, args)

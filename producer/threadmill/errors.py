@@ -106,8 +106,8 @@ class UnreadableRecord(ThreadmillError):
         self.kind = kind
         self.reason = f"its record is damaged or was written by a newer version ({describe(field, kind)})"
         super().__init__(
-            f"job {job_id} cannot be read: {self.reason}. `threadmill status {job_id} --raw` shows what is stored, "
-            f"`threadmill cancel {job_id}` ends it"
+            f"job {job_id} cannot be read: {self.reason}. `threadmill jobs show {job_id} --raw` shows what is stored, "
+            f"`threadmill jobs cancel {job_id}` ends it"
         )
 
 
@@ -119,7 +119,7 @@ class NewerRecord(UnreadableRecord):
         self.reason = f"its record was written by a newer version of threadmill ({describe(field, kind)})"
         self.args = (
             f"job {job_id} cannot be read: {self.reason}. Update threadmill here; "
-            f"`threadmill status {job_id} --raw` shows what is stored",
+            f"`threadmill jobs show {job_id} --raw` shows what is stored",
         )
 
 
@@ -130,7 +130,7 @@ class BatchNotFound(ThreadmillError, LookupError):
         close = " or ".join(map(repr, get_close_matches(name, list(known))))
         super().__init__(
             f"there is no batch {name!r}, or it is no longer kept; "
-            f"{f'did you mean {close}? ' if close else ''}`threadmill batches` lists those there are"
+            f"{f'did you mean {close}? ' if close else ''}`threadmill batch list` lists those there are"
         )
 
 

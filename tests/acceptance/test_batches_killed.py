@@ -98,7 +98,7 @@ def test_redis_goes_away_while_a_batch_is_enqueued_and_answered(site, tmp_path):
     for number in range(200):
         (docs / f"{number}.txt").write_text(f"Document {number}.")
     site.start_worker()
-    batch = begin(site, docs, out, "--max-queued", "20")
+    batch = begin(site, docs, out, "--max-in-flight", "20")
     until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 40, "some lines")
     site.kill_redis()
     time.sleep(OUTAGE_S)

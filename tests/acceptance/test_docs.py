@@ -255,7 +255,9 @@ class Reader:
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
             r"\bTHREAD(\.\.\.|\b)": lambda: str(self._result("Hello", keep_thread=True).thread_id),
-            r"(?<=batch )NAME|(?<=batch-status )NAME|(?<=attach )NAME": lambda: self._batch("notes"),
+            r"(?<=batch )NAME|(?<=show )NAME|(?<=cancel )NAME|(?<=redrive )NAME|(?<=attach )NAME": lambda: self._batch(
+                "notes"
+            ),
         }.items():
             if re.search(shown, text):
                 text = re.sub(shown, make(), text)

@@ -111,8 +111,8 @@ def test_the_same_on_a_server_of_the_responses_api_that_fails(site, dice, tell):
 @pytest.mark.parametrize(
     "help",
     [
-        pytest.param(name, marks=pytest.mark.settings(endpoint=RESPONSES | {name: True}))
-        for name in ("idempotency_keys", "lists_responses")
+        pytest.param(name, marks=pytest.mark.settings(endpoint=RESPONSES | {"supports": {name: True}}))
+        for name in ("idempotency_keys", "list_responses")
     ],
 )
 def test_a_server_of_the_responses_api_that_helps_runs_each_job_once(help, site, dice, tell):

@@ -42,7 +42,7 @@ def test_a_batch_has_no_name_that_would_address_another_key(client, cli, store, 
     with pytest.raises(InvalidJob, match="cannot be the name of a batch: a name has"):
         client.store.start_batch(name, 7, new_generation=True)
 
-    shown = cli("batch-status", name)
+    shown = cli("batch", "show", name)
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert shown.stderr.startswith("threadmill: there is no batch")
     (tmp_path / "note.txt").write_text("A note.")

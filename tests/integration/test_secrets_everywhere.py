@@ -163,7 +163,7 @@ def test_a_worker_tells_nobody(
         run_cli(*command, **environment, **SECRETS)
         for command in (
             ["jobs", "--json"],
-            ["result", ids[0]],
+            ["jobs", "result", ids[0]],
             ["doctor", "--endpoint", "echo401"],
             ["tools", "--json"],
         )

@@ -11,6 +11,7 @@ import typer.main
 
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import app
+from threadmill_cli.command import ShortGroup
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -70,6 +71,8 @@ def find(words: list[str]) -> tuple[Any, list[str]]:
     command, left = COMMAND, list(words)
     while left and left[0] in getattr(command, "commands", {}):
         command = command.commands[left.pop(0)]
+    if isinstance(command, ShortGroup) and command.is_short(left):
+        command = command.commands[command.default]
     is_command = command is not COMMAND or not left or left[0].startswith(("-", "."))
     assert is_command, f"threadmill {' '.join(words)}: no such command"
     return command, left

@@ -18,7 +18,7 @@ _REMEDIES = {
     FailureKind.QUOTA: "add credit to the account, or raise its limit",
     FailureKind.INVALID_PROMPT: "change the documents or the prompt; the server refuses to answer them",
     FailureKind.INCOMPLETE: "raise --max-tokens, or shorten the documents (--split asks about them in parts)",
-    FailureKind.UNREADABLE: "update threadmill here and where the workers run; else --force asks again",
+    FailureKind.UNREADABLE: "update threadmill here and where the workers run; else ask again with --again",
     FailureKind.INTERNAL_ERROR: "report the message, with the traceback in the worker's log",
     FailureKind.TOOL_FAILED: "raise `max_tool_rounds` of the endpoint if so many rounds of tools are intended",
 }

@@ -12,7 +12,7 @@ from threadmill.job.result import ENDPOINT_FAILURES, JobState
 from threadmill.store.jobs import Store
 
 #: The most unfinished jobs of a batch in Redis, which holds their texts in memory.
-MAX_QUEUED = 10_000
+MAX_IN_FLIGHT = 10_000
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class BatchOptions:
     """How a batch is run."""
 
     limits: BatchLimits = field(default_factory=BatchLimits)
-    max_queued: int = MAX_QUEUED
+    max_in_flight: int = MAX_IN_FLIGHT
     retry_failed: bool = False  #: ask again about documents that failed in an earlier invocation
     restart: bool = False  #: use no answers of jobs of earlier invocations
 

@@ -102,7 +102,7 @@ class ResultsFile:
             line = None
         if not isinstance(line, dict) or not {"path", "key", "state"} <= line.keys() or line.get("batch") != self._name:
             raise ThreadmillError(
-                f"{self.path} has other content (line {number}). Choose another --out, or use --force to overwrite it"
+                f"{self.path} has other content (line {number}). Choose another --out, or use --again to overwrite it"
             )
         return line
 

@@ -55,7 +55,7 @@ class Batch:
         self.progress = BatchProgress(total=0, spending=spending or Spending(client.settings.prices))
         self._client = client
         self._store = client.store
-        self._name = name
+        self.name = name
         self._endpoint = fields.get("endpoint")
         self._builder = JobBuilder(client, name, template, fields)
         self._planner = Planner(client.store, out, retry_failed=options.retry_failed)
@@ -99,7 +99,7 @@ class Batch:
                 self._record(self._awaited.collect(block_s=0.0 if has_more and self._free_slots else 1.0))
                 self._publish()
         finally:
-            self._store.leave_batch(self._name)
+            self._store.leave_batch(self.name)
         return self.progress
 
     def _start(self, total: int) -> None:
@@ -113,7 +113,7 @@ class Batch:
         if time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + _HEARTBEAT_EVERY_S
-        record = self._store.renew_batch(self._name)
+        record = self._store.renew_batch(self.name)
         self.progress.running, self.progress.paused = record.jobs.get(JobState.RUNNING, 0), record.paused
         self._is_cancelled = record.cancel_requested
         with suppress(StoreUnavailable):  # the next heartbeat reads them
@@ -141,7 +141,7 @@ class Batch:
 
     @property
     def _free_slots(self) -> int:
-        return max(0, self._options.max_queued - len(self._awaited))
+        return max(0, self._options.max_in_flight - len(self._awaited))
 
     def _jobs_to_enqueue(self, documents: Iterable[Document]) -> Iterator[BatchJob]:
         """Yields the jobs of the documents. Documents that need none are written or counted at once."""
@@ -172,13 +172,13 @@ class Batch:
     def _record(self, ended: Iterable[EndedJob]) -> None:
         for document, part, result in ended:
             self.progress.job_ended(result)
-            if document.add(part, result.model_copy(update={"batch": self._name})):  # unreadable records lack it
+            if document.add(part, result.model_copy(update={"batch": self.name})):  # unreadable records lack it
                 self._write(document.label, document.line)
 
     def _refuse(self, document: Document, reason: str) -> None:
         """Writes the line of a document that cannot be used."""
         failure = Failure(kind=FailureKind.REJECTED, message=reason).model_dump(mode="json")
-        result = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self._name}
+        result = {"key": None, "state": JobState.FAILED, "text": "", "failure": failure, "batch": self.name}
         self._write(document.label, {**document.location, **result})
 
     def _write(self, label: str, line: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ class PromptJob(InputModel):
     truncation: dict[str, JsonValue] | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
     include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
-    stream: bool = False  #: publish the text as the model writes it, for `threadmill follow`
+    stream: bool = False  #: publish the text as the model writes it, for `threadmill jobs follow`
     lane: LaneName | None = None  #: run at a lower price, which takes longer
     metadata: Metadata = Field(default={})
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None

@@ -116,5 +116,5 @@ class RemoteBatch(StoredModel):
     tries: int = 0  #: number of earlier remote batches that did not answer its jobs
     limited: bool = False  #: the last of them exceeded a limit of the server: the lane submits one at a time
     not_before: datetime | None = None  #: the earliest time to submit it
-    reason: str | None = None  #: why its jobs still wait, for `threadmill status`
+    reason: str | None = None  #: why its jobs still wait, for `threadmill jobs show`
     format: int = FORMAT

@@ -121,11 +121,11 @@ def test_results_of_another_batch_are_not_overwritten(run_cli, docs, tmp_path):
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "results.jsonl has other content (line 1)" in refused.stderr
-    assert "--force" in refused.stderr
+    assert "--again" in refused.stderr
     assert out.read_text() == "my own notes\n"
     assert not (tmp_path / ".threadmill").exists(), "nothing was started"
 
-    forced = run_cli("batch", "docs", "--prompt", QUICK, *LOCAL, "--force", "--yes")
+    forced = run_cli("batch", "docs", "--prompt", QUICK, *LOCAL, "--again", "--yes")
     assert forced.returncode == 0, forced.stderr
     assert len(results(tmp_path)) == 5
 

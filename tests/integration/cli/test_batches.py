@@ -40,7 +40,7 @@ UNPRICED = {"THREADMILL_PRICES": "{}"}
 
 
 def test_batch_status_tells_how_it_stands_and_what_it_costs(cli, batch, settings):
-    shown = cli("batch-status", "autumn")
+    shown = cli("batch", "show", "autumn")
     assert shown.returncode == 0, shown.stderr
     lines = dict(line.split(maxsplit=1) for line in shown.stdout.splitlines())
 
@@ -53,13 +53,13 @@ def test_batch_status_tells_how_it_stands_and_what_it_costs(cli, batch, settings
 
 
 def test_without_a_price_the_model_is_named(cli):
-    assert 'no price for emulator-1: add [prices."emulator-1"]' in cli("batch-status", "autumn", **UNPRICED).stdout
-    told = json.loads(cli("batch-status", "autumn", "--json", **UNPRICED).stdout)
+    assert 'no price for emulator-1: add [prices."emulator-1"]' in cli("batch", "show", "autumn", **UNPRICED).stdout
+    told = json.loads(cli("batch", "show", "autumn", "--json", **UNPRICED).stdout)
     assert told["cost"] == {"amount": None, "currency": "USD", "unpriced": ["emulator-1"], "unreported": 0}
 
 
 def test_batch_status_for_programs(cli, batch, settings):
-    told = json.loads(cli("batch-status", "autumn", "--json").stdout)
+    told = json.loads(cli("batch", "show", "autumn", "--json").stdout)
 
     assert (told["name"], told["total"], told["jobs"]["failed"]) == ("autumn", 3, 1)
     assert told["failures"] == {"server_error": 1}
@@ -70,18 +70,19 @@ def test_batch_status_for_programs(cli, batch, settings):
 
 
 def test_batches_lists_each_with_its_jobs_and_its_cost(cli, batch):
-    listed = cli("batches").stdout
+    listed = cli("batch", "list").stdout
     assert listed.startswith("autumn  ")
     assert "  3 jobs: 2 succeeded, 1 failed · " in listed
     assert f" · {batch.usage.total_tokens:,} tokens, 0." in listed
-    assert "cost" not in cli("batches", **UNPRICED).stdout
-    [told] = json.loads(cli("batches", "--json").stdout)
-    assert told == json.loads(cli("batch-status", "autumn", "--json").stdout)
+    assert "cost" not in cli("batch", "list", **UNPRICED).stdout
+    [told] = json.loads(cli("batch", "list", "--json").stdout)
+    assert told == json.loads(cli("batch", "show", "autumn", "--json").stdout)
 
 
 def test_a_batch_that_is_not_there_is_said_so(cli):
-    done = cli("batch-status", "winter")
+    done = cli("batch", "show", "winter")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "threadmill: there is no batch 'winter', or it is no longer kept; `threadmill batches` lists those there are\n"
+    assert done.stderr.startswith(
+        "threadmill: there is no batch 'winter', or it is no longer kept; `threadmill batch list`"
     )
+    assert done.stderr.count("\n") == 1

@@ -44,17 +44,14 @@ def in_one_line(done, *words: str) -> bool:
 @pytest.mark.parametrize(
     "command",
     [
-        ["status", "x"],
-        ["result", "x"],
-        ["wait", "x"],
-        ["cancel", "x"],
-        ["redrive", "x"],
         ["jobs"],
+        ["jobs", "show", "x"],
+        ["jobs", "wait", "x"],
+        ["jobs", "cancel", "x"],
+        ["batch", "attach", "x"],
+        ["report", "list"],
         ["leftovers"],
-        ["attach", "x"],
-        ["reports"],
         ["threads"],
-        ["threads", "list"],
     ],
 )
 def test_a_command_without_local_advises_none(run, command):
@@ -153,7 +150,7 @@ def test_a_key_that_is_not_set(run, tmp_path):
     assert in_one_line(run("submit", "Well?", "--local"), "needs its key in DAVINCI_API_KEY", "export DAVINCI_API_KEY=")
 
 
-@pytest.mark.parametrize("command", [["cancel"], ["submit", "--colour"], ["frobnicate"], ["wait"]])
+@pytest.mark.parametrize("command", [["jobs", "cancel"], ["submit", "--colour"], ["frobnicate"], ["status", "x"]])
 def test_a_command_that_is_used_wrongly(run, command):
     done = run(*command)
 

@@ -1,4 +1,4 @@
-"""`threadmill follow` and `submit --follow`, each in a process of its own, with a real worker on the other side."""
+"""`threadmill jobs follow` and `submit --follow`, in processes of their own, with a real worker."""
 
 import json
 import os
@@ -45,17 +45,17 @@ def test_submit_follow_prints_the_answer_as_it_is_written(started):
 
 def test_follow_tells_of_tools_and_ends_as_result_does(cli):
     job_id = cli("submit", "[[scenario=tools]]Well?").stdout.strip()
-    followed = cli("follow", job_id)
+    followed = cli("jobs", "follow", job_id)
 
     assert followed.returncode == 0
-    assert followed.stdout == cli("result", job_id).stdout
+    assert followed.stdout == cli("jobs", "result", job_id).stdout
     assert "tool SEARCH called: {" in followed.stderr
     assert "tool SEARCH returned: Emulated search results" in followed.stderr
 
 
 def test_follow_of_a_job_that_fails_says_why(cli):
     job_id = cli("submit", "[[scenario=invalid_prompt]]Well?", "--stream").stdout.strip()
-    followed = cli("follow", job_id)
+    followed = cli("jobs", "follow", job_id)
 
     assert followed.returncode == 1
     assert followed.stdout == ""
@@ -64,7 +64,7 @@ def test_follow_of_a_job_that_fails_says_why(cli):
 
 def test_json_gives_a_line_per_event(cli):
     job_id = cli("submit", f"[[scenario=echo]]{TEXT}").stdout.strip()
-    followed = cli("follow", job_id, "--json")
+    followed = cli("jobs", "follow", job_id, "--json")
     events = [json.loads(line) for line in followed.stdout.splitlines()]
 
     assert (followed.returncode, followed.stderr) == (0, "")
@@ -81,18 +81,18 @@ def test_json_gives_a_line_per_event(cli):
 
 def test_ctrl_c_leaves_the_job_alone_and_says_so(started, settings):
     job = Client(settings).enqueue({"prompt": SLOWLY, "stream": True})
-    command = started("follow", job.id)
+    command = started("jobs", "follow", job.id)
     command.stdout.read(5)
     command.send_signal(signal.SIGINT)
     _, remarks = command.communicate(timeout=20)
 
     assert command.returncode == 130
-    assert f"job {job.id} continues; to watch it: threadmill follow {job.id}" in remarks.decode()
+    assert f"job {job.id} continues; to watch it: threadmill jobs follow {job.id}" in remarks.decode()
     assert job.wait(20).state is JobState.SUCCEEDED
 
 
 def test_an_unknown_job_is_named(cli):
-    followed = cli("follow", "no-such-job")
+    followed = cli("jobs", "follow", "no-such-job")
 
     assert followed.returncode == 2
     assert "no-such-job" in followed.stderr

@@ -27,16 +27,16 @@ def test_submit_prints_the_id_and_result_the_answer(cli):
     job_id = submitted.stdout.strip()
     assert str(uuid.UUID(job_id)) == job_id
 
-    waited = cli("wait", job_id, "--timeout-s", "20")
+    waited = cli("jobs", "wait", job_id, "--timeout-s", "20")
     assert waited.returncode == 0
     assert "Why is the sky blue?" in waited.stdout
     assert waited.stderr == ""
-    assert cli("result", job_id).stdout == waited.stdout
+    assert cli("jobs", "result", job_id).stdout == waited.stdout
 
-    status = json.loads(cli("status", job_id, "--json").stdout)
+    status = json.loads(cli("jobs", "show", job_id, "--json").stdout)
     assert (status["id"], status["state"], status["endpoint"]) == (job_id, "succeeded", "emulator")
     assert status["job"] == {"prompt": "Why is the sky blue?", "endpoint": "emulator"}
-    shown = cli("status", job_id).stdout.splitlines()
+    shown = cli("jobs", "show", job_id).stdout.splitlines()
     assert [line.split() for line in shown[:2]] == [["id", job_id], ["state", "succeeded"]]
 
 
@@ -67,14 +67,14 @@ def test_a_failed_job_exits_with_1_and_its_reason(cli):
 
 def test_wait_is_over_in_time_with_124(cli, settings):
     stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
-    over = cli("wait", stuck.id, "--timeout-s", "0.3")
+    over = cli("jobs", "wait", stuck.id, "--timeout-s", "0.3")
     assert (over.returncode, over.stdout) == (124, "")
     assert said_in_one_line(over, stuck.id, "has not finished after", "it continues, so wait again")
-    assert cli("result", stuck.id).returncode == 124
+    assert cli("jobs", "result", stuck.id).returncode == 124
 
-    cancelled = cli("cancel", stuck.id)
+    cancelled = cli("jobs", "cancel", stuck.id)
     assert (cancelled.returncode, cancelled.stdout) == (0, f"{stuck.id}  being cancelled\n")
-    waited = cli("wait", stuck.id, "--timeout-s", "20", "--json")
+    waited = cli("jobs", "wait", stuck.id, "--timeout-s", "20", "--json")
     assert (waited.returncode, json.loads(waited.stdout)["state"]) == (1, "cancelled")
 
 
@@ -110,20 +110,20 @@ def test_jobs_are_filtered_by_endpoint_failure_time_and_metadata(cli, settings):
     assert listed("--since", "2030-01-01") == []
     refused = cli("jobs", "--batch", f"{batch}x")
     assert refused.returncode == 2
-    assert said_in_one_line(refused, f"did you mean '{batch}'?", "`threadmill batches`")
+    assert said_in_one_line(refused, f"did you mean '{batch}'?", "`threadmill batch list`")
     assert "order is not KEY=VALUE" in " ".join(cli("jobs", "--metadata", "order").stderr.replace("'", "").split())
 
 
 def test_status_of_a_running_job_shows_where_its_worker_is(cli, settings, until):
     stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
     until(lambda: (place := stuck.get().progress_summary) and place.run)
-    shown = json.loads(cli("status", stuck.id, "--json").stdout)
+    shown = json.loads(cli("jobs", "show", stuck.id, "--json").stdout)
     assert shown["thread"].startswith("thread_")
     assert shown["run"].startswith("run_")
     assert (shown["state"], shown["run_status"], shown["reruns"]) == ("running", "in_progress", None)
     assert shown["deadline"] > shown["run_since"]
-    assert f"run            {shown['run']}" in cli("status", stuck.id).stdout.splitlines()
-    cli("cancel", stuck.id)
+    assert f"run            {shown['run']}" in cli("jobs", "show", stuck.id).stdout.splitlines()
+    cli("jobs", "cancel", stuck.id)
 
 
 def test_a_batch_is_cancelled_once_that_is_confirmed_in_one_line(cli, settings, until):
@@ -131,16 +131,16 @@ def test_a_batch_is_cancelled_once_that_is_confirmed_in_one_line(cli, settings, 
     handles = client.enqueue_many({"prompt": f"[[scenario=stuck]] {n}?", "batch": batch} for n in range(3))
     until(lambda: all(handle.get().state is JobState.RUNNING for handle in handles))
 
-    refused = cli("cancel", "--batch", batch)
+    refused = cli("batch", "cancel", batch)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert said_in_one_line(refused, f"Cancel batch {batch} with 3 unfinished jobs?", "pass --yes")
-    done = cli("cancel", "--batch", batch, "--yes")
+    done = cli("batch", "cancel", batch, "--yes")
     assert (done.returncode, done.stdout) == (0, f"{batch}: 3 being cancelled\n")
     for handle in handles:
         assert handle.wait(20).state is JobState.CANCELLED
-    again = cli("cancel", "--batch", batch, "--yes")
+    again = cli("batch", "cancel", batch, "--yes")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", f"{batch} has no unfinished jobs\n")
-    assert cli("redrive", "--batch", batch).stderr == f"{batch} has no failed jobs\n"
+    assert cli("batch", "redrive", batch).stderr == f"{batch} has no failed jobs\n"
 
 
 def test_workers_lists_those_that_are_alive(cli, settings, store):
@@ -158,7 +158,7 @@ def test_cancel_and_redrive_of_what_has_ended_leave_it_alone(cli, settings):
     handle = Client(settings).enqueue("Well?")
     handle.wait(20)
     for command in ("cancel", "redrive"):
-        done = cli(command, handle.id)
+        done = cli("jobs", command, handle.id)
         assert (done.returncode, done.stdout) == (1, f"{handle.id}  left alone: it is succeeded\n")
     assert handle.get().state is JobState.SUCCEEDED
 
@@ -174,7 +174,7 @@ def test_doctor_finds_all_well(cli):
 
 
 def test_a_job_that_does_not_exist_is_told_in_one_line(cli):
-    for command in ("status", "result", "wait", "cancel", "redrive"):
-        done = cli(command, "no-such-job")
+    for command in ("show", "result", "wait", "cancel", "redrive"):
+        done = cli("jobs", command, "no-such-job")
         assert (done.returncode, done.stdout) == (2, "")
         assert said_in_one_line(done, "there is no job no-such-job")

@@ -211,7 +211,7 @@ def test_the_number_of_unfinished_jobs_is_limited(desk, client, store, settings)
     def watch(progress: BatchProgress) -> None:
         seen.append(client.batch("b").open)
 
-    assert desk.run(watch, max_queued=3).succeeded == 8
+    assert desk.run(watch, max_in_flight=3).succeeded == 8
     assert max(seen) <= 3
     job = client.get(next(iter(desk.lines.values()))["job_id"]).job
     assert job.prompt is not None
@@ -281,7 +281,7 @@ def test_cancelling_a_batch_stops_its_command(desk, docs, client):
             cancelled.set()
             client.cancel_batch("b")
 
-    progress = desk.run(watch, max_queued=5)
+    progress = desk.run(watch, max_in_flight=5)
     assert progress.stopped == "it was cancelled"
     assert progress.left > 40
     assert client.batch("b").open == 0
@@ -327,7 +327,7 @@ def test_a_detached_batch_can_be_watched(docs, settings, run_cli, settings_as_en
     left = run_cli(*command, "--detach", **environment)
     assert (left.returncode, left.stdout) == (0, "night\n"), left.stderr
 
-    while (watched := run_cli("attach", "night", **environment)).returncode == 2:
+    while (watched := run_cli("batch", "attach", "night", **environment)).returncode == 2:
         assert "night" in watched.stderr, watched.stderr  # it has not begun
     assert watched.returncode == 0, watched.stderr
     assert "8 succeeded" in watched.stdout

@@ -13,8 +13,8 @@ from threadmill.store.connection import Connection
 from threadmill.store.jobs import Store
 from threadmill.store.rights import acl, missing, of_producer, of_worker
 from threadmill_cli import app
+from threadmill_cli.commands.doctor import _rights
 from threadmill_cli.local.services import free_port
-from threadmill_cli.setup.doctor import _rights
 from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
 
 pytestmark = pytest.mark.integration

@@ -283,23 +283,23 @@ def test_the_command_line_names_what_it_leaves_out(cli, client, damage):
         "job.batch",
         "string_pattern_mismatch",
     ]
-    assert "threadmill status JOB --raw" in unreadable.stderr
+    assert "threadmill jobs show JOB --raw" in unreadable.stderr
     [entry] = json.loads(cli("jobs", "--unreadable", "--json").stdout)
     assert (entry["id"], entry["field"]) == (bad, "job.batch")
     assert cli("jobs", "--unreadable", "--state", "failed").stdout.count("\n") == 1
     assert cli("jobs", "--unreadable", "--endpoint", "emulator").exit_code == 2
 
-    status = cli("status", bad)
+    status = cli("jobs", "show", bad)
     assert status.exit_code == 2
     assert f"job {bad} cannot be read" in status.stderr
     assert "secret" not in status.stderr
-    raw = json.loads(cli("status", bad, "--raw").stdout)
+    raw = json.loads(cli("jobs", "show", bad, "--raw").stdout)
     assert (raw["state"], raw["job"]) == ("queued", '{"prompt": "My secret", "batch": "/"}')
 
-    assert cli("redrive", bad).exit_code == 2
-    assert cli("cancel", bad).stdout == f"{bad}  cancelled\n"
-    assert "cancelled while it was queued" in cli("result", bad).stderr
-    assert cli("status", "no-such-job", "--raw").exit_code == 2
+    assert cli("jobs", "redrive", bad).exit_code == 2
+    assert cli("jobs", "cancel", bad).stdout == f"{bad}  cancelled\n"
+    assert "cancelled while it was queued" in cli("jobs", "result", bad).stderr
+    assert cli("jobs", "show", "no-such-job", "--raw").exit_code == 2
 
 
 def test_the_command_line_lists_and_clears_dead_letters(cli, client, store, keys):

@@ -65,7 +65,7 @@ class Site:
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def nights(self) -> dict[str, dict[str, object]]:
-        listed = self.run("reports", "--json")
+        listed = self.run("report", "list", "--json")
         return {night["night"]: night for night in json.loads(listed.stdout)}
 
     def state(self, step: str, night: str = "2026-11-20") -> list[dict[str, object]]:
@@ -218,7 +218,7 @@ def test_a_stopped_scheduler_hands_its_night_back(site, store: redis.Redis, sett
     assert datetime.fromisoformat(lines[0]["next_at"]) == fired.replace(second=0, microsecond=0) + timedelta(days=1)
     assert store.get(f"{settings.key_prefix}:reports:daily:{night}:held") is None
     assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
-    assert "interrupted; the next call resumes it" in site.run("reports").stdout
+    assert "interrupted; the next call resumes it" in site.run("report", "list").stdout
     assert site.run("report", "due").returncode == 0
     assert site.published() == [f"{night}.html"]
     assert emulator.completed() == 60 + 12 + 3 + 1

@@ -207,26 +207,6 @@ def test_many_messages_of_one_job_run_it_once(shop, settings, emulator):
     assert emulator.stats()["runs"]["created"] == 1
 
 
-def test_the_same_job_enqueued_twice_under_a_key_runs_once(client, emulator):
-    job = {"prompt": "[[run_s=0.3]]\nWell?", "key": f"once-{uuid.uuid4()}"}
-    handles = [client.enqueue(job) for _ in range(5)]
-
-    assert len({handle.id for handle in handles}) == 1
-    assert [handle.is_new for handle in handles] == [True, *[False] * 4]
-    assert handles[-1].wait(20).ok
-    assert emulator.stats()["runs"]["created"] == 1
-
-
-def test_a_running_job_is_cancelled_through_the_client(client, emulator, until):
-    handle = client.enqueue("[[scenario=stuck]]\nWell?")
-    until(lambda: emulator.stats()["runs"]["created"])
-
-    assert handle.cancel() is JobState.RUNNING
-    assert handle.wait(20).state is JobState.CANCELLED
-    assert emulator.stats()["runs"]["by_status"] == {"cancelled": 1}
-    assert emulator.threads() == 0
-
-
 def test_a_failed_job_is_sent_again_and_may_succeed(client, emulator):
     emulator.faults(unauthorised=1, only="runs.create", times=1)
     handle = client.enqueue("Well?")

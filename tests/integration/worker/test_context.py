@@ -7,7 +7,7 @@ import pytest
 
 from threadmill import FailureKind, JobState
 from threadmill.store import remote_records
-from threadmill_cli.operate.threads import show
+from threadmill_cli.commands.threads import show
 
 pytestmark = [
     pytest.mark.integration,
@@ -93,19 +93,6 @@ async def test_steps_leave_out_a_response_without_its_context(worker, emulator):
     assert items == ["user", *["function_call", "function_call_output"] * 3]
 
 
-@pytest.mark.parametrize(
-    "extras",
-    [
-        pytest.param(None, marks=like("ignores_background", "stateless"), id="stateless"),
-        pytest.param(None, marks=like("ignores_background", "stateless", "unsupported_500"), id="LiteLLM's bridge"),
-    ],
-)
-async def test_without_stored_responses_the_steps_are_our_tool_calls(extras, worker, emulator):
-    result = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"], include_steps=True)
-
-    assert (result.state, [step["output"] for step in result.steps]) == (JobState.SUCCEEDED, ["beaten"])
-
-
 @like("ignores_previous")
 async def test_a_later_job_with_tools_has_the_calls_of_earlier_ones(worker, emulator):
     first = await worker.run("[[scenario=tools tool=beat]]Well?", tools=["beat"], keep_thread=True)
@@ -155,7 +142,7 @@ async def test_a_kept_transcript_is_shown_and_goes_with_its_thread(
     first = await worker.run("My name is Ada.", keep_thread=True)
     [kept] = worker.client.threads()
     assert (kept.kind, kept.latest) == ("chain", "")
-    monkeypatch.setattr("threadmill_cli.operate.threads.Client", lambda: worker.client)
+    monkeypatch.setattr("threadmill_cli.commands.threads.Client", lambda: worker.client)
 
     capsys.readouterr()
     show(first.thread_id)

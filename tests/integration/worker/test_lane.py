@@ -381,10 +381,10 @@ async def test_a_record_that_cannot_be_read_holds_up_no_other_job(worker, store)
 
 
 def status_of(worker: Any, job_id: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What `threadmill status` shows of a job."""
+    """What `threadmill jobs show` shows of a job."""
     for name, value in environment(worker.settings).items():
         monkeypatch.setenv(name, value)
-    shown = CliRunner().invoke(app, ["status", job_id])
+    shown = CliRunner().invoke(app, ["jobs", "show", job_id])
     assert shown.exit_code == 0, shown.output
     return dict(line.split(maxsplit=1) for line in shown.stdout.splitlines())
 

@@ -142,7 +142,7 @@ def test_a_producer_shows_what_it_can(client, change, cli):
 
     record = client.get(job_id)
     assert (record.state, record.job.prompt, record.format) == (JobState.QUEUED, "Why?", FORMAT + 1)
-    shown = cli("status", job_id)
+    shown = cli("jobs", "show", job_id)
     assert f"`format`: {TOMORROW}" in shown.stdout
     assert shown.exit_code == 0
     listed = cli("jobs")
@@ -152,8 +152,8 @@ def test_a_producer_shows_what_it_can(client, change, cli):
     with pytest.raises(NewerRecord, match="Update threadmill here"):
         client.get(odd)
     assert issubclass(NewerRecord, UnreadableRecord)
-    assert "Update threadmill here" in cli("status", odd).stderr
-    assert f'"format": "{TOMORROW}"' in cli("status", odd, "--raw").stdout
+    assert "Update threadmill here" in cli("jobs", "show", odd).stderr
+    assert f'"format": "{TOMORROW}"' in cli("jobs", "show", odd, "--raw").stdout
     [unreadable] = json.loads(cli("jobs", "--unreadable", "--json").stdout)
     assert (unreadable["id"], unreadable["state"], unreadable["field"]) == (odd, "dreaming", "format")
     assert client.cancel(odd) is JobState.CANCELLED
@@ -166,7 +166,8 @@ async def test_workers_that_are_too_old_are_named(worker, change, cli):
     await worker.process._heartbeat()
 
     assert (
-        f"its record has format {TOMORROW}, and the workers know {FORMAT}: update them" in cli("status", job_id).stdout
+        f"its record has format {TOMORROW}, and the workers know {FORMAT}: update them"
+        in cli("jobs", "show", job_id).stdout
     )
     assert f"{worker.process.name} left jobs to workers of a newer version: 1; update it" in cli("workers").stderr
 
@@ -198,8 +199,8 @@ async def test_a_failure_of_tomorrow_is_listed_by_its_kind(worker, store, keys, 
     listed = cli("jobs", "--failure", "moonstruck")
     assert (listed.exit_code, job_id in listed.stdout, "moonstruck" in listed.stdout) == (0, True, True)
     assert "this version knows no failure moonstruck; it knows rejected," in listed.stderr
-    assert "moonstruck: the moon was full" in cli("status", job_id).stdout
-    shown = cli("result", job_id, "--json")
+    assert "moonstruck: the moon was full" in cli("jobs", "show", job_id).stdout
+    shown = cli("jobs", "result", job_id, "--json")
     assert (shown.exit_code, json.loads(shown.stdout)["failure"]) == (1, failure | {"code": None})
     assert worker.client.redrive(job_id) is JobState.QUEUED
     assert (await worker.see_through(job_id)).ok

@@ -1,7 +1,5 @@
 """Ways a run of the Assistants API can go; those that both APIs know are in test_wires_agree.py."""
 
-import asyncio
-
 import pytest
 
 from threadmill import FailureKind, JobState
@@ -138,14 +136,6 @@ async def test_the_server_may_say_when_to_look_again(worker, emulator):
 
     looks = [request for request in emulator.requests if request.method == "GET" and "/runs/" in request.path]
     assert 2 <= len(looks) <= 4  # by our own count it would be a dozen
-
-
-async def test_many_jobs_run_at_the_same_time(worker, emulator):
-    results = await asyncio.gather(*(worker.run(f"[[run_s=0.4]]\nQuestion {n}?") for n in range(20)))
-
-    assert all(f"Question {n}?" in result.text for n, result in enumerate(results))
-    assert emulator.stats()["runs"]["peak"] > 10
-    assert emulator.threads() == 0
 
 
 async def test_a_job_that_ended_is_not_run_again(worker, emulator):

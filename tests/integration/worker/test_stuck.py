@@ -106,8 +106,6 @@ async def test_a_deadline_ends_the_wait_for_a_tool(worker, emulator):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "[[scenario=stuck]]",
-        "[[scenario=stuck_queued]]",
         "[[scenario=tools tool=SLOW]]",
         "[[scenario=stuck cancel_ends=completed]]",
     ],

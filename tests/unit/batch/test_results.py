@@ -129,7 +129,7 @@ def test_a_refused_document_is_asked_about_again(out):
 def test_a_file_with_other_content_is_not_changed(out, content):
     out.parent.mkdir()
     out.write_bytes(content)
-    with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--force to overwrite"):
+    with pytest.raises(ThreadmillError, match=r"has other content \(line \d\).*--again to overwrite"):
         ResultsFile(out, "b")
     assert out.read_bytes() == content
     assert list(out.parent.iterdir()) == [out]

@@ -5,7 +5,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from threadmill_cli import app
-from threadmill_cli.command import PANELS, examples
+from threadmill_cli.command import ELSEWHERE, PANELS, examples
 from threadmill_emulator.__main__ import arguments
 
 
@@ -17,6 +17,9 @@ def commands(group=None, path=()):
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
 
+
+#: Commands whose examples leave out their last word.
+SHORT = {("batch", "run"): ("batch",), ("jobs", "list"): ("jobs",)}
 
 #: All but the emulator, whose help is its own.
 COMMANDS = [(path, command) for path, command in commands() if path != ("emulator",)]
@@ -38,14 +41,11 @@ def test_the_help_of_every_command(path, command):
     assert "<bool>" not in shown, "a flag has no type"
     usage = shown.split("Usage:")[1].splitlines()[0]
     assert not any(odd in usage for odd in ("[[", "]]", "...]...", "......", "{"))
-    if not hasattr(command, "commands"):
-        lines = examples_in(shown)
-        assert lines
-        for line in lines:
-            assert f"threadmill {' '.join(path)}" in line, (
-                "each line is a command of its own, however narrow the terminal"
-            )
-            assert " | " not in line
+    lines = examples_in(shown)
+    assert lines
+    for line in lines:
+        assert f"threadmill {' '.join(SHORT.get(path, path))}" in line, "however narrow the terminal"
+        assert " | " not in line
 
 
 def examples_in(shown):
@@ -61,12 +61,12 @@ def test_the_long_option_shows_the_same_help():
 def test_an_example_is_not_wrapped():
     long = "threadmill submit " + "word " * 40
     assert examples("a", long).splitlines() == ["Examples:", "  a", f"  {long}"]
-    assert "--template-file letter.html.j2 --only succeeded\n" in help_of(("export",), columns="60")
+    assert "--template-file letter.html.j2 --only succeeded\n" in help_of(("batch", "export"), columns="60")
 
 
 def test_every_command_has_a_panel():
     listed = {name for names in PANELS.values() for name in names}
-    assert {path[0] for path, _ in commands()} <= listed, "add the new command to PANELS in cli/command.py"
+    assert {path[0] for path, _ in commands()} <= listed, "add the new command to PANELS in threadmill_cli/command.py"
 
 
 def test_the_panels_come_in_the_order_of_use():
@@ -84,11 +84,56 @@ def test_threadmill_alone_shows_its_help():
 
 
 @pytest.mark.parametrize(
+    ("typed", "instead"),
+    [
+        (["status", "x"], "threadmill jobs show JOB"),
+        (["batch-status", "x"], "threadmill batch show NAME"),
+        (["cancel", "--batch", "x"], "threadmill batch cancel NAME"),
+    ],
+)
+def test_a_name_that_no_command_has_is_answered_by_the_right_one(typed, instead):
+    done = CliRunner().invoke(app, typed, prog_name="threadmill", env={"COLUMNS": "200"})
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert instead in done.stderr
+
+
+def test_the_table_of_other_names_names_commands():
+    known = {path for path, _ in commands()}
+    for name, instead in ELSEWHERE.items():
+        assert (name,) not in known
+        for words in instead.split(" or threadmill "):
+            assert tuple(words.split()[:2]) in known
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["batch", "notes"], ["batch", "run", "notes"]),
+        (["batch"], ["batch", "run"]),
+        (["batch", "run", "list"], ["batch", "run", "list"]),
+        (["jobs"], ["jobs", "list"]),
+        (["threads"], ["threads", "list"]),
+        (["assistants"], ["assistants", "list"]),
+    ],
+)
+def test_the_short_form_of_a_group_is_its_default_command(typed, meant):
+    short, long = (CliRunner().invoke(app, [*words, "--colour"], prog_name="threadmill") for words in (typed, meant))
+    assert short.exit_code == long.exit_code == 2
+    assert f"threadmill {' '.join(meant[:2])}" in short.stderr
+    assert short.stderr == long.stderr
+
+
+@pytest.mark.parametrize(
     ("typed", "expected"),
     [
         ("threadmill sub", ["submit"]),
         ("threadmill config ", ["show"]),
         ("threadmill submit --end", ["--endpoint"]),
+        ("threadmill jobs s", ["show"]),
+        ("threadmill jobs --sta", ["--state"]),
+        ("threadmill jobs --state f", ["failed"]),
+        ("threadmill batch --prompt-f", ["--prompt-file"]),
+        ("threadmill batch notes/ --prompt-f", ["--prompt-file"]),
         ("threadmill worker --log-level w", ["warning"]),
     ],
 )
@@ -121,7 +166,7 @@ def test_the_emulator_refuses_a_duration_that_is_none(capsys, value):
 def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     taken = []
-    monkeypatch.setattr("threadmill_cli.setup.services._run", lambda command, *_: taken.append(command) or 0)
+    monkeypatch.setattr("threadmill_cli.commands.services._run", lambda command, *_: taken.append(command) or 0)
 
     class Opened:
         settings, variables, check = None, {}, None
@@ -135,7 +180,7 @@ def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("threadmill_cli.setup.services.open_environment", Opened)
+    monkeypatch.setattr("threadmill_cli.commands.services.open_environment", Opened)
     for typed in (["psql", "-h", "host"], ["--", "psql", "-h", "host"]):
         assert CliRunner().invoke(app, ["local", *typed]).exit_code == 0
     assert taken == [["psql", "-h", "host"]] * 2

@@ -10,8 +10,8 @@ from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
 from threadmill.settings.local_files import locate
 from threadmill_cli.app import with_file_roots
+from threadmill_cli.commands.jobs.results import show_result
 from threadmill_cli.local.services import Local
-from threadmill_cli.watch.jobs import show_result
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 RESULT = JobResult(

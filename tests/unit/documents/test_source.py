@@ -21,7 +21,7 @@ from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import app, with_file_roots
-from threadmill_cli.run.document_options import attached_files
+from threadmill_cli.commands.batch.document_options import attached_files
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 

@@ -135,4 +135,4 @@ async def test_a_chain_of_responses_is_not_a_conversation(monkeypatch):
     monkeypatch.setattr(transcript, "find_kind", find_kind)
     refused = await read_conversation(cast(Any, None), "resp_1")
     assert isinstance(refused, Rejected)
-    assert "threadmill result JOB" in refused.failure.message
+    assert "threadmill jobs result JOB" in refused.failure.message

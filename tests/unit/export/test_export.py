@@ -409,7 +409,7 @@ class TestOut:
 
 class TestCommand:
     def run(self, *arguments):
-        return CliRunner().invoke(app, ["export", *map(str, arguments)])
+        return CliRunner().invoke(app, ["batch", "export", *map(str, arguments)])
 
     def test_to_a_file(self, results, tmp_path):
         path = results(answer(parsed={"n": 1}), refused())

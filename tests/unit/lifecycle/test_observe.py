@@ -352,7 +352,7 @@ def test_a_successor_knows_how_often_and_since_when_calls_fail() -> None:
     again = Progress.from_json(progress.to_json())
     again = see(again, act.PollRun("run_1"), obs.Unknown("502 bad gateway"), after_s=100)
     assert (again.errors.count, again.errors.first_at, again.errors.reason) == (2, START, "502 bad gateway")
-    assert again != progress, "how often is saved too, for `threadmill status`"
+    assert again != progress, "how often is saved too, for `threadmill jobs show`"
     better = see(again, act.PollRun("run_1"), replace(RUNNING, id="run_1"))
     assert (better.errors.count, better.errors.first_at, better.errors.reason) == (0, None, None)
 

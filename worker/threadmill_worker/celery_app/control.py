@@ -1,4 +1,4 @@
-"""Celery's remote control: `revoke` cancels jobs, as `threadmill cancel` does.
+"""Celery's remote control: `revoke` cancels jobs, as `threadmill jobs cancel` does.
 
 Celery's own `revoke` would store a result without ending the job, and cannot terminate anything in a pool of threads.
 """

@@ -29,7 +29,7 @@ def refusal(worker: Any, queue: str) -> str | None:
         "--beat": given.get("beat")
         and "does not work inside this worker: run `threadmill report schedule`, or `celery beat` for your own app",
         "--purge": given.get("purge")
-        and "would delete jobs that other Celery clients sent: cancel jobs with `threadmill cancel`",
+        and "would delete jobs that other Celery clients sent: cancel jobs with `threadmill jobs cancel`",
         "--queues": set(worker.app.amqp.queues.consume_from) != {queue}
         and f"must be {queue!r}, the setting `queue`: change it there, for producers too",
         "--logfile": worker.logfile and "has no effect: the log goes to stderr; redirect it",

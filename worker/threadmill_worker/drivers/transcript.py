@@ -35,7 +35,7 @@ async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
     if kind == "chain":
         reason = (
             f"{thread} is a response, not a conversation, and its messages cannot be read: "
-            "`threadmill result JOB` shows the answer of a job"
+            "`threadmill jobs result JOB` shows the answer of a job"
         )
         return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
     if isinstance(kind, CallError):

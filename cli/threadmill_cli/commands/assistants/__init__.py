@@ -1,0 +1,1 @@
+"""`threadmill assistants`. For the entry point."""

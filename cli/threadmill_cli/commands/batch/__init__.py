@@ -1,0 +1,1 @@
+"""`threadmill batch`. For the entry point and report/; imports job_options.py."""

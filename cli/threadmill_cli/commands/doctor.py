@@ -1,0 +1,194 @@
+"""`threadmill doctor`: checks everything that a job needs, and says what to fix."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.client import Client
+from threadmill.errors import SettingsError, ThreadmillError
+from threadmill.settings.config_file import find_config
+from threadmill.settings.settings import Settings
+from threadmill.store.jobs import Store
+from threadmill.store.records import FORMAT
+from threadmill.store.rights import grant, of_producer, of_worker
+from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
+from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, open_environment, write_json, write_line
+from threadmill_cli.command import examples, message
+from threadmill_cli.commands.round_trip import round_trip
+from threadmill_cli.extras import worker_code
+from threadmill_cli.rendering.times import show_skew
+
+#: How long the worker of --local may take to announce itself, in seconds.
+_START_S = 20.0
+
+_SETTINGS = "settings"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check. `warning`: the check passed, but jobs may be lost later."""
+
+    check: str
+    ok: bool
+    detail: str
+    warning: bool = False
+
+
+class CheckFailed(ThreadmillError):
+    """The text says what to fix."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "threadmill doctor",
+            "threadmill doctor --no-prompt",
+            "threadmill doctor --endpoint emulator --local",
+        )
+    )(doctor)
+
+
+def doctor(
+    endpoint: Endpoint = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout-s", min=1, metavar="SECONDS", help="How long the round trip may take.")
+    ] = 60,
+    no_prompt: Annotated[
+        bool, typer.Option("--no-prompt", help="Skip the round trip, which costs a few tokens.")
+    ] = False,
+    local: LocalFlag = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, Redis, endpoint and workers, then send one prompt and wait for its answer.
+
+    Exit code 2: the settings cannot be used; 1: another check failed.
+    """
+    findings = []
+    for finding in _examine(endpoint, None if no_prompt else timeout_s, local):
+        findings.append(finding)
+        if not as_json:
+            label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
+            write_line(f"{label}  {finding.check:<11}  {finding.detail}")
+    if as_json:
+        write_json([asdict(finding) for finding in findings])
+    if not findings[-1].ok:
+        raise typer.Exit(Exit.USAGE if findings[-1].check == _SETTINGS else Exit.FAILED)
+
+
+def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> Iterator[Finding]:
+    """Each check needs the ones before it, so the first that fails is the last."""
+    checking = _SETTINGS
+    try:
+        settings = Settings.load()
+        name = settings.endpoint_name(endpoint)
+        settings.check_keys()
+        yield Finding(checking, True, f"{find_config() or 'from the environment'}; endpoint {name}")
+        checking = "redis"
+        with open_environment(settings, local, name) as env:
+            client = Client(env.settings)
+            client.store.ping()
+            yield from _redis(client.store.info())
+            checking = "rights"
+            yield from _rights(client.store, env.settings)
+            checking = "queue"
+            yield from _queue(client)
+            checking = "clock"
+            yield from _clocks(client.store.clock_skew_s(), client.workers())
+            checking = "endpoint"
+            yield Finding(checking, True, _endpoint(name, env.settings))
+            checking = "workers"
+            yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
+            checking = "round trip"
+            if round_trip_s is not None:
+                yield Finding(checking, True, _round_trip(client, name, round_trip_s))
+    except ThreadmillError as error:
+        checking = _SETTINGS if isinstance(error, SettingsError) else checking
+        yield Finding(checking, False, message(error, "threadmill doctor", has_local=True))
+
+
+def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Checks the configuration of Redis. `info`: None if the user may not call INFO."""
+    if info is None:
+        yield Finding("redis", True, "answers")
+        forbidden = (
+            "cannot be checked: the user in REDIS_URL may not call INFO (`+info`). Make sure that Redis runs with"
+        )
+        yield Finding("eviction", True, f"{forbidden} `maxmemory-policy noeviction`", warning=True)
+        yield Finding("persistence", True, f"{forbidden} `appendonly yes`", warning=True)
+        return
+    yield Finding("redis", True, f"version {info.get('redis_version', 'unknown')}")
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        yield Finding("eviction", True, "noeviction")
+    else:
+        problem = f"maxmemory-policy is {policy}: Redis may delete jobs when its memory is full"
+        yield Finding("eviction", True, f"{problem}; set `maxmemory-policy noeviction`", warning=True)
+    if info.get("aof_enabled") == 1:
+        yield Finding("persistence", True, "appendonly")
+    else:
+        problem = "appendonly is off: if Redis crashes, jobs since its last snapshot are lost"
+        yield Finding("persistence", True, f"{problem}; set `appendonly yes`", warning=True)
+
+
+def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Checks the rights of the user in REDIS_URL for a producer; workers may have another user."""
+    if missing := store.missing_rights(of_producer(settings)):
+        raise CheckFailed(f"the user in REDIS_URL may not do all that is needed: run `{grant(settings, missing)}`")
+    if missing := store.missing_rights(of_worker(settings)):
+        detail = f"enough for a producer; a worker with this REDIS_URL also needs `{grant(settings, missing)}`"
+        yield Finding("rights", True, detail, warning=True)
+    else:
+        yield Finding("rights", True, "all that producers and workers need")
+
+
+def _queue(client: Client) -> Iterator[Finding]:
+    count = client.store.dead_letter_count()
+    if count:
+        problem = f"{count:,} messages could not be delivered; `threadmill dead-letters` lists them"
+        yield Finding("queue", True, problem, warning=True)
+
+
+def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
+    """Yields a warning for each wrong clock. Jobs run anyway; only times that users take from it are wrong."""
+    hosts = {f"worker host {worker.name.partition(':')[0]}": worker.clock_skew_s for worker in workers}
+    for machine, skew in {"this machine": skew_s, **hosts}.items():
+        if abs(skew) > SKEW_LIMIT_S:
+            detail = f"the clock of {machine} is {show_skew(skew)}; synchronise both with NTP"
+            yield Finding("clock", True, detail, warning=True)
+
+
+def _endpoint(name: str, settings: Settings) -> str:
+    """Calls the endpoint with the worker's own driver."""
+    with worker_code():
+        from threadmill_worker.admin.probe import probe
+
+        return asyncio.run(probe(settings, name))
+
+
+def _workers(client: Client, name: str, patience_s: float) -> str:
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        alive = client.workers()
+        serving = [worker for worker in alive if name in worker.endpoints]
+        if any(worker.format >= FORMAT for worker in serving):
+            return ", ".join(f"{worker.name} ({worker.jobs}/{worker.concurrency} jobs)" for worker in alive)
+        if time.monotonic() >= give_up_at:
+            break
+        time.sleep(0.1)
+    if serving:
+        raise CheckFailed("all run an older version of threadmill and leave jobs of this one alone: update them")
+    if alive:
+        variable = client.settings.endpoints[name].api_key_env
+        missing = f"{variable} in its environment" if variable else f"[endpoints.{name}] in its threadmill.toml"
+        raise CheckFailed(f"{len(alive)} running, but none serves {name!r}: set {missing}, then restart it")
+    raise CheckFailed("no worker is running: start one with `threadmill worker`")
+
+
+def _round_trip(client: Client, name: str, timeout_s: float) -> str:
+    result = round_trip(client, name, timeout_s)
+    seconds = (result.timings.finished_at - result.timings.created_at).total_seconds()
+    return f"{seconds:.1f} s, {result.calls} calls: {' '.join(result.text.split())[:60]!r}"

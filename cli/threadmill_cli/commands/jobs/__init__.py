@@ -1,0 +1,1 @@
+"""`threadmill jobs`. For the entry point and submit.py."""

@@ -1,0 +1,124 @@
+"""`threadmill jobs show`: the state and the progress of one job."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from threadmill.client import Client
+from threadmill.job.progress import ProgressSummary
+from threadmill.job.result import JobResult, JobState
+from threadmill.store.records import JobRecord
+from threadmill_cli.app import AsJson, write_json, write_line
+from threadmill_cli.command import examples
+from threadmill_cli.commands.jobs.results import JobId
+
+
+def add_to(group: typer.Typer) -> None:
+    group.command(epilog=examples("threadmill jobs show JOB", "threadmill jobs show JOB --raw"))(show)
+
+
+def show(
+    job: JobId,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Print the stored record, even if it cannot be read. It contains the prompt."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
+    client = Client()
+    if raw:
+        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII, because bytes may be damaged
+        return
+    record = client.get(job)
+    summary = summarise(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
+    if as_json:
+        write_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        return
+    if record.result and not record.result.usage.is_reported:
+        summary["tokens"] = record.result.usage.in_words
+    for name, value in summary.items():
+        if value not in (None, []):
+            write_line(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def took_s(record: JobRecord, now: datetime) -> float | None:
+    """Returns the seconds from the first claim to the job's end or to now; None if no worker has claimed it."""
+    if record.started_at is None:
+        return None
+    return ((record.finished_at or now) - record.started_at).total_seconds()
+
+
+def summarise(record: JobRecord, now: datetime) -> dict[str, Any]:
+    """Returns the facts about a job, by name."""
+    failure, seconds = record.result.failure if record.result else None, took_s(record, now)
+    return {
+        "id": record.id,
+        "state": record.state,
+        "endpoint": record.job.endpoint,
+        "batch": record.job.batch,
+        "attempts": record.attempts,
+        "created_at": record.created_at.isoformat(),
+        "started_at": record.started_at and record.started_at.isoformat(),
+        "finished_at": record.finished_at and record.finished_at.isoformat(),
+        "worker": record.worker,
+        "redriven": len(record.history) or None,
+        "took_s": None if seconds is None else round(seconds, 3),
+        "tokens": _tokens(record.result),
+        "failure": failure and f"{failure.kind}: {failure.message}",
+        **(_progress(record.progress_summary) if record.progress_summary else {}),
+    }
+
+
+def _tokens(result: JobResult | None) -> int | None:
+    """Returns the number of tokens; None if it is not known yet or not reported."""
+    return result.usage.total_tokens if result and result.usage.is_reported else None
+
+
+def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
+    """Returns how long a job has waited in the batch lane, and why."""
+    if record.parked is None:
+        return {}
+    batch = client.store.remote_batch(record.parked)
+    return {
+        "lane_since": record.lane_since and record.lane_since.isoformat(),
+        "remote_batch": (batch and batch.batch_id) or "not sent yet",
+        "sent_again": (batch and batch.tries) or None,
+        "next_try": batch and batch.not_before and batch.not_before.isoformat(),
+        "call_error": batch and batch.reason,
+    }
+
+
+def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
+    """Returns why a queued job waits for a worker of a newer version, if it does."""
+    if record.state is not JobState.QUEUED:
+        return {}
+    known = max((worker.format for worker in client.workers()), default=record.format)
+    if known < record.format:
+        return {"left_alone": f"its record has format {record.format}, and the workers know {known}: update them"}
+    return {"left_alone": record.newer and f"by workers of this version: {record.newer.reason}"}
+
+
+def _progress(progress: ProgressSummary) -> dict[str, Any]:
+    """Returns the progress of an unfinished job."""
+    reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
+    run, errors = progress.run, progress.errors
+    return {
+        "thread": progress.thread_id,
+        "run": run and run.seen.id,
+        "run_status": run and run.seen.status,
+        "run_since": run and _iso(run.started_at),
+        "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
+        "tools": progress.pending_tools,
+        "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
+        "call_error": errors.reason,
+        "failed_calls": (errors.reason and errors.count) or None,
+        "call_error_since": errors.reason and _iso(errors.first_at),
+        "deadline": _iso(progress.deadline_at),
+    }
+
+
+def _iso(moment: float | None) -> str | None:
+    return datetime.fromtimestamp(moment, UTC).isoformat() if moment else None

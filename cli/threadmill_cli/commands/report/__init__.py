@@ -1,0 +1,1 @@
+"""`threadmill report`. For the entry point; imports batch/."""

@@ -1,1 +1,0 @@
-"""Commands that show jobs and batches. For the entry point and run/; imports rendering/."""
