@@ -31,8 +31,8 @@ from threadmill_worker.live import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
-from threadmill_worker.store.batch_lane import Parking
-from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger, NoSuchJob
+from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
 
@@ -54,19 +54,19 @@ class WorkerProcess:
     def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._ledger = Ledger(settings, self.name, send)
-        self._clock = self._ledger.clock
+        self._job_store = JobStore(settings, self.name, send)
+        self._clock = self._job_store.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
-        self._events = EventPublisher(self._ledger.publish)
-        self._contexts = Contexts(settings, registry.load(settings), self._ledger, self._events)
-        parking = Parking(settings, self.name, self._ledger.redis, self._clock.now)
-        self._attempts = Attempts(self._ledger, self._contexts, parking)
-        self._own_processes = OwnProcesses(settings, self._ledger, self._attempts)
+        self._events = EventPublisher(self._job_store.publish)
+        self._contexts = Contexts(settings, registry.load(settings), self._job_store, self._events)
+        lane_store = LaneStore(settings, self.name, self._job_store.redis, self._clock.now)
+        self._attempts = Attempts(self._job_store, self._contexts, lane_store)
+        self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
         self._runs: set[asyncio.Future[Any]] = set()
         self._heartbeats = Heartbeats(settings.lease_s)
         self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
-        self._sweep = Sweep(settings, self._ledger, self._contexts, send, self._heartbeats, self._left_alone)
-        self._lane = BatchLane(settings, parking, self._contexts, send, self._clock)
+        self._sweep = Sweep(settings, self._job_store, self._contexts, send, self._heartbeats, self._left_alone)
+        self._lane = BatchLane(settings, lane_store, self._contexts, send, self._clock)
         self._closing = False
         self._last_job_at = time.monotonic()
         self._periodic = [
@@ -75,7 +75,7 @@ class WorkerProcess:
             repeat(settings.sweep_interval_s, self._sweep.clean_up),
             repeat(settings.sweep_interval_s, self._lane.once),
             repeat(SELF_CHECK_S, self._check_itself),
-            repeat(FORGET_S, self._ledger.forget_old_workers),
+            repeat(FORGET_S, self._job_store.forget_old_workers),
         ]
 
     @property
@@ -121,17 +121,17 @@ class WorkerProcess:
             return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
         if job is not None:
             try:
-                await self._ledger.create(job_id, _foreign_job(job))
+                await self._job_store.create(job_id, _foreign_job(job))
             except InvalidJob as error:
                 return await self.refuse(job_id, str(error))
-            if await self._ledger.was_revoked(job_id):
+            if await self._job_store.was_revoked(job_id):
                 await self._cancel(job_id, running=False)
         if self._closing:
             self.handed_back.append(job_id)
             return None
-        lease = self._ledger.lease(job_id)
+        lease = self._job_store.lease(job_id)
         try:
-            record = await self._ledger.claim(lease)
+            record = await self._job_store.claim(lease)
         except NoSuchJob:
             return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
         except NewerRecord as error:
@@ -142,7 +142,7 @@ class WorkerProcess:
             return _body(await self._attempts.run(lease, self._attempts.fail_unread(lease, failure)))
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
-            return await self._ledger.result(job_id)
+            return await self._job_store.result(job_id)
         is_late = expires_at is not None and expires_at < self._clock.moment()
         return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
 
@@ -167,7 +167,7 @@ class WorkerProcess:
         log.warning("job refused", job_id=job_id, reason=reason)
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
         result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
-        await self._ledger.refuse(result)
+        await self._job_store.refuse(result)
         return result.model_dump(mode="json")
 
     async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
@@ -180,12 +180,12 @@ class WorkerProcess:
         try:
             unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
             if unknown:
-                on_queue = {job_id async for job_id in self._ledger.messages()}
+                on_queue = {job_id async for job_id in self._job_store.messages()}
                 for job_id in unknown:
-                    await self._ledger.revoke(job_id)
+                    await self._job_store.revoke(job_id)
                     if job_id in on_queue:
                         now = self._clock.moment()
-                        await self._ledger.refuse(
+                        await self._job_store.refuse(
                             JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
                         )
                     await self._cancel(job_id, running)  # it may have been delivered in between
@@ -195,13 +195,13 @@ class WorkerProcess:
     async def _cancel(self, job_id: str, running: bool) -> bool:
         """Returns whether there is such a job."""
         try:
-            record = await self._ledger.get(job_id)
+            record = await self._job_store.get(job_id)
             if record is None:
                 return False
             is_queued = record.state is JobState.QUEUED
-            end = partial(self._ledger.cancel_queued, record, CANCELLED_WHILE_QUEUED)
+            end = partial(self._job_store.cancel_queued, record, CANCELLED_WHILE_QUEUED)
         except UnreadableRecord:
-            is_queued, end = True, partial(self._ledger.cancel_unread, job_id, CANCELLED_WHILE_QUEUED)
+            is_queued, end = True, partial(self._job_store.cancel_unread, job_id, CANCELLED_WHILE_QUEUED)
         if is_queued:
             try:
                 result = await end()
@@ -211,7 +211,7 @@ class WorkerProcess:
                 log.info("job finished", job_id=job_id, **end_of(result))
                 return True
         if running:
-            await self._ledger.request_cancel(job_id)
+            await self._job_store.request_cancel(job_id)
         return True
 
     async def close(self, reason: str = "") -> None:
@@ -222,7 +222,7 @@ class WorkerProcess:
         while running := [step for step in self._periodic if not step.done()]:
             await stop(running, running)
         await self._contexts.close()
-        await self._ledger.close()
+        await self._job_store.close()
         log.info("worker stopped", worker=self.name, handed_back=len(self.handed_back))
 
     def _entry(self) -> Worker:
@@ -245,7 +245,7 @@ class WorkerProcess:
     async def _heartbeat(self) -> None:
         """Renews the leases of this process, and updates its entry in the list of workers."""
         self._events.follow(await self._attempts.renew())
-        await self._ledger.announce(self._entry())
+        await self._job_store.announce(self._entry())
         self._heartbeats.record()
 
     async def _check_itself(self) -> None:
@@ -253,7 +253,7 @@ class WorkerProcess:
         if (away_s := self._heartbeats.silent_s) > self._settings.redis_outage_tolerance_s:
             give_up(f"Redis has been unavailable for {away_s:.0f} s")
         now = time.monotonic()
-        if len(self._attempts) >= self._settings.concurrency or not await self._ledger.waiting():
+        if len(self._attempts) >= self._settings.concurrency or not await self._job_store.waiting():
             self._last_job_at = now  # it has no free slot, or no job waits
         elif (idle_s := min(now - self._last_job_at, self._heartbeats.stable_s)) > self._settings.idle_restart_s:
             give_up(f"jobs are waiting, but Celery has delivered none for {idle_s:.0f} s")

@@ -39,7 +39,9 @@ async def test_the_end_of_a_job_is_counted_once(worker):
     result = await worker.run(batch="b")
     counted = worker.client.batch("b")
 
-    await worker.process._ledger.finish(Lease(result.job_id, "it"), result, [], "emulator")  # its reply was lost, say
+    await worker.process._job_store.finish(
+        Lease(result.job_id, "it"), result, [], "emulator"
+    )  # its reply was lost, say
 
     assert worker.client.batch("b") == counted
 
@@ -85,12 +87,12 @@ def test_failures_from_before_the_counters_are_not_counted(client, store):
 
 async def test_a_job_ends_even_if_a_counter_overflows(worker):
     job_id = worker.create(batch="b")
-    lease = worker.process._ledger.lease(job_id)
-    record = await worker.process._ledger.claim(lease)
+    lease = worker.process._job_store.lease(job_id)
+    record = await worker.process._job_store.claim(lease)
     absurd = Usage(prompt_tokens=10**30, completion_tokens=-5, total_tokens=7)
     result = record.ended(JobState.SUCCEEDED, None, record.created_at, usage=absurd, model="m", calls=3)
 
-    await worker.process._ledger.finish(lease, result, [], "emulator")
+    await worker.process._job_store.finish(lease, result, [], "emulator")
 
     batch = worker.client.batch("b")
     assert (batch.jobs[JobState.SUCCEEDED], batch.calls, batch.usage) == (1, 3, Usage(total_tokens=7))

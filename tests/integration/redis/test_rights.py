@@ -122,7 +122,7 @@ async def test_a_worker_without_info_says_so_and_still_rescues_jobs(settings_of,
     said = capsys.readouterr()
     assert "ACL SETUSER worker +info" in said.out + said.err
     core = worker_of(settings)
-    assert await core.process._ledger.uptime_s() == float("inf")
+    assert await core.process._job_store.uptime_s() == float("inf")
 
 
 def test_doctor_fails_if_a_producer_misses_a_right(settings_of, settings_as_environment, monkeypatch, tmp_path):

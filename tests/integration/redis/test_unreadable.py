@@ -17,8 +17,8 @@ from threadmill.store.records import DeadLetter
 from threadmill.store.remote_records import LeftoverRecord
 from threadmill.store.worker_records import Worker
 from threadmill_cli import app
-from threadmill_worker.store.batch_lane import Parking
-from threadmill_worker.store.jobs import Ledger
+from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.jobs import JobStore
 
 pytestmark = pytest.mark.integration
 
@@ -170,16 +170,16 @@ async def test_a_damaged_entry_of_a_thread_keeps_no_job_from_its_end(worker, sto
 
 
 async def test_a_damaged_leftover_is_tried_once(settings, client, store, keys):
-    ledger = Ledger(settings, "a-worker", client.store.get)
+    job_store = JobStore(settings, "a-worker", client.store.get)
     sound = LeftoverRecord(endpoint="emulator", kind="file", id="file-1").model_dump_json()
     store.zadd(keys.leftovers, {"{": 1, b"\xff\x00": 2, sound: 3})
 
-    assert (await ledger.take_leftover()).id == "file-1"
-    assert await ledger.take_leftover() is None
+    assert (await job_store.take_leftover()).id == "file-1"
+    assert await job_store.take_leftover() is None
     assert store.zcount(keys.leftovers, "inf", "inf") == 2, "they are still there, but not due"
     assert store.zcard(keys.leftovers) == 3
     assert [left.id for left in client.leftovers()] == ["file-1"]
-    await ledger.close()
+    await job_store.close()
 
 
 def test_lists_leave_out_what_cannot_be_read(client, store, keys, caplog):
@@ -205,20 +205,20 @@ def test_lists_leave_out_what_cannot_be_read(client, store, keys, caplog):
 
 
 async def test_workers_leave_out_what_cannot_be_read(worker, store, keys):
-    ledger = worker.process._ledger
-    parking = Parking(worker.settings, "w", ledger.redis, time.time)
+    job_store = worker.process._job_store
+    lane_store = LaneStore(worker.settings, "w", job_store.redis, time.time)
     old = Worker(name="w1", seen_at=NOW - timedelta(days=9), concurrency=1, jobs=0, endpoints=())
     store.hset(keys.workers, mapping={"damaged": "{", "w1": old.model_dump_json()})
-    await ledger.forget_old_workers()
+    await job_store.forget_old_workers()
     assert "w1" not in store.hkeys(keys.workers)
 
     store.hset(keys.remote_batches, mapping={"damaged": "{", "b1": '{"name": "b1", "endpoint": "e", "made_at": 0}'})
-    assert [batch.name for batch in await parking.remote_batches()] == ["b1"]
-    async with parking.holding("damaged") as batch:
+    assert [batch.name for batch in await lane_store.remote_batches()] == ["b1"]
+    async with lane_store.holding("damaged") as batch:
         assert batch is None
 
     store.hset(keys.assistants, "emulator/p", "{")
-    assert await ledger.assistant_of("emulator", "p") is None
+    assert await job_store.assistant_of("emulator", "p") is None
 
 
 @pytest.mark.parametrize("fields", [{"job": "{"}, {"progress": "{"}], ids=str)
@@ -237,7 +237,7 @@ async def test_a_job_whose_progress_cannot_be_read_says_so(worker, damage):
 
 
 async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys, damage):
-    parking = Parking(worker.settings, "w", worker.process._ledger.redis, time.time)
+    lane_store = LaneStore(worker.settings, "w", worker.process._job_store.redis, time.time)
     store.hset(keys.remote_batches, "b1", '{"name": "b1", "endpoint": "emulator", "made_at": 0}')
     sound, bad = worker.create(), worker.create()
     for job_id in (sound, bad):
@@ -245,7 +245,7 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
         store.sadd(keys.remote_batch("b1"), job_id)
     damage(bad, job="{")
 
-    assert [job.id for job in await parking.jobs(await parking.get("b1"))] == [sound]
+    assert [job.id for job in await lane_store.jobs(await lane_store.get("b1"))] == [sound]
 
     await worker.process.run(bad, None)
     assert worker.client.wait(bad, timeout_s=0).failure.kind is FailureKind.UNREADABLE

@@ -3,10 +3,10 @@
 from typing import Any
 
 from threadmill import JobRecord, JobResult
-from threadmill_worker.store.jobs import Lease, Ledger
+from threadmill_worker.store.jobs import JobStore, Lease
 
 
-class Holder(Ledger):
+class Holder(JobStore):
     """The records as this worker sees them; `leases`: its latest claim of each job."""
 
     def __init__(self, *args: Any) -> None:

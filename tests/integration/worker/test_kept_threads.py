@@ -18,15 +18,15 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-async def ledger(settings):
-    ledger = Holder(settings, "a-worker", lambda job_id: None)
-    yield ledger
-    await ledger.close()
+async def job_store(settings):
+    job_store = Holder(settings, "a-worker", lambda job_id: None)
+    yield job_store
+    await job_store.close()
 
 
-async def end(ledger, job_id, thread=None, *, keep=True, at=NOW, things=None, state=JobState.SUCCEEDED) -> None:
+async def end(job_store, job_id, thread=None, *, keep=True, at=NOW, things=None, state=JobState.SUCCEEDED) -> None:
     """As the runner ends a job; with `keep`, its thread lives on."""
-    record = await ledger.get(job_id)
+    record = await job_store.get(job_id)
     kept = KeptThread(
         endpoint="emulator",
         id=thread or record.job.thread,
@@ -36,90 +36,90 @@ async def end(ledger, job_id, thread=None, *, keep=True, at=NOW, things=None, st
         assistant="asst_emulator",
         things=things or {},
     )
-    await ledger.end(record.ended(state, None, at), kept=kept if keep else None)
+    await job_store.end(record.ended(state, None, at), kept=kept if keep else None)
 
 
-async def test_a_thread_is_listed_from_its_first_job_on(worker, ledger):
+async def test_a_thread_is_listed_from_its_first_job_on(worker, job_store):
     first = worker.create(keep_thread=True)
-    await ledger.take(first)
-    await end(ledger, first, "thread_x", at=NOW - 3 * DAY, things={"file-1": "file"})
+    await job_store.take(first)
+    await end(job_store, first, "thread_x", at=NOW - 3 * DAY, things={"file-1": "file"})
     [thread] = worker.client.threads()
     assert (thread.endpoint, thread.id, thread.jobs, thread.job_id) == ("emulator", "thread_x", 1, first)
     assert (thread.created_at, thread.used_at, thread.assistant) == (NOW - 3 * DAY, NOW - 3 * DAY, "asst_emulator")
 
     second = worker.create(thread="thread_x", keep_thread=True)
-    await ledger.take(second)
-    await end(ledger, second, things={"vs_1": "vector_store", "file-1": "file"})
-    await end(ledger, second, things={"vs_1": "vector_store"})  # as after a lost reply
+    await job_store.take(second)
+    await end(job_store, second, things={"vs_1": "vector_store", "file-1": "file"})
+    await end(job_store, second, things={"vs_1": "vector_store"})  # as after a lost reply
     [thread] = worker.client.threads()
     assert (thread.jobs, thread.job_id, thread.created_at) == (2, second, NOW - 3 * DAY)
     assert thread.used_at > NOW - DAY
     assert thread.things == {"file-1": "file", "vs_1": "vector_store"}
 
 
-async def test_a_job_on_a_kept_thread_counts_as_its_use(worker, ledger):
+async def test_a_job_on_a_kept_thread_counts_as_its_use(worker, job_store):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
-    await ledger.take(first)
-    await end(ledger, first, "thread_x", at=NOW - 3 * DAY)
-    await ledger.take(second)
-    await end(ledger, second, keep=False)
+    await job_store.take(first)
+    await end(job_store, first, "thread_x", at=NOW - 3 * DAY)
+    await job_store.take(second)
+    await end(job_store, second, keep=False)
 
     [thread] = worker.client.threads()
     assert (thread.jobs, thread.job_id, thread.used_at > NOW - DAY) == (2, second, True)
 
 
-async def test_a_thread_made_elsewhere_is_not_listed(worker, ledger):
+async def test_a_thread_made_elsewhere_is_not_listed(worker, job_store):
     job_id = worker.create(thread="thread_of_others")
-    await ledger.take(job_id)
-    await end(ledger, job_id, keep=False)
+    await job_store.take(job_id)
+    await end(job_store, job_id, keep=False)
     assert worker.client.threads() == []
 
 
-async def test_a_job_cancelled_before_its_turn_has_not_used_the_thread(worker, ledger):
+async def test_a_job_cancelled_before_its_turn_has_not_used_the_thread(worker, job_store):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
-    await ledger.take(first)
-    await end(ledger, first, "thread_x")
+    await job_store.take(first)
+    await end(job_store, first, "thread_x")
     worker.client.cancel(second)
 
     assert [(thread.jobs, thread.job_id) for thread in worker.client.threads()] == [(1, first)]
 
 
-async def test_a_worker_that_lost_its_lease_keeps_nothing(worker, ledger):
+async def test_a_worker_that_lost_its_lease_keeps_nothing(worker, job_store):
     job_id = worker.create(keep_thread=True)
     with pytest.raises(LeaseLost):
-        await end(ledger, job_id, "thread_x")
+        await end(job_store, job_id, "thread_x")
     assert worker.client.threads() == []
 
 
-async def test_threads_are_listed_by_their_last_use(worker, ledger):
+async def test_threads_are_listed_by_their_last_use(worker, job_store):
     for number, name in enumerate(["thread_old", "thread_new", "thread_middle"]):
         job_id = worker.create(keep_thread=True)
-        await ledger.take(job_id)
-        await end(ledger, job_id, name, at=NOW - {0: 9, 1: 1, 2: 4}[number] * DAY)
+        await job_store.take(job_id)
+        await end(job_store, job_id, name, at=NOW - {0: 9, 1: 1, 2: 4}[number] * DAY)
     assert [thread.id for thread in worker.client.threads()] == ["thread_new", "thread_middle", "thread_old"]
 
 
-async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, ledger):
+async def test_a_deleted_thread_goes_with_all_that_belongs_to_it(worker, job_store):
     job_id = worker.create(keep_thread=True)
-    await ledger.take(job_id)
-    await end(ledger, job_id, "thread_x", things={"file-1": "file", "vs_1": "vector_store"})
+    await job_store.take(job_id)
+    await end(job_store, job_id, "thread_x", things={"file-1": "file", "vs_1": "vector_store"})
     worker.client.delete_thread("thread_x")
 
     assert worker.client.threads() == []
     left = {(each.kind, each.id) for each in worker.client.leftovers()}
     assert left == {("thread", "thread_x"), ("file", "file-1"), ("vector_store", "vs_1")}
-    while (leftover := await ledger.take_leftover()) is not None:
-        await ledger.drop_leftover(leftover)
+    while (leftover := await job_store.take_leftover()) is not None:
+        await job_store.drop_leftover(leftover)
     assert worker.client.leftovers() == []
     with pytest.raises(ThreadNotFound, match="thread thread_x is not kept here"):
         worker.client.delete_thread("thread_x")
 
 
-async def test_a_thread_with_open_jobs_is_left_alone_unless_forced(worker, ledger):
+async def test_a_thread_with_open_jobs_is_left_alone_unless_forced(worker, job_store):
     first, second, third = worker.create(keep_thread=True), *(worker.create(thread="thread_x") for _ in range(2))
-    await ledger.take(first)
-    await end(ledger, first, "thread_x")
-    await ledger.take(second)
+    await job_store.take(first)
+    await end(job_store, first, "thread_x")
+    await job_store.take(second)
     with pytest.raises(ThreadInUse, match=f"in use by {second}, {third}") as refused:
         worker.client.delete_thread("thread_x")
     assert refused.value.job_ids == (second, third)
@@ -130,11 +130,11 @@ async def test_a_thread_with_open_jobs_is_left_alone_unless_forced(worker, ledge
 
 
 async def test_a_thread_used_during_deletion_is_deleted_with_its_new_files(
-    worker, ledger, store, settings, monkeypatch
+    worker, job_store, store, settings, monkeypatch
 ):
     job_id = worker.create(keep_thread=True)
-    await ledger.take(job_id)
-    await end(ledger, job_id, "thread_x")
+    await job_store.take(job_id)
+    await end(job_store, job_id, "thread_x")
     read, name = worker.client.store._redis.hget, f"{settings.key_prefix}:threads"
 
     def slow(*args):
@@ -149,14 +149,14 @@ async def test_a_thread_used_during_deletion_is_deleted_with_its_new_files(
     assert {each.id for each in worker.client.leftovers()} == {"thread_x", "file-9"}
 
 
-async def test_the_thread_of_a_job_that_cannot_continue_becomes_a_leftover(worker, ledger, store, settings, emulator):
+async def test_the_thread_of_a_job_that_fails_becomes_a_leftover(worker, job_store, store, settings, emulator):
     job_id = worker.create()
-    await ledger.take(job_id)
+    await job_store.take(job_id)
     made = Progress(
         deadline_at=0, messages=1, thread_id="thread_x", runs=1, leftovers=(Leftover("thread", "thread_x"),)
     )
-    await ledger.save(ledger.leases[job_id], made)
-    await ledger.hand_back(ledger.leases[job_id])
+    await job_store.save(job_store.leases[job_id], made)
+    await job_store.hand_back(job_store.leases[job_id])
     store.hset(f"{settings.key_prefix}:job:{job_id}", "job", '{"prompt": "Well?", "tools": ["not_here"]}')
     result = await worker.see_through(job_id)
 

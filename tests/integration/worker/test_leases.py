@@ -11,8 +11,8 @@ from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.lease import LeaseLost
-from threadmill_worker.store.batch_lane import Parking
-from threadmill_worker.store.jobs import Ledger
+from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.jobs import JobStore
 
 pytestmark = [pytest.mark.integration, pytest.mark.settings(lease_s=0.3)]
 
@@ -28,11 +28,11 @@ def base_url():
 
 
 @pytest.fixture
-async def parking(settings):
-    ledger = Ledger(settings, "one", str)
-    await ledger.read_clock()
-    yield Parking(settings, "one", ledger.redis, ledger.clock.now)
-    await ledger.close()
+async def lane_store(settings):
+    job_store = JobStore(settings, "one", str)
+    await job_store.read_clock()
+    yield LaneStore(settings, "one", job_store.redis, job_store.clock.now)
+    await job_store.close()
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def batch(store, keys):
     return batch
 
 
-async def test_work_on_a_remote_batch_stops_when_its_lease_is_lost(parking, batch, store, keys):
+async def test_work_on_a_remote_batch_stops_when_its_lease_is_lost(lane_store, batch, store, keys):
     held, went_on = keys.remote_batch_held(batch.name), False
 
     async with asyncio.timeout(PATIENCE_S):
-        async with parking.holding(batch.name) as ours:
+        async with lane_store.holding(batch.name) as ours:
             assert ours == batch
             store.set(held, "another", px=LONG_MS)
             await asyncio.Event().wait()
@@ -56,24 +56,24 @@ async def test_work_on_a_remote_batch_stops_when_its_lease_is_lost(parking, batc
     assert (store.get(held), store.pttl(held) > LONG_MS / 2) == ("another", True), "it is neither renewed nor released"
 
 
-async def test_who_has_lost_a_remote_batch_saves_nothing_of_it(parking, batch, store, keys):
+async def test_who_has_lost_a_remote_batch_saves_nothing_of_it(lane_store, batch, store, keys):
     went_on = False
-    async with parking.holding(batch.name) as ours:
+    async with lane_store.holding(batch.name) as ours:
         store.set(keys.remote_batch_held(batch.name), "another", px=LONG_MS)
-        await parking.save(ours.model_copy(update={"batch_id": "batch_1"}))
+        await lane_store.save(ours.model_copy(update={"batch_id": "batch_1"}))
         went_on = True
 
     assert not went_on
-    assert await parking.get(batch.name) == batch
+    assert await lane_store.get(batch.name) == batch
     with pytest.raises(LeaseLost):
-        await parking.save(batch)
+        await lane_store.save(batch)
 
 
-async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(parking, batch, monkeypatch):
+async def test_work_on_a_remote_batch_stops_when_its_lease_cannot_be_renewed(lane_store, batch, monkeypatch):
     went_on = False
     async with asyncio.timeout(PATIENCE_S):
-        async with parking.holding(batch.name):
-            monkeypatch.setattr(parking._redis.connection_pool, "get_connection", _away)
+        async with lane_store.holding(batch.name):
+            monkeypatch.setattr(lane_store._redis.connection_pool, "get_connection", _away)
             await asyncio.Event().wait()
             went_on = True
     assert not went_on
@@ -83,21 +83,21 @@ async def _away(*arguments, **options):
     raise redis.ConnectionError
 
 
-async def test_a_remote_batch_is_held_by_one_and_then_free(parking, batch, store, keys):
+async def test_a_remote_batch_is_held_by_one_and_then_free(lane_store, batch, store, keys):
     held = keys.remote_batch_held(batch.name)
-    async with parking.holding(batch.name) as ours:
+    async with lane_store.holding(batch.name) as ours:
         first = store.get(held)
-        async with parking.holding(batch.name) as twice:
+        async with lane_store.holding(batch.name) as twice:
             assert (ours, twice) == (batch, None)
         assert store.get(held) == first
-        await parking.save(ours.model_copy(update={"reason": "busy"}))
+        await lane_store.save(ours.model_copy(update={"reason": "busy"}))
         await asyncio.sleep(0.5)  # longer than the lease lasts
         assert store.get(held) == first
     assert store.get(held) is None
-    assert (await parking.get(batch.name)).reason == "busy"
+    assert (await lane_store.get(batch.name)).reason == "busy"
 
     with pytest.raises(ZeroDivisionError):
-        async with parking.holding(batch.name):
+        async with lane_store.holding(batch.name):
             raise ZeroDivisionError
     assert store.get(held) is None
 
@@ -131,8 +131,8 @@ def test_a_night_that_was_made_is_free(settings, store, keys):
 
 
 async def test_one_worker_sweeps_at_a_time(settings, store, keys):
-    one, other = Ledger(settings, "one", str), Ledger(settings, "other", str)
+    one, other = JobStore(settings, "one", str), JobStore(settings, "other", str)
     assert [await one.may_sweep(60), await other.may_sweep(60), await one.may_sweep(60)] == [True, False, False]
     assert store.get(keys.sweep) == "one"
-    for ledger in (one, other):
-        await ledger.close()
+    for job_store in (one, other):
+        await job_store.close()

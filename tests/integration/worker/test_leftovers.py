@@ -15,10 +15,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def ledger(settings):
-    ledger = Holder(settings, "another", lambda job_id: None)
-    yield ledger
-    await ledger.close()
+async def job_store(settings):
+    job_store = Holder(settings, "another", lambda job_id: None)
+    yield job_store
+    await job_store.close()
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def leave(store, settings):
     return leave
 
 
-async def test_a_leftover_is_given_out_once(ledger, leave, store, settings):
+async def test_a_leftover_is_given_out_once(job_store, leave, store, settings):
     leave(20)
-    taken = await asyncio.gather(*(ledger.take_leftover() for _ in range(30)))
+    taken = await asyncio.gather(*(job_store.take_leftover() for _ in range(30)))
     assert sorted(each.id for each in taken if each) == sorted(f"thread_{n}" for n in range(20))
 
     lapses_at = min(score for _, score in store.zrange(f"{settings.key_prefix}:leftovers", 0, -1, withscores=True))
@@ -49,12 +49,12 @@ async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until
 
 
 @pytest.mark.settings(sweep_interval_s=0.1, lease_s=0.5)
-async def test_a_rescue_does_not_wait_for_slow_deletions(worker, ledger, emulator, leave, until):
+async def test_a_rescue_does_not_wait_for_slow_deletions(worker, job_store, emulator, leave, until):
     emulator.faults(slow=1, slow_s=2, only="threads.delete")
     leave(100)
     await asyncio.to_thread(until, lambda: len(emulator.sent("DELETE", "")) == sweep.DELETIONS)
     job_id = worker.create()
-    await ledger.take(job_id)  # by one that dies at once
+    await job_store.take(job_id)  # by one that dies at once
 
     began = time.monotonic()
     while worker.sent != [job_id]:

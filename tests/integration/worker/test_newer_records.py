@@ -108,23 +108,23 @@ async def test_a_worker_that_knows_it_writes_its_format(worker, store, keys):
 @pytest.mark.settings(sweep_interval_s=600)
 @pytest.mark.endpoint(wire="responses", model="emulator", assistant=None, batch_lane_wait_s=0.001)
 async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change):
-    parking = worker.process._lane._store
+    lane_store = worker.process._lane._store
     today, tomorrow = worker.create("One?", lane="batch"), worker.create("Two?", lane="batch")
     for job_id in (today, tomorrow):
         await worker.process.run(job_id, None)
     change(tomorrow, format=TOMORROW)
 
     await worker.process._lane.once()
-    [batch] = await parking.remote_batches()
+    [batch] = await lane_store.remote_batches()
     assert (worker.record(today).parked, worker.record(tomorrow).parked) == (batch.name, "-")
 
-    change(today, format=TOMORROW)  # as if a newer worker had packed it
+    change(today, format=TOMORROW)  # as if a newer worker had put it there
     with pytest.raises(NewerRecord):
-        await parking.jobs(batch)
+        await lane_store.jobs(batch)
     worker.process._lane._poll_at.clear()
     await worker.process._lane.once()
     assert worker.record(today).parked == batch.name
-    assert await parking.get(batch.name) is not None
+    assert await lane_store.get(batch.name) is not None
 
     store.zadd(f"{keys.prefix}:lane_deadlines", {today: 1, tomorrow: 1})
     await worker.process._lane.once()
@@ -132,7 +132,7 @@ async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change)
 
     newer = RemoteBatch(name="n", endpoint="emulator", made_at=datetime.now(UTC), format=FORMAT + 1)
     store.hset(keys.remote_batches, "n", newer.model_dump_json())
-    assert [each.name for each in await parking.remote_batches()] == [batch.name]
+    assert [each.name for each in await lane_store.remote_batches()] == [batch.name]
 
 
 def test_a_producer_shows_what_it_can(client, change, cli):

@@ -25,9 +25,9 @@ async def another(settings):
 @pytest.fixture
 async def dead(settings):
     """The records as a worker saw them that will not come back."""
-    ledger = Holder(settings, "dead", lambda job_id: None)
-    yield ledger
-    await ledger.close()
+    job_store = Holder(settings, "dead", lambda job_id: None)
+    yield job_store
+    await job_store.close()
 
 
 async def test_two_deliveries_at_once_run_the_job_once(worker, another, emulator):

@@ -77,8 +77,8 @@ class Bench:
             list(self.client.follow(job_id, timeout_s=0))
 
     def sweep(self):
-        self.await_(self.process._ledger.rescue())
-        self.await_(self.process._ledger.long_queued(0))
+        self.await_(self.process._job_store.rescue())
+        self.await_(self.process._job_store.long_queued(0))
 
 
 @pytest.fixture(scope="module")

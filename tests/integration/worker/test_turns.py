@@ -23,18 +23,18 @@ def thread(emulator) -> str:
 
 
 @pytest.fixture
-async def ledger(settings):
+async def job_store(settings):
     """The records as a worker without jobs sees them; what it sends is in `sent`."""
     sent: list[str] = []
-    ledger = Holder(settings, "a-worker", sent.append)
-    ledger.sent = sent
-    yield ledger
-    await ledger.close()
+    job_store = Holder(settings, "a-worker", sent.append)
+    job_store.sent = sent
+    yield job_store
+    await job_store.close()
 
 
-async def end(ledger: Holder, job_id: str, state: JobState = JobState.SUCCEEDED) -> None:
-    record = await ledger.get(job_id)
-    await ledger.end(record.ended(state, None, datetime.now(UTC)))
+async def end(job_store: Holder, job_id: str, state: JobState = JobState.SUCCEEDED) -> None:
+    record = await job_store.get(job_id)
+    await job_store.end(record.ended(state, None, datetime.now(UTC)))
 
 
 def in_order(client: Client, job_ids: list[str], store, settings) -> bool:
@@ -62,107 +62,107 @@ def test_jobs_of_one_thread_run_one_by_one_though_a_worker_dies(
 
 
 @pytest.mark.settings(sweep_interval_s=60)
-async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(worker, ledger):
+async def test_a_job_that_waits_for_its_turn_stays_queued_and_spends_nothing(worker, job_store):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
 
-    assert await ledger.take(second) is None
+    assert await job_store.take(second) is None
     assert await worker.process.run(second, None) is None, "its message is used up, and that is no loss"
     record = worker.record(second)
     assert (record.state, record.attempts, record.started_at) == (JobState.QUEUED, 0, None)
 
-    assert await ledger.take(first)
-    assert await ledger.take(second) is None
-    await end(ledger, first)
-    assert ledger.sent == [second]
-    assert await ledger.take(second)
+    assert await job_store.take(first)
+    assert await job_store.take(second) is None
+    await end(job_store, first)
+    assert job_store.sent == [second]
+    assert await job_store.take(second)
 
 
-async def test_only_jobs_of_one_thread_wait_for_each_other(worker, ledger):
+async def test_only_jobs_of_one_thread_wait_for_each_other(worker, job_store):
     jobs = [worker.create(thread="thread_x"), worker.create(thread="thread_y"), worker.create(), worker.create()]
     jobs.append(worker.create(keep_thread=True))
 
-    assert [bool(await ledger.take(job_id)) for job_id in jobs] == [True] * 5
+    assert [bool(await job_store.take(job_id)) for job_id in jobs] == [True] * 5
 
 
-async def test_a_lost_reply_does_not_lose_the_next_job(worker, ledger):
+async def test_a_lost_reply_does_not_lose_the_next_job(worker, job_store):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.take(first)
-    await end(ledger, first)
-    await end(ledger, first)  # as after a reply that never came
+    await job_store.take(first)
+    await end(job_store, first)
+    await end(job_store, first)  # as after a reply that never came
 
-    assert ledger.sent == [second, second], "the repetition finds it too"
+    assert job_store.sent == [second, second], "the repetition finds it too"
 
 
 async def test_a_finished_job_succeeds_though_the_next_cannot_be_sent(worker, settings):
     def refuse(job_id: str) -> None:
         raise OSError("the broker is away")
 
-    ledger = Holder(settings, "a-worker", refuse)
+    job_store = Holder(settings, "a-worker", refuse)
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.take(first)
-    await end(ledger, first)
+    await job_store.take(first)
+    await end(job_store, first)
     assert worker.record(first).state is JobState.SUCCEEDED
-    assert await ledger.take(second)
-    await ledger.close()
+    assert await job_store.take(second)
+    await job_store.close()
 
 
-async def test_a_head_cancelled_while_it_is_queued_makes_way_for_the_next(client, ledger, store, settings):
+async def test_a_head_cancelled_while_it_is_queued_makes_way_for_the_next(client, job_store, store, settings):
     ids = [client.enqueue({"prompt": "Well?", "thread": "thread_x"}).id for _ in range(3)]
     store.delete(settings.queue)  # workers have taken all the messages, and stepped back from the second and third
     client.cancel(ids[0])
 
     [message] = store.lrange(settings.queue, 0, -1)
     assert ids[1] in message
-    assert await ledger.take(ids[2]) is None
-    assert await ledger.take(ids[1])
+    assert await job_store.take(ids[2]) is None
+    assert await job_store.take(ids[1])
 
 
-async def test_one_cancelled_while_it_waits_is_passed_over(client, worker, ledger):
+async def test_one_cancelled_while_it_waits_is_passed_over(client, worker, job_store):
     first, second, third = (worker.create(thread="thread_x") for _ in range(3))
-    await ledger.take(first)
+    await job_store.take(first)
     client.cancel(second)
-    assert await ledger.take(third) is None
-    await end(ledger, first)
+    assert await job_store.take(third) is None
+    await end(job_store, first)
 
-    assert ledger.sent == [third]
+    assert job_store.sent == [third]
 
 
-async def test_a_job_keeps_its_turn_when_it_is_handed_back_or_rescued(worker, ledger, store, settings):
+async def test_a_job_keeps_its_turn_when_it_is_handed_back_or_rescued(worker, job_store, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.take(first)
-    await ledger.hand_back(ledger.leases[first])
-    assert await ledger.take(second) is None
+    await job_store.take(first)
+    await job_store.hand_back(job_store.leases[first])
+    assert await job_store.take(second) is None
 
-    await ledger.take(first)
+    await job_store.take(first)
     store.zadd(f"{settings.key_prefix}:leases", {first: 0})  # its worker died
-    assert await ledger.take(second) is None
-    assert [job_id for job_id, _ in await ledger.sweep()] == [first]
-    assert await ledger.take(second) is None
-    assert await ledger.take(first)
+    assert await job_store.take(second) is None
+    assert [job_id for job_id, _ in await job_store.sweep()] == [first]
+    assert await job_store.take(second) is None
+    assert await job_store.take(first)
 
 
-async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, ledger):
+async def test_a_job_sent_again_goes_to_the_end_of_the_line(worker, job_store):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
-    await ledger.take(first)
-    await end(ledger, first, JobState.FAILED)
+    await job_store.take(first)
+    await end(job_store, first, JobState.FAILED)
     assert worker.client.store.redrive(first) is JobState.QUEUED
 
-    assert await ledger.take(first) is None
-    assert await ledger.take(second)
+    assert await job_store.take(first) is None
+    assert await job_store.take(second)
 
 
-async def test_a_job_without_a_record_does_not_block_its_thread(worker, ledger, store, settings):
+async def test_a_job_without_a_record_does_not_block_its_thread(worker, job_store, store, settings):
     first, second = (worker.create(thread="thread_x") for _ in range(2))
     store.delete(f"{settings.key_prefix}:job:{first}")
 
-    assert await ledger.take(second)
+    assert await job_store.take(second)
 
 
-async def test_only_the_first_in_line_counts_as_lost(worker, ledger):
+async def test_only_the_first_in_line_counts_as_lost(worker, job_store):
     ids = [worker.create(thread="thread_x") for _ in range(5)]
     other = worker.create()
 
-    assert set(await ledger.long_queued(-1)) == {ids[0], other}
+    assert set(await job_store.long_queued(-1)) == {ids[0], other}
 
 
 @pytest.mark.settings(sweep_interval_s=0.1)
@@ -175,15 +175,15 @@ def test_a_flushed_queue_loses_no_turn(settings, client, emulator, thread, start
     assert in_order(client, ids, store, settings)
 
 
-async def test_a_plain_celery_message_with_a_thread_takes_its_turn_too(worker, ledger):
+async def test_a_plain_celery_message_with_a_thread_takes_its_turn_too(worker, job_store):
     first = worker.create(thread="thread_x")
     foreign = "7d1bd8ab-9b41-4e7f-8e25-27be6cf1a5b9"
 
     assert await worker.process.run(foreign, {"prompt": "Well?", "thread": "thread_x"}) is None
     assert worker.record(foreign).state is JobState.QUEUED
-    await ledger.take(first)
-    await end(ledger, first)
-    assert ledger.sent == [foreign]
+    await job_store.take(first)
+    await end(job_store, first)
+    assert job_store.sent == [foreign]
 
 
 async def test_twenty_jobs_over_two_workers_in_one_loop(worker, settings, store, emulator, thread):

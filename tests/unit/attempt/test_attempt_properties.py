@@ -47,7 +47,7 @@ class Crash(BaseException):
 
 
 class World:
-    """Ledger, driver and toolbox of one attempt after another, on one model server and one clock."""
+    """JobStore, driver and toolbox of one attempt after another, on one model server and one clock."""
 
     awaits_run = False
 

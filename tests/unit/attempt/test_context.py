@@ -25,8 +25,8 @@ async def test_a_job_that_is_not_served_leaves_no_event_buffer(endpoint: dict[st
     fields = {"base_url": "http://127.0.0.1:9", **endpoint}
     settings = Settings.model_validate({"default_endpoint": "e", "endpoints": {"e": fields}})
     live: Any = MagicMock()
-    ledger = AsyncMock(kept_thread=AsyncMock(return_value=MagicMock(latest="", transcript=None)))
-    contexts = Contexts(settings, ToolRegistry(), ledger, live)
+    job_store = AsyncMock(kept_thread=AsyncMock(return_value=MagicMock(latest="", transcript=None)))
+    contexts = Contexts(settings, ToolRegistry(), job_store, live)
     record: Any = MagicMock(spec=JobRecord, id="1", job=PromptJob(prompt="-", **job), history=[])
     with pytest.raises(NotServed):
         await contexts.open(record)

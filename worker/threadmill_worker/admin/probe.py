@@ -9,7 +9,7 @@ from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
 from threadmill_worker.live import EventPublisher
-from threadmill_worker.store.jobs import Ledger
+from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.registry import ToolRegistry
 
 #: What to do, where the server's message does not say it.
@@ -22,8 +22,8 @@ class EndpointUnusable(ThreadmillError):
 
 async def probe(settings: Settings, name: str) -> str:
     """Calls the endpoint as a worker does. Returns what was found; raises EndpointUnusable."""
-    ledger = Ledger(settings, "probe", send=lambda job_id: None)
-    contexts = Contexts(settings, ToolRegistry(), ledger, EventPublisher(ledger.publish))
+    job_store = JobStore(settings, "probe", send=lambda job_id: None)
+    contexts = Contexts(settings, ToolRegistry(), job_store, EventPublisher(job_store.publish))
     endpoint = settings.endpoints[name]
     base_url, limit_s = endpoint.base_url, endpoint.connect_timeout_s + endpoint.request_timeout_s
     try:

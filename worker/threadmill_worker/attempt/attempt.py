@@ -42,7 +42,7 @@ from threadmill_worker.lifecycle.observations import (
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.state import phase_of
-from threadmill_worker.store.jobs import Lease, Ledger
+from threadmill_worker.store.jobs import JobStore, Lease
 
 log = structlog.get_logger(__name__)
 
@@ -60,17 +60,17 @@ class Attempt:
         lease: Lease,
         record: JobRecord,
         context: AttemptContext,
-        ledger: Ledger,
+        job_store: JobStore,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._lease = lease
         self._record = record
         self._context = context
-        self._ledger = ledger
+        self._job_store = job_store
         self._clock = clock
         self._sleep = sleep
-        self._shared = SharedObjects(record, context.spec, ledger, sleep)
+        self._shared = SharedObjects(record, context.spec, job_store, sleep)
         self._progress = Progress.of(record) or Progress.begin(record, context.spec.features)
         self._saved = self._progress if record.progress else None
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
@@ -219,7 +219,7 @@ class Attempt:
     async def _save(self) -> None:
         if self._progress != self._saved:
             self._progress = self._counted()
-            await self._ledger.save(self._lease, self._progress)
+            await self._job_store.save(self._lease, self._progress)
             self._saved = self._progress
 
     @property
@@ -241,7 +241,9 @@ class Attempt:
         await self._context.events.close()  # followers receive all events before the job ends
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
-        await self._ledger.finish(self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains)
+        await self._job_store.finish(
+            self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains
+        )
         self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 

@@ -22,8 +22,8 @@ from threadmill_worker.attempt.failures import unexpected
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.attempt.tasks import stop
 from threadmill_worker.lifecycle.actions import LANDING_S
-from threadmill_worker.store.batch_lane import Parking
-from threadmill_worker.store.jobs import Lease, LeaseLost, Ledger
+from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost
 
 log = structlog.get_logger(__name__)
 
@@ -76,11 +76,11 @@ class _Held:
 class Attempts:
     """`handed_back`: the ids of jobs that are queued again and need a new message."""
 
-    def __init__(self, ledger: Ledger, contexts: Contexts, parking: Parking) -> None:
+    def __init__(self, job_store: JobStore, contexts: Contexts, lane_store: LaneStore) -> None:
         self.handed_back: list[str] = []
-        self._ledger = ledger
+        self._job_store = job_store
         self._contexts = contexts
-        self._parking = parking
+        self._lane_store = lane_store
         self._held: dict[str, _Held] = {}
 
     def __len__(self) -> int:
@@ -111,14 +111,14 @@ class Attempts:
             return await self.fail(lease, record, error.failure)
         if context.spec.batch_lane is not None and record.progress is None:
             await context.events.close()
-            await self._parking.park(lease, record, context.spec.batch_lane)
+            await self._lane_store.wait(lease, record, context.spec.batch_lane)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
-        attempt = Attempt(lease, record, context, self._ledger, self._ledger.clock.now)
+        attempt = Attempt(lease, record, context, self._job_store, self._job_store.clock.now)
         self.register(lease, attempt)
         result = await attempt.execute()
         if result is None and context.spec.batch_lane is not None:
-            await self._parking.park(lease, record, context.spec.batch_lane)
+            await self._lane_store.wait(lease, record, context.spec.batch_lane)
         return result
 
     def register(self, lease: Lease, attempt: Running) -> None:
@@ -131,7 +131,7 @@ class Attempts:
         It also reads the clock of Redis. Returns the jobs that are followed.
         """
         calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
-        signals = await self._ledger.renew([held.lease for held in self._held.values()], calls)
+        signals = await self._job_store.renew([held.lease for held in self._held.values()], calls)
         for job_id, signal in signals.items():
             if (held := self._held.get(job_id)) is None:
                 continue
@@ -140,7 +140,7 @@ class Attempts:
                 held.task.cancel()
             elif signal == "cancel" and attempt is not None:  # else the next renewal repeats it
                 attempt.cancel()
-        await self._ledger.clock.synchronise()
+        await self._job_store.clock.synchronise()
         return [job_id for job_id, signal in signals.items() if signal == "followed"]
 
     async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
@@ -159,14 +159,14 @@ class Attempts:
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Fails a job that this worker holds. Raises LeaseLost."""
-        result = await self._ledger.fail(lease, record, failure)
+        result = await self._job_store.fail(lease, record, failure)
         log.info("job finished", job_id=record.id, attempt=record.attempts, **end_of(result))
         return result
 
     async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
         """Fails a job that this worker holds without reading its record. Raises LeaseLost."""
-        result = JobResult.without_record(lease.job_id, JobState.FAILED, failure, self._ledger.clock.moment())
-        await self._ledger.finish(lease, result, (), "")
+        result = JobResult.without_record(lease.job_id, JobState.FAILED, failure, self._job_store.clock.moment())
+        await self._job_store.finish(lease, result, (), "")
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
 
@@ -188,14 +188,14 @@ class Attempts:
         """Fails the job at once: another attempt would most likely fail in the same way."""
         failure = unexpected(error)
         try:
-            record = await self._ledger.get(lease.job_id)  # with the progress that the attempt saved
+            record = await self._job_store.get(lease.job_id)  # with the progress that the attempt saved
             return await self.fail(lease, record, failure) if record else None
         except (UnreadableRecord, ValueError, LookupError, TypeError):  # the saved progress causes the error
             return await self.fail_unread(lease, failure)
 
     async def _hand_back(self, lease: Lease) -> None:
         try:
-            if not await self._ledger.hand_back(lease, self._held[lease.job_id].calls):
+            if not await self._job_store.hand_back(lease, self._held[lease.job_id].calls):
                 raise LeaseLost(lease.job_id)
             self.handed_back.append(lease.job_id)
             log.info("job handed back", job_id=lease.job_id)

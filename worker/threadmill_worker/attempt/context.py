@@ -22,7 +22,7 @@ from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.live import EventBuffer, EventPublisher
-from threadmill_worker.store.jobs import Ledger
+from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.executor import ToolExecutor
 from threadmill_worker.tools.registry import ToolRegistry
 
@@ -55,11 +55,11 @@ class Contexts:
     Raises SettingsError if the key of an endpoint has characters that cannot be sent.
     """
 
-    def __init__(self, settings: Settings, registry: ToolRegistry, ledger: Ledger, live: EventPublisher) -> None:
+    def __init__(self, settings: Settings, registry: ToolRegistry, job_store: JobStore, live: EventPublisher) -> None:
         settings.check_keys()
         self._settings = settings
         self._registry = registry
-        self._resolver = JobResolver(settings, ledger)
+        self._resolver = JobResolver(settings, job_store)
         self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._open: dict[str, _Open] = {}

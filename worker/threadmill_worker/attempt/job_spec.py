@@ -16,7 +16,7 @@ from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.files.attachments import NONE, Attachments, load_attachments
 from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.lifecycle.recovery.context import no_context
-from threadmill_worker.store.jobs import Ledger
+from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.executor import ToolExecutor
 
 Tools = list[dict[str, Any]]
@@ -25,9 +25,9 @@ Tools = list[dict[str, Any]]
 class JobResolver:
     """Makes job specs. `resolve` raises NotServed."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, job_store: JobStore) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._job_store = job_store
 
     async def resolve(self, record: JobRecord, name: str, executor: ToolExecutor) -> JobSpec:
         """`name`: of the endpoint. `executor`: knows the tools of the settings."""
@@ -54,7 +54,7 @@ class JobResolver:
             kept=kept,
             attachments=attachments,
             redrives=len(record.history),
-            batch_lane=batch_lane_of(record, name, endpoint, features, self._ledger.clock, has_tools=bool(tools)),
+            batch_lane=batch_lane_of(record, name, endpoint, features, self._job_store.clock, has_tools=bool(tools)),
         )
 
     async def _tools(self, job: PromptJob, endpoint: Endpoint, executor: ToolExecutor) -> Tools | None:
@@ -75,14 +75,14 @@ class JobResolver:
         """What is stored about the thread that the job continues. On the Assistants API, the server knows it all."""
         if job.thread is None or endpoint.wire == "assistants":
             return None
-        kept = await self._ledger.kept_thread(name, job.thread)
+        kept = await self._job_store.kept_thread(name, job.thread)
         if kept is not None and kept.latest == "" and kept.transcript is None:
             raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
         return kept
 
     async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:
         if job.profile is not None:
-            applied = await self._ledger.assistant_of(name, job.profile)
+            applied = await self._job_store.assistant_of(name, job.profile)
             if applied is None:
                 message = f"profile {job.profile!r} is not applied to endpoint {name!r}: threadmill assistants apply"
                 raise NotServed(FailureKind.REJECTED, message)

@@ -19,7 +19,7 @@ from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.attempts import Attempts
 from threadmill_worker.attempt.failures import exhausted
-from threadmill_worker.store.jobs import Lease, Ledger
+from threadmill_worker.store.jobs import JobStore, Lease
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +38,9 @@ _COMMAND = (sys.executable, "-P", "-m", "threadmill_worker.attempt.single_job")
 class OwnProcesses:
     """The processes of a worker that run one job each."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, attempts: Attempts) -> None:
+    def __init__(self, settings: Settings, job_store: JobStore, attempts: Attempts) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._job_store = job_store
         self._attempts = attempts
         self._free = asyncio.Semaphore(PROCESSES)
 
@@ -58,12 +58,12 @@ class OwnProcesses:
                 code = await attempt.run(lease, self._settings)
                 if code == HANDED_BACK:
                     return None
-                current = await self._ledger.get(record.id)
+                current = await self._job_store.get(record.id)
                 if current is None or current.result is not None:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
                     continue  # that is not the job's fault
-                lapses = await self._ledger.count_interruption(lease)
+                lapses = await self._job_store.count_interruption(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
                     return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))

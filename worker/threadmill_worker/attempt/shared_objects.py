@@ -10,7 +10,7 @@ from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import CreateStore, CreateThread, Making, Upload
 from threadmill_worker.lifecycle.observations import NotSent, Observation, StoreSeen, Uploaded
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.store.jobs import Busy, Ledger
+from threadmill_worker.store.jobs import Busy, JobStore
 
 #: How long one job may take to create a shared object, and how often the others check for it.
 HOLD_S = 120.0
@@ -24,13 +24,13 @@ class SharedObjects:
         self,
         record: JobRecord,
         spec: JobSpec,
-        ledger: Ledger,
+        job_store: JobStore,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._job_id = record.id
         self._batch = record.job.batch
         self._spec = spec
-        self._ledger = ledger
+        self._job_store = job_store
         self._sleep = sleep
 
     async def create(
@@ -47,7 +47,7 @@ class SharedObjects:
         batch, name = self._batch, self._name(action, progress)
         if batch is None or name is None:
             return await call()
-        while isinstance(found := await self._ledger.claim_shared(batch, name, self._job_id, HOLD_S), Busy):
+        while isinstance(found := await self._job_store.claim_shared(batch, name, self._job_id, HOLD_S), Busy):
             if is_ending():
                 return NotSent("the job ends before another job of its batch has made what they share")
             await self._sleep(PAUSE_S)
@@ -57,8 +57,8 @@ class SharedObjects:
         if isinstance(seen, Uploaded | StoreSeen):
             kind = "file" if isinstance(seen, Uploaded) else "vector_store"
             leftover = LeftoverRecord(endpoint=self._spec.endpoint, kind=kind, id=seen.id)
-            return replace(seen, shared=await self._ledger.add_shared(batch, name, leftover))
-        await self._ledger.release_shared(batch, name, self._job_id)
+            return replace(seen, shared=await self._job_store.add_shared(batch, name, leftover))
+        await self._job_store.release_shared(batch, name, self._job_id)
         return seen
 
     def _name(self, action: Making, progress: Progress) -> str | None:

@@ -24,8 +24,8 @@ from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.live import EventPublisher
-from threadmill_worker.store.batch_lane import Parking
-from threadmill_worker.store.jobs import Lease, Ledger
+from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.jobs import JobStore, Lease
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import Watchdog
 
@@ -49,17 +49,17 @@ async def _run(settings: Settings, lease: Lease) -> int:
     threading.Thread(target=_await_end, args=(loop, leaving), daemon=True).start()
     name = f"{socket.gethostname()}:{os.getpid()}"
     send_id = partial(send, make_app(settings))
-    ledger = Ledger(settings, name, send_id)
-    live = EventPublisher(ledger.publish)
-    servers = Contexts(settings, registry.load(settings), ledger, live)
-    attempts = Attempts(ledger, servers, Parking(settings, name, ledger.redis, ledger.clock.now))
+    job_store = JobStore(settings, name, send_id)
+    live = EventPublisher(job_store.publish)
+    servers = Contexts(settings, registry.load(settings), job_store, live)
+    attempts = Attempts(job_store, servers, LaneStore(settings, name, job_store.redis, job_store.clock.now))
     Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
 
     async def beat() -> None:
         live.follow(await attempts.renew())
 
-    await ledger.read_clock()
-    record = await ledger.get(lease.job_id)
+    await job_store.read_clock()
+    record = await job_store.get(lease.job_id)
     if record is None or record.owner != lease.owner:
         return 0
     running = asyncio.create_task(attempts.run(lease, attempts.execute(lease, record)))
@@ -70,7 +70,7 @@ async def _run(settings: Settings, lease: Lease) -> int:
     await attempts.hand_back(awaited)
     await stop([beating, left], [beating])
     await servers.close()
-    await ledger.close()
+    await job_store.close()
     if running.exception() is not None:
         return REDIS_WAS_AWAY
     for job_id in attempts.handed_back:

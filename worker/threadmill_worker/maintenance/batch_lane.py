@@ -22,7 +22,7 @@ from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 from threadmill_worker.maintenance.lane_answers import LaneAnswers
 from threadmill_worker.maintenance.lane_release import LaneRelease, leftover_files
 from threadmill_worker.maintenance.lane_submission import LaneSubmission
-from threadmill_worker.store.batch_lane import Parking, new_batch
+from threadmill_worker.store.batch_lane import LaneStore, new_batch
 from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,12 @@ class BatchLane:
     """The lane's periodic step. `send(job_id)` puts a message on the queue; it is called in a thread."""
 
     def __init__(
-        self, settings: Settings, store: Parking, contexts: Contexts, send: Callable[[str], None], clock: RedisClock
+        self,
+        settings: Settings,
+        store: LaneStore,
+        contexts: Contexts,
+        send: Callable[[str], None],
+        clock: RedisClock,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -72,7 +77,7 @@ class BatchLane:
             if endpoint not in self._contexts.ready:
                 continue
             batch = new_batch(uuid.uuid4().hex, lane, self._clock.moment())
-            jobs = await self._store.pack(lane, batch, self._settings.endpoints[endpoint])
+            jobs = await self._store.collect(lane, batch, self._settings.endpoints[endpoint])
             if jobs:
                 log.info("remote batch gathered", batch=batch.name, lane=lane, jobs=jobs)
 

@@ -12,7 +12,7 @@ from threadmill_worker.lifecycle.batch_lane import answered, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.maintenance.lane_release import LaneRelease, leftover_files
 from threadmill_worker.maintenance.lane_submission import custom_id
-from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.redis_clock import RedisClock
 
 
@@ -26,7 +26,7 @@ class _Unanswered:
 
 
 class LaneAnswers:
-    def __init__(self, settings: Settings, store: Parking, release: LaneRelease, clock: RedisClock) -> None:
+    def __init__(self, settings: Settings, store: LaneStore, release: LaneRelease, clock: RedisClock) -> None:
         self._settings = settings
         self._store = store
         self._release = release

@@ -17,7 +17,7 @@ from threadmill.store.remote_records import LeftoverRecord
 from threadmill_worker.attempt.job_spec import features_of
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.redis_clock import RedisClock
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 class LaneRelease:
     """Each step can be repeated. `send(job_id)` puts a message on the queue; it is called in a thread."""
 
-    def __init__(self, settings: Settings, store: Parking, send: Callable[[str], None], clock: RedisClock) -> None:
+    def __init__(self, settings: Settings, store: LaneStore, send: Callable[[str], None], clock: RedisClock) -> None:
         self._settings = settings
         self._store = store
         self._send = send
@@ -46,7 +46,7 @@ class LaneRelease:
 
     async def release(self, job: JobRecord, progress: Progress) -> bool:
         """Returns a job to the queue. False: it no longer waited in the lane."""
-        was_waiting = await self._store.unpark(job, progress)
+        was_waiting = await self._store.release(job, progress)
         if was_waiting:  # if the message is lost, the sweep sends another
             await asyncio.to_thread(self._send, job.id)
         return was_waiting

@@ -10,7 +10,7 @@ from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.drivers.batch_api import RemoteBatches, request_line
 from threadmill_worker.drivers.tags import job_tag
 from threadmill_worker.maintenance.lane_release import LaneRelease
-from threadmill_worker.store.batch_lane import Parking
+from threadmill_worker.store.batch_lane import LaneStore
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ _REJECTED = Failure(kind=FailureKind.REJECTED, message="the batch lane no longer
 class LaneSubmission:
     """A lost reply leads to no second file or batch: `sending` is saved before each POST, and resolved by a search."""
 
-    def __init__(self, store: Parking, contexts: Contexts, release: LaneRelease) -> None:
+    def __init__(self, store: LaneStore, contexts: Contexts, release: LaneRelease) -> None:
         self._store = store
         self._contexts = contexts
         self._release = release

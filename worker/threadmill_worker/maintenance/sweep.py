@@ -19,7 +19,7 @@ from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
 from threadmill_worker.maintenance.heartbeats import Heartbeats
-from threadmill_worker.store.jobs import LeaseLost, Ledger
+from threadmill_worker.store.jobs import JobStore, LeaseLost
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +51,14 @@ class Sweep:
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger,
+        job_store: JobStore,
         contexts: Contexts,
         send: Callable[[str], None],
         heartbeats: Heartbeats,
         left_alone: Container[str] = (),
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._job_store = job_store
         self._contexts = contexts
         self._send = send
         self._heartbeats = heartbeats
@@ -67,7 +67,7 @@ class Sweep:
 
     async def once(self) -> None:
         """Rescues jobs and sends lost messages again, unless another worker is sweeping."""
-        if not await self._ledger.may_sweep(self._settings.sweep_interval_s):
+        if not await self._job_store.may_sweep(self._settings.sweep_interval_s):
             return
         if await self._others_have_renewed():
             await self._rescue()
@@ -77,7 +77,7 @@ class Sweep:
 
     async def _others_have_renewed(self) -> bool:
         """Whether living workers have had time to renew their leases, so that an expired lease means a dead worker."""
-        uptime_s = await self._ledger.uptime_s()
+        uptime_s = await self._job_store.uptime_s()
         return uptime_s >= RENEWAL_GRACE_S and self._heartbeats.stable_s >= min(RENEWAL_GRACE_S, self._settings.lease_s)
 
     async def clean_up(self) -> None:
@@ -85,12 +85,12 @@ class Sweep:
         await asyncio.gather(*(self._delete_due() for _ in range(DELETIONS)))
 
     async def _delete_due(self) -> None:
-        while (leftover := await self._ledger.take_leftover()) is not None:
+        while (leftover := await self._job_store.take_leftover()) is not None:
             await self._delete(leftover)
 
     async def _rescue(self) -> None:
         """Returns jobs of dead workers to the queue, with their progress. Fails a job that keeps losing its worker."""
-        for job_id, lapses in await self._ledger.rescue():
+        for job_id, lapses in await self._job_store.rescue():
             if lapses >= LAPSES_PER_ATTEMPT * self._settings.max_attempts:
                 await self._fail(job_id)
             else:
@@ -99,7 +99,7 @@ class Sweep:
 
     async def _fail(self, job_id: str) -> None:
         try:
-            record = await self._ledger.get(job_id)
+            record = await self._job_store.get(job_id)
         except UnreadableRecord:
             await asyncio.to_thread(self._send, job_id)  # the worker that claims it fails it
             return
@@ -109,17 +109,17 @@ class Sweep:
             await asyncio.to_thread(self._send, job_id)
             return
         try:
-            result = await self._ledger.fail_queued(record, exhausted(record.lapses))
+            result = await self._job_store.fail_queued(record, exhausted(record.lapses))
         except LeaseLost:
             return  # another worker has claimed it
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
     async def _send_lost(self) -> None:
         """Sends messages for queued jobs that have none. A second message for a job does no harm."""
-        queued = await self._ledger.long_queued(SEND_GRACE_S)
+        queued = await self._job_store.long_queued(SEND_GRACE_S)
         if not queued:
             return
-        on_queue = {job_id async for job_id in self._ledger.messages()}
+        on_queue = {job_id async for job_id in self._job_store.messages()}
         for job_id in queued:
             if job_id not in on_queue:
                 await asyncio.to_thread(self._send, job_id)
@@ -140,7 +140,7 @@ class Sweep:
             seen, reason = None, type(error).__name__
         named = {"endpoint": leftover.endpoint, "kind": leftover.kind, "id": leftover.id}
         if isinstance(seen, Deleted):
-            await self._ledger.drop_leftover(leftover)
+            await self._job_store.drop_leftover(leftover)
             log.info("leftover deleted", **named)
-        elif not await self._ledger.postpone_leftover(leftover):
+        elif not await self._job_store.postpone_leftover(leftover):
             log.error("leftover abandoned", reason=reason, **named)

@@ -1,4 +1,4 @@
-"""The worker's verbs on the jobs of the batch lane and on their remote batches, as they stand in Redis."""
+"""The worker's operations on jobs in the batch lane and on remote batches."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -23,12 +23,12 @@ from threadmill_worker.store.jobs import Lease, LeaseLost
 
 log = structlog.get_logger(__name__)
 
-#: Overdue jobs that are read at once.
+#: Overdue jobs read at a time.
 OVERDUE_AT_ONCE = 500
 
 
-class Parking(Connection):
-    """Every step bears repetition. `name`: the worker's. `now`: Redis' time."""
+class LaneStore(Connection):
+    """Each step can be repeated. `name` is the worker's; `now` returns Redis' time in seconds since 1970."""
 
     def __init__(self, settings: Settings, name: str, redis: Redis, now: Callable[[], float]) -> None:
         super().__init__(settings, redis)
@@ -36,8 +36,8 @@ class Parking(Connection):
         self._now = now
         self._owners: dict[str, str] = {}  #: of the leases that we hold, by the names of the remote batches
 
-    async def park(self, lease: Lease, record: JobRecord, lane: str) -> None:
-        """Puts a job of ours down, without a worker, until its remote batch has an answer. Raises LeaseLost."""
+    async def wait(self, lease: Lease, record: JobRecord, lane: str) -> None:
+        """Puts a claimed job into the batch lane, where it waits without a worker. Raises LeaseLost."""
         limit_s = self._settings.endpoints[lane.partition("/")[0]].batch_lane_limit_s
         reply = await self._run(
             "lane/wait",
@@ -51,11 +51,14 @@ class Parking(Connection):
             raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
-        """Those in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
+        """Returns the lanes in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
         return sorted(cast(set[str], await self._redis.smembers(self._keys.lanes)))
 
-    async def pack(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
-        """Puts waiting jobs in a remote batch to be, once there are enough or one has waited long enough."""
+    async def collect(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
+        """Moves waiting jobs into a new remote batch, once there are enough or one has waited long enough.
+
+        Returns the number of these jobs; with 0, there is no remote batch.
+        """
         _, collected = await self._run(
             "lane/collect",
             lane=lane,
@@ -67,17 +70,16 @@ class Parking(Connection):
         return int(collected)
 
     async def remote_batches(self) -> list[RemoteBatch]:
-        """Those under way that can be read. One that a newer worker packed is left to newer workers."""
+        """Returns the unfinished remote batches that this version can read."""
         entries = cast(dict[str, str], await self._redis.hgetall(self._keys.remote_batches))
         found = [_remote_batch(name, entry) for name, entry in entries.items()]
         return [batch for batch in found if batch and not _is_newer(batch)]
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[RemoteBatch | None]:
-        """The remote batch as it stands, ours to see to; None if another worker does, or it is over.
+        """Acquires the lease of a remote batch and yields it; None if another worker holds it, or it has ended.
 
-        Once another worker may see to it, what runs inside is cancelled, and the context ends without an error.
-        A worker that dies lets go of it as of its jobs, after `lease_s`.
+        If the lease is lost, the body is cancelled, and the context ends without an error.
         """
         key, owner = self._keys.remote_batch_held(name), f"{self._name}:{uuid.uuid4().hex}"
         try:
@@ -92,12 +94,12 @@ class Parking(Connection):
                 del self._owners[name]
 
     async def get(self, name: str) -> RemoteBatch | None:
-        """The remote batch as it stands; None if it is over, or cannot be read."""
+        """Returns a remote batch; None if it has ended or is unreadable."""
         entry = cast(str | None, await self._redis.hget(self._keys.remote_batches, name))
         return _remote_batch(name, entry) if entry else None
 
     async def save(self, batch: RemoteBatch) -> RemoteBatch:
-        """Raises LeaseLost unless it is ours to see to, and then nothing was saved."""
+        """Saves and returns the remote batch. Raises LeaseLost if this worker no longer holds its lease."""
         request = {
             "lease": self._keys.remote_batch_held(batch.name),
             "owner": self._owners.get(batch.name, ""),
@@ -110,7 +112,7 @@ class Parking(Connection):
         return batch
 
     async def jobs(self, batch: RemoteBatch) -> list[JobRecord]:
-        """Its jobs that still wait and can be read. Raises NewerRecord if one of them is left to newer workers."""
+        """Returns its readable jobs that still wait. Raises NewerRecord if only a newer worker can run one of them."""
         ids = sorted(cast(set[str], await self._redis.smembers(self._keys.remote_batch(batch.name))))
         jobs, newer = await self._read(ids)
         if newer:
@@ -118,7 +120,7 @@ class Parking(Connection):
         return [job for job in jobs if job.parked == batch.name]
 
     async def _read(self, ids: Sequence[str]) -> tuple[list[JobRecord], NewerRecord | None]:
-        """Those that wait in the lane, and why one of them is left to newer workers, if one is.
+        """Returns the jobs that wait in the lane, and why only a newer worker can run one of them, if so.
 
         A job that cannot be read leaves the lane, so that its claim fails it.
         """
@@ -142,13 +144,13 @@ class Parking(Connection):
         return jobs, newer
 
     async def overdue(self) -> list[JobRecord]:
-        """Jobs that have waited in the lane for too long, some at a time."""
+        """Returns jobs that have waited in the lane for too long, some at a time."""
         _, *job_ids = await self._run("lane/overdue", limit=OVERDUE_AT_ONCE)
         jobs, _ = await self._read(job_ids)
         return jobs
 
-    async def unpark(self, job: JobRecord, progress: Progress) -> bool:
-        """Makes a job an ordinary one again, at this place; it is to be sent then. False: it waits there no more."""
+    async def release(self, job: JobRecord, progress: Progress) -> bool:
+        """Makes a job an ordinary queued job again; the caller sends it. Returns False if it no longer waits."""
         return await self._release(job.id, str(job.parked), progress.to_json())
 
     async def _release(self, job_id: str, remote_batch: str, progress: str) -> bool:
@@ -158,7 +160,7 @@ class Parking(Connection):
     async def replace(
         self, batch: RemoteBatch, parts: Iterable[tuple[RemoteBatch, Sequence[str]]], left: Iterable[LeftoverRecord]
     ) -> None:
-        """Puts the jobs of a remote batch that is over into new ones, and what is left of it among the leftovers."""
+        """Moves the jobs of a remote batch into new ones; `left` become leftovers."""
         await self._run(
             "lane/replace",
             name=batch.name,
@@ -167,7 +169,7 @@ class Parking(Connection):
         )
 
     async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
-        """It is over; what is left of it on the server is to be deleted."""
+        """Removes a remote batch that has ended; `leftovers` are to be deleted on the server."""
         async with self._redis.pipeline() as pipe:
             for leftover in leftovers:
                 pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): self._now()})

@@ -39,10 +39,10 @@ log = structlog.get_logger(__name__)
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
 
-#: Entries read from Redis in one go.
+#: Entries read from Redis at a time.
 _AT_ONCE = 500
 
-#: Entries of what is told of a job while it runs: the newest.
+#: Events kept of a running job: the newest.
 _LIVE_ENTRIES = 2000
 
 _HAND_BACK_PATIENCE_S = 3.0
@@ -75,7 +75,7 @@ class Busy:
     """Another job makes the thing now: wait a little and ask again."""
 
 
-class Ledger(Connection):
+class JobStore(Connection):
     """The records as one worker process sees them; `name` is the worker's.
 
     `send(job_id)` puts a message on the queue; it is called in a thread.
@@ -90,11 +90,11 @@ class Ledger(Connection):
 
     @property
     def redis(self) -> redis.asyncio.Redis:
-        """Our connections, for other verbs on the same records."""
+        """The client, for other operations on the same records."""
         return self._redis
 
     async def create(self, job_id: str, job: PromptJob) -> None:
-        """Makes the record of a job that came inside a message; does nothing if it is there."""
+        """Creates the record of a job that came inside a queue message, unless it exists."""
         await self._run("jobs/create", **requests.create(job_id, job, self._endpoint(job)))
 
     def lease(self, job_id: str) -> Lease:
@@ -148,16 +148,16 @@ class Ledger(Connection):
         )
 
     async def count_interruption(self, lease: Lease) -> int:
-        """Notes that the job's own process has ended; gives how often that happened in a row. Raises LeaseLost."""
+        """Counts that the job's own process has died; returns how often in a row. Raises LeaseLost."""
         reply = await self._run("jobs/count_interruption", id=lease.job_id, owner=lease.owner)
         _ensure_owned(lease, reply)
         return int(reply[1])
 
     async def hand_back(self, lease: Lease, calls: int | None = None) -> bool:
-        """Gives the job back as it stands; it spends no attempt. False if it was not ours any more.
+        """Returns the job to the queue; this does not count as an attempt. Returns False if the lease was lost.
 
-        `calls`: HTTP calls made for it so far.
-        Raises RedisError after a few seconds: a process on its way out does not wait for Redis, its leases lapse.
+        `calls`: HTTP calls made for it so far. Raises RedisError after a few seconds: a process that exits does not
+        wait for Redis, and its leases expire.
         """
         request = {"id": lease.job_id, "owner": lease.owner, "calls": calls}
         reply = await self._with_retries(self._scripts.run, "jobs/hand_back", request, patience_s=_HAND_BACK_PATIENCE_S)
@@ -172,49 +172,49 @@ class Ledger(Connection):
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
     ) -> None:
-        """Ends a job of ours: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
+        """Ends a claimed job: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
 
-        `kept`: the thread that lives on, as of this job alone; it is merged with what is known of it, and the
-        leftovers live on with it. With `jobs=0` only if it is known: a stranger's thread is not ours to list.
-        `remains`: what the record keeps of the job; default: all.
+        `kept`: the kept thread, as of this job alone; it is merged with the stored entry, and the leftovers stay with
+        it. With `jobs=0` it is a foreign thread, which is only updated if it is stored. `remains`: the job that the
+        record keeps; default: the whole job.
         """
         left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
         await self._end(lease.owner, result, left, kept, remains)
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
-        """Ends a job of ours where it stands. Its active run is cancelled later, and what it made deleted.
+        """Ends a claimed job as failed. Its active run and its remote objects become leftovers.
 
         Raises LeaseLost.
         """
         return await self._stop(lease.owner, record, failure)
 
     async def fail_queued(self, record: JobRecord, failure: Failure) -> JobResult:
-        """The same for a queued job. Raises LeaseLost if somebody has claimed it."""
+        """Ends a queued job as failed. Raises LeaseLost if a worker has claimed it."""
         return await self._stop(None, record, failure)
 
     async def cancel_queued(self, record: JobRecord, failure: Failure) -> JobResult:
-        """Ends a queued job as cancelled. Raises LeaseLost if somebody has claimed it."""
+        """Ends a queued job as cancelled. Raises LeaseLost if a worker has claimed it."""
         return await self._stop(None, record, failure, JobState.CANCELLED)
 
     async def cancel_unread(self, job_id: str, failure: Failure) -> JobResult:
-        """The same for a job whose record cannot be read."""
+        """Ends a queued job with an unreadable record as cancelled."""
         result = JobResult.without_record(job_id, JobState.CANCELLED, failure, self.clock.moment())
         await self._end(None, result, ())
         return result
 
     async def request_cancel(self, job_id: str) -> None:
-        """Has the worker that runs the job cancel it; does nothing if none does."""
+        """Requests the cancellation of a running job; does nothing if it does not run."""
         await self._run("jobs/request_cancel", id=job_id)
 
     async def revoke(self, job_id: str) -> None:
-        """Has a job that is not there yet cancelled when it is delivered."""
+        """Notes that a job which has no record yet is to be cancelled when it is delivered."""
         await self._with_retries(self._redis.set, self._keys.revoked(job_id), 1, ex=self._settings.failed_ttl_s)
 
     async def was_revoked(self, job_id: str) -> bool:
         return bool(await self._with_retries(self._redis.exists, self._keys.revoked(job_id)))
 
     async def refuse(self, result: JobResult) -> None:
-        """Answers a message that never became a job: its sender waits at Celery's backend, there is no record."""
+        """Stores the result of a message that never became a job, for its sender, who waits for Celery's result."""
         key, meta = keys.celery_key(result.job_id), requests.celery_meta(result)
         if await self._with_retries(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
             await self._with_retries(self._redis.publish, key, meta)
@@ -250,14 +250,14 @@ class Ledger(Connection):
             await self._send_next(job_id)
 
     async def _send_next(self, job_id: str) -> None:
-        """The job whose turn it is now. Its message may be lost, as any other: the sweep sends it then."""
+        """Sends the job whose turn it is now. If its message is lost, the sweep sends another."""
         try:
             await asyncio.to_thread(self._send, job_id)
-        except Exception as error:  # the job that ended did so, whatever the queue says
+        except Exception as error:  # the other job has ended all the same
             log.warning("next job of the thread not sent: the sweep will", job_id=job_id, reason=str(error))
 
     def _endpoint(self, job: PromptJob) -> str:
-        """Where the job goes; '' if this worker does not know."""
+        """Returns the endpoint of the job; '' if this worker does not know it."""
         try:
             return self._settings.endpoint_name(job.endpoint)
         except SettingsError:
@@ -284,23 +284,23 @@ class Ledger(Connection):
         return bool(reply == ["added"])
 
     async def release_shared(self, batch: str, name: str, job_id: str) -> None:
-        """The job could not create it: another may try at once."""
+        """Lets another job create the object at once."""
         await self._run("remote/release_shared", batch=batch, name=name, job_id=job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:
-        """The job as it stands, whoever holds it."""
+        """Returns the record, whoever owns the job; None if there is none. Raises UnreadableRecord."""
         fields = await self._with_retries(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
 
     async def assistant_of(self, endpoint: str, profile: str) -> str | None:
-        """The id of the assistant that the profile was applied to there, if it was."""
+        """Returns the id of the assistant of an applied profile, or None."""
         name = keys.applied_name(endpoint, profile)
         entry = await self._with_retries(self._redis.hget, self._keys.assistants, name)
         applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
         return applied.id if applied else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
-        """What is known of a thread that an earlier job left, its transcript included. Raises UnreadableThread."""
+        """Returns a kept thread with its transcript, or None. Raises UnreadableThread."""
         name = keys.thread_name(endpoint, thread_id)
         entry = await self._with_retries(self._redis.hget, self._keys.threads, name)
         if not entry:
@@ -314,37 +314,38 @@ class Ledger(Connection):
         return kept.model_copy(update={"transcript": transcript})
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
-        """The result of a job that has ended, as Celery's backend keeps it; None if there is none to be read."""
+        """Returns the result of an ended job as Celery's backend stores it; None if it is missing or unreadable."""
         stored = await self._with_retries(self._redis.hget, self._keys.record(job_id), "result")
         result = read(JobResult, stored, f"the result of job {job_id}") if stored else None
         return result.model_dump(mode="json") if result else None
 
     async def may_sweep(self, for_s: float) -> bool:
-        """Whether it is our turn; no other worker sweeps in the next `for_s` seconds."""
+        """Acquires the lease of the sweep for `for_s` seconds; returns whether it did."""
         return await take(self._redis, self._keys.sweep, self._name, for_s) is not None
 
     async def uptime_s(self) -> float:
-        """How long Redis has been up; infinitely if it does not permit us to ask."""
+        """Returns how long Redis has been up; infinity if its ACL forbids INFO."""
         try:
             return float((await self._redis.info("server"))["uptime_in_seconds"])
         except NoPermissionError:
             return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
-        """Puts jobs whose lease has lapsed back to `queued`; gives their ids and how often that happened in a row.
+        """Returns jobs with an expired lease to the queue. Returns their ids, and each one's interruptions in a row.
 
-        Does nothing unless it is our turn to sweep. Not repeated while Redis is away: when it is back, living workers
-        must renew their leases first.
+        Does nothing without the lease of the sweep. Not repeated while Redis is unavailable: afterwards, living
+        workers must renew their leases first.
         """
         _, *rescued = await self._scripts.run("jobs/rescue", {"worker": self._name, "limit": _AT_ONCE})
         return [(job_id, int(interruptions)) for job_id, interruptions in _pairs(rescued)]
 
     async def long_queued(self, for_s: float) -> list[str]:
+        """Returns the jobs that have been queued for longer and wait for nothing but a worker."""
         _, *job_ids = await self._run("jobs/long_queued", longer_than_s=for_s)
         return list(job_ids)
 
     async def messages(self) -> AsyncIterator[str]:
-        """The job ids of the messages on the queue; items that are no messages are left out."""
+        """Yields the job ids of the messages on the queue; leaves out items that are not messages."""
         start = 0
         while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
             for message in chunk:
@@ -355,11 +356,11 @@ class Ledger(Connection):
             start += len(chunk)
 
     async def waiting(self) -> int:
-        """How many messages are on the queue."""
+        """Returns the number of messages on the queue."""
         return int(await self._redis.llen(self._settings.queue))
 
     async def take_leftover(self) -> LeftoverRecord | None:
-        """One that is due; no other worker is given it for a minute."""
+        """Returns a leftover that is due, or None. No other worker gets it for a minute."""
         while (reply := await self._run("remote/take_leftover", hold_s=_LEFTOVER_HELD_S)) != ["none"]:
             _, taken = reply
             if leftover := read(LeftoverRecord, taken, "a leftover"):
@@ -369,7 +370,7 @@ class Ledger(Connection):
         return None
 
     async def drop_leftover(self, leftover: LeftoverRecord) -> None:
-        """It is gone."""
+        """Removes a leftover that has been deleted."""
         member = leftover.model_dump_json()
         async with self._redis.pipeline() as pipe:
             pipe.zrem(self._keys.leftovers, member)
@@ -377,7 +378,7 @@ class Ledger(Connection):
             await pipe.execute()
 
     async def postpone_leftover(self, leftover: LeftoverRecord) -> bool:
-        """It could not be deleted now; False if it is not tried again."""
+        """Counts a failed attempt to delete a leftover. Returns False if it was the last."""
         limit = self._settings.cleanup_attempts
         _, attempts = await self._run(
             "remote/postpone_leftover",
@@ -389,14 +390,14 @@ class Ledger(Connection):
         return int(attempts) < limit
 
     async def announce(self, worker: Worker) -> None:
-        """Tells producers of this worker."""
+        """Stores what producers can know of this worker."""
         async with self._redis.pipeline() as pipe:
             pipe.hset(self._keys.workers, worker.name, worker.model_dump_json())
             pipe.expire(self._keys.workers, _WORKER_KEPT)
             await pipe.execute()
 
     async def forget_old_workers(self) -> None:
-        """Drops what workers announced that nobody has seen for a day."""
+        """Removes workers that were last seen more than a day ago."""
         oldest = self.clock.moment() - _WORKER_KEPT
         for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
             card = read(Worker, str(announced), f"what worker {name!s} announces")
@@ -404,9 +405,9 @@ class Ledger(Connection):
                 await self._redis.hdel(self._keys.workers, name)
 
     async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:
-        """Tells followers what is due of jobs, in one round trip; gives the ids of the entries, by job.
+        """Publishes events of jobs in one round trip; returns the ids of the stream entries by job.
 
-        Not repeated while Redis is away. Jobs of which Redis took in nothing are left out.
+        Not repeated while Redis is unavailable. Jobs with a rejected entry are left out.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id, news in due.items():
@@ -415,7 +416,7 @@ class Ledger(Connection):
                     pipe.xadd(stream, cast(Any, entry), maxlen=_LIVE_ENTRIES, approximate=True)
                 if news.superseded:
                     pipe.xdel(stream, *news.superseded)
-                if news.is_first:  # FINISH sets it anew, but may come before this
+                if news.is_first:  # FINISH sets it too, but may come before this
                     pipe.expire(stream, self._settings.failed_ttl_s)
             replies = iter(await pipe.execute(raise_on_error=False))
         taken = {job_id: list(islice(replies, news.commands)) for job_id, news in due.items()}
