@@ -12,7 +12,7 @@ async def test_a_job_is_logged_from_its_claim_to_its_end(worker):
 
     own = [line for line in lines if line.get("job_id") == result.job_id]
     assert own[0]["event"] == "job claimed"
-    assert {line["event"] for line in own[1:-1]} == {"run status"}
+    assert {line["event"] for line in own[1:-1]} == {"phase", "run status"}
     end = own[-1]
     assert (end["event"], end["state"], end["message"]) == ("job finished", "succeeded", None)
     assert 0 <= end["duration_s"] <= 60
