@@ -1,4 +1,4 @@
-"""The command: python -m threadmill_emulator"""
+"""The command `python -m threadmill_emulator`."""
 
 import argparse
 import math
@@ -70,7 +70,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=_port, default=8089, help="0 to 65535; 0 takes a free one (default: %(default)s)")
+    add("--port", type=_port, default=8089, help="0 to 65535; 0 chooses a free port (default: %(default)s)")
     add("--run-s", type=_duration, default=1.0, help="seconds a run or a response takes (default: %(default)s)")
     add("--index-s", type=_duration, default=0.2, help="seconds a vector store indexes a file (default: %(default)s)")
     add("--batch-s", type=_duration, default=1.0, help="seconds a batch takes (default: %(default)s)")
@@ -104,7 +104,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def options(given: argparse.Namespace) -> Options:
-    """The options of the emulator, from the arguments."""
+    """Returns the options of the emulator from the arguments."""
     return PROFILES.get(given.like, NO_PROFILE).options(
         run_s=given.run_s,
         index_s=given.index_s,

@@ -35,7 +35,7 @@ def running(options: Options | None = None, clock: Callable[[], float] = time.ti
 
 @contextmanager
 def serving(app: ASGIApp, *, keep_alive_s: int = 5, waits: bool = True) -> Iterator[str]:
-    """Yields the URL of the application, without a path. `waits`: until the server has stopped, at the end."""
+    """Yields the URL of the application, without a path. `waits`: at the end, wait until the server has stopped."""
     listener, ready = listen("127.0.0.1", 0), threading.Event()
     server = Server(app, ready.set)
     server.config.timeout_keep_alive = keep_alive_s

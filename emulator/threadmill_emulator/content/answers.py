@@ -23,7 +23,7 @@ def split_task(text: str) -> tuple[str | None, str]:
 
 
 def title(document: str) -> str:
-    """The first heading, else the first line."""
+    """Returns the first heading, or the first line if there is none."""
     lines = [line.strip() for line in document.splitlines() if line.strip()]
     first = next((line for line in lines if re.match(r"#{1,6} ", line)), lines[0] if lines else "")
     return _cut(first.lstrip("# "), 80)
@@ -51,7 +51,7 @@ def summary(prompt: Prompt) -> dict[str, Any]:
 
 
 def answer(prompt: Prompt) -> str:
-    """The summary as Markdown."""
+    """Returns the summary as Markdown."""
     facts = summary(prompt)
     lines = [NOTICE, ""]
     if facts["task"]:

@@ -1,4 +1,4 @@
-"""Splits a message's content into the deltas of a stream, and assembles it again."""
+"""Splits a message's content into the deltas of a stream, and joins deltas to content."""
 
 import re
 from copy import deepcopy
@@ -7,7 +7,7 @@ from itertools import pairwise
 from threadmill_emulator.content.messages import Block
 from threadmill_emulator.content.text import CJK
 
-MOST = 40  #: pieces of a message by default
+MOST = 40  #: the largest number of pieces of a message, by default
 TOKEN = re.compile(rf"\s*(?:{CJK.pattern}|(?:(?!{CJK.pattern})\S)+)|\s+")
 
 

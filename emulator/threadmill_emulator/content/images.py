@@ -6,8 +6,10 @@ TYPES = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"\xff\xd8": "image/jpeg
 
 
 def described(data: bytes, kind: str | None = None) -> str:
-    """Returns `image/png, 1,024 bytes, 640 x 480 pixels`; the size in pixels only of a PNG. `kind` is used if the type
-    cannot be read from the bytes."""
+    """Returns a text such as `image/png, 1,024 bytes, 640 x 480 pixels`, with the size in pixels only for a PNG.
+
+    `kind`: the type to name if it cannot be read from the bytes.
+    """
     found = next((known for start, known in TYPES.items() if data.startswith(start)), kind or "unknown type")
     facts = [found, f"{len(data):,} bytes"]
     if data[12:16] == b"IHDR" and len(data) >= 24:

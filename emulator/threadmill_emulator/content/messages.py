@@ -25,7 +25,7 @@ class Message:
     assistant_id: str | None = None
     run_id: str | None = None
     incomplete_reason: str | None = None
-    ended: float | None = None  #: when it was completed or cut off; default: at once
+    ended: float | None = None  #: when it was completed or cut off; None: when it was created
 
     def text(self) -> str:
         if isinstance(self.content, str):

@@ -1,4 +1,4 @@
-"""What a run produces, and what it may use for that."""
+"""The output of a run, and the sources that it may use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Sources:
 @dataclass(frozen=True)
 class Output:
     contents: list[list[Block]]  #: one list of blocks for each message
-    calls: list[Block] = field(default_factory=list)  #: tool calls of the server's own
+    calls: list[Block] = field(default_factory=list)  #: calls of the server's own tools
     reasoning: str | None = None  #: the reasoning before the answer; shown by responses only
 
 
@@ -28,6 +28,6 @@ def text_block(value: str, *annotations: Block) -> Block:
 
 
 def span(text: str, marker: str, after: int = -1) -> Block:
-    """Returns the text and the position of an annotation: of the first `marker` behind the position `after`."""
+    """Returns the text and the position of an annotation at the first `marker` after the position `after`."""
     start = text.index(marker, after + 1)
     return {"text": marker, "start_index": start, "end_index": start + len(marker)}

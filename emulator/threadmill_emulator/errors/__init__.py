@@ -1,1 +1,1 @@
-"""Error replies, with the texts of the public servers. For all; imports no other room."""
+"""Error replies, with the texts of the public servers. For all rooms; imports none."""

@@ -57,7 +57,7 @@ def no_file(id: str) -> ApiError:
 
 
 def no_referenced_file(id: str, param: str) -> ApiError:
-    """For a file that a body names. It is a 400: a 404 would mean that the thread does not exist."""
+    """Returns the error for a missing file that a body names: a 400, as a 404 would mean that the thread is missing."""
     return ApiError(400, f"No such File object: {id}", param=param, code="invalid_value")
 
 
@@ -127,7 +127,7 @@ def takes_no_outputs(status: str) -> ApiError:
 
 
 def no_late_outputs(status: int) -> ApiError:
-    """The error of some servers for tool outputs that the run does not wait for."""
+    """Returns the error of some servers for tool outputs that the run does not wait for."""
     kind = "invalid_request_error" if status == 404 else "server_error"
     return ApiError(status, "No run waits for tool outputs.", type=kind)
 

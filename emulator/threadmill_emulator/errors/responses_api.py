@@ -59,12 +59,12 @@ def no_tier() -> ApiError:
 
 
 def no_capacity() -> ApiError:
-    """Flex processing has no capacity. Nothing was started, and nothing is charged."""
+    """Returns the error if flex processing has no capacity. Nothing was started, and nothing is charged."""
     return ApiError(429, "Resource Unavailable", type="resource_unavailable", code="resource_unavailable")
 
 
 def no_window(reason: str) -> ApiError:
-    """The specification states the requirements of a completion window; the text is the emulator's."""
+    """Returns the error for an unmet requirement of a completion window. The specification gives no text for it."""
     message = f"Invalid 'background_options.completion_window': {reason}."
     return ApiError(400, message, param="background_options.completion_window", code="invalid_value")
 

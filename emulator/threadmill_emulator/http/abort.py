@@ -24,7 +24,7 @@ class AbortableProtocol(H11Protocol):
 
 async def hang_up(scope: Scope, receive: Receive) -> None:
     scope["extensions"][EXTENSION].abort()
-    # If this returned before uvicorn notices the abort, uvicorn would reply with 500.
+    # Wait until uvicorn notices the abort. Otherwise it would reply with 500.
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -62,7 +62,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
 
 
 def _holdings(state: ServerState) -> dict[str, tuple[list[str], int]]:
-    """For each kind of object: the ids that exist, and how many have been created."""
+    """Returns, for each kind of object, the ids that exist and the number of objects created."""
     responses = state.responses
     kinds: dict[str, tuple[Iterable[Any], int]] = {
         "threads": (state.threads.values(), state.stats.threads_created),

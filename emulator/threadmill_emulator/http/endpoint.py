@@ -1,4 +1,4 @@
-"""What all routes share: the check of key and beta header, JSON, errors and faults."""
+"""The steps that all routes share: checking key and beta header, reading JSON, applying errors and faults."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from threadmill_emulator.state.server_state import ServerState
 
 DAVINCI_PATH = "/api/assts/v1"
 AZURE_V1_PATH = "/openai/v1"
-AZURE_PATH = "/openai"  #: where AzureOpenAI of the openai package looks, with the key in `api-key`
+AZURE_PATH = "/openai"  #: the base path of the openai package's AzureOpenAI, which sends the key in `api-key`
 
 
 @dataclass(frozen=True)

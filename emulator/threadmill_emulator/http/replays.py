@@ -39,6 +39,6 @@ class Replays:
             error = ApiError(400, "This Idempotency-Key was used for another request.", code="idempotency_key_mismatch")
             return JSONResponse(error.body(), error.status)
         if response is None:
-            error = ApiError(409, "A request with this Idempotency-Key is at work.", code="idempotency_key_in_use")
+            error = ApiError(409, "A request with this Idempotency-Key is in progress.", code="idempotency_key_in_use")
             return JSONResponse(error.body(), error.status)
         return Response(response.body, 200, {"Idempotent-Replayed": "true"}, media_type=response.media_type)

@@ -1,4 +1,4 @@
-"""Sends the events of a run or a response as server-sent events. One loop per stream wakes up when an event is due.
+"""Sends the events of a run or a response as server-sent events, each when it is due.
 
 A client that disconnects does not stop the run or the response.
 """

@@ -1,4 +1,4 @@
-"""The stream events of a response, the same for every client, which can resume after a number.
+"""The stream events of a response. They are the same for every client, and a client can resume after a number.
 
 The events between two changes of status are scheduled when the work starts, and withdrawn if the response ends early.
 """

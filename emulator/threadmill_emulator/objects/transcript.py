@@ -1,7 +1,7 @@
 """The stream events of a run, each with the time when it is due.
 
-The run reports each change of status. The events between two changes, mostly deltas, are scheduled when a stretch of
-work starts, and withdrawn if the run stops early.
+The run reports each change of status. The events between two changes, mostly deltas, are scheduled when the run starts
+a stretch of work, and withdrawn if it stops early.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Transcript(Frames):
         later = self._withdraw_after(at)
         match run.status:
             case "completed" | "incomplete":
-                if run.coming:  # cancelled while it wrote these calls, but it ended by itself
+                if run.coming:  # it was cancelled while it wrote these calls, but ended normally
                     self._step_ended(at, round_step(run, run.coming))
                 else:
                     self._waiting.extend((at, event, data) for _, event, data in self._withdrawn + later)

@@ -149,7 +149,7 @@ class Responses:
         return items.output_items(made, self._files, container.id, container.files, query, status)
 
     def _container(self, response: Response) -> Container:
-        """Returns the container that the request names, else that of earlier calls, else a new one."""
+        """Returns the container that the request names, or that of earlier calls, or a new one."""
         used = [item["container_id"] for item in response.all_read if item["type"] == "code_interpreter_call"]
         interpreter = response.asked.interpreter
         if interpreter and isinstance(interpreter.container, str):

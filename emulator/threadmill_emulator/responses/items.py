@@ -56,7 +56,7 @@ def function_call(call: ToolCall) -> Item:
 def output_items(
     made: Output, uploaded: Files, container_id: str, contained: Files, query: str, status: str
 ) -> list[Item]:
-    """Converts what a run produced to items. `status`: of the messages."""
+    """Converts the output of a run to items. `status`: the status of its messages."""
     items = [_reasoning(made.reasoning)] if made.reasoning else []
     for call in made.calls:
         if call["type"] == "code_interpreter":
@@ -119,7 +119,7 @@ def _search_call(call: Block, query: str) -> Item:
 
 
 def _parts(blocks: list[Block], uploaded: Files, container_id: str, contained: Files) -> list[Block]:
-    """An image is not a part of its own: the text beside it cites it, without a position."""
+    """Returns the parts of a message. An image is not a part: a text of the message cites it, without a position."""
     parts: list[Block] = []
     pictures: list[Block] = []
     for block in blocks:

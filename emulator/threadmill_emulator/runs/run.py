@@ -16,7 +16,7 @@ from threadmill_emulator.runs.work import Work
 from threadmill_emulator.scripting.scenarios import TERMINAL, Script
 
 NEVER = math.inf
-QUEUED_SHARE = 0.1  #: of the working time, spent queued
+QUEUED_SHARE = 0.1  #: the share of its working time that a run is queued
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Run:
     shown_expiry: float = 0.0  #: the expiry that clients see; a run that hangs does not expire
     stretch: tuple[float, float] = (0.0, 0.0)  #: start and planned end of the current stretch of work
     coming: Round | None = None  #: the tool calls that it requests at the end of this stretch
-    work: Work | None = None  #: what it produces on its last stretch, once generated
+    work: Work | None = None  #: the output of its last stretch, once generated
     halted: float | None = None  #: when it stopped working: cancelled, or ended
     on_change: Callable[[float], None] | None = None  #: called after each change of status, except the last
 
@@ -146,6 +146,6 @@ class Run:
         self._become("in_progress", at)
 
     def _end(self, status: str, at: float) -> None:
-        """Does not call `on_change`: ServerState does, after it has added the run's messages to the thread."""
+        """Ends the run without calling `on_change`: ServerState calls it after it has added the run's messages."""
         self.status, self.ended, self.due = status, at, NEVER
         self.halted = at if self.halted is None else self.halted

@@ -11,11 +11,11 @@ from threadmill_emulator.runs.run import Run
 class Stats:
     threads_created: int = 0
     runs_created: int = 0
-    peak_runs: int = 0  #: most runs that were alive at one time
+    peak_runs: int = 0  #: the largest number of active runs at one time
     calls: Counter[str] = field(default_factory=Counter)  #: requests by route name
-    refused: Counter[int] = field(default_factory=Counter)  #: answers other than 2xx by status
+    refused: Counter[int] = field(default_factory=Counter)  #: replies other than 2xx, by status
     ended: Counter[str] = field(default_factory=Counter)  #: runs by last status; "deleted" with their thread
-    responses: Counter[str] = field(default_factory=Counter)  #: those that ended, by last status
+    responses: Counter[str] = field(default_factory=Counter)  #: ended responses, by last status
     plugin_calls: Counter[str] = field(default_factory=Counter)  #: by function name
     outputs: Counter[str] = field(default_factory=Counter)  #: tool outputs taken, by call id
     completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run and response

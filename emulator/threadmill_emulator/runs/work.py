@@ -1,4 +1,4 @@
-"""What a run produces on its last stretch, with times: calls of the server's own tools, then messages."""
+"""The output of a run's last stretch, with times: calls of the server's own tools, then messages."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from threadmill_emulator.content.messages import Block, Message
 from threadmill_emulator.ids import new_id
 
 Object = dict[str, Any]
-TOOLS_SHARE = 0.4  #: of the stretch, if there are tool calls
+TOOLS_SHARE = 0.4  #: the share of the stretch that tool calls take, if there are any
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Work:
             at = message.ended
 
     def cut_off(self, at: float, reason: str, count: int | None) -> list[Message]:
-        """Returns the messages begun by `at`, cut off there: what the client of a stream has read."""
+        """Returns the messages begun by `at`, cut off at what the client of a stream has read by then."""
         begun = [message for message in self.messages if message.created <= at]
         for message in begun:
             if message.ended is not None and message.ended > at:

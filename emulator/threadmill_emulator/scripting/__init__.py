@@ -1,1 +1,1 @@
-"""How a test controls the emulator: scenarios, faults, options. For storage/ and above; imports errors/."""
+"""The controls of the emulator: scenarios, faults, options. For storage/ and above; imports errors/."""

@@ -60,7 +60,7 @@ class FaultPlan(BaseModel):
     slow_s: float = Field(5.0, ge=0)
     retry_after_s: float | None = Field(1.0, ge=0)  #: Retry-After of a 429; null sends none
     only: Annotated[frozenset[str], BeforeValidator(_names)] = frozenset()  #: route names; empty: all routes
-    times: int | None = Field(None, ge=0)  #: at most so many faults
+    times: int | None = Field(None, ge=0)  #: the largest number of faults
 
 
 SETTINGS = frozenset({"slow_s", "retry_after_s", "only", "times"})

@@ -58,8 +58,10 @@ MARKER = re.compile(rf"\[\[\s*((?:scenario|{'|'.join(PARAMETERS)})=[^\[\]]*)\]\]
 
 
 def script_for(name: str, text: str, quirks: frozenset[str] = frozenset()) -> Script:
-    """Returns the script of a run; raises ApiError if a marker is invalid. `name`: of the assistant or the model.
-    `quirks`: of all runs of the server."""
+    """Returns the script of a run. Raises ApiError if a marker is invalid.
+
+    `name`: the name of the assistant or the model. `quirks`: the quirks of all runs of the server.
+    """
     script = SCENARIOS.get(name.removeprefix("asst_").removeprefix("emulator-"), SCENARIOS["emulator"])
     for marker in MARKER.finditer(text):
         pairs = [pair.partition("=")[::2] for pair in marker[1].split()]

@@ -73,7 +73,7 @@ SERVER_QUIRKS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class Options:
     run_s: float = 1.0  #: how long a run takes unless its scenario says otherwise
-    index_s: float = 0.2  #: how long a file put into a vector store is being indexed
+    index_s: float = 0.2  #: how long indexing a file of a vector store takes
     batch_s: float = 1.0  #: how long a batch takes
     batch_tokens: int | None = None  #: input tokens that batches of one model may have enqueued; None: any number
     latency_s: float = 0.0  #: added to every reply

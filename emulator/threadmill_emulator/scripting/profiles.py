@@ -28,7 +28,7 @@ class Profile:
 #: The emulator without `--like`.
 NO_PROFILE = Profile("", frozenset())
 
-#: From the sources of each server, and from what it answered; the entries of its quirks name the files.
+#: Taken from the source code and the replies of each server. The entries of its quirks name the files.
 PROFILES: Mapping[str, Profile] = {
     # litellm/responses/litellm_completion_transformation
     "litellm-bridge": Profile(

@@ -1,4 +1,4 @@
-"""The scenarios: one row each."""
+"""The scenarios, by name, and the scripts that they follow."""
 
 import math
 from collections import Counter
@@ -43,7 +43,7 @@ QUIRKS = {
     "empty_required_action": "required_action is {} instead of null once outputs were submitted",
     "bare_error": "last_error is a bare string",
     # LiteLLM, polling_via_cache: proxy/response_polling/background_streaming.py
-    "polling_errors": "a failed response has one code for all errors; its message is what a client raised",
+    "polling_errors": "a failed response has one code for all errors; its message is an exception of a client",
     "no_usage": "runs and responses do not report their tokens",
     # OpenOpenAI: a run has the assistant's tools, whatever it was sent
     "ignores_tools": "the tools sent with a run are ignored: it shows, and calls, the assistant's own",

@@ -1,4 +1,4 @@
-"""Batches: a file of requests is answered over time, into a file of responses and a file of errors."""
+"""Batches: the requests of a file are answered over time, in a file of responses and a file of errors."""
 
 import math
 from collections.abc import Callable

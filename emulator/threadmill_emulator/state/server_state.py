@@ -114,7 +114,7 @@ class ServerState:
         if "plain_not_found" in script.quirks:
             self.plain_error_threads.add(thread.id)
         if len(self.active) >= self.stats.peak_runs:
-            self.advance_all()  # runs that have ended since do not count
+            self.advance_all()  # so that runs that have ended do not count
         thread.active, self.active[thread.id] = run, thread
         self.stats.runs_created += 1
         self.stats.peak_runs = max(self.stats.peak_runs, len(self.active))
@@ -138,7 +138,7 @@ class ServerState:
                     run.on_change = None
 
     def plan_work(self, thread: Thread, run: Run) -> Work:
-        """Returns what the run produces on its last stretch, which is generated once."""
+        """Returns the output of the run's last stretch, which is generated once."""
         if run.work is None:
             history = tuple(message.text() for message in thread.messages.values())
             sources = Sources(self.files, self.files, self._searchable(thread, run), thread.has_picture, history)

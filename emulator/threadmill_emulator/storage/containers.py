@@ -7,7 +7,7 @@ from threadmill_emulator.errors.responses_api import no_object
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.storage.files import Files
 
-LIVES_S = 20 * 60  #: after its last use
+LIVES_S = 20 * 60  #: how long a container exists after its last use
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Containers:
         return self._containers[id]
 
     def latest(self, ids: Iterable[str]) -> Container | None:
-        """Returns the last of these that still exists."""
+        """Returns the last of these containers that still exists."""
         return next((self.get(id) for id in reversed(list(ids)) if id in self), None)
 
     def delete(self, id: str) -> None:

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -61,36 +62,48 @@ def errors_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.errors{out.suffix}")
 
 
+@dataclass(frozen=True)
+class FormatOptions:
+    """Options that only some formats have."""
+
+    fields: Sequence[str] = ()  #: the columns of a table; default: all
+    template: Template | None = None  #: for the format of that name
+    folder: bool = False  #: render the template to a file per document, in a folder
+    raw_cells: bool = False  #: see `formats.csv.write`
+    bom: bool = False  #: see `formats.csv.write`
+
+    def check(self, format: Format, out: Path) -> None:
+        """Raises ThreadmillError if the format does not have one of the options, or needs another one."""
+        if (format is Format.TEMPLATE) is (self.template is None):
+            raise ThreadmillError(
+                "--format template needs --template or --template-file, and these need --format template"
+            )
+        if self.fields and format not in _TABLES:
+            raise ThreadmillError(f"--fields chooses columns, and {format} has none: use {', '.join(sorted(_TABLES))}")
+        if self.folder and format is not Format.TEMPLATE:
+            raise ThreadmillError(f"{out} is a folder: only --format template writes a file per document")
+        if (self.raw_cells or self.bom) and format not in (Format.CSV, Format.TSV):
+            raise ThreadmillError("--raw-cells and --bom are for csv and tsv")
+
+
 def export(
     results: Path,
     format: Format,
     out: Path,
+    options: FormatOptions = FormatOptions(),
     *,
     only: StateFilter | None = None,
-    fields: Sequence[str] = (),
     order: ResultOrder = ResultOrder.WRITTEN,
-    template: Template | None = None,
-    folder: bool = False,
-    raw_cells: bool = False,
-    bom: bool = False,
     force: bool = False,
 ) -> int:
-    """Writes `results` to `out` and returns the number of documents. Raises ThreadmillError.
+    """Writes `results` to `out` and returns the number of documents. `force` overwrites `out`.
 
-    `fields` are the columns of tables. `template` is for the format of that name; with `folder`, it renders a file per
-    document into the folder `out`. `raw_cells`, `bom`: see `formats.csv.write`. `force` overwrites `out`.
+    Raises ThreadmillError.
     """
-    if (format is Format.TEMPLATE) is (template is None):
-        raise ThreadmillError("--format template needs --template or --template-file, and these need --format template")
-    if fields and format not in _TABLES:
-        raise ThreadmillError(f"--fields chooses columns, and {format} has none: use {', '.join(sorted(_TABLES))}")
-    if folder and format is not Format.TEMPLATE:
-        raise ThreadmillError(f"{out} is a folder: only --format template writes a file per document")
-    if (raw_cells or bom) and format not in (Format.CSV, Format.TSV):
-        raise ThreadmillError("--raw-cells and --bom are for csv and tsv")
+    options.check(format, out)
     reader = ResultsReader(results, only, order)
-    if template is not None and folder:
-        _write_folder(out, template, reader, force)
+    if options.template is not None and options.folder:
+        _write_folder(out, options.template, reader, force)
     elif format is Format.PARQUET:
         if out == STDOUT:
             raise ThreadmillError("Parquet is binary: give --out a file")
@@ -99,7 +112,7 @@ def export(
         except ImportError:
             raise ThreadmillError(f"Parquet needs pyarrow: {install_command('parquet')}, or use --format csv") from None
         with _binary(out, results, force) as file:
-            parquet.write(build_table(reader, fields), file)
+            parquet.write(build_table(reader, options.fields), file)
     elif format is Format.OPENAI_BATCH and only is None:
         if out == STDOUT:
             raise ThreadmillError("openai-batch writes two files: give --out a file, or say --only succeeded or failed")
@@ -107,32 +120,25 @@ def export(
             openai_batch.write(reader, output, errors)
     else:
         with _text(out, results, force) as file:
-            _write(reader, format, file, fields, template, raw_cells, bom)
+            _write(reader, format, file, options)
     return len(reader)
 
 
-def _write(
-    reader: ResultsReader,
-    format: Format,
-    file: TextIO,
-    fields: Sequence[str],
-    template: Template | None,
-    raw_cells: bool,
-    bom: bool,
-) -> None:
+def _write(reader: ResultsReader, format: Format, file: TextIO, options: FormatOptions) -> None:
     if format in (Format.CSV, Format.TSV):
         delimiter = "," if format is Format.CSV else "\t"
-        csv.write(build_table(reader, fields), file, delimiter=delimiter, raw_cells=raw_cells, bom=bom)
-    elif format is Format.JSONL and fields:
-        jsonl.write_columns(build_table(reader, fields), file)
+        table = build_table(reader, options.fields)
+        csv.write(table, file, delimiter=delimiter, raw_cells=options.raw_cells, bom=options.bom)
+    elif format is Format.JSONL and options.fields:
+        jsonl.write_columns(build_table(reader, options.fields), file)
     elif format is Format.JSONL:
         jsonl.write(reader, file)
     elif format is Format.MARKDOWN:
         markdown.write(reader, file)
     elif format is Format.OPENAI_BATCH:
         openai_batch.write(reader, file, file)
-    elif template is not None:
-        templates.write(template, reader, file)
+    elif options.template is not None:
+        templates.write(options.template, reader, file)
 
 
 def _write_folder(folder: Path, template: Template, reader: ResultsReader, force: bool) -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from threadmill.answers import answer_markdown
 from threadmill.errors import ThreadmillError
-from threadmill.export.export import Format, export, format_of
+from threadmill.export.export import Format, FormatOptions, export, format_of
 from threadmill.export.formats.csv import write as write_csv
 from threadmill.export.formats.table import Table, build_table, flatten
 from threadmill.export.formats.template import Template
@@ -54,9 +54,9 @@ def results(tmp_path):
     return write
 
 
-def exported(results, format, **options):
+def exported(results, format, *, only=None, force=False, **options):
     out = results.parent / f"out{Format(format).suffix}"
-    export(results, Format(format), out, **options)
+    export(results, Format(format), out, FormatOptions(**options), only=only, force=force)
     return out
 
 
@@ -68,11 +68,8 @@ def cells(path, delimiter=","):
 class TestOutcomes:
     def test_the_later_line_of_a_document_counts(self, results):
         path = results(refused("a.md"), answer("b.md"), answer("a.md", "at last"))
-        assert [(each["path"], each["text"]) for each in ResultsReader(path)] == [
-            ("b.md", "It is."),
-            ("a.md", "at last"),
-        ]
-        assert [each["path"] for each in ResultsReader(path, StateFilter.FAILED)] == []
+        assert [each["text"] for each in ResultsReader(path)] == ["It is.", "at last"]
+        assert list(ResultsReader(path, StateFilter.FAILED)) == []
 
     def test_each_row_of_a_table_is_a_document(self, results):
         path = results(*(answer("t.csv", row=2, id=each) for each in ("x", "y", "x")))
@@ -95,9 +92,7 @@ class TestOutcomes:
     def test_numbers_in_paths_are_sorted_by_value(self, results):
         paths = ["n/10.md", "n/9.md", "a.md", "n/09b.md", "n/1.md", "n/123456789012345678901234.md"]
         path = results(*(answer(each) for each in paths), *(answer("t.csv", id=f"h{n}", row=n) for n in (10, 9, 100)))
-        shown = [
-            each["path"] if "row" not in each else each["id"] for each in ResultsReader(path, order=ResultOrder.PATH)
-        ]
+        shown = [each.get("id", each["path"]) for each in ResultsReader(path, order=ResultOrder.PATH)]
         numbered = ["n/1.md", "n/9.md", "n/09b.md", "n/10.md", "n/123456789012345678901234.md"]
         assert shown == ["a.md", *numbered, "h9", "h10", "h100"]
 
@@ -148,11 +143,8 @@ class TestTable:
 
     def test_fields_choose_columns_and_their_order(self, results):
         path = results(answer(parsed={"amount": 5, "why": "x"}), refused())
-        assert list(cells(exported(path, "csv", fields=("answer", "path")))[0]) == [
-            "answer.amount",
-            "answer.why",
-            "path",
-        ]
+        (first, _) = cells(exported(path, "csv", fields=("answer", "path")))
+        assert list(first) == ["answer.amount", "answer.why", "path"]
         lines = exported(path, "jsonl", fields=("path", "usage.total_tokens")).read_text().splitlines()
         assert json.loads(lines[0]) == {"path": "a.md", "usage.total_tokens": 15}
         with pytest.raises(ThreadmillError, match=r"there is no 'amount'; there are path, .*answer\.amount"):
@@ -214,14 +206,9 @@ class TestParquet:
         )
         read = parquet.read_table(exported(path, "parquet"))
         types = {field.name: str(field.type) for field in read.schema}
-        expected = {
-            "row": "int64",
-            "seconds": "double",
-            "timings.finished_at": "timestamp[us, tz=UTC]",
-            "text": "string",
-        }
+        expected = {"row": "int64", "seconds": "double", "timings.finished_at": "timestamp[us, tz=UTC]"}
         expected |= {"failure.retryable": "bool", "answer.n": "int64", "answer.f": "double", "answer.b": "bool"}
-        expected |= dict.fromkeys(("answer.mixed", "answer.s", "answer.l", "answer.big", "model"), "string")
+        expected |= dict.fromkeys(("text", "answer.mixed", "answer.s", "answer.l", "answer.big", "model"), "string")
         assert expected.items() <= types.items()
         first, second, third = read.to_pylist()
         assert first["timings.finished_at"] == datetime(2026, 11, 20, 1, 0, 3, 500000, UTC)
@@ -268,9 +255,8 @@ class TestMarkdown:
         )
 
     def test_a_structured_answer_is_shown_as_json(self, results):
-        assert (
-            '```json\n{\n  "n": "```"\n}\n```' in exported(results(answer(parsed={"n": "```"})), "markdown").read_text()
-        )
+        shown = exported(results(answer(parsed={"n": "```"})), "markdown").read_text()
+        assert '```json\n{\n  "n": "```"\n}\n```' in shown
 
     @pytest.mark.parametrize(
         ("text", "shown"),
@@ -338,31 +324,26 @@ class TestTemplate:
         assert list(path.parent.iterdir()) == [path]
 
     def test_values_are_escaped_in_markup(self, results):
-        path = results(answer(text="<script>"))
-        assert (
-            exported(path, "template", template=Template("<p>{{ text }}", ".html")).read_text() == "<p>&lt;script&gt;"
-        )
+        template = Template("<p>{{ text }}", ".html")
+        shown = exported(results(answer(text="<script>")), "template", template=template).read_text()
+        assert shown == "<p>&lt;script&gt;"
 
     def test_each_document_has_its_own_file_within_the_folder(self, results):
         paths = ["q1.md", "a/x.md", "b/X.md", "../../etc/passwd", "c/..", "con", "s p*?.md", "天" * 200, "d/.hidden"]
         path = results(*(answer(each) for each in paths), answer("t.csv", row=2, id="x", name="t.csv:2"))
         out = path.parent / "letters"
-        export(path, Format.TEMPLATE, out, template=Template("{{ path }}", ".html"), folder=True)
+        options = FormatOptions(template=Template("{{ path }}", ".html"), folder=True)
+        export(path, Format.TEMPLATE, out, options)
         written = {file.name: file.read_text("utf-8") for file in out.iterdir()}
         assert sorted(written.values()) == sorted([*paths, "t.csv"])
-        assert {
-            "q1.md.html",
-            "passwd.html",
-            "_con.html",
-            "s_p_.md.html",
-            "t.csv_2.html",
-            "hidden.html",
-        } <= written.keys()
+        assert {"q1.md.html", "passwd.html", "_con.html", "s_p_.md.html"} <= written.keys()
+        assert {"t.csv_2.html", "hidden.html"} <= written.keys()
         assert sum(name.casefold().startswith("x.md-") for name in written) == 2
         with pytest.raises(ThreadmillError, match="is not empty"):
-            export(path, Format.TEMPLATE, out, template=Template("x"), folder=True)
-        export(path, Format.TEMPLATE, out, template=Template("x", ".html"), folder=True, force=True)
-        assert (out / "q1.md.html").read_text() == "x"
+            export(path, Format.TEMPLATE, out, options)
+        (out / "q1.md.html").write_text("old")
+        export(path, Format.TEMPLATE, out, options, force=True)
+        assert (out / "q1.md.html").read_text() == "q1.md"
 
 
 class TestOut:
@@ -381,9 +362,8 @@ class TestOut:
 
     def test_jsonl_lines_are_unchanged(self, results):
         path = results(refused("a.md"), answer("a.md", "天空"))
-        assert (
-            exported(path, "jsonl").read_text("utf-8") == json.dumps(answer("a.md", "天空"), ensure_ascii=False) + "\n"
-        )
+        line = json.dumps(answer("a.md", "天空"), ensure_ascii=False)
+        assert exported(path, "jsonl").read_text("utf-8") == line + "\n"
 
     def test_the_suffix_determines_the_format(self):
         found = [format_of(Path(f"x.{suffix}")) for suffix in ("csv", "TSV", "parquet", "md", "jsonl")]

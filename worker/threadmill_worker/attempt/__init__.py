@@ -1,1 +1,1 @@
-"""Attempts at jobs: one job from claim to result, and what it needs. Imports drivers, tools, store and below."""
+"""Executes jobs, each from its claim to its result. Imports drivers, tools, store and below."""

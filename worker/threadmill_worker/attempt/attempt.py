@@ -1,4 +1,4 @@
-"""Executes one job: carries out the action that the lifecycle decides on, saves the progress, repeats."""
+"""Executes one job: repeats the action that the lifecycle decides on, and saves the progress before each."""
 
 import asyncio
 import random
@@ -121,7 +121,9 @@ class Attempt:
         Repeat it until the job ends: under Python 3.11 redis-py sometimes swallows a cancellation.
         """
         self._cancel_requested = True
-        completes_soon = self._sending and not self._context.driver.awaits_run  # else it may take as long as the run
+        completes_soon = (
+            self._sending and not self._context.driver.awaits_run
+        )  # otherwise it may last as long as the run
         if self._task is not None and self._progress.outcome is None and not completes_soon:
             self._interruptions += 1
             self._task.cancel()
@@ -155,7 +157,7 @@ class Attempt:
             case Upload() | CreateStore() | CreateThread():
                 self._observe(action, await self._create(action))
             case Finish():
-                raise AssertionError("execute ends before it")
+                raise AssertionError("_execute handles it")
             case _:
                 self._observe(action, await self._do(action))
 
@@ -165,16 +167,16 @@ class Attempt:
         return await within(limit_s, self._context.driver.do(action, self._progress))
 
     async def _create(self, action: Making) -> Observation:
-        """Creates an object, unless the batch of the job has one that is equal."""
+        """Creates an object, unless the job's batch already has an equal one."""
         return await self._shared.create(action, self._progress, lambda: self._do(action), self._is_ending)
 
     def _is_ending(self) -> bool:
         return self._cancel_requested or self._clock() >= self._progress.deadline_at
 
     async def _wait(self, action: Wait, until: float) -> None:
-        left = max(0.0, until - self._clock())
-        latest = max(left, self._progress.deadline_at - self._clock())
-        timer = asyncio.ensure_future(self._sleep(min(left * (1 + random.random() * JITTER), latest)))
+        wait_s = max(0.0, until - self._clock())
+        longest_s = max(wait_s, self._progress.deadline_at - self._clock())
+        timer = asyncio.ensure_future(self._sleep(min(wait_s * (1 + random.random() * JITTER), longest_s)))
         run_changed = asyncio.ensure_future(self._context.driver.run_changed())
         try:
             await asyncio.wait((timer, run_changed), return_when=asyncio.FIRST_COMPLETED)
@@ -240,7 +242,7 @@ class Attempt:
         result = result_of(self._record, progress, outcome, at, thread_id)
         await self._context.events.close()  # followers receive all events before the job ends
         job = self._record.job
-        remains = job.summary if result.ok and job.batch else None  # texts of whole document sets fill Redis
+        remains = job.summary if result.ok and job.batch else None  # prompts of large batches would fill Redis
         await self._job_store.finish(
             self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains
         )
@@ -249,7 +251,7 @@ class Attempt:
 
     @property
     def failing_endpoint(self) -> FailingEndpoint | None:
-        """Set while the server gives no usable replies and the job waits for them."""
+        """Set while the server returns no usable replies and the job waits for them."""
         progress, errors = self._progress, self._progress.errors
         if errors.first_at is None or progress.outcome is not None:
             return None

@@ -40,12 +40,12 @@ class Running(Protocol):
 
     @property
     def failing_endpoint(self) -> FailingEndpoint | None:
-        """Set while the server gives no usable replies."""
+        """Set while the server returns no usable replies."""
         ...
 
     @property
     def calls(self) -> int | None:
-        """HTTP calls made for the job so far; None: not known here."""
+        """HTTP calls made for the job so far; None: unknown to this process."""
         ...
 
     @property
@@ -138,7 +138,7 @@ class Attempts:
             attempt = held.attempt
             if signal == "lost" and not (attempt and attempt.in_child):
                 held.task.cancel()
-            elif signal == "cancel" and attempt is not None:  # else the next renewal repeats it
+            elif signal == "cancel" and attempt is not None:  # otherwise the next renewal repeats the request
                 attempt.cancel()
         await self._job_store.clock.synchronise()
         return [job_id for job_id, signal in signals.items() if signal == "followed"]
@@ -185,12 +185,12 @@ class Attempts:
             return await self._fail_unexpected(lease, error)
 
     async def _fail_unexpected(self, lease: Lease, error: Exception) -> JobResult | None:
-        """Fails the job at once: another attempt would most likely fail in the same way."""
+        """Fails the job without another attempt, which would most likely fail in the same way."""
         failure = unexpected(error)
         try:
             record = await self._job_store.get(lease.job_id)  # with the progress that the attempt saved
             return await self.fail(lease, record, failure) if record else None
-        except (UnreadableRecord, ValueError, LookupError, TypeError):  # the saved progress causes the error
+        except (UnreadableRecord, ValueError, LookupError, TypeError):  # the record itself causes the error
             return await self.fail_unread(lease, failure)
 
     async def _hand_back(self, lease: Lease) -> None:

@@ -1,4 +1,4 @@
-"""Whether a job waits in the batch lane."""
+"""Decides whether a job waits in the batch lane."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ _LONGEST = timedelta(days=1)
 def batch_lane_of(
     record: JobRecord, name: str, endpoint: Endpoint, features: Features, clock: RedisClock, *, has_tools: bool
 ) -> str | None:
-    """The name of the batch lane that starts the job's runs. None: the worker starts them, at the full price.
+    """Returns the name of the batch lane that starts the job's runs. None: the worker starts them, at the full price.
 
     Raises NotServed for a job that the lane cannot take and that must not run at the full price.
     """

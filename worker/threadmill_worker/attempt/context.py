@@ -1,4 +1,4 @@
-"""Opens the context of an attempt. Each endpoint has one connection and one tool executor, made on first use."""
+"""Opens the context of an attempt. Each endpoint has one connection and one tool executor, created on first use."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver]] = {
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """What an attempt needs besides the record of its job."""
+    """The objects that an attempt needs besides the record of its job."""
 
     spec: JobSpec
     driver: Driver
@@ -79,7 +79,7 @@ class Contexts:
         )
 
     async def batch_request(self, record: JobRecord, progress: Progress) -> dict[str, Any] | None:
-        """The job's next run as a request of the Batch API. None: the batch lane does not start it."""
+        """Returns the job's next run as a request of the Batch API. None: the batch lane does not start it."""
         spec = await self._resolve(record)
         return None if spec.batch_lane is None else await batch_request(self.connection(spec.endpoint), spec, progress)
 

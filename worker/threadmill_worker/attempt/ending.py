@@ -1,4 +1,4 @@
-"""What an ended job leaves: its result, the record of its kept thread, and a line in the log."""
+"""Makes the result of an ended job, the record of its kept thread, and its log line."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +41,7 @@ def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadSta
         job_id=job_id,
         created_at=at,
         used_at=at,
-        jobs=int(progress.features.keep_thread),  # 0: not ours to list, unless an earlier job kept it
+        jobs=int(progress.features.keep_thread),  # 0: it is not listed, unless an earlier job kept it
         assistant=spec.assistant,
         kind=state.kind,
         latest=state.latest,

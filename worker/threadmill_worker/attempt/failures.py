@@ -7,9 +7,11 @@ from threadmill.job.result import Failure, FailureKind
 
 
 def exhausted(lapses: int, last: str = "") -> Failure:
-    """Returns the failure of a job that too many processes have lost. `last`: how the one that ran only it ended."""
+    """Returns the failure of a job that too many processes have lost. `last`: how the separate process ended."""
     cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
-    message = f"{lapses} processes in a row ended or fell silent while they ran it; {cause}; see the workers' logs"
+    message = (
+        f"{lapses} processes in a row ended or stopped responding while they ran it; {cause}; see the workers' logs"
+    )
     return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
 
 

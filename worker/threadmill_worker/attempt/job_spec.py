@@ -30,7 +30,7 @@ class JobResolver:
         self._job_store = job_store
 
     async def resolve(self, record: JobRecord, name: str, executor: ToolExecutor) -> JobSpec:
-        """`name`: of the endpoint. `executor`: knows the tools of the settings."""
+        """`name`: the name of the endpoint. `executor`: has the tools of the settings."""
         job, endpoint = record.job, self._settings.endpoints[name]
         with raising_not_served():
             attachments = await load_attachments(job, endpoint, self._settings)
@@ -38,7 +38,7 @@ class JobResolver:
             kept = await self._kept_thread(job, name, endpoint)
         features = features_of(job, endpoint, self._settings, attachments=attachments, tools=tools, kept=kept)
         is_assistant = endpoint.wire == "assistants"
-        # An assistant has its own model and instructions. Some servers need those of the endpoint with each run.
+        # An assistant has its own model and instructions. Those of the endpoint override them, if they are set.
         model = features.model if not is_assistant or endpoint.model else job.model
         instructions = self._settings.instructions_of(job, endpoint)
         return JobSpec(
@@ -58,7 +58,7 @@ class JobResolver:
         )
 
     async def _tools(self, job: PromptJob, endpoint: Endpoint, executor: ToolExecutor) -> Tools | None:
-        """The definitions of the job's tools and of those that its files need. None: the assistant's own tools."""
+        """Returns the definitions of the tools that the job and its files need. None: the assistant's own tools."""
         tools: Sequence[str | dict[str, Any]] | None = job.tools
         if tools is None:
             if endpoint.wire == "assistants":
@@ -72,7 +72,7 @@ class JobResolver:
             raise NotServed(FailureKind.REJECTED, message) from None
 
     async def _kept_thread(self, job: PromptJob, name: str, endpoint: Endpoint) -> KeptThread | None:
-        """What is stored about the thread that the job continues. On the Assistants API, the server knows it all."""
+        """Returns the record of the thread that the job continues. The Assistants API needs none."""
         if job.thread is None or endpoint.wire == "assistants":
             return None
         kept = await self._job_store.kept_thread(name, job.thread)
@@ -109,8 +109,8 @@ def features_of(
     tools: Tools | None = None,
     kept: KeptThread | None = None,
 ) -> Features:
-    """What the lifecycle needs to know of the job."""
-    notes = job.additional_instructions or endpoint.current_time_note  # which POST /threads/runs does not accept
+    """Returns the features of the job, for the lifecycle."""
+    notes = job.additional_instructions or endpoint.current_time_note  # POST /threads/runs does not accept these
     functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
     is_kept_by_server = endpoint.wire == "assistants" or job.thread is None
     return Features(

@@ -1,4 +1,4 @@
-"""Why this worker cannot execute a job."""
+"""The exception for a job that this worker cannot execute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class NotServed(Exception):
 
 @contextmanager
 def raising_not_served() -> Iterator[None]:
-    """Raises NotServed for errors of the settings, the job, its tools and its thread."""
+    """Turns errors of the settings, the job, its tools and its thread into NotServed."""
     try:
         yield
     except SettingsError as error:

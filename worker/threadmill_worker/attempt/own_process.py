@@ -1,6 +1,6 @@
-"""Runs a job in a process of its own: one whose worker ended twice while it ran may be the cause.
+"""Runs a job in a separate process, after two workers in a row have ended while they ran it.
 
-If it is, its own process ends and no other job is harmed.
+If the job causes this, only its own process ends, and no other job is interrupted.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 #: How many such processes a worker has at a time. Each takes about 100 MB; further jobs wait for one to end.
 PROCESSES = 4
 
-#: Exit codes of a process that has handed its job back, and of one for which Redis was away for too long. They say
-#: nothing of the job, whose tool may end the process with any code: its record does.
+#: Exit codes of a process that has handed its job back, and of one that lost Redis for too long. The job's state is
+#: read from its record, because a tool of the job may end the process with any code.
 HANDED_BACK = 73
 REDIS_WAS_AWAY = 74
 
@@ -45,10 +45,10 @@ class OwnProcesses:
         self._free = asyncio.Semaphore(PROCESSES)
 
     async def execute(self, lease: Lease, record: JobRecord) -> JobResult | None:
-        """Brings a claimed job to its end; None if it was handed back. Raises LeaseLost.
+        """Runs a claimed job to its end; None if it was handed back. Raises LeaseLost.
 
-        A process that ends before its job is replaced, until the job has lost `max_attempts` of them or of its
-        workers in a row.
+        A process that ends before its job is replaced, until the job has lost `max_attempts` processes in a row,
+        workers included.
         """
         attempt = _OwnProcess()
         self._attempts.register(lease, attempt)
@@ -62,7 +62,7 @@ class OwnProcesses:
                 if current is None or current.result is not None:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
-                    continue  # that is not the job's fault
+                    continue  # it does not count as lost: the job is not the cause
                 lapses = await self._job_store.count_interruption(lease)
                 log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
                 if lapses >= self._settings.max_attempts:
@@ -72,7 +72,7 @@ class OwnProcesses:
 class _OwnProcess:
     """An attempt that runs in a child process."""
 
-    failing_endpoint: FailingEndpoint | None = None  # the child's own business
+    failing_endpoint: FailingEndpoint | None = None  # known to the child only
     calls: int | None = None
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _OwnProcess:
         return self._child is not None
 
     def cancel(self) -> None:
-        """The child renews its lease too, and learns of the wish by itself."""
+        """Does nothing: the child renews the lease too, and so receives the request."""
 
     def leave(self) -> bool:
         if self._child is None:
@@ -92,7 +92,7 @@ class _OwnProcess:
         return False
 
     async def run(self, lease: Lease, settings: Settings) -> int:
-        """Gives the exit code of the child. If it is cancelled, the child is killed."""
+        """Runs the child and returns its exit code. If this call is cancelled, the child is killed."""
         request = {
             "settings": settings.model_dump(mode="json"),
             "job_id": lease.job_id,
@@ -105,11 +105,11 @@ class _OwnProcess:
         )
         assert child.stdin is not None
         try:
-            child.stdin.write(json.dumps(request).encode() + b"\n")  # not in its arguments: REDIS_URL is among them
+            child.stdin.write(json.dumps(request).encode() + b"\n")  # not as arguments: it includes the Redis password
             return await child.wait()
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)  # processes that it started included
+                os.killpg(child.pid, signal.SIGKILL)  # also kills the processes that it started
             await child.wait()
             self._child = None
 

@@ -40,16 +40,16 @@ class SharedObjects:
         call: Callable[[], Awaitable[Observation]],
         is_ending: Callable[[], bool],
     ) -> Observation:
-        """Returns the shared object that the action would create, or what `call` returns, which creates it.
+        """Returns the shared object if it exists. Otherwise creates it with `call`, and returns the result of that.
 
-        `is_ending`: whether the job no longer waits for another job to create it.
+        While another job creates the object, waits until `is_ending` returns True.
         """
         batch, name = self._batch, self._name(action, progress)
         if batch is None or name is None:
             return await call()
         while isinstance(found := await self._job_store.claim_shared(batch, name, self._job_id, HOLD_S), Busy):
             if is_ending():
-                return NotSent("the job ends before another job of its batch has made what they share")
+                return NotSent("the job ends before another job of its batch has created the object that they share")
             await self._sleep(PAUSE_S)
         if isinstance(found, str):
             return Uploaded(found, True) if isinstance(action, Upload) else StoreSeen(found, ready=False, shared=True)
@@ -62,7 +62,7 @@ class SharedObjects:
         return seen
 
     def _name(self, action: Making, progress: Progress) -> str | None:
-        """The name of the object, made of its content. Files of kept threads are not shared."""
+        """Returns the name of the object, derived from its content. Files of kept threads are not shared."""
         endpoint, attachments = self._spec.endpoint, self._spec.attachments
         if progress.features.keep_thread or progress.features.continues:
             return None

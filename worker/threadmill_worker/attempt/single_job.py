@@ -1,8 +1,8 @@
-"""`python -m threadmill_worker.attempt.single_job`: runs one job in a process of its own, for own_process.py.
+"""`python -m threadmill_worker.attempt.single_job`: runs one job in a separate process, for own_process.py.
 
 Reads a line of JSON from stdin, `{"settings", "job_id", "owner", "log_level"}`. Exits with 0 once the job has ended or
-somebody else has it. When stdin ends, as it does with its worker, it hands the job back, sends its message and exits
-with HANDED_BACK.
+another process has its lease. When stdin is closed, because the worker stops or has ended, it hands the job back, sends
+its message to the queue and exits with HANDED_BACK.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from threadmill_worker.store.jobs import JobStore, Lease
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import Watchdog
 
-#: How long handing back may take before the process ends all the same, in seconds.
+#: How long handing back may take, in seconds. The process then ends without it.
 LEAVE_S = LANDING_S + 5.0
 
 
@@ -63,12 +63,12 @@ async def _run(settings: Settings, lease: Lease) -> int:
     if record is None or record.owner != lease.owner:
         return 0
     running = asyncio.create_task(attempts.run(lease, attempts.execute(lease, record)))
-    beating, left = repeat(heartbeat_s(settings), beat), asyncio.create_task(leaving.wait())
-    await asyncio.wait([running, left], return_when=asyncio.FIRST_COMPLETED)
+    beating, leave_requested = repeat(heartbeat_s(settings), beat), asyncio.create_task(leaving.wait())
+    await asyncio.wait([running, leave_requested], return_when=asyncio.FIRST_COMPLETED)
     awaited: set[asyncio.Task[Any]] = {running}
     running.add_done_callback(awaited.discard)
     await attempts.hand_back(awaited)
-    await stop([beating, left], [beating])
+    await stop([beating, leave_requested], [beating])
     await servers.close()
     await job_store.close()
     if running.exception() is not None:
@@ -79,7 +79,7 @@ async def _run(settings: Settings, lease: Lease) -> int:
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, leaving: asyncio.Event) -> None:
-    """The worker keeps stdin open for as long as it lives and wants the job to run here."""
+    """Waits until the worker closes stdin or ends, then asks the process to leave, and ends it after LEAVE_S."""
     sys.stdin.read()
     loop.call_soon_threadsafe(leaving.set)
     threading.Event().wait(LEAVE_S)

@@ -1,4 +1,4 @@
-"""Asyncio tasks: one that repeats a step, and how tasks are stopped."""
+"""Repeats a step in an asyncio task, and stops tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable

@@ -35,10 +35,8 @@ class AttachStore:
 
 @dataclass(frozen=True)
 class CreateThread:
-    """With the first `messages` messages of the job; `run`: and start that run in the same call."""
-
-    messages: int
-    run: int | None = None
+    messages: int  #: how many of the job's messages the thread is created with
+    run: int | None = None  #: the ordinal of a run to start in the same call
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Resolve:
 @dataclass(frozen=True)
 class CallTools:
     calls: tuple[ToolCall, ...]
-    until: float  #: when their outputs would come too late
+    until: float  #: outputs after this time come too late
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,10 @@ Making = Upload | CreateStore | CreateThread
 #: Actions whose outcome is unknown if the reply is lost.
 Sending = Making | AddMessage | StartRun | SubmitOutputs
 
-#: Seconds that such a call may still take when its job ends or is handed back: its reply makes a search unnecessary.
+#: Seconds that such a call may still take when its job ends or is handed back. With its reply, no search is needed.
 LANDING_S = 3.0
 
-#: Actions on the job's files, the same on each API.
+#: Actions on the job's files. They are the same on each API.
 FileAction = Upload | CreateStore | PollStore | NameFile | Download
 
 #: Actions on a thread, its messages and its locks.

@@ -17,7 +17,7 @@ Completing = NameFile | Download | ReadSteps
 
 
 def next_answer_step(progress: Progress, answer: Answer, now: float) -> Step:
-    """Returns the next action that completes the answer; at last, the progress with the job's outcome.
+    """Returns the next action that completes the answer, or the progress with the job's outcome if it is complete.
 
     After the first answer that does not match the response format, the job asks again.
     """
@@ -43,7 +43,7 @@ def add_to_answer(progress: Progress, seen: AnswerPart) -> Progress:
         made = [Leftover("container", each) for each in seen.containers]
         made += [Leftover("file", each) for each in made_files(seen.blocks) if not each.startswith(seen.containers)]
         new = tuple(each for each in made if each not in progress.leftovers)
-        blocks = seen.blocks if progress.outcome is None else ()  # else only its files matter: they are deleted
+        blocks = seen.blocks if progress.outcome is None else ()  # during the clean-up only its files matter
         return replace(progress, answer=Answer(blocks), leftovers=(*progress.leftovers, *new))
     answer = progress.answer
     if answer is None:
@@ -54,7 +54,7 @@ def add_to_answer(progress: Progress, seen: AnswerPart) -> Progress:
         case Downloaded(artifact):
             artifacts = {**answer.artifacts, artifact.file_id: artifact}
             kept = progress.leftovers
-            if artifact.uri is None:  # the only copy is the server's
+            if artifact.uri is None:  # the only copy is on the server
                 kept = tuple(each for each in kept if each != Leftover("file", artifact.file_id))
             return replace(progress, answer=replace(answer, artifacts=artifacts), leftovers=kept)
         case StepsRead(steps):
@@ -63,7 +63,7 @@ def add_to_answer(progress: Progress, seen: AnswerPart) -> Progress:
 
 
 def answer_without(progress: Progress, action: Completing, reason: str) -> Progress:
-    """Returns the progress when the server does not provide a part of the answer."""
+    """Returns the progress without a part of the answer that the server does not provide."""
     match action:
         case NameFile(file_id):
             return add_to_answer(progress, FileNamed(file_id, file_id))
@@ -77,7 +77,7 @@ def answer_without(progress: Progress, action: Completing, reason: str) -> Progr
 
 
 def _with_shown_steps(run: CurrentRun, answer: Answer, reason: str) -> Answer:
-    """The answer with the steps that the replies about the run have shown. `reason`: why they cannot be read again."""
+    """Returns the answer with the steps that earlier replies included. `reason`: why they cannot be read now."""
     shown = tuple(chain.from_iterable(run.shown_steps.values()))
     is_whole = len(run.shown_steps) > run.rounds
     steps, missing = _with_outputs(shown, run.outputs), None if is_whole else reason

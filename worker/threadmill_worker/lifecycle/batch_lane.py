@@ -1,4 +1,4 @@
-"""What happens to jobs of the batch lane that their remote batch brought no answer for. PURE."""
+"""Decides what happens to jobs of the batch lane after their remote batch has ended. PURE."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,16 +15,16 @@ from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.reruns import rerun
 
-#: Before a remote batch is sent again: doubles from the first to the longest.
+#: The wait before a remote batch is sent again: it doubles from the first to the longest.
 RETRY_FIRST_S = 60.0
 RETRY_LONGEST_S = 1800.0
 
-#: Failures that the ordinary way would end in too.
+#: Failures that a run at full price would end in too.
 _AT_ANY_PRICE = frozenset({FailureKind.UNAUTHORISED, FailureKind.QUOTA, FailureKind.INVALID_PROMPT})
 
 
 def remedy(endpoint: str) -> str:
-    """How a job gets past the batch lane, for messages."""
+    """Returns the part of an error message that says how to run the job without the batch lane."""
     return f'leave out `lane`, or set lane_fallback = "full_price" in [endpoints.{endpoint}]'
 
 
@@ -45,13 +45,13 @@ def failed(progress: Progress, failure: Failure, endpoint: str) -> Progress:
 
 
 def refused(progress: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
-    """Returns the progress of a job whose request got an error: another run, if one is left and may help."""
+    """Returns the progress of a job whose request failed: with another run if one is left and may help."""
     again = rerun(progress, failure, limits, now) if failure.retryable else progress
     return again if again.reruns > progress.reruns else failed(progress, failure, endpoint)
 
 
 def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -> Failure:
-    """Why a job fails that has waited for too long."""
+    """Returns the failure of a job that has waited for too long."""
     deadline = job.job.deadline_at
     limit = "its deadline" if deadline is not None and deadline <= now else f"{limit_s:g} s (batch_lane_limit_s)"
     message = f"the batch lane brought no answer within {limit}{f'; last: {reason}' if reason else ''}"
@@ -59,9 +59,9 @@ def overdue(job: JobRecord, reason: str | None, limit_s: float, now: datetime) -
 
 
 def verdict(custom_id: str, seen: BatchObservation, wrong: Mapping[str, str]) -> Failure | None:
-    """Why a job fails that the server did not come to; None: it goes into another remote batch.
+    """Returns the failure of a job that the remote batch did not process; None: another remote batch takes it.
 
-    `wrong`: why lines of the input file are refused, by custom id.
+    `wrong`: why the server refused lines of the input file, by custom id.
     """
     if seen.status == "cancelled":
         message = "someone else cancelled the remote batch"
@@ -72,7 +72,7 @@ def verdict(custom_id: str, seen: BatchObservation, wrong: Mapping[str, str]) ->
 
 
 def in_turn(batches: Iterable[RemoteBatch]) -> list[RemoteBatch]:
-    """Those to work on now. In a lane whose limit was met, remote batches are sent one at a time, the oldest first."""
+    """Returns the remote batches to work on now. A lane that met its limit sends one at a time, the oldest first."""
     ordered = sorted(batches, key=lambda batch: (batch.made_at, batch.name))
     waiting = [batch for batch in ordered if batch.batch_id is None]
     limited = {batch.lane for batch in waiting if batch.limited}
@@ -85,10 +85,10 @@ def in_turn(batches: Iterable[RemoteBatch]) -> list[RemoteBatch]:
 def next_batches(
     batch: RemoteBatch, job_ids: Sequence[str], names: Sequence[str], reason: str, now: datetime, *, limited: bool
 ) -> list[tuple[RemoteBatch, Sequence[str]]]:
-    """The remote batches that take over the jobs of one that is over, one for each name, after a wait."""
+    """Splits the jobs of an ended remote batch into new remote batches, one for each name, sent after a wait."""
     wait = timedelta(seconds=min(RETRY_FIRST_S * 2**batch.tries, RETRY_LONGEST_S))
-    most = math.ceil(len(job_ids) / len(names))
-    parts = [job_ids[start : start + most] for start in range(0, len(job_ids), most)]
+    size = math.ceil(len(job_ids) / len(names))
+    parts = [job_ids[start : start + size] for start in range(0, len(job_ids), size)]
     return [
         (
             RemoteBatch(

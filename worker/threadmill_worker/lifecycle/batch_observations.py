@@ -1,4 +1,4 @@
-"""What a server shows of a remote batch, and of each request in it."""
+"""Observations of a remote batch and of each request in it."""
 
 from dataclasses import dataclass, field
 
@@ -14,9 +14,9 @@ class BatchObservation:
     over: bool
     reason: str  #: why it failed as a whole; '' if it did not
     answers: str | None  #: id of the file of answers
-    errors: str | None  #: id of the file of what went wrong
+    errors: str | None  #: id of the file of errors
     limited: bool = False  #: it failed because it exceeds a limit
-    wrong: dict[int, str] = field(default_factory=dict)  #: why lines of its input are refused, by line number from 1
+    wrong: dict[int, str] = field(default_factory=dict)  #: why lines of its input were refused, by line number from 1
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -25,8 +25,8 @@ class BatchObservation:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of one request."""
+    """The result of one request. Without a run and without a failure, the server did not process it."""
 
     custom_id: str
-    run: RunObservation | None  #: None: the server refused it, or did not come to it
-    failure: Failure | None = None  #: why it was refused; None without a run: the server did not come to it
+    run: RunObservation | None
+    failure: Failure | None = None  #: why the server refused it

@@ -1,4 +1,4 @@
-"""The clean-up of a job whose outcome is known: cancels its run, deletes its leftovers, then finishes. PURE."""
+"""Cleans up a job whose outcome is known: cancels its run, deletes its leftovers, then finishes it. PURE."""
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
@@ -9,7 +9,7 @@ from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
 
 def next_clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:
-    """Returns the next action of the clean-up, at last Finish. What cannot be deleted is left to the sweep."""
+    """Returns the next action of the clean-up; the last is Finish. The sweep deletes what cannot be deleted now."""
     if progress.errors.count < CLEANUP_TRIES and (action := _end_run(progress, limits, now)) is not None:
         return action
     leftover = next((each for each in progress.leftovers if each.tries < CLEANUP_TRIES), None)
@@ -19,14 +19,14 @@ def next_clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: 
 
 
 def keeps_thread(progress: Progress, outcome: Outcome) -> bool:
-    """Whether the thread and its files are kept. The thread of a failed job is not."""
+    """Whether the thread and its files are kept. A failed job keeps its thread only if its answer was cut short."""
     wanted = progress.features.keep_thread or progress.features.continues
     incomplete = outcome.failure is not None and outcome.failure.kind is FailureKind.INCOMPLETE
     return wanted and (outcome.state is JobState.SUCCEEDED or incomplete)
 
 
 def _end_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
-    """Finds and stops a run that may be active. None: none is, or it cannot be stopped."""
+    """Returns the action that finds or stops an active run. None: no run is active, or it cannot be stopped."""
     if now < progress.wait_until:
         return Wait(progress.wait_until)
     if progress.intent is not None:
@@ -34,5 +34,5 @@ def _end_run(progress: Progress, limits: RunLimits, now: float) -> Action | None
     if (stop := stop_run(progress, limits, now)) is not None:
         return stop
     if progress.run is not None and has_unread_answer(progress) and not progress.errors.count:
-        return ReadAnswer(progress.run.id)  # it names files of the model, which are deleted too
+        return ReadAnswer(progress.run.id)  # it names files that the model made, which are deleted too
     return None

@@ -16,13 +16,13 @@ from threadmill_worker.lifecycle.observations import ANSWERED, ENDED
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 from threadmill_worker.lifecycle.recovery.reruns import rerun
 
-#: Outputs that reach the server this close to the run's end may come too late.
+#: Outputs that reach the server less than this before the run expires may come too late.
 SUBMIT_MARGIN_S = 5.0
 
 
 def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: float) -> Step:
-    """Returns the next step of a job whose run is under way or has an answer to read."""
-    if run.status in ENDED:  # with an answer: other statuses were handled when they were observed
+    """Returns the next step of a job whose run is active or has an answer to read."""
+    if run.status in ENDED:  # it has an answer: runs that ended without one were handled when that was observed
         return ReadAnswer(run.id)
     # A run is queued again after its tool outputs.
     queued = run.status == "queued"
@@ -37,7 +37,7 @@ def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: f
 
 
 def stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
-    """Cancels the current run and waits for it to stop. None: it has stopped, or cannot be stopped."""
+    """Returns the action that cancels the run or waits for it to stop. None: it has stopped or cannot be stopped."""
     run = progress.run
     if run is None or run.status in ENDED or run.cancel_refused or not limits.supports.cancel:
         return None
@@ -61,7 +61,7 @@ def _next_tool_step(progress: Progress, run: CurrentRun, limits: RunLimits) -> S
 
 
 def _expiry(run: CurrentRun, limits: RunLimits) -> float:
-    """When the run expires, by the local clock. The server's clock may be off: only its durations are used."""
+    """When the run expires, by the local clock. The server's clock may be wrong, so only its durations are used."""
     expires_at, created_at = run.seen.expires_at, run.seen.created_at
     if expires_at is None:
         return run.started_at + limits.run_limit_s
@@ -77,7 +77,7 @@ def _poll_or_wait(progress: Progress, run_id: str, latest: float, now: float) ->
 
 
 def _too_many_rounds(rounds: int) -> Failure:
-    message = f"after {rounds} rounds of tools the run asks for more; raise max_tool_rounds if that is meant"
+    message = f"after {rounds} rounds of tools the run asks for more; raise max_tool_rounds if it needs them"
     return Failure(kind=FailureKind.TOOL_FAILED, message=message)
 
 

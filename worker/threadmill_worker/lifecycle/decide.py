@@ -32,16 +32,16 @@ from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
 
-#: Messages that POST /threads takes; the rest are added one by one.
+#: How many messages POST /threads accepts; the rest are added one by one.
 THREAD_MESSAGES = 32
 
-#: The outcome of a job that its owner cancels.
+#: The outcome of a cancelled job.
 CANCELLED = Outcome(
     JobState.CANCELLED,
     failure=Failure(kind=FailureKind.CANCELLED, message="cancelled while it was running", retryable=True),
 )
 
-#: The call that each of these actions makes.
+#: The intent that each action saves before its call.
 _INTENTS = {
     Upload: Intent.UPLOAD,
     CreateStore: Intent.CREATE_STORE,
@@ -55,7 +55,7 @@ _INTENTS = {
 def advance(progress: Progress, limits: RunLimits, now: float, *, cancelled: bool = False) -> tuple[Progress, Action]:
     """Applies the decisions that need no call, and returns the progress and the next action.
 
-    There always is an action, and the deadline ends every job. `cancelled`: its owner cancels the job.
+    There is always an action, and the deadline ends every job. `cancelled`: the user cancelled the job.
     """
     while isinstance(step := _next_step(progress, limits, now, cancelled=cancelled), Progress):
         progress = step
@@ -115,7 +115,7 @@ def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float
 
 
 def _has_answer(progress: Progress) -> bool:
-    """Whether the run has an answer. It is paid for, so reading it is tried past the deadline."""
+    """Whether the run has an answer. The answer is paid for, so the job also tries to read it after the deadline."""
     return progress.answer is not None or (has_unread_answer(progress) and progress.errors.count < CLEANUP_TRIES)
 
 
@@ -128,9 +128,9 @@ def _overdue(progress: Progress, now: float) -> Failure:
 
 
 def _reasons(progress: Progress) -> Iterator[str]:
-    """Why the job has no answer, as far as the server has said."""
+    """Yields the reasons why the job has no answer, if they are known."""
     if progress.reruns:
-        yield f"it was started over {progress.reruns} times, the last time because: {progress.rerun_reason}"
+        yield f"it was rerun {progress.reruns} times; last reason: {progress.rerun_reason}"
     errors = progress.errors
     if errors.first_at is not None:
         calls = f"the last {errors.count} calls" if errors.count > 1 else "the last call"

@@ -1,6 +1,6 @@
 """Observations: the values that a driver returns and the lifecycle reads.
 
-A driver turns every reply of its server into one of these, so no other module knows a wire format.
+A driver turns every reply of its server into one of these, so only drivers know a wire format.
 """
 
 import json
@@ -13,7 +13,7 @@ from threadmill_worker.answer.json_text import parse
 #: Statuses after which a run never changes again.
 ENDED = frozenset({"completed", "incomplete", "failed", "expired", "cancelled"})
 
-#: Those that come with an answer.
+#: Statuses of runs that ended with an answer.
 ANSWERED = frozenset({"completed", "incomplete"})
 
 
@@ -21,11 +21,11 @@ ANSWERED = frozenset({"completed", "incomplete"})
 class ToolCall:
     id: str
     name: str
-    arguments: str  #: as the model wrote them: meant to be a JSON object, not always one
+    arguments: str  #: as the model wrote them: usually a JSON object, but any text is possible
 
     @property
     def signature(self) -> str:
-        """Equal for calls of the same tool with the same arguments, whatever their JSON looks like."""
+        """Equal for calls of the same tool with the same arguments, however their JSON is formatted."""
         try:
             return f"{self.name} {json.dumps(parse(self.arguments), sort_keys=True)}"
         except ValueError:
@@ -34,45 +34,45 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class AnswerRead:
-    """The content blocks of the run's messages, in order; none if it wrote none."""
+    """The content blocks of the run's messages, in order; empty if the run wrote no message."""
 
     blocks: tuple[dict[str, Any], ...]
-    containers: tuple[str, ...] = ()  #: ids of those its code ran in
+    containers: tuple[str, ...] = ()  #: ids of the containers that its code ran in
 
 
 @dataclass(frozen=True)
 class RunObservation:
-    """A run as the server reports it. `status` is the value that it sent; unknown values must be tolerated."""
+    """A run as the server reports it. `status` is the server's own value, which may be unknown."""
 
     id: str
     status: str
-    calls: tuple[ToolCall, ...] = ()  #: what `requires_action` asks for
+    calls: tuple[ToolCall, ...] = ()  #: the tool calls that `requires_action` asks for
     expires_at: float | None = None  #: seconds since 1970 by the server's clock; some servers send none
-    created_at: float | None = None  #: the same
+    created_at: float | None = None  #: seconds since 1970 by the server's clock; some servers send none
     error_code: str | None = None
     error_type: str | None = None
     error_message: str = ""
     incomplete_reason: str | None = None
     usage: Usage | None = None
-    model: str | None = None  #: that answers; some servers do not say
+    model: str | None = None  #: the model that answers; some servers do not name it
     lane: str | None = None  #: "batch" if it came through the provider's Batch API
-    tier: str | None = None  #: the service tier that it is of, as the server names it; some servers do not say
-    in_background: bool = False  #: the server says that it works on it in the background
-    functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server does not say
-    own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: nothing is shown
+    tier: str | None = None  #: its service tier, as the server names it; None: the server does not name it
+    in_background: bool = False  #: the server reports that it runs in the background
+    functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server lists none
+    own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: not reported
     poll_after_s: float | None = field(default=None, compare=False)  #: the delay the server asks for
-    answer: AnswerRead | None = None  #: what it wrote, where the reply that shows its end holds that too
-    steps: tuple[dict[str, Any], ...] | None = None  #: what it did, as StepsRead has it, where the reply shows that
-    kind: str | None = None  #: of leftover, where runs do not go with their thread
-    is_kept: bool = True  #: the server stores it, so that a next round can refer to it
-    items: tuple[dict[str, Any], ...] = ()  #: with calls: its output, as a later request repeats it
+    answer: AnswerRead | None = None  #: its answer, if the same reply includes it
+    steps: tuple[dict[str, Any], ...] | None = None  #: its steps, as in StepsRead, if the same reply includes them
+    kind: str | None = None  #: the kind of leftover it is, if it is not deleted with its thread
+    is_kept: bool = True  #: the server stores it, so that the next round can refer to it
+    items: tuple[dict[str, Any], ...] = ()  #: if it has calls: its output, for a later request to repeat
     continues: bool = False  #: it was asked to continue from an earlier response
-    names_previous: bool = False  #: the server says that it does
+    names_previous: bool = False  #: the server names the response that it continues from
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
 
     @property
     def is_round(self) -> bool:
-        """Whether it is one of the responses that a run consists of: each round of tools makes another, with its id."""
+        """Whether it is a response. A run consists of several if it uses tools: each round has its own id."""
         return self.kind is not None or self.is_anonymous
 
 
@@ -103,7 +103,7 @@ class ThreadSeen:
 
 @dataclass(frozen=True)
 class ThreadCreated:
-    id: str  #: '' where a run needs no thread
+    id: str  #: '' if runs need no thread
     run: RunObservation | None = None  #: started in the same call
     remote: bool = True
 
@@ -137,9 +137,9 @@ class Downloaded:
 
 @dataclass(frozen=True)
 class StepsRead:
-    """What the run did, in order: code and its logs, searches and what they found, function calls.
+    """What the run did, in order: code and its logs, searches and their results, function calls.
 
-    A function call with a `call_id` has no output: that is ours.
+    A function call with a `call_id` has no output here: the worker adds the output that it submitted.
     """
 
     steps: tuple[dict[str, Any], ...]
@@ -227,13 +227,13 @@ class Gone:
     reason: str
 
 
-#: What the steps of the setup find out.
+#: Results of the setup steps.
 SetupObservation = Uploaded | StoreSeen | ThreadSeen
 
-#: What an answer is made of.
+#: Parts of an answer.
 AnswerPart = AnswerRead | FileNamed | Downloaded | StepsRead
 
-#: What does not show that the server is reachable.
+#: Observations that do not show that the server is reachable.
 Inconclusive = NothingFound | Unresolved | Untraceable | Unlocked | RunChanged
 
 CallError = Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone

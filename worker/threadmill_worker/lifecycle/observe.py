@@ -51,14 +51,14 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
             return output_ready(progress, seen)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            # What ran there was stopped before, or will not be: see clean_up.py.
+            # The run on a deleted thread was stopped before, or could not be: see clean_up.py.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case _:
             assert_never(seen)
 
 
 def _inconclusive_observed(progress: Progress, seen: Inconclusive, limits: RunLimits, now: float) -> Progress:
-    """The count of call errors stays."""
+    """Returns the progress with its count of call errors unchanged."""
     match seen:
         case NothingFound():
             return replace(progress, intent=None)

@@ -1,4 +1,4 @@
-"""What the end of a run means for its job. PURE."""
+"""Derives the outcome of a job from the end of its run. PURE."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,18 +10,18 @@ from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Outcome, Progress
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
 
-#: What a filter says where the server has no words for it.
+#: The message for a filtered answer, because the server sends none.
 _FILTERED = "The response was filtered."
 
-#: Before a new run where a rate limit does not say how long to wait, in seconds.
+#: The wait before a rerun after a rate limit that names no delay, in seconds.
 _RATE_LIMITED_S = 5.0
 
-#: Before every further one, in seconds: most limits count requests and tokens per minute.
+#: The shortest wait before each later one, in seconds: most limits count requests and tokens per minute.
 _RATE_LIMITED_AGAIN_S = 60.0
 
 
 def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | None]:
-    """Why a run failed, and how many seconds to wait before another: None leaves it to `rerun_delay_s`."""
+    """Returns why a run failed, and the seconds to wait before a rerun; None: `rerun_delay_s` applies."""
     failure = failure_of(ServerError(run.error_message, run.error_code, run.error_type))
     if failure.kind is not FailureKind.RATE_LIMITED:
         return failure, None
@@ -32,14 +32,14 @@ def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | No
 
 
 def schema_error_of(progress: Progress, answer: Answer) -> str | None:
-    """Why a whole answer is not what the job's `response_format` asked for; None if it is, or if there is none."""
+    """Returns why a complete answer does not match the job's `response_format`; None if it does, or without one."""
     if _is_cut(progress.run) or blank(answer.blocks):
         return None
     return check(plain(answer.blocks), progress.features.response_format)[1]
 
 
 def outcome_of(progress: Progress, answer: Answer) -> Outcome:
-    """The job's outcome from what its run wrote."""
+    """Returns the job's outcome from its answer."""
     text, citations = compose(answer.blocks, answer.names, answer.artifacts)
     quotes = _quotes(answer.steps or ())
     outcome = Outcome(
@@ -76,6 +76,6 @@ def _is_cut(run: CurrentRun | None) -> bool:
 
 
 def _quotes(steps: tuple[dict[str, Any], ...]) -> dict[str | None, str]:
-    """The passages that searches found, by file; the best of each."""
+    """Returns the best passage that searches found in each file, by file id."""
     found = [result for step in steps if step["type"] == "file_search" for result in step["results"]]
     return {result["file_id"]: result["quote"] for result in reversed(found) if result.get("quote")}

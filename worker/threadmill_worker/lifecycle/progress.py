@@ -1,4 +1,4 @@
-"""The saved progress of a job: frozen values in the process, JSON in the job's record."""
+"""The saved progress of a job: frozen dataclasses in the process, JSON in the job's record."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -27,7 +27,7 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True)
 class PendingRequest:
-    """A request that is repeated unchanged."""
+    """A request that is repeated unchanged until it is answered."""
 
     sent_at: float  #: when it was first sent
     in_doubt: bool = False  #: an earlier try may have taken effect, though a later one did not
@@ -38,7 +38,7 @@ class Leftover:
     """A remote object to delete when the job ends."""
 
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
-    id: str  #: of a run on a thread: THREAD/RUN
+    id: str  #: THREAD/RUN for a run on a thread
     tries: int = 0
 
 
@@ -46,23 +46,23 @@ class Leftover:
 class Features:
     """The features that the job uses besides its messages."""
 
-    uploads: int = 0  #: how many files are to be uploaded for it
-    search: bool = False  #: files to be searched, and so a vector store
-    at_once: bool = False  #: thread and first run in one call
+    uploads: int = 0  #: how many files it uploads
+    search: bool = False  #: it has files to search, and needs a vector store for them
+    at_once: bool = False  #: one call creates the thread and the first run
     continues: bool = False  #: the job continues a thread that existed before it
     keep_thread: bool = False
-    has_transcript: bool = True  #: all that was said before the job is known here, and can be sent again
+    has_transcript: bool = True  #: the earlier messages are stored in Redis or on the server, and can be sent again
     steps: bool = False
     response_format: Any = None
-    model: str | None = None  #: as far as that is known here, for servers that do not say which one answers
-    functions: tuple[str, ...] = ()  #: names of those that its runs are offered
-    file_tools: tuple[str, ...] = ()  #: types of the server's tools that the job's files are for
-    lane: str | None = None  #: the job's
+    model: str | None = None  #: the requested model, if known, for servers that do not name the one that answers
+    functions: tuple[str, ...] = ()  #: names of the functions that its runs may call
+    file_tools: tuple[str, ...] = ()  #: types of the server's tools that read the job's files
+    lane: str | None = None
 
 
 @dataclass(frozen=True)
 class FinishedCall:
-    """The output of a tool call, for the same call of a later run."""
+    """The output of a tool call. A later run that makes the same call gets it too."""
 
     output: str
     run: int  #: the ordinal of the run that made it
@@ -70,15 +70,15 @@ class FinishedCall:
 
 @dataclass(frozen=True)
 class CurrentRun:
-    """The run under way. Each new run has a new one, so that nothing of an earlier run is left in it."""
+    """The state of the current run. Each new run gets a new object, so it never contains data of an earlier run."""
 
     seen: RunObservation  #: as last observed
     started_at: float
-    active_since: float  #: when it was started or given its tools' outputs, whichever is later
-    rounds: int = 0  #: of tools
-    outputs: dict[str, str] = field(default_factory=dict)  #: of its tool calls, by call id
-    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: by round
-    past_rounds: tuple[RunObservation, ...] = ()  #: if each is a response
+    active_since: float  #: when it was started, or last received tool outputs
+    rounds: int = 0  #: how many rounds of tools it has completed
+    outputs: dict[str, str] = field(default_factory=dict)  #: the outputs of its tool calls, by call id
+    shown_steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)  #: steps in its replies, by round
+    past_rounds: tuple[RunObservation, ...] = ()  #: the responses of its earlier rounds
     cancel_requested_at: float | None = None  #: when the server was asked to cancel it
     cancel_refused: bool = False
 
@@ -100,10 +100,10 @@ class VectorStore:
     """The vector store that file_search reads."""
 
     id: str
-    since: float  #: when it was made
+    since: float  #: when it was created
     ready: bool = False
     attached: bool = False  #: to a thread that existed before the job
-    own: bool = True  #: made for this job or its batch; else it is the thread's, and the job's files are added to it
+    own: bool = True  #: created for this job or its batch; otherwise the thread has it, and the job adds its files
     detail: str = field(default="", compare=False)  #: how many of the files are ready, in words
 
 
@@ -112,10 +112,10 @@ class Answer:
     """What the run wrote, with the names, files and steps read so far."""
 
     blocks: tuple[dict[str, Any], ...]
-    names: dict[str, str] = field(default_factory=dict)  #: of cited files, by id
-    artifacts: dict[str, Artifact] = field(default_factory=dict)  #: files the model made, by id
+    names: dict[str, str] = field(default_factory=dict)  #: names of cited files, by id
+    artifacts: dict[str, Artifact] = field(default_factory=dict)  #: files that the model made, by id
     steps: tuple[dict[str, Any], ...] | None = None
-    missing_steps: str | None = None  #: why `steps` may lack some
+    missing_steps: str | None = None  #: why `steps` may be incomplete
 
 
 @dataclass(frozen=True)
@@ -147,36 +147,36 @@ class Progress:
     messages_sent: int = 0
     locked_by: str | None = None  #: the foreign run that locks the thread
     intent: Intent | None = None  #: the call whose outcome is not known yet
-    pending: PendingRequest | None = None  #: the request that starts or continues a run; None: it has been answered
+    pending: PendingRequest | None = None  #: the request that starts or continues a run, until it is answered
     run: CurrentRun | None = None
     runs: int = 0  #: how many were started
-    reruns: int = 0  #: how many of them because another brought no answer
-    rerun_reason: str | None = None  #: of the latest rerun
+    reruns: int = 0  #: how many of them replaced a run that brought no answer
+    rerun_reason: str | None = None  #: why the latest rerun was started
     finished_calls: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
-    without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored what they were to continue from
-    ignored_tools: tuple[str, ...] = ()  #: functions that the last run was offered, and does not know
+    without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored the earlier response
+    ignored_tools: tuple[str, ...] = ()  #: functions that were sent with the last run and that the server ignored
     answer: Answer | None = None
-    schema_error: str | None = None  #: why an earlier answer did not fit `response_format`
+    schema_error: str | None = None  #: why an earlier answer did not match `response_format`
     outcome: Outcome | None = None
     leftovers: tuple[Leftover, ...] = ()
     lost: Lost = field(default_factory=Lost)
     cost: Cost = field(default_factory=Cost)
     errors: CallErrors = field(default_factory=CallErrors)
-    wait_until: float = field(default=0.0, compare=False)  #: before the next call, whatever it is
-    poll_at: float = field(default=0.0, compare=False)  #: before the next poll of the run
+    wait_until: float = field(default=0.0, compare=False)  #: the earliest time of the next call
+    poll_at: float = field(default=0.0, compare=False)  #: the earliest time of the next poll
     calls: int = field(default=0, compare=False)  #: HTTP calls made
 
-    # A change of fields with compare=False alone is not saved: a later attempt does not need them.
+    # If only fields with compare=False change, the progress is not saved: a later attempt does not need them.
 
     def ended(self, outcome: Outcome) -> "Progress":
-        """Returns the progress once the outcome is known."""
+        """Returns the progress with this outcome."""
         return replace(self, outcome=outcome)
 
     def failed(self, failure: Failure) -> "Progress":
         return self.ended(Outcome(JobState.FAILED, failure=failure))
 
     def without_errors(self) -> "Progress":
-        """Returns the progress after a usable reply."""
+        """Returns the progress with its call errors cleared, after a usable reply."""
         return replace(self, errors=CallErrors(), wait_until=0.0)
 
     def owning(self, leftover: Leftover) -> "Progress":
@@ -200,12 +200,12 @@ class Progress:
         return spent(self.runs, self.calls, self.cost, self.lost)
 
     def to_json(self) -> str:
-        """As JSON, without fields that have their defaults, so that an older worker reads as much as possible."""
+        """Returns JSON without fields that have their defaults, so that older workers can read as much as possible."""
         return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
     def begin(cls, record: JobRecord, features: Features) -> "Progress":
-        """The progress of a job before its first attempt."""
+        """Returns the progress of a job before its first attempt."""
         started = (record.started_at or record.created_at).timestamp()
         deadline_at = started + record.job.time_limit_s
         if record.job.deadline_at is not None:
@@ -215,7 +215,7 @@ class Progress:
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":
-        """The progress in a record; None before the first step. Raises UnreadableRecord."""
+        """Returns the progress in a record; None before the first step. Raises UnreadableRecord."""
         try:
             return cls.from_json(record.progress) if record.progress else None
         except ValueError as error:
@@ -223,7 +223,7 @@ class Progress:
 
     @classmethod
     def unknown_fields(cls, data: str) -> tuple[str, ...]:
-        """The fields of a saved progress that only a newer version knows, as `progress.run`."""
+        """Returns the fields of a saved progress that only a newer version knows, such as `progress.run`."""
         try:
             _ADAPTER.validate_json(data, extra="forbid")
         except ValidationError as error:

@@ -13,7 +13,7 @@ from threadmill_worker.lifecycle.recovery.context import lacks_context, send_aga
 from threadmill_worker.lifecycle.recovery.discounts import spend
 from threadmill_worker.lifecycle.recovery.reruns import run_ended
 
-#: The time to the next poll, as a share of the run's age: a result is noticed late by about a quarter of that age.
+#: The time to the next poll, as a share of the run's age. A result is noticed at most this share of the age late.
 POLL_SHARE = 0.25
 
 #: The range in which a server can choose the delay before the next poll, in seconds.
@@ -21,12 +21,12 @@ HINT_RANGE_S = (0.25, 10.0)
 
 
 def run_observed(progress: Progress, action: Action, seen: RunObservation, limits: RunLimits, now: float) -> Progress:
-    """Returns the progress after `action` returned a run as its server shows it."""
+    """Returns the progress after a reply about a run. `action` caused the reply."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
     is_new = before is None or (submitted and seen.is_round)
     if before is not None and not is_new:
-        # Some servers return another id with each reply: the id of the request stays.
+        # Some servers return another id with each reply: keep the id of the first reply.
         seen = replace(seen, id=before.id, continues=before.seen.continues)
     run = _current_run(before, action, seen, now, submitted=submitted)
     runs = progress.runs + (before is None)
@@ -40,7 +40,7 @@ def run_observed(progress: Progress, action: Action, seen: RunObservation, limit
         progress = spend(progress, seen, _usage_of(seen))
     if progress.outcome is None and lacks_context(seen):
         return send_again(progress, run, now)
-    if seen.answer is not None:  # no further call is needed
+    if seen.answer is not None:  # no call is needed to read it
         progress = add_to_answer(progress, seen.answer)
     outputs = _known_outputs(progress, seen.calls) | run.outputs
     run = replace(run, outputs=outputs, shown_steps=_shown_steps(progress, run, seen))
@@ -51,7 +51,7 @@ def run_observed(progress: Progress, action: Action, seen: RunObservation, limit
 
 
 def output_ready(progress: Progress, done: OutputReady) -> Progress:
-    """Returns the progress with the output of a tool call, for its call and for the same call of a later run."""
+    """Returns the progress with the output of a tool call. The same call of a later run can use the output too."""
     run = progress.run
     if run is None:
         return progress
@@ -80,7 +80,7 @@ def _current_run(
 
 
 def _register(progress: Progress, seen: RunObservation, *, is_first: bool) -> Progress:
-    """Takes note of a run, or of a response for a further round of it, that was not seen before."""
+    """Records a new run, or a new response of a later round, among the leftovers, the cost and the lost objects."""
     if seen.kind is not None:
         progress = progress.owning(Leftover(seen.kind, seen.id))
     cost = replace(progress.cost, model=seen.model or progress.features.model)
@@ -98,7 +98,7 @@ def _shown_steps(progress: Progress, run: CurrentRun, seen: RunObservation) -> d
 
 
 def _without_files(features: Features, run: RunObservation) -> Failure | None:
-    """Why a run cannot read files of the job, if its tools show that."""
+    """Returns a failure if the run's tools show that it cannot read the job's files."""
     lacking = [tool for tool in features.file_tools if run.own_tools is not None and tool not in run.own_tools]
     if not lacking:
         return None
@@ -115,7 +115,7 @@ def _is_paid(run: RunObservation) -> bool:
 
 
 def _usage_of(run: RunObservation) -> Usage:
-    """The usage of a run. Every answer uses tokens: if none are reported, the server does not report them."""
+    """Returns the usage of a run. Every answer uses tokens: a server that reports none does not count them."""
     if run.usage is not None and run.usage != Usage():
         return run.usage
     is_unreported = not run.is_anonymous and (run.status in ANSWERED or bool(run.calls))
@@ -123,18 +123,18 @@ def _usage_of(run: RunObservation) -> Usage:
 
 
 def _known_outputs(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str, str]:
-    """Outputs of the same calls in earlier runs of the job, by the call ids of this run.
+    """Returns the outputs of the same calls in earlier runs of the job, by the call ids of this run.
 
-    A call that one run repeats is executed again: the model wants a fresh output.
+    A call that is repeated within one run is executed again, because the model wants a new output.
     """
     found = {call.id: progress.finished_calls.get(call.signature) for call in calls}
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
 
 
 def _poll_interval(run: CurrentRun, seen: RunObservation, limits: RunLimits, now: float) -> float:
-    """Seconds to the next poll: the server's hint, or a share of the time since the run was last given something."""
+    """Returns the seconds to the next poll: the server's hint, or a share of the time since the last change."""
     if seen.poll_after_s is not None:
         shortest, longest = HINT_RANGE_S
-        return min(max(shortest, seen.poll_after_s), longest)  # in this order, NaN too is the shortest
+        return min(max(shortest, seen.poll_after_s), longest)  # in this order, NaN becomes the shortest
     age = now - max(run.active_since, run.cancel_requested_at or 0.0)
     return min(max(age * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)

@@ -1,4 +1,4 @@
-"""What a server's error means for a job. PURE.
+"""Classifies the errors of servers. PURE.
 
 The codes and texts are those of OpenAI (guides/error-codes, ResponseError of the API reference), Azure OpenAI, LiteLLM
 (exceptions.py, router.py, proxy/hooks) and OGX. An unknown code is judged by the error's type, by the HTTP status that
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from threadmill.job.result import Failure, FailureKind
 
-#: No request succeeds until a human acts.
+#: Codes after which no request succeeds until somebody acts.
 QUOTA_CODES = frozenset(
     {
         "insufficient_quota",
@@ -18,20 +18,20 @@ QUOTA_CODES = frozenset(
         "organization_spend_limit_exceeded",
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
-        "budget_exceeded",  # LiteLLM, of a key, a user or a team
+        "budget_exceeded",  # LiteLLM: the budget of a key, a user or a team
     }
 )
 _QUOTA_TEXT = re.compile(
     rf"{'|'.join(QUOTA_CODES)}|exceeded your current quota|credit balance|insufficient balance", re.IGNORECASE
 )
 
-#: LiteLLM answers with 400 and no code.
+#: LiteLLM's text for an exceeded budget, which it sends with status 400 and no code.
 _BUDGET_TEXT = "Budget has been exceeded! Current cost"
 
 _RATE_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "rate_limited", "slow_down", "too_many_requests"})
 _RATE_TEXT = re.compile(
     r"\brate.?limit|ratelimit|too many requests|throttl|(?:requests|tokens) per (?:second|min|hour|day)"
-    # LiteLLM's router, which limits what it sends to a backend
+    # LiteLLM's router, which limits the requests to a backend
     r"|\b[rt]pm limit|max parallel request|no deployments available for selected model"
     r"|resource.?exhausted",  # Google
     re.IGNORECASE,
@@ -54,7 +54,7 @@ _REJECTED_TEXT = re.compile(
 _REJECTED_TYPES = frozenset({"invalid_request_error", "not_found_error"})
 _KEY_TYPES = frozenset({"authentication_error", "permission_error"})
 
-#: An error that another server's client raised, in the words of the openai package or of LiteLLM.
+#: An error that a proxy received from another server, in the words of the openai package or of LiteLLM.
 _STATUS_TEXT = re.compile(r"\berror code: (\d{3})\b|^(\d{3}): ", re.IGNORECASE)
 _CLASS_TEXT = re.compile(r"\blitellm\.(\w+)\b")
 _CLASS_STATUS = {
@@ -88,11 +88,11 @@ class ServerError:
     code: str | None = None
     type: str | None = None
     param: str | None = None  #: the parameter of the request that is wrong
-    status: int | None = None  #: of the HTTP reply; None for a failed run
+    status: int | None = None  #: the status of the HTTP reply; None for a failed run
 
     @property
     def is_quota(self) -> bool:
-        """Whether a human must act. Google names a quota for rate limits too, but then says how long to wait."""
+        """Whether somebody must act. Google names a quota for rate limits too, but then says how long to wait."""
         if {self.code, self.type} & QUOTA_CODES or self.status == 402 or _BUDGET_TEXT in self.message:
             return True
         if self.status not in (None, 429) or asked_delay_s(self.message) is not None:
@@ -101,14 +101,14 @@ class ServerError:
 
 
 def failure_of(error: ServerError) -> Failure:
-    """The failure that the error makes of a run or a request. Retryable when in doubt: `reruns` bounds the cost."""
+    """Returns the failure for an error of a run or a request. If in doubt it is retryable: `reruns` bounds the cost."""
     kind, retryable = _judge(error)
     message = error.message or "the server gave no reason"
     return Failure(kind=kind, message=message, code=error.code, retryable=retryable)
 
 
 def asked_delay_s(message: str) -> float | None:
-    """The seconds that the message asks to wait; None if it names no time."""
+    """Returns the seconds that the message asks to wait; None if it names no time."""
     asked = _TRY_AGAIN.search(message)
     if asked is None:
         return None
@@ -126,7 +126,7 @@ def _judge(error: ServerError) -> tuple[FailureKind, bool]:
         return FailureKind.QUOTA, False
     if status == 429 or {code, error.type} & _RATE_CODES:
         return FailureKind.RATE_LIMITED, True
-    if error.status is None and _RATE_TEXT.search(error.message):  # a status of HTTP says more than the wording
+    if error.status is None and _RATE_TEXT.search(error.message):  # an HTTP status is more reliable than the text
         return FailureKind.RATE_LIMITED, True
     if status in (401, 403) or error.type in _KEY_TYPES:
         return FailureKind.UNAUTHORISED, False
@@ -138,7 +138,7 @@ def _judge(error: ServerError) -> tuple[FailureKind, bool]:
 
 
 def _status_of(error: ServerError) -> int | None:
-    """The HTTP status that it came with, else the one that its code or its message names."""
+    """Returns the HTTP status of the reply, or the one that its code or its message names."""
     if error.status is not None:
         return error.status
     if error.code and error.code.isdecimal() and len(error.code) == 3:

@@ -1,4 +1,4 @@
-"""What has to be on the server before the run: uploaded files, and a vector store of those to be searched. PURE."""
+"""The steps before the run: uploading files, and making a vector store of the files to search. PURE."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from threadmill_worker.lifecycle.run_observed import POLL_SHARE
 
 
 def is_set_up(progress: Progress) -> bool:
-    """Whether all is on the server that the next message or run needs."""
+    """Whether the server has everything that the next message or run needs."""
     features, store = progress.features, progress.store
     if len(progress.uploaded) < features.uploads:
         return False
@@ -29,12 +29,12 @@ def is_set_up(progress: Progress) -> bool:
     if store is None or (features.continues and not progress.thread_inspected):
         return False
     if not store.own and progress.messages_sent < progress.messages:
-        return True  # the last message puts the files into it
+        return True  # the last message adds the files to it
     return store.ready and (store.attached or not features.continues)
 
 
 def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step:
-    """The next thing to make or to wait for, until all is there."""
+    """Returns the next step of the setup, while `is_set_up` is False."""
     store = progress.store
     if len(progress.uploaded) < progress.features.uploads:
         return Upload(len(progress.uploaded))
@@ -53,20 +53,20 @@ def next_setup_step(progress: Progress, limits: RunLimits, now: float) -> Step:
 def setup_observed(
     progress: Progress, action: Action, seen: SetupObservation, limits: RunLimits, now: float
 ) -> Progress:
-    """Returns the progress after one of the steps of the setup."""
+    """Returns the progress after a step of the setup."""
     match seen:
         case Uploaded(file_id, shared):
             progress = progress if shared else progress.owning(Leftover("file", file_id))
             return replace(progress, intent=None, uploaded=(*progress.uploaded, file_id))
         case ThreadSeen(store_id):
-            theirs = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
-            return replace(progress, thread_inspected=True, store=theirs)
+            store = None if store_id is None else VectorStore(store_id, now, attached=True, own=False)
+            return replace(progress, thread_inspected=True, store=store)
         case StoreSeen():
             return _store_observed(progress, action, seen, limits, now)
 
 
 def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits: RunLimits, now: float) -> Progress:
-    """A vector store was created, polled or attached."""
+    """Returns the progress after a vector store was created, polled or attached."""
     store = progress.store
     if store is None:
         progress = progress if seen.shared else progress.owning(Leftover("vector_store", seen.id))
@@ -78,7 +78,7 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
 
 
 def _never_ready(age: float, detail: str) -> Failure:
-    """`detail`: how many of the files are ready, if the server has said so."""
+    """`detail`: how many of the files are ready, if the server reports it."""
     message = f"the server had not made the files searchable after {age:.0f} s"
     message += f" ({detail}); raise indexing_limit_s if it needs longer" if detail else "; see indexing_limit_s"
     return Failure(kind=FailureKind.STUCK, message=message, retryable=True)

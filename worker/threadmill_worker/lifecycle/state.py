@@ -37,7 +37,7 @@ from threadmill_worker.lifecycle.setup import is_set_up
 class Phase(StrEnum):
     SETTING_UP = "setting up"  #: files are uploaded and made searchable
     ASKING = "asking"  #: the thread and its messages are created, and a run is started
-    RUNNING = "running"  #: the run is queued or at work; it is polled
+    RUNNING = "running"  #: the run is queued or in progress; it is polled
     CALLING_TOOLS = "calling tools"  #: the run needs the outputs of tool calls
     STOPPING = "stopping"  #: the run exceeded its limits and was asked to stop
     READING = "reading"  #: the run has an answer, which is read with its files
@@ -57,12 +57,12 @@ def phase_of(progress: Progress) -> Phase:
     return Phase.CALLING_TOOLS if run.calls else Phase.RUNNING
 
 
-#: The action leads to no other phase.
+#: For actions that lead to no other phase.
 _STAYS: Set[Phase] = frozenset()
 
 #: Phase, action -> the other phases that the action may lead to. A phase may also stay: the call failed, or more calls
 #: are needed. From each phase an outcome leads to CLEANING_UP: the answer, a failure, a cancellation or the deadline.
-#: Where another phase leads to ASKING, a run brought no answer. `Resolve` finds what a call did whose reply was lost.
+#: A later phase leads back to ASKING if a run brought no answer. `Resolve` finds out what a call with a lost reply did.
 TRANSITIONS: Mapping[Phase, Mapping[type[Action], Set[Phase]]] = {
     Phase.SETTING_UP: {
         Upload: {Phase.ASKING},

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, errors_path, export, format_of
+from threadmill.export.export import ADDITIONAL_FORMATS, STDOUT, Format, FormatOptions, errors_path, export, format_of
 from threadmill.export.formats.template import Template
 from threadmill.export.results_reader import ResultOrder, StateFilter
 from threadmill_cli.app import Exit, err
@@ -77,20 +77,10 @@ def export_results(
     if force and target != STDOUT:
         beside_it = [errors_path(target)] if format is Format.OPENAI_BATCH and only is None else []
         confirm_overwriting([target, *beside_it], results, yes=yes)
+    columns = tuple(name.strip() for name in fields.split(",")) if fields else ()
+    options = FormatOptions(columns, made, folder, raw_cells, bom)
     try:
-        count = export(
-            results,
-            format,
-            target,
-            only=only,
-            fields=tuple(name.strip() for name in fields.split(",")) if fields else (),
-            order=sort,
-            template=made,
-            folder=folder,
-            raw_cells=raw_cells,
-            bom=bom,
-            force=force,
-        )
+        count = export(results, format, target, options, only=only, order=sort, force=force)
     except BrokenPipeError:  # the reader of stdout has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None

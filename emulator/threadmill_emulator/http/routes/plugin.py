@@ -1,4 +1,4 @@
-"""DaVinci's plugin API: the platform executes a function of the assistant and replies with text."""
+"""DaVinci's plugin API: executes a function of the assistant and replies with text."""
 
 import asyncio
 import json

@@ -96,7 +96,7 @@ def _asked(call: Call) -> Response:
 
 def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Object:
     shown, extras = response_object(response, include), call.emulator.options.extras
-    if "ignores_background" in extras:  # LiteLLM says so, stored or not
+    if "ignores_background" in extras:  # LiteLLM replies so, whether the response is stored or not
         shown["store"] = True
     if "late_previous" in extras and response.ended is None:
         shown["previous_response_id"] = None
@@ -108,7 +108,7 @@ def _shown(call: Call, response: Response, include: Collection[str] = ()) -> Obj
 
 
 def _real(id: str) -> str:
-    """Returns the id of a response without what this server's replies add to it."""
+    """Returns the id of a response without the suffix that this server adds to it in replies."""
     return id.partition(_ALIAS)[0].removeprefix(_POLLING)
 
 

@@ -67,7 +67,7 @@ def _check_streaming(call: Call, wanted: bool | None) -> None:
 def _streamed(
     call: Call, thread: Thread, run: Run, with_content: bool, first: Iterable[tuple[str, dict[str, Any]]]
 ) -> EventStream:
-    """Streams all events of the run from now on, after the event `first`."""
+    """Streams the events `first`, then all later events of the run."""
     state = call.state
     transcript = Transcript(run, lambda: state.plan_work(thread, run), with_content)
     for event, data in first:

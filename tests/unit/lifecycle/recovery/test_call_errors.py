@@ -91,7 +91,7 @@ def test_an_overdue_job_says_why_it_was_started_over() -> None:
     story = play({act.PollRun: [failed("server_error", "no GPU left"), QUEUED]}, limits=limits_in_lane)
     assert story.kind is FailureKind.OVERDUE
     assert story.outcome.failure is not None
-    assert "started over 1 times, the last time because: " in story.outcome.failure.message
+    assert "rerun 1 times; last reason: " in story.outcome.failure.message
     assert "no GPU left" in story.outcome.failure.message
 
 

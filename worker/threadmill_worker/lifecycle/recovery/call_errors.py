@@ -1,4 +1,4 @@
-"""What a failed call means for its job. PURE."""
+"""Decides what a failed call means for its job. PURE."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -13,7 +13,7 @@ from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
 
-#: The wait after a failed call: doubles from the first to the longest, unless the server sends a delay.
+#: The wait after a failed call: it doubles from the first to the longest, unless the server sends a delay.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
 
@@ -66,7 +66,7 @@ def _count(progress: Progress, error: CallError, now: float) -> Progress:
     wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (errors.count - 1))
     if isinstance(error, NotSent | LaneClosed):
         wait_s = error.retry_after_s or wait_s
-    if progress.outcome is not None:  # the answer does not wait for the clean-up: the sweep deletes what is left
+    if progress.outcome is not None:  # the result must not wait long for the clean-up: the sweep deletes the rest
         wait_s = min(wait_s, CLEANUP_WAIT_S)
     return replace(progress, errors=errors, wait_until=now + wait_s)
 
@@ -86,7 +86,7 @@ def _deletion_failed(progress: Progress, action: Delete) -> Progress:
 def _answer_part_failed(
     progress: Progress, action: Completing, error: CallError, limits: RunLimits, now: float
 ) -> Progress:
-    """A name, a file or the steps cannot be read: tried again while there is time, then left out."""
+    """Tries again to read a name, a file or the steps while there is time, then leaves that part out."""
     if isinstance(error, NotSent | Unknown | LaneClosed):
         is_late = now >= progress.deadline_at and progress.errors.count >= CLEANUP_TRIES
         if not is_late and not _is_unreachable(progress, limits, now):
@@ -95,7 +95,7 @@ def _answer_part_failed(
 
 
 def _gone(progress: Progress, action: Action, error: Gone, limits: RunLimits, now: float) -> Progress:
-    """The run or its thread does not exist any more: the job is run again on another thread, if it can be."""
+    """The run or its thread no longer exists: runs the job again on another thread, if possible."""
     if isinstance(action, PollRun) and progress.outcome is None and progress.errors.count < GONE_POLLS:
         return progress
     if progress.features.continues:

@@ -1,4 +1,4 @@
-"""What a job does when its server ignores the response that a request continues from. PURE."""
+"""Recovers a job whose server ignores the response that a request continues from. PURE."""
 
 from dataclasses import replace
 
@@ -8,12 +8,12 @@ from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 
 def lacks_context(run: RunObservation) -> bool:
-    """Whether a run has ended without what was said before: its server does not name the response it continues."""
+    """Whether a run ended without the earlier messages: its server does not name the response it continues from."""
     return run.continues and not run.names_previous and (run.status in ANSWERED or bool(run.calls))
 
 
 def send_again(progress: Progress, run: CurrentRun, now: float) -> Progress:
-    """Drops the run: its request is to be sent again, with all that was said before. Fails if that cannot be done."""
+    """Drops the run, so that its request is sent again with all earlier messages. Fails the job if they are unknown."""
     was_sent_whole = bool(progress.without_context)
     progress = replace(progress, without_context=(*progress.without_context, run.id))
     if was_sent_whole or not progress.features.has_transcript:
@@ -26,9 +26,9 @@ def send_again(progress: Progress, run: CurrentRun, now: float) -> Progress:
 
 
 def no_context() -> Failure:
-    """Of a job that would be answered without what was said before it."""
+    """Returns the failure of a job that would be answered without the earlier messages of its thread."""
     message = (
-        "the server does not continue from earlier responses, and what was said on this thread is not kept here: "
+        "the server does not continue from earlier responses, and the messages of this thread are not stored: "
         "send the earlier messages with the job (`messages`), on a new thread"
     )
     return Failure(kind=FailureKind.UNSUPPORTED, message=message)

@@ -10,20 +10,21 @@ from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
 
-#: A result is late by at most this share of the time that its lane may take.
+#: A result is noticed late by at most this share of the time that its lane may take.
 _LATE_SHARE = 1 / 120
 
 #: Tiers of standard processing, which completion windows require. None: the server does not say.
 _STANDARD = frozenset({None, "auto", "default"})
 
-#: Between two requests for capacity, at most: cheap work is not urgent, and each refusal counts towards rate limits.
+#: The longest wait between two requests for capacity. Jobs in a lane are not urgent, and each refusal counts towards
+#: rate limits.
 CAPACITY_LONGEST_S = 300.0
 
 REMEDY = 'to run such jobs at full price, leave out `lane`, or set lane_fallback = "full_price" for the endpoint'
 
 
 def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
-    """The limits for a job of the lane. A run that waits its turn there is not stuck: its deadline alone bounds it."""
+    """Returns the limits for a job of the lane. A run that waits there is not stuck: only its deadline limits it."""
     discount = discount_of(lane)
     if discount is None:
         return limits
@@ -34,9 +35,9 @@ def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
 
 
 def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
-    """Counts what a run has spent, and in which lane. After runs of different lanes, the full price is assumed.
+    """Adds the usage of a run and its lane to the cost. After runs of different lanes, the full price is assumed.
 
-    A run may be seen to end more than once: it has spent what its server said last.
+    The end of a run may be observed more than once: the last usage counts.
     """
     cost = progress.cost
     if usage == Usage() or (usage.unreported and run.id in cost.by_run):
@@ -56,7 +57,7 @@ def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
 
 
 def _lane_of(run: RunObservation, requested: str | None) -> str | None:
-    """The lane that a run came through. Its tier is the server's word; of a completion window servers say nothing."""
+    """Returns the lane of a run. The server names its tier, but never its completion window."""
     if run.lane is not None or run.tier == "flex":
         return run.lane or "flex"
     return requested if _has_window(requested) and run.in_background and run.tier in _STANDARD else None
@@ -78,7 +79,7 @@ def _why_not(run: RunObservation, requested: str) -> str:
 
 
 def closed(progress: Progress, error: LaneClosed, limits: RunLimits, now: float) -> Progress:
-    """The lane was closed to a request: the job waits for capacity, goes on at full price, or fails.
+    """The server refused a request of the lane: the job waits for capacity, continues at full price, or fails.
 
     With `lane_fallback`, it waits for `unreachable_limit_s`, or for half of the time to its deadline if that is less.
     """

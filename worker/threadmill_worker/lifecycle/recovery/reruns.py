@@ -1,4 +1,4 @@
-"""Whether a job starts a new run or fails. PURE."""
+"""Decides whether a job starts a new run or fails. PURE."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
                 return progress.failed(failure)
             return rerun(progress, failure, limits, now, delay_s=delay_s)
         case "expired":
-            message = "the server gave the run up before it ended"
+            message = "the run expired on the server"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
             return rerun(progress, failure, limits, now)
         case "cancelled" if progress.run is not None and progress.run.cancel_requested_at is not None:
@@ -29,7 +29,7 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
             failure = Failure(kind=FailureKind.STUCK, message=message, retryable=True)
             return rerun(progress, failure, limits, now, new_thread=True)
         case "cancelled":
-            message = "the run was cancelled, not by us"
+            message = "the run was cancelled by somebody else"
             failure = Failure(kind=FailureKind.CANCELLED_REMOTELY, message=message, retryable=True)
             return progress.failed(failure)
         case _:
@@ -43,7 +43,7 @@ def rerun(
     """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
-    stranded = new_thread and progress.features.continues  # no other thread will do
+    stranded = new_thread and progress.features.continues  # the job needs this thread
     if progress.reruns >= limits.max_reruns or stranded:
         return replace(progress, intent=None).failed(failure)
     if delay_s is None:
