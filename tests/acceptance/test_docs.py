@@ -166,6 +166,7 @@ class Reader:
         file.write_text(self._meant(text))
         if file.suffix == ".toml":
             self._toml = file
+        self._settings_changed |= name == "threadmill.toml"
 
     def _adds(self, text: str) -> None:
         """TOML without a name belongs to the file named last, else to the settings."""

@@ -15,6 +15,7 @@ from tests.emulated import WIRES, Emulated
 
 from threadmill import FailureKind, JobResult, JobState
 from threadmill_emulator.runs.replies import PNG
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.process import WorkerProcess
 
 pytestmark = pytest.mark.integration
@@ -294,10 +295,10 @@ async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wi
     async def resumed(wire: Wire) -> JobResult:
         job = wire.worker.create(f"{prompt}Well?", tools=tools or None)
         running = asyncio.create_task(wire.worker.process.run(job, None))
-        there = lambda: ': "beaten"' in wire.worker.record(job).progress.replace('":"', '": "')  # noqa: E731
+        one_has_ended = lambda: Progress.of(wire.worker.record(job)).run.outputs  # noqa: E731
         await asyncio.to_thread(until, wire.emulator.created)
         if "calls" in prompt:
-            await asyncio.to_thread(until, lambda: BEATS.count("endless") == len(WIRES) and there())
+            await asyncio.to_thread(until, lambda: BEATS.count("endless") == len(WIRES) and one_has_ended())
         await wire.worker.process.close()
         await running
         assert wire.worker.record(job).state is JobState.QUEUED
