@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
 
     try:
         globals()["app"] = make_worker_app(Settings.load())
-    except SettingsError as error:  # a line is enough; Celery would show where it asked
+    except SettingsError as error:  # one line is enough; Celery would add a traceback
         sys.stderr.write(f"threadmill: {error}\n")
         raise SystemExit(2) from None
     return globals()["app"]

@@ -1,4 +1,4 @@
-"""Publishes the events of running jobs. They are buffered until somebody follows the job.
+"""Publishes the events of running jobs. Events are buffered until somebody follows their job.
 
 Publishing is best effort: it delays a job by at most TIMEOUT_S, and never fails it.
 """
@@ -16,7 +16,7 @@ from threadmill.surrogates import replace_surrogates
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two publications, which serve all jobs of the process together.
+#: Seconds between two publications. Each publishes the events of all jobs of the process.
 INTERVAL_S = 0.1
 
 #: How long one publication may take, in seconds.
@@ -118,7 +118,7 @@ class EventBuffer:
             await self._publisher.close(self._job_id)
 
     def due(self, *, last: bool = False) -> Due | None:
-        """Returns what to publish now; nothing while nobody follows. `last`: always publish tool calls and outputs."""
+        """Returns what to publish now; None while nobody follows. `last`: always publish tool calls and outputs."""
         self._emit_text()
         wanted = self.followed or (last and any(entry["kind"] in _UNRECORDED for entry in self._waiting))
         entries = tuple(self._waiting) if wanted else ()
@@ -126,7 +126,7 @@ class EventBuffer:
         return Due(entries, superseded, self._is_first) if entries or superseded else None
 
     def sent(self, due: Due, ids: Iterable[str]) -> None:
-        """Removes published events. `ids`: of their entries."""
+        """Removes published events. `ids`: the ids of their stream entries."""
         self._is_first = False
         for entry, id in zip(due.entries, ids, strict=True):
             if self._waiting and self._waiting[0] is entry:  # otherwise it was dropped
@@ -163,10 +163,10 @@ class EventBuffer:
             pieces.setdefault(message_id, []).append(piece)
         for message_id, parts in pieces.items():
             open_ = self._texts.setdefault(message_id, _Text())
-            came = open_.held + replace_surrogates("".join(parts))
-            end = len(came) - REDACTOR.unfinished(came)
-            open_.text += redact(came[:end])
-            open_.held = came[end:]
+            received = open_.held + replace_surrogates("".join(parts))
+            end = len(received) - REDACTOR.unfinished(received)
+            open_.text += redact(received[:end])
+            open_.held = received[end:]
         self._raw, self._raw_size = [], 0
 
     def _wake(self) -> None:
@@ -174,7 +174,7 @@ class EventBuffer:
             self._publisher.wake()
 
 
-#: Events that a record does not repeat. It holds the run's status and the messages.
+#: Events that the job's record does not contain. It contains the status of the run and the messages.
 _UNRECORDED = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
 
 

@@ -1,4 +1,4 @@
-"""One worker process: its jobs, its connections and its periodic steps, all in one event loop."""
+"""A worker process: runs its jobs and its periodic steps in one event loop."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
 
-#: How often the entries of workers without a heartbeat for a day are deleted, in seconds.
+#: How often the entries of workers that have sent no heartbeat for a day are deleted, in seconds.
 FORGET_S = 60.0
 
 #: How often the process checks itself, in seconds.
@@ -46,7 +46,7 @@ SELF_CHECK_S = 5.0
 
 
 class WorkerProcess:
-    """Runs jobs, and performs the periodic steps of a worker. Build and use it inside one event loop.
+    """Runs jobs and the periodic steps of a worker. Create and use it inside one event loop.
 
     `send(job_id)` puts a message for a job on the queue; it is called in a thread.
     """
@@ -103,8 +103,8 @@ class WorkerProcess:
     ) -> dict[str, Any] | None:
         """Claims a job and runs it to its end.
 
-        `job`: its fields, if a foreign Celery client sent them instead of an id. `expires_at`: the job fails if it has
-        not been started by then.
+        `job`: the fields of the job, if a foreign Celery client sent them. `expires_at`: the job fails if it has not
+        been started by this time.
 
         Returns the result as Celery's backend stores it; None if the job runs elsewhere, waits, or was handed back.
         """
@@ -147,13 +147,13 @@ class WorkerProcess:
         return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
 
     def _leave_alone(self, error: NewerRecord) -> None:
-        """Leaves a job queued. The sweep sends it again from time to time, until a newer worker receives it."""
+        """Leaves a job queued. The sweep regularly sends its message again, until a newer worker receives it."""
         if error.job_id not in self._left_alone:
             self._left_alone.add(error.job_id)
             log.warning("job left alone", job_id=error.job_id, reason=error.reason, remedy="update this worker")
 
     async def _execute(self, lease: Lease, record: JobRecord, is_late: bool) -> JobResult | None:
-        """Runs a claimed job to its end. Returns None if it waits in the batch lane now, or was handed back."""
+        """Runs a claimed job to its end. Returns None if it now waits in the batch lane, or was handed back."""
         if is_late and record.attempts == 1 and record.progress is None:  # otherwise it was started in time
             message = "its message expired before a worker received it; raise `expires`, or start more workers"
             failure = Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
@@ -163,7 +163,7 @@ class WorkerProcess:
         return await self._attempts.execute(lease, record)
 
     async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
-        """Stores a failed result for a message that cannot become a job, so that its sender does not wait for ever."""
+        """Stores a failed result for a message that cannot become a job, so that its sender does not wait forever."""
         log.warning("job refused", job_id=job_id, reason=reason)
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
         result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
@@ -173,8 +173,8 @@ class WorkerProcess:
     async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
         """Cancels queued jobs, and with `running` also running ones. Unknown jobs are cancelled on delivery.
 
-        Celery's remote control calls it in every worker; repeated calls have no effect. An unknown id may be a task of
-        another Celery app.
+        Celery's remote control calls this in every worker; repeated calls have no effect. An unknown id may belong to a
+        task of another Celery app.
         """
         ids = [job_id for job_id in job_ids if is_job_id(job_id)]
         try:
@@ -193,7 +193,7 @@ class WorkerProcess:
             log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
 
     async def _cancel(self, job_id: str, running: bool) -> bool:
-        """Returns whether there is such a job."""
+        """Cancels one job. Returns False if it does not exist."""
         try:
             record = await self._job_store.get(job_id)
             if record is None:
@@ -215,7 +215,7 @@ class WorkerProcess:
         return True
 
     async def close(self, reason: str = "") -> None:
-        """Hands all jobs back, after the calls that create something have ended, and closes all connections."""
+        """Waits for calls that create something, hands all jobs back, and closes all connections."""
         log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
         self._closing = True
         await self._attempts.hand_back(self._runs)
@@ -254,7 +254,7 @@ class WorkerProcess:
             give_up(f"Redis has been unavailable for {away_s:.0f} s")
         now = time.monotonic()
         if len(self._attempts) >= self._settings.concurrency or not await self._job_store.waiting():
-            self._last_job_at = now  # it has no free slot, or no job waits
+            self._last_job_at = now  # no slot is free, or no job waits
         elif (idle_s := min(now - self._last_job_at, self._heartbeats.stable_s)) > self._settings.idle_restart_s:
             give_up(f"jobs are waiting, but Celery has delivered none for {idle_s:.0f} s")
 

@@ -1,4 +1,4 @@
-"""Retries of single calls. What a failed call means for its job is decided in lifecycle/recovery/call_errors.py."""
+"""Retries of single calls. lifecycle/recovery/call_errors.py decides what a failed call means for its job."""
 
 import logging
 
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 def while_redis_is_away(patience_s: float) -> AsyncRetrying:
-    """Repeats a script during a Redis outage of at most `patience_s`. All scripts are atomic and can be repeated."""
+    """Repeats a call while Redis is unavailable, for at most `patience_s` seconds. All scripts can be repeated."""
     return AsyncRetrying(
         retry=retry_if_exception(is_away),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(patience_s),
-        before_sleep=before_sleep_log(log, logging.DEBUG),  # once per job; the heartbeat warns for all
+        before_sleep=before_sleep_log(log, logging.DEBUG),  # not a warning: the heartbeat warns once for all jobs
         reraise=True,
     )
 
 
 def while_unconnected() -> AsyncRetrying:
-    """Repeats an HTTP request that was not sent, because no connection could be opened."""
+    """Repeats an HTTP request that was not sent because no connection could be opened."""
     return AsyncRetrying(
         retry=retry_if_exception_type(httpx.ConnectError),
         wait=wait_random_exponential(multiplier=0.2, max=2),

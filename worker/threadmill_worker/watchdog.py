@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 #: How often the event loop is checked, in seconds.
 TICK_S = 1.0
 
-#: How long it may be blocked before that is logged, in seconds.
+#: How long the event loop may be blocked before a warning is logged, in seconds.
 WARN_S = 5.0
 
 #: How many of the innermost calls of a blocked event loop are logged.
@@ -28,7 +28,7 @@ _FRAMES = 5
 
 
 def give_up(reason: str, **details: object) -> None:
-    """Ends the process at once with code 1. Its leases expire, and the sweep of another worker rescues its jobs."""
+    """Ends the process immediately with code 1. Its leases expire, and another worker's sweep rescues its jobs."""
     log.critical("worker gives up", reason=reason, **details)
     os._exit(1)  # not sys.exit: a thread that hangs would keep the process alive
 
@@ -56,11 +56,11 @@ class Watchdog:
     def stop(self) -> None:
         """Call it before the loop is stopped. The timer stays armed, in case the rest of the shutdown hangs."""
         self._stopped.set()
-        if self._watcher.is_alive():  # a worker whose settings are wrong stops before it is started
+        if self._watcher.is_alive():  # a worker with wrong settings stops before it starts the watcher
             self._watcher.join()
 
     def _watch(self) -> None:
-        answered, missed = self._ping(), 0  # in ticks: the clock also runs while the process is stopped
+        answered, missed = self._ping(), 0  # ticks instead of times: a clock also runs while the process is suspended
         while not self._stopped.wait(TICK_S):
             if not self._thread.is_alive():
                 self._end("the event loop has ended")

@@ -79,8 +79,8 @@ def _options(url: RedisUrl) -> dict[str, Any]:
     return options
 
 
-class Master:
-    """Finds the master. It has the methods that a SentinelManagedConnection needs of its pool."""
+class _Finder:
+    """Has the attributes that a managed connection needs of its pool, in addition to `get_master_address`."""
 
     is_master = True
     check_connection = False
@@ -88,14 +88,20 @@ class Master:
     def __init__(self, url: RedisUrl) -> None:
         self.service_name = url.master
         self._sentinels = url.sentinels
-        self._options = sentinel_options(url) | {"retry": Retry(NoBackoff(), 0)}
+        self._options = sentinel_options(url)
+
+
+class Master(_Finder):
+    """Finds the master."""
+
+    _retry = Retry(NoBackoff(), 0)
 
     def get_master_address(self) -> tuple[str, int]:
         """Raises MasterNotFoundError."""
         errors: list[Exception] = []
         known: list[str] = []
         for host, port in self._sentinels:
-            with redis.Redis(host=host, port=port, **self._options) as sentinel:
+            with redis.Redis(host=host, port=port, retry=self._retry, **self._options) as sentinel:
                 try:
                     masters = cast(_Masters, sentinel.sentinel_masters())
                 except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -107,23 +113,17 @@ class Master:
         raise _not_found(self.service_name, known, errors)
 
 
-class _AsyncMaster:
+class _AsyncMaster(_Finder):
     """Finds the master, for an event loop."""
 
-    is_master = True
-    check_connection = False
-
-    def __init__(self, url: RedisUrl) -> None:
-        self.service_name = url.master
-        self._sentinels = url.sentinels
-        self._options = sentinel_options(url) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    _retry = AsyncRetry(NoBackoff(), 0)
 
     async def get_master_address(self) -> tuple[str, int]:
         """Raises MasterNotFoundError."""
         errors: list[Exception] = []
         known: list[str] = []
         for host, port in self._sentinels:
-            async with redis.asyncio.Redis(host=host, port=port, **self._options) as sentinel:
+            async with redis.asyncio.Redis(host=host, port=port, retry=self._retry, **self._options) as sentinel:
                 try:
                     masters = cast(_Masters, await sentinel.sentinel_masters())
                 except (redis.ConnectionError, redis.TimeoutError) as error:

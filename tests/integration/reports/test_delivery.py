@@ -1,13 +1,6 @@
 """Deliveries by webhook, to servers of the test."""
 
-import json
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from threadmill.reports.delivery import Notification, deliver
 from threadmill.reports.webhook import Webhook
@@ -25,28 +18,6 @@ def pauses():
     return []
 
 
-@dataclass
-class Hook:
-    """Replies with the given status codes, then with 200."""
-
-    url: str = ""
-    requests: list[Any] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
-
-    async def take(self, request):
-        self.requests.append((request.headers, json.loads(await request.body())))
-        code = self.answers.pop(0) if self.answers else 200
-        return RedirectResponse("/elsewhere", 302) if code == 302 else Response(status_code=code)
-
-
-@pytest.fixture
-def hook(serve):
-    made = Hook()
-    app = Starlette(routes=[Route("/{path:path}", made.take, methods=["POST", "GET"])])
-    made.url = serve(app) + "/hook?token=s3cret"
-    return made
-
-
 def test_a_webhook_gets_the_report_and_the_same_key_each_time(hook, pauses, monkeypatch):
     monkeypatch.setenv("HOOK_URL", hook.url)
     monkeypatch.setenv("HOOK_TOKEN", "t0ken")
@@ -55,7 +26,7 @@ def test_a_webhook_gets_the_report_and_the_same_key_each_time(hook, pauses, monk
     assert deliver(Webhook(url_env="HOOK_URL", token_env="HOOK_TOKEN"), PARCEL, pauses.append) is None
 
     assert pauses == [1, 2]
-    assert [headers["idempotency-key"] for headers, _ in hook.requests] == ["daily/2026-11-20"] * 3
+    assert hook.keys() == ["daily/2026-11-20"] * 3
     headers, body = hook.requests[-1]
     assert headers["authorization"] == "Bearer t0ken"
     assert body == {"report": "daily", "tokens": 7, "title": "News of today 今日", "markdown": "# News"}

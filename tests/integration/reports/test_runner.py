@@ -1,6 +1,5 @@
 """`threadmill report` with Redis, workers and the emulator: one report per night."""
 
-import asyncio
 import json
 import os
 import signal
@@ -9,9 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 
 pytestmark = pytest.mark.integration
 
@@ -29,6 +25,7 @@ at_most = 5
 """
 
 MORNING = "2026-11-21T06:00+08:00"  # about the 20th
+NIGHT = ("report", "run", "daily", "--date", "2026-11-20")
 BEFORE = datetime(2026, 11, 19, 12, tzinfo=UTC).timestamp()  # after the fire of the 19th, before that of the 20th
 
 
@@ -91,7 +88,7 @@ def test_a_night_is_produced_once_and_lists_its_failures(site, emulator):
     site.write("2026-11-20", 12)
     (site.folder / "notes" / "2026-11-20" / "note-99.md").touch()
 
-    first = site.run("report", "run", "daily", "--date", "2026-11-20")
+    first = site.run(*NIGHT)
 
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("daily 2026-11-20: published, /")
@@ -101,13 +98,13 @@ def test_a_night_is_produced_once_and_lists_its_failures(site, emulator):
     assert [len(site.state(step)) for step in ("map", "reduce-1", "reduce-2")] == [13, 3, 1]
     assert emulator.completed() == 16
 
-    again = site.run("report", "run", "daily", "--date", "2026-11-20")
+    again = site.run(*NIGHT)
     due = site.run("report", "due", "--now", MORNING)
     assert (again.returncode, again.stdout) == (0, first.stdout)
     assert (due.returncode, due.stdout) == (0, "")
     assert emulator.completed() == 16, "nothing was asked again"
 
-    anew = site.run("report", "run", "daily", "--date", "2026-11-20", "--again")
+    anew = site.run(*NIGHT, "--again")
     assert anew.returncode == 0, anew.stderr
     assert emulator.completed() == 32
 
@@ -117,7 +114,7 @@ def test_a_document_longer_than_a_message_is_asked_about_in_parts(site, emulator
     site.write("2026-11-20", 1)
     (site.folder / "notes" / "2026-11-20" / "minutes.md").write_text("The belt was changed.\n" * 12_000)
 
-    done = site.run("report", "run", "daily", "--date", "2026-11-20")
+    done = site.run(*NIGHT)
 
     assert done.returncode == 0, done.stderr
     parts = {line["name"]: len(line.get("parts", [line])) for line in site.state("map")}
@@ -133,7 +130,7 @@ def test_the_next_command_continues_after_one_was_killed(site, emulator, until):
         until(lambda: len(site.state("map")) >= 5)
         killed.send_signal(signal.SIGKILL)
     finished = {line["job_id"] for line in site.state("map")}
-    waits = site.run("report", "run", "daily", "--date", "2026-11-20")
+    waits = site.run(*NIGHT)
 
     assert waits.returncode == 0, waits.stderr
     assert "is producing this report; waiting for it." in waits.stderr, "until the lease of the killed one lapses"
@@ -144,16 +141,9 @@ def test_the_next_command_continues_after_one_was_killed(site, emulator, until):
 
 
 @pytest.mark.settings(lease_s=1)
-def test_a_killed_production_is_resumed_from_any_step(site, emulator, serve, until):
-    taken = []
-
-    async def take(request):
-        taken.append(request.headers["idempotency-key"])
-        await asyncio.sleep(0.3)
-        return Response()
-
-    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
-    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook}/"\n', run_s=0.2)
+def test_a_killed_production_is_resumed_from_any_step(site, emulator, hook, until):
+    hook.delay_s = 0.3
+    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook.url}"\n', run_s=0.2)
     site.write("2026-11-20", 30)
     finished = site.folder / "reports" / ".state" / "daily" / "2026-11-20" / "report.json"
 
@@ -161,18 +151,18 @@ def test_a_killed_production_is_resumed_from_any_step(site, emulator, serve, unt
         lambda: len(site.state("map")) > 3,
         lambda: len(site.state("map")) > 20,
         lambda: site.state("reduce-1"),
-        lambda: taken,
+        lambda: hook.requests,
     ):
-        with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+        with site.begin(*NIGHT) as call:
             until(reached)
             call.send_signal(signal.SIGKILL)
     made_at = finished.stat().st_mtime_ns
-    last = site.run("report", "run", "daily", "--date", "2026-11-20")
+    last = site.run(*NIGHT)
 
     assert last.returncode == 0, last.stdout
     assert finished.stat().st_mtime_ns == made_at, "a report that is made is not made again"
     assert emulator.completed() == 30 + 6 + 2 + 1, "nothing was asked twice"
-    assert taken == ["daily/2026-11-20"] * 2, "what was on its way is sent again, under the same key"
+    assert hook.keys() == ["daily/2026-11-20"] * 2, "what was on its way is sent again, under the same key"
     assert site.nights()["2026-11-20"]["attempts"] == 5
 
 
@@ -228,7 +218,7 @@ def test_ctrl_c_hands_the_night_back_and_says_how_to_resume(site, emulator, unti
     site.define(run_s=0.5)
     site.write("2026-11-20", 40)
 
-    with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+    with site.begin(*NIGHT) as call:
         until(lambda: site.state("map"))
         call.send_signal(signal.SIGINT)
         _, said = call.communicate(timeout=30)
@@ -238,56 +228,44 @@ def test_ctrl_c_hands_the_night_back_and_says_how_to_resume(site, emulator, unti
     assert "Stopped. Run the same command again to resume." in said
     assert "Traceback" not in said
     assert (handed_back["state"], handed_back["attempts"]) == ("making", 0)
-    again = site.run("report", "run", "daily", "--date", "2026-11-20")
+    again = site.run(*NIGHT)
     assert (again.returncode, "is producing this report" in again.stderr) == (0, False), "its lease was given back"
     assert emulator.completed() == 40 + 8 + 2 + 1
 
 
-def test_a_failed_delivery_is_repeated_without_asking_again(site, emulator, serve):
-    taken, answers = [], [404]
-
-    async def take(request):
-        taken.append((request.headers["idempotency-key"], await request.json()))
-        return Response(status_code=answers.pop() if answers else 200)
-
-    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
-    site.define(f'[delivery]\nurl = "https://reports.example/"\n[delivery.webhook]\nurl = "{hook}/"\n')
+def test_a_failed_delivery_is_repeated_without_asking_again(site, emulator, hook):
+    hook.answers = [404]
+    site.define(f'[delivery]\nurl = "https://reports.example/"\n[delivery.webhook]\nurl = "{hook.url}"\n')
     site.write("2026-11-20", 6)
 
-    first = site.run("report", "run", "daily", "--date", "2026-11-20")
+    first = site.run(*NIGHT)
     page = site.page()
-    second = site.run("report", "run", "daily", "--date", "2026-11-20")
+    second = site.run(*NIGHT)
 
     link = "https://reports.example/daily/2026-11-20.html"
     assert first.returncode == 1
     assert first.stdout == f"daily 2026-11-20: published, {link}, webhook not delivered: the webhook replied 404\n"
     assert (second.returncode, second.stdout) == (0, f"daily 2026-11-20: published, {link}\n")
-    assert [key for key, _ in taken] == ["daily/2026-11-20"] * 2
-    assert (taken[1][1]["link"], taken[1][1]["documents"], taken[1][1]["failed"]) == (link, 6, [])
+    assert hook.keys() == ["daily/2026-11-20"] * 2
+    _, body = hook.requests[1]
+    assert (body["link"], body["documents"], body["failed"]) == (link, 6, [])
     assert site.page() == page, "the very same"
     assert emulator.completed() == 6 + 2 + 1
 
 
-def test_no_deliver_publishes_and_a_later_run_delivers(site, emulator, serve):
-    taken = []
-
-    async def take(request):
-        taken.append(request.headers["idempotency-key"])
-        return Response()
-
-    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
-    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook}/"\n')
+def test_no_deliver_publishes_and_a_later_run_delivers(site, emulator, hook):
+    site.define(f'catch_up = 0\n[delivery.webhook]\nurl = "{hook.url}"\n')
     site.write("2026-11-20", 2)
 
     rehearsed = site.run("report", "due", "--now", MORNING, "--no-deliver")
-    assert (rehearsed.returncode, taken) == (0, [])
+    assert (rehearsed.returncode, hook.requests) == (0, [])
     assert rehearsed.stdout.endswith("2026-11-20.html, not delivered\n")
     assert site.published() == ["2026-11-20.html"]
 
     site.run("report", "due", "--now", MORNING)
-    assert taken == [], "a rehearsed night is not due"
-    delivered = site.run("report", "run", "daily", "--date", "2026-11-20")
-    assert (delivered.returncode, taken) == (0, ["daily/2026-11-20"])
+    assert hook.requests == [], "a rehearsed night is not due"
+    delivered = site.run(*NIGHT)
+    assert (delivered.returncode, hook.keys()) == (0, ["daily/2026-11-20"])
     assert emulator.completed() == 3, "nothing was asked again"
 
 
@@ -301,27 +279,21 @@ def test_check_names_each_variable_that_is_not_set(site):
     assert "the variable NO_SUCH_HOOK is not set: export NO_SUCH_HOOK=..." in checked.stderr
 
 
-def test_a_failed_night_and_its_later_report_are_both_delivered(site, serve):
-    taken = []
-
-    async def take(request):
-        taken.append((request.headers["idempotency-key"], await request.json()))
-        return Response()
-
-    hook = serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
-    site.define(f'publish_if_failed_at_most = 0\n[delivery.webhook]\nurl = "{hook}/"\n')
+def test_a_failed_night_and_its_later_report_are_both_delivered(site, hook):
+    site.define(f'publish_if_failed_at_most = 0\n[delivery.webhook]\nurl = "{hook.url}"\n')
     site.write("2026-11-20", 2)
     empty = site.folder / "notes" / "2026-11-20" / "empty.md"
     empty.touch()
 
-    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 1
+    assert site.run(*NIGHT).returncode == 1
     empty.write_text("Not any more.")
-    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 0
+    assert site.run(*NIGHT).returncode == 0
 
-    (first, bad), (second, good) = taken
-    assert (first, bad["state"]) == ("daily/2026-11-20/failed", "failed")
+    assert hook.keys() == ["daily/2026-11-20/failed", "daily/2026-11-20"]
+    (_, bad), (_, good) = hook.requests
+    assert bad["state"] == "failed"
     assert (bad["title"], "1 of 3 documents failed" in bad["error"]) == ("Operations of 2026-11-20: failed", True)
-    assert (second, good["state"], good["documents"]) == ("daily/2026-11-20", "published", 3)
+    assert (good["state"], good["documents"]) == ("published", 3)
 
 
 def test_a_command_that_lost_its_lease_stops_and_waits(site, emulator, store: redis.Redis, settings, until):
@@ -329,7 +301,7 @@ def test_a_command_that_lost_its_lease_stops_and_waits(site, emulator, store: re
     site.write("2026-11-20", 60)
     held = f"{settings.key_prefix}:reports:daily:2026-11-20:held"
 
-    with site.begin("report", "run", "daily", "--date", "2026-11-20") as call:
+    with site.begin(*NIGHT) as call:
         until(lambda: site.state("map"))
         store.set(held, "elsewhere:7:abc")
         waiting = next((line for line in call.stderr if "is producing this report" in line), "it ended")
@@ -348,9 +320,9 @@ def test_a_page_with_a_custom_template(site):
     site.write("2026-11-20", 2)
     template = site.folder / "page.html.j2"
 
-    missing = site.run("report", "run", "daily", "--date", "2026-11-20")
+    missing = site.run(*NIGHT)
     template.write_text("<p>{{ report.sections | length }} documents</p>")
-    there = site.run("report", "run", "daily", "--date", "2026-11-20")
+    there = site.run(*NIGHT)
 
     assert "failed, template page.html.j2: cannot be read: " in missing.stdout
     assert there.returncode == 0, there.stdout
@@ -383,7 +355,7 @@ def test_too_many_failures_fail_the_night_until_it_is_run_again(site):
     assert site.run("report", "due", "--now", MORNING).returncode == 0, "what failed is not due"
 
     empty.write_text("Not any more.")
-    mended = site.run("report", "run", "daily", "--date", "2026-11-20")
+    mended = site.run(*NIGHT)
     assert mended.returncode == 0, mended.stdout
     assert site.nights()["2026-11-20"]["state"] == "published"
 
@@ -397,7 +369,7 @@ def test_an_empty_night_is_skipped_if_allowed(site, emulator):
     assert site.nights()["2026-11-20"]["state"] == "skipped"
 
     site.write("2026-11-20", 2)
-    late = site.run("report", "run", "daily", "--date", "2026-11-20")
+    late = site.run(*NIGHT)
     assert late.stdout.startswith("daily 2026-11-20: published, "), late.stderr
     assert emulator.completed() == 3
 
@@ -406,7 +378,7 @@ def test_a_report_that_exceeds_its_budget_fails(site):
     site.define("[budget]\nmax_tokens = 50\n")
     site.write("2026-11-20", 10)
 
-    over = site.run("report", "run", "daily", "--date", "2026-11-20")
+    over = site.run(*NIGHT)
 
     assert over.returncode == 1
     assert "tokens are spent, of at most 50" in over.stdout
@@ -437,7 +409,7 @@ def test_only_old_nights_are_removed(site, store: redis.Redis, settings):
     old = json.loads(store.hget(key, "2026-10-01")) | {"ended_at": "2026-10-02T00:00:00Z"}
     store.hset(key, "2026-10-01", json.dumps(old))
 
-    assert site.run("report", "run", "daily", "--date", "2026-11-20").returncode == 0
+    assert site.run(*NIGHT).returncode == 0
 
     assert site.published() == ["2026-11-20.html", "mine.html"]
     assert list(site.nights()) == ["2026-11-20"]
@@ -468,7 +440,7 @@ def test_a_folder_that_cannot_be_written_fails_the_night(site):
     site.define('[delivery]\nfolder = "notes/2026-11-20/note-00.md"\n')
     site.write("2026-11-20", 2)
 
-    done = site.run("report", "run", "daily", "--date", "2026-11-20")
+    done = site.run(*NIGHT)
 
     assert done.returncode == 1
     assert "failed, notes/2026-11-20/note-00.md/daily: Not a directory" in done.stdout

@@ -1,1 +1,1 @@
-"""Plain functions that call servers, for commands. For threadmill_cli; nothing of the worker imports it."""
+"""Functions that call servers, for the commands of threadmill_cli. No other room of the worker imports them."""

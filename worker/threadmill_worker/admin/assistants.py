@@ -33,17 +33,17 @@ _T = TypeVar("_T")
 
 
 class AssistantsUnavailable(ThreadmillError):
-    """The server did not do what was requested; the text says why, and what to check."""
+    """A request to the server failed. The text says why, and what to check."""
 
 
 @dataclass(frozen=True)
 class RemoteAssistant:
-    """An assistant as its server has it."""
+    """An assistant on its server."""
 
     id: str
     created_at: float | None  #: seconds since 1970, UTC
     made_from: str | None  #: the profile that its tag names
-    profile: dict[str, Any]  #: its fields, as a profile has them
+    profile: dict[str, Any]  #: its fields in the form of a profile
     unknown: dict[str, Any]  #: the fields that profiles do not have
 
 
@@ -59,7 +59,7 @@ class ProfileRequest:
 
 @dataclass(frozen=True)
 class Provision:
-    """What applying a profile changes, or has changed."""
+    """The changes that applying a profile makes, or has made."""
 
     name: str
     id: str | None  #: None: the assistant is not created yet
@@ -73,7 +73,7 @@ class Provision:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Exactly one of the two is set."""
+    """The result of deleting an assistant. Exactly one of the fields is set."""
 
     outcome: str | None = None  #: deleted, or gone already
     failure: str | None = None

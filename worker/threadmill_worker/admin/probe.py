@@ -1,4 +1,4 @@
-"""Checks that an endpoint takes our key and speaks its API. For `threadmill doctor`."""
+"""Checks that an endpoint accepts its key and speaks its API. For `threadmill doctor`."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.registry import ToolRegistry
 
-#: What to do, where the server's message does not say it.
+#: Remedies for failures whose message names none.
 _REMEDIES = {FailureKind.UNAUTHORISED: "; check the key", FailureKind.UNSUPPORTED: ""}
 
 

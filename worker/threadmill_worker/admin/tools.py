@@ -18,7 +18,7 @@ from threadmill_worker.tools.tool import Tool, ToolsUnavailable
 
 @dataclass(frozen=True)
 class OfferedTool:
-    """A tool as a server is told of it, with its limits; or only its name and the `problem` that it has."""
+    """A tool as it is sent to a server, with its limits; or only its name and the `problem` with it."""
 
     kind: str  #: function, http, mcp or plugin
     name: str

@@ -1,6 +1,6 @@
-"""Reads content blocks of an answer: their texts, and the files and pages to which these refer. PURE.
+"""Reads content blocks of an answer: their texts, and the files and pages that the texts refer to. PURE.
 
-Servers differ in what they send: parts of an unknown form are ignored.
+Servers differ: parts of an unknown form are ignored.
 """
 
 from collections.abc import Iterator, Mapping

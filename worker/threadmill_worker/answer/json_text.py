@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-#: Levels of arrays and objects. pydantic, which writes and reads our records, takes about 200.
+#: Levels of arrays and objects. pydantic, which reads and writes the records in Redis, accepts about 200.
 DEPTH_LIMIT = 100
 
 

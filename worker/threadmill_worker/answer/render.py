@@ -84,7 +84,7 @@ def _shown(block: Block, numbers: Numbers, names: Mapping[str, str], artifacts: 
 
 
 def _reference(value: str, place: Place, numbers: Numbers, artifacts: Mapping[str, Artifact]) -> str:
-    """The text of a place: the numbers of its sources, after the passage unless it is a marker; or a link."""
+    """Returns the text of a place: a link, or the numbers of its sources, after the passage unless it is a marker."""
     made = [note for note in place.notes if note.kind == "made"]
     uris = [artifact.uri for note in made if (artifact := artifacts.get(note.id)) and artifact.uri]
     if uris:
@@ -121,7 +121,7 @@ def _footnote(citation: Citation) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line."""
+    """Returns the text on one line."""
     return " ".join(text.split())
 
 

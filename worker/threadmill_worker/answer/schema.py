@@ -13,7 +13,7 @@ from threadmill.job.json_schema import schema_problem
 from threadmill_worker.answer.json_text import DEPTH_LIMIT, TooDeep, parse
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 
-#: Characters of a problem, which is also sent to the model.
+#: The longest description of a problem, in characters. It is also sent to the model.
 PROBLEM_LIMIT = 500
 
 _SHOWN_ERRORS = 3
@@ -22,7 +22,7 @@ _FENCED = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
-    """Returns the answer as JSON, or what is wrong with it; (None, None) if the format does not require JSON."""
+    """Returns the answer as JSON, or a problem; (None, None) if the format does not require JSON."""
     schema = _schema_of(response_format)
     if schema is None:
         return None, None
@@ -40,7 +40,7 @@ def check(text: str, response_format: object) -> tuple[JsonValue, str | None]:
 
 
 def _schema_of(response_format: object) -> object:
-    """The required schema; None: no JSON is required."""
+    """Returns the required schema; None: no JSON is required."""
     match response_format:
         case {"type": "json_object"}:
             return {"type": "object"}
@@ -53,7 +53,7 @@ def _schema_of(response_format: object) -> object:
 
 
 def _parsed(text: str) -> JsonValue:
-    """Raises ValueError for text that is not JSON, or has values that a result cannot store."""
+    """Returns the value. Raises ValueError for text that is not JSON, or has values that a result cannot store."""
     text = text.strip()
     fenced = _FENCED.fullmatch(text)
     answer: JsonValue = parse(fenced[1] if fenced else text, parse_constant=_no_number, parse_float=_finite)

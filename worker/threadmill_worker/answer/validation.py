@@ -20,7 +20,7 @@ from threadmill.job.patterns import cost, matches
 #: patterns, count more.
 STEPS = 200_000
 
-#: How much of `patterns.cost` takes as long as one step.
+#: The amount of `patterns.cost` that takes as long as one step.
 _COST_PER_STEP = 5000
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
@@ -49,7 +49,7 @@ def first_errors(schema: Any, value: Any, count: int) -> list[ValidationError]:
 
 
 def _in_one_dialect(schema: Any) -> Any:
-    """The schema without `$schema`, where jsonschema would switch to a validator without a budget."""
+    """Returns the schema without `$schema`, for which jsonschema would switch to a validator without a budget."""
     if isinstance(schema, dict):
         named = schema.items()
         return {key: _in_one_dialect(each) for key, each in named if key != "$schema" or not isinstance(each, str)}
@@ -91,7 +91,7 @@ def _pattern_properties(
 def _additional_properties(
     validator: Any, additional: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    """The keyword of jsonschema, applied to the properties that no pattern matches."""
+    """Applies the keyword to the properties that no pattern matches."""
     if isinstance(instance, dict) and (patterns := schema.get("patternProperties")):
         instance = {
             name: value for name, value in instance.items() if not any(_is_match(pattern, name) for pattern in patterns)
@@ -101,13 +101,13 @@ def _additional_properties(
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """The keyword of jsonschema compares each item with each."""
+    """Replaces the keyword of jsonschema, which compares each item with every other."""
     if unique and isinstance(instance, list) and len({_canonical(item) for item in instance}) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 
 def _canonical(value: Any) -> str:
-    """The same text for equal values: 1 equals 1.0, but not true."""
+    """Returns the same text for equal values: 1 equals 1.0, but not true."""
     text = json.dumps(_integral(value), sort_keys=True)
     _budget.spend(len(text) // 100)
     return text

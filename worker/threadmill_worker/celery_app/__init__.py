@@ -1,1 +1,1 @@
-"""The Celery app, its task and its extensions of Celery. The entry point; no other room imports it."""
+"""The Celery app, its task, and what this worker changes in Celery. The entry point; no other room imports it."""

@@ -38,12 +38,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             return {**super().info(consumer), "broker": broker}
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Redis accepted the connection, but refused the first command."""
+        """Called when Redis accepted the connection, but refused the first command."""
         super().on_connection_error_before_connected(exc)
         self._pause()
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Closes the broken connection; an error in that is ignored."""
+        """Closes the broken connection, ignoring any error."""
         _tolerant(super().on_connection_error_after_connected, exc)
         self._pause()
 
@@ -85,7 +85,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._refuse(message, exc, "its body cannot be decoded")
 
     def _refuse(self, message: Any, error: Exception, what: str = "") -> NoReturn:
-        """Takes the message off the queue, and raises Undeliverable, for which the transport keeps a dead letter."""
+        """Takes the message off the queue and raises Undeliverable, so that the transport keeps it as a dead letter."""
         if not message.acknowledged:
             message.reject_log_error(_celery_log, self.connection_errors)
         if isinstance(error, Undeliverable):

@@ -9,7 +9,7 @@ from typing import Any
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel
 
-#: Cancels jobs by id; the flag says whether running jobs are cancelled too. Returns at once.
+#: Cancels jobs by id, without waiting for the cancellation. The flag says whether running jobs are cancelled too.
 Cancel = Callable[[Collection[str], bool], None]
 
 

@@ -1,6 +1,7 @@
-"""Options of `celery worker` that would break this worker or have no effect: the reason, and what to do instead.
+"""Refuses options of `celery worker` that would break this worker or have no effect, and names the alternative.
 
-Harmless are -E, -I, -O, -S, --disable-prefetch, --prefetch-multiplier, --without-heartbeat and --heartbeat-interval.
+These options are harmless: -E, -I, -O, -S, --disable-prefetch, --prefetch-multiplier, --without-heartbeat and
+--heartbeat-interval.
 """
 
 from typing import Any

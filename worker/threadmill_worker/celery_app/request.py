@@ -1,4 +1,4 @@
-"""Tells Celery and its monitors how a job ended. The result itself is stored by FINISH, never by Celery."""
+"""Reports to Celery and its monitors how a job ended. The script FINISH stores the result; Celery never does."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Request(CeleryRequest):  # type: ignore[misc]
 
     @property
     def argsrepr(self) -> str:
-        """The arguments, for monitors. They hold the whole job if a foreign client sent it."""
+        """The arguments, for monitors. They contain the whole job if a foreign client sent it."""
         return redact(str(super().argsrepr))
 
     @property
@@ -39,11 +39,11 @@ class Request(CeleryRequest):  # type: ignore[misc]
         return redact_all(super().info(safe))
 
     def send_event(self, type: str, **fields: Any) -> None:
-        """Sends an event to monitors; events of failures hold the text of an exception."""
+        """Sends an event to monitors without secrets: events of failures contain the text of an exception."""
         super().send_event(type, **redact_all(fields))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Announces a failed or cancelled job, without a traceback, which would only show frames of this worker."""
+        """Reports a failed or cancelled job without a traceback, which would only show frames of this worker."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # billiard may wrap it
         if isinstance(error, JobCancelled):
             return self._announce_revoked("cancelled", terminated=True, signum=None, expired=False)
@@ -53,7 +53,7 @@ class Request(CeleryRequest):  # type: ignore[misc]
 
 
 class _ResultBackend:
-    """A Redis backend of Celery that stores chords and the results of tasks chained after a job, but not of jobs."""
+    """A Redis backend of Celery. It stores chords and the results of tasks chained after a job, but no job's result."""
 
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **options: Any
@@ -75,6 +75,6 @@ class SentinelResultBackend(_ResultBackend, SentinelBackend):  # type: ignore[mi
 
 
 def result_backend(address: str) -> str:
-    """Returns Celery's address of a Redis result backend, served by a class of this module."""
+    """Returns the address of a Redis result backend for Celery that selects a class of this module."""
     backend = SentinelResultBackend if address.startswith("sentinel://") else ResultBackend
     return f"{__name__}:{backend.__name__}+{address.removeprefix('redis+')}"

@@ -1,6 +1,6 @@
-"""The Celery app and its task. A pool thread passes each message to the event loop, and waits for the end of the job.
+"""The Celery app and its task.
 
-All jobs of a process run in one event loop; each has a thread that waits for it.
+All jobs of a process run in one event loop. For each message, a pool thread starts the job there and waits for its end.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from threadmill_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
-#: How long a worker waits for its child processes to end, after it has handed its jobs back; in seconds.
+#: How long a worker waits for its child processes to end after it has handed its jobs back, in seconds.
 CLOSE_S = 5.0
 
 #: For error messages.
@@ -69,10 +69,10 @@ def make_worker_app(settings: Settings) -> Celery:
         Request="threadmill_worker.celery_app.request:Request",
     )
     def run_job(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Takes one argument, also as `job=`: a job's id from threadmill's client, or a job's fields from any other.
+        """Runs a job. The id of the task is the id of the job.
 
-        The task's id is the job's id. Raises JobFailed or JobCancelled for a job that did not succeed, and Ignore if
-        another delivery brings its result.
+        Takes one argument, also as `job=`: the job's id if threadmill's client sent it, or the job's fields. Raises
+        JobFailed or JobCancelled for a job that did not succeed, and Ignore if another delivery returns its result.
         """
         result = runtime.run(task.request, args, kwargs)
         if result is None:
@@ -93,9 +93,9 @@ def _end(reason: str) -> NoReturn:
 
 
 def _end_if_redis_refuses(settings: Settings) -> None:
-    """Ends the worker if Redis refuses it for good: a wrong password, a missing right, a cluster.
+    """Ends the worker if only a change of the settings helps: a wrong password, a missing right, a cluster.
 
-    In any other state of Redis, the worker waits.
+    If Redis is unavailable for another reason, the worker starts and waits for it.
     """
     connection = Connection(settings)
     try:
@@ -121,7 +121,7 @@ def _end_if_redis_refuses(settings: Settings) -> None:
 
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    """Returns the one argument of a call. Raises InvalidJob, which shows the right call."""
+    """Returns the only argument of a call. Raises InvalidJob, whose text shows a correct call."""
     match [*args, *kwargs.values()]:
         case [str() | Mapping() as job] if kwargs.keys() <= {"job"}:
             return job
@@ -130,7 +130,7 @@ def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[s
 
 
 def _moment(expires: str | None) -> datetime | None:
-    """The moment by which a worker has to have started the job; None: any time."""
+    """Returns the time by which a worker must have started the job; None: no limit."""
     if expires is None:
         return None
     moment = datetime.fromisoformat(expires)
@@ -139,7 +139,7 @@ def _moment(expires: str | None) -> datetime | None:
 
 class _Worker(Worker):
     def default_hostname(self) -> str:
-        """A unique name; otherwise monitors would show two workers of a machine as one."""
+        """Returns a unique name; otherwise monitors would show two workers of a machine as one."""
         return str(nodename(f"threadmill-{uuid.uuid4().hex[:8]}", socket.gethostname()))
 
 
@@ -165,7 +165,7 @@ class _Runtime:
         return self._process
 
     def run(self, request: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Runs a job, and waits for its end; called in a pool thread. `request`: of Celery's task."""
+        """Runs a job and waits for its end. Call it in a pool thread. `request`: the request of Celery's task."""
         work: Coroutine[Any, Any, dict[str, Any] | None]
         try:
             job = _argument(args, kwargs)
@@ -177,7 +177,7 @@ class _Runtime:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def cancel(self, job_ids: Collection[str], running: bool) -> None:
-        """Returns at once: Celery's main thread calls it."""
+        """Starts to cancel jobs, without waiting, since it runs in Celery's main thread."""
         asyncio.run_coroutine_threadsafe(self.process.cancel(job_ids, running=running), self._loop)
 
     def _start(self, sender: Any, **_: Any) -> None:
@@ -186,7 +186,7 @@ class _Runtime:
         _end_if_redis_refuses(self._settings)
         # `celery worker --concurrency` overrides the settings.
         self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
-        # For files, and for sending to the queue; tools have their own threads.
+        # This executor reads files and sends messages. Tools have their own threads.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
@@ -199,7 +199,7 @@ class _Runtime:
         return WorkerProcess(self._settings, send=partial(send, self._app))
 
     def _ready(self, sender: Any, **_: Any) -> None:
-        """Logs the start now that Celery handles signals: whoever waits for this line may stop the worker."""
+        """Logs the start once Celery handles signals: a script that waits for this line can then stop the worker."""
         self.process.log_start(sender.hostname)
 
     def _hand_back(self, sig: str, **_: Any) -> None:
@@ -210,11 +210,11 @@ class _Runtime:
             self._closed = asyncio.run_coroutine_threadsafe(self._process.close(sig), self._loop)
 
     def _stop(self, **_: Any) -> None:
-        """Sends the jobs that were handed back. Celery no longer consumes, so another worker receives them."""
+        """Sends messages for the jobs that were handed back. Celery no longer consumes, so another worker gets them."""
         for job_id in self._process.handed_back if self._process else ():
             try:
                 send(self._app, job_id)
-            except Exception as error:  # from Redis or kombu; the jobs are queued nevertheless
+            except Exception as error:  # from Redis or kombu; the jobs are queued without a message
                 log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
                 break
         if self._closed is not None:  # MCP servers that are child processes have to end too

@@ -1,9 +1,9 @@
 """kombu's Redis transport, hardened against error replies of Redis, and against queue items that are not messages.
 
 With kombu 5.7, an error reply of Redis, for example after a failover, ends the worker. Here it only closes the
-connection, and Celery connects again.
+connection, and Celery reconnects.
 
-An item that cannot be decoded would end the worker, too. Here it is logged, and kept as a dead letter. The log does not
+An item that cannot be decoded would also end the worker. Here it is logged and kept as a dead letter. The log does not
 show its content, which may be a prompt.
 """
 
@@ -51,7 +51,7 @@ class Client(redis.Redis):
 
 
 class QoS(KombuQoS):
-    """Forgets a message even if its acknowledgement fails; it is delivered again later, and ignored then."""
+    """Forgets a message even if its acknowledgement fails. The message is delivered again later, and then ignored."""
 
     def ack(self, delivery_tag: Any) -> None:
         try:
@@ -136,12 +136,12 @@ class SentinelTransport(sentinel_transport.SentinelTransport):
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Entries of Celery's setting `broker_transport_options`, without which no dead letters are kept."""
+    """Returns the entries of Celery's setting `broker_transport_options` that the dead letters need."""
     return {_OPTION: (settings.key_prefix, settings.failed_ttl_s)}
 
 
 def install() -> None:
-    """Makes connections that this process opens from now on use these transports."""
+    """Makes all later connections of this process use these transports."""
     TRANSPORT_ALIASES.update(
         redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport", sentinel=f"{__name__}:SentinelTransport"
     )

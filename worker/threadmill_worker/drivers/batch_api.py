@@ -50,7 +50,7 @@ class BatchesRefused(Exception):
 
 
 class BatchTooLarge(Exception):
-    """A limit of the server is exceeded. It may accept fewer requests, or, unless `by_itself`, the same ones later."""
+    """A limit of the server is exceeded. It may accept fewer requests; unless `by_itself`, also the same ones later."""
 
     def __init__(self, reason: str, *, by_itself: bool) -> None:
         super().__init__(reason)
@@ -69,7 +69,7 @@ class RemoteBatches:
         self._client = api.client
 
     async def upload(self, name: str, requests: bytes) -> str:
-        """Uploads the requests and returns the id of the file. Its name is made of the name of the batch."""
+        """Uploads the requests and returns the id of the file. `name`: the name of the batch."""
         call = self._client.files.with_raw_response.create(
             file=(_file_name(name), requests, "application/jsonl"),
             purpose="batch",
@@ -128,7 +128,7 @@ class RemoteBatches:
             await self._api.call(self._client.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
-        """Yields the lines of a file of answers or errors, which is not held in memory."""
+        """Yields the lines of a file of answers or errors, without holding it in memory."""
         with self._raising(Target.OBJECT):
             async with self._client.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
@@ -192,7 +192,7 @@ def _answered(entry: dict[str, Any]) -> Answered:
 
 
 def _failure(status: Any, said: ServerError) -> Failure | None:
-    """Why a request has no answer; None: the server did not process it."""
+    """Returns why a request has no answer; None: the server did not process it."""
     if said.code in _UNANSWERED_CODES:
         return None
     message = said.message or said.code or ""

@@ -1,4 +1,4 @@
-"""What a server of the Responses API can do, as the settings and its replies say."""
+"""The capabilities of a Responses server, from the settings and from its replies."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _REFUSING = frozenset({400, 422})
 
 
 class Capabilities:
-    """What the server of one endpoint can do. `background`: as the settings say."""
+    """The capabilities of an endpoint's server. `background`: whether the settings say that it has background runs."""
 
     def __init__(self, *, background: bool) -> None:
         self.asks_background = background  #: whether requests ask for it
@@ -21,17 +21,17 @@ class Capabilities:
         self._is_background_proven = False
 
     def background_answered(self, body: dict[str, Any], *, streamed: bool) -> None:
-        """A request for a background response was answered. Some servers ignore `background`."""
+        """Call it when a request for a background response was answered. Some servers ignore `background`."""
         is_at_work = not streamed and body.get("status") not in ENDED
         self._is_background_proven = is_at_work or body.get("background") is True
         self.waits = not self._is_background_proven
 
     def background_unanswered(self) -> None:
-        """No reply came in time: the server may be waiting for the response to end."""
+        """Call it when no reply came in time: the server may wait for the response to end."""
         self.waits = self.waits or not self._is_background_proven
 
     def background_refused(self) -> None:
-        """The server accepted the same request without `background`."""
+        """Call it when the server accepted a rejected request without `background`."""
         self.asks_background, self.waits = False, True
 
 

@@ -1,4 +1,4 @@
-"""What the jobs of one endpoint share in a worker process."""
+"""The connection that all jobs of an endpoint share in a worker process."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from threadmill_worker.drivers.streaming.stream import StreamSlots
 
 @dataclass(frozen=True)
 class Connection:
-    """The client of an endpoint, and what its server's replies have shown. `transfer` is shared by all endpoints."""
+    """The client of an endpoint, and facts known from its server's replies. All endpoints share `transfer`."""
 
     name: str
     endpoint: Endpoint

@@ -13,7 +13,7 @@ from threadmill_worker.lifecycle.progress import Progress
 
 @dataclass(frozen=True)
 class ThreadState:
-    """What the next job on a kept thread needs to know."""
+    """The state of a kept thread that its next job needs."""
 
     kind: ThreadKind
     latest: str | None = None  #: of a chain: the response to continue from; '': the server stores none
@@ -52,7 +52,7 @@ class Driver(Protocol):
         ...
 
     async def close(self) -> None:
-        """Ends the event stream at once. A later action may open another."""
+        """Ends the event stream. A later action may open another."""
         ...
 
 

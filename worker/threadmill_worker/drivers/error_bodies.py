@@ -61,7 +61,7 @@ def error_in(said: Any) -> ServerError:
 def _message(said: dict[str, Any]) -> str:
     texts = {name: str(said[name]).strip() for name in _TEXTS if isinstance(said.get(name), str)}
     texts = {name: text for name, text in texts.items() if text}
-    if not texts:  # an object of unknown fields is shown whole
+    if not texts:  # an object without known fields is shown whole
         known = {"message", "error", "detail", "code", "type", "param"}
         return "" if said.keys() <= known else json.dumps(said, ensure_ascii=False)
     text = next(iter(texts.values()))

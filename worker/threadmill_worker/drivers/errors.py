@@ -1,4 +1,4 @@
-"""What an error of the SDK means. The only module that knows the servers' error texts.
+"""Classifies errors of the SDK. The only module that knows the servers' error texts.
 
 Sources: platform.openai.com/docs/guides/error-codes; openai-python issues #1023 and #1483.
 """
@@ -18,7 +18,7 @@ from threadmill_worker.drivers.json import NotTheApi, UnusableReply
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s
 
-#: What a call can raise; `call_error_of` reads it.
+#: The exceptions of a call, for `call_error_of`.
 CALL_ERRORS = (openai.OpenAIError, NotTheApi, OSError)
 
 #: "Can't add messages to thread_X while a run run_Y is active.", "Thread thread_X already has an active run run_Y."
@@ -56,14 +56,14 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Con
 
 
 class Target(Enum):
-    """What the path of a request names. It decides what a 404 means."""
+    """What the path of a request names, and so what a 404 means."""
 
-    OBJECT = auto()  #: a thread or a run: it is gone
-    DETAIL = auto()  #: a file, a vector store, or the steps of a run: the call is rejected
-    COLLECTION = auto()  #: a list in which the call creates an object: the server does not have the path
-    THREADS = auto()  #: the same of threads or assistants: the server does not speak the endpoint's API
-    RUNS = auto()  #: the runs of a thread, or responses that continue from something: it is gone
-    FIRST_RUN = auto()  #: responses, by a request that continues from nothing
+    OBJECT = auto()  #: a thread or a run; 404: it no longer exists
+    DETAIL = auto()  #: a file, a vector store, or the steps of a run; 404: the call is rejected
+    COLLECTION = auto()  #: a list in which the call creates an object; 404: the server does not have the path
+    THREADS = auto()  #: the list of threads or assistants; 404: the server does not speak the endpoint's API
+    RUNS = auto()  #: the runs of a thread, or responses that continue from an object; 404: it no longer exists
+    FIRST_RUN = auto()  #: responses, for a request that continues from nothing
 
 
 def call_error_of(error: Exception, target: Target) -> CallError:
@@ -103,7 +103,7 @@ def _by_status(error: openai.APIStatusError, target: Target) -> CallError:
             return Unknown(message, FailureKind.SERVER_ERROR)
         if status == 404 and _is_gone(target, message):
             return Gone(message)
-        if code == _CONVERSATION_LOCKED:  # nothing was made, and another try may succeed
+        if code == _CONVERSATION_LOCKED:  # nothing was created, and another try may succeed
             return NotSent(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
         if status == 400 and (locked := _LOCKED.search(message)):
             return Unknown(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run may be the job's own
@@ -132,7 +132,7 @@ def _is_gone(target: Target, message: str) -> bool:
 
 
 def _text(error: openai.APIStatusError, said: ServerError) -> str:
-    """The status, and what the server said."""
+    """Returns the status and the server's message."""
     text = said.message or said.code or error.response.reason_phrase
     location = error.response.headers.get("location")
     if location:
@@ -141,7 +141,7 @@ def _text(error: openai.APIStatusError, said: ServerError) -> str:
 
 
 def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:
-    """Retry-After in seconds (RFC 9110 10.2.3), else the delay that the text asks for. Dates are ignored."""
+    """Returns Retry-After in seconds (RFC 9110 10.2.3), or the delay that the text asks for. Dates are ignored."""
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -155,7 +155,7 @@ def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | N
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes, down to the root."""
+    """Yields the error and its causes, down to the root."""
     while (cause := error.__cause__ or error.__context__) is not None:
         yield error
         error = cause

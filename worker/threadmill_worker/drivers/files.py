@@ -53,7 +53,7 @@ def expiry() -> ExpiresAfter:
 
 @dataclass(frozen=True)
 class FileTransfer:
-    """What all jobs of a process share to transfer files. Uploads are limited, because each is held in memory."""
+    """The artifact store and the limit of uploads, for all jobs of a process. Each upload is held in memory."""
 
     artifacts: ArtifactStore
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS_AT_ONCE))
@@ -94,7 +94,7 @@ class Files:
 
     @property
     def _expires(self) -> bool:
-        """Whether uploads expire. Objects that are kept with their thread do not."""
+        """Whether uploads expire. Objects that are kept with a thread do not expire."""
         return self._api.endpoint.supports.upload_expiry and not self._spec.lives_on
 
     async def _upload(self, attachment: Attachment) -> Observation:
@@ -148,7 +148,7 @@ class Files:
         return _files_seen(store_id, entries, files)
 
     async def poll_joined_files(self, store_id: str, file_ids: tuple[str, ...]) -> Observation:
-        """The same for files that a message added to the thread's own store."""
+        """Checks the same for files that a message added to the thread's own store."""
         entries = await self._files_in(store_id, order="desc")
         if entries is None:  # the server does not list them: no file may be in progress
             retrieve = self._api.client.vector_stores.with_raw_response.retrieve
@@ -185,7 +185,7 @@ class Files:
         return str(body.get("filename") or file_id)
 
     async def _files_in(self, store_id: str, **query: Any) -> list[dict[str, Any]] | None:
-        """The entries of a store's files; None if the server does not list them."""
+        """Returns the entries of a store's files; None if the server does not list them."""
         list_files = self._api.client.vector_stores.files.with_raw_response.list
         try:
             return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id, **query)]
@@ -196,7 +196,7 @@ class Files:
 
 
 def _made(store: dict[str, Any], files: int) -> StoreSeen:
-    """A store that a call created. Its id counts even if it has failed: the next poll reports the failure."""
+    """Returns a store that a call created, even if it has failed: the next poll reports the failure."""
     return _store_seen(parse_id(store), _file_counts(store), files)
 
 
@@ -206,14 +206,14 @@ def _store_seen(store_id: str, counts: Counter[str], files: int) -> StoreSeen:
 
 
 def _files_seen(store_id: str, entries: list[dict[str, Any]], files: int) -> StoreSeen | Rejected:
-    """The state of `files` files, as the entries of their store show it."""
+    """Returns the state of `files` files from the entries of their store."""
     if lost := [_why_lost(entry) for entry in entries if entry.get("status") in _LOST]:
         return _refused("the server cannot make files searchable: " + "; ".join(lost))
     return _store_seen(store_id, Counter(str(entry.get("status")) for entry in entries), files)
 
 
 def _file_counts(store: dict[str, Any]) -> Counter[str]:
-    """How many files of the store have each status, as far as the server says."""
+    """Returns how many files of the store have each status, if the server reports it."""
     numbers = {str(status): int(as_number(number) or 0) for status, number in as_dict(store.get("file_counts")).items()}
     return +Counter(numbers)
 

@@ -1,4 +1,4 @@
-"""A job as drivers need it."""
+"""The description of a job for drivers."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,14 +17,14 @@ class JobSpec:
 
     id: str
     job: PromptJob
-    endpoint: str  #: its name
-    features: Features = field(default_factory=Features)  #: those of the job, for the lifecycle
-    assistant: str = ""  #: on the Assistants API
-    model: str | None = None  #: to name in each run; None: the assistant's own
-    instructions: str | None = None  #: to send with each run; None: the assistant's own
-    profile: Profile | None = None  #: on the Responses API, where the server keeps no assistants
+    endpoint: str  #: the name of the endpoint
+    features: Features = field(default_factory=Features)  #: the features of the job, for the lifecycle
+    assistant: str = ""  #: the id of the assistant; '' on the Responses API
+    model: str | None = None  #: the model of each run; None: the assistant's own
+    instructions: str | None = None  #: sent with each run; None: the assistant's own
+    profile: Profile | None = None  #: for the Responses API, whose servers store no assistants
     tools: list[dict[str, Any]] | None = None  #: definitions of the tools for its runs; None: the assistant's own
-    kept: KeptThread | None = None  #: what is stored about the thread that the job continues
+    kept: KeptThread | None = None  #: the record of the thread that the job continues
     attachments: Attachments = NONE
     redrives: int = 0  #: how often the job was enqueued again
     batch_lane: str | None = None  #: the batch lane that starts its runs; None: the worker starts them

@@ -1,4 +1,4 @@
-"""Reads the JSON of replies. Tolerant: compatible servers omit fields, or fill them with other types."""
+"""Reads the JSON of replies, and tolerates missing fields and fields with other types: compatible servers differ."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from threadmill_worker.answer.json_text import TooDeep, parse
 
 
 class NotTheApi(Exception):
-    """The reply has a good status, but is not from the API: a proxy's page, a truncated body, an object without id."""
+    """A reply with status 2xx is not from the API: a proxy's page, a truncated body, an object without id."""
 
 
 class UnusableReply(NotTheApi):

@@ -1,4 +1,4 @@
-"""What the worker adds to a run's instructions."""
+"""The notes that the worker adds to a run's instructions."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

@@ -57,7 +57,7 @@ class RemoteObjects(ABC):
 
 
 def _has_no_method(error: Exception) -> bool:
-    """LiteLLM's bridge answers 500: "DELETE responses is not supported for PROVIDER"."""
+    """Whether the server lacks the method. LiteLLM answers 500: "DELETE responses is not supported for PROVIDER"."""
     if not isinstance(error, openai.APIStatusError):
         return False
     is_said = error.status_code == 500 and "not supported" in error.response.text.lower()

@@ -7,7 +7,7 @@ _TAG = "threadmill"
 
 
 def job_tag(job_id: str, redrives: int) -> str:
-    """Returns the JOB of a tag. It changes with each redrive, so that older objects are not taken for new ones."""
+    """Returns the JOB of a tag. It changes with each redrive, so that older objects are not mistaken for new ones."""
     return f"{job_id}+{redrives}" if redrives else job_id
 
 

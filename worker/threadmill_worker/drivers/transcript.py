@@ -1,4 +1,4 @@
-"""Reads the messages of a thread or a conversation, for people."""
+"""Reads the messages of a thread or a conversation, to show them to a user."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ async def read_thread(api: Api, thread: str) -> Transcript | CallError:
 
 
 async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
-    """The same for a conversation. Reasoning and tool calls are omitted."""
+    """Returns the transcript of a conversation, without reasoning and tool calls, or a CallError."""
     kind = await find_kind(api, thread)
     if kind == "chain":
         reason = (
@@ -70,7 +70,7 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown_item(item: dict[str, Any]) -> dict[str, Any] | None:
-    """An item as a message of the Assistants API; None if it is not a message."""
+    """Returns an item as a message of the Assistants API; None if it is not a message."""
     if item.get("type") != "message":
         return None
     parts = blocks_of(item)
@@ -81,7 +81,7 @@ def _shown_item(item: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _blocks(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """A part of an item as content blocks of the Assistants API."""
+    """Returns a part of an item as content blocks of the Assistants API."""
     match part.get("type"):
         case "text" if isinstance(part.get("text"), dict):  # a content that was a string
             return [part]
@@ -95,14 +95,14 @@ def _blocks(part: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _attached(message: dict[str, Any]) -> list[str]:
-    """The files attached to the message."""
+    """Returns the ids of the files attached to the message."""
     attachments = message.get("attachments")
     entries = attachments if isinstance(attachments, list) else []
     return [str(each["file_id"]) for each in entries if isinstance(each, dict) and each.get("file_id")]
 
 
 def _linked(blocks: list[dict[str, Any]]) -> list[str]:
-    """The images in the message, and the files that the model made."""
+    """Returns the ids of the images in the message, and of the files that the model made."""
     found = []
     for block in blocks:
         text = block.get("text")

@@ -1,4 +1,4 @@
-"""What the drivers of both wires have in common."""
+"""The base class of the drivers of both wires."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, assert_never

@@ -1,1 +1,1 @@
-"""Files of jobs: those they attach, and those their runs make. For attempt/ and drivers/; imports no other room."""
+"""The files that jobs attach, and the files that models make. For attempt/ and drivers/; imports no other room."""

@@ -109,7 +109,7 @@ class ArtifactStore:
         return tempfile.TemporaryDirectory(prefix=prefix, dir=partial)
 
     def _place(self, path: Path, job_id: str, wanted: str, sha256: str) -> str:
-        """Moves the file to its place and returns its name there."""
+        """Moves the file into the store and returns its name there."""
         fs, root = self._open()
         for number in itertools.count(1):
             name = numbered(wanted, number)
@@ -127,7 +127,7 @@ class ArtifactStore:
         return name
 
     def _open(self) -> tuple[Any, str]:
-        """The file system, and the folder of the store in it."""
+        """Returns the file system, and the folder of the store in it."""
         if self._scheme is None:
             return fsspec.filesystem("file"), self._url.removesuffix("/")
         fs, root = fsspec.url_to_fs(self._url)
@@ -157,7 +157,7 @@ def _append(path: Path, chunk: bytes) -> None:
 
 
 def _media_type(path: Path, name: str) -> str:
-    """The media type by the file's first bytes, else by its name."""
+    """Returns the media type by the file's first bytes, or by its name."""
     with path.open("rb") as file:
         head = file.read(IMAGE_HEAD)
     if head.startswith(b"%PDF-"):
@@ -169,7 +169,7 @@ def _media_type(path: Path, name: str) -> str:
 
 
 def _digest(fs: Any, target: str, size: int) -> str | None:
-    """SHA-256 of an existing file; None if there is none; empty if its size differs."""
+    """Returns the SHA-256 of an existing file; None if there is none; empty if its size differs."""
     try:
         if fs.info(target)["size"] != size:
             return ""

@@ -1,7 +1,7 @@
 """Finds and checks the images and files of a job before anything remote is created.
 
-Contents are read again when they are sent, so that running jobs hold no images. A file that changed meanwhile is
-rejected.
+Contents are read again when they are sent, so that running jobs hold no images in memory. A file that has changed since
+then is rejected.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Purpose = Literal["vision", "assistants"]
 class Attachment:
     """A file to upload."""
 
-    name: str  #: on the server
+    name: str  #: the name on the server
     media_type: str
     size: int  #: bytes
     sha256: str
@@ -51,7 +51,7 @@ class _LocalImage:
 
 @dataclass(frozen=True)
 class Attachments:
-    """The images and files of a job, checked and measured; made by `load_attachments`."""
+    """The images and files of a job, which `load_attachments` has checked."""
 
     #: Each content once per purpose and type, images first, in the job's order. The order is the same in each attempt.
     uploads: tuple[Attachment, ...] = ()
@@ -104,14 +104,14 @@ def _gather(job: PromptJob, validator: JobValidator, settings: Settings) -> Atta
 
 
 class _Uploads:
-    """Collects each content once. The same bytes with another type are another file, because tools use its name."""
+    """Collects each content once. The same bytes with another type are another file, because tools use the name."""
 
     def __init__(self) -> None:
         self.attachments: list[Attachment] = []
         self._index: dict[tuple[Purpose, str, str], int] = {}
 
     def add(self, attachment: Attachment) -> int:
-        """Returns its index, or that of an equal attachment, which then is for the tools of both."""
+        """Adds an attachment and returns its index. An equal attachment is reused, for the tools of both."""
         key = (attachment.purpose, attachment.media_type, attachment.sha256)
         index = self._index.setdefault(key, len(self.attachments))
         if index == len(self.attachments):

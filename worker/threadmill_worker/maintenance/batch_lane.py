@@ -1,7 +1,7 @@
 """The batch lane: jobs wait together, are sent to the provider in one file, and return to the queue with their answers.
 
-An attempt continues an answered job as one whose run has just ended. Where `lane_fallback` is "none", no job leaves the
-lane to run at full price: without an answer, it is sent in another remote batch, or returns to the queue as failed.
+An attempt continues an answered job as if its run had just ended. With `lane_fallback = "none"`, no job leaves the lane
+to run at full price: without an answer, it is sent in another remote batch, or returns to the queue as failed.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class BatchLane:
         return may_start and self._clock.now() >= self._poll_at[batch.name]
 
     async def _advance(self, name: str) -> None:
-        """Advances a remote batch by one step, unless another worker does."""
+        """Advances a remote batch by one step, unless another worker holds its lease."""
         async with self._store.holding(name) as batch:
             if batch is None:
                 return
@@ -98,7 +98,7 @@ class BatchLane:
     async def _step(self, batch: RemoteBatch) -> None:
         """Starts a remote batch, or polls it and takes its answers.
 
-        Raises NewerRecord if one of its jobs is left to newer workers; then the whole batch is.
+        Raises NewerRecord if only newer workers can run one of its jobs; the whole batch is then left to them.
         """
         age_s = self._clock.now() - batch.made_at.timestamp()
         first_poll_s = self._settings.endpoints[batch.endpoint].first_poll_s

@@ -1,4 +1,4 @@
-"""How long a worker's heartbeats have reached Redis, or have failed to; without IO, except for the clock."""
+"""Measures how long a worker's heartbeats have reached Redis, or failed to. No I/O except the clock."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class Heartbeats:
         self._last = self._stable_since = clock()
 
     def record(self) -> None:
-        """A heartbeat has reached Redis."""
+        """Records that a heartbeat has reached Redis."""
         now = self._clock()
         if now - self._last > self._safe_outage_s:
             self._stable_since = now

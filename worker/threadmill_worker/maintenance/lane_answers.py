@@ -18,7 +18,7 @@ from threadmill_worker.store.redis_clock import RedisClock
 
 @dataclass
 class _Unanswered:
-    """What is left of an ended remote batch when its answers have been taken."""
+    """The rest of an ended remote batch after its answers have been taken."""
 
     jobs: dict[str, JobRecord]  #: jobs without an answer, by custom id
     failures: dict[str, Failure] = field(default_factory=dict)  #: why the server refused some of them, by custom id
@@ -33,7 +33,7 @@ class LaneAnswers:
         self._clock = clock
 
     async def collect(self, batch: RemoteBatch, remote: RemoteBatches) -> None:
-        """Polls a started remote batch. If it has ended, its answers are taken and its other jobs leave it too.
+        """Polls a started remote batch. If it has ended, takes its answers and releases its other jobs.
 
         Raises NewerRecord, LeaseLost, and what the calls of RemoteBatches raise.
         """
@@ -63,7 +63,7 @@ class LaneAnswers:
         return left
 
     async def _take(self, batch: RemoteBatch, job: JobRecord | None, answer: Answered) -> bool:
-        """Returns whether a job still waited for this answer."""
+        """Releases a job with its answer. Returns False if no job waited for it any longer."""
         if job is None:
             return False
         limits = self._settings.endpoints[batch.endpoint]
@@ -91,7 +91,7 @@ class LaneAnswers:
     async def _fail_refused(
         self, batch: RemoteBatch, seen: BatchObservation, unanswered: _Unanswered, refused_lines: dict[str, str]
     ) -> None:
-        """Releases the jobs for which another remote batch would bring no answer either."""
+        """Releases the jobs that another remote batch would not answer either."""
         limits, now = self._settings.endpoints[batch.endpoint], self._clock.now()
         for id, job in unanswered.jobs.items():
             if id in unanswered.failures:
@@ -102,7 +102,7 @@ class LaneAnswers:
                 await self._release.fail(job, failure)
 
     async def _refused_lines(self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchObservation) -> dict[str, str]:
-        """Why the server refused lines of the input file, by custom id."""
+        """Returns why the server refused lines of the input file, by custom id."""
         if not seen.wrong or batch.file_id is None:
             return {}
         try:

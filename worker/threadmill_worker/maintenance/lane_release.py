@@ -1,4 +1,4 @@
-"""How jobs leave a remote batch: to the queue, or into another remote batch."""
+"""Moves jobs out of a remote batch: to the queue, or into another remote batch."""
 
 import asyncio
 import uuid
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class LaneRelease:
-    """Each step can be repeated. `send(job_id)` puts a message on the queue; it is called in a thread."""
+    """The steps, which can be repeated. `send(job_id)` puts a message on the queue; it is called in a thread."""
 
     def __init__(self, settings: Settings, store: LaneStore, send: Callable[[str], None], clock: RedisClock) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class LaneRelease:
         return self._settings.endpoints[batch.endpoint].lane_fallback == "full_price"
 
     def progress_of(self, job: JobRecord) -> Progress:
-        """The progress with which the next attempt starts. The time in the lane does not count towards the timeout."""
+        """Returns the progress for the next attempt. The time in the lane does not count towards the timeout."""
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
         progress = Progress.begin(claimed, features_of(job.job, self._endpoint(job), self._settings))
         if job.progress is None:
@@ -45,7 +45,7 @@ class LaneRelease:
         return replace(Progress.from_json(job.progress), deadline_at=progress.deadline_at, wait_until=0.0)
 
     async def release(self, job: JobRecord, progress: Progress) -> bool:
-        """Returns a job to the queue. False: it no longer waited in the lane."""
+        """Returns a job to the queue. Returns False if it no longer waited in the lane."""
         was_waiting = await self._store.release(job, progress)
         if was_waiting:  # if the message is lost, the sweep sends another
             await asyncio.to_thread(self._send, job.id)
@@ -57,7 +57,7 @@ class LaneRelease:
         await self.release(job, failed(self.progress_of(job), failure, endpoint))
 
     async def fail_overdue(self) -> None:
-        """Fails the jobs of all lanes that have waited for longer than they may."""
+        """Fails the jobs of all lanes that have waited longer than their limit."""
         jobs = await self._store.overdue()
         if not jobs:
             return
@@ -70,7 +70,7 @@ class LaneRelease:
             await self.fail(job, overdue(job, reasons.get(str(job.parked)), limit_s, self._clock.moment()))
 
     async def refused(self, batch: RemoteBatch, failure: Failure) -> None:
-        """The server refuses this remote batch for good: its jobs fail, or run at full price."""
+        """Ends a remote batch that the server will never accept: its jobs fail, or run at full price."""
         if self.falls_back(batch):
             await self.release_all(batch, failure.message)
             return
@@ -83,7 +83,7 @@ class LaneRelease:
     async def release_all(
         self, batch: RemoteBatch, reason: str, leftovers: Sequence[LeftoverRecord] | None = None
     ) -> None:
-        """Returns its waiting jobs to the queue, to run at full price. `leftovers`: as in `close`."""
+        """Returns the batch's waiting jobs to the queue, to run at full price. `leftovers`: as in `close`."""
         jobs = await self._store.jobs(batch)
         for job in jobs:
             await self.release(job, self.progress_of(job))
@@ -97,7 +97,7 @@ class LaneRelease:
         log.info("remote batch closed", batch=batch.name)
 
     async def start_limited(self, lane: str) -> None:
-        """Lets the remote batches that wait because of a limit start now: one of the lane has ended."""
+        """Lets remote batches that wait because of a limit start now, after another batch of the lane has ended."""
         for waiting in await self._store.remote_batches():
             if waiting.lane == lane and waiting.limited and waiting.batch_id is None:
                 async with self._store.holding(waiting.name) as batch:
@@ -125,7 +125,7 @@ class LaneRelease:
         parts: int = 1,
         limited: bool = False,
     ) -> None:
-        """Moves its waiting jobs into `parts` new remote batches, which start after a pause; or to the full price."""
+        """Moves the waiting jobs into `parts` new remote batches, which start after a pause, or to the full price."""
         if self.falls_back(batch):
             await self.release_all(batch, reason, leftovers)
             return
@@ -139,11 +139,11 @@ class LaneRelease:
         log.warning("remote batch sent again", batch=batch.name, jobs=len(jobs), reason=reason, new=names)
 
     def _endpoint(self, job: JobRecord) -> Endpoint:
-        """Raises SettingsError if this worker does not have it."""
+        """Returns the job's endpoint. Raises SettingsError if this worker does not have it."""
         return self._settings.endpoints[self._settings.endpoint_name(job.job.endpoint)]
 
 
 def leftover_files(batch: RemoteBatch, files: Sequence[str] = ()) -> list[LeftoverRecord]:
-    """The input file of an ended remote batch, and `files`, as leftovers to delete."""
+    """Returns the input file of an ended remote batch, and `files`, as leftovers to delete."""
     ids = [file_id for file_id in (batch.file_id, *files) if file_id]
     return [LeftoverRecord(endpoint=batch.endpoint, kind="file", id=file_id) for file_id in ids]

@@ -18,7 +18,7 @@ _REJECTED = Failure(kind=FailureKind.REJECTED, message="the batch lane no longer
 
 
 class LaneSubmission:
-    """A lost reply leads to no second file or batch: `sending` is saved before each POST, and resolved by a search."""
+    """Starts remote batches without duplicates: `sending` is saved before each POST, and resolved by a search."""
 
     def __init__(self, store: LaneStore, contexts: Contexts, release: LaneRelease) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class LaneSubmission:
         return await self._store.save(batch.model_copy(update=fields))
 
     async def _requests(self, batch: RemoteBatch) -> bytes:
-        """One line per job. Jobs that this worker cannot send leave the batch."""
+        """Returns one line per job. Jobs that this worker cannot send leave the batch."""
         lines = []
         for job in await self._store.jobs(batch):
             failure, request = _REJECTED, None
@@ -77,5 +77,5 @@ class LaneSubmission:
 
 
 def custom_id(job: JobRecord) -> str:
-    """The id of a job's request in the provider's files."""
+    """Returns the id of a job's request in the provider's files."""
     return job_tag(job.id, len(job.history))

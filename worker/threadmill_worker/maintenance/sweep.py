@@ -34,8 +34,8 @@ RENEWAL_GRACE_S = 5.0
 #: How many leftovers a worker deletes at the same time.
 DELETIONS = 10
 
-#: A job fails when its lease has expired this many times `max_attempts` in a row. That a worker died says less about a
-#: job than the end of a process of its own: somebody may have killed the worker, or the machine may have failed.
+#: A job fails when its lease has expired this many times `max_attempts` in a row. The factor exists because a worker
+#: can die for other reasons than this job: somebody may have killed it, or the machine may have failed.
 LAPSES_PER_ATTEMPT = 2
 
 #: Only every sixth sweep looks for lost messages: it has to read the whole queue.
@@ -101,7 +101,7 @@ class Sweep:
         try:
             record = await self._job_store.get(job_id)
         except UnreadableRecord:
-            await asyncio.to_thread(self._send, job_id)  # the worker that claims it fails it
+            await asyncio.to_thread(self._send, job_id)  # the worker that claims the job fails it
             return
         if record is None:
             return

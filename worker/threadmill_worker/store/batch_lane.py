@@ -34,7 +34,7 @@ class LaneStore(Connection):
         super().__init__(settings, redis)
         self._name = name
         self._now = now
-        self._owners: dict[str, str] = {}  #: of the leases that we hold, by the names of the remote batches
+        self._owners: dict[str, str] = {}  #: the owners of the leases that this worker holds, by remote batch
 
     async def wait(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a claimed job into the batch lane, where it waits without a worker. Raises LeaseLost."""

@@ -59,12 +59,12 @@ class NoSuchJob(Exception):
 
 
 class UnreadableThread(Exception):
-    """Nobody knows how to continue the thread."""
+    """The record of the thread cannot be read, so the thread cannot be continued."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """One claim of a job. Whoever claims the job next, this process included, has another one."""
+    """One claim of a job. The next claim has another lease, even in the same process."""
 
     job_id: str
     owner: str  #: the worker's name and the number of the claim
@@ -72,7 +72,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Busy:
-    """Another job makes the thing now: wait a little and ask again."""
+    """Another job creates the object now: wait, then ask again."""
 
 
 class JobStore(Connection):
@@ -98,19 +98,19 @@ class JobStore(Connection):
         await self._run("jobs/create", **requests.create(job_id, job, self._endpoint(job)))
 
     def lease(self, job_id: str) -> Lease:
-        """One to claim the job with."""
+        """Returns a lease to claim the job with."""
         return Lease(job_id, f"{self._name}:{next(self._claims)}")
 
     async def read_clock(self) -> None:
-        """Returns once `clock` is Redis' time."""
+        """Waits until `clock` shows Redis' time."""
         await self._with_retries(self.clock.ready)
 
     async def claim(self, lease: Lease) -> JobRecord | None:
-        """The job's record, ours until the lease lapses and somebody else claims it.
+        """Claims a job and returns its record. The lease can be renewed until another worker claims the job.
 
-        None if it has ended, another worker holds it, or it waits for its turn on its thread: then the end of the
-        job before it sends it again. Raises NoSuchJob, UnreadableRecord for a job that is ours now, and NewerRecord
-        for one that is left to a newer worker.
+        Returns None if the job has ended, another worker holds it, or it waits for its turn on its thread; when the job
+        before it ends, a new message is sent. Raises NoSuchJob, UnreadableRecord for a job that this worker now holds,
+        and NewerRecord for a job that is left to a newer worker.
         """
         await self.read_clock()  # the deadline of the job is Redis' time
         outcome, *values = await self._run(
@@ -132,9 +132,9 @@ class JobStore(Connection):
         return record
 
     async def renew(self, leases: Iterable[Lease], calls: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
-        """Renews leases in one step; tells which jobs are `lost` to others, which to `cancel`, which `followed`.
+        """Renews leases in one step. Returns a signal for some jobs: `lost`, `cancel` or `followed`.
 
-        `calls`: by job id, how many HTTP calls were made for it so far.
+        `calls`: the number of HTTP calls made so far, by job id.
         """
         held = [{"id": lease.job_id, "owner": lease.owner} for lease in leases]
         jobs = [job | {"calls": calls[job["id"]]} if job["id"] in calls else job for job in held]
@@ -207,7 +207,7 @@ class JobStore(Connection):
         await self._run("jobs/request_cancel", id=job_id)
 
     async def revoke(self, job_id: str) -> None:
-        """Notes that a job which has no record yet is to be cancelled when it is delivered."""
+        """Records that a job without a record must be cancelled when it is delivered."""
         await self._with_retries(self._redis.set, self._keys.revoked(job_id), 1, ex=self._settings.failed_ttl_s)
 
     async def was_revoked(self, job_id: str) -> bool:
@@ -253,7 +253,7 @@ class JobStore(Connection):
         """Sends the job whose turn it is now. If its message is lost, the sweep sends another."""
         try:
             await asyncio.to_thread(self._send, job_id)
-        except Exception as error:  # the other job has ended all the same
+        except Exception as error:  # it must not fail the job that has ended
             log.warning("next job of the thread not sent: the sweep will", job_id=job_id, reason=str(error))
 
     def _endpoint(self, job: PromptJob) -> str:
@@ -284,7 +284,7 @@ class JobStore(Connection):
         return bool(reply == ["added"])
 
     async def release_shared(self, batch: str, name: str, job_id: str) -> None:
-        """Lets another job create the object at once."""
+        """Lets another job create the object now."""
         await self._run("remote/release_shared", batch=batch, name=name, job_id=job_id)
 
     async def get(self, job_id: str) -> JobRecord | None:
@@ -390,7 +390,7 @@ class JobStore(Connection):
         return int(attempts) < limit
 
     async def announce(self, worker: Worker) -> None:
-        """Stores what producers can know of this worker."""
+        """Stores the entry of this worker, which producers can read."""
         async with self._redis.pipeline() as pipe:
             pipe.hset(self._keys.workers, worker.name, worker.model_dump_json())
             pipe.expire(self._keys.workers, _WORKER_KEPT)
@@ -410,16 +410,16 @@ class JobStore(Connection):
         Not repeated while Redis is unavailable. Jobs with a rejected entry are left out.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id, news in due.items():
+            for job_id, events in due.items():
                 stream = self._keys.live(job_id)
-                for entry in news.entries:
+                for entry in events.entries:
                     pipe.xadd(stream, cast(Any, entry), maxlen=_LIVE_ENTRIES, approximate=True)
-                if news.superseded:
-                    pipe.xdel(stream, *news.superseded)
-                if news.is_first:  # FINISH sets it too, but may come before this
+                if events.superseded:
+                    pipe.xdel(stream, *events.superseded)
+                if events.is_first:  # FINISH sets the expiry too, but may run before this
                     pipe.expire(stream, self._settings.failed_ttl_s)
             replies = iter(await pipe.execute(raise_on_error=False))
-        taken = {job_id: list(islice(replies, news.commands)) for job_id, news in due.items()}
+        taken = {job_id: list(islice(replies, events.commands)) for job_id, events in due.items()}
         return {
             job_id: own[: len(due[job_id].entries)]
             for job_id, own in taken.items()

@@ -1,7 +1,7 @@
-"""The current time by Redis' clock. All moments in records are Redis' time; the clock of this machine may be wrong.
+"""The current time by Redis' clock. All times in records are Redis' time; the clock of this machine may be wrong.
 
-A reading bounds the offset of our clock to Redis': the error is at most half its round trip. Of the latest readings the
-one with the shortest round trip is used, so a stall or a slow network does no harm.
+A reading shows the offset between both clocks, with an error of at most half its round trip. The one of the latest
+readings with the shortest round trip is used, so a stall or a slow network does no harm.
 """
 
 import socket
@@ -49,7 +49,7 @@ class Reading:
 
     @property
     def offset(self) -> float:
-        """What to add to ticks to get Redis' time; its error is at most half the round trip."""
+        """The seconds to add to ticks to get Redis' time; the error is at most half the round trip."""
         return self.redis_at - (self.asked_at + self.answered_at) / 2
 
     def agrees_with(self, other: "Reading") -> bool:
@@ -59,7 +59,7 @@ class Reading:
 
 
 class RedisClock:
-    """Redis' time, between readings too. Before the first reading it is this machine's time.
+    """Redis' time, also between readings. Before the first reading it is this machine's time.
 
     `ticks`: a clock that nobody sets, in seconds. `wall`: this machine's time, in seconds since 1970.
     """
@@ -86,7 +86,7 @@ class RedisClock:
     def skew_s(self) -> float:
         """By how many seconds this machine's clock is ahead of Redis'; negative if it is behind.
 
-        0 while round trips are too long to tell.
+        0 while round trips are too long to measure it.
         """
         if self._best is None or self._best.round_trip_s > SKEW_LIMIT_S:
             return 0.0

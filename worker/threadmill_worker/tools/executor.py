@@ -1,4 +1,4 @@
-"""Executes tool calls, with a tool of the settings or else with the platform's plugin API.
+"""Executes tool calls, with a tool of the settings or with the platform's plugin API.
 
 A failing tool does not fail its job: the error becomes the output of the call, and the model reads it.
 """

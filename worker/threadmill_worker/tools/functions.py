@@ -42,7 +42,7 @@ class FunctionTool:
         return {"type": "object", "properties": {}} | self._adapter.json_schema()
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """Calls the function. Returns a str as it is, anything else as JSON.
+        """Calls the function. Returns a str unchanged, and any other value as JSON.
 
         Raises pydantic.ValidationError if the arguments do not match the annotations. Whatever it raises, even
         SystemExit or CancelledError, becomes a ToolFailed. A synchronous function runs in a daemon thread, an async one
@@ -63,7 +63,7 @@ class FunctionTool:
         finally:
             if in_thread is None:
                 running.cancel()
-            else:  # the thread cannot be stopped, but what it returns is no longer awaited
+            else:  # the thread cannot be stopped, but its result is no longer awaited
                 in_thread.add_done_callback(lambda _: running.cancel())
         output = running.result()
         if isinstance(output, str):
@@ -83,7 +83,7 @@ class FunctionTool:
 _RUNNING: set[asyncio.Task[Any]] = set()
 
 
-#: What a call returns at first: the output, something to await, or the error.
+#: The value of a call: the output, an awaitable, or the error.
 _Returned = str | Awaitable[Any] | Exception
 
 

@@ -1,7 +1,7 @@
 """Tools that are HTTP requests: `url`, `parameters` and so on in the settings, under [tools].
 
-The model's arguments fill the placeholders of the URL, the query or the body. They cannot change the host, nor leave
-the path of the settings.
+The model's arguments fill the placeholders of the URL, the query or the body. They can neither change the host nor
+leave the path of the settings.
 """
 
 import json

@@ -107,7 +107,7 @@ class Address:
 
 
 class Connection:
-    """Usable after `open`, while it is `alive`. Close it in any case."""
+    """A connection. It can be used after `open`, while it is `alive`, and must be closed in any case."""
 
     def __init__(self, name: str, to: Command | Address) -> None:
         self._name = name
@@ -119,7 +119,7 @@ class Connection:
         self._owner: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Raises any error of the connection or of the handshake."""
+        """Connects. Raises any error of the connection or of the handshake."""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._own(ready), name=f"mcp {self._name}")
         try:
@@ -129,7 +129,7 @@ class Connection:
             raise
 
     async def close(self) -> None:
-        """Also ends a child process: closes its input, then sends SIGTERM and at last SIGKILL."""
+        """Closes the connection. Ends a child process: closes its input, then sends SIGTERM, and finally SIGKILL."""
         self._closing.set()
         if self._owner is not None:
             if self._client is None:

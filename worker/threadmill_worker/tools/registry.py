@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # its package is an extra
 
 
 class ToolRegistry:
-    """Finds tools by name. `servers`: the MCP servers, which have more tools, by name. Build it with `load`."""
+    """Finds tools by name. `servers`: the MCP servers, by name. Create it with `load`."""
 
     def __init__(
         self,

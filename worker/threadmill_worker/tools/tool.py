@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class ToolFailed(Exception):
-    """A call has no output. The text says why, for the model."""
+    """A call has no output. The model reads the text, which says why."""
 
 
 class ToolsUnavailable(Exception):
@@ -35,7 +35,7 @@ class Tool(Protocol):
     def repeatable(self) -> bool: ...
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
-        """Returns the output. The model reads the text of any exception; that of a ToolFailed unchanged."""
+        """Returns the output. The model reads the text of any exception. The text of a ToolFailed is not changed."""
 
 
 def definition(tool: Tool) -> dict[str, Any]:

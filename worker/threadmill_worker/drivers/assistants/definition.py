@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
 #: Fields that the server sets.
 _ITS_OWN = {"id", "object", "created_at"}
 
-#: Fields to which servers add defaults: of a tool, or of a schema.
+#: Fields of a tool or a schema to which servers add defaults.
 _GROWS = {"tools", "response_format"}
 
 _EMPTY: dict[str, dict[str, list[str]]] = {
@@ -84,7 +84,7 @@ def changes(there: Mapping[str, Any], asked: Mapping[str, Any], *, applied: bool
 def body_of(changed: Changes) -> dict[str, Any]:
     """Returns the body of an update that makes these changes, without the tag."""
     body = {name: new for name, (_, new) in changed.items()}
-    if "tool_resources" in body:  # a kind that is omitted would stay
+    if "tool_resources" in body:  # the server keeps a kind that is omitted
         old, new = changed["tool_resources"]
         body["tool_resources"] = {kind: empty for kind, empty in _EMPTY.items() if kind in old} | new
     return body
@@ -106,7 +106,7 @@ def _has_content(resource: Any) -> bool:
 
 
 def _bare(value: Any) -> Any:
-    """The value without null fields and `strict: false`, which are defaults."""
+    """Returns the value without null fields and `strict: false`, which are defaults."""
     if isinstance(value, dict):
         kept = {name: _bare(each) for name, each in value.items() if each is not None}
         return {name: each for name, each in kept.items() if not (name == "strict" and each is False)}

@@ -136,7 +136,7 @@ class AssistantsDriver(WireDriver):
             start = partial(submit, run_id, thread_id=thread, tool_outputs=listed)
             return self._run_in(await self._stream.open(self._api, start))
         except (openai.BadRequestError, openai.NotFoundError):
-            # Too late, or accepted before: the run shows which. If it still waits for the outputs, they were rejected.
+            # The outputs are late, or were accepted before: the run shows which. If it still waits, they were rejected.
             run = await self._poll(thread, run_id)
             if {call.id for call in run.calls} == outputs.keys():
                 raise
@@ -180,7 +180,7 @@ class AssistantsDriver(WireDriver):
         return NothingFound()
 
     async def _find_outputs(self, progress: Progress) -> Observation:
-        """The run itself shows whether it has its outputs."""
+        """Polls the run, which shows whether it has received the outputs."""
         return await self._poll(progress.thread_id or "", progress.run.id) if progress.run else NothingFound()
 
     def _run_in(self, reply: Reply) -> RunObservation:

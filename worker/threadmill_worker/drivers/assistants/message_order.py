@@ -1,4 +1,4 @@
-"""The order in which the messages of a thread were written. PURE.
+"""Finds the order in which the messages of a thread were written. PURE.
 
 Lists are sorted by `created_at`, in whole seconds. Some servers (open-assistant-api) list messages of one second in any
 order, so that an answer can come before its question; others ignore `order`.
@@ -13,7 +13,7 @@ from threadmill_worker.drivers.tags import tag_of
 
 Message = dict[str, Any]
 
-#: The run of an answer that does not name its run.
+#: Stands for the run of an answer that names none.
 _NO_RUN = ""
 
 
@@ -95,12 +95,12 @@ def _by_turns(before: Message | None, messages: Sequence[Message]) -> list[Messa
 
 
 def _run(message: Message) -> str | None:
-    """The run that wrote the message; None for a message that was sent."""
+    """Returns the id of the run that wrote the message; None for a message of a job or a user."""
     is_answer = message.get("role") == "assistant" and tag_of(message) is None
     return str(message.get("run_id") or _NO_RUN) if is_answer else None
 
 
 def _place(message: Message) -> tuple[str, int]:
-    """The job that sent the message, and its index among the job's messages; for other messages, their id."""
+    """Returns the job of the message and its index among the job's messages; for other messages, their id and 0."""
     job, _, what = (tag_of(message) or "").rpartition("/message-")
     return (job, int(what)) if job and what.isdecimal() else (str(message.get("id")), 0)

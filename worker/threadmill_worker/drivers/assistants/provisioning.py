@@ -1,4 +1,4 @@
-"""Lists, reads, creates, updates and deletes the assistants on a server. For commands: a few tries, then an error."""
+"""Lists, reads, creates, updates and deletes the assistants on a server, for commands: retries briefly, then fails."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from threadmill_worker.drivers.json import parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
 
-#: Between the tries of a call, in seconds.
+#: The waits between the tries of a call, in seconds.
 _PAUSES_S = (0.5, 2.0)
 _LONGEST_PAUSE_S = 10.0
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 class CallFailed(Exception):
-    """The server did not do it; `call_error` says why."""
+    """A call failed; `call_error` says why."""
 
     def __init__(self, call_error: CallError) -> None:
         super().__init__(call_error.reason)
@@ -55,7 +55,7 @@ class Provisioning:
         return next((each for each in await self.list() if is_tagged(each, "profile", profile)), None)
 
     async def create(self, profile: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Creates the assistant. After a lost reply it is first looked for by its tag: it may exist."""
+        """Creates the assistant. After a lost reply, first looks for it by its tag, because it may exist."""
         tagged = body | {"metadata": body.get("metadata", {}) | tag("profile", profile)}
         is_sent = False
 
@@ -89,7 +89,7 @@ class Provisioning:
 
 
 async def _with_retries(target: Target, call: Callable[[], Awaitable[_T]]) -> _T:
-    """Repeats a call whose repetition changes nothing, while that may help. Raises CallFailed."""
+    """Repeats a call that can safely be repeated, while that may help. Raises CallFailed."""
 
     async def try_once() -> _T:
         try:
@@ -111,7 +111,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _pause_s(state: RetryCallState) -> float:
-    """The delay that the server asks for, else the next of the pauses."""
+    """Returns the delay that the server asks for, or the next of the pauses."""
     error = state.outcome.exception() if state.outcome else None
     call_error = error.call_error if isinstance(error, CallFailed) else None
     requested_s = call_error.retry_after_s if isinstance(call_error, NotSent) else None

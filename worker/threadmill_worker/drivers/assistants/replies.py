@@ -1,4 +1,4 @@
-"""Reads the replies of Assistants servers as observations. Tolerant, because compatible servers differ."""
+"""Reads the replies of Assistants servers as observations. Missing and odd fields are tolerated: servers differ."""
 
 import json
 from typing import Any
@@ -91,7 +91,7 @@ def text_in(message: dict[str, Any]) -> str:
 
 
 def _calls(body: dict[str, Any]) -> tuple[ToolCall, ...]:
-    """The tool calls a run waits for; none while the server is still writing them."""
+    """Returns the tool calls that a run waits for; none while the server is still writing them."""
     asked = as_dict(as_dict(body.get("required_action")).get("submit_tool_outputs")).get("tool_calls")
     calls = [as_dict(call) for call in asked] if isinstance(asked, list) else []
     return tuple(

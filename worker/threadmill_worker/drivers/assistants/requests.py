@@ -18,7 +18,7 @@ class Requests:
         self._conversation = spec.job.conversation
 
     async def thread(self, messages: int, progress: Progress) -> dict[str, Any]:
-        """The body of POST /threads, with the job's first messages."""
+        """Returns the body of POST /threads, with the job's first messages."""
         first = [await self.message(index, progress) for index in range(messages)]
         fields = {
             "messages": first,
@@ -28,7 +28,7 @@ class Requests:
         return {name: value for name, value in fields.items() if value is not None}
 
     def resources(self, progress: Progress) -> dict[str, Any]:
-        """The files and stores that the tools of a thread may use."""
+        """Returns the files and stores that the tools of a thread may use."""
         resources: dict[str, Any] = {}
         code_files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
         if code_files and not progress.features.continues:
@@ -38,7 +38,7 @@ class Requests:
         return resources
 
     async def message(self, index: int, progress: Progress) -> dict[str, Any]:
-        """The body of POST /messages for one message of the job."""
+        """Returns the body of POST /messages for one message of the job."""
         message = self._conversation[index]
         is_last = index == len(self._conversation) - 1
         fields = {
@@ -50,7 +50,7 @@ class Requests:
         return {name: value for name, value in fields.items() if value}
 
     def _attachments(self, progress: Progress) -> list[dict[str, Any]]:
-        """Files for a thread that existed before the job. Without a vector store, it gets the job's own instead."""
+        """Returns the files for a thread that existed before the job. If it has no vector store, it gets the job's."""
         tools: dict[str, list[str]] = {}
         for tool in ("code_interpreter", "file_search"):
             if tool == "code_interpreter" or (progress.store is not None and not progress.store.own):
@@ -72,7 +72,7 @@ class Requests:
         return {"type": "image_url", "image_url": {"url": image, "detail": detail}}
 
     def run(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
-        """The body of POST /runs. `current_time_note`: added to the instructions."""
+        """Returns the body of POST /runs. `current_time_note`: added to the instructions."""
         job = self._spec.job
         notes = [job.additional_instructions, current_time_note, schema_error_note(progress)]
         fields = {

@@ -25,7 +25,7 @@ class ConversationItems:
         newer: list[dict[str, Any]] = []
         async for item in self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation)):
             if item.get("call_id") == call_id:
-                taken = item.get("type") == "function_call_output"  # else it is the call itself
+                taken = item.get("type") == "function_call_output"  # otherwise it is the call
                 return _body(f"{conversation}{_SEPARATOR}{call_id}", newer[::-1]) if taken else None
             newer.append(item)
         return None
@@ -45,7 +45,7 @@ class ConversationItems:
 
 
 def is_in_conversation(run_id: str) -> bool:
-    """Whether the id of a run was made here because the id of the response was lost."""
+    """Whether this module made the id of the run, because the id of the response was lost."""
     return _SEPARATOR in run_id
 
 

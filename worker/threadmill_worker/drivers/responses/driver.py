@@ -215,30 +215,30 @@ class ResponsesDriver(WireDriver):
         return self._stream.paced(replace(parse_reply(reply.body), continues="previous_response_id" in body))
 
     def _check_context(self, seen: RunObservation, action: RemoteAction, progress: Progress) -> None:
-        """Remembers a server that does not continue from earlier responses."""
+        """Records that a server does not continue from earlier responses."""
         if isinstance(action, PollRun) and progress.run is not None:
             seen = replace(seen, continues=progress.run.seen.continues)
         if lacks_context(seen):
             self._capabilities.ignores_previous = True
 
     def _note(self, progress: Progress) -> str | None:
-        """The time note, which is the same in each repetition of a request."""
+        """Returns the time note. It is the same in each repetition of a request."""
         return current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
 
     def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """The idempotency key of a call, if the server answers repetitions with the first reply."""
+        """Returns the idempotency key of a call, if the server answers repetitions with the first reply."""
         if not self._endpoint.supports.idempotency_keys or progress.pending is None:
             return {}
         key = key_of(body, progress.pending.sent_at)
         return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
 
     def _ended_in_stream(self) -> RunObservation | None:
-        """The run in the last event of its stream, if it is complete there."""
+        """Returns the run in the last event of its stream, if it is complete there."""
         body = self._stream.take_last()
         return parse_last_event(body) if body is not None else None
 
     def _alive_in_stream(self, progress: Progress) -> RunObservation | None:
-        """The run as last observed, while the reply to its request is a stream: nothing can be polled."""
+        """Returns the run as last observed while the reply to its request is a stream: it cannot be polled."""
         return progress.run.seen if progress.run and self._stream.is_open and self._capabilities.waits else None
 
     async def _run(self, run_id: str) -> RunObservation:
@@ -253,7 +253,7 @@ class ResponsesDriver(WireDriver):
         return (await self._api.call(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
-        """The steps of all rounds of the run; each round is a response."""
+        """Returns the steps of all rounds of the run; each round is a response."""
         count = progress.run.rounds if progress.run else 0
         numbered = (round_names(progress.runs, number + 1) for number in range(count))
         rounds = [run_name(progress.runs), *chain.from_iterable(numbered)]

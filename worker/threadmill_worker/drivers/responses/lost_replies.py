@@ -1,8 +1,8 @@
 """Finds a response whose creation reply was lost.
 
-Where the server lists its responses, it is found by its tag. Where the server honours idempotency keys, the request is
-repeated and returns the reply. In a conversation, the items of the response are found. Elsewhere it cannot be found:
-it is counted as lost, and the server's own retention deletes it.
+If the server lists its responses, it is found by its tag. If the server supports idempotency keys, the request is
+repeated and returns the lost reply. In a conversation, the items of the response are found. Otherwise it cannot be
+found: it is counted as lost, and the server's own retention deletes it.
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ class LostReplies:
         self._spec = spec
         self._requests = requests
         self._items = items
-        #: Whether a response whose reply was lost locks the conversation: it is still being made.
+        #: Whether a response whose reply was lost locks the conversation, because it is still in progress.
         self.locks_conversation = False
 
     async def find_thread(self, progress: Progress) -> Observation:
@@ -63,7 +63,7 @@ class LostReplies:
     def shows_in_items(self, action: RemoteAction, progress: Progress) -> bool:
         """Whether the items of the conversation show the effect of a call.
 
-        Outputs name their calls; the job's first run can be told only in a conversation that the job created.
+        Outputs name their calls. The first run can be recognised only in a conversation that the job created.
         """
         if not self._conversation(progress):
             return False
@@ -74,17 +74,21 @@ class LostReplies:
         return self._requests.conversation(progress) or ""
 
     def _can_repeat(self, progress: Progress) -> bool:
-        """Whether the request is still wanted, and its repetition returns the lost reply."""
+        """Whether the request is still needed, and its repetition returns the lost reply."""
         return self._api.endpoint.supports.idempotency_keys and progress.outcome is None
 
     def _found(self, body: dict[str, Any] | None, progress: Progress) -> Observation:
-        """`body`: what the items of the conversation show; a response that is being made is not among them yet."""
+        """`body`: the items of the conversation; a response in progress is not among them yet."""
         if body is not None:
             self.locks_conversation = False
             return parse_items(body)
         if progress.outcome is not None:
             return Untraceable()
-        return NotSent("the response whose reply was lost is at work") if self.locks_conversation else Unresolved()
+        return (
+            NotSent("the response whose reply was lost is still in progress")
+            if self.locks_conversation
+            else Unresolved()
+        )
 
     async def _find(self, what: str, progress: Progress, *, is_round: bool) -> Observation:
         """Looks for the tag among the newest responses."""

@@ -1,4 +1,4 @@
-"""Reads the replies of Responses servers as observations. Tolerant, because compatible servers differ.
+"""Reads the replies of Responses servers as observations. Missing and odd fields are tolerated: servers differ.
 
 Source: developers.openai.com/api/reference/resources/responses; openai-python types/responses.
 """
@@ -13,7 +13,7 @@ from threadmill_worker.drivers.files import IN_CONTAINER
 from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
-#: The kind of leftover that a response is.
+#: The kind of leftover of a response.
 RESPONSE = "response"
 
 #: The prefix of ids that LiteLLM makes for polling. Its models do not know them, so no request can continue from such
@@ -71,7 +71,7 @@ def parse_last_event(body: dict[str, Any]) -> RunObservation | None:
 
 
 def parse_answer(body: dict[str, Any]) -> AnswerRead:
-    """Returns what a response wrote, and the containers in which its code ran."""
+    """Returns the answer in a response, and the containers in which its code ran."""
     return AnswerRead(blocks_of(body), _containers_of(body))
 
 
@@ -93,13 +93,13 @@ def steps_of(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def _containers_of(body: dict[str, Any]) -> tuple[str, ...]:
-    """Where its code ran."""
+    """Returns the ids of the containers in which its code ran."""
     ids = (item.get("container_id") for item in _items(body) if item.get("type") == "code_interpreter_call")
     return tuple(dict.fromkeys(str(id) for id in ids if id))
 
 
 def _functions(tools: Any) -> tuple[str, ...] | None:
-    """An empty list says nothing: LiteLLM's bridge sends one whatever the request had."""
+    """Returns the names of the functions; None if they are not known. LiteLLM sends an empty list for any request."""
     if not isinstance(tools, list) or not tools:
         return None
     return tuple(str(as_dict(tool).get("name")) for tool in tools if as_dict(tool).get("type") == "function")
@@ -117,7 +117,10 @@ def _calls(body: dict[str, Any]) -> Iterator[ToolCall]:
 
 
 def _repeat(item: dict[str, Any]) -> dict[str, Any] | None:
-    """Text is sent as a string: strict servers accept parts of an assistant only with their original ids."""
+    """Returns an output item as an input item.
+
+    Text is sent as a string: strict servers accept parts of an assistant only with their original ids.
+    """
     match item.get("type"):
         case "function_call":
             return {name: item.get(name) for name in ("type", "call_id", "name")} | {
@@ -151,7 +154,7 @@ def _block(part: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _note(note: dict[str, Any]) -> dict[str, Any]:
-    """An annotation in the form of the Assistants API. A file in a container is one that the model made."""
+    """Returns an annotation in the form of the Assistants API. The model made the files in containers."""
     match note.get("type"):
         case "container_file_citation":
             file_id = f"{note.get('container_id')}{IN_CONTAINER}{note.get('file_id')}"

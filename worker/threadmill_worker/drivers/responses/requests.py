@@ -20,7 +20,7 @@ from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
 _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
 
-#: Details of steps that a response has only on request.
+#: Details of steps that a response contains only on request.
 STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
 
 
@@ -54,7 +54,7 @@ class Requests:
         return self._spec.job.thread is not None and self.kind is None
 
     async def first(self, ordinal: int, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
-        """The request for a run: all messages of the job."""
+        """Returns the request for a run: all messages of the job."""
         continued = self._continued(progress)
         settings = self._settings(run_name(ordinal), progress, current_time_note)
         return {"input": [*self._before(continued), *await self._messages(progress)], **settings, **continued}
@@ -62,7 +62,7 @@ class Requests:
     async def round(
         self, progress: Progress, outputs: dict[str, str], previous: str, current_time_note: str | None
     ) -> dict[str, Any]:
-        """The request with the outputs of the last round, and all earlier items if the server does not store them."""
+        """Returns the request with the outputs of the last round, and all earlier items if the server lacks them."""
         continued = self._continued(progress)
         settings = self._settings(round_name(progress), progress, current_time_note)
         if "conversation" in continued:
@@ -104,7 +104,7 @@ class Requests:
         return ThreadState("chain", latest, await self._transcript(progress, answer))
 
     async def _transcript(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> Transcript | None:
-        """The messages of the chain; None if its beginning is not known."""
+        """Returns the messages of the chain; None if its beginning is not known."""
         kept, last = self._spec.kept, assistant_message(answer)
         before = kept.transcript if kept else None
         if self._spec.job.thread and before is None:
@@ -121,7 +121,7 @@ class Requests:
         return Transcript(items=(*items, *([last] if last else [])))
 
     def _continued(self, progress: Progress) -> dict[str, Any]:
-        """What the run continues, if anything: a conversation, or the last response of a chain."""
+        """Returns the fields that name what the run continues: a conversation, or the last response of a chain."""
         given, kept = self._spec.job.thread, self._spec.kept
         if given is None:
             return {"conversation": progress.thread_id} if progress.thread_id else {}
@@ -132,21 +132,21 @@ class Requests:
         return {} if is_known and not (latest and self._stores(progress)) else {"previous_response_id": latest}
 
     def _before(self, continued: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-        """The earlier messages of the thread, if the server does not have them."""
+        """Returns the earlier messages of the thread if the server does not have them."""
         kept = self._spec.kept
         return kept.transcript.items if not continued and kept and kept.transcript else ()
 
     def _stores(self, progress: Progress) -> bool:
-        """Whether a request can continue from an earlier response, as far as is known."""
+        """Whether requests can continue from an earlier response, until the server shows otherwise."""
         return self._store and not progress.without_context and not self._capabilities.ignores_previous
 
     def _repeated(self, run: CurrentRun | None, *, with_last: bool = False) -> Iterator[dict[str, Any]]:
-        """Earlier rounds of tools, then the last one: what the model wrote, then the outputs of its calls."""
+        """Yields the items of all rounds of tools: the model's output, then the outputs of its calls."""
         if run is None:
             return
         for seen in (*run.past_rounds, run.seen) if with_last else run.past_rounds:
             for item in seen.items:
-                # OpenAI rejects reasoning that it neither stored nor encrypted; that of other servers is readable.
+                # OpenAI rejects reasoning that it neither stored nor encrypted; other servers send it as text.
                 if self._store or item["type"] != "reasoning" or {"content", "encrypted_content"} & item.keys():
                     yield item
             yield from _results({call.id: run.outputs[call.id] for call in seen.calls})
@@ -204,7 +204,7 @@ class Requests:
         return tool
 
     def _resources(self, tool: str, what: str) -> list[str]:
-        """The files or stores of the profile's tool."""
+        """Returns the files or stores of the profile's tool."""
         resources = self._spec.profile and self._spec.profile.tool_resources
         of_tool = (resources or {}).get(tool)
         ids = of_tool.get(what) if isinstance(of_tool, dict) else None
@@ -236,14 +236,14 @@ class Requests:
 
 
 async def batch_request(connection: Connection, spec: JobSpec, progress: Progress) -> dict[str, Any]:
-    """The job's next run as a request of the Batch API, which has a background of its own."""
+    """Returns the job's next run as a request of the Batch API, without `background`."""
     requests = Requests(spec, store=connection.endpoint.supports.stored_responses, capabilities=connection.capabilities)
     body = await requests.first(progress.runs + 1, progress, current_time_note(connection.endpoint))
     return {name: value for name, value in body.items() if name != "background"}
 
 
 def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:
-    """The tool with these ids added to the field."""
+    """Returns the tool with these ids added to the field."""
     given = tool.get(field)
     return {**tool, field: list(dict.fromkeys([*ids, *(given if isinstance(given, list) else ())]))}
 
@@ -255,7 +255,7 @@ def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _kind_of(spec: JobSpec) -> ThreadKind | None:
-    """The stored kind of the thread. Older versions stored none; then the id shows it."""
+    """Returns the stored kind of the thread. Older versions stored none; in that case the id shows it."""
     if spec.job.thread is None or spec.kept is None:
         return None
     return spec.kept.kind or ("chain" if spec.kept.is_chain else "conversation")

@@ -38,5 +38,5 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
 
 
 def _retryable(trouble: CallError) -> CallError:
-    """A read that failed had no effect."""
+    """Returns the error of a failed read as one that had no effect."""
     return NotSent(trouble.reason, trouble.kind) if isinstance(trouble, Unknown) else trouble

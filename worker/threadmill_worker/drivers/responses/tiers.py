@@ -19,7 +19,7 @@ _NO_CAPACITY = re.compile(r"resource.unavailable|capacity_exceeded", re.IGNORECA
 #: servers answer an unknown tier with 500.
 _REFUSING = frozenset({400, 422, 500})
 
-#: Words of a refusal that is about a tier, or about what a completion window requires.
+#: Words of a refusal that concerns a tier, or a requirement of a completion window.
 _OF_TIER = re.compile("service.tier", re.IGNORECASE)
 _OF_WINDOW = re.compile("service.tier|background|completion.window", re.IGNORECASE)
 

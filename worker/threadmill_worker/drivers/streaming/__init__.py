@@ -1,1 +1,1 @@
-"""Reads the event streams of runs. assistants/ and responses/ import it, and say what their events mean."""
+"""Reads the event streams of runs. assistants/ and responses/ import it, and define the meaning of their events."""

@@ -1,4 +1,4 @@
-"""What the events of a stream mean, by their names: see assistants/events.py and responses/events.py. PURE."""
+"""The meaning of stream events by their names: see assistants/events.py and responses/events.py. PURE."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Object = dict[str, Any]
 class Events:
     """The names of the events of one wire, and how to read them. Other events are ignored."""
 
-    runs: frozenset[str]  #: with the state of the run
-    changes: frozenset[str]  #: those of `runs` after which the run is polled
-    deltas: frozenset[str]  #: with a piece of a message
-    messages: frozenset[str]  #: with a complete item, which may be a message
+    runs: frozenset[str]  #: events with the state of the run
+    changes: frozenset[str]  #: events of `runs` after which the run is polled
+    deltas: frozenset[str]  #: events with a piece of a message
+    messages: frozenset[str]  #: events with a complete item, which may be a message
     run_in: Callable[[Object], Object]
     read_delta: ReadDelta
     read_message: Callable[[Object], tuple[str, str] | None]  #: returns id and text; None: it is no message

@@ -1,8 +1,8 @@
 """Reads a run's event stream: publishes its text, and reports when the run should be polled.
 
-A stream decides nothing: some break off, end without an event, or report an end that did not happen. So polling
-continues, and each reported change is followed by a poll. The poll needs no call if the stream's last event holds the
-whole run.
+Streams are not reliable: some break off, end without an event, or report an end that did not happen. So polling
+continues, and each reported change is followed by a poll. The poll needs no call if the last event of the stream
+contains the whole run.
 """
 
 import asyncio
@@ -30,16 +30,16 @@ from threadmill_worker.live import EventBuffer
 
 log = structlog.get_logger(__name__)
 
-#: Between two reads: deltas collect meanwhile and are read together, those of all streams at the same time.
+#: Seconds between two reads. The deltas that arrive in this time are read together, in all streams at the same time.
 READ_PAUSE_S = 0.2
 
-#: Between two polls of a run whose stream is open.
+#: Seconds between two polls of a run whose stream is open.
 RARELY_S = 10.0
 
-#: A read of this many bytes has not emptied the buffer: the next follows at once.
+#: A read of this many bytes has not emptied the buffer, so the next follows without a pause.
 _FULL = 8192
 
-#: How long a stream may take to end after the run has ended. Then its connection can be used again.
+#: How long a stream may take to end after its run, in seconds. A stream that ends leaves its connection usable.
 _END_S = 1.0
 
 #: Statuses of a server that refuses to stream: 422 is FastAPI's, 501 means that it is not implemented.
@@ -150,8 +150,8 @@ class EventStream:
     def _options(self, *, streams: bool, waits: bool) -> dict[str, Any]:
         if not streams and not waits:
             return {}
-        # No limit between two reads: a run may send nothing for long, polls notice a dead one, and aiohttp would reset
-        # such a timer for each piece.
+        # The time between two reads has no limit: a run may send nothing for a long time, and polls notice a dead
+        # stream. aiohttp would also reset such a timer for each piece.
         limit_s = self._endpoint.request_timeout_s
         pool_s = None if waits else limit_s  # calls that wait for runs hold the connections for long
         timeout = httpx2.Timeout(connect=self._endpoint.connect_timeout_s, read=None, write=limit_s, pool=pool_s)
@@ -164,7 +164,7 @@ class EventStream:
                     await self._read(response, first)
                 else:
                     first.set_result(Reply(_object(await response.read()), response.headers))
-        except Exception as error:  # polling continues whatever happens to a stream
+        except Exception as error:  # polling continues after any error of a stream
             if first.done():
                 log.info("stream ended early", reason=type(error).__name__)
             elif isinstance(error, openai.OpenAIError | NotTheApi):
