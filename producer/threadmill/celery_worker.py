@@ -21,8 +21,8 @@ from threadmill import log
 class Worker(CeleryWorker):  # type: ignore[misc]
     """Replaces `Celery.Worker`, so that `celery worker` starts it too.
 
-    Gossip and mingle are off: they synchronise clocks and revoked tasks, which threadmill does not use, and cost a second at the
-    start and messages between all pairs of workers. Heartbeats are on, because monitors need them.
+    Gossip and mingle are off: they synchronise clocks and revoked tasks, which threadmill does not use, and cost a
+    second at the start and messages between all pairs of workers. Heartbeats are on, because monitors need them.
     """
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
