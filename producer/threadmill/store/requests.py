@@ -30,15 +30,16 @@ def finish(
 
     `lifetimes_s`: how long a succeeded and any other job is kept. `more`: further fields of the request.
     """
+    body = result.model_dump(mode="json")
     return {
         "id": result.job_id,
         "owner": owner,
         "state": result.state,
-        "result": json.dumps(result.model_dump(mode="json"), ensure_ascii=False),
+        "result": _json(body),
         "ttl_s": lifetimes_s[0 if result.ok else 1],
         "longest_ttl_s": max(lifetimes_s),
         "celery_key": celery_key(result.job_id),
-        "celery_value": celery_meta(result),
+        "celery_meta": _json(_celery_meta(result.job_id, body)),
         # As text: Lua's numbers have 53 bits.
         "batch_counts": {field: str(number) for field, number in BatchRecord.counts(result).items()},
         "leftovers": list(leftovers),
@@ -46,15 +47,22 @@ def finish(
     }
 
 
-def celery_meta(result: JobResult) -> str:
+def celery_result(result: JobResult) -> str:
     """Encodes a result as Celery's Redis backend does."""
     body = result.model_dump(mode="json")
-    meta = {
+    return _json({"result": body, **_celery_meta(result.job_id, body)})
+
+
+def _celery_meta(job_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What Celery's Redis backend stores beside a result."""
+    return {
         "status": "SUCCESS",  # of the task; the result says whether the job succeeded
-        "result": body,
         "traceback": None,
         "children": [],
         "date_done": body["timings"]["finished_at"],
-        "task_id": result.job_id,
+        "task_id": job_id,
     }
-    return json.dumps(meta, ensure_ascii=False)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -29,7 +29,7 @@ FINISH = (
         "ttl_s": 60,
         "longest_ttl_s": 90,
         "celery_key": "celery-task-meta-j",
-        "celery_value": "{}",
+        "celery_meta": '{"status": "SUCCESS"}',
         "batch_counts": {"failed:stuck": "1", "usage:total_tokens::m": str(2**62)},
         "leftovers": [RUN, FILE],
     },

@@ -13,7 +13,7 @@ from threadmill.batch.results import ResultsFile
 from threadmill.job.result import TERMINAL, Usage
 from threadmill.store.batch_records import BatchRecord, RemoteBatch
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill.store.requests import celery_meta, finish
+from threadmill.store.requests import celery_result, finish
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC).isoformat()
 
@@ -45,7 +45,7 @@ def test_unknown_fields_are_kept_in_every_part_and_written_again(result):
     assert written["failure"]["retry_after_s"] == 60
     assert written["timings"]["queued_s"] == 7
     assert JobResult.model_validate(written) == result
-    assert json.loads(celery_meta(result))["result"] == written
+    assert json.loads(celery_result(result))["result"] == written
 
 
 def test_an_unknown_failure_kind_is_kept_as_text(result):

@@ -215,9 +215,9 @@ class JobStore(Connection):
 
     async def refuse(self, result: JobResult) -> None:
         """Stores the result of a message that never became a job, for its sender, who waits for Celery's result."""
-        key, meta = keys.celery_key(result.job_id), requests.celery_meta(result)
-        if await self._with_retries(self._redis.set, key, meta, nx=True, ex=self._settings.failed_ttl_s):
-            await self._with_retries(self._redis.publish, key, meta)
+        key, value = keys.celery_key(result.job_id), requests.celery_result(result)
+        if await self._with_retries(self._redis.set, key, value, nx=True, ex=self._settings.failed_ttl_s):
+            await self._with_retries(self._redis.publish, key, value)
 
     async def _stop(
         self, owner: str | None, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED

@@ -1,7 +1,7 @@
 -- Ends a job: its result, state and counters, Celery's result, and what outlives the job.
 -- request: id, owner? (none: ends a queued job), state, result (JSON), ttl_s, longest_ttl_s (of any job), celery_key,
---   celery_value (JSON), batch_counts, leftovers (a list of JSON), stored_job? (replaces the job in the record),
---   kept_thread? (JSON), transcript? (JSON)
+--   celery_meta (JSON: what Celery stores beside the result), batch_counts, leftovers (a list of JSON),
+--   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it; then the queued
 --   job whose turn it is now, if there is one; a repetition names it too
 -- include: clock, json, jobs, batches, turns, threads
@@ -84,6 +84,7 @@ if batch then count_in_batch() end
 if redis.call('EXISTS', keys.jobs('queued'), keys.jobs('running')) == 0 then
   redis.call('EXPIRE', keys.batches, request.longest_ttl_s)  -- otherwise a batch may be open
 end
-redis.call('SET', request.celery_key, request.celery_value, 'EX', ttl_s)
-redis.call('PUBLISH', request.celery_key, request.celery_value)
+local celery_result = '{"result": ' .. request.result .. ', ' .. string.sub(request.celery_meta, 2)
+redis.call('SET', request.celery_key, celery_result, 'EX', ttl_s)
+redis.call('PUBLISH', request.celery_key, celery_result)
 return reply('finished')
