@@ -58,9 +58,7 @@ class Keys:
     batch = KeyOf(_BATCH)  #: hash: its counters: batch_records.BatchRecord
     batch_jobs = KeyOf(_BATCH + ":jobs")  #: zset: its job ids
     batch_done = KeyOf(_BATCH + ":done")  #: stream: its finished jobs
-    batch_shared = KeyOf(
-        _BATCH + ":shared"
-    )  #: hash: objects that its jobs share, or the owner that creates one, as JSON
+    batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or the job that creates one, as JSON
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
 
     # The batch lane; LANE is ENDPOINT/MODEL
