@@ -1,4 +1,4 @@
-"""Celery's worker program with our logging; it stops at the first signal.
+"""Celery's worker program with threadmill's logging; it stops at the first signal.
 
 The original prints a banner and shutdown notices to stdout, and waits for running tasks after Ctrl-C.
 """
@@ -21,15 +21,15 @@ from threadmill import log
 class Worker(CeleryWorker):  # type: ignore[misc]
     """Replaces `Celery.Worker`, so that `celery worker` starts it too.
 
-    Gossip and mingle are off: they synchronise clocks and revoked tasks, which we do not use, and cost a second at the
-    start and messages between all pairs of workers. Heartbeats are on, because monitors need them.
+    Gossip and mingle are off: they synchronise clocks and revoked tasks, which threadmill does not use, and cost a
+    second at the start and messages between all pairs of workers. Heartbeats are on, because monitors need them.
     """
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if not _was_given("loglevel"):
             options["loglevel"] = "INFO"
         log.configure(options["loglevel"])
-        warnings.simplefilter("ignore", SecurityWarning)  # root is unsafe with pickled messages; ours are JSON
+        warnings.simplefilter("ignore", SecurityWarning)  # root is unsafe with pickled messages; threadmill's are JSON
         options |= {"quiet": True, "without_gossip": True, "without_mingle": True}
         super().__init__(app, hostname if _was_given("hostname") else self.default_hostname(), **options)
 

@@ -61,8 +61,8 @@ class JobHandle:
 class Client:
     """Enqueues jobs and reads their results. Thread-safe; connects on first use.
 
-    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer. `wait` and
-    `follow` first retry for `redis_outage_tolerance_s`, once they have begun. All raise StoreRefused at once.
+    `settings`: default `Settings.load()`. Calls raise StoreUnavailable at once if Redis does not answer. After a
+    first reply, `wait` and `follow` retry for `redis_outage_tolerance_s`. All raise StoreRefused at once.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -86,8 +86,8 @@ class Client:
         """Enqueues many jobs in a few round trips. Validates all of them before it enqueues the first.
 
         Raises the same errors as `enqueue`. After a KeyConflict, which only Redis detects, the other jobs are enqueued.
-        If Redis becomes unavailable meanwhile, StoreUnavailable has the handles of the enqueued jobs in `enqueued`, by
-        their position in `jobs`, and in `unknown` the positions of jobs that may have been enqueued.
+        If Redis becomes unavailable during the call, StoreUnavailable has the handles of the enqueued jobs in
+        `enqueued`, by their position in `jobs`, and in `unknown` the positions of jobs that may have been enqueued.
         """
         checked = [self.check(job) for job in jobs]
         for name in {job.endpoint for job in checked}:

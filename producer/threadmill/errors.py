@@ -45,7 +45,7 @@ class SettingsError(ThreadmillError):
 
 
 class NoEndpoint(SettingsError):
-    """`reason`: the text without the advice for programs, which commands replace by their own."""
+    """`reason`: the text without the advice for programs, which commands replace with their own."""
 
     def __init__(self, config: str) -> None:
         self.reason = (

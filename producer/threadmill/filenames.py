@@ -18,7 +18,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 def safe_name(name: str, fallback: str) -> str:
     """Returns the name without folders and without characters that some file system forbids.
 
-    If nothing is left, the same of `fallback`, or "file".
+    If nothing remains, cleans `fallback` in the same way, or returns "file".
     """
     for candidate in (name, fallback):
         last = re.split(r"[/\\]", candidate.rstrip("/\\"))[-1]

@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 def lock_file(file: TextIO) -> str | None:
-    """Locks an open file until it is closed. Returns None, or the id of the process that holds the lock."""
+    """Locks an open file until it is closed. Returns None, or the id of the process that already holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -17,7 +17,7 @@ from threadmill.secrets import redaction
 #: A repeated warning is logged once in this many seconds.
 REPEAT_S = 5.0
 
-#: Minimum levels of libraries that log each request, or what our own lines say.
+#: Minimum levels of libraries that log each request, or repeat threadmill's own lines.
 _LIBRARIES = {
     "celery": logging.WARNING,
     "celery.beat": logging.CRITICAL,  # repeats, with a traceback, what Celery's consumer logs about Redis

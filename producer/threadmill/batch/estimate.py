@@ -35,7 +35,7 @@ _OVERHEAD = 7
 class Counter:
     """Counts the tokens of a text."""
 
-    name: str  #: how it counts, for people
+    name: str  #: how it counts, in words
     count: Callable[[str], int]
 
 
@@ -80,9 +80,9 @@ def estimate(prompts: Iterable[EstimatedPrompt], prices: Prices, *, lane: str | 
     def costs(answers: Mapping[str | None, int]) -> Cost:
         return cost((_usage(model, lane, tokens, answers[model]) for model, tokens in read.items()), prices)
 
-    most = costs(written) if are_bounded else None
-    least = costs(dict.fromkeys(read, 0))
-    return Estimate(number, sum(read.values()), ", ".join(counters) or "nothing to count", least, most)
+    highest = costs(written) if are_bounded else None
+    lowest = costs(dict.fromkeys(read, 0))
+    return Estimate(number, sum(read.values()), ", ".join(counters) or "nothing to count", lowest, highest)
 
 
 def _usage(model: str | None, lane: str | None, read: int, written: int) -> ModelUsage:

@@ -17,7 +17,7 @@ _RETRY_EVERY_S = 0.5
 def file_lock(path: Path, wait: Callable[[str], None]) -> Iterator[None]:
     """Waits until no other process works on the file. Calls `wait` with the id of that process at every attempt.
 
-    The lock is a file beside it, which the system unlocks when its holder ends in any way.
+    The lock is a file next to it; the system unlocks it when the process ends in any way.
     """
     lock = lock_path(path)
     try:

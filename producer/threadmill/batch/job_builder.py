@@ -24,7 +24,7 @@ class PendingDocument:
 
     label: str
     location: Mapping[str, Any]
-    key: str  #: a digest of the document and of everything that is asked about it
+    key: str  #: a digest of the document, its jobs and all attached files
     parts: int
     _results: dict[int, JobResult] | None = None  #: by part
 

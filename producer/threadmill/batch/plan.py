@@ -37,7 +37,7 @@ class DocumentStatus(StrEnum):
 
 
 def document_status(previous: PreviousResult | None, *, is_known: bool, retry_failed: bool) -> DocumentStatus:
-    """Returns the status by the previous result for the same prompt. `is_known`: there is one for another prompt.
+    """Returns the status from the previous result for the same prompt. `is_known`: there is one for another prompt.
 
     A failure of the endpoint says nothing about the document, so it is always asked about again.
     """
@@ -50,7 +50,7 @@ def document_status(previous: PreviousResult | None, *, is_known: bool, retry_fa
 
 
 class Planner:
-    """Decides about documents by their lines in the results file, and by what became of their jobs since."""
+    """Decides about documents by their lines in the results file, and by the current states of their jobs."""
 
     def __init__(self, store: Store, out: ResultsFile, *, retry_failed: bool) -> None:
         self._store = store

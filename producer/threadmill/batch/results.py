@@ -1,7 +1,7 @@
 """The results file of a batch: one JSON line per document, written when it finishes.
 
 The file is readable after any interruption. A document that is asked about again has two lines until the file is
-opened or closed; the later one counts. So no answer is lost before there is another.
+opened or closed; the later one counts. So the old answer is kept until the new one is written.
 """
 
 import hashlib

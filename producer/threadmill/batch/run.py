@@ -161,11 +161,11 @@ class Batch:
 
     def _next_chunk(self, jobs: Iterator[BatchJob]) -> list[BatchJob]:
         """Returns the next jobs, fewer if documents are slow to read, so that the first ones start soon."""
-        most = min(self._free_slots, _CHUNK)
+        size = min(self._free_slots, _CHUNK)
         chunk, stop_at = [], time.monotonic() + _HEARTBEAT_EVERY_S
         for job in jobs:
             chunk.append(job)
-            if len(chunk) == most or time.monotonic() > stop_at:
+            if len(chunk) == size or time.monotonic() > stop_at:
                 break
         return chunk
 

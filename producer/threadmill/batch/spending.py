@@ -37,7 +37,7 @@ class Spending:
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Limits at which a batch stops to enqueue jobs. Running jobs finish."""
+    """Limits at which a batch stops enqueuing jobs. Running jobs finish."""
 
     max_cost: float | None = None  #: of all invocations, in the currency of the prices
     max_tokens: int | None = None  #: of all invocations

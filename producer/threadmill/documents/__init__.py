@@ -1,4 +1,4 @@
-"""What a batch is made of: files, rows, requests, prompts. For batch/ and above; imports readers/ and job/."""
+"""The inputs of a batch: files, rows, requests, prompts. For batch/ and above; imports readers/ and job/."""
 
 from threadmill.installation import require
 

@@ -1,4 +1,4 @@
-"""Documents that are sent beside the prompt: files for the server's tools, and images."""
+"""Documents that are sent in addition to the prompt: files for the server's tools, and images."""
 
 from dataclasses import dataclass
 from pathlib import Path

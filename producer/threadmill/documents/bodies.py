@@ -50,23 +50,23 @@ _INSTRUCTION_ROLES = ("system", "developer")
 
 def to_job_fields(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Returns fields of PromptJob. Raises BadDocument, which names the unsupported field."""
-    left = {name: value for name, value in body.items() if not _is_ignored(name, value)}
+    remaining = {name: value for name, value in body.items() if not _is_ignored(name, value)}
     is_chat = url == "/v1/chat/completions"
     fields: dict[str, Any] = {}
     for request_name, job_name in (_CHAT if is_chat else _RESPONSES).items():
-        if request_name in left and job_name not in fields:
-            fields[job_name] = left.pop(request_name)
+        if request_name in remaining and job_name not in fields:
+            fields[job_name] = remaining.pop(request_name)
     if "tools" in fields:
         fields["tools"] = [_nested(tool, "tools") for tool in _list(fields["tools"], "tools")]
     if isinstance(fields.get("tool_choice"), dict):
         fields["tool_choice"] = _nested(fields["tool_choice"], "tool_choice")
     if not is_chat:
-        fields |= _response_fields(left)
+        fields |= _response_fields(remaining)
     name = "messages" if is_chat else "input"
-    given = left.pop(name, None)
-    if left:
-        fields_left = f"field{'s' * (len(left) > 1)} {', '.join(map(repr, left))}"
-        raise BadDocument(f"has the unsupported {fields_left}; remove {'them' if len(left) > 1 else 'it'}")
+    given = remaining.pop(name, None)
+    if remaining:
+        unsupported = f"field{'s' * (len(remaining) > 1)} {', '.join(map(repr, remaining))}"
+        raise BadDocument(f"has the unsupported {unsupported}; remove {'them' if len(remaining) > 1 else 'it'}")
     items = [{"role": "user", "content": given}] if isinstance(given, str) else _list(given, name)
     instructions, messages = _conversation(items, name)
     if instructions:
@@ -94,16 +94,16 @@ def _is_ignored(name: str, value: Any) -> bool:
     return any(value == default and is_flag is isinstance(default, bool) for default in _DEFAULTS.get(name, ()))
 
 
-def _response_fields(left: dict[str, Any]) -> dict[str, Any]:
+def _response_fields(remaining: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    text = left.pop("text", None) or {}
+    text = remaining.pop("text", None) or {}
     form = text.get("format") if isinstance(text, dict) else None
     if text != {} and (not isinstance(text, dict) or set(text) != {"format"} or not isinstance(form, dict)):
         raise BadDocument("has a 'text' with more than a format, which is not supported; remove it")
     if form:
         fields["response_format"] = _inner(form, "json_schema") if form.get("type") == "json_schema" else form
-    if "truncation" in left:
-        fields["truncation"] = {"type": left.pop("truncation")}
+    if "truncation" in remaining:
+        fields["truncation"] = {"type": remaining.pop("truncation")}
     return fields
 
 

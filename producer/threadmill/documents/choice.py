@@ -1,4 +1,4 @@
-"""Parts of a document set, to try a prompt out."""
+"""Selects some documents of a set, to try out a prompt."""
 
 import hashlib
 import heapq

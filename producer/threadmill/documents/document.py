@@ -24,7 +24,7 @@ _COMBINED = ("images", "files")
 
 @dataclass(frozen=True)
 class Document(ABC):
-    """One input. `path` is as found: relative if it was given so."""
+    """One input. `path` is as found: relative if the user gave a relative path."""
 
     path: Path
 
@@ -34,7 +34,7 @@ class Document(ABC):
 
     @property
     def label(self) -> str:
-        """Its name in messages, by which a person finds it."""
+        """The name that messages use, by which a person finds the document."""
         return "stdin" if self.path == STDIN else printable(self.path)
 
     @property
@@ -99,7 +99,7 @@ class NumberedDocument(Document):
 
 
 class DocumentsInFiles(ABC):
-    """Documents of which a file has several. Each iteration reads the files again, so that they are not in memory.
+    """Documents from files that contain several. Each iteration reads the files again, so that they are not in memory.
 
     `stdin` is the file with the content of the path `-`. Iterating raises ThreadmillError for an unreadable file.
     """

@@ -11,7 +11,7 @@ _ENDS = (
     re.compile(r"\s+"),  # the end of a word
 )
 
-#: The zero width joiner, which makes one character of its neighbours.
+#: The zero width joiner, which joins its neighbours into one character.
 _JOINERS = "\u200d"
 
 

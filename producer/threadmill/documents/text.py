@@ -19,12 +19,12 @@ class ReadOptions:
 
     encoding: str | None = None
     max_chars: int | None = None
-    split: bool = False  #: ask about a longer document in parts; without, it is refused
+    split: bool = False  #: ask about a longer document in parts; otherwise it is refused
 
     def fitting(self, template: PromptTemplate) -> "ReadOptions":
         """Returns the options with parts that fit into a message with the prompt. Raises BadTemplate."""
-        most = template.max_text_chars()
-        return replace(self, max_chars=min(self.max_chars or most, most))
+        limit_chars = template.max_text_chars()
+        return replace(self, max_chars=min(self.max_chars or limit_chars, limit_chars))
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TextFile(Document):
     """A file whose text is in the prompt."""
 
     options: ReadOptions = ReadOptions()
-    stored_at: Path | None = None  #: the file with its content, if that is not `path`: for stdin
+    stored_at: Path | None = None  #: the file with its content if that is not `path`, as for stdin
 
     @property
     def identity(self) -> str:

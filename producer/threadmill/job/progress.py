@@ -11,7 +11,7 @@ from threadmill.job.result import Failure, Usage
 #: Statuses of a run that has not ended.
 _ACTIVE = frozenset({"queued", "in_progress", "requires_action"})
 
-#: The calls that may have created an object of which no reply told.
+#: The kind of object that each call may have created if its outcome is unknown.
 _LOST_BY: Mapping[str, str] = {
     "create_thread": "threads",
     "upload": "files",
@@ -27,7 +27,7 @@ class CallErrors:
 
     count: int = 0
     reason: str | None = None  #: of the latest
-    first_at: float | None = field(default=None, compare=False)  #: when the first of them was made
+    first_at: float | None = field(default=None, compare=False)  #: when the first of them failed
     since: float | None = field(default=None, compare=False)  #: the same, not before this worker took the job
 
 
@@ -38,9 +38,9 @@ class Cost:
     usage: Usage = field(default_factory=Usage)
     by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
     model: str | None = None  #: of the last run
-    lane: str | None = None  #: the one that all runs came through
+    lane: str | None = None  #: the lane of all runs
     fell_back: bool = False  #: the job's lane is closed, and further runs cost the full price
-    full_price: str | None = None  #: why runs cost that, though the job has a lane
+    full_price: str | None = None  #: why runs cost the full price although the job has a lane
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class ProgressSummary(BaseModel):
     def spent(self) -> dict[str, Any]:
         """What the job has spent, as fields of its result.
 
-        If a call has an unknown outcome, the object that it may have made counts as lost.
+        If a call has an unknown outcome, the object that it may have created counts as lost.
         """
         return spent(self.runs, self.calls, self.cost, self.lost.after(self.intent))
 

@@ -1,4 +1,4 @@
-"""The job as a caller writes it. result.py has what comes back.
+"""The job as a caller writes it. result.py has the result.
 
 A producer refuses a job with an unknown field. A worker that is older than the producer leaves a job with unknown
 fields to newer workers (`PromptJob.read`), because it could not honour them.

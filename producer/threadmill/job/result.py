@@ -18,7 +18,7 @@ class JobState(StrEnum):
     RUNNING = "running"  #: a worker holds its lease
     SUCCEEDED = "succeeded"  #: the answer is in the result
     FAILED = "failed"  #: the reason is in the result's failure
-    CANCELLED = "cancelled"  #: stopped at its owner's request
+    CANCELLED = "cancelled"  #: cancelled at its owner's request
 
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
@@ -156,7 +156,7 @@ class JobResult(StoredModel):
     files: tuple[Artifact, ...] = ()
     steps: tuple[dict[str, JsonValue], ...] = ()  #: the steps of the run, if the job set `include_steps`
     missing_steps: str | None = None  #: why `steps` may be incomplete; None: it is complete
-    ignored_tools: tuple[str, ...] = ()  #: functions of the job that the server did not give to the run
+    ignored_tools: tuple[str, ...] = ()  #: functions of the job that the server did not add to the run
     thread_id: str | None = None  #: the thread, if it was kept
     usage: Usage = Usage()
     model: str | None = None  #: the server's name of the model of the last run
@@ -165,7 +165,7 @@ class JobResult(StoredModel):
     runs: int = 0  #: remote runs started
     attempts: int = 0
     calls: int = 0  #: HTTP calls made, retries included
-    lost_threads: int = 0  #: threads that the server may have made but whose id did not reach us
+    lost_threads: int = 0  #: threads that the server may have created but whose id never reached a worker
     lost_files: int = 0  #: files and vector stores, likewise
     lost_runs: int = 0  #: runs that are not deleted with their thread, likewise
     failure: Failure | None = None

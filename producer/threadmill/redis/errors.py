@@ -12,7 +12,7 @@ from redis.sentinel import MasterNotFoundError
 class Trouble:
     """Why Redis cannot be used. `what` continues a sentence with the subject "Redis".
 
-    `is_refusal`: a call that is made again fails again, until somebody changes something.
+    `is_refusal`: a retry fails until somebody changes a setting.
     `needs_settings`: of Redis or of its clients; else what ends it may also happen by itself.
     """
 
@@ -23,7 +23,7 @@ class Trouble:
 
 
 class SentinelRefusal(MasterNotFoundError):
-    """The sentinels refuse us or do not know the master."""
+    """The sentinels refuse this client or do not know the master."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}")
@@ -76,7 +76,7 @@ _CODE_OF = {
 #: A code at the start or in quotes: Redis 6 quotes the error of a script, and EXECABORT its cause.
 _CODE = re.compile(r"(?:^|: -|because of: )([A-Z]+)\b")
 
-#: Replies of a cluster's node to our scripts.
+#: Replies of a cluster's node to threadmill's scripts.
 _IN_CLUSTER = re.compile(r"in a cluster|the cluster is down|same slot", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""kombu's Sentinel transport, which finds the master as our other clients do.
+"""kombu's Sentinel transport, which finds the master as threadmill's other clients do.
 
 kombu 5.7 needs the password in a URL for each sentinel, tries a sentinel that is away ten times before it asks the next
 one, and its error shows all options of the connections to the sentinels.

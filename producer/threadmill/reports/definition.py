@@ -165,8 +165,8 @@ class ReportDefinition(InputModel):
     def may_publish(self, failed: int, documents: int) -> bool:
         """Whether few enough documents failed to publish the report. False if all failed."""
         allowed = self.publish_if_failed_at_most
-        most = allowed if isinstance(allowed, int) else documents * int(allowed[:-1]) / 100
-        return failed <= most and failed < documents
+        limit = allowed if isinstance(allowed, int) else documents * int(allowed[:-1]) / 100
+        return failed <= limit and failed < documents
 
 
 def _render(source: str, night: date) -> str:

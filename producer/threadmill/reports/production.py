@@ -60,7 +60,7 @@ class Production:
         self._delivers = delivers
 
     def produce(self) -> ReportRun:
-        """Returns the ended run. Raises LeaseLost, StoreUnavailable, and what stops it: the next call resumes it."""
+        """Returns the ended run. Raises LeaseLost, StoreUnavailable, and what `check` raises; a new call resumes it."""
         self._save()
         try:
             report = self._build()

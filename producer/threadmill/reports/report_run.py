@@ -37,7 +37,7 @@ class ReportRun(StoredModel):
     files: tuple[str, ...] = ()  #: the published files, deleted after `keep_days`
     error: str | None = None
     withheld: bool = False  #: produced with --no-deliver; the next `report run` without it delivers
-    #: What is settled: channel -> None, or why it was not delivered.
+    #: Finished deliveries: channel -> None, or why it was not delivered.
     deliveries: dict[str, str | None] = Field(default={})
 
     @property

@@ -95,7 +95,7 @@ class ReportRunner:
         has_reported = False
         while True:
             if lease := self.store.claim(definition.name, night):
-                with lease, suppress(LeaseLost):  # another process has it: wait for it
+                with lease, suppress(LeaseLost):  # another process produces the night
                     previous = self._previous(definition, night, again)
                     if previous is not None and self._is_done(previous) and not again:
                         return previous

@@ -52,7 +52,7 @@ class Schedule:
         return list(takewhile(lambda fire: fire.at >= since, window))[::-1]
 
     def due(self, now: datetime, since: datetime, catch_up: int, over: Container[date]) -> list[Fire]:
-        """Returns those of `owed` that are not `over`: published, skipped or failed."""
+        """Returns the nights in `owed` that are not in `over`, which are published, skipped or failed."""
         return [fire for fire in self.owed(now, since, catch_up) if fire.night not in over]
 
     def _wall(self, moment: datetime) -> datetime:

@@ -57,7 +57,7 @@ class Smtp(InputModel):
             raise NotDelivered(f"{self.host} replied {error.smtp_code}", is_temporary=is_temporary) from None
         except smtplib.SMTPRecipientsRefused:
             raise NotDelivered(f"{self.host} refuses the recipients", is_temporary=False) from None
-        except OSError as error:  # smtplib's other errors among them
+        except OSError as error:  # includes smtplib's other errors
             detail = error.strerror or str(error) or type(error).__name__
             raise NotDelivered(f"{self.host}:{self.port}: {detail}", is_temporary=True) from None
 

@@ -33,7 +33,7 @@ class ReportStore(Connection):
         return self.first_seen(name) or first
 
     def first_seen(self, name: str) -> datetime | None:
-        """Returns the time that `since` stored, or None if there is none or it is damaged. Writes nothing."""
+        """Returns the time that `since` stored; None if it is missing or damaged. Writes nothing."""
         with self._translate_errors():
             stored = cast(str | None, self._redis.hget(self._keys.reports, name))
         try:

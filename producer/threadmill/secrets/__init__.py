@@ -1,1 +1,1 @@
-"""Redacts secrets in texts. For all, even errors.py; imports nothing of ours."""
+"""Redacts secrets in texts. For all modules, even errors.py; imports no other module of threadmill."""

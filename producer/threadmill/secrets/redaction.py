@@ -69,7 +69,7 @@ class Redactor:
     def register_environment(self, variables: Mapping[str, str]) -> None:
         """Registers the values of variables or headers whose names end in KEY, TOKEN, SECRET, PASSWORD or similar.
 
-        Of the others, passwords in URLs.
+        Of other values, registers passwords in URLs.
         """
         for name, value in variables.items():
             if _SECRET_NAME.search(name):

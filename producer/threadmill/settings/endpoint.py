@@ -52,7 +52,7 @@ _WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16
 class Endpoint(RunLimits):
     """A server: its address, the variable with its key, its features and its limits.
 
-    The table of an endpoint is flat, and the limits of its runs stand in it beside the other fields. Code that needs
+    The table of an endpoint is flat, and includes the limits of its runs. Code that needs
     only the limits, such as the worker's lifecycle, takes a RunLimits and gets the endpoint.
     """
 

@@ -13,7 +13,7 @@ def locate(path: str, file_roots: Sequence[Path], *, producer: bool = False) -> 
 
     It must be in one of the `file_roots`, and must exist if its root does: a producer need not have the workers' disk.
     `producer`: this machine named the path, so a file that is missing may be reported as missing; a worker does not
-    tell strangers which files it has.
+    reveal which files it has.
     """
     try:
         found = Path(os.path.realpath(path))

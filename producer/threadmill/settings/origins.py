@@ -8,7 +8,7 @@ from threadmill.settings.suggestions import closest
 
 PREFIX = "THREADMILL_"
 
-#: Variables with our prefix that are not settings.
+#: Variables with threadmill's prefix that are not settings.
 _OTHERS = ("THREADMILL_CONFIG", "THREADMILL_LOG")
 
 #: Variables that Kubernetes and Docker set for a service or a link named threadmill, threadmill-redis or similar.
@@ -30,7 +30,7 @@ def variables(environment: Iterable[str]) -> dict[str, SettingPath]:
 
 
 def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[str]:
-    """Returns a phrase for each variable with our prefix that sets nothing.
+    """Returns a phrase for each variable with threadmill's prefix that sets nothing.
 
     `settings`: the names of all settings, and whether each is a table.
     """
@@ -43,7 +43,10 @@ def unknown(environment: Iterable[str], settings: Mapping[str, bool]) -> list[st
 
 
 def variable_of(path: Sequence[object], environment: Mapping[str, str]) -> str | None:
-    """Returns the variable that sets the value at the path, or None. The most specific wins; ours over REDIS_URL."""
+    """Returns the variable that sets the value at the path, or None.
+
+    The most specific variable wins, and THREADMILL_REDIS_URL wins over REDIS_URL.
+    """
     steps = tuple(map(str, path))
     found = [
         (name, its)
@@ -60,7 +63,7 @@ def _suggestion(name: str, settings: Iterable[str]) -> str:
 
 
 def _holds(text: str, steps: SettingPath) -> bool:
-    """Whether a variable's value has something at the remaining path; with steps left, the value is JSON."""
+    """Whether a variable's value contains the remaining path. If the path is not empty, the value is JSON."""
     if not steps:
         return True
     try:

@@ -40,7 +40,7 @@ class Price(InputModel):
 
 
 class Prices(InputModel):
-    """The table [prices]; beside the fields below, it holds a Price by each model's name."""
+    """The table [prices]: the fields below, and a Price for each model by name."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Price] = Field(init=False)

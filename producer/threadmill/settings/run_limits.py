@@ -1,4 +1,4 @@
-"""The limits of a run: its times, its retries, its rounds of tools. Part of an endpoint's settings."""
+"""The limits of a run: timeouts, retries and rounds of tools. Part of an endpoint's settings."""
 
 from typing import Annotated, Literal
 

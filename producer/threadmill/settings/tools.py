@@ -67,10 +67,10 @@ class HttpSettings(_Called):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        place = urlsplit(self.url).netloc
-        if "@" in place:
+        host = urlsplit(self.url).netloc
+        if "@" in host:
             raise ValueError("`url` holds a user or password; name a variable in headers_env for it")
-        if "{" in place and not self.hosts:
+        if "{" in host and not self.hosts:
             raise ValueError("the host in `url` has a placeholder, so `hosts` must list where requests may go")
         if re.search(r"[{}]", PLACEHOLDER.sub("", self.url)):
             raise ValueError("`url` has a brace that belongs to no {placeholder}; write it as %7B or %7D")

@@ -109,7 +109,7 @@ class RemoteBatch(StoredModel):
     name: str  #: threadmill's name
     endpoint: str
     made_at: AwareDatetime
-    sending: bool = False  #: a call that creates something may have taken effect: look for it before the retry
+    sending: bool = False  #: a call that creates something may have taken effect: check whether it did before the retry
     file_id: str | None = None  #: the file of requests, after its upload
     batch_id: str | None = None  #: the provider's id, after its creation
     lane: str = ""  #: ENDPOINT/MODEL

@@ -55,7 +55,7 @@ class Listed(NamedTuple):
 
 
 class Store(BatchStore, RemoteStore, WorkerStore):
-    """Everything that a producer can do in Redis."""
+    """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
         """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
@@ -145,11 +145,11 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         result = self._result(job_id)
         seen = "0-0"
         while result is None:
-            left = min(BLOCK_S, stop_at - time.monotonic())
-            if left <= 0:
+            remaining_s = min(BLOCK_S, stop_at - time.monotonic())
+            if remaining_s <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
             for _, entry_id, _ in self.with_retries(
-                partial(self._read, {self._keys.events(job_id): seen}, left), stop_at
+                partial(self._read, {self._keys.events(job_id): seen}, remaining_s), stop_at
             ):
                 seen = entry_id
             result = self.with_retries(partial(self._result, job_id), stop_at)
@@ -177,8 +177,8 @@ class Store(BatchStore, RemoteStore, WorkerStore):
             if result is None and time.monotonic() >= renew_at:
                 self.with_retries(partial(self._follow, job_id), stop_at)
                 renew_at = time.monotonic() + _FOLLOWED_S / 3
-            left = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
-            entries = self.with_retries(partial(self._read, seen, 0 if result else left), stop_at)
+            remaining_s = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
+            entries = self.with_retries(partial(self._read, seen, 0 if result else remaining_s), stop_at)
             # Ordered by Redis' time; at the same time, changes of state come last.
             for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
                 seen[stream] = entry_id
@@ -188,11 +188,11 @@ class Store(BatchStore, RemoteStore, WorkerStore):
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
                 result = self.with_retries(partial(self._result, job_id), stop_at)
-            if result is None and left <= 0:
+            if result is None and remaining_s <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
 
     def _follow(self, job_id: str) -> None:
-        """Tells the job's worker that somebody follows it."""
+        """Lets the job's worker know that it is followed."""
         with self._translate_errors():
             self._redis.set(self._keys.followed(job_id), 1, ex=_FOLLOWED_S)
 
@@ -247,14 +247,14 @@ class Store(BatchStore, RemoteStore, WorkerStore):
 
     def _request_to_cancel(self, job_id: str, fields: dict[str, str], now: datetime) -> dict[str, Any]:
         """Returns the request that cancels a queued job, whose record need not be readable."""
-        left: list[str] = []
+        leftovers: list[str] = []
         try:
             record = JobRecord.read(job_id, fields)
             result = record.stopped(JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-            left = record.remains(record.job.endpoint or "")
+            leftovers = record.remains(record.job.endpoint or "")
         except UnreadableRecord:
             result = JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-        return requests.finish(None, result, self._settings.lifetimes_s, left)
+        return requests.finish(None, result, self._settings.lifetimes_s, leftovers)
 
     def redrive(self, job_id: str) -> JobState:
         """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
@@ -284,7 +284,7 @@ class Store(BatchStore, RemoteStore, WorkerStore):
 
         Reads a few hundred at a time until it has found `limit`. Raises BatchNotFound.
         """
-        found: dict[str, JobRecord] = {}  # a job that changes its state meanwhile may appear twice
+        found: dict[str, JobRecord] = {}  # a job that changes its state during the search may appear twice
         unreadable = set[str]()
         ids = (job_id for _, job_id in self._newest(chosen))
         while len(found) < limit and (some := list(islice(ids, min(limit, CHUNK)))):

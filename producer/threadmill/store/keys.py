@@ -5,7 +5,7 @@ A key is an attribute of Keys, in Python and in a script: `keys.leases`, `keys.r
 
 from collections.abc import Callable
 
-#: What is after the prefix; `{}` stands for a value.
+#: The part after the prefix; `{}` stands for a value.
 _JOB, _BATCH, _REPORT = "job:{}", "batch:{}", "reports:{}"
 
 
@@ -20,7 +20,7 @@ class Key:
 
 
 class KeyOf:
-    """The names of the keys of jobs, batches or others. `name` has `{}` for each value that tells them apart."""
+    """The names of the keys of jobs, batches or others. `name` has `{}` for each value that differs."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Keys:
     batch = KeyOf(_BATCH)  #: hash: its counters: batch_records.BatchRecord
     batch_jobs = KeyOf(_BATCH + ":jobs")  #: zset: its job ids
     batch_done = KeyOf(_BATCH + ":done")  #: stream: its finished jobs
-    batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or who makes one now, as JSON
+    batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or the job that creates one, as JSON
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
 
     # The batch lane; LANE is ENDPOINT/MODEL
@@ -69,7 +69,7 @@ class Keys:
     remote_batch = KeyOf("remote_batch:{}")  #: set: its job ids
     remote_batch_held = KeyOf("remote_batch:{}:held")  #: string: its lease
 
-    # What is on servers
+    # Remote objects
     leftovers = Key("leftovers")  #: zset: objects to delete, by the time of the next attempt (inf: given up)
     leftover_attempts = Key("leftovers:tries")  #: hash: failed attempts to delete each
     threads = Key("threads")  #: hash: kept threads as JSON, by ENDPOINT/THREAD; they never expire
@@ -77,7 +77,7 @@ class Keys:
     assistants = Key("assistants")  #: hash: assistants of applied profiles as JSON, by ENDPOINT/PROFILE; never expire
 
     # Reports
-    reports = Key("reports")  #: hash: name of a report -> since when it is scheduled
+    reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled
     report = KeyOf(_REPORT)  #: hash: its nights as JSON, by date
     report_held = KeyOf(_REPORT + ":{}:held")  #: string: the lease of a night; expires unless renewed
 

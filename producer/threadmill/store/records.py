@@ -30,7 +30,7 @@ FORMAT = 1
 _PACK_FROM = 1000
 _PACKED = "zlib:"
 
-#: Bytes kept of a dead letter; our own messages are shorter.
+#: Bytes kept of a dead letter; threadmill's own messages are shorter.
 _DEAD_LETTER_BYTES = 65_536
 
 #: Fields of a job that may hold a secret by mistake. Names, ids and paths are not redacted.
@@ -86,8 +86,8 @@ class JobRecord(BaseModel):
 
     def remains(self, endpoint: str) -> list[str]:
         """Returns what the job leaves on its server if it is stopped now, as LeftoverRecords in JSON."""
-        things = self.progress_summary.remains if self.progress_summary else ()
-        return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in things]
+        remains = self.progress_summary.remains if self.progress_summary else ()
+        return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in remains]
 
     @property
     def newer(self) -> NewerRecord | None:

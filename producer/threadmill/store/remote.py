@@ -1,4 +1,4 @@
-"""The producer's operations on what is on servers: kept threads, applied assistants, remote batches, leftovers."""
+"""The producer's operations on remote objects: kept threads, applied assistants, remote batches, leftovers."""
 
 import math
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from threadmill.stored import read
 
 
 class RemoteStore(Connection):
-    """Reads and changes what threadmill knows of remote objects. Workers delete the objects."""
+    """Reads and changes the records of remote objects. Workers delete the objects."""
 
     def threads(self) -> list[KeptThread]:
         """Returns the kept threads, the last used first."""
@@ -34,15 +34,17 @@ class RemoteStore(Connection):
         Raises ThreadNotFound, and ThreadInUse while jobs wait or run on it, unless `force`.
         """
         name = keys.thread_name(endpoint, thread_id)
-        while True:  # again if a job changes the entry in between
+        while True:  # repeats if a job changes the entry in between
             with self._translate_errors():
                 entry = cast(str | None, self._redis.hget(self._keys.threads, name))
             if entry is None:
                 raise ThreadNotFound(thread_id)
             kept = read(KeptThread, entry, f"kept thread {name}")
-            things = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
-            left = [each.model_dump_json() for each in things]
-            outcome, *job_ids = self._run("remote/forget_thread", name=name, entry=entry, force=force, leftovers=left)
+            leftovers = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
+            encoded = [each.model_dump_json() for each in leftovers]
+            outcome, *job_ids = self._run(
+                "remote/forget_thread", name=name, entry=entry, force=force, leftovers=encoded
+            )
             if outcome == "busy":
                 raise ThreadInUse(thread_id, job_ids)
             if outcome == "forgotten":

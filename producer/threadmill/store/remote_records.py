@@ -1,4 +1,4 @@
-"""The records of what is on servers: kept threads, applied assistants, leftovers."""
+"""The records of remote objects: kept threads, applied assistants, leftovers."""
 
 import json
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class Transcript(StoredModel):
         return text if len(text) <= TRANSCRIPT_LIMIT else ""
 
 
-#: What a thread is on its server: a thread of the Assistants API, a conversation, or a chain of responses.
+#: The kind of a thread on its server: a thread of the Assistants API, a conversation, or a chain of responses.
 ThreadKind = Literal["thread", "conversation", "chain"]
 
 
@@ -48,7 +48,7 @@ class KeptThread(StoredModel):
     jobs: int = 1  #: number of jobs that have ended on it
     assistant: str | None = None
     latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
-    transcript: Transcript | None = Field(None, exclude=True)  #: chains; stored under a key of its own
+    transcript: Transcript | None = Field(None, exclude=True)  #: the transcript of a chain; stored under a separate key
     things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
 
     @property
@@ -58,7 +58,7 @@ class KeptThread(StoredModel):
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
-        """What has to be deleted: the thread and its objects."""
+        """The thread and its objects, which have to be deleted."""
         kind = "response" if self.is_chain else "thread"
         things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)

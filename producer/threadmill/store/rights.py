@@ -12,7 +12,7 @@ import redis
 from threadmill.redis.url import parse
 from threadmill.settings.settings import Settings
 
-#: Commands on records, called directly or by our scripts.
+#: Commands on records, called directly or by the scripts.
 _RECORDS = """
     del KEY; exists KEY; expire KEY 1; get KEY; hdel KEY f; hexists KEY f; hget KEY f; hgetall KEY; hincrby KEY f 0;
     hmget KEY f; hset KEY f v; hsetnx KEY f v; hvals KEY; persist KEY; set KEY v; xadd KEY * f v; zadd KEY 0 m;
@@ -35,7 +35,7 @@ _ANYWHERE = "ping; time; script load x; script exists x; evalsha x 0"
 #: Commands of the transaction. EXEC is not tried, because it would execute the others.
 _TRANSACTION = ("multi", "exec", "discard")
 
-#: How Celery stores and publishes results. A worker also does so for tasks that are chained after a job.
+#: How Celery stores and publishes results. A worker does so for tasks chained after a job too.
 _RESULTS = "del KEY; set KEY v"
 _CHAINED = "get KEY; setex KEY 1 v"
 _ANNOUNCED = "publish KEY m"

@@ -1,4 +1,4 @@
-"""What workers announce about themselves, and about the endpoints that fail their jobs."""
+"""The records that workers publish about themselves, and about endpoints without usable replies."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ SKEW_LIMIT_S = 1.0
 
 
 class FailingEndpoint(StoredModel):
-    """An endpoint that refuses, fails or cannot be reached, as one worker's jobs find."""
+    """An endpoint that refuses, fails or cannot be reached, as seen by the jobs of one worker."""
 
     endpoint: str
     reason: Redacted  #: the reason of the latest failed call, with the server's status
@@ -21,7 +21,7 @@ class FailingEndpoint(StoredModel):
     jobs: int = 1  #: number of jobs that wait for the endpoint
 
     def __add__(self, other: "FailingEndpoint") -> "FailingEndpoint":
-        """Returns both as one, with the reason of the one that began first."""
+        """Merges both into one, with the reason of the one that began first."""
         first = min(self, other, key=lambda each: each.since)
         until = min(filter(None, (self.until, other.until)), default=None)
         summed = {"calls": max(self.calls, other.calls), "jobs": self.jobs + other.jobs, "until": until}
@@ -29,7 +29,7 @@ class FailingEndpoint(StoredModel):
 
 
 def merge_failing_endpoints(found: Iterable[FailingEndpoint]) -> tuple[FailingEndpoint, ...]:
-    """Merges what several jobs or workers found about each endpoint."""
+    """Merges the outages that several jobs or workers report, by endpoint."""
     sums: dict[str, FailingEndpoint] = {}
     for each in found:
         sums[each.endpoint] = sums[each.endpoint] + each if each.endpoint in sums else each

@@ -22,7 +22,7 @@ class WorkerStore(Connection):
         return [letter for entry in entries if (letter := read(DeadLetter, entry, "a dead letter"))]
 
     def dead_letter_count(self) -> int:
-        """Returns how many dead letters there have been since they were last cleared."""
+        """Returns the number of dead letters since they were last cleared."""
         with self._translate_errors():
             count = cast(str | None, self._redis.get(self._keys.dead_letters_count)) or ""
         return int(count) if count.isdecimal() else 0
