@@ -8,7 +8,7 @@ from tests.integration.worker.holder import Holder
 
 from threadmill import JobState
 from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.store.jobs import Busy
+from threadmill_worker.store.remote import Busy
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from threadmill.errors import InvalidJob, SettingsError
 from threadmill.job.result import Failure, FailureKind
-from threadmill_worker.store.jobs import UnreadableThread
+from threadmill_worker.store.remote import UnreadableThread
 from threadmill_worker.tools.tool import ToolsUnavailable
 
 

@@ -10,7 +10,8 @@ from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import CreateStore, CreateThread, Making, Upload
 from threadmill_worker.lifecycle.observations import NotSent, Observation, StoreSeen, Uploaded
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.store.jobs import Busy, JobStore
+from threadmill_worker.store.jobs import JobStore
+from threadmill_worker.store.remote import Busy
 
 #: How long one job may take to create a shared object, and how often the others check for it.
 HOLD_S = 120.0

@@ -1,65 +1,41 @@
-"""The worker's operations on the records in Redis: claim, renew, save, hand back, finish; share objects.
+"""The worker's operations on jobs: claim, renew, save, hand back, finish.
 
 Every step on a job is one script (threadmill/store/scripts.py) and is repeated while Redis is away.
 """
 
 import asyncio
-import json
-import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import count, islice
+from itertools import count
 from types import MappingProxyType
 from typing import Any, cast
 
 import redis.asyncio
 import structlog
-from redis.exceptions import NoPermissionError
 
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, JobResult, JobState
-from threadmill.redis import client
 from threadmill.settings.settings import Settings
 from threadmill.store import keys, requests
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
-from threadmill.store.lease import take
 from threadmill.store.records import JobRecord, newer_format, packed
-from threadmill.store.remote_records import Applied, KeptThread, LeftoverRecord, Transcript
-from threadmill.store.worker_records import Worker
+from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.stored import read
 from threadmill_worker.lifecycle.progress import Leftover, Progress
-from threadmill_worker.live import Due
-from threadmill_worker.store.connection import Connection
-from threadmill_worker.store.redis_clock import RedisClock
+from threadmill_worker.store.remote import RemoteStore
+from threadmill_worker.store.workers import WorkerStore
 
 log = structlog.get_logger(__name__)
 
-#: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
-_WORKER_KEPT = timedelta(days=1)
-
-#: Entries read from Redis at a time.
+#: Jobs rescued in one step.
 _AT_ONCE = 500
 
-#: Events kept of a running job: the newest.
-_LIVE_ENTRIES = 2000
-
 _HAND_BACK_PATIENCE_S = 3.0
-
-#: Before a leftover is tried again; doubles with each try.
-_LEFTOVER_DELAY_S = 10
-
-#: A worker that took a leftover has this long to delete it; deleting it twice would do no harm.
-_LEFTOVER_HELD_S = 60
 
 
 class NoSuchJob(Exception):
     """There is no record of this id."""
-
-
-class UnreadableThread(Exception):
-    """The record of the thread cannot be read, so the thread cannot be continued."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +46,14 @@ class Lease:
     owner: str  #: the worker's name and the number of the claim
 
 
-@dataclass(frozen=True)
-class Busy:
-    """Another job creates the object now: wait, then ask again."""
-
-
-class JobStore(Connection):
+class JobStore(RemoteStore, WorkerStore):
     """The records as one worker process sees them; `name` is the worker's.
 
     `send(job_id)` puts a message on the queue; it is called in a thread.
     """
 
     def __init__(self, settings: Settings, name: str, send: Callable[[str], None]) -> None:
-        super().__init__(settings, client.asynchronous(settings.redis_url))
-        self.clock = RedisClock(self._redis)
-        self._name = name
+        super().__init__(settings, name)
         self._claims = count(1)
         self._send = send
 
@@ -263,72 +232,16 @@ class JobStore(Connection):
         except SettingsError:
             return job.endpoint or ""
 
-    async def claim_shared(self, batch: str, name: str, job_id: str, hold_s: float) -> str | Busy | None:
-        """Returns the id of a remote object that the jobs of the batch share under this name.
-
-        Busy: another job creates it. None: this job creates it, within `hold_s` seconds, then calls `add_shared` or
-        `release_shared`.
-        """
-        outcome, *found = await self._run("remote/claim_shared", batch=batch, name=name, job_id=job_id, hold_s=hold_s)
-        if outcome == "found":
-            shared = read(LeftoverRecord, found[0], f"what the jobs of batch {batch} share")
-            return shared.id if shared else None
-        return None if outcome == "claimed" else Busy()
-
-    async def add_shared(self, batch: str, name: str, leftover: LeftoverRecord) -> bool:
-        """Shares an object with the batch, whose last job has it deleted.
-
-        Returns False if there is another one already, or no job left: then the caller owns it and deletes it.
-        """
-        reply = await self._run("remote/add_shared", batch=batch, name=name, object=leftover.model_dump_json())
-        return bool(reply == ["added"])
-
-    async def release_shared(self, batch: str, name: str, job_id: str) -> None:
-        """Lets another job create the object now."""
-        await self._run("remote/release_shared", batch=batch, name=name, job_id=job_id)
-
     async def get(self, job_id: str) -> JobRecord | None:
         """Returns the record, whoever owns the job; None if there is none. Raises UnreadableRecord."""
         fields = await self._with_retries(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
-
-    async def assistant_of(self, endpoint: str, profile: str) -> str | None:
-        """Returns the id of the assistant of an applied profile, or None."""
-        name = keys.applied_name(endpoint, profile)
-        entry = await self._with_retries(self._redis.hget, self._keys.assistants, name)
-        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
-        return applied.id if applied else None
-
-    async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
-        """Returns a kept thread with its transcript, or None. Raises UnreadableThread."""
-        name = keys.thread_name(endpoint, thread_id)
-        entry = await self._with_retries(self._redis.hget, self._keys.threads, name)
-        if not entry:
-            return None
-        if (kept := read(KeptThread, entry, f"kept thread {name}")) is None:
-            raise UnreadableThread(f"what is kept of thread {thread_id} is damaged or was written by a newer version")
-        if not kept.is_chain:
-            return kept
-        text = await self._with_retries(self._redis.get, self._keys.transcript(name))
-        transcript = read(Transcript, text, f"the transcript of thread {thread_id}") if text else None
-        return kept.model_copy(update={"transcript": transcript})
 
     async def result(self, job_id: str) -> dict[str, Any] | None:
         """Returns the result of an ended job as Celery's backend stores it; None if it is missing or unreadable."""
         stored = await self._with_retries(self._redis.hget, self._keys.record(job_id), "result")
         result = read(JobResult, stored, f"the result of job {job_id}") if stored else None
         return result.model_dump(mode="json") if result else None
-
-    async def may_sweep(self, for_s: float) -> bool:
-        """Acquires the lease of the sweep for `for_s` seconds; returns whether it did."""
-        return await take(self._redis, self._keys.sweep, self._name, for_s) is not None
-
-    async def uptime_s(self) -> float:
-        """Returns how long Redis has been up; infinity if its ACL forbids INFO."""
-        try:
-            return float((await self._redis.info("server"))["uptime_in_seconds"])
-        except NoPermissionError:
-            return math.inf
 
     async def rescue(self) -> list[tuple[str, int]]:
         """Returns jobs with an expired lease to the queue. Returns their ids, and each one's interruptions in a row.
@@ -343,91 +256,6 @@ class JobStore(Connection):
         """Returns the jobs that have been queued for longer and wait for nothing but a worker."""
         _, *job_ids = await self._run("jobs/long_queued", longer_than_s=for_s)
         return list(job_ids)
-
-    async def messages(self) -> AsyncIterator[str]:
-        """Yields the job ids of the messages on the queue; leaves out items that are not messages."""
-        start = 0
-        while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
-            for message in chunk:
-                try:
-                    yield str(json.loads(message)["headers"]["id"])
-                except (ValueError, LookupError, TypeError, RecursionError):
-                    continue
-            start += len(chunk)
-
-    async def waiting(self) -> int:
-        """Returns the number of messages on the queue."""
-        return int(await self._redis.llen(self._settings.queue))
-
-    async def take_leftover(self) -> LeftoverRecord | None:
-        """Returns a leftover that is due, or None. No other worker gets it for a minute."""
-        while (reply := await self._run("remote/take_leftover", hold_s=_LEFTOVER_HELD_S)) != ["none"]:
-            _, taken = reply
-            if leftover := read(LeftoverRecord, taken, "a leftover"):
-                return leftover
-            # Never due, so that it is not taken again.
-            await self._with_retries(self._redis.zadd, self._keys.leftovers, {taken: math.inf}, xx=True)
-        return None
-
-    async def drop_leftover(self, leftover: LeftoverRecord) -> None:
-        """Removes a leftover that has been deleted."""
-        member = leftover.model_dump_json()
-        async with self._redis.pipeline() as pipe:
-            pipe.zrem(self._keys.leftovers, member)
-            pipe.hdel(self._keys.leftover_attempts, member)
-            await pipe.execute()
-
-    async def postpone_leftover(self, leftover: LeftoverRecord) -> bool:
-        """Counts a failed attempt to delete a leftover. Returns False if it was the last."""
-        limit = self._settings.cleanup_attempts
-        _, attempts = await self._run(
-            "remote/postpone_leftover",
-            leftover=leftover.model_dump_json(),
-            first_delay_s=_LEFTOVER_DELAY_S,
-            limit=limit,
-            ttl_s=self._settings.failed_ttl_s,
-        )
-        return int(attempts) < limit
-
-    async def announce(self, worker: Worker) -> None:
-        """Stores the entry of this worker, which producers can read."""
-        async with self._redis.pipeline() as pipe:
-            pipe.hset(self._keys.workers, worker.name, worker.model_dump_json())
-            pipe.expire(self._keys.workers, _WORKER_KEPT)
-            await pipe.execute()
-
-    async def forget_old_workers(self) -> None:
-        """Removes workers that were last seen more than a day ago."""
-        oldest = self.clock.moment() - _WORKER_KEPT
-        for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
-            card = read(Worker, str(announced), f"what worker {name!s} announces")
-            if card and card.seen_at < oldest:
-                await self._redis.hdel(self._keys.workers, name)
-
-    async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:
-        """Publishes events of jobs in one round trip; returns the ids of the stream entries by job.
-
-        Not repeated while Redis is unavailable. Jobs with a rejected entry are left out.
-        """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id, events in due.items():
-                stream = self._keys.live(job_id)
-                for entry in events.entries:
-                    pipe.xadd(stream, cast(Any, entry), maxlen=_LIVE_ENTRIES, approximate=True)
-                if events.superseded:
-                    pipe.xdel(stream, *events.superseded)
-                if events.is_first:  # FINISH sets the expiry too, but may run before this
-                    pipe.expire(stream, self._settings.failed_ttl_s)
-            replies = iter(await pipe.execute(raise_on_error=False))
-        taken = {job_id: list(islice(replies, events.commands)) for job_id, events in due.items()}
-        return {
-            job_id: own[: len(due[job_id].entries)]
-            for job_id, own in taken.items()
-            if not any(isinstance(reply, Exception) for reply in own)
-        }
-
-    async def close(self) -> None:
-        await self._redis.aclose()
 
 
 def _pairs(values: Sequence[str]) -> Iterator[tuple[str, str]]:

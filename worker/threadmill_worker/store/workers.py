@@ -1,0 +1,103 @@
+"""The operations of workers as a fleet: announcements, the lease of the sweep, the queue, events for followers."""
+
+import json
+import math
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from itertools import islice
+from typing import Any, cast
+
+from redis.exceptions import NoPermissionError
+
+from threadmill.redis import client
+from threadmill.settings.settings import Settings
+from threadmill.store.lease import take
+from threadmill.store.worker_records import Worker
+from threadmill.stored import read
+from threadmill_worker.live import Due
+from threadmill_worker.store.connection import Connection
+from threadmill_worker.store.redis_clock import RedisClock
+
+#: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
+_WORKER_KEPT = timedelta(days=1)
+
+#: Messages read from the queue at a time.
+_AT_ONCE = 500
+
+#: Events kept of a running job: the newest.
+_LIVE_ENTRIES = 2000
+
+
+class WorkerStore(Connection):
+    """What workers tell each other and producers. `name` is the name of this worker."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings, client.asynchronous(settings.redis_url))
+        self.clock = RedisClock(self._redis)
+        self._name = name
+
+    async def announce(self, worker: Worker) -> None:
+        """Stores the entry of this worker, which producers can read."""
+        async with self._redis.pipeline() as pipe:
+            pipe.hset(self._keys.workers, worker.name, worker.model_dump_json())
+            pipe.expire(self._keys.workers, _WORKER_KEPT)
+            await pipe.execute()
+
+    async def forget_old_workers(self) -> None:
+        """Removes workers that were last seen more than a day ago."""
+        oldest = self.clock.moment() - _WORKER_KEPT
+        for name, announced in (await self._redis.hgetall(self._keys.workers)).items():
+            card = read(Worker, str(announced), f"what worker {name!s} announces")
+            if card and card.seen_at < oldest:
+                await self._redis.hdel(self._keys.workers, name)
+
+    async def may_sweep(self, for_s: float) -> bool:
+        """Acquires the lease of the sweep for `for_s` seconds; returns whether it did."""
+        return await take(self._redis, self._keys.sweep, self._name, for_s) is not None
+
+    async def uptime_s(self) -> float:
+        """Returns how long Redis has been up; infinity if its ACL forbids INFO."""
+        try:
+            return float((await self._redis.info("server"))["uptime_in_seconds"])
+        except NoPermissionError:
+            return math.inf
+
+    async def messages(self) -> AsyncIterator[str]:
+        """Yields the job ids of the messages on the queue; leaves out items that are not messages."""
+        start = 0
+        while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
+            for message in chunk:
+                try:
+                    yield str(json.loads(message)["headers"]["id"])
+                except (ValueError, LookupError, TypeError, RecursionError):
+                    continue
+            start += len(chunk)
+
+    async def waiting(self) -> int:
+        """Returns the number of messages on the queue."""
+        return int(await self._redis.llen(self._settings.queue))
+
+    async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:
+        """Publishes events of jobs in one round trip; returns the ids of the stream entries by job.
+
+        Not repeated while Redis is unavailable. Jobs with a rejected entry are left out.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id, events in due.items():
+                stream = self._keys.live(job_id)
+                for entry in events.entries:
+                    pipe.xadd(stream, cast(Any, entry), maxlen=_LIVE_ENTRIES, approximate=True)
+                if events.superseded:
+                    pipe.xdel(stream, *events.superseded)
+                if events.is_first:  # FINISH sets the expiry too, but may run before this
+                    pipe.expire(stream, self._settings.failed_ttl_s)
+            replies = iter(await pipe.execute(raise_on_error=False))
+        taken = {job_id: list(islice(replies, events.commands)) for job_id, events in due.items()}
+        return {
+            job_id: own[: len(due[job_id].entries)]
+            for job_id, own in taken.items()
+            if not any(isinstance(reply, Exception) for reply in own)
+        }
+
+    async def close(self) -> None:
+        await self._redis.aclose()
