@@ -45,16 +45,16 @@ def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now
         return _why_queued(str(record.job.endpoint), workers, queue)
     progress = record.progress_summary
     if progress is None:
-        return f"worker {record.worker} has taken the job, and called nothing so far; see its log"
+        return f"worker {record.worker} has taken the job but made no call so far; see its log"
     if progress.failure is not None:
-        return f"{progress.failure.kind}: {progress.failure.message}; its worker still deletes what was made for it"
+        return f"{progress.failure.kind}: {progress.failure.message}; its worker is still deleting its remote objects"
     return "; ".join((_waiting_for(progress, now), *_call_errors(progress.errors)))
 
 
 def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
     serving = [worker for worker in workers if endpoint in worker.endpoints]
     if not serving:
-        return f"no worker that serves {endpoint!r} is running any more: start one with `threadmill worker`"
+        return f"no worker that serves {endpoint!r} is running now: start one with `threadmill worker`"
     if all(worker.jobs >= worker.concurrency for worker in serving):
         jobs = sum(worker.jobs for worker in serving)
         return f"the job waits for its turn: all workers of {endpoint!r} are busy ({jobs:,} jobs); start another worker"

@@ -28,7 +28,7 @@ class Transcript(Frames):
         super().__init__()
         self._run, self._plan, self._with_content = run, plan, with_content
         self._withdrawn: list[tuple[float, str, str]] = []  #: withdrawn while the run is being cancelled
-        self._answer_told = False
+        self._answer_scheduled = False
         self._since = 0.0  #: time of the last change; its events are never withdrawn
 
     def changed(self, at: float) -> None:
@@ -41,7 +41,7 @@ class Transcript(Frames):
                     self._step_ended(at, round_step(run, run.coming))
                 else:
                     self._waiting.extend((at, event, data) for _, event, data in self._withdrawn + later)
-                if not self._answer_told:
+                if not self._answer_scheduled:
                     self._schedule_answer(self._plan())
                 self._end(at)
             case "failed" | "cancelled" | "expired":
@@ -85,7 +85,7 @@ class Transcript(Frames):
         self._step_deltas(step["id"], parts, begins, ends)
 
     def _schedule_answer(self, work: Work) -> None:
-        self._answer_told = True
+        self._answer_scheduled = True
         for step in work.steps:
             self._schedule_server_step(step)
         for message in work.messages:

@@ -93,8 +93,8 @@ class RemoteStore(Connection):
             if left := read(LeftoverRecord, member, "a leftover"):
                 at = None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC)
                 number = tries.get(member, "0")
-                standing = {"tries": int(number) if number.isdecimal() else 0, "due_at": at}
-                found.append(Leftover.model_validate(left.model_dump() | standing))
+                fields = {"tries": int(number) if number.isdecimal() else 0, "due_at": at}
+                found.append(Leftover.model_validate(left.model_dump() | fields))
         return found
 
     def retry_leftovers(self) -> int:

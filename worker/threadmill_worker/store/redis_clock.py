@@ -1,7 +1,7 @@
 """The current time by Redis' clock. All times in records are Redis' time; the clock of this machine may be wrong.
 
-A reading shows the offset between both clocks, with an error of at most half its round trip. The one of the latest
-readings with the shortest round trip is used, so a stall or a slow network does no harm.
+A reading shows the offset between both clocks, with an error of at most half its round trip. Of the latest
+readings, the one with the shortest round trip is used, so a stall or a slow network does no harm.
 """
 
 import socket
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 #: How many readings are compared. Within as many heartbeats, clocks drift apart by a few milliseconds.
 _LATEST = 30
 
-#: Two readings agree if their offsets differ by no more than this beyond their errors, in seconds: clocks drift.
+#: Seconds by which the offsets of two readings may differ beyond their errors, because clocks drift.
 _DRIFT_S = 0.05
 
 #: A changed offset is used once this many readings in a row show it.
 _CHANGE_READINGS = 3
 
-#: A clock that setting the wall clock does not change; on Linux, one that continues while the machine is suspended.
+#: A clock that does not change when the wall clock is set. On Linux it also runs while the machine is suspended.
 _TICKS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

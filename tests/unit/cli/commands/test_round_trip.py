@@ -43,7 +43,7 @@ def test_a_job_that_no_worker_took(workers, cause):
 
 
 def test_a_job_whose_worker_called_nothing():
-    assert why(record()) == "worker host:1:a has taken the job, and called nothing so far; see its log"
+    assert why(record()) == "worker host:1:a has taken the job but made no call so far; see its log"
 
 
 def test_a_run_that_does_not_end():
