@@ -158,7 +158,7 @@ class WorkerProcess:
             message = "its message expired before a worker received it; raise `expires`, or start more workers"
             failure = Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
             return await self._attempts.fail(lease, record, failure)
-        if record.alone:
+        if record.own_process:
             return await self._own_processes.execute(lease, record)
         return await self._attempts.execute(lease, record)
 

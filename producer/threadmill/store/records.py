@@ -52,10 +52,12 @@ class JobRecord(BaseModel):
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     owner: str | None = None  #: the current or last claim: the worker's name and a number
-    lapses: int = 0  #: how often in a row a worker died or lost the lease before it saved any progress
-    alone: bool = False  #: after two lapses: runs in a process of its own
+    interruptions: int = 0  #: how often in a row a worker died or lost the lease before it saved any progress
+    own_process: bool = False  #: after two interruptions: runs in a process of its own
     cancel_requested: bool = False
-    parked: str | None = None  #: the remote batch that the job waits for, '-' before it has one; None: not in the lane
+    remote_batch: str | None = (
+        None  #: the remote batch that the job waits for, '-' before it has one; None: not in the lane
+    )
     lane_since: datetime | None = None  #: when the job first entered the batch lane
     progress: str | None = None  #: the worker's saved progress, as JSON
     calls: int = 0  #: HTTP calls made, also since the last saved progress

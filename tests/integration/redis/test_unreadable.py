@@ -241,7 +241,7 @@ async def test_an_unreadable_job_of_a_remote_batch_is_failed(worker, store, keys
     store.hset(keys.remote_batches, "b1", '{"name": "b1", "endpoint": "emulator", "made_at": 0}')
     sound, bad = worker.create(), worker.create()
     for job_id in (sound, bad):
-        damage(job_id, parked="b1")
+        damage(job_id, remote_batch="b1")
         store.sadd(keys.remote_batch("b1"), job_id)
     damage(bad, job="{")
 

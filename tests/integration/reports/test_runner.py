@@ -133,7 +133,9 @@ def test_the_next_command_continues_after_one_was_killed(site, emulator, until):
     waits = site.run(*NIGHT)
 
     assert waits.returncode == 0, waits.stderr
-    assert "is producing this report; waiting for it." in waits.stderr, "until the lease of the killed one lapses"
+    assert "is producing this report; waiting for it." in waits.stderr, (
+        "until the lease of the killed one interruptions"
+    )
     assert finished < {line["job_id"] for line in site.state("map")}
     assert emulator.completed() == 40 + 8 + 2 + 1, "no document, and no reduction, was asked twice"
     night = site.nights()["2026-11-20"]

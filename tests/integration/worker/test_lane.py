@@ -73,7 +73,7 @@ async def test_while_it_waits_it_is_queued_and_takes_no_attempt(worker):
     await worker.process.run(job_id, None)
 
     record = worker.record(job_id)
-    assert (record.state, record.attempts, record.parked, record.owner) == (JobState.QUEUED, 0, "-", None)
+    assert (record.state, record.attempts, record.remote_batch, record.owner) == (JobState.QUEUED, 0, "-", None)
     await worker.process.run(job_id, None)  # a second message of it
     assert worker.record(job_id).state is JobState.QUEUED
 

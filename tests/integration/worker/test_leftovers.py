@@ -35,8 +35,8 @@ async def test_a_leftover_is_given_out_once(job_store, leave, store, settings):
     taken = await asyncio.gather(*(job_store.take_leftover() for _ in range(30)))
     assert sorted(each.id for each in taken if each) == sorted(f"thread_{n}" for n in range(20))
 
-    lapses_at = min(score for _, score in store.zrange(f"{settings.key_prefix}:leftovers", 0, -1, withscores=True))
-    assert 30 < lapses_at - time.time() < 90, "should the worker die, another has its turn"
+    expires_at = min(score for _, score in store.zrange(f"{settings.key_prefix}:leftovers", 0, -1, withscores=True))
+    assert 30 < expires_at - time.time() < 90, "should the worker die, another has its turn"
 
 
 @pytest.mark.settings(sweep_interval_s=60)

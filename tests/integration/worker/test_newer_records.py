@@ -83,8 +83,8 @@ async def test_the_sweep_sends_it_again_and_never_fails_it(worker, store, keys, 
     assert job_id in worker.sent
 
     # Its newer worker died again and again.
-    lapses = 10 * worker.settings.max_attempts
-    change(job_id, state="running", owner="newer:1", lapses=lapses)
+    interruptions = 10 * worker.settings.max_attempts
+    change(job_id, state="running", owner="newer:1", interruptions=interruptions)
     store.zrem(keys.jobs(JobState.QUEUED), job_id)
     store.zadd(keys.jobs(JobState.RUNNING), {job_id: 1})
     store.zadd(f"{worker.settings.key_prefix}:leases", {job_id: 1})
@@ -116,19 +116,19 @@ async def test_the_batch_lane_leaves_them_alone_too(worker, store, keys, change)
 
     await worker.process._lane.once()
     [batch] = await lane_store.remote_batches()
-    assert (worker.record(today).parked, worker.record(tomorrow).parked) == (batch.name, "-")
+    assert (worker.record(today).remote_batch, worker.record(tomorrow).remote_batch) == (batch.name, "-")
 
     change(today, format=TOMORROW)  # as if a newer worker had put it there
     with pytest.raises(NewerRecord):
         await lane_store.jobs(batch)
     worker.process._lane._poll_at.clear()
     await worker.process._lane.once()
-    assert worker.record(today).parked == batch.name
+    assert worker.record(today).remote_batch == batch.name
     assert await lane_store.get(batch.name) is not None
 
     store.zadd(f"{keys.prefix}:lane_deadlines", {today: 1, tomorrow: 1})
     await worker.process._lane.once()
-    assert [worker.record(job_id).parked for job_id in (today, tomorrow)] == [batch.name, "-"]
+    assert [worker.record(job_id).remote_batch for job_id in (today, tomorrow)] == [batch.name, "-"]
 
     newer = RemoteBatch(name="n", endpoint="emulator", made_at=datetime.now(UTC), format=FORMAT + 1)
     store.hset(keys.remote_batches, "n", newer.model_dump_json())

@@ -19,7 +19,7 @@ def suspect(worker, store):
 
     def create(prompt: str, **fields) -> str:
         job_id = worker.create(prompt, **fields)
-        store.hset(f"{worker.settings.key_prefix}:job:{job_id}", mapping={"alone": 1, "lapses": 2})
+        store.hset(f"{worker.settings.key_prefix}:job:{job_id}", mapping={"own_process": 1, "interruptions": 2})
         return job_id
 
     return create
@@ -39,7 +39,7 @@ async def test_its_result_is_that_of_any_job(worker, suspect, emulator):
     record = worker.record(job_id)
     assert (record.state, record.result.text, record.attempts) == (JobState.SUCCEEDED, "Well?", 1)
     assert body == record.result.model_dump(mode="json")
-    assert (record.lapses, record.alone) == (0, False), "a redriven job starts with no expired leases"
+    assert (record.interruptions, record.own_process) == (0, False), "a redriven job starts with no expired leases"
     assert emulator.threads() == 0
 
 
@@ -61,7 +61,7 @@ async def test_it_is_handed_back_when_its_worker_is_stopped(worker, suspect, emu
 
     assert await running is None
     record = worker.record(job_id)
-    assert (record.state, record.attempts, record.alone) == (JobState.QUEUED, 0, True)
+    assert (record.state, record.attempts, record.own_process) == (JobState.QUEUED, 0, True)
     assert store.llen(worker.settings.queue) == 1, "another worker is sent its id"
 
 
@@ -75,7 +75,7 @@ async def test_its_process_may_end(worker, suspect, emulator, until, number):
 
     record = worker.record(job_id)
     if number == signal.SIGTERM:
-        assert (record.state, record.lapses) == (JobState.QUEUED, 0), "it has handed the job back"
+        assert (record.state, record.interruptions) == (JobState.QUEUED, 0), "it has handed the job back"
     else:
         assert record.state is JobState.SUCCEEDED, "another process continued it, since it had made progress"
     assert emulator.stats()["runs"]["created"] == 1

@@ -90,8 +90,8 @@ async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_expired(worke
     assert await dead.take(job_id)
 
     assert await worker.process.run(job_id, None) is None, "not before"
-    lapses_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
-    await asyncio.to_thread(until, lambda: store.time()[0] > lapses_at)
+    expires_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
+    await asyncio.to_thread(until, lambda: store.time()[0] > expires_at)
     result = await worker.see_through(job_id)
 
     assert (result.state, result.attempts) == (JobState.SUCCEEDED, 2)
@@ -106,8 +106,8 @@ async def test_calls_of_a_killed_worker_are_counted_up_to_its_last_heartbeat(
     job_id = worker.create()
     await dead.take(job_id)
     await dead.renew([dead.leases[job_id]], {job_id: 40})
-    lapses_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
-    await asyncio.to_thread(until, lambda: store.time()[0] > lapses_at)
+    expires_at = store.zscore(f"{settings.key_prefix}:leases", job_id)
+    await asyncio.to_thread(until, lambda: store.time()[0] > expires_at)
     result = await worker.see_through(job_id)
 
     assert result.calls == 40 + len(emulator.requests)
@@ -180,7 +180,7 @@ async def test_a_silent_worker_continues_a_job_that_nobody_claimed(worker, dead,
     await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))
     assert await dead.renew([dead.leases[job_id]]) == {}
     record = worker.record(job_id)
-    assert (record.state, record.attempts, record.lapses) == (JobState.RUNNING, 1, 0)
+    assert (record.state, record.attempts, record.interruptions) == (JobState.RUNNING, 1, 0)
     assert await worker.process.run(job_id, None) is None, "its message came back, and is ignored"
 
     await dead.end(record.ended(JobState.SUCCEEDED, None, record.created_at))
@@ -205,7 +205,7 @@ async def test_expired_leases_count_only_while_a_job_makes_no_progress(worker, d
         await asyncio.to_thread(until, lambda: _has_expired(store, worker, job_id))
         await dead.sweep()
         record = worker.record(job_id)
-        return record.lapses, record.alone
+        return record.interruptions, record.own_process
 
     await dead.take(job_id)
     await dead.save(dead.leases[job_id], Progress(deadline_at=0, messages=1))

@@ -21,7 +21,7 @@ from threadmill_worker.process import WorkerProcess
 pytestmark = pytest.mark.integration
 
 #: Fields that a record of another version may have, or of another moment.
-EXTRA = ("parked", "cancel_requested", "owner", "turn", "batch", "key", "counted", "alone", "mood")
+EXTRA = ("remote_batch", "cancel_requested", "owner", "turn", "batch", "key", "counted", "own_process", "mood")
 
 PROGRESS = Progress(deadline_at=9e9, messages=1, thread_id="thread_1", leftovers=(Leftover("thread", "thread_1"),))
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from threadmill.job.result import Failure, FailureKind
 
 
-def exhausted(lapses: int, last: str = "") -> Failure:
+def exhausted(interruptions: int, last: str = "") -> Failure:
     """Returns the failure of a job that too many processes have lost. `last`: how the separate process ended."""
     cause = f"the last, which ran nothing else, {last}" if last else "the last of them ran it alone"
-    message = (
-        f"{lapses} processes in a row ended or stopped responding while they ran it; {cause}; see the workers' logs"
-    )
+    many = f"{interruptions} processes in a row ended or stopped responding while they ran it"
+    message = f"{many}; {cause}; see the workers' logs"
     return Failure(kind=FailureKind.ATTEMPTS_EXHAUSTED, message=message, retryable=True)
 
 

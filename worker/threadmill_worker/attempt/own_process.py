@@ -53,7 +53,7 @@ class OwnProcesses:
         attempt = _OwnProcess()
         self._attempts.register(lease, attempt)
         async with self._free:
-            log.info("job runs in a process of its own", job_id=record.id, lapses=record.lapses)
+            log.info("job runs in a process of its own", job_id=record.id, interruptions=record.interruptions)
             while True:
                 code = await attempt.run(lease, self._settings)
                 if code == HANDED_BACK:
@@ -63,10 +63,10 @@ class OwnProcesses:
                     return current.result if current else None
                 if code == REDIS_WAS_AWAY:
                     continue  # it does not count as lost: the job is not the cause
-                lapses = await self._job_store.count_interruption(lease)
-                log.warning("process of a job ended", job_id=record.id, exit_code=code, lapses=lapses)
-                if lapses >= self._settings.max_attempts:
-                    return await self._attempts.fail(lease, current, exhausted(lapses, _end(code)))
+                interruptions = await self._job_store.count_interruption(lease)
+                log.warning("process of a job ended", job_id=record.id, exit_code=code, interruptions=interruptions)
+                if interruptions >= self._settings.max_attempts:
+                    return await self._attempts.fail(lease, current, exhausted(interruptions, _end(code)))
 
 
 class _OwnProcess:

@@ -67,7 +67,7 @@ class LaneRelease:
                 limit_s = self._endpoint(job).batch_lane_limit_s
             except SettingsError:  # a worker with this endpoint fails it
                 continue
-            await self.fail(job, overdue(job, reasons.get(str(job.parked)), limit_s, self._clock.moment()))
+            await self.fail(job, overdue(job, reasons.get(str(job.remote_batch)), limit_s, self._clock.moment()))
 
     async def refused(self, batch: RemoteBatch, failure: Failure) -> None:
         """Ends a remote batch that the server will never accept: its jobs fail, or run at full price."""

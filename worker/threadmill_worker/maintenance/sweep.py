@@ -36,7 +36,7 @@ DELETIONS = 10
 
 #: A job fails when its lease has expired this many times `max_attempts` in a row. The factor exists because a worker
 #: can die for other reasons than this job: somebody may have killed it, or the machine may have failed.
-LAPSES_PER_ATTEMPT = 2
+INTERRUPTIONS_PER_ATTEMPT = 2
 
 #: Only every sixth sweep looks for lost messages: it has to read the whole queue.
 SWEEPS_PER_RESEND = 6
@@ -90,12 +90,12 @@ class Sweep:
 
     async def _rescue(self) -> None:
         """Returns jobs of dead workers to the queue, with their progress. Fails a job that keeps losing its worker."""
-        for job_id, lapses in await self._job_store.rescue():
-            if lapses >= LAPSES_PER_ATTEMPT * self._settings.max_attempts:
+        for job_id, interruptions in await self._job_store.rescue():
+            if interruptions >= INTERRUPTIONS_PER_ATTEMPT * self._settings.max_attempts:
                 await self._fail(job_id)
             else:
                 await asyncio.to_thread(self._send, job_id)
-                log.warning("job rescued", job_id=job_id, lapses=lapses)
+                log.warning("job rescued", job_id=job_id, interruptions=interruptions)
 
     async def _fail(self, job_id: str) -> None:
         try:
@@ -109,7 +109,7 @@ class Sweep:
             await asyncio.to_thread(self._send, job_id)
             return
         try:
-            result = await self._job_store.fail_queued(record, exhausted(record.lapses))
+            result = await self._job_store.fail_queued(record, exhausted(record.interruptions))
         except LeaseLost:
             return  # another worker has claimed it
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))

@@ -117,7 +117,7 @@ class LaneStore(Connection):
         jobs, newer = await self._read(ids)
         if newer:
             raise newer
-        return [job for job in jobs if job.parked == batch.name]
+        return [job for job in jobs if job.remote_batch == batch.name]
 
     async def _read(self, ids: Sequence[str]) -> tuple[list[JobRecord], NewerRecord | None]:
         """Returns the jobs that wait in the lane, and why only a newer worker can run one of them, if so.
@@ -132,12 +132,12 @@ class LaneStore(Connection):
         newer: NewerRecord | None = None
         for job_id, fields in found:
             try:
-                job = JobRecord.read(job_id, fields) if fields.get("parked") else None
+                job = JobRecord.read(job_id, fields) if fields.get("remote_batch") else None
             except NewerRecord as error:
                 newer = error
             except UnreadableRecord as error:
                 log.warning("job leaves the batch lane", job_id=job_id, reason=error.reason)
-                await self._release(job_id, fields["parked"], fields.get("progress", ""))
+                await self._release(job_id, fields["remote_batch"], fields.get("progress", ""))
             else:
                 newer = (job and job.newer) or newer
                 jobs += [job] if job and not job.newer else []
@@ -151,7 +151,7 @@ class LaneStore(Connection):
 
     async def release(self, job: JobRecord, progress: Progress) -> bool:
         """Makes a job an ordinary queued job again; the caller sends it. Returns False if it no longer waits."""
-        return await self._release(job.id, str(job.parked), progress.to_json())
+        return await self._release(job.id, str(job.remote_batch), progress.to_json())
 
     async def _release(self, job_id: str, remote_batch: str, progress: str) -> bool:
         reply = await self._run("lane/release", id=job_id, name=remote_batch, progress=progress)

@@ -79,9 +79,9 @@ def _tokens(result: JobResult | None) -> int | None:
 
 def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
     """Returns how long a job has waited in the batch lane, and why."""
-    if record.parked is None:
+    if record.remote_batch is None:
         return {}
-    batch = client.store.remote_batch(record.parked)
+    batch = client.store.remote_batch(record.remote_batch)
     return {
         "lane_since": record.lane_since and record.lane_since.isoformat(),
         "remote_batch": (batch and batch.batch_id) or "not sent yet",

@@ -52,9 +52,9 @@ end
 -- a row the job may be the cause: from then on it runs in a process of its own. With a damaged number nothing is
 -- counted, and the worker that reads the record fails the job.
 function jobs.count_interruption(id)
-  local interruptions = redis.pcall('HINCRBY', keys.record(id), 'lapses', 1)
+  local interruptions = redis.pcall('HINCRBY', keys.record(id), 'interruptions', 1)
   if type(interruptions) ~= 'number' then return 0 end
-  if interruptions >= 2 then redis.call('HSET', keys.record(id), 'alone', 1) end
+  if interruptions >= 2 then redis.call('HSET', keys.record(id), 'own_process', 1) end
   return interruptions
 end
 

@@ -20,7 +20,7 @@ end
 
 -- Whether a job waits for something other than a worker: its turn, a remote batch, or the end of its batch's pause.
 function turns.must_wait(id)
-  local turn, remote_batch, batch = unpack(redis.call('HMGET', keys.record(id), 'turn', 'parked', 'batch'))
+  local turn, remote_batch, batch = unpack(redis.call('HMGET', keys.record(id), 'turn', 'remote_batch', 'batch'))
   local first = turn and turns.first(turn)
   return remote_batch or (first and first ~= id) or (batch and redis.call('HEXISTS', keys.batch(batch), 'paused') == 1)
 end

@@ -27,7 +27,10 @@ local function store_result()
   redis.call('HSET', record, 'result', request.result, 'finished_at', clock.text)
   if request.stored_job then redis.call('HSET', record, 'job', request.stored_job) end
   jobs.set_format(id)
-  redis.call('HDEL', record, 'progress', 'calls', 'cancel_requested', 'parked', 'lane_since', 'lapses', 'alone')
+  redis.call(
+    'HDEL', record, 'progress', 'calls', 'cancel_requested', 'remote_batch', 'lane_since', 'interruptions',
+    'own_process'
+  )
   redis.call('ZREM', keys.lane_deadlines, id)
   jobs.drop_lease(id)
   jobs.change_state(id, from, request.state)

@@ -6,5 +6,5 @@
 if not jobs.is_owned(request.id, request.owner) then return {'lost'} end
 redis.call('HSET', keys.record(request.id), 'progress', request.progress)
 jobs.set_format(request.id)
-redis.call('HDEL', keys.record(request.id), 'lapses')
+redis.call('HDEL', keys.record(request.id), 'interruptions')
 return {'saved'}

@@ -17,8 +17,8 @@ local collected = 0
 for _, waiting in ipairs(redis.call('ZRANGE', lane, 0, request.limit - 1)) do
   if not jobs.is_newer(waiting) then  -- else it stays for a newer worker
     redis.call('ZREM', lane, waiting)
-    if redis.call('HGET', keys.record(waiting), 'parked') == '-' then
-      redis.call('HSET', keys.record(waiting), 'parked', request.name)
+    if redis.call('HGET', keys.record(waiting), 'remote_batch') == '-' then
+      redis.call('HSET', keys.record(waiting), 'remote_batch', request.name)
       redis.call('SADD', keys.remote_batch(request.name), waiting)
       collected = collected + 1
     end

@@ -5,7 +5,7 @@
 
 local reply = {'found'}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.lane_deadlines, '-inf', clock.now, 'LIMIT', 0, request.limit)) do
-  if redis.call('HGET', keys.record(id), 'parked') then
+  if redis.call('HGET', keys.record(id), 'remote_batch') then
     table.insert(reply, id)
   else
     redis.call('ZREM', keys.lane_deadlines, id)

@@ -5,8 +5,8 @@
 
 local id, record = request.id, keys.record(request.id)
 redis.call('SREM', keys.remote_batch(request.name), id)
-if redis.call('HGET', record, 'parked') ~= request.name then return {'gone'} end
-redis.call('HDEL', record, 'parked')
+if redis.call('HGET', record, 'remote_batch') ~= request.name then return {'gone'} end
+redis.call('HDEL', record, 'remote_batch')
 redis.call('ZREM', keys.lane_deadlines, id)
 redis.call('HSET', record, 'progress', request.progress)
 jobs.set_format(id)

@@ -8,8 +8,8 @@ redis.call('DEL', keys.remote_batch(request.name))
 for _, new in ipairs(request.new) do
   redis.call('HSET', keys.remote_batches, new.name, new.remote_batch)
   for _, id in ipairs(new.jobs) do
-    if redis.call('HGET', keys.record(id), 'parked') == request.name then
-      redis.call('HSET', keys.record(id), 'parked', new.name)
+    if redis.call('HGET', keys.record(id), 'remote_batch') == request.name then
+      redis.call('HSET', keys.record(id), 'remote_batch', new.name)
       redis.call('SADD', keys.remote_batch(new.name), id)
     end
   end

@@ -5,7 +5,7 @@
 
 local id, record = request.id, keys.record(request.id)
 if not jobs.is_owned(id, request.owner) then return {'lost'} end
-redis.call('HSET', record, 'parked', '-')
+redis.call('HSET', record, 'remote_batch', '-')
 redis.call('HDEL', record, 'started_at')
 redis.call('HSETNX', record, 'lane_since', clock.text)
 local due = tonumber(redis.call('HGET', record, 'lane_since')) + request.longest_s
