@@ -32,8 +32,8 @@ def why(record, *workers):
 @pytest.mark.parametrize(
     ("workers", "cause"),
     [
-        ((), "no worker that serves 'mill' is running any more"),
-        ((worker(endpoints=("other",)),), "no worker that serves 'mill' is running any more"),
+        ((), "no worker that serves 'mill' is running now"),
+        ((worker(endpoints=("other",)),), "no worker that serves 'mill' is running now"),
         ((worker(jobs=2), worker(jobs=2)), "the job waits for its turn: all workers of 'mill' are busy (4 jobs)"),
         ((worker(jobs=2), worker()), "no worker has taken the job from queue 'prompts'"),
     ],
@@ -64,4 +64,4 @@ def test_the_last_error_of_the_server_is_shown():
 def test_a_job_that_has_failed_and_still_deletes_what_it_made():
     failure = {"kind": "overdue", "message": "the deadline passed while its run was queued"}
     found = why(record(outcome={"state": "failed", "failure": failure}))
-    assert found.startswith("overdue: the deadline passed while its run was queued; its worker still deletes")
+    assert found.startswith("overdue: the deadline passed while its run was queued; its worker is still deleting")
