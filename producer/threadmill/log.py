@@ -89,7 +89,7 @@ class _Repeats:
 
 
 class RepeatFilter(logging.Filter):
-    """Passes the same warning once in `interval_s` seconds; the next one has the number dropped as `suppressed`.
+    """Passes the same warning once in `interval_s` seconds. The next one says how many were dropped: `suppressed`.
 
     Two warnings are the same if their event and endpoint are equal; for lines of libraries, if their text without the
     arguments is. Lines below WARNING always pass. `clock` returns monotonic seconds.
