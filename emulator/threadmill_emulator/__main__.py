@@ -4,13 +4,15 @@ import argparse
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 from threadmill_emulator.app import create_app
 from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.http.control import check_routes
 from threadmill_emulator.scripting.faults import KINDS, FaultPlan
+from threadmill_emulator.scripting.limits import HeaderForm, Limits
 from threadmill_emulator.scripting.markers import PARAMETERS
 from threadmill_emulator.scripting.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
 from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
@@ -57,6 +59,8 @@ examples:
   curl localhost:8089/v1/responses -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
     -d '{{"model": "emulator-echo", "input": "Hello", "background": true}}'
   curl -X POST localhost:8089/_faults -d '{{"drop_after": 1, "times": 1, "only": "runs.create"}}'
+  threadmill emulator --requests-per-minute 1200 --count-refused
+  curl -X POST localhost:8089/_limits -d '{{"requests_per_minute": 600}}'
   curl localhost:8089/_stats
 """
 
@@ -84,6 +88,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--like", choices=PROFILES, metavar="SERVER", help="behave as this server does; see below")
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")
+    _add_limits(parser.add_argument_group("limits", "for each key and model; POST /_limits changes them").add_argument)
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
     for option, names, known in (
@@ -100,7 +105,24 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--fault takes NAME=VALUE")
     except ApiError as error:
         parser.error(f"--fault: {error.message}")
+    try:
+        given.limits = parse(Limits, {name: getattr(given, name) for name in Limits.model_fields})
+    except ApiError as error:
+        parser.error(f"limits: {error.message}")
     return given
+
+
+def _add_limits(add: Callable[..., argparse.Action]) -> None:
+    """Each option sets a field of Limits."""
+    add("--requests-per-minute", type=float, metavar="N", help="starts of runs, submitted outputs, new responses")
+    add("--tokens-per-minute", type=float, metavar="N", help="estimated with a request, settled by its usage")
+    add("--concurrency", type=int, metavar="N", help="runs and responses in flight")
+    add("--burst-s", type=float, default=1.0, help="seconds' worth that may be used at once (default: %(default)s)")
+    add("--count-refused", action="store_true", help="refused requests count too, as with OpenAI")
+    add("--count-all", action="store_true", help="all requests count, polls too; then the limits hold for each key")
+    add("--per-key", dest="per_model", action="store_false", help="the limits hold for each key, whatever the model")
+    add("--rate-headers", choices=get_args(HeaderForm), default="openai", help="x-ratelimit-* (default: %(default)s)")
+    add("--retry-after", action=argparse.BooleanOptionalAction, default=True, help="say when to try again (default)")
 
 
 def options(given: argparse.Namespace) -> Options:
@@ -118,6 +140,7 @@ def options(given: argparse.Namespace) -> Options:
         poll_after_ms=given.poll_after_ms,
         seed=given.seed,
         faults=given.faults,
+        limits=given.limits,
     )
 
 

@@ -1,9 +1,10 @@
-"""The emulator's own routes: statistics, faults and reset."""
+"""The emulator's own routes: statistics, faults, limits and reset."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import RootModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,6 +15,7 @@ from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import Call
 from threadmill_emulator.http.routes import NAMES
 from threadmill_emulator.scripting.faults import FaultPlan
+from threadmill_emulator.scripting.limits import Limits
 from threadmill_emulator.state.server_state import ServerState
 
 
@@ -28,9 +30,8 @@ async def stats(request: Request) -> Response:
 
 
 def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> dict[str, Any]:
+    emulator.advance_all()
     state = emulator.state
-    state.advance_all()
-    state.responses.advance_all()
     counts = state.stats
     counted: dict[str, Any] = {
         "runs": {
@@ -46,6 +47,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
         "calls": dict(counts.calls),
         "refused": {str(status): number for status, number in counts.refused.items()},
         "faults": dict(emulator.faults.injected),
+        "limits": emulator.limiter.totals(),
     }
     held = {name: {"alive": len(alive), "created": created} for name, (alive, created) in _holdings(state).items()}
     counted = held | counted
@@ -98,6 +100,23 @@ def check_routes(plan: FaultPlan) -> None:
         raise ApiError(400, f"Unknown routes: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(NAMES))}.")
 
 
+async def limits(request: Request) -> Response:
+    """Shows the limits and their use. POST changes the limits that its body names; null removes one."""
+    emulator = _emulator(request)
+    if request.method == "POST":
+        try:
+            changes = parse(_Changes, Call(emulator, request, await request.body()).json()).root
+            emulator.limiter.use(parse(Limits, emulator.limiter.limits.model_dump() | changes))
+        except ApiError as error:
+            return JSONResponse(error.body(), error.status)
+    emulator.advance_all()
+    return JSONResponse(emulator.limiter.summary(starts="starts" in request.query_params))
+
+
+class _Changes(RootModel[dict[str, Any]]):
+    """Fields of Limits."""
+
+
 async def reset(request: Request) -> Response:
     _emulator(request).reset()
     return JSONResponse({"reset": True})
@@ -106,5 +125,6 @@ async def reset(request: Request) -> Response:
 ROUTES = [
     Route("/_stats", stats, methods=["GET"]),
     Route("/_faults", faults, methods=["GET", "POST"]),
+    Route("/_limits", limits, methods=["GET", "POST"]),
     Route("/_reset", reset, methods=["POST"]),
 ]

@@ -1,9 +1,10 @@
-"""An emulator: its options, its state and its faults."""
+"""An emulator: its options, its state, its faults and its limits."""
 
 import time
 from collections.abc import Callable
 
 from threadmill_emulator.http.replays import Replays
+from threadmill_emulator.limits.limiter import Limiter
 from threadmill_emulator.scripting.faults import Faults
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.state.server_state import ServerState
@@ -15,7 +16,14 @@ class Emulator:
         self.reset()
 
     def reset(self) -> None:
-        """Deletes all objects, statistics and faults."""
+        """Deletes all objects and statistics; faults and limits are those of the options again."""
         self.state = ServerState(self._clock, self.options)
+        self.limiter = Limiter(self._clock, self.options.limits, self.advance_all)
+        self.state.stats.on_end = self.limiter.ended
         self.replays = Replays()
         self.faults = Faults(self.options.faults, self.options.seed)
+
+    def advance_all(self) -> None:
+        """Advances all runs and responses to the current time."""
+        self.state.advance_all()
+        self.state.responses.advance_all()

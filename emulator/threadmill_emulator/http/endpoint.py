@@ -15,6 +15,7 @@ from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, no_u
 from threadmill_emulator.errors.refusals import Parsed, parse
 from threadmill_emulator.http.abort import hang_up
 from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.limits.account import Account
 from threadmill_emulator.state.server_state import ServerState
 
 DAVINCI_PATH = "/api/assts/v1"
@@ -22,13 +23,14 @@ AZURE_V1_PATH = "/openai/v1"
 AZURE_PATH = "/openai"  #: the base path of the openai package's AzureOpenAI, which sends the key in `api-key`
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
     """A request with the emulator that it reached."""
 
     emulator: Emulator
     request: Request
     data: bytes
+    account: Account | None = None  #: whose limits the request was charged to
 
     @property
     def state(self) -> ServerState:
@@ -41,6 +43,27 @@ class Call:
     @property
     def query(self) -> Mapping[str, str]:
         return self.request.query_params
+
+    @property
+    def key(self) -> str:
+        headers = self.request.headers
+        return (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
+
+    def charge(self, model: str, tokens: int, *, begins: bool = True) -> Callable[[str], None]:
+        """Charges a call that starts or continues a run or a response. Raises ApiError (429) if a limit is exceeded.
+
+        `begins`: it is one more in flight. Returns what must be called with the id of the run or response.
+        """
+        limiter = self.emulator.limiter
+        account = self.account = limiter.account(self.key, model)
+        limiter.charge_start(account, model, tokens, begins=begins)
+        return lambda id: limiter.started(account, id, tokens)
+
+    def charge_request(self) -> None:
+        """Charges a call of any kind. Raises ApiError (429) if a limit is exceeded."""
+        limiter = self.emulator.limiter
+        self.account = limiter.account(self.key, "")
+        limiter.charge_request(self.account)
 
     def id(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -100,23 +123,27 @@ class Endpoint:
             if error.status == 404 and call.request.path_params.get("thread_id") in call.state.plain_error_threads:
                 return PlainTextResponse("Internal Server Error", 500)
             body = {"detail": error.message} if call.is_fastapi else error.body()
-            return JSONResponse(body, error.status, error.headers)
-        return reply if isinstance(reply, Response) else JSONResponse(reply)
+            reply = JSONResponse(body, error.status, error.headers)
+        response = reply if isinstance(reply, Response) else JSONResponse(reply)
+        if call.account:
+            response.headers.update(call.emulator.limiter.headers(call.account, self.name))
+        return response
 
     def _admit(self, call: Call) -> None:
-        request, headers = call.request, call.request.headers
+        request = call.request
         if not call.emulator.options.serves(self.name):
             raise ApiError(404, "Not Found") if call.is_fastapi else no_url(request.method, request.url.path)
         if request.method == "DELETE" and "no_delete" in call.emulator.options.extras:
             raise wrong_method(request.method, request.url.path)
-        key = (headers.get("authorization") or headers.get("api-key", "")).removeprefix("Bearer").strip()
         wanted = call.emulator.options.api_key
-        if not key:
+        if not call.key:
             raise no_key()
-        if wanted is not None and key != wanted:
-            raise wrong_key(key)
-        if self.beta and "assistants=v2" not in headers.get("openai-beta", ""):
+        if wanted is not None and call.key != wanted:
+            raise wrong_key(call.key)
+        if self.beta and "assistants=v2" not in request.headers.get("openai-beta", ""):
             raise no_beta()
+        if call.emulator.limiter.limits.count_all:
+            call.charge_request()
 
 
 def route(method: str, path: str, name: str, handler: Handler, *, beta: bool = True) -> Route:

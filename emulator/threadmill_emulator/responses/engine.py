@@ -93,7 +93,7 @@ class Responses:
     def drop(self, response: Response) -> None:
         """Deletes a response, even if it no longer exists for clients."""
         if response.id in self.active:
-            self._stats.response_ended(response.asked.metadata, "deleted")
+            self._stats.response_ended(response.id, response.asked.metadata, "deleted")
             self._release(response)
         self._responses.pop(response.id, None)
 
@@ -122,7 +122,7 @@ class Responses:
         if response.conversation and spoke:
             response.conversation.items += response.input + response.output
         self._release(response)
-        self._stats.response_ended(response.asked.metadata, response.status)
+        self._stats.response_ended(response.id, response.asked.metadata, response.status, response.usage)
         if response.transcript:
             response.transcript.changed(ended)
 

@@ -56,5 +56,5 @@ class Response:
         self.ended, self.output = at, output
         if self.status in ("completed", "incomplete"):
             read = tokens(self.asked.instructions or "") + sum(tokens(text(item)) for item in self.all_read)
-            made = sum(tokens(text(item)) for item in output)
+            read, made = self.run.script.usage(read, sum(tokens(text(item)) for item in output))
             self.usage = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}

@@ -1,6 +1,7 @@
 """Counters since the start; they also count threads that have been deleted."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +21,20 @@ class Stats:
     outputs: Counter[str] = field(default_factory=Counter)  #: tool outputs taken, by call id
     completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run and response
 
+    #: Called with the id of each run or response that has ended, and the tokens it used; None: unknown.
+    on_end: Callable[[str, int | None], None] = lambda id, used: None
+
     def run_ended(self, run: Run, status: str) -> None:
         self.ended[status] += 1
+        self.on_end(run.id, _total(run.usage))
         if status == "completed":
             self.completed.append(dict(run.metadata))
 
-    def response_ended(self, metadata: dict[str, str] | None, status: str) -> None:
+    def response_ended(
+        self, id: str, metadata: dict[str, str] | None, status: str, usage: dict[str, int] | None = None
+    ) -> None:
         self.responses[status] += 1
+        self.on_end(id, _total(usage))
         if status == "completed":
             self.completed.append(dict(metadata or {}))
 
@@ -39,3 +47,7 @@ class Stats:
             "call_ids": len(self.outputs),
             "most_for_one_call_id": max(self.outputs.values(), default=0),
         }
+
+
+def _total(usage: dict[str, int] | None) -> int | None:
+    return usage["total_tokens"] if usage else None

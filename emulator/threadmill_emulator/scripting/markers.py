@@ -47,6 +47,7 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "n": ("rounds", int),
     "calls": ("calls", int),
     "deltas": ("deltas", _count),
+    "used_tokens": ("used_tokens", _count),
     "looks": ("blind_polls", int),
     "flex_refusals": ("flex_refusals", int),
     "tool": ("tool", str),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threadmill_emulator.scripting.faults import FaultPlan
+from threadmill_emulator.scripting.limits import Limits
 from threadmill_emulator.scripting.scenarios import QUIRKS
 
 #: Capabilities that some servers lack, with the prefix of their routes. One without routes refuses request bodies.
@@ -82,6 +83,7 @@ class Options:
     poll_after_ms: int | None = None  #: sent as openai-poll-after-ms when a run is retrieved
     seed: int = 0  #: seed of the random choice of requests with faults
     faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
     extras: frozenset[str] = frozenset()  #: its EXTRAS and SERVER_QUIRKS, and the QUIRKS of all its runs
 

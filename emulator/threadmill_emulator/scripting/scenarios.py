@@ -32,9 +32,16 @@ class Script:
     cancel_ends: str = "cancelled"  #: the status after a cancel, which a server does not guarantee
     lock: bool = False  #: a cancelled run stays `cancelling` forever
     times: int | None = None  #: how many runs follow the script; later ones complete
+    used_tokens: int | None = None  #: tokens of its usage; default: estimated from its texts
     deltas: int | None = None  #: deltas of each message in a stream; default: one per word, up to 40
     key: str | None = None  #: what `times` counts by; default: the thread
     quirks: frozenset[str] = frozenset()  #: deviations from the wire format, see QUIRKS
+
+    def usage(self, read: int, made: int) -> tuple[int, int]:
+        """Returns the tokens that a run reports to have read and made. Arguments: those of its texts."""
+        if self.used_tokens is None:
+            return read, made
+        return min(read, self.used_tokens), self.used_tokens - min(read, self.used_tokens)
 
 
 #: Deviations of real servers. Each is also a scenario; `quirks=a,b` adds it to another one.

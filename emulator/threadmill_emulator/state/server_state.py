@@ -160,7 +160,7 @@ class ServerState:
         for message in self._said(thread, run):
             written.append(thread.add(message).text())
         if run.status != "expired":
-            used, made = sum(map(tokens, read)), sum(map(tokens, written))
+            used, made = run.script.usage(sum(map(tokens, read)), sum(map(tokens, written)))
             run.usage = {"prompt_tokens": used, "completion_tokens": made, "total_tokens": used + made}
 
     def _said(self, thread: Thread, run: Run) -> list[Message]:

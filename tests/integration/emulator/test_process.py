@@ -71,6 +71,15 @@ def test_faults_may_be_given_at_the_start():
         assert [httpx.get(f"{url}/models", headers=HEADERS).status_code for _ in range(2)] == [503, 200]
 
 
+def test_limits_may_be_given_at_the_start():
+    arguments = ("--requests-per-minute", "60", "--burst-s", "2", "--rate-headers", "none", "--no-retry-after")
+    asked = {"model": "m", "input": "hi", "background": True}
+    with started(*arguments) as (_, url):
+        replies = [httpx.post(f"{url}/responses", headers=HEADERS, json=asked) for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert not any("rate" in name or "retry" in name for name in replies[-1].headers)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_at_once_though_connections_are_open(number: signal.Signals):
     with started() as (process, url), httpx.Client(base_url=url, headers=HEADERS) as http:
@@ -128,5 +137,7 @@ def test_help_and_wrong_usage():
         wrong = subprocess.run(command("--fault", fault), capture_output=True, text=True, timeout=10, check=False)
         assert wrong.returncode == 2
         assert "--fault" in wrong.stderr.splitlines()[-1]
+    wrong = subprocess.run(command("--burst-s", "0"), capture_output=True, text=True, timeout=10, check=False)
+    assert (wrong.returncode, "limits: Invalid 'burst_s'" in wrong.stderr) == (2, True)
     wrong = subprocess.run(command("--without", "nope"), capture_output=True, text=True, timeout=10, check=False)
     assert (wrong.returncode, "known: vector_stores, create_and_run" in wrong.stderr) == (2, True)

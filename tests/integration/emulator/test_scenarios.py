@@ -8,10 +8,11 @@ import openai
 import pytest
 from openai import OpenAI
 from openai.types.beta.threads import Message, Run
+from tests.integration.emulator.conftest import Clock
 
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS
-from threadmill_emulator.testing import Running, running
+from threadmill_emulator.testing import Running
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,22 +31,8 @@ SEARCH = {
 }
 
 
-class Clock:
-    now = 1_700_000_000.25
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def server(clock: Clock) -> Iterator[Running]:
-    with running(Options(run_s=10), clock) as server:
-        yield server
+CLOCK = Clock(1_700_000_000.25)
+OPTIONS = Options(run_s=10)
 
 
 class Conversation:

@@ -1,15 +1,15 @@
 """Vector stores: made by request and in passing, indexed in time, searched by nobody else's threads."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
 from openai import OpenAI
+from tests.integration.emulator.conftest import Clock
 
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.testing import Running, running
+from threadmill_emulator.testing import Running
 
 pytestmark = [
     pytest.mark.integration,
@@ -19,22 +19,8 @@ pytestmark = [
 DAY_S = 86_400
 
 
-class Clock:
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def server(clock: Clock) -> Iterator[Running]:
-    with running(Options(index_s=2), clock) as server:
-        yield server
+CLOCK = Clock(1_700_000_000.0)
+OPTIONS = Options(index_s=2)
 
 
 def upload(client: OpenAI, name: str = "a.txt", data: bytes = b"Herons eat fish.") -> str:

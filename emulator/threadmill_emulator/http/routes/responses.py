@@ -9,6 +9,7 @@ from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.errors.api_error import ApiError, no_streaming, wrong_method
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses_api import no_object, not_streamed
+from threadmill_emulator.http import estimates
 from threadmill_emulator.http.abort import is_closed
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
@@ -31,7 +32,9 @@ async def create(call: Call) -> Reply:
     body, responses = _taken(call), call.state.responses
     if body.stream and not call.emulator.options.offers("streaming"):
         raise no_streaming()
+    reserve = call.charge(body.model, estimates.of_response(body))
     response, include = responses.create(body), body.include or ()
+    reserve(response.id)
     if body.stream and "stream_json" not in response.run.script.quirks:
         return _streamed(call, response, include)
     if not body.background:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 
 from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.errors.api_error import ApiError, no_streaming
+from threadmill_emulator.http import estimates
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
 from threadmill_emulator.http.streaming import EventStream
@@ -29,7 +30,7 @@ async def create(call: Call) -> Reply:
     thread, body = call.state.thread(call.id("thread_id")), call.body(CreateRun)
     _check_streaming(call, body.stream)
     with_content = _includes_content(call)
-    run = call.state.start_run(thread, body)
+    run = _started(call, thread, body)
     if body.stream and "stream_json" not in run.script.quirks:
         return _streamed(call, thread, run, with_content, (("thread.run.created", run_object(run)),))
     return run_object(run)
@@ -46,7 +47,7 @@ async def create_with_thread(call: Call) -> Reply:
     known = {store.id for store in state.stores.all()}
     thread = state.create_thread(asked)
     try:
-        run = state.start_run(thread, CreateRun.model_construct(**dict(body)))
+        run = _started(call, thread, CreateRun.model_construct(**dict(body)))
     except ApiError:
         # If the run is refused, the thread is deleted: the client does not know its id.
         for id in {store.id for store in state.stores.all()} - known:
@@ -57,6 +58,14 @@ async def create_with_thread(call: Call) -> Reply:
         first = (("thread.created", thread_object(thread)), ("thread.run.created", run_object(run)))
         return _streamed(call, thread, run, False, first)
     return run_object(run)
+
+
+def _started(call: Call, thread: Thread, body: CreateRun) -> Run:
+    model = body.model or call.state.assistant(body.assistant_id).settings["model"]
+    reserve = call.charge(model, estimates.of_run(thread, body))
+    run = call.state.start_run(thread, body)
+    reserve(run.id)
+    return run
 
 
 def _check_streaming(call: Call, wanted: bool | None) -> None:
@@ -105,7 +114,9 @@ async def submit_tool_outputs(call: Call) -> Reply:
     (thread, run), body = _found(call), call.body(SubmitToolOutputs)
     _check_streaming(call, body.stream)
     outputs = {part.tool_call_id: part.output for part in body.tool_outputs}
+    reserve = call.charge(run.settings["model"], estimates.of_outputs(outputs.values()), begins=False)
     run.submit(outputs, call.state.clock())
+    reserve(run.id)
     call.state.stats.outputs.update(outputs.keys())
     if body.stream and "stream_json" not in run.script.quirks:
         answered = run.rounds[-1].answered is not None
