@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from threadmill.async_client import AsyncClient, AsyncJobHandle
     from threadmill.client import Client, JobHandle
     from threadmill.errors import (
+        ClientClosed,
+        InvalidEntryId,
         InvalidJob,
         JobNotFound,
         KeyConflict,
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
     from threadmill.store.remote_records import KeptThread
 
 _HOME = {
+    "async_client": ("AsyncClient", "AsyncJobHandle"),
     "client": ("Client", "JobHandle"),
     "errors": (
+        "ClientClosed",
+        "InvalidEntryId",
         "InvalidJob",
         "JobNotFound",
         "KeyConflict",
@@ -56,13 +62,17 @@ _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() fo
 
 __all__ = [
     "Artifact",
+    "AsyncClient",
+    "AsyncJobHandle",
     "Citation",
     "Client",
+    "ClientClosed",
     "Event",
     "EventKind",
     "Failure",
     "FailureKind",
     "FileInput",
+    "InvalidEntryId",
     "InvalidJob",
     "JobHandle",
     "JobNotFound",

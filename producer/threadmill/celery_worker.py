@@ -13,6 +13,7 @@ from celery.apps.worker import Worker as CeleryWorker
 from celery.apps.worker import install_cry_handler, install_worker_term_handler
 from celery.exceptions import SecurityWarning
 from celery.platforms import EX_FAILURE
+from celery.utils.nodenames import default_nodename, node_format
 from click.core import ParameterSource
 
 from threadmill import log
@@ -28,10 +29,13 @@ class Worker(CeleryWorker):  # type: ignore[misc]
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if not _was_given("loglevel"):
             options["loglevel"] = "INFO"
+        hostname = hostname if _was_given("hostname") else self.default_hostname()
+        if options.get("logfile"):
+            _write_log_to(node_format(options["logfile"], default_nodename(hostname)))
         log.configure(options["loglevel"])
         warnings.simplefilter("ignore", SecurityWarning)  # root is unsafe with pickled messages; threadmill's are JSON
         options |= {"quiet": True, "without_gossip": True, "without_mingle": True}
-        super().__init__(app, hostname if _was_given("hostname") else self.default_hostname(), **options)
+        super().__init__(app, hostname, **options)
 
     exitcode: int | None
 
@@ -59,6 +63,15 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         for name in signals:
             install_worker_term_handler(worker, sig=name, verbose=False)
         install_cry_handler()
+
+
+def _write_log_to(path: str) -> None:
+    """Ends the worker if it cannot write this file."""
+    try:
+        log.write_to(path)
+    except OSError as error:
+        sys.stderr.write(f"threadmill: --logfile {path} cannot be opened: {error.strerror}\n")
+        sys.exit(2)
 
 
 def _was_given(option: str) -> bool:

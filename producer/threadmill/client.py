@@ -6,25 +6,25 @@ print(handle.wait(timeout_s=600).text)
 """
 
 import uuid
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
-
-from threadmill.errors import InvalidJob, KeyConflict, StoreUnavailable, ThreadNotFound
+from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound
+from threadmill.job.callback import Callback
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
-from threadmill.queue import make_app, send_all
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import BatchRecord
-from threadmill.store.connection import chunks, translate_errors
+from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.connection import chunks
+from threadmill.store.duration_records import RunDurations
 from threadmill.store.jobs import Created, Store
+from threadmill.store.pool_records import PoolRecord
 from threadmill.store.records import DeadLetter, JobFilter, JobRecord, UnreadableJob
 from threadmill.store.remote_records import KeptThread, Leftover
 from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
@@ -49,9 +49,9 @@ class JobHandle:
         """Waits until the job has ended and returns its result, also of a failed job. Raises WaitTimeout."""
         return self._client.wait(self.id, timeout_s)
 
-    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+    def events(self, timeout_s: float | None = None, *, after: str | None = None) -> Iterator[Event]:
         """Yields the job's events until it has ended; see `Client.follow`."""
-        return self._client.follow(self.id, timeout_s)
+        return self._client.follow(self.id, timeout_s, after=after)
 
     def cancel(self) -> JobState:
         """Cancels the job and returns its state now; see `Client.cancel`."""
@@ -70,10 +70,6 @@ class Client:
         self.store = Store(self.settings)
         self._checked_keys: set[str] = set()
         self._applied: set[tuple[str, str]] = set()
-
-    @cached_property
-    def _celery(self) -> Celery:
-        return make_app(self.settings)
 
     def enqueue(self, job: PromptJob | Mapping[str, Any] | str) -> JobHandle:
         """Enqueues a job: a prompt, a mapping of PromptJob's fields, or a PromptJob.
@@ -98,15 +94,10 @@ class Client:
             made = {at: each for at, each in zip(positions, replies, strict=True) if isinstance(each, Created)}
             failed = {at: each for at, each in zip(positions, replies, strict=True) if not isinstance(each, Created)}
             created |= made
-            try:
-                # Also for jobs enqueued earlier: their message may be lost, and a second one is harmless.
-                self._send(*(each.job_id for each in made.values() if each.state is JobState.QUEUED))
-                for error in failed.values():
-                    raise error
-            except StoreUnavailable as error:
+            for error in failed.values():
                 unknown = [at for at, each in failed.items() if may_have_run(each.__cause__)]
                 error.add_jobs(len(checked), self._handles(created), unknown)
-                raise
+                raise error
         for job, there in zip(checked, created.values(), strict=True):
             if there.digest != job.digest:
                 differences = self.get(there.job_id).job.differences(job)
@@ -179,38 +170,34 @@ class Client:
         """Returns the job's record. Raises JobNotFound, UnreadableRecord."""
         return self.store.get(job_id)
 
+    def waits_for(self, job_id: str) -> str | None:
+        """Returns what a queued job waits for, in words; None if it is not queued."""
+        return self.store.waits_for(job_id)
+
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
         """Waits until the job has ended and returns its result. Raises WaitTimeout, JobNotFound, UnreadableRecord."""
         return self.store.wait(job_id, timeout_s)
 
-    def follow(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
+    def follow(self, job_id: str, timeout_s: float | None = None, *, after: str | None = None) -> Iterator[Event]:
         """Yields the job's events from its start until it has ended: changes of state, runs and tool calls.
 
-        A job with `stream` also yields text as the model writes it. You can start at any time and stop at any time.
-        Retries for `redis_outage_tolerance_s` while Redis is unavailable. Raises WaitTimeout, JobNotFound,
-        UnreadableRecord.
+        A job with `stream` also yields text as the model writes it. You can start at any time and stop at any time;
+        `after` continues after the event with this `entry_id`. Retries for `redis_outage_tolerance_s` while Redis is
+        unavailable. Raises WaitTimeout, JobNotFound, UnreadableRecord, InvalidEntryId.
         """
-        return self.store.events(job_id, timeout_s)
+        return self.store.events(job_id, timeout_s, after)
 
     def cancel(self, job_id: str) -> JobState:
         """Cancels a job and returns its state now. A running job ends after its worker has stopped the remote run."""
-        state, following = self.store.cancel(job_id)
-        if following is not None:
-            self._send(following)
-        return state
+        return self.store.cancel(job_id)
 
     def withdraw(self, job_ids: Sequence[str]) -> list[str]:
         """Cancels the jobs that no worker has started. Returns their ids."""
-        withdrawn, following = self.store.withdraw_many(job_ids)
-        self._send(*following)
-        return withdrawn
+        return self.store.withdraw_many(job_ids)
 
     def redrive(self, job_id: str) -> JobState:
         """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
-        state = self.store.redrive(job_id)
-        if state is JobState.QUEUED:
-            self._send(job_id)
-        return state
+        return self.store.redrive(job_id)
 
     def threads(self) -> list[KeptThread]:
         """Returns the threads that jobs with `keep_thread` kept, the last used first."""
@@ -251,7 +238,39 @@ class Client:
     def resume(self, batch: str) -> None:
         """Lets workers start jobs of a paused batch again. Raises BatchNotFound."""
         self.store.set_batch_flag(batch, "paused", False)
-        self._send(*self._jobs_of(batch, {JobState.QUEUED}))
+
+    def limit_batch(self, batch: str, concurrent: int | None) -> None:
+        """Limits how many of the batch's jobs run at a time; None removes the limit. Running jobs continue.
+
+        Raises BatchNotFound, and ValueError if `concurrent` is less than 1.
+        """
+        if concurrent is not None and concurrent < 1:
+            raise ValueError(f"`concurrent` is {concurrent}: give 1 or more, or pause the batch")
+        self.store.limit_batch(batch, concurrent)
+
+    def set_batch_callback(self, batch: str, callback: Callback | Mapping[str, Any]) -> None:
+        """Has a callback sent once, when no job of the batch is open; at once if none is. Replaces one not yet sent.
+
+        Call it after you have enqueued the jobs. Raises BatchNotFound, and InvalidJob for a wrong field.
+        """
+        self.store.set_batch_callback(batch, callback if isinstance(callback, Callback) else Callback.parse(callback))
+
+    def callbacks(self, state: DeliveryState | None = None, limit: int = 50) -> list[Delivery]:
+        """Returns the callbacks that are kept: pending ones, the first due first; then dead and delivered ones, the
+        last first. `limit`: the most of each state."""
+        states = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.DELIVERED) if state is None else (state,)
+        return self.store.callbacks(states, limit)
+
+    def retry_callbacks(self, delivery_ids: Sequence[str] | None = None) -> dict[str, str]:
+        """Has callbacks sent again now; without ids, all dead ones. Their ids do not change.
+
+        Returns for each `pending`, `delivered` (it is not sent again) or `missing`.
+        """
+        return self.store.retry_callbacks(self.store.dead_callbacks() if delivery_ids is None else delivery_ids)
+
+    def drop_callbacks(self, delivery_ids: Sequence[str]) -> dict[str, str]:
+        """Deletes callbacks, so that they are not sent. Returns `dropped` or `missing` for each."""
+        return self.store.drop_callbacks(delivery_ids)
 
     def cancel_batch(self, batch: str) -> dict[str, JobState]:
         """Stops the command that enqueues the batch, and cancels its unfinished jobs. Returns their states now.
@@ -261,20 +280,13 @@ class Client:
         self.store.set_batch_flag(batch, "cancel_requested")
         ids = self.store.batch_jobs(batch)
         known = self.store.states(ids)  # a job with an unreadable state may be unfinished
-        states, following = self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
-        self._send(*following)
-        return states
+        return self.store.cancel_many([job_id for job_id in ids if known.get(job_id) not in TERMINAL])
 
     def redrive_batch(self, batch: str) -> dict[str, JobState]:
         """Enqueues the batch's failed jobs again. Returns their states now. Raises BatchNotFound."""
         self.store.check_batch(batch)
-        states = self.store.redrive_many(self._jobs_of(batch, {JobState.FAILED}))
-        self._send(*(job_id for job_id, state in states.items() if state is JobState.QUEUED))
-        return states
-
-    def _jobs_of(self, batch: str, states: Container[JobState]) -> list[str]:
-        found = self.store.states(self.store.batch_jobs(batch))
-        return [job_id for job_id, state in found.items() if state in states]
+        states = self.store.states(self.store.batch_jobs(batch))
+        return self.store.redrive_many([job_id for job_id, state in states.items() if state is JobState.FAILED])
 
     def jobs(
         self,
@@ -328,8 +340,38 @@ class Client:
         found = (failing for worker in self.workers() for failing in worker.failing_endpoints)
         return merge_failing_endpoints(failing for failing in found if endpoint in (None, failing.endpoint))
 
-    def _send(self, *job_ids: str) -> None:
-        if not job_ids:
-            return
-        with translate_errors(self.settings.redis_url):
-            send_all(self._celery, job_ids)
+    def pools(self, endpoint: str | None = None) -> list[PoolRecord]:
+        """Returns the pools in use, by name: their limits, the jobs that use them, and the jobs that wait for them.
+
+        In use are pools on which a job started within the last hour, and those that jobs use or wait for. A paused
+        endpoint has at least one. With `endpoint`, returns only its pools.
+        """
+        return self.store.pools(endpoint)
+
+    def run_durations(self, endpoint: str | None = None) -> list[RunDurations]:
+        """Returns how long the last runs of each assistant and model took, as the workers know it.
+
+        The latest used come first; what was not used for 8 days is forgotten. With `endpoint`, returns only its own.
+        """
+        return self.store.run_durations(endpoint)
+
+    def awaited_pools(self, endpoint: str | None = None) -> tuple[PoolRecord, ...]:
+        """Returns the pools that hold jobs back now, each with its `wait_reason`; with `endpoint`, only its pools."""
+        return tuple(pool for pool in self.pools(endpoint) if pool.wait_reason)
+
+    def pause_endpoint(self, name: str, reason: str = "") -> None:
+        """Stops workers from starting runs on an endpoint; jobs under way continue. `reason`: for those who wait.
+
+        Workers start its jobs again after `resume_endpoint`. Raises SettingsError if there is no such endpoint.
+        """
+        self.store.pause_endpoint(self.settings.endpoint_name(name), reason)
+
+    def resume_endpoint(self, name: str) -> bool:
+        """Lets workers start runs on a paused endpoint again. Returns whether it was paused.
+
+        Raises SettingsError if there is no such endpoint, unless it is paused.
+        """
+        was_paused = self.store.resume_endpoint(name)
+        if not was_paused:
+            self.settings.endpoint_name(name)
+        return was_paused

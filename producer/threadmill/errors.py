@@ -18,6 +18,8 @@
   - StoreUnavailable  Redis cannot be used now
     - StoreRefused    a retry cannot help: password, permission, database, memory or disk
   - WaitTimeout       the job has not ended in time; it continues
+  - InvalidEntryId    the text is not the `entry_id` of an event
+  - ClientClosed      the AsyncClient was closed, or a call waited on it when it was
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -180,6 +182,16 @@ class StoreRefused(StoreUnavailable):
 class WaitTimeout(ThreadmillError, TimeoutError):
     def __init__(self, job_id: str, timeout_s: float) -> None:
         super().__init__(f"job {job_id} has not finished after {timeout_s:g} s; it continues, so wait again")
+
+
+class InvalidEntryId(ThreadmillError, ValueError):
+    def __init__(self, entry_id: object) -> None:
+        super().__init__(f"{entry_id!r:.100} is not the entry_id of an event: take it from an event of this job")
+
+
+class ClientClosed(ThreadmillError):
+    def __init__(self) -> None:
+        super().__init__("the AsyncClient is closed: make another one, and close it only when no call needs it")
 
 
 def short_repr(value: object, limit: int = 60) -> str:

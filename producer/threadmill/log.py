@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import structlog
+from structlog.typing import EventDict, Processor, ProcessorReturnValue
 
 from threadmill.secrets import redaction
 
@@ -31,24 +32,41 @@ _LIBRARIES = {
 _REMEMBERED = 500
 
 
+#: Fields that each line of this process has.
+_of_process: dict[str, int] = {}
+
+
+def add_to_each_line(**fields: int) -> None:
+    """Adds fields to each line of this process, for several processes that write to one stderr."""
+    _of_process.update(fields)
+
+
+def write_to(path: str) -> None:
+    """Appends stderr and stdout to a file from now on: log lines, and what a crash or a library prints. Raises OSError.
+
+    The file stays open, so it must not be moved away: logrotate needs `copytruncate`.
+    """
+    with open(path, "a") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+
+
 def configure(level: int | str) -> None:
     """Sends all log lines, including those of libraries, through one handler, which redacts secrets."""
     redaction.guard()
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+    root = logging.getLogger()
+    root.setLevel(level if isinstance(level, int) else level.upper())
+    shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     as_json = os.environ.get("THREADMILL_LOG", "text" if sys.stderr.isatty() else "json") == "json"
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -57,29 +75,43 @@ def configure(level: int | str) -> None:
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _with_those_of_process,
                 structlog.processors.format_exc_info,
-                _redacted,  # before rendering: redacting JSON could cut an escape in two
-                renderer,
+                _redacting(renderer),
             ],
             foreign_pre_chain=[*shared, _on_one_line, structlog.stdlib.ExtraAdder(allow=["suppressed"])],
         )
     )
-    root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level if isinstance(level, int) else level.upper())
     for library, heard_from in _LIBRARIES.items():
         logging.getLogger(library).setLevel(heard_from)
     logging.captureWarnings(True)
 
 
-def _on_one_line(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _on_one_line(_logger: object, _method: str, fields: EventDict) -> EventDict:
     """Joins the lines of an event; Celery logs several at once."""
     fields["event"] = " ".join(str(fields["event"]).split())
     return fields
 
 
-def _redacted(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return redaction.redact_all(fields)
+def _with_those_of_process(_logger: object, _method: str, fields: EventDict) -> EventDict:
+    fields.update(_of_process)
+    return fields
+
+
+def _redacting(renderer: Processor) -> Processor:
+    """Redacts the fields, not their rendered line: redacting JSON could cut an escape in two.
+
+    The line is faster to search than the fields, so it says whether they may hold a secret.
+    """
+
+    def render(logger: object, method: str, fields: EventDict) -> ProcessorReturnValue:
+        line = renderer(logger, method, dict(fields))
+        if not redaction.may_hold_secret(str(line)):
+            return line
+        return renderer(logger, method, redaction.redact_all(fields))
+
+    return render
 
 
 @dataclass

@@ -1,7 +1,8 @@
-"""The Celery app and the queue messages. A message only has a job's id; the job is in its record in Redis."""
+"""The Celery app and its messages. A message only has a job's id; the job is in its record in Redis."""
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+import json
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,14 @@ from threadmill.redis.url import parse
 from threadmill.settings.settings import Settings
 
 TASK = "threadmill.run_job"
+
+#: What the header `origin` says in the messages of jobs that threadmill's own client enqueued.
+ORIGIN = "threadmill"
+
+
+def is_own(headers: object) -> bool:
+    """Whether a message with these headers is one of threadmill's own."""
+    return isinstance(headers, Mapping) and headers.get("origin") == ORIGIN
 
 
 def connection_settings(url: str) -> dict[str, Any]:
@@ -60,7 +69,7 @@ def make_app(settings: Settings) -> Celery:
     app.conf.update(
         **connection_settings(settings.redis_url),
         task_default_queue=settings.queue,
-        # One thread waits for each running job; one event loop does the work. See the worker's celery_app/tasks.py.
+        # All jobs share one event loop, which only threads can reach. The worker's own pool is in celery_app/pool.py.
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
         # A worker must not hold back messages that other workers could start.
@@ -80,13 +89,26 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def send(app: Celery, job_id: str, producer: Any = None) -> None:
-    """Sends a queue message for a job; a second one is harmless. `producer`: a kombu producer to reuse."""
-    app.send_task(TASK, args=[job_id], task_id=job_id, ignore_result=True, producer=producer)
+@cache
+def message_template(queue: str) -> str:
+    """Returns the message of a job as Celery sends it, with `@JOB@` in place of the id and `@TAG@` of the delivery tag.
 
-
-def send_all(app: Celery, job_ids: Iterable[str]) -> None:
-    """Sends queue messages for many jobs; kombu 5.7 and newer send them in few round trips."""
-    with app.producer_or_acquire() as producer, getattr(producer, "batch", nullcontext)():
-        for job_id in job_ids:
-            send(app, job_id, producer)
+    Scripts of the store put messages on the queue, in the same step in which they change the job. kombu's other
+    transports, such as the one in memory, and its Redis transport use the same message. It is equal in all processes,
+    because it is part of the scripts' text, by which Redis caches them.
+    """
+    app = Celery(broker="memory://")
+    app.conf.update(task_default_queue=queue)
+    with app.connection() as connection:
+        app.send_task(TASK, args=["@JOB@"], task_id="@JOB@", ignore_result=True, connection=connection)
+        message = connection.channel().basic_get(queue, no_ack=True)
+    properties = {**message.properties, "delivery_tag": "@TAG@", "reply_to": ""}
+    del properties["body_encoding"]  # in base64, Lua could not replace the id
+    parts = {
+        "body": message.body.decode(),
+        "content-encoding": message.content_encoding,
+        "content-type": message.content_type,
+        "headers": {**message.headers, "origin": ORIGIN},
+        "properties": properties,
+    }
+    return json.dumps(parts, sort_keys=True)

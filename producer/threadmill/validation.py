@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from threadmill.errors import InvalidJob
 from threadmill.job.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job.json_schema import response_format_problem, tools_problem
-from threadmill.job.lanes import discount_of
-from threadmill.job.message import is_data_url, is_path
+from threadmill.job.message import is_data_url, is_path, label
 from threadmill.job.prompt import PromptJob
+from threadmill.settings.abilities import check_abilities
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.local_files import locate
 from threadmill.settings.settings import Settings
@@ -52,57 +52,7 @@ class JobValidator:
     def check_abilities(self, job: PromptJob) -> None:
         """Checks the job without reading its files. Raises InvalidJob."""
         _check_schemas(job)
-        table = f"[endpoints.{self.name}.supports]"
-        self._check_lane(job)
-        if self.endpoint.wire == "responses":
-            self._check_fields(job)
-        self._check_token_limits(job)
-        if job.files and not self.endpoint.supports.files:
-            raise InvalidJob(
-                f"{job.files[0].path or job.files[0].id}: endpoint {self.name!r} takes no files; "
-                f"if its server does, set files = true in {table}"
-            )
-        if not self.endpoint.supports.data_urls and not self.endpoint.supports.files:
-            for source in job.image_sources:
-                if is_data_url(source) or is_path(source):
-                    raise InvalidJob(
-                        f"{label(source)}: endpoint {self.name!r} takes images only as https URLs; "
-                        f"if its server does, set data_urls = true or files = true in {table}"
-                    )
-
-    def _check_lane(self, job: PromptJob) -> None:
-        if job.lane is None:
-            return
-        if self.endpoint.wire != "responses":
-            raise InvalidJob(
-                f"`lane`: endpoint {self.name!r} speaks the Assistants API, which has no cheaper lanes; "
-                "leave it out, or name an endpoint of kind `responses`"
-            )
-        discount = discount_of(job.lane)
-        has_window = discount is not None and discount.completion_window is not None
-        if has_window and not self.endpoint.supports.background and self.endpoint.lane_fallback == "none":
-            raise InvalidJob(
-                f"`lane`: {job.lane} needs a server that works in the background, which endpoint {self.name!r} "
-                f"does not (background = false in [endpoints.{self.name}.supports]); use the lane flex, or leave it out"
-            )
-
-    def _check_fields(self, job: PromptJob) -> None:
-        """Refuses fields that the Responses API does not have."""
-        reason = f"endpoint {self.name!r} speaks the Responses API, which has none"
-        if job.max_prompt_tokens is not None:
-            raise InvalidJob(f"max_prompt_tokens: {reason}; leave it out, and shorten the prompt if need be")
-        if job.truncation and job.truncation.get("type") == "last_messages":
-            raise InvalidJob(f"truncation of type last_messages: {reason}; use auto, or send fewer messages")
-
-    def _check_token_limits(self, job: PromptJob) -> None:
-        least = self.endpoint.min_token_limit
-        for field in ("max_prompt_tokens", "max_completion_tokens"):
-            limit = getattr(job, field)
-            if limit is not None and limit < least:
-                raise InvalidJob(
-                    f"`{field}`: endpoint {self.name!r} accepts {least} and more, not {limit}; raise it, "
-                    f"or lower min_token_limit in [endpoints.{self.name}] if its server accepts less"
-                )
+        check_abilities(self.name, self.endpoint, job)
 
     def image(self, shown: str, head: bytes, size: int) -> str:
         """Returns the media type of an image with first bytes `head` and `size` bytes. Raises InvalidJob."""
@@ -150,10 +100,3 @@ def decoded(data_url: str) -> bytes:
         return base64.b64decode(data_url[prefix.end() :], validate=True)
     except binascii.Error as error:
         raise InvalidJob(f"{label(data_url)}: is not valid base64 ({error}); encode the image again") from None
-
-
-def label(source: str) -> str:
-    """Returns an image's source, shortened for a message."""
-    if is_data_url(source) and len(source) > 40:
-        return f"{source[:40]}... ({len(source):,} characters)"
-    return source

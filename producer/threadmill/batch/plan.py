@@ -8,6 +8,7 @@ from functools import cached_property
 from threadmill.batch.job_builder import PendingDocument
 from threadmill.batch.results import PreviousResult, ResultsFile
 from threadmill.batch.spending import BatchLimits
+from threadmill.job.callback import Callback
 from threadmill.job.result import ENDPOINT_FAILURES, JobState
 from threadmill.store.jobs import Store
 
@@ -21,8 +22,10 @@ class BatchOptions:
 
     limits: BatchLimits = field(default_factory=BatchLimits)
     max_in_flight: int = MAX_IN_FLIGHT
+    concurrent: int | None = None  #: the most jobs that run at a time; None: leave the limit of the batch as it is
     retry_failed: bool = False  #: ask again about documents that failed in an earlier invocation
     restart: bool = False  #: use no answers of jobs of earlier invocations
+    callback: Callback | None = None  #: told when all jobs have ended
 
 
 class DocumentStatus(StrEnum):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from threadmill.batch.results import PreviousResult
 from threadmill.batch.spending import Spending
 from threadmill.job.result import ENDPOINT_FAILURES, Failure, JobResult, JobState
+from threadmill.store.pool_records import PoolRecord
 from threadmill.store.worker_records import FailingEndpoint
 
 
@@ -22,6 +23,7 @@ class BatchProgress:
     running: int = 0  #: jobs that workers execute now
     paused: bool = False
     failing_endpoints: tuple[FailingEndpoint, ...] = ()  #: endpoints whose calls fail now
+    awaited_pools: tuple[PoolRecord, ...] = ()  #: pools that are paused, shut or at a limit now
     calls: int = 0  #: HTTP calls of this invocation
     full_price: Counter[str] = field(default_factory=Counter)  #: why jobs that name a lane did not use it
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this invocation: document and reason

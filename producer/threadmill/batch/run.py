@@ -64,7 +64,7 @@ class Batch:
         self._options = options
         self._report: Callable[[BatchProgress], None] = _ignore
         self._awaited = AwaitedJobs(client, name, retry_failed=options.retry_failed)
-        self._is_cancelled = False
+        self._is_cancelled = self._has_jobs = False
         self._next_heartbeat = self._started = 0.0
 
     def plan(self, documents: Iterable[Document]) -> Counter[DocumentStatus]:
@@ -95,7 +95,9 @@ class Batch:
                 if self._free_slots:
                     chunk = self._next_chunk(jobs)
                     self._record(self._awaited.enqueue(chunk))
-                    has_more = bool(chunk)
+                    if has_more and not chunk:
+                        self._set_callback()
+                    has_more, self._has_jobs = bool(chunk), self._has_jobs or bool(chunk)
                 self._record(self._awaited.collect(block_s=0.0 if has_more and self._free_slots else 1.0))
                 self._publish()
         finally:
@@ -107,6 +109,14 @@ class Batch:
         self.progress.spending.add(self._out.previous_usage)
         self._started = time.monotonic()
         self._awaited.start(total, restart=self._options.restart)
+        if self._options.concurrent is not None:
+            self._client.limit_batch(self.name, self._options.concurrent)
+
+    def _set_callback(self) -> None:
+        """Asks for the batch's callback, after the last job is enqueued: earlier, all jobs so far may have ended."""
+        callback = self._options.callback
+        if callback is not None and self._has_jobs:
+            self._store.with_retries(lambda: self._client.set_batch_callback(self.name, callback))
 
     def _heartbeat(self) -> None:
         """Tells Redis that the batch is attended, and reads whether it is paused or cancelled."""
@@ -118,6 +128,7 @@ class Batch:
         self._is_cancelled = record.cancel_requested
         with suppress(StoreUnavailable):  # the next heartbeat reads them
             self.progress.failing_endpoints = self._client.failing_endpoints(self._endpoint)
+            self.progress.awaited_pools = self._client.awaited_pools(self._endpoint)
         self._check()
         self._publish()
 

@@ -25,6 +25,7 @@ class Event(BaseModel):
 
     kind: EventKind
     at: datetime
+    entry_id: str | None = None  #: continues after this event, as `after` of `Client.follow`
     state: JobState | None = None
     text: str | None = None
     message_id: str | None = None
@@ -53,7 +54,7 @@ class EventMerger:
         """Yields the events of one stream entry."""
         at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
         try:
-            event = Event.model_validate({"kind": EventKind.STATE, **fields, "at": at})
+            event = Event.model_validate({"kind": EventKind.STATE, **fields, "at": at, "entry_id": entry_id})
             begins = int(fields.get("begins", 0))
         except ValueError:  # damaged, or written by a newer worker
             return

@@ -30,6 +30,13 @@ def is_data_url(image: str) -> bool:
     return image.startswith("data:")
 
 
+def label(source: str) -> str:
+    """Returns an image's source, shortened for a message."""
+    if is_data_url(source) and len(source) > 40:
+        return f"{source[:40]}... ({len(source):,} characters)"
+    return source
+
+
 def is_file_id(file: str) -> bool:
     """Whether a file is an id on a server, not a local path."""
     return _FILE_ID.match(file) is not None
@@ -95,6 +102,12 @@ class Message(InputModel):
         """The paths and URLs of its images."""
         parts = () if isinstance(self.content, str) else self.content
         return tuple(part.image_url.url for part in parts if isinstance(part, ImagePart))
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The ids of its images that are on a server."""
+        parts = () if isinstance(self.content, str) else self.content
+        return tuple(part.image_file.file_id for part in parts if isinstance(part, ImageFilePart))
 
     def at(self, folder: Path) -> Self:
         """Returns a copy in which the paths of images are absolute."""

@@ -32,6 +32,15 @@ class CallErrors:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A limit of the server's that a job waits for."""
+
+    reason: str
+    until: float  #: when the job asks again, in seconds since 1970
+    in_row: bool = False  #: it waits for its place in the row of its pool; else the server refuses calls until then
+
+
+@dataclass(frozen=True)
 class Cost:
     """What the runs of a job have used, and at which price."""
 
@@ -130,12 +139,15 @@ class ProgressSummary(BaseModel):
     reruns: int = 0
     rerun_reason: str | None = None  #: of the latest rerun
     errors: CallErrors = CallErrors()
+    limited: Limit | None = None  #: the last limit that the job waited for; it waits until `limited.until`
+    limited_s: float = 0.0  #: how long the job has waited for limits
     outcome: Ending | None = None
     intent: str | None = None  #: the call whose outcome is unknown
     leftovers: tuple[RemoteObject, ...] = ()
     cost: Cost = Cost()
     lost: Lost = Lost()
     calls: int = 0
+    key: str | None = None  #: the variable with the key that its objects belong to, if its endpoint has several keys
 
     @property
     def spent(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ fields to newer workers (`PromptJob.read`), because it could not honour them.
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from threadmill.errors import InvalidJob
+from threadmill.job.callback import Callback, CallbackFormat, CallbackUrl, SecretVariable
 from threadmill.job.lanes import LaneName, discount_of
 from threadmill.job.message import (
     FileInput,
@@ -43,8 +44,10 @@ _SUMMARY_LENGTH = 200
 #: Default `timeout_s` of a job whose lane has no other default.
 _TIMEOUT_S = 1800.0
 
-#: Fields that identify a job and are not part of its content.
-_NOT_CONTENT = {"key", "batch"}
+#: Fields that identify a job or say when it starts, and are not part of its content.
+_NOT_CONTENT = {"key", "batch", "priority", "tenant", "start_at", "delay_s"}
+
+Priority = Literal["high", "normal", "low"]
 
 
 class PromptJob(InputModel):
@@ -52,8 +55,9 @@ class PromptJob(InputModel):
 
     `prompt` is short for one user message and `images` for images in that message, which follows `messages`.
     `timeout_s` limits the execution, from the first claim; the default is 1800 seconds, or the default of the lane.
-    `deadline_at` is a time by Redis' clock and includes the time in the queue. `key` is the idempotency key: the same
-    key always returns the same job. The limits of fields are those of the Assistants API (POST /threads, /runs).
+    `start_at` and `deadline_at` are times by Redis' clock; the deadline includes the time in the queue. `key` is the
+    idempotency key: the same key always returns the same job. The limits of fields are those of the Assistants API
+    (POST /threads, /runs).
     """
 
     prompt: Text | None = None
@@ -86,6 +90,13 @@ class PromptJob(InputModel):
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     deadline_at: AwareDatetime | None = None
     batch: Name | None = None
+    priority: Priority = "normal"  #: a free slot goes to a ready job of the highest priority
+    tenant: Name | None = None  #: on whose behalf; tenants get equal shares of the slots; default: the batch
+    start_at: AwareDatetime | None = None  #: start no earlier than this; default: as soon as a slot is free
+    delay_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  #: the same, from enqueue
+    callback_url: CallbackUrl | None = None  #: workers send a POST request to it when the job has ended
+    callback_secret_env: SecretVariable | None = None  #: variable of the workers with the secret that signs it
+    callback_format: CallbackFormat = "webhook"
 
     @field_validator("prompt")
     @classmethod
@@ -101,6 +112,14 @@ class PromptJob(InputModel):
         return self
 
     @model_validator(mode="after")
+    def _starts_once_and_in_time(self) -> Self:
+        if self.start_at is not None and self.delay_s is not None:
+            raise ValueError("a job starts at `start_at` or after `delay_s`: leave one of them out")
+        if self.start_at is not None and self.deadline_at is not None and self.deadline_at <= self.start_at:
+            raise ValueError("`deadline_at` is not after `start_at`: the job could not run; move one of them")
+        return self
+
+    @model_validator(mode="after")
     def _fits_its_lane(self) -> Self:
         if self.lane == "batch":
             for name in ("tools", "files", "thread", "keep_thread", "stream"):
@@ -109,6 +128,14 @@ class PromptJob(InputModel):
         discount = discount_of(self.lane)
         if discount is not None and discount.completion_window and self.stream:
             raise ValueError(f"the lane {self.lane} does not stream: leave out `stream`, or use the lane flex")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_receiver(self) -> Self:
+        if self.callback_url is None and (self.callback_secret_env or self.callback_format != "webhook"):
+            raise ValueError(
+                "`callback_secret_env` and `callback_format` need `callback_url`: add it, or leave them out"
+            )
         return self
 
     @classmethod
@@ -140,6 +167,13 @@ class PromptJob(InputModel):
         text = (TextPart(type="text", text=self.prompt),) if self.prompt is not None else ()
         images = (ImagePart(type="image_url", image_url=ImageUrl(url=image)) for image in self.images)
         return (*self.messages, Message(content=(*text, *images)))
+
+    @property
+    def callback(self) -> Callback | None:
+        """The receiver of its callback; None if it has none."""
+        if self.callback_url is None:
+            return None
+        return Callback(url=self.callback_url, secret_env=self.callback_secret_env, format=self.callback_format)
 
     @property
     def time_limit_s(self) -> float:

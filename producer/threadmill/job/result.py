@@ -32,7 +32,7 @@ class FailureKind(StrEnum):
     UNAUTHORISED = "unauthorised"  #: the server refuses the key (401, 403), or the worker has none
     UNSUPPORTED = "unsupported"  #: the server does not speak the API of the endpoint's kind
     QUOTA = "quota"  #: the account has no credit left
-    RATE_LIMITED = "rate_limited"  #: runs kept ending in rate_limit_exceeded, reruns included
+    RATE_LIMITED = "rate_limited"  #: of earlier versions; now a rate limit only makes a job wait, until its deadline
     INVALID_PROMPT = "invalid_prompt"  #: the server will not answer this prompt
     SERVER_ERROR = "server_error"  #: runs kept failing on the server's side, reruns included
     INCOMPLETE = "incomplete"  #: a token limit cut the answer; the partial text is kept
@@ -120,6 +120,7 @@ class Timings(StoredModel):
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None  #: time of the first claim
     finished_at: AwareDatetime
+    limited_s: float = 0.0  #: how long it waited for limits of the server's
 
 
 class Citation(StoredModel):
@@ -172,6 +173,7 @@ class JobResult(StoredModel):
     timings: Timings
     metadata: dict[str, str] = Field(default={})
     batch: str | None = None
+    endpoint: str | None = None  #: the endpoint that ran it; None: an older version stored the result
 
     @classmethod
     def without_record(cls, job_id: str, state: JobState, failure: Failure, at: datetime) -> Self:

@@ -162,7 +162,7 @@ class ReportBuilder:
                 self._definition.job_fields(step_prompt),
                 results,
                 self._check,
-                BatchOptions(limits, retry_failed=True),
+                BatchOptions(limits, concurrent=self._definition.concurrent, retry_failed=True),
                 self._spending,
             )
             progress = run.run(documents, total, lambda progress: self._watch(f"{self._label}: {step}", progress))

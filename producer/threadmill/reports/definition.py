@@ -26,7 +26,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.job.lanes import LaneName
 from threadmill.job.message import FileTool
 from threadmill.job.model import InputModel
-from threadmill.job.prompt import PromptJob
+from threadmill.job.prompt import Priority, PromptJob
+from threadmill.names import Name
 from threadmill.reports.definition_tables import Budget, Delivery, MapStep, ReduceStep, StepPrompt, Templates
 from threadmill.reports.schedule import About, Schedule
 
@@ -61,6 +62,9 @@ class ReportDefinition(InputModel):
     model: str | None = None
     lane: LaneName | None = None
     timeout_s: PositiveFloat | None = None  #: deadline of one job, in seconds
+    priority: Priority | None = None  #: of its jobs; default: normal
+    tenant: Name | None = None  #: on whose behalf its jobs run; default: each step of each night is its own tenant
+    concurrent: PositiveInt | None = None  #: the most jobs of a step that run at a time
     publish_if_failed_at_most: NonNegativeInt | _Share = "10%"  #: documents, or a percentage of them
     keep_days: PositiveInt = 90  #: after its production, the files and the state of a night are deleted
     map: MapStep = MapStep()
@@ -149,7 +153,7 @@ class ReportDefinition(InputModel):
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The job fields that both steps share."""
-        names = ("endpoint", "assistant", "profile", "model", "lane", "timeout_s")
+        names = ("endpoint", "assistant", "profile", "model", "lane", "timeout_s", "priority", "tenant")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def job_fields(self, step: StepPrompt) -> dict[str, Any]:

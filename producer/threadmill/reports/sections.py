@@ -13,8 +13,8 @@ def failure_of(line: Mapping[str, Any]) -> Failure:
 
 
 def section_of(line: Mapping[str, Any]) -> Section:
-    timings = {name: datetime.fromisoformat(at) for name, at in line.get("timings", {}).items() if at}
-    started, ended = timings.get("started_at"), timings.get("finished_at")
+    timings = line.get("timings", {})
+    started, ended = (at and datetime.fromisoformat(at) for at in map(timings.get, ("started_at", "finished_at")))
     return Section(
         name=line["name"],
         path=line["path"],

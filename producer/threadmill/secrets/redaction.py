@@ -103,8 +103,14 @@ class Redactor:
 
     def redact_parsed(self, value: T, source: str) -> T:
         """Redacts a value parsed from the JSON text `source`, which is faster to search than its parts."""
-        may_hold = "\\u00" in source or any(form.anchor in source for form in self._forms)
-        return self.redact_all(value) if may_hold else value
+        return self.redact_all(value) if "\\u00" in source or self.may_hold_secret(source) else value
+
+    def may_hold_secret(self, text: str) -> bool:
+        """Returns False only if a text holds no secret. `text`: also JSON or a `repr` made by Python.
+
+        JSON of other programs may hold letters as `\\u00..`.
+        """
+        return any(anchor in text for anchor, _ in self._forms)
 
     def _redact_all(self, value: Any) -> Any:
         match value:
@@ -166,6 +172,7 @@ REDACTOR = Redactor()
 redact = REDACTOR.redact
 redact_all = REDACTOR.redact_all
 redact_parsed = REDACTOR.redact_parsed
+may_hold_secret = REDACTOR.may_hold_secret
 
 
 def guard() -> None:

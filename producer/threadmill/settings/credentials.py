@@ -4,9 +4,15 @@ import logging
 import os
 from collections.abc import Callable
 from functools import cache
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from threadmill.errors import SettingsError
 from threadmill.secrets.redaction import REDACTOR
+
+#: The name of an environment variable.
+Variable = Annotated[str, StringConstraints(pattern=r"^\w+$")]
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ class RunLimits(InputModel):
     request_timeout_s: PositiveFloat = 30  #: for one reply of the server
     first_poll_s: PositiveFloat = 1.1  #: from a run's start to the first poll
     max_poll_interval_s: PositiveFloat = 10  #: the longest pause between two polls
-    max_reruns: Annotated[int, Field(ge=0)] = 2  #: new runs after expired, server_error, rate limits, stuck
+    max_reruns: Annotated[int, Field(ge=0)] = 2  #: new runs after expired, server_error, stuck
     rerun_delay_s: PositiveFloat = 1  #: before the first rerun; doubles with each
     max_tool_rounds: PositiveInt = 50  #: per run
     queued_limit_s: PositiveFloat = 300  #: a run still `queued` after this is stuck

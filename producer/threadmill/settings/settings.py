@@ -1,13 +1,13 @@
 """Settings from `threadmill.toml` and the environment, read once and passed down.
 
 The environment wins over the file: `THREADMILL_LEASE_S=5`, `THREADMILL_ENDPOINTS__DAVINCI__ASSISTANT=asst_x`.
-Settings never hold an API key: an endpoint names the variable with its key (`api_key_env`).
+Settings never hold an API key: an endpoint names the variables with its keys (`api_key_env`).
 """
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -39,7 +39,9 @@ from threadmill.settings import credentials, origins
 from threadmill.settings.built_in import with_built_in
 from threadmill.settings.config_file import CONFIG_NAME, find_config
 from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.limits import Limits, PoolLimits
 from threadmill.settings.prices import Prices
+from threadmill.settings.processes import number_or_auto
 from threadmill.settings.profile import Profile, ProfileName
 from threadmill.settings.suggestions import closest
 from threadmill.settings.supports import Supports
@@ -75,7 +77,8 @@ class Settings(BaseSettings):
     artifacts: str = "artifacts"  #: where to store files that the model made: a folder, or a URL for fsspec
     artifact_limit_bytes: PositiveInt = 100_000_000  #: bytes of one artifact
     reports: Path = Path("reports")  #: folder of the definitions of reports, and of their results
-    concurrency: PositiveInt = 100  #: jobs that one worker runs at a time
+    concurrency: PositiveInt = 100  #: jobs that one worker process runs at a time
+    processes: int | Literal["auto"] = 1  #: worker processes that `threadmill worker` starts; "auto": one per core
     tool_threads: PositiveInt = 100  #: calls of sync function tools that one worker runs at a time
     lease_s: PositiveFloat = 30  #: the lease of a job expires unless it is renewed within this time
     blocked_limit_s: PositiveFloat = 60  #: a worker exits if its event loop is blocked for this long
@@ -85,6 +88,8 @@ class Settings(BaseSettings):
     idle_restart_s: PositiveFloat = 120  #: a worker exits if it gets no job for this long although jobs wait
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a succeeded job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: how long a failed or cancelled job is kept
+    callback_hosts: tuple[str, ...] = ()  #: hosts and networks (CIDR) that callbacks may reach although not public
+    celery_results: bool = False  #: whether jobs of threadmill's client have a copy of their result for Celery, too
     redis_outage_tolerance_s: PositiveFloat = 600  #: for how long workers and waiting producers retry
 
     @classmethod
@@ -124,6 +129,11 @@ class Settings(BaseSettings):
         REDACTOR.register_url(url)
         return redis_url.check(url)
 
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _number_or_auto(cls, processes: object) -> int | Literal["auto"]:
+        return number_or_auto(processes)
+
     @field_validator("endpoints", mode="before")
     @classmethod
     def _built_in(cls, endpoints: Any) -> Any:
@@ -153,6 +163,19 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _known_fallbacks(self) -> Self:
+        for name, endpoint in self.endpoints.items():
+            for other in endpoint.fallback:
+                if other == name:
+                    raise ValueError(f"endpoint {name!r} has itself in `fallback`: name other endpoints, or none")
+                if other not in self.endpoints:
+                    raise ValueError(
+                        f"endpoint {name!r} has {other!r} in `fallback`, but the endpoints are "
+                        f"{', '.join(self.endpoints)}; add [endpoints.{other}], or name one of these"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _tools_apart(self) -> Self:
         for name in self.tools:
             server = server_of(name, self.mcp)
@@ -168,7 +191,7 @@ class Settings(BaseSettings):
     @property
     def secret_variables(self) -> frozenset[str]:
         """Names of the variables with keys of endpoints and secrets of tools."""
-        keys = (each.api_key_env for each in self.endpoints.values() if each.api_key_env and not each.entra_auth)
+        keys = (variable for each in self.endpoints.values() for variable in each.key_variables)
         tools = (*self.tools.values(), *self.mcp.values())
         headers = (variable for tool in tools for variable in getattr(tool, "headers_env", {}).values())
         return frozenset(keys).union(headers, *(server.env for server in self.mcp.values()))
@@ -245,9 +268,14 @@ def _suggestion(path: tuple[int | str, ...]) -> str:
             known = {field: field for field in Settings.model_fields}
         case ("endpoints", _, name):
             known = {field: f"supports.{field}" for field in Supports.model_fields}
+            known |= {field: f"limits.{field}" for field in Limits.model_fields}
             known |= {field: field for field in Endpoint.model_fields}
         case ("endpoints", _, "supports", name):
             known = {field: field for field in Supports.model_fields}
+        case ("endpoints", _, "limits", name):
+            known = {field: field for field in Limits.model_fields}
+        case ("endpoints", _, "limits", "models", _, name):
+            known = {field: field for field in PoolLimits.model_fields}
         case _:
             return ""
     found = closest(str(name), known)

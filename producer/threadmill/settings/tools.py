@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, JsonValue, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
 from threadmill.job.model import InputModel
+from threadmill.settings.credentials import Variable
 
 #: Separates the name of an MCP server from the name of its tool: `files__read`.
 SEPARATOR = "__"
@@ -20,7 +21,6 @@ _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9-]+(_[a-zA-Z0-9-]+)*$", max_length=40)]
-Variable = Annotated[str, StringConstraints(pattern=r"^\w+$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[\w-]+$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
 Host = Annotated[str, StringConstraints(pattern=r"^([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?$", to_lower=True)]

@@ -31,6 +31,7 @@ class BatchRecord(StoredModel):
     usage_by_model: tuple[ModelUsage, ...] = ()
     calls: int = 0  #: HTTP calls made
     failures: dict[FailureKind, int] = Field(default={})  #: number of failed jobs by kind, the most frequent first
+    concurrent: int | None = None  #: the most jobs that run at a time; None: no limit
 
     @property
     def total(self) -> int:
@@ -48,7 +49,7 @@ class BatchRecord(StoredModel):
     @classmethod
     def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
         """Parses a batch. Unknown fields are ignored; a damaged number counts as 0."""
-        plain = (*JobState, "documents", "generation", "calls")
+        plain = (*JobState, "documents", "generation", "calls", "concurrent")
         numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
         spent: dict[tuple[str, str], dict[str, int]] = {}
         failures = Counter[FailureKind]()
@@ -73,6 +74,7 @@ class BatchRecord(StoredModel):
                     for (model, lane), usage in sorted(spent.items())
                 ],
                 "calls": numbers.get("calls", 0),
+                "concurrent": numbers.get("concurrent"),
                 "failures": {kind: number for kind, number in failures.most_common() if number > 0},
             }
         )
@@ -112,9 +114,10 @@ class RemoteBatch(StoredModel):
     sending: bool = False  #: a call that creates something may have taken effect: check whether it did before the retry
     file_id: str | None = None  #: the file of requests, after its upload
     batch_id: str | None = None  #: the provider's id, after its creation
-    lane: str = ""  #: ENDPOINT/MODEL
+    lane: str = ""  #: named as a pool
     tries: int = 0  #: number of earlier remote batches that did not answer its jobs
     limited: bool = False  #: the last of them exceeded a limit of the server: the lane submits one at a time
     not_before: datetime | None = None  #: the earliest time to submit it
     reason: str | None = None  #: why its jobs still wait, for `threadmill jobs show`
     format: int = FORMAT
+    key: str | None = None  #: the variable with the key that it belongs to, if its endpoint has several keys

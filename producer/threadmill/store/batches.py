@@ -33,7 +33,8 @@ class BatchStore(Connection):
     def batches(self) -> list[BatchRecord]:
         """Returns the batches that are kept, the latest change first."""
         with self._translate_errors():
-            named = cast(Any, self._redis.zrevrange(self._keys.batches, 0, -1, withscores=True))
+            kept = cast(Any, self._redis.zrevrange(self._keys.batches, 0, -1, withscores=True))
+            named = [(name, moment) for name, moment in kept if is_name(name)]  # a damaged record may add another
             with self._redis.pipeline(transaction=False) as pipe:
                 for name, _ in named:
                     pipe.hgetall(self._keys.batch(name))
@@ -114,6 +115,19 @@ class BatchStore(Connection):
                 self._redis.hset(self._keys.batch(name), field, 1)
             else:
                 self._redis.hdel(self._keys.batch(name), field)
+        if not is_set:
+            self.dispatch()
+
+    def dispatch(self) -> None:
+        """Dispatches ready jobs to free slots, after something that they waited for has ended."""
+        self._run("queue/dispatch")
+
+    def limit_batch(self, name: str, concurrent: int | None) -> None:
+        """Sets or removes the limit of jobs that run at a time. Raises BatchNotFound."""
+        self._check_name(name)
+        [outcome] = self._run("batches/limit", name=name, concurrent=concurrent)
+        if outcome == "unknown":
+            raise BatchNotFound(name, self._batch_names())
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """Returns the states of the jobs that are kept and readable, in the order of `job_ids`."""
@@ -128,8 +142,7 @@ class BatchStore(Connection):
 
     def batch_jobs(self, name: str) -> list[str]:
         """Returns the ids of its jobs, the newest first."""
-        with self._translate_errors():
-            return cast(list[str], self._redis.zrevrange(self._keys.batch_jobs(name), 0, -1))
+        return list(dict(self.ranked(self._keys.batch_jobs(name), highest_first=True)))
 
     def batch_cursor(self, batch: str) -> str:
         """Returns the current end of the batch's stream."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, TypeVar, cast
 
 import redis
@@ -70,10 +71,14 @@ class Connection:
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
         self._redis = client.blocking(settings.redis_url)
-        self._scripts = Scripts(self._redis, settings.key_prefix)
+        self._scripts = Scripts(self._redis, settings.key_prefix, settings.queue)
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(self._settings.redis_url)
+
+    def close(self) -> None:
+        """Closes the connections that no call uses; the next call opens one."""
+        self._redis.close()
 
     def ping(self) -> bool:
         """Returns True. Raises StoreUnavailable or StoreRefused if Redis cannot be used."""
@@ -124,20 +129,31 @@ class Connection:
         with self._translate_errors():
             return self._scripts.run(script, request)
 
+    def ranked(self, key: str, *, highest_first: bool = False) -> Iterator[tuple[str, float]]:
+        """Yields the members of a sorted set with their scores, in this order; reads a few hundred at a time.
+
+        A member may come twice if others are added meanwhile, and be left out if others are removed.
+        """
+        for start in count(step=CHUNK):
+            with self._translate_errors():
+                found = cast(Any, self._redis.zrange(key, start, start + CHUNK - 1, highest_first, True))
+            yield from found
+            if len(found) < CHUNK:
+                return
+
     def with_retries(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
         """Calls `read` and retries while Redis is unavailable, until `stop_at` (monotonic) at the latest."""
-        stop_at = min(stop_at, time.monotonic() + self._settings.redis_outage_tolerance_s)
-        pause_s = _PAUSE_FIRST_S
+        pauses = retry_pauses(self._settings.redis_outage_tolerance_s, stop_at)
         while True:
             try:
                 return read()
             except StoreRefused:
                 raise
             except StoreUnavailable:
-                if time.monotonic() + pause_s > stop_at:
+                pause_s = next(pauses, None)
+                if pause_s is None:
                     raise
             time.sleep(pause_s)
-            pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
     def _read(self, after: dict[str, str], block_s: float) -> list[tuple[str, str, dict[str, str]]]:
         """Returns (stream, entry id, fields) for the entries of each stream after the given id."""
@@ -145,11 +161,28 @@ class Connection:
         block_ms = max(1, int(block_s * 1000)) if block_s > 0 else None
         with self._translate_errors():
             replies = cast(Any, self._redis.xread(cast(Any, after), count=_AT_ONCE, block=block_ms))
-        if isinstance(replies, dict):  # RESP3
-            chunked = [(stream, entry) for stream, chunks in replies.items() for chunk in chunks for entry in chunk]
-        else:
-            chunked = [(stream, entry) for stream, entries in replies for entry in entries]
-        return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
+        return stream_entries(replies)
+
+
+def stream_entries(replies: Any) -> list[tuple[str, str, dict[str, str]]]:
+    """Returns (stream, entry id, fields) for the entries in a reply of XREAD."""
+    if isinstance(replies, dict):  # RESP3
+        chunked = [(stream, entry) for stream, chunks in replies.items() for chunk in chunks for entry in chunk]
+    else:
+        chunked = [(stream, entry) for stream, entries in replies for entry in entries]
+    return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
+
+
+def retry_pauses(tolerance_s: float, stop_at: float = math.inf) -> Iterator[float]:
+    """Yields the pauses before each retry while Redis is unavailable, in seconds.
+
+    It ends when the next retry would come later than `tolerance_s` after the start, or than `stop_at` (monotonic).
+    """
+    stop_at = min(stop_at, time.monotonic() + tolerance_s)
+    pause_s = _PAUSE_FIRST_S
+    while time.monotonic() + pause_s <= stop_at:
+        yield pause_s
+        pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
 
 def unavailable(redis_url: str, error: Exception) -> StoreUnavailable:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -17,17 +17,20 @@ from threadmill.errors import (
     UnreadableRecord,
     WaitTimeout,
 )
-from threadmill.job.events import Event, EventMerger
+from threadmill.job.event_reader import Entry, EventReader
+from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.names import is_job_id
+from threadmill.settings.pools import pools_of
 from threadmill.store import requests
-from threadmill.store.batches import BatchStore
+from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
 from threadmill.store.keys import celery_key
+from threadmill.store.packing import unpack_result
+from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable
 from threadmill.store.remote import RemoteStore
-from threadmill.store.workers import WorkerStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
@@ -54,22 +57,35 @@ class Listed(NamedTuple):
     unreadable: int
 
 
-class Store(BatchStore, RemoteStore, WorkerStore):
+class Store(CallbackStore, QueueStore, RemoteStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
         """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
 
+        On endpoints with several keys, the key of each thread and profile that the jobs name is read before.
         Returns for each job what was created, or the error after which it may or may not exist.
         """
         try:
+            pools = self._pools_of([job for _, job in jobs])
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
-                for job_id, job in jobs:
-                    self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or ""), pipe)
+                for (job_id, job), usable in zip(jobs, pools, strict=True):
+                    self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or "", usable), pipe)
                 replies = pipe.execute(raise_on_error=False)
         except StoreUnavailable as error:
             return [error] * len(jobs)
         return [self._created(reply) for reply in replies]
+
+    def _pools_of(self, jobs: Sequence[PromptJob]) -> list[tuple[str, ...]]:
+        """Returns the pools that each job may use. A job on a thread or an assistant has to use the key of that."""
+        key_of = cache(self.key_of)
+
+        def pools(job: PromptJob) -> tuple[str, ...]:
+            name = self._settings.endpoint_name(job.endpoint)
+            has_keys = self._settings.endpoints[name].first_key is not None
+            return pools_of(self._settings, job, key_of(name, job.thread, job.profile) if has_keys else None)
+
+        return [pools(job) for job in jobs]
 
     def _created(self, reply: Any) -> Created | StoreUnavailable:
         if isinstance(reply, Exception):
@@ -83,7 +99,7 @@ class Store(BatchStore, RemoteStore, WorkerStore):
 
     def fields(self, job_id: str) -> dict[str, str]:
         """Returns the fields of the record as stored. Raises JobNotFound, InvalidJobId; UnreadableRecord if no hash."""
-        _check_id(job_id)
+        check_id(job_id)
         [fields] = self._hashes([job_id])
         if not fields:
             raise JobNotFound(job_id)
@@ -128,7 +144,7 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         results = []
         for job_id, (state, stored) in zip(job_ids, found, strict=True):
             try:
-                result = _result(job_id, state, stored)
+                result = result_of(job_id, state, stored)
             except UnreadableRecord as error:
                 failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
                 result = JobResult.without_record(job_id, JobState.FAILED, failure, moment_of(now))
@@ -137,54 +153,62 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         return results
 
     def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
-        """Waits for the job's result; an entry in the job's stream wakes it.
+        """Waits for the job's result; a change of the job's state wakes it.
 
         Raises WaitTimeout, JobNotFound, and UnreadableRecord if the job has ended and its result is unreadable.
         """
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         result = self._result(job_id)
-        seen = "0-0"
         while result is None:
             remaining_s = min(BLOCK_S, stop_at - time.monotonic())
             if remaining_s <= 0:
                 raise WaitTimeout(job_id, timeout_s or 0)
-            for _, entry_id, _ in self.with_retries(
-                partial(self._read, {self._keys.events(job_id): seen}, remaining_s), stop_at
-            ):
-                seen = entry_id
-            result = self.with_retries(partial(self._result, job_id), stop_at)
+            seen, result = self.with_retries(partial(self._watch, job_id), stop_at)
+            if result is None:
+                after = {self._keys.events(job_id): seen}
+                self.with_retries(partial(self._read, after, remaining_s), stop_at)
+                result = self.with_retries(partial(self._result, job_id), stop_at)
         return result
+
+    def _watch(self, job_id: str) -> tuple[str, JobResult | None]:
+        """Has changes of the job's state streamed. Returns the id of the last entry, and the result at this moment."""
+        with self._translate_errors(), self._redis.pipeline(transaction=True) as pipe:
+            self._scripts.run("jobs/watch", {"id": job_id}, pipe)
+            pipe.hmget(self._keys.record(job_id), "state", "result")
+            (_, *last), (state, stored) = pipe.execute()
+        if state is None:
+            raise JobNotFound(job_id)
+        return last[0], result_of(job_id, state, stored)
 
     def _result(self, job_id: str) -> JobResult | None:
         """Returns the result if the job has ended. The rest of the record need not be readable."""
-        _check_id(job_id)
+        check_id(job_id)
         with self._translate_errors():
             state, stored = cast(Any, self._redis.hmget(self._keys.record(job_id), "state", "result"))
         if state is None:
             raise JobNotFound(job_id)
-        return _result(job_id, state, stored)
+        return result_of(job_id, state, stored)
 
-    def events(self, job_id: str, timeout_s: float | None) -> Iterator[Event]:
-        """Yields the events of the job from its start until it has ended.
+    def events(self, job_id: str, timeout_s: float | None, after: str | None = None) -> Iterator[Event]:
+        """Yields the events of the job until it has ended: from its start, or after the one with this `entry_id`.
 
-        Raises WaitTimeout, JobNotFound, and UnreadableRecord as `wait` does.
+        Raises WaitTimeout, JobNotFound, InvalidEntryId, and UnreadableRecord as `wait` does.
         """
+        reader = EventReader(after)
         stop_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         states, live = self._keys.events(job_id), self._keys.live(job_id)
-        result, merger = self._result(job_id), EventMerger()
+        result = self._result(job_id)
         seen, renew_at = {states: "0-0", live: "0-0"}, 0.0
         while True:
-            if result is None and time.monotonic() >= renew_at:
+            if time.monotonic() >= renew_at:
                 self.with_retries(partial(self._follow, job_id), stop_at)
                 renew_at = time.monotonic() + _FOLLOWED_S / 3
             remaining_s = min(_FOLLOWED_S / 3, stop_at - time.monotonic())
             entries = self.with_retries(partial(self._read, seen, 0 if result else remaining_s), stop_at)
-            # Ordered by Redis' time; at the same time, changes of state come last.
-            for stream, entry_id, fields in sorted(entries, key=lambda entry: _moment(entry[1], entry[0] == states)):
-                seen[stream] = entry_id
-                yield from merger.take(entry_id, fields)
+            seen |= {stream: entry_id for stream, entry_id, _ in entries}
+            yield from reader.take(Entry(stream == states, entry_id, fields) for stream, entry_id, fields in entries)
             if result is not None and not entries:
-                yield from merger.end(result)
+                yield from reader.end(result)
                 return
             if not entries or any(stream == states for stream, _, _ in entries):
                 result = self.with_retries(partial(self._result, job_id), stop_at)
@@ -192,47 +216,38 @@ class Store(BatchStore, RemoteStore, WorkerStore):
                 raise WaitTimeout(job_id, timeout_s or 0)
 
     def _follow(self, job_id: str) -> None:
-        """Lets the job's worker know that it is followed."""
-        with self._translate_errors():
-            self._redis.set(self._keys.followed(job_id), 1, ex=_FOLLOWED_S)
+        """Lets the job's worker know that it is followed, and has changes of its state streamed."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(self._keys.followed(job_id), 1, ex=_FOLLOWED_S)
+            self._scripts.run("jobs/watch", {"id": job_id}, pipe)
+            pipe.execute()
 
-    def cancel(self, job_id: str) -> tuple[JobState, str | None]:
-        """Ends a queued job, or requests the cancellation of a running one. Returns the job's state now.
-
-        Also returns the queued job whose turn on the same thread it is now, if any; it needs a queue message.
-        """
+    def cancel(self, job_id: str) -> JobState:
+        """Ends a queued job, or requests the cancellation of a running one. Returns the job's state now."""
         request = self._request_to_cancel(job_id, self.fields(job_id), self.now())
-        state, *following = self._run("jobs/finish", **request)
+        [state] = self._run("jobs/finish", **request)
         if state == "finished":
             state = JobState.CANCELLED
         else:
             [state] = self._run("jobs/request_cancel", id=job_id)
         if state == "missing":
             raise JobNotFound(job_id)
-        return _state(job_id, state), following[0] if following else None
+        return _state(job_id, state)
 
-    def cancel_many(self, job_ids: Sequence[str]) -> tuple[dict[str, JobState], list[str]]:
-        """Cancels jobs, a few hundred per round trip. Returns the states now of the jobs that are kept.
-
-        Also returns the queued jobs whose turn on their thread it is now; they need a queue message.
-        """
-        withdrawn, following = self.withdraw_many(job_ids)
-        states = dict.fromkeys(withdrawn, JobState.CANCELLED)
+    def cancel_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Cancels jobs, a few hundred per round trip. Returns the states now of the jobs that are kept."""
+        states = dict.fromkeys(self.withdraw_many(job_ids), JobState.CANCELLED)
         for ids in chunks([job_id for job_id in job_ids if job_id not in states]):
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     self._scripts.run("jobs/request_cancel", {"id": job_id}, pipe)
                 found = zip(ids, pipe.execute(), strict=True)
             states |= {job_id: _state(job_id, state) for job_id, [state] in found if state != "missing"}
-        return states, following
+        return states
 
-    def withdraw_many(self, job_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Cancels queued jobs only, a few hundred per round trip. Returns the ids of the cancelled jobs.
-
-        Also returns the queued jobs whose turn on their thread it is now; they need a queue message.
-        """
+    def withdraw_many(self, job_ids: Sequence[str]) -> list[str]:
+        """Cancels queued jobs only, a few hundred per round trip. Returns the ids of the cancelled jobs."""
         withdrawn: list[str] = []
-        following: list[str] = []
         for ids in chunks(job_ids):
             now = self.now()
             hashes = dict(zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True))
@@ -241,20 +256,20 @@ class Store(BatchStore, RemoteStore, WorkerStore):
                 for job_id in kept:
                     self._scripts.run("jobs/finish", self._request_to_cancel(job_id, hashes[job_id], now), pipe)
                 replies = pipe.execute()
-            withdrawn += [job_id for job_id, reply in zip(kept, replies, strict=True) if reply[0] == "finished"]
-            following += [next_id for _, *next_ids in replies for next_id in next_ids]
-        return withdrawn, following
+            withdrawn += [job_id for job_id, [outcome] in zip(kept, replies, strict=True) if outcome == "finished"]
+        return withdrawn
 
     def _request_to_cancel(self, job_id: str, fields: dict[str, str], now: datetime) -> dict[str, Any]:
         """Returns the request that cancels a queued job, whose record need not be readable."""
         leftovers: list[str] = []
+        sender = fields.get("sender", "")
         try:
             record = JobRecord.read(job_id, fields)
             result = record.stopped(JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-            leftovers = record.remains(record.job.endpoint or "")
+            leftovers = record.remains(record.endpoint or "")
         except UnreadableRecord:
             result = JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-        return requests.finish(None, result, self._settings.lifetimes_s, leftovers)
+        return requests.finish(None, result, sender, self._settings, leftovers)
 
     def redrive(self, job_id: str) -> JobState:
         """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
@@ -313,25 +328,16 @@ class Store(BatchStore, RemoteStore, WorkerStore):
         """Yields times and ids of jobs that may match the filter, the latest change of state first."""
         if chosen.batch is not None:
             self.check_batch(chosen.batch)
-            return self._by_moment(self._keys.batch_jobs(chosen.batch), "-inf")
-        oldest = chosen.since.timestamp() if chosen.since else "-inf"
+            return self._by_moment(self._keys.batch_jobs(chosen.batch), -math.inf)
+        oldest = chosen.since.timestamp() if chosen.since else -math.inf
         states = [chosen.state] if chosen.state else list(JobState)
         return heapq.merge(*(self._by_moment(self._keys.jobs(state), oldest) for state in states), reverse=True)
 
-    def _by_moment(self, key: str, oldest: float | str) -> Iterator[tuple[float, str]]:
-        start = 0
-        while True:
-            with self._translate_errors():
-                found = cast(Any, self._redis.zrevrangebyscore(key, "+inf", oldest, start, CHUNK, withscores=True))
-            yield from ((moment, job_id) for job_id, moment in found)
-            if len(found) < CHUNK:
+    def _by_moment(self, key: str, oldest: float) -> Iterator[tuple[float, str]]:
+        for job_id, moment in self.ranked(key, highest_first=True):
+            if moment < oldest:
                 return
-            start += CHUNK
-
-
-def _moment(entry_id: str, is_state: bool) -> tuple[int, bool, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), is_state, int(number)
+            yield moment, job_id
 
 
 def _state(job_id: str, stored: str) -> JobState:
@@ -342,14 +348,14 @@ def _state(job_id: str, stored: str) -> JobState:
         raise UnreadableRecord(job_id, "state", "enum") from None
 
 
-def _result(job_id: str, state: str | None, stored: str | None) -> JobResult | None:
+def result_of(job_id: str, state: str | None, stored: str | None) -> JobResult | None:
     """Parses the stored result; None before the end of the job. Raises UnreadableRecord."""
     if not stored:
         if state in TERMINAL:
             raise UnreadableRecord(job_id, "result", "missing")
         return None
     try:
-        result = JobResult.model_validate_json(stored)
+        result = unpack_result(stored)
     except ValueError as error:
         raise UnreadableRecord(job_id, *fault(error, "result")) from None
     if result.job_id != job_id:
@@ -357,6 +363,7 @@ def _result(job_id: str, state: str | None, stored: str | None) -> JobResult | N
     return result
 
 
-def _check_id(job_id: str) -> None:
+def check_id(job_id: str) -> None:
+    """Raises InvalidJobId."""
     if not is_job_id(job_id):
         raise InvalidJobId(job_id)

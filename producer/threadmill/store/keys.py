@@ -6,7 +6,7 @@ A key is an attribute of Keys, in Python and in a script: `keys.leases`, `keys.r
 from collections.abc import Callable
 
 #: The part after the prefix; `{}` stands for a value.
-_JOB, _BATCH, _REPORT = "job:{}", "batch:{}", "reports:{}"
+_JOB, _BATCH, _REPORT, _POOL = "job:{}", "batch:{}", "reports:{}", "pool:{}"
 
 
 class Key:
@@ -40,18 +40,30 @@ class Keys:
 
     # Jobs
     record = KeyOf(_JOB)  #: hash: job, state, attempts, owner, progress, result, times
-    events = KeyOf(_JOB + ":events")  #: stream: changes of its state; calls that wait for the job block on it
+    events = KeyOf(_JOB + ":events")  #: stream: changes of its state, while calls wait for the job or follow it
     live = KeyOf(_JOB + ":live")  #: stream: events while it runs, for its followers: job/events.py
     followed = KeyOf(_JOB + ":followed")  #: string: somebody follows the job; expires soon unless renewed
+    awakened = KeyOf("awakened:{}")  #: stream: wakes the process that reads the streams of many jobs; expires
     revoked = KeyOf("revoked:{}")  #: string: a Celery client revoked this task before it became a job; expires
     jobs = KeyOf("jobs:{}")  #: zset: ids of the jobs in a state, by the time they changed to it
     idempotency = KeyOf("key:{}")  #: string: the id of the job with this idempotency key
     leases = Key("leases")  #: zset: running jobs by the time their lease expires
     turns = KeyOf("turns:{}")  #: zset: the open jobs on a thread (ENDPOINT/THREAD) in the order of their turns
+    slots = Key("slots")  #: hash: workers and how many more jobs each can run, until when this counts
     sweep = Key("sweep")  #: string: lease of the sweep: the worker that holds it
     workers = Key("workers")  #: hash: what each live worker announces, as JSON
     dead_letters = Key("dead_letters")  #: list: dead letters as JSON, the newest first; they expire
     dead_letters_count = Key("dead_letters:count")  #: string: their number, including those no longer kept
+
+    # The ready queue; see lua/include/queue.lua
+    tenants = KeyOf("tenants:{}")  #: zset: tenants with ready jobs of a priority, by the time of their last turn
+    flows = KeyOf("tenants:{}:{}")  #: zset: flows of a priority and a tenant, likewise
+    flow = KeyOf("flow:{}")  #: zset: ready jobs of a flow, by the time they arrived
+    limited = Key("limited")  #: hash: flows that waited for a limit, for how long, and since when
+    dispatched = Key("dispatched")  #: zset: jobs with a message that no worker has claimed, by the time it was sent
+    dispatch_pass = Key("dispatch_pass")  #: string: how far a pass over the flows has come that several scripts make
+    delayed = Key("delayed")  #: zset: jobs by their start time
+    ready_deadlines = Key("ready_deadlines")  #: zset: ready jobs with a deadline, by it
 
     # Batches
     batches = Key("batches")  #: zset: names of batches by the time a job last changed its state
@@ -61,7 +73,7 @@ class Keys:
     batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or the job that creates one, as JSON
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
 
-    # The batch lane; LANE is ENDPOINT/MODEL
+    # The batch lane; a LANE is named as a pool: settings/pools.py
     lanes = Key("lanes")  #: set: the lanes in which jobs wait
     lane = KeyOf("lane:{}")  #: zset: these jobs by the time they entered
     lane_deadlines = Key("lane_deadlines")  #: zset: jobs in all lanes by the time they fail as overdue
@@ -69,12 +81,27 @@ class Keys:
     remote_batch = KeyOf("remote_batch:{}")  #: set: its job ids
     remote_batch_held = KeyOf("remote_batch:{}:held")  #: string: its lease
 
+    # Polling
+    durations = KeyOf("durations:{}")  #: list: how long the last runs of ENDPOINT/ASSISTANT/MODEL took, in s; expires
+    durations_names = Key("durations")  #: zset: the names of these lists, by the time of their last use; bounded
+
     # Remote objects
     leftovers = Key("leftovers")  #: zset: objects to delete, by the time of the next attempt (inf: given up)
     leftover_attempts = Key("leftovers:tries")  #: hash: failed attempts to delete each
     threads = Key("threads")  #: hash: kept threads as JSON, by ENDPOINT/THREAD; they never expire
     transcript = KeyOf("transcript:{}")  #: string: the items of a kept chain (ENDPOINT/THREAD) as JSON
     assistants = Key("assistants")  #: hash: assistants of applied profiles as JSON, by ENDPOINT/PROFILE; never expire
+
+    # Callbacks
+    callbacks = KeyOf("callbacks:{}")  #: zset: ids of the deliveries in a state; `pending` by the time they are due
+    callback = KeyOf("callback:{}")  #: hash: a delivery: store/callback_records.py; expires after its end
+
+    # Limits; a pool is the share of a server that one set of limits applies to: settings/pools.py
+    pools = Key("pools")  #: zset: names of pools by the time of their last use
+    pool = KeyOf(_POOL)  #: hash: its limits and what was learned: lua/include/pools.lua; expires after its last use
+    pool_jobs = KeyOf(_POOL + ":jobs")  #: hash: dispatched job -> "RESERVED ESTIMATED" tokens, "" before a start
+    pool_starts = KeyOf(_POOL + ":starts")  #: zset: starts without a reply, by the time they count as accepted
+    endpoints_paused = Key("endpoints_paused")  #: hash: endpoint -> why an operator paused it, or ""
 
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled

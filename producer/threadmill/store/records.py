@@ -1,24 +1,25 @@
 """The records of jobs in Redis, and of messages that no worker could deliver."""
 
-import json
-import zlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from threadmill import stored
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.job.model import StoredModel
+from threadmill.job.model import Redacted, StoredModel
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.names import printable
-from threadmill.secrets.redaction import redact, redact_all
+from threadmill.settings.pool_name import Pool
+from threadmill.store.flow import Flow
+from threadmill.store.packing import unpack_job, unpack_result
 from threadmill.store.remote_records import LeftoverRecord
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
@@ -26,15 +27,22 @@ from threadmill.store.remote_records import LeftoverRecord
 #: workers write it with each job and each saved progress. A worker leaves records with a higher number alone.
 FORMAT = 1
 
-#: Jobs of at least so many characters are compressed; a compressed job has this prefix.
-_PACK_FROM = 1000
-_PACKED = "zlib:"
-
 #: Bytes kept of a dead letter; threadmill's own messages are shorter.
 _DEAD_LETTER_BYTES = 65_536
 
-#: Fields of a job that may hold a secret by mistake. Names, ids and paths are not redacted.
-_TEXTS = ("prompt", "messages", "instructions", "additional_instructions", "tools", "response_format", "metadata")
+
+class Sender(StrEnum):
+    """Who sent a job, and therefore reads its result. Jobs of older versions have none."""
+
+    CLIENT = "client"  #: threadmill's client: it reads the record, compressed or not
+    CELERY = "celery"  #: another Celery client: it reads Celery's copy of the result
+
+
+class Move(StoredModel):
+    """A job left an endpoint, because another may run it."""
+
+    endpoint: str
+    reason: Redacted
 
 
 class JobRecord(BaseModel):
@@ -48,6 +56,7 @@ class JobRecord(BaseModel):
     unknown: tuple[str, ...] = ()  #: fields that only a newer version knows, as `job.prompt`
     format: int = 1  #: the highest FORMAT of the versions that wrote it
     attempts: int = 0
+    sender: str = ""  #: a Sender; '': an older version created it
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
@@ -59,13 +68,22 @@ class JobRecord(BaseModel):
         None  #: the remote batch that the job waits for, '-' before it has one; None: not in the lane
     )
     lane_since: datetime | None = None  #: when the job first entered the batch lane
+    flow: str = ""  #: its priority, tenant, batch and the pools it may use, as lua/include/flows.lua says
+    pool: str | None = None  #: the pool that it was dispatched to
+    moves: tuple[Move, ...] = ()  #: the endpoints that it has left for another, the first one first
+    limited_s: float = 0.0  #: how long it was ready, and a worker was free, but its pools were not
     progress: str | None = None  #: the worker's saved progress, as JSON
     calls: int = 0  #: HTTP calls made, also since the last saved progress
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results before it was redriven, oldest first
 
-    def ended(self, state: JobState, failure: Failure | None, at: datetime, **more: Any) -> JobResult:
-        """Returns the result of this job if it ends at `at`; `more` are further fields of JobResult."""
+    def ended(
+        self, state: JobState, failure: Failure | None, at: datetime, limited_s: float = 0.0, **more: Any
+    ) -> JobResult:
+        """Returns the result of this job if it ends at `at`; `more` are further fields of JobResult.
+
+        `limited_s`: how long it has waited for limits since its first attempt.
+        """
         return JobResult(
             job_id=self.id,
             state=state,
@@ -75,21 +93,29 @@ class JobRecord(BaseModel):
                 created_at=self.created_at,
                 started_at=self.started_at,
                 finished_at=max(at, self.started_at or at),  # a worker only estimates Redis' time
+                limited_s=round(self.limited_s + limited_s, 3),
             ),
             metadata=self.job.metadata,
             batch=self.job.batch,
+            endpoint=self.endpoint,
             **more,
         )
 
     def stopped(self, state: JobState, failure: Failure, at: datetime) -> JobResult:
         """Returns the result of this job if it is stopped now, with what it has spent so far."""
-        spent = self.progress_summary.spent if self.progress_summary else {}
-        return self.ended(state, failure, at, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
+        progress = self.progress_summary
+        spent, limited_s = (progress.spent, progress.limited_s) if progress else ({}, 0.0)
+        return self.ended(state, failure, at, limited_s, **spent | {"calls": max(self.calls, spent.get("calls", 0))})
 
     def remains(self, endpoint: str) -> list[str]:
         """Returns what the job leaves on its server if it is stopped now, as LeftoverRecords in JSON."""
-        remains = self.progress_summary.remains if self.progress_summary else ()
-        return [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in remains]
+        progress = self.progress_summary
+        if progress is None:
+            return []
+        return [
+            LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id, key=progress.key).to_json()
+            for each in progress.remains
+        ]
 
     @property
     def newer(self) -> NewerRecord | None:
@@ -99,6 +125,16 @@ class JobRecord(BaseModel):
         if self.unknown:
             return NewerRecord(self.id, self.unknown[0], "unknown to this version")
         return None
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint that runs the job: that of its pool; before it is dispatched, the one that it names."""
+        return Pool.parse(self.pool).endpoint if self.pool else self.job.endpoint
+
+    @property
+    def endpoints(self) -> frozenset[str]:
+        """The endpoints whose pools it may use, as the producer's settings say. Empty if it awaits no pool."""
+        return frozenset(Pool.parse(pool).endpoint for pool in Flow.parse(self.flow).pools)
 
     @property
     def worker(self) -> str | None:
@@ -127,14 +163,14 @@ class JobRecord(BaseModel):
         field = "job"
         try:
             if fields.get(field):
-                values[field], unknown = unpacked(fields[field])
+                values[field], unknown = unpack_job(fields[field])
                 values["unknown"] = tuple(f"{field}.{name}" for name in unknown)
             for field, parse in _PARSERS.items():
                 if fields.get(field):
                     values[field] = parse(fields[field])
             field = ""
             record = cls.model_validate(values)
-        except (ValueError, RecursionError, zlib.error) as error:
+        except (ValueError, RecursionError) as error:
             if (number := fields.get("format", "")).isdecimal() and int(number) > FORMAT:
                 raise newer_format(job_id, int(number)) from None
             raise UnreadableRecord(job_id, *stored.fault(error, field)) from None
@@ -164,7 +200,7 @@ class JobFilter:
         return (
             self.state in (None, record.state)
             and self.batch in (None, record.job.batch)
-            and self.endpoint in (None, record.job.endpoint)
+            and self.endpoint in (None, record.job.endpoint, record.endpoint)
             and (self.failure is None or (failure is not None and failure.kind == self.failure))
             and (self.since is None or record.changed_at >= self.since)
             and (self.metadata or {}).items() <= record.job.metadata.items()
@@ -196,31 +232,15 @@ def check_readable(job_id: str, since: datetime, fields: Mapping[str, str]) -> U
     return UnreadableJob(id=job_id, state=printable(fields.get("state", ""))[:40], since=since, field=field, kind=kind)
 
 
-def packed(job: PromptJob) -> str:
-    """Encodes a job for its record: JSON with secrets redacted, compressed if it is long."""
-    body = job.model_dump_json(exclude_defaults=True)
-    if redact(body) != body:
-        fields = json.loads(body)
-        fields |= redact_all({name: fields[name] for name in _TEXTS if name in fields})
-        body = json.dumps(fields, ensure_ascii=False)
-    return body if len(body) < _PACK_FROM else _PACKED + b64encode(zlib.compress(body.encode())).decode()
-
-
-def unpacked(field: str) -> tuple[PromptJob, tuple[str, ...]]:
-    """Decodes what `packed` returned, or plain JSON: the job, and its fields that this version does not know."""
-    if field.startswith(_PACKED):
-        field = zlib.decompress(b64decode(field[len(_PACKED) :])).decode()
-    return PromptJob.read(field)
-
-
 def _history(field: str) -> list[JobResult]:
-    return [JobResult.model_validate_json(line) for line in field.splitlines()]
+    return [unpack_result(line) for line in field.splitlines()]
 
 
 #: Fields that hold JSON.
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "result": JobResult.model_validate_json,
+    "result": unpack_result,
     "history": _history,
+    "moves": TypeAdapter(tuple[Move, ...]).validate_json,
 }
 
 

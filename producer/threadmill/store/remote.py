@@ -2,12 +2,12 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.store import keys
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.connection import Connection
+from threadmill.store.connection import Connection, chunks
 from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, Transcript
 from threadmill.stored import read
 
@@ -41,7 +41,7 @@ class RemoteStore(Connection):
                 raise ThreadNotFound(thread_id)
             kept = read(KeptThread, entry, f"kept thread {name}")
             leftovers = kept.leftovers if kept else (LeftoverRecord(endpoint=endpoint, kind="thread", id=thread_id),)
-            encoded = [each.model_dump_json() for each in leftovers]
+            encoded = [each.to_json() for each in leftovers]
             outcome, *job_ids = self._run(
                 "remote/forget_thread", name=name, entry=entry, force=force, leftovers=encoded
             )
@@ -63,10 +63,24 @@ class RemoteStore(Connection):
 
     def assistant_of(self, endpoint: str, profile: str) -> str | None:
         """Returns the id of the assistant of an applied profile, or None."""
+        applied = self._applied(endpoint, profile)
+        return applied.id if applied else None
+
+    def _applied(self, endpoint: str, profile: str) -> Applied | None:
         with self._translate_errors():
             entry = cast(str | None, self._redis.hget(self._keys.assistants, keys.applied_name(endpoint, profile)))
-        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
-        return applied.id if applied else None
+        return read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
+
+    def key_of(self, endpoint: str, thread: str | None, profile: str | None) -> str | None:
+        """Returns the variable with the key that a thread or the assistant of a profile belongs to, if it is known."""
+        if thread is not None:
+            name = keys.thread_name(endpoint, thread)
+            with self._translate_errors():
+                entry = cast(str | None, self._redis.hget(self._keys.threads, name))
+            kept = read(KeptThread, entry, f"kept thread {name}") if entry else None
+            return kept.key if kept else None
+        applied = self._applied(endpoint, profile) if profile is not None else None
+        return applied.key if applied else None
 
     def set_assistant(self, endpoint: str, profile: str, applied: Applied) -> None:
         with self._translate_errors():
@@ -85,23 +99,26 @@ class RemoteStore(Connection):
 
     def leftovers(self) -> list[Leftover]:
         """Returns the remote objects that still have to be deleted, by the time of the next attempt."""
-        with self._translate_errors():
-            due = cast(Any, self._redis.zrange(self._keys.leftovers, 0, -1, withscores=True))
-            tries = cast(dict[str, str], self._redis.hgetall(self._keys.leftover_attempts))
+        due, tries = dict(self.ranked(self._keys.leftovers)), dict[str, str | None]()
+        for members in chunks(list(due)):
+            with self._translate_errors():
+                numbers = cast(list[str | None], self._redis.hmget(self._keys.leftover_attempts, members))
+            tries |= zip(members, numbers, strict=True)
         found = []
-        for member, moment in due:
+        for member, moment in due.items():
             if left := read(LeftoverRecord, member, "a leftover"):
                 at = None if math.isinf(moment) else datetime.fromtimestamp(moment, UTC)
-                number = tries.get(member, "0")
+                number = tries[member] or ""
                 fields = {"tries": int(number) if number.isdecimal() else 0, "due_at": at}
                 found.append(Leftover.model_validate(left.model_dump() | fields))
         return found
 
     def retry_leftovers(self) -> int:
         """Makes all leftovers due now and resets their attempts. Returns their number."""
-        with self._translate_errors():
-            members = cast(list[str], self._redis.zrange(self._keys.leftovers, 0, -1))
-            if members:
-                self._redis.zadd(self._keys.leftovers, dict.fromkeys(members, self.now().timestamp()), xx=True)
-                self._redis.delete(self._keys.leftover_attempts)
-        return len(members)
+        now, found = self.now().timestamp(), list(dict(self.ranked(self._keys.leftovers)))
+        for members in chunks(found):
+            with self._translate_errors(), self._redis.pipeline() as pipe:
+                pipe.zadd(self._keys.leftovers, dict.fromkeys(members, now), xx=True)
+                pipe.hdel(self._keys.leftover_attempts, *members)
+                pipe.execute()
+        return len(found)

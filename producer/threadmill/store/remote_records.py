@@ -15,6 +15,11 @@ class LeftoverRecord(StoredModel):
     endpoint: str
     kind: str  #: "thread", "response", "container", "file", "vector_store"; or "run", which is cancelled
     id: str  #: THREAD/RUN for a run on a thread
+    key: str | None = None  #: the variable with the key that it belongs to, if its endpoint has several keys
+
+    def to_json(self) -> str:
+        """Returns the JSON under which it is stored. It is the same as that of versions without `key`."""
+        return self.model_dump_json(exclude_none=True)
 
 
 #: Characters of a transcript's JSON; longer transcripts are not kept.
@@ -50,6 +55,7 @@ class KeptThread(StoredModel):
     latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
     transcript: Transcript | None = Field(None, exclude=True)  #: the transcript of a chain; stored under a separate key
     things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
+    key: str | None = None  #: the variable with the key that it belongs to, if its endpoint has several keys
 
     @property
     def is_chain(self) -> bool:
@@ -61,7 +67,7 @@ class KeptThread(StoredModel):
         """The thread and its objects, which have to be deleted."""
         kind = "response" if self.is_chain else "thread"
         things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
-        return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id) for kind, id in things)
+        return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id, key=self.key) for kind, id in things)
 
 
 class Applied(StoredModel):
@@ -70,6 +76,7 @@ class Applied(StoredModel):
     id: str
     applied_at: AwareDatetime
     digest: str  #: fingerprint of the applied profile
+    key: str | None = None  #: the variable with the key that it belongs to, if its endpoint has several keys
 
 
 class Leftover(LeftoverRecord):

@@ -6,40 +6,63 @@ from typing import Any
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult
+from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import BatchRecord
+from threadmill.store.flow import Flow
 from threadmill.store.keys import celery_key, thread_name
-from threadmill.store.records import packed
+from threadmill.store.packing import pack, pack_job
+from threadmill.store.records import Sender
+from threadmill.surrogates import replace_surrogates
 
 
-def create(job_id: str, job: PromptJob, endpoint: str) -> dict[str, Any]:
-    """Returns the request of `jobs/create`. `endpoint` is the job's, or the default one."""
+def create(
+    job_id: str, job: PromptJob, endpoint: str, pools: Sequence[str], sender: Sender = Sender.CLIENT
+) -> dict[str, Any]:
+    """Returns the request of `jobs/create`.
+
+    `endpoint` is the job's, or the default one. `pools`: those that the job may use, the preferred first. A job awaits
+    none of them to enter the batch lane, because the provider's Batch API has limits of its own.
+    """
+    awaited = () if job.lane == "batch" else pools
     return {
         "id": job_id,
-        "job": packed(job),
+        "job": pack_job(job),
         "digest": job.digest,
+        "sender": sender,
         "idempotency_key": job.key,
         "batch": job.batch,
         "turn": thread_name(endpoint, job.thread) if job.thread else None,
+        "flow": Flow(job.priority, job.tenant or job.batch or "", job.batch or "", tuple(awaited)).name,
+        "not_before": job.start_at.timestamp() if job.start_at else None,
+        "delay_s": job.delay_s,
+        "callback": job.callback.model_dump_json(exclude_defaults=True) if job.callback else None,
+        "deadline_at": job.deadline_at.timestamp() if job.deadline_at else None,
     }
 
 
 def finish(
-    owner: str | None, result: JobResult, lifetimes_s: tuple[int, int], leftovers: Sequence[str] = (), **more: Any
+    owner: str | None,
+    result: JobResult,
+    sender: str,
+    settings: Settings,
+    leftovers: Sequence[str] = (),
+    **more: Any,
 ) -> dict[str, Any]:
-    """Returns the request of `jobs/finish`, with what Celery's `AsyncResult(job_id)` reads.
+    """Returns the request of `jobs/finish`. `more`: further fields of it.
 
-    `lifetimes_s`: how long a succeeded and any other job is kept. `more`: further fields of the request.
+    `sender`: as in the job's record, '' if that is unreadable. The result of a job without a sender is not compressed,
+    because a client of an older version may wait for it. All but threadmill's clients get Celery's copy.
     """
-    body = result.model_dump(mode="json")
+    text = _json(result.model_dump(mode="json", exclude_defaults=True))
+    if settings.celery_results or sender != Sender.CLIENT:
+        more |= {"celery_key": celery_key(result.job_id), "celery_result": celery_result(result)}
     return {
         "id": result.job_id,
         "owner": owner,
         "state": result.state,
-        "result": _json(body),
-        "ttl_s": lifetimes_s[0 if result.ok else 1],
-        "longest_ttl_s": max(lifetimes_s),
-        "celery_key": celery_key(result.job_id),
-        "celery_meta": _json(_celery_meta(result.job_id, body)),
+        "result": pack(text) if sender else text,
+        "ttl_s": settings.lifetimes_s[0 if result.ok else 1],
+        "longest_ttl_s": max(settings.lifetimes_s),
         # As text: Lua's numbers have 53 bits.
         "batch_counts": {field: str(number) for field, number in BatchRecord.counts(result).items()},
         "leftovers": list(leftovers),
@@ -48,21 +71,18 @@ def finish(
 
 
 def celery_result(result: JobResult) -> str:
-    """Encodes a result as Celery's Redis backend does."""
+    """Encodes a result as Celery's Redis backend does: Celery's `AsyncResult(job_id)` reads it."""
     body = result.model_dump(mode="json")
-    return _json({"result": body, **_celery_meta(result.job_id, body)})
-
-
-def _celery_meta(job_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What Celery's Redis backend stores beside a result."""
-    return {
+    meta = {
+        "result": body,
         "status": "SUCCESS",  # of the task; the result says whether the job succeeded
         "traceback": None,
         "children": [],
         "date_done": body["timings"]["finished_at"],
-        "task_id": job_id,
+        "task_id": result.job_id,
     }
+    return _json(meta)
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return replace_surrogates(json.dumps(value, ensure_ascii=False))

@@ -15,15 +15,16 @@ from threadmill.settings.settings import Settings
 #: Commands on records, called directly or by the scripts.
 _RECORDS = """
     del KEY; exists KEY; expire KEY 1; get KEY; hdel KEY f; hexists KEY f; hget KEY f; hgetall KEY; hincrby KEY f 0;
-    hmget KEY f; hset KEY f v; hsetnx KEY f v; hvals KEY; persist KEY; set KEY v; xadd KEY * f v; zadd KEY 0 m;
-    zcard KEY; zrange KEY 0 0; zrangebyscore KEY 0 0; zrem KEY m; zremrangebyscore KEY 0 0; zscore KEY m
+    hlen KEY; hmget KEY f; hrandfield KEY 1; hset KEY f v; hsetnx KEY f v; hvals KEY; lrange KEY 0 0; persist KEY;
+    set KEY v; xadd KEY * f v; zadd KEY 0 m; zcard KEY; zrange KEY 0 0; zrangebyscore KEY 0 0; zrank KEY m;
+    zrem KEY m; zremrangebyscore KEY 0 0; zscore KEY m
 """
 _RECORDS_OF_PRODUCER = """
-    hkeys KEY; lrange KEY 0 0; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zrevrange KEY 0 0;
-    zrevrangebyscore KEY 0 0
+    hkeys KEY; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zrevrange KEY 0 0
 """
 _RECORDS_OF_WORKER = """
-    incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1
+    incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1;
+    zremrangebyrank KEY 0 0
 """
 
 #: With INFO, a worker notices that Redis has restarted, and gives other workers time to renew their leases.

@@ -1,4 +1,4 @@
--- include: clock, batches
+-- include: clock, batches, slots
 local jobs = {}
 
 function jobs.has_ended(state)
@@ -16,7 +16,7 @@ function jobs.change_state(id, from, to)
   redis.call('HSET', keys.record(id), 'state', to)
   if from then redis.call('ZREM', keys.jobs(from), id) end
   redis.call('ZADD', keys.jobs(to), clock.now, id)
-  redis.call('XADD', keys.events(id), 'MAXLEN', '~', 1000, '*', 'state', to)
+  redis.call('XADD', keys.events(id), 'NOMKSTREAM', 'MAXLEN', '~', 1000, '*', 'state', to)  -- if somebody watches
   local batch = redis.call('HGET', keys.record(id), 'batch')
   if batch then batches.count(batch, from, to) end
 end
@@ -31,8 +31,9 @@ function jobs.drop_lease(id)
   redis.call('HDEL', keys.record(id), 'owner')
 end
 
--- Returns a running job without a lease to the queue, and does not count its attempt.
-function jobs.requeue(id)
+-- Ends a claim: the job is queued again, its attempt does not count, and the slot of its worker is free.
+function jobs.requeue(id, owner)
+  slots.change(owner, 1)
   redis.call('HINCRBY', keys.record(id), 'attempts', -1)
   jobs.drop_lease(id)
   if jobs.state(id) == 'running' then jobs.change_state(id, 'running', 'queued') end
@@ -45,7 +46,8 @@ end
 
 -- Sets the format, but never lowers it.
 function jobs.set_format(id)
-  if not jobs.is_newer(id) then redis.call('HSET', keys.record(id), 'format', FORMAT) end
+  local format = tonumber(redis.call('HGET', keys.record(id), 'format')) or 0
+  if format < FORMAT then redis.call('HSET', keys.record(id), 'format', FORMAT) end
 end
 
 -- Counts that an attempt was interrupted: its worker died or lost the lease before it saved any progress. After two in
@@ -62,7 +64,6 @@ end
 function jobs.keep(id)
   local idempotency, batch = unpack(redis.call('HMGET', keys.record(id), 'key', 'batch'))
   redis.call('PERSIST', keys.record(id))
-  redis.call('PERSIST', keys.events(id))
   if idempotency then redis.call('PERSIST', keys.idempotency(idempotency)) end
   if batch then
     redis.call('PERSIST', keys.batches)

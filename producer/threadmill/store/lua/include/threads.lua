@@ -6,7 +6,9 @@ local function with_job(thread, id, news)
   thread.job_id = id
   thread.used_at = clock.text
   for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
-  for _, name in ipairs({'assistant', 'kind', 'latest'}) do thread[name] = news and news[name] or thread[name] end
+  for _, name in ipairs({'assistant', 'kind', 'latest', 'key'}) do
+    thread[name] = news and news[name] or thread[name]
+  end
   return thread
 end
 

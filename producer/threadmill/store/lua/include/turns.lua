@@ -1,4 +1,4 @@
--- include: jobs
+-- include: clock, jobs
 local turns = {}
 
 -- Adds a job to the turns of its thread, after all others.
@@ -18,9 +18,14 @@ function turns.first(turn)
   end
 end
 
--- Whether a job waits for something other than a worker: its turn, a remote batch, or the end of its batch's pause.
+-- Whether a job waits for something other than a worker: its start time, its turn, a remote batch, or the end of its
+-- batch's pause. A job whose deadline has passed does not wait for the last: a worker fails it.
 function turns.must_wait(id)
-  local turn, remote_batch, batch = unpack(redis.call('HMGET', keys.record(id), 'turn', 'remote_batch', 'batch'))
+  local not_before, turn, remote_batch, batch, deadline = unpack(
+    redis.call('HMGET', keys.record(id), 'not_before', 'turn', 'remote_batch', 'batch', 'deadline_at')
+  )
   local first = turn and turns.first(turn)
-  return remote_batch or (first and first ~= id) or (batch and redis.call('HEXISTS', keys.batch(batch), 'paused') == 1)
+  if remote_batch or (first and first ~= id) or (tonumber(not_before or '') or 0) > clock.now then return true end
+  local is_overdue = (tonumber(deadline or '') or math.huge) <= clock.now
+  return batch and not is_overdue and redis.call('HEXISTS', keys.batch(batch), 'paused') == 1
 end

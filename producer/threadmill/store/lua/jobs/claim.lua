@@ -1,8 +1,8 @@
--- Takes the lease of a job. A job that waits stays queued; the end of its wait sends a new queue message.
+-- Takes the lease of a job. A job that waits stays queued; it is dispatched when its wait has ended.
 -- request: id, owner, lease_s
 -- reply: claimed, field, value, ... of the record | missing | the state of an ended job | leased: by another worker |
 --   waits | newer, its format: for a newer worker
--- include: clock, jobs, turns
+-- include: clock, jobs, turns, slots, queue
 
 local id, owner, record = request.id, request.owner, keys.record(request.id)
 local state = jobs.state(id)
@@ -11,8 +11,19 @@ if jobs.has_ended(state) then return {state} end
 if not jobs.is_owned(id, owner) then  -- else this repeats a claim whose reply was lost
   local expires_at = tonumber(redis.call('ZSCORE', keys.leases, id) or 0)
   if state == 'running' and expires_at > clock.now then return {'leased'} end
-  if state == 'queued' and turns.must_wait(id) then return {'waits'} end
-  if jobs.is_newer(id) then return {'newer', redis.call('HGET', record, 'format')} end
+  if state == 'queued' and turns.must_wait(id) then
+    queue.remove(id)
+    queue.add(id, true)
+    queue.dispatch()
+    return {'waits'}
+  end
+  if jobs.is_newer(id) then
+    if state == 'queued' then queue.postpone(id) end
+    queue.dispatch()
+    return {'newer', redis.call('HGET', record, 'format')}
+  end
+  queue.remove(id)
+  slots.change(owner, -1)
   redis.call('HSET', record, 'owner', owner)
   if state == 'running' then jobs.count_interruption(id) end
   redis.pcall('HINCRBY', record, 'attempts', 1)

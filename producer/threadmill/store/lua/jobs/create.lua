@@ -1,14 +1,19 @@
 -- Creates the record of a job; a known idempotency key or id finds the job that has it.
--- request: id, job (JSON), digest, idempotency_key?, batch?, turn? (the thread on which the job takes turns)
+-- request: id, job (JSON), digest, sender, flow, idempotency_key?, batch?, turn? (the thread on which the job takes
+--   turns), not_before? (its start time), delay_s?, deadline_at?, callback? (JSON: its receiver), is_delivered? (its
+--   message is being handled)
 -- reply: created | found, id, state, digest
--- include: clock, jobs, turns
+-- include: clock, jobs, turns, queue
 
 local id, record = request.id, keys.record(request.id)
 local existing = request.idempotency_key and redis.call('GET', keys.idempotency(request.idempotency_key)) or id
 local state, digest = unpack(redis.call('HMGET', keys.record(existing), 'state', 'digest'))
 if state then return {'found', existing, state, digest} end
 
-redis.call('HSET', record, 'job', request.job, 'digest', request.digest, 'attempts', 0, 'created_at', clock.text)
+redis.call(
+  'HSET', record, 'job', request.job, 'digest', request.digest, 'sender', request.sender, 'flow', request.flow,
+  'attempts', 0, 'created_at', clock.text
+)
 jobs.set_format(id)
 if request.idempotency_key then
   redis.call('SET', keys.idempotency(request.idempotency_key), id)
@@ -22,6 +27,14 @@ if request.turn then
   redis.call('HSET', record, 'turn', request.turn)
   turns.join(id, request.turn)
 end
+local not_before = request.not_before or (request.delay_s and clock.now + request.delay_s)
+if not_before then redis.call('HSET', record, 'not_before', string.format('%.6f', not_before)) end
+if request.deadline_at then redis.call('HSET', record, 'deadline_at', string.format('%.6f', request.deadline_at)) end
+if request.callback then redis.call('HSET', record, 'callback', request.callback) end
 jobs.change_state(id, nil, 'queued')
 jobs.keep(id)
+if not request.is_delivered then
+  queue.add(id)
+  queue.dispatch()
+end
 return {'created', id, 'queued', request.digest}

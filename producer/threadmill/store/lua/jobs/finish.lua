@@ -1,26 +1,30 @@
--- Ends a job: its result, state and counters, Celery's result, and what outlives the job.
--- request: id, owner? (none: ends a queued job), state, result (JSON), ttl_s, longest_ttl_s (of any job), celery_key,
---   celery_meta (JSON: what Celery stores beside the result), batch_counts, leftovers (a list of JSON),
---   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON)
--- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it; then the queued
---   job whose turn it is now, if there is one; a repetition names it too
--- include: clock, json, jobs, batches, turns, threads
+-- Ends a job: its result, state and counters, Celery's copy of the result, and what outlives the job.
+-- request: id, owner? (none: ends a queued job), state, result (packed), ttl_s, longest_ttl_s (of any job),
+--   celery_key?, celery_result? (JSON: what Celery stores under this key), batch_counts, leftovers (a list of JSON),
+--   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?
+-- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
+-- include: clock, json, jobs, batches, turns, threads, slots, queue, limits, callbacks
+
+local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
 
 local id, ttl_s, record = request.id, request.ttl_s, keys.record(request.id)
 local from = jobs.state(id)
-local idempotency, batch, turn = unpack(redis.call('HMGET', record, 'key', 'batch', 'turn'))
-
-local function reply(outcome)
-  local following, state
-  if turn then following, state = turns.first(turn) end
-  return {outcome, state == 'queued' and following or nil}
-end
+local owner, idempotency, batch, turn, pool = unpack(
+  redis.call('HMGET', record, 'owner', 'key', 'batch', 'turn', 'pool')
+)
 
 local function why_not()
   if not from then return 'missing' end
   if jobs.has_ended(from) then return from end
   if not request.owner and from == 'running' then return from end
-  if request.owner and not jobs.is_owned(id, request.owner) then return 'lost' end
+  if request.owner and request.owner ~= owner then return 'lost' end
+end
+
+local function leave_queue()
+  if request.owner then slots.change(request.owner, 1) end
+  if from == 'queued' then queue.remove(id) end
+  if pool and not request.pool then limits.leave(pool, id) end
+  limits.close(request)
 end
 
 local function store_result()
@@ -29,7 +33,7 @@ local function store_result()
   jobs.set_format(id)
   redis.call(
     'HDEL', record, 'progress', 'calls', 'cancel_requested', 'remote_batch', 'lane_since', 'interruptions',
-    'own_process'
+    'own_process', 'not_before', 'limited_from'
   )
   redis.call('ZREM', keys.lane_deadlines, id)
   jobs.drop_lease(id)
@@ -37,10 +41,13 @@ local function store_result()
 end
 
 local function set_expiry()
-  for _, key in ipairs({record, keys.events(id), keys.live(id)}) do redis.call('EXPIRE', key, ttl_s) end
+  for _, key in ipairs({record, keys.live(id)}) do redis.call('EXPIRE', key, ttl_s) end
+  redis.call('EXPIRE', keys.events(id), math.min(ttl_s, 60))  -- if somebody watches, or an older version made it
   if idempotency then redis.call('EXPIRE', keys.idempotency(idempotency), ttl_s) end
-  redis.call('ZREMRANGEBYSCORE', keys.jobs(request.state), '-inf', clock.now - ttl_s)
-  redis.call('EXPIRE', keys.jobs(request.state), ttl_s)
+  local ended = keys.jobs(request.state)
+  local expired = redis.call('ZRANGEBYSCORE', ended, '-inf', clock.now - ttl_s, 'LIMIT', 0, EXPIRED_AT_ONCE)
+  if #expired > 0 then redis.call('ZREM', ended, unpack(expired)) end
+  redis.call('EXPIRE', ended, ttl_s)
 end
 
 local function keep_thread()
@@ -65,6 +72,7 @@ local function close_batch()
     if not made or made.id then redis.call('ZADD', keys.leftovers, clock.now, shared) end
   end
   redis.call('DEL', keys.batch_shared(batch))
+  callbacks.add_for_batch(batch)
 end
 
 -- Counts what the job spent and why it failed. pcall: a number that Redis cannot hold must not prevent the end.
@@ -78,16 +86,24 @@ local function count_in_batch()
 end
 
 local refusal = why_not()
-if refusal then return reply(refusal) end
+if refusal then return {refusal} end
+leave_queue()
 store_result()
 set_expiry()
 if not keep_thread() then add_leftovers() end
-if turn then redis.call('ZREM', keys.turns(turn), id) end
+if turn then
+  redis.call('ZREM', keys.turns(turn), id)
+  local following, state = turns.first(turn)
+  if state == 'queued' then queue.add(following) end
+end
+callbacks.add_for_job(id, request.state)
 if batch then count_in_batch() end
 if redis.call('EXISTS', keys.jobs('queued'), keys.jobs('running')) == 0 then
   redis.call('EXPIRE', keys.batches, request.longest_ttl_s)  -- otherwise a batch may be open
 end
-local celery_result = '{"result": ' .. request.result .. ', ' .. string.sub(request.celery_meta, 2)
-redis.call('SET', request.celery_key, celery_result, 'EX', ttl_s)
-redis.call('PUBLISH', request.celery_key, celery_result)
-return reply('finished')
+if request.celery_result then
+  redis.call('SET', request.celery_key, request.celery_result, 'EX', ttl_s)
+  redis.call('PUBLISH', request.celery_key, request.celery_result)
+end
+queue.dispatch()
+return {'finished'}

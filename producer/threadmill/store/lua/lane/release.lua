@@ -1,7 +1,7 @@
 -- Makes a job of a remote batch an ordinary queued job again.
 -- request: id, name (of the remote batch), progress (JSON)
 -- reply: released | gone: the job no longer waits in that remote batch
--- include: clock, jobs
+-- include: clock, jobs, queue
 
 local id, record = request.id, keys.record(request.id)
 redis.call('SREM', keys.remote_batch(request.name), id)
@@ -11,4 +11,6 @@ redis.call('ZREM', keys.lane_deadlines, id)
 redis.call('HSET', record, 'progress', request.progress)
 jobs.set_format(id)
 redis.call('ZADD', keys.jobs('queued'), clock.now, id)
+queue.add(id)
+queue.dispatch()
 return {'released'}
