@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
@@ -39,6 +40,8 @@ ReadDelta = Callable[[bytes], tuple[str, str]]
 
 Entry = dict[str, str | int]
 
+_Reply = TypeVar("_Reply")
+
 
 @dataclass(frozen=True)
 class Due:
@@ -56,6 +59,9 @@ class Due:
 
 #: Publishes what is due, by job id. Returns the ids of the entries, without the jobs for which publishing failed.
 Publish = Callable[[Mapping[str, Due]], Awaitable[Mapping[str, list[str]]]]
+
+#: Returns whether somebody follows a job.
+IsFollowed = Callable[[str], Awaitable[bool]]
 
 
 @dataclass
@@ -117,11 +123,15 @@ class EventBuffer:
         if self._publisher is not None:
             await self._publisher.close(self._job_id)
 
-    def due(self, *, last: bool = False) -> Due | None:
-        """Returns what to publish now; None while nobody follows. `last`: always publish tool calls and outputs."""
+    @property
+    def has_unrecorded(self) -> bool:
+        """Whether events wait that the job's record does not contain: it has the status of the run and the messages."""
+        return any(entry["kind"] in (EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT) for entry in self._waiting)
+
+    def due(self) -> Due | None:
+        """Returns what to publish now; None while nobody follows."""
         self._emit_text()
-        wanted = self.followed or (last and any(entry["kind"] in _UNRECORDED for entry in self._waiting))
-        entries = tuple(self._waiting) if wanted else ()
+        entries = tuple(self._waiting) if self.followed else ()
         superseded = () if any(entry["kind"] == EventKind.MESSAGE for entry in entries) else tuple(self._superseded)
         return Due(entries, superseded, self._is_first) if entries or superseded else None
 
@@ -174,15 +184,12 @@ class EventBuffer:
             self._publisher.wake()
 
 
-#: Events that the job's record does not contain. It contains the status of the run and the messages.
-_UNRECORDED = {EventKind.TOOL_CALL, EventKind.TOOL_OUTPUT}
-
-
 class EventPublisher:
     """Publishes the event buffers of one worker process."""
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, is_followed: IsFollowed) -> None:
         self._publish = publish
+        self._is_followed = is_followed
         self._buffers: dict[str, EventBuffer] = {}
         self._followed: frozenset[str] = frozenset()
         self._task: asyncio.Task[None] | None = None
@@ -208,7 +215,11 @@ class EventPublisher:
 
     async def close(self, job_id: str) -> None:
         buffer = self._buffers.pop(job_id, None)
-        while buffer is not None and await self._send({job_id: buffer}, last=True):
+        if buffer is None:
+            return
+        if buffer.has_unrecorded and not buffer.followed:  # a follower may have come since the last heartbeat
+            buffer.followed = await self._best_effort(self._is_followed(job_id)) or False
+        while await self._send({job_id: buffer}):
             pass
 
     async def _run(self) -> None:
@@ -221,22 +232,28 @@ class EventPublisher:
         finally:
             self._task = None
 
-    async def _send(self, buffers: Mapping[str, EventBuffer], *, last: bool = False) -> bool:
+    async def _send(self, buffers: Mapping[str, EventBuffer]) -> bool:
         """Publishes what is due. Returns False if nothing was published; its events stay due."""
         async with self._sending:
-            due = {job_id: (buffer, events) for job_id, buffer in buffers.items() if (events := buffer.due(last=last))}
+            due = {job_id: (buffer, events) for job_id, buffer in buffers.items() if (events := buffer.due())}
             if not due:
                 return False
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    published = await self._publish({job_id: events for job_id, (_, events) in due.items()})
-            except Exception as error:  # a job must not fail because of it; the heartbeat warns of Redis outages
-                log.debug("not published", reason=repr(error))
-                return False
+            sending = self._publish({job_id: events for job_id, (_, events) in due.items()})
+            published = await self._best_effort(sending) or {}
             for job_id, ids in published.items():
                 buffer, events = due[job_id]
                 buffer.sent(events, ids)
             return bool(published)
+
+    @staticmethod
+    async def _best_effort(call: Awaitable[_Reply]) -> _Reply | None:
+        """Returns the reply of Redis, or None if there is none."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await call
+        except Exception as error:  # a job must not fail because of it; the heartbeat warns of Redis outages
+            log.debug("not published", reason=repr(error))
+            return None
 
 
 def _clean(value: str | int) -> str | int:

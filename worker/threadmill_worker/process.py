@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -29,9 +29,11 @@ from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
+from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.store.batch_lane import LaneStore
+from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
@@ -41,32 +43,34 @@ log = structlog.get_logger(__name__)
 #: How often the entries of workers that have sent no heartbeat for a day are deleted, in seconds.
 FORGET_S = 60.0
 
+#: How often a worker looks for callbacks that are due, in seconds.
+CALLBACKS_S = 1.0
+
 #: How often the process checks itself, in seconds.
 SELF_CHECK_S = 5.0
 
 
 class WorkerProcess:
-    """Runs jobs and the periodic steps of a worker. Create and use it inside one event loop.
+    """Runs jobs and the periodic steps of a worker. Create and use it inside one event loop."""
 
-    `send(job_id)` puts a message for a job on the queue; it is called in a thread.
-    """
-
-    def __init__(self, settings: Settings, send: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._job_store = JobStore(settings, self.name, send)
+        self._job_store = JobStore(settings, self.name)
         self._clock = self._job_store.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
-        self._events = EventPublisher(self._job_store.publish)
+        self._events = EventPublisher(self._job_store.publish, self._job_store.is_followed)
         self._contexts = Contexts(settings, registry.load(settings), self._job_store, self._events)
         lane_store = LaneStore(settings, self.name, self._job_store.redis, self._clock.now)
         self._attempts = Attempts(self._job_store, self._contexts, lane_store)
         self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
-        self._runs: set[asyncio.Future[Any]] = set()
+        self._runs: set[asyncio.Task[Any]] = set()
         self._heartbeats = Heartbeats(settings.lease_s)
         self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
-        self._sweep = Sweep(settings, self._job_store, self._contexts, send, self._heartbeats, self._left_alone)
-        self._lane = BatchLane(settings, lane_store, self._contexts, send, self._clock)
+        self._sweep = Sweep(settings, self._job_store, self._contexts, self._heartbeats)
+        self._lane = BatchLane(settings, lane_store, self._contexts, self._clock)
+        callback_store = CallbackStore(settings, self._job_store.redis)
+        self._callbacks = Callbacks(settings, callback_store, self._job_store, self._clock.now)
         self._closing = False
         self._last_job_at = time.monotonic()
         self._periodic = [
@@ -74,14 +78,10 @@ class WorkerProcess:
             repeat(settings.sweep_interval_s, self._sweep.once),
             repeat(settings.sweep_interval_s, self._sweep.clean_up),
             repeat(settings.sweep_interval_s, self._lane.once),
+            repeat(CALLBACKS_S, self._callbacks.once),
             repeat(SELF_CHECK_S, self._check_itself),
             repeat(FORGET_S, self._job_store.forget_old_workers),
         ]
-
-    @property
-    def handed_back(self) -> list[str]:
-        """Ids of the jobs that are queued again and need a new message."""
-        return self._attempts.handed_back
 
     async def clean_up(self) -> None:
         """Deletes the leftovers that are due, without waiting for the next sweep."""
@@ -99,23 +99,24 @@ class WorkerProcess:
         )
 
     async def run(
-        self, job_id: str, job: Mapping[str, Any] | None, *, expires_at: datetime | None = None
-    ) -> dict[str, Any] | None:
-        """Claims a job and runs it to its end.
+        self, job_id: str, job: Mapping[str, Any] | None = None, *, expires_at: datetime | None = None
+    ) -> JobResult | None:
+        """Claims a job and runs it to its end. Call it in a task of its own.
 
         `job`: the fields of the job, if a foreign Celery client sent them. `expires_at`: the job fails if it has not
         been started by this time.
 
-        Returns the result as Celery's backend stores it; None if the job runs elsewhere, waits, or was handed back.
+        Returns None if the job runs elsewhere, waits, or was handed back.
         """
-        running = asyncio.ensure_future(self._run(job_id, job, expires_at))
-        self._runs.add(running)
-        running.add_done_callback(self._runs.discard)
-        return await running
+        task = asyncio.current_task()
+        assert task is not None
+        self._runs.add(task)
+        try:
+            return await self._run(job_id, job, expires_at)
+        finally:
+            self._runs.discard(task)
 
-    async def _run(
-        self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None
-    ) -> dict[str, Any] | None:
+    async def _run(self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None) -> JobResult | None:
         self._last_job_at = time.monotonic()
         if not is_job_id(job_id):
             return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
@@ -127,7 +128,7 @@ class WorkerProcess:
             if await self._job_store.was_revoked(job_id):
                 await self._cancel(job_id, running=False)
         if self._closing:
-            self.handed_back.append(job_id)
+            await self._job_store.return_to_queue([job_id])
             return None
         lease = self._job_store.lease(job_id)
         try:
@@ -139,15 +140,15 @@ class WorkerProcess:
             return None
         except UnreadableRecord as error:
             failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
-            return _body(await self._attempts.run(lease, self._attempts.fail_unread(lease, failure)))
+            return await self._attempts.run(lease, self._attempts.fail_unread(lease, failure))
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._job_store.result(job_id)
         is_late = expires_at is not None and expires_at < self._clock.moment()
-        return _body(await self._attempts.run(lease, self._execute(lease, record, is_late)))
+        return await self._attempts.run(lease, self._execute(lease, record, is_late))
 
     def _leave_alone(self, error: NewerRecord) -> None:
-        """Leaves a job queued. The sweep regularly sends its message again, until a newer worker receives it."""
+        """Leaves a job queued. It is dispatched again and again, until a newer worker receives it."""
         if error.job_id not in self._left_alone:
             self._left_alone.add(error.job_id)
             log.warning("job left alone", job_id=error.job_id, reason=error.reason, remedy="update this worker")
@@ -162,13 +163,13 @@ class WorkerProcess:
             return await self._own_processes.execute(lease, record)
         return await self._attempts.execute(lease, record)
 
-    async def refuse(self, job_id: str, reason: str) -> dict[str, Any]:
+    async def refuse(self, job_id: str, reason: str) -> JobResult:
         """Stores a failed result for a message that cannot become a job, so that its sender does not wait forever."""
         log.warning("job refused", job_id=job_id, reason=reason)
         failure = Failure(kind=FailureKind.REJECTED, message=reason)
         result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
         await self._job_store.refuse(result)
-        return result.model_dump(mode="json")
+        return result
 
     async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
         """Cancels queued jobs, and with `running` also running ones. Unknown jobs are cancelled on delivery.
@@ -180,7 +181,7 @@ class WorkerProcess:
         try:
             unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
             if unknown:
-                on_queue = {job_id async for job_id in self._job_store.messages()}
+                on_queue, _ = await self._job_store.messages()
                 for job_id in unknown:
                     await self._job_store.revoke(job_id)
                     if job_id in on_queue:
@@ -218,12 +219,19 @@ class WorkerProcess:
         """Waits for calls that create something, hands all jobs back, and closes all connections."""
         log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
         self._closing = True
+        await self._leave()
         await self._attempts.hand_back(self._runs)
-        while running := [step for step in self._periodic if not step.done()]:
+        while running := [step for step in (*self._periodic, *self._callbacks.sending) if not step.done()]:
             await stop(running, running)
         await self._contexts.close()
         await self._job_store.close()
-        log.info("worker stopped", worker=self.name, handed_back=len(self.handed_back))
+        log.info("worker stopped", worker=self.name, handed_back=self._attempts.handed_back)
+
+    async def _leave(self) -> None:
+        try:
+            await self._job_store.leave()
+        except RedisError as error:  # the number of its slots expires
+            log.debug("slots not withdrawn", reason=reply_of(error))
 
     def _entry(self) -> Worker:
         now = self._clock.moment()
@@ -243,8 +251,9 @@ class WorkerProcess:
         )
 
     async def _heartbeat(self) -> None:
-        """Renews the leases of this process, and updates its entry in the list of workers."""
-        self._events.follow(await self._attempts.renew())
+        """Renews the leases of this process, offers its free slots, and updates its entry in the list of workers."""
+        free_slots = None if self._closing else max(0, self._settings.concurrency - len(self._runs))
+        self._events.follow(await self._attempts.renew(free_slots))
         await self._job_store.announce(self._entry())
         self._heartbeats.record()
 
@@ -257,10 +266,6 @@ class WorkerProcess:
             self._last_job_at = now  # no slot is free, or no job waits
         elif (idle_s := min(now - self._last_job_at, self._heartbeats.stable_s)) > self._settings.idle_restart_s:
             give_up(f"jobs are waiting, but Celery has delivered none for {idle_s:.0f} s")
-
-
-def _body(result: JobResult | None) -> dict[str, Any] | None:
-    return result.model_dump(mode="json") if result else None
 
 
 def _foreign_job(job: Mapping[str, Any]) -> PromptJob:

@@ -211,7 +211,8 @@ def _described(assistant: dict[str, Any]) -> RemoteAssistant:
 def _explained(error: CallFailed, endpoint: Endpoint) -> str:
     kind = error.call_error.failure.kind if isinstance(error.call_error, Rejected) else None
     if kind is FailureKind.UNAUTHORISED:
-        return f"{error}; check the key in {endpoint.api_key_env}"
+        variable = next(iter(endpoint.key_variables), None)
+        return f"{error}; " + (f"check the key in {variable}" if variable else "check its api_key_env or entra_auth")
     if kind is FailureKind.UNSUPPORTED:
         return f"{error}; this server has no assistants: check base_url ({endpoint.base_url})"
     if kind is None:

@@ -14,14 +14,15 @@ class ThreadUnavailable(ThreadmillError):
     """The server did not show the thread; the text says why."""
 
 
-async def transcript(settings: Settings, name: str, thread: str) -> Transcript | None:
+async def transcript(settings: Settings, name: str, thread: str, key: str | None = None) -> Transcript | None:
     """Returns the messages of a thread at an endpoint, or None if it is gone.
 
-    Raises ThreadUnavailable, and SettingsError if the endpoint has no key.
+    `key`: the variable with the key that the thread belongs to; default: the first of the endpoint's. Raises
+    ThreadUnavailable, and SettingsError if the endpoint has no key.
     """
     settings.require_key(name)
     endpoint = settings.endpoints[name]
-    client = connect(endpoint)
+    client = connect(endpoint, key)
     try:
         found = await _READERS[endpoint.wire](Api(client, endpoint), thread)
     finally:

@@ -5,17 +5,15 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any
-
-import structlog
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
+from threadmill.store.records import JobRecord, Move
 from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.context import AttemptContext
-from threadmill_worker.attempt.ending import end_of, kept_thread, moment, result_of
+from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of
+from threadmill_worker.attempt.moving import reason_to_move, too_long
+from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
 from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.actions import (
@@ -32,8 +30,9 @@ from threadmill_worker.lifecycle.actions import (
     Wait,
 )
 from threadmill_worker.lifecycle.clean_up import keeps_thread
-from threadmill_worker.lifecycle.decide import advance, intend, time_limit
+from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving, time_limit
 from threadmill_worker.lifecycle.observations import (
+    Limited,
     Observation,
     OutputReady,
     RunChanged,
@@ -41,13 +40,16 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Outcome, Progress
-from threadmill_worker.lifecycle.state import phase_of
-from threadmill_worker.store.jobs import JobStore, Lease
+from threadmill_worker.lifecycle.recovery.limits import stop_waiting
+from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.store.jobs import JobStore, Lease, LeftPool
 
-log = structlog.get_logger(__name__)
-
-#: Waits are longer by up to this share, so that jobs enqueued together do not poll together.
+#: Waits are longer by up to this share, so that jobs enqueued together do not poll together. A pool that lets a call
+#: wait has chosen the time for this call alone.
 JITTER = 0.1
+
+#: The most that a poll at a planned time is later, in seconds: the plan is of little use if polls miss it.
+PLANNED_JITTER_S = 0.1
 
 
 class Attempt:
@@ -71,8 +73,9 @@ class Attempt:
         self._clock = clock
         self._sleep = sleep
         self._shared = SharedObjects(record, context.spec, job_store, sleep)
-        self._progress = Progress.of(record) or Progress.begin(record, context.spec.features)
+        self._progress = Progress.of(record) or Progress.begin(record, context.spec.features, context.spec.key)
         self._saved = self._progress if record.progress else None
+        self._progress = stop_waiting(self._progress, clock())  # what an earlier worker waited for may be over
         if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
             self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
@@ -81,10 +84,10 @@ class Attempt:
         self._sending = False  #: a call that creates something is in flight
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
-        self._log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
+        self._report = AttemptReport(record, context)
 
     async def execute(self) -> JobResult | None:
-        """Runs the job to its end. None: it needs another run, which the batch lane starts.
+        """Runs the job to its end. None: it needs another run, which the batch lane starts, or another endpoint.
 
         Raises LeaseLost. After CancelledError, another attempt can continue from the saved progress.
         """
@@ -101,6 +104,9 @@ class Attempt:
                 raise asyncio.CancelledError
             action = self._advance()
             if isinstance(action, Finish):
+                if self._context.may_go_elsewhere and (reason := reason_to_move(self._progress, action.outcome)):
+                    await self._move(reason)
+                    return None
                 return await self._finish(action.outcome)
             if self._context.spec.batch_lane is not None and isinstance(action, StartRun):
                 await self._save()
@@ -143,15 +149,23 @@ class Attempt:
     def _advance(self) -> Action:
         before = self._progress
         self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_requested)
-        self._report(before)
+        self._report.changed(before, self._progress)
         return action
 
     async def _carry_out(self, action: Action) -> None:
-        self._progress = intend(self._progress, action, self._clock())
-        await self._save()
+        before = self._progress
+        self._progress = intend(before, action, self._clock())
+        if (limited := await self._save(action)) is not None:
+            self._progress = before  # without the intent: nothing is sent
+            self._observe(action, limited)
+            self._report.start_limited(action, limited, self._clock())
+            return
         match action:
             case Wait(until):
-                await self._wait(action, until)
+                if self._context.may_go_elsewhere and (failure := too_long(self._progress, until, self._clock())):
+                    self._progress = self._progress.without_errors().failed(failure)  # cleans up, and then moves
+                else:
+                    await self._wait(action, until)
             case CallTools(calls, until):
                 await self._call_tools(action, calls, until)
             case Upload() | CreateStore() | CreateThread():
@@ -163,8 +177,11 @@ class Attempt:
 
     async def _do(self, action: RemoteAction) -> Observation:
         """Makes a call of the driver within the job's time limit."""
-        limit_s = time_limit(self._progress, action, self._context.limits, self._clock())
-        return await within(limit_s, self._context.driver.do(action, self._progress))
+        sent_at, context = self._clock(), self._context
+        limit_s = time_limit(self._progress, action, context.limits, sent_at)
+        seen = await within(limit_s, context.driver.do(action, self._progress))
+        context.pool.replied(action, seen, sent_at, context.driver)
+        return seen
 
     async def _create(self, action: Making) -> Observation:
         """Creates an object, unless the job's batch already has an equal one."""
@@ -176,7 +193,11 @@ class Attempt:
     async def _wait(self, action: Wait, until: float) -> None:
         wait_s = max(0.0, until - self._clock())
         longest_s = max(wait_s, self._progress.deadline_at - self._clock())
-        timer = asyncio.ensure_future(self._sleep(min(wait_s * (1 + random.random() * JITTER), longest_s)))
+        sleep = self._sleep(min(wait_s + self._jitter_s(until, wait_s), longest_s))
+        if not self._context.driver.has_stream:
+            await sleep
+            return
+        timer = asyncio.ensure_future(sleep)
         run_changed = asyncio.ensure_future(self._context.driver.run_changed())
         try:
             await asyncio.wait((timer, run_changed), return_when=asyncio.FIRST_COMPLETED)
@@ -185,6 +206,14 @@ class Attempt:
         finally:
             timer.cancel()
             run_changed.cancel()
+
+    def _jitter_s(self, until: float, wait_s: float) -> float:
+        limit, most_s = self._progress.limited, wait_s * JITTER
+        if limit is not None and limit.until == until:
+            return 0.0
+        if until == self._progress.poll_at and self._context.polling.plan.ages_s:
+            most_s = min(most_s, PLANNED_JITTER_S)
+        return random.random() * most_s
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """Executes the calls concurrently and saves each output as it arrives, so that no finished call is repeated."""
@@ -206,31 +235,52 @@ class Attempt:
                 task.cancel()
 
     def _observe(self, action: Action, seen: Observation) -> None:
-        before = self._progress
-        self._progress = observe(before, action, seen, self._context.limits, self._clock())
+        before, now, polling = self._progress, self._clock(), self._context.polling
+        polling.observed(before, seen, now)
+        self._progress = observe(before, action, seen, self._context.limits, now, polling.plan)
         if self._progress.errors.count > before.errors.count:
-            self._log.warning(
-                "call failed",
-                action=type(action).__name__,
-                reason=getattr(seen, "reason", None) or repr(seen),
-                in_a_row=self._progress.errors.count,
-                **self._ids,
-            )
-        self._report(before)
+            self._report.call_failed(action, seen, self._progress)
+        if self._progress.limited_runs > before.limited_runs and self._progress.limited is not None:
+            started_at = before.run.started_at if before.run else self._clock()
+            self._context.pool.run_limited(self._progress.limited.reason, started_at)
+        self._report.changed(before, self._progress)
 
-    async def _save(self) -> None:
-        if self._progress != self._saved:
-            self._progress = self._counted()
-            await self._job_store.save(self._lease, self._progress)
-            self._saved = self._progress
+    async def _save(self, action: Action | None = None) -> Limited | None:
+        """Saves the progress, if need be, before the action. Limited: the pool of the job lets the action wait."""
+        pool = self._context.pool
+        start = pool.start(action, self._progress)
+        must_save = start is not None or pool.was_refused
+        if not must_save and not is_worth_saving(self._progress, self._saved, action, self._clock()):
+            return None
+        progress = self._counted()
+        postponed = await self._job_store.save(self._lease, progress, start, pool.take_news())
+        if postponed is not None:
+            return pool.postponed(postponed)
+        self._progress = self._saved = progress
+        if start is not None:
+            pool.started()
+        return None
 
     @property
     def calls(self) -> int:
         """HTTP calls made for the job so far, by earlier attempts too."""
         return self._calls_before + self._context.driver.calls
 
+    def left_pool(self) -> LeftPool:
+        """How the job leaves its pool now."""
+        return self._context.pool.leave(self._progress)
+
     def _counted(self) -> Progress:
         return replace(self._progress, calls=self.calls)
+
+    async def _move(self, reason: str) -> None:
+        """Returns the job to the queue, for another endpoint."""
+        await self._context.events.close()
+        spec, record = self._context.spec, self._record
+        moves = (*record.moves, Move(endpoint=spec.endpoint, reason=reason))
+        leftovers = leftovers_of(spec, self._progress)
+        await self._job_store.move(self._lease, moves, self.calls, leftovers, self.left_pool())
+        self._report.log.warning("job moved", reason=reason)
 
     async def _finish(self, outcome: Outcome) -> JobResult:
         progress = self._counted()
@@ -243,44 +293,13 @@ class Attempt:
         await self._context.events.close()  # followers receive all events before the job ends
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # prompts of large batches would fill Redis
-        await self._job_store.finish(
-            self._lease, result, progress.leftovers, self._context.spec.endpoint, kept, remains
-        )
-        self._log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
+        leftovers = leftovers_of(self._context.spec, progress)
+        left, sender = self.left_pool(), self._record.sender
+        await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender)
+        self._report.log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 
     @property
     def failing_endpoint(self) -> FailingEndpoint | None:
         """Set while the server returns no usable replies and the job waits for them."""
-        progress, errors = self._progress, self._progress.errors
-        if errors.first_at is None or progress.outcome is not None:
-            return None
-        until = None
-        if errors.since is not None:
-            until = moment(min(errors.since + self._context.limits.unreachable_limit_s, progress.deadline_at))
-        return FailingEndpoint(
-            endpoint=self._context.spec.endpoint,
-            reason=errors.reason or "",
-            since=moment(errors.first_at),
-            until=until,
-            calls=errors.count,
-        )
-
-    @property
-    def _ids(self) -> dict[str, Any]:
-        progress = self._progress
-        return {"thread_id": progress.thread_id, "run_id": progress.run and progress.run.id}
-
-    def _report(self, before: Progress) -> None:
-        """Logs each change of the phase and of the run, and publishes changes of the run."""
-        after = self._progress
-        if (phase := phase_of(after)) is not phase_of(before):
-            self._log.debug("phase", phase=phase.value, **self._ids)
-        if after.run and (before.run is None or before.run.status != after.run.status):
-            self._log.info("run status", status=after.run.status, **self._ids)
-            self._context.events.emit(EventKind.RUN, run_id=after.run.id, run=after.runs, status=after.run.status)
-        if after.without_context != before.without_context:
-            reason = "its reply does not name the response that the request continues from"
-            self._log.warning("response without its context", reason=reason, run_id=after.without_context[-1])
-        if after.reruns > before.reruns:
-            self._log.warning("rerun", reruns=after.reruns, reason=after.rerun_reason, thread_id=after.thread_id)
+        return self._report.failing_endpoint(self._progress)

@@ -23,7 +23,7 @@ from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.attempt.tasks import stop
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.store.batch_lane import LaneStore
-from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost
+from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, LeftPool
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,10 @@ class Running(Protocol):
         """Cancels the remote run, deletes the remote objects and ends the job. Can be repeated."""
         ...
 
+    def left_pool(self) -> LeftPool | None:
+        """Returns how the job leaves its pool now; None: unknown to this process."""
+        ...
+
     def leave(self) -> bool:
         """Starts no new call. Returns whether the task can be stopped now without a call of unknown outcome."""
         ...
@@ -74,10 +78,10 @@ class _Held:
 
 
 class Attempts:
-    """`handed_back`: the ids of jobs that are queued again and need a new message."""
+    """`handed_back`: how many jobs this process has returned to the queue."""
 
     def __init__(self, job_store: JobStore, contexts: Contexts, lane_store: LaneStore) -> None:
-        self.handed_back: list[str] = []
+        self.handed_back = 0
         self._job_store = job_store
         self._contexts = contexts
         self._lane_store = lane_store
@@ -125,13 +129,13 @@ class Attempts:
         """Registers the attempt, so that it is cancelled on request and stopped with the process."""
         self._held[lease.job_id].attempt = attempt
 
-    async def renew(self) -> list[str]:
+    async def renew(self, free_slots: int | None = None) -> list[str]:
         """One heartbeat: renews the leases, passes on cancel requests, stops attempts without a lease.
 
-        It also reads the clock of Redis. Returns the jobs that are followed.
+        It also reads the clock of Redis. `free_slots`: see `JobStore.renew`. Returns the jobs that are followed.
         """
         calls = {job_id: count for job_id, held in self._held.items() if (count := held.calls) is not None}
-        signals = await self._job_store.renew([held.lease for held in self._held.values()], calls)
+        signals = await self._job_store.renew([held.lease for held in self._held.values()], calls, free_slots)
         for job_id, signal in signals.items():
             if (held := self._held.get(job_id)) is None:
                 continue
@@ -166,7 +170,7 @@ class Attempts:
     async def fail_unread(self, lease: Lease, failure: Failure) -> JobResult:
         """Fails a job that this worker holds without reading its record. Raises LeaseLost."""
         result = JobResult.without_record(lease.job_id, JobState.FAILED, failure, self._job_store.clock.moment())
-        await self._job_store.finish(lease, result, (), "")
+        await self._job_store.finish(lease, result, ())
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
 
@@ -195,9 +199,11 @@ class Attempts:
 
     async def _hand_back(self, lease: Lease) -> None:
         try:
-            if not await self._job_store.hand_back(lease, self._held[lease.job_id].calls):
+            held = self._held[lease.job_id]
+            left = held.attempt.left_pool() if held.attempt else None
+            if not await self._job_store.hand_back(lease, held.calls, left):
                 raise LeaseLost(lease.job_id)
-            self.handed_back.append(lease.job_id)
+            self.handed_back += 1
             log.info("job handed back", job_id=lease.job_id)
         except RedisError as error:
             log.warning("job not handed back: its lease will expire", job_id=lease.job_id, reason=reply_of(error))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.pool_name import pool_name
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.lifecycle.batch_lane import remedy
@@ -15,16 +16,24 @@ _LONGEST = timedelta(days=1)
 
 
 def batch_lane_of(
-    record: JobRecord, name: str, endpoint: Endpoint, features: Features, clock: RedisClock, *, has_tools: bool
+    record: JobRecord,
+    name: str,
+    key: str | None,
+    endpoint: Endpoint,
+    features: Features,
+    clock: RedisClock,
+    *,
+    has_tools: bool,
 ) -> str | None:
     """Returns the name of the batch lane that starts the job's runs. None: the worker starts them, at the full price.
 
+    `name`, `key`: of the job's endpoint, and of its key there. Jobs of one remote batch use the same key.
     Raises NotServed for a job that the lane cannot take and that must not run at the full price.
     """
     job = record.job
     if job.lane != "batch" or endpoint.wire != "responses":
         return None
-    lane = f"{name}/{features.model}"
+    lane = pool_name(name, features.model, key)
     obstacle = "has tools, from its profile" if has_tools else "has files to upload" if features.uploads else None
     if endpoint.lane_fallback == "full_price":
         is_due_soon = job.deadline_at is not None and job.deadline_at < clock.moment() + _LONGEST

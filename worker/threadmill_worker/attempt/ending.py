@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Outcome, Progress
@@ -15,10 +15,15 @@ def result_of(
     record: JobRecord, progress: Progress, outcome: Outcome, at: datetime, thread_id: str | None
 ) -> JobResult:
     """Returns the result of a job that ends at `at`. `thread_id`: the thread, for later jobs."""
+    failure = outcome.failure
+    if failure is not None and record.moves:
+        earlier = "; ".join(f"before that, endpoint {move.endpoint!r}: {move.reason}" for move in record.moves)
+        failure = failure.model_copy(update={"message": f"{failure.message}; {earlier}"})
     return record.ended(
         outcome.state,
-        outcome.failure,
+        failure,
         at,
+        progress.limited_s,
         text=outcome.text,
         content=outcome.content,
         parsed=outcome.parsed,
@@ -31,6 +36,14 @@ def result_of(
         thread_id=thread_id,
         **progress.spent,
     )
+
+
+def leftovers_of(spec: JobSpec, progress: Progress) -> list[LeftoverRecord]:
+    """Returns the remote objects that the job could not delete."""
+    return [
+        LeftoverRecord(endpoint=spec.endpoint, kind=each.kind, id=each.id, key=progress.key)
+        for each in progress.leftovers
+    ]
 
 
 def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadState, at: datetime) -> KeptThread:
@@ -47,6 +60,7 @@ def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadSta
         latest=state.latest,
         transcript=state.transcript,
         things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
+        key=progress.key,
     )
 
 

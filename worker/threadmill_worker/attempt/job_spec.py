@@ -29,11 +29,11 @@ class JobResolver:
         self._settings = settings
         self._job_store = job_store
 
-    async def resolve(self, record: JobRecord, name: str, executor: ToolExecutor) -> JobSpec:
-        """`name`: the name of the endpoint. `executor`: has the tools of the settings."""
+    async def resolve(self, record: JobRecord, name: str, key: str | None, executor: ToolExecutor) -> JobSpec:
+        """`name`: the name of the endpoint. `key`: the job's key. `executor`: has the tools of the settings."""
         job, endpoint = record.job, self._settings.endpoints[name]
         with raising_not_served():
-            attachments = await load_attachments(job, endpoint, self._settings)
+            attachments = await load_attachments(job, name, self._settings)
             tools = await self._tools(job, endpoint, executor)
             kept = await self._kept_thread(job, name, endpoint)
         features = features_of(job, endpoint, self._settings, attachments=attachments, tools=tools, kept=kept)
@@ -54,7 +54,10 @@ class JobResolver:
             kept=kept,
             attachments=attachments,
             redrives=len(record.history),
-            batch_lane=batch_lane_of(record, name, endpoint, features, self._job_store.clock, has_tools=bool(tools)),
+            batch_lane=batch_lane_of(
+                record, name, key, endpoint, features, self._job_store.clock, has_tools=bool(tools)
+            ),
+            key=key,
         )
 
     async def _tools(self, job: PromptJob, endpoint: Endpoint, executor: ToolExecutor) -> Tools | None:
@@ -82,11 +85,11 @@ class JobResolver:
 
     async def _assistant(self, job: PromptJob, name: str, endpoint: Endpoint) -> str:
         if job.profile is not None:
-            applied = await self._job_store.assistant_of(name, job.profile)
+            applied = await self._job_store.applied(name, job.profile)
             if applied is None:
                 message = f"profile {job.profile!r} is not applied to endpoint {name!r}: threadmill assistants apply"
                 raise NotServed(FailureKind.REJECTED, message)
-            return applied
+            return applied.id
         assistant = job.assistant or endpoint.assistant
         if assistant:
             return assistant
@@ -119,6 +122,7 @@ def features_of(
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         functions=tuple(str(function.get("name")) for function in functions),
         at_once=endpoint.supports.create_and_run and not notes,
+        messages_in_run=endpoint.wire == "responses",
         continues=job.thread is not None,
         has_transcript=is_kept_by_server or (kept is not None and kept.transcript is not None),
         keep_thread=job.keep_thread,

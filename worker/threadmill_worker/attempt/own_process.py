@@ -85,6 +85,9 @@ class _OwnProcess:
     def cancel(self) -> None:
         """Does nothing: the child renews the lease too, and so receives the request."""
 
+    def left_pool(self) -> None:
+        """Returns None: the child tells it."""
+
     def leave(self) -> bool:
         if self._child is None:
             return True

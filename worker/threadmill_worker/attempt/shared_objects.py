@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from threadmill.settings.pool_name import pool_name
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import LeftoverRecord
 from threadmill_worker.drivers.job_spec import JobSpec
@@ -57,21 +58,21 @@ class SharedObjects:
         seen = await call()
         if isinstance(seen, Uploaded | StoreSeen):
             kind = "file" if isinstance(seen, Uploaded) else "vector_store"
-            leftover = LeftoverRecord(endpoint=self._spec.endpoint, kind=kind, id=seen.id)
+            leftover = LeftoverRecord(endpoint=self._spec.endpoint, kind=kind, id=seen.id, key=self._spec.key)
             return replace(seen, shared=await self._job_store.add_shared(batch, name, leftover))
         await self._job_store.release_shared(batch, name, self._job_id)
         return seen
 
     def _name(self, action: Making, progress: Progress) -> str | None:
         """Returns the name of the object, derived from its content. Files of kept threads are not shared."""
-        endpoint, attachments = self._spec.endpoint, self._spec.attachments
+        server, attachments = pool_name(self._spec.endpoint, key=self._spec.key), self._spec.attachments
         if progress.features.keep_thread or progress.features.continues:
             return None
         match action:
             case Upload(index):
                 file = attachments.uploads[index]
-                return f"{endpoint}/{file.purpose}/{file.sha256}/{file.media_type}"
+                return f"{server}/{file.purpose}/{file.sha256}/{file.media_type}"
             case CreateStore():
-                return f"{endpoint}/store/" + ",".join(attachments.files_for("file_search", progress.uploaded))
+                return f"{server}/store/" + ",".join(attachments.files_for("file_search", progress.uploaded))
             case CreateThread():
                 return None

@@ -1,8 +1,8 @@
 """`python -m threadmill_worker.attempt.single_job`: runs one job in a separate process, for own_process.py.
 
 Reads a line of JSON from stdin, `{"settings", "job_id", "owner", "log_level"}`. Exits with 0 once the job has ended or
-another process has its lease. When stdin is closed, because the worker stops or has ended, it hands the job back, sends
-its message to the queue and exits with HANDED_BACK.
+another process has its lease. When stdin is closed, because the worker stops or has ended, it hands the job back
+and exits with HANDED_BACK.
 """
 
 import asyncio
@@ -12,16 +12,15 @@ import signal
 import socket
 import sys
 import threading
-from functools import partial
 from typing import Any
 
 from threadmill import log
-from threadmill.queue import make_app, send
 from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.attempt.tasks import repeat, stop
+from threadmill_worker.event_loop import new_event_loop
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.batch_lane import LaneStore
@@ -37,7 +36,8 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     log.configure(request["log_level"])
     settings = Settings.model_validate(request["settings"])
-    code = asyncio.run(_run(settings, Lease(request["job_id"], request["owner"])))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        code = runner.run(_run(settings, Lease(request["job_id"], request["owner"])))
     sys.stderr.flush()
     os._exit(code)  # threads of tools must not keep the process alive
 
@@ -48,9 +48,8 @@ async def _run(settings: Settings, lease: Lease) -> int:
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     threading.Thread(target=_await_end, args=(loop, leaving), daemon=True).start()
     name = f"{socket.gethostname()}:{os.getpid()}"
-    send_id = partial(send, make_app(settings))
-    job_store = JobStore(settings, name, send_id)
-    live = EventPublisher(job_store.publish)
+    job_store = JobStore(settings, name)
+    live = EventPublisher(job_store.publish, job_store.is_followed)
     servers = Contexts(settings, registry.load(settings), job_store, live)
     attempts = Attempts(job_store, servers, LaneStore(settings, name, job_store.redis, job_store.clock.now))
     Watchdog(loop, threading.main_thread(), settings.blocked_limit_s).start()
@@ -73,8 +72,6 @@ async def _run(settings: Settings, lease: Lease) -> int:
     await job_store.close()
     if running.exception() is not None:
         return REDIS_WAS_AWAY
-    for job_id in attempts.handed_back:
-        send_id(job_id)
     return HANDED_BACK if attempts.handed_back else 0
 
 

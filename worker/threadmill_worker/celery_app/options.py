@@ -20,7 +20,7 @@ def refusal(worker: Any, queue: str) -> str | None:
         and "must be `threads`, the default: all jobs of a worker share one event loop, which only threads can reach",
         "--autoscale": given.get("autoscale")
         and "does not work with the threads pool: set --concurrency to the largest number of jobs at a time; "
-        "a thread without a job costs little",
+        "a free slot costs little",
         "--concurrency": _is_no_number(worker.concurrency)
         and "must be a number of at least 1: the number of jobs at a time",
         "--max-tasks-per-child": worker.max_tasks_per_child and _CHILD,
@@ -33,7 +33,6 @@ def refusal(worker: Any, queue: str) -> str | None:
         and "would delete jobs that other Celery clients sent: cancel jobs with `threadmill jobs cancel`",
         "--queues": set(worker.app.amqp.queues.consume_from) != {queue}
         and f"must be {queue!r}, the setting `queue`: change it there, for producers too",
-        "--logfile": worker.logfile and "has no effect: the log goes to stderr; redirect it",
     }
     return next((f"{option} {reason}" for option, reason in reasons.items() if reason), None)
 

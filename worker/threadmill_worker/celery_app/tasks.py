@@ -1,6 +1,7 @@
 """The Celery app and its task.
 
-All jobs of a process run in one event loop. For each message, a pool thread starts the job there and waits for its end.
+All jobs of a process run in one event loop. The pool starts them there: see pool.py. For a message of another Celery
+client, a thread waits for the end of its job.
 """
 
 import asyncio
@@ -9,14 +10,15 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NoReturn
 
 import structlog
+from billiard.einfo import ExceptionInfo
 from celery import Celery, Task
 from celery.exceptions import Ignore
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
@@ -24,15 +26,17 @@ from celery.utils.nodenames import nodename
 
 from threadmill.celery_worker import Worker
 from threadmill.errors import InvalidJob, SettingsError, StoreRefused, StoreUnavailable
-from threadmill.job.result import JobState
-from threadmill.queue import TASK, make_app, send
+from threadmill.job.result import JobResult, JobState
+from threadmill.queue import TASK, make_app
 from threadmill.redis.errors import trouble_of
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import Connection
 from threadmill.store.rights import INFO, grant, of_worker
-from threadmill_worker.celery_app import control, transport
+from threadmill_worker.celery_app import control, pool, transport
 from threadmill_worker.celery_app.options import refusal
+from threadmill_worker.celery_app.pool import Ending
 from threadmill_worker.celery_app.request import JobCancelled, JobFailed, result_backend
+from threadmill_worker.event_loop import new_event_loop
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.watchdog import Watchdog
 
@@ -41,24 +45,32 @@ log = structlog.get_logger(__name__)
 #: How long a worker waits for its child processes to end after it has handed its jobs back, in seconds.
 CLOSE_S = 5.0
 
+#: Characters of an answer that Celery's monitors show.
+_SHOWN = 200
+
 #: For error messages.
 _RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), or kwargs={{"job": {{"prompt": "..."}}}}'
 
 
-def make_worker_app(settings: Settings) -> Celery:
-    """Returns the Celery app of a worker, with its task. Make at most one per Python process."""
+def make_worker_app(settings: Settings, *, is_supervised: bool = False) -> Celery:
+    """Returns the Celery app of a worker, with its task. Make at most one per Python process.
+
+    `is_supervised`: a second signal has no effect, because the supervisor, and systemd, may both send the first one.
+    """
     transport.install()
     app = make_app(settings)
     app.conf.update(
         broker_transport=None,  # so that the scheme of the URL selects a transport of this package
         result_backend=result_backend(app.conf.result_backend),
         worker_consumer="threadmill_worker.celery_app.consumer:Consumer",
+        worker_pool="threadmill_worker.celery_app.pool:JobPool",
         broker_transport_options=app.conf.broker_transport_options | transport.options(settings),
         worker_send_task_events=True,  # so that monitors see jobs without `celery control enable_events`
     )
     app.Worker = app.subclass_with_self(_Worker, name="Worker")
-    runtime = _Runtime(app, settings)
+    runtime = _Runtime(app, settings, is_supervised)
     control.cancel_by(runtime.cancel)
+    pool.start_by(runtime.start)
 
     @app.task(  # type: ignore[untyped-decorator]
         name=TASK,
@@ -74,16 +86,20 @@ def make_worker_app(settings: Settings) -> Celery:
         Takes one argument, also as `job=`: the job's id if threadmill's client sent it, or the job's fields. Raises
         JobFailed or JobCancelled for a job that did not succeed, and Ignore if another delivery returns its result.
         """
-        result = runtime.run(task.request, args, kwargs)
-        if result is None:
-            raise Ignore()
-        if result["state"] == JobState.CANCELLED:
-            raise JobCancelled(result["failure"]["message"])
-        if result["state"] == JobState.FAILED:
-            raise JobFailed("{kind}: {message}".format_map(result["failure"]))
-        return result
+        return _succeeded(runtime.run(task.request, args, kwargs)).model_dump(mode="json")
 
     return app
+
+
+def _succeeded(result: JobResult | None) -> JobResult:
+    """Returns the result of a job that succeeded. Raises what Celery expects of a task in all other cases."""
+    if result is None:
+        raise Ignore()
+    if result.failure is not None:
+        if result.state is JobState.CANCELLED:
+            raise JobCancelled(result.failure.message)
+        raise JobFailed(f"{result.failure.kind}: {result.failure.message}")
+    return result
 
 
 def _end(reason: str) -> NoReturn:
@@ -146,10 +162,11 @@ class _Worker(Worker):
 class _Runtime:
     """The event loop and its WorkerProcess, from the start of the Celery worker to its end."""
 
-    def __init__(self, app: Celery, settings: Settings) -> None:
+    def __init__(self, app: Celery, settings: Settings, is_supervised: bool) -> None:
         self._app = app
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
+        self._is_supervised = is_supervised
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._watchdog = Watchdog(self._loop, self._thread, settings.blocked_limit_s)
         self._process: WorkerProcess | None = None
@@ -164,9 +181,23 @@ class _Runtime:
         assert self._process is not None, "it is made by worker_init"
         return self._process
 
-    def run(self, request: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    def start(self, job_id: str) -> Future[Ending]:
+        """Starts a job whose message is threadmill's own."""
+        return asyncio.run_coroutine_threadsafe(self._run(job_id), self._loop)
+
+    async def _run(self, job_id: str) -> Ending:
+        started_at = time.monotonic()
+        try:
+            result = _succeeded(await self.process.run(job_id))
+        except Exception as error:
+            if not isinstance(error, Ignore | JobFailed):
+                log.error("job not run to its end", job_id=job_id, reason=repr(error))
+            return True, ExceptionInfo(), time.monotonic() - started_at
+        return False, f"{result.text!r:.{_SHOWN}}", time.monotonic() - started_at
+
+    def run(self, request: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> JobResult | None:
         """Runs a job and waits for its end. Call it in a pool thread. `request`: the request of Celery's task."""
-        work: Coroutine[Any, Any, dict[str, Any] | None]
+        work: Coroutine[Any, Any, JobResult | None]
         try:
             job = _argument(args, kwargs)
         except InvalidJob as error:
@@ -186,7 +217,7 @@ class _Runtime:
         _end_if_redis_refuses(self._settings)
         # `celery worker --concurrency` overrides the settings.
         self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
-        # This executor reads files and sends messages. Tools have their own threads.
+        # This executor reads files. Tools have their own threads.
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
@@ -196,7 +227,7 @@ class _Runtime:
         self._watchdog.start()  # only now: importing the modules of tools blocks the event loop
 
     async def _open(self) -> WorkerProcess:
-        return WorkerProcess(self._settings, send=partial(send, self._app))
+        return WorkerProcess(self._settings)
 
     def _ready(self, sender: Any, **_: Any) -> None:
         """Logs the start once Celery handles signals: a script that waits for this line can then stop the worker."""
@@ -204,19 +235,14 @@ class _Runtime:
 
     def _hand_back(self, sig: str, **_: Any) -> None:
         """Starts to hand the jobs back, without waiting, since it runs in a signal handler."""
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
-            signal.signal(number, lambda asked, _: os._exit(128 + asked))
+        second = signal.SIG_IGN if self._is_supervised else lambda asked, _: os._exit(128 + asked)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, second)
         if self._process is not None:
             self._closed = asyncio.run_coroutine_threadsafe(self._process.close(sig), self._loop)
 
     def _stop(self, **_: Any) -> None:
-        """Sends messages for the jobs that were handed back. Celery no longer consumes, so another worker gets them."""
-        for job_id in self._process.handed_back if self._process else ():
-            try:
-                send(self._app, job_id)
-            except Exception as error:  # from Redis or kombu; the jobs are queued without a message
-                log.warning("jobs not sent again", reason=str(error), remedy="the sweep of another worker sends them")
-                break
+        """Waits until all jobs were handed back, and ends the event loop."""
         if self._closed is not None:  # MCP servers that are child processes have to end too
             wait([self._closed], CLOSE_S)
         self._watchdog.stop()

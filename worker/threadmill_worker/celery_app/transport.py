@@ -7,6 +7,8 @@ An item that cannot be decoded would also end the worker. Here it is logged and 
 show its content, which may be a prompt.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from queue import Empty
 from typing import Any
@@ -20,6 +22,7 @@ from kombu.transport.redis import Transport as KombuTransport
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import DataError, RedisError
 
+from threadmill.queue import is_own
 from threadmill.redis import sentinel_transport
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import moment_of
@@ -51,14 +54,39 @@ class Client(redis.Redis):
 
 
 class QoS(KombuQoS):
-    """Forgets a message even if its acknowledgement fails. The message is delivered again later, and then ignored."""
+    """Keeps unacknowledged messages of other Celery clients in Redis, as kombu does, and threadmill's own in memory.
+
+    A job whose own message was lost is dispatched again: lua/queue/undelivered.lua. A message is forgotten even if its
+    acknowledgement fails; then it is delivered again later, and ignored.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._own: set[Any] = set()  #: the delivery tags of unacknowledged messages of threadmill
+
+    def append(self, message: Any, delivery_tag: Any) -> None:
+        if is_own(message.headers):
+            self._own.add(delivery_tag)
+            VirtualQoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]
+        else:
+            super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
 
     def ack(self, delivery_tag: Any) -> None:
+        if delivery_tag in self._own:
+            self._own.discard(delivery_tag)
+            VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            return
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
             VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
             raise
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        if delivery_tag in self._own:
+            self.ack(delivery_tag)  # Redis has nothing to put back on the queue
+        else:
+            super().reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
 
 
 class _Tolerant:
@@ -66,11 +94,20 @@ class _Tolerant:
 
     connection: Any
     client: Client
-    conn_or_acquire: Any
+    pool: redis.ConnectionPool
     QoS = QoS
+    _sender: Any = None
 
     def _get_client(self) -> type[redis.Redis]:
         return Client
+
+    @contextmanager
+    def conn_or_acquire(self, client: redis.Redis | None = None) -> Iterator[Any]:
+        """Returns one client for all commands: kombu makes one for each, which costs more than the command."""
+        if client is None and (self._sender is None or self._sender.connection_pool is not self.pool):
+            with super().conn_or_acquire() as self._sender:  # type: ignore[misc]
+                pass
+        yield client or self._sender
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -1,7 +1,10 @@
 """Makes single calls, counts them, and returns their replies as JSON objects without secrets."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+import openai
 
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.client import Client
@@ -20,17 +23,31 @@ class Reply(NamedTuple):
 
 
 class Api:
-    """The calls to one server for one job. `calls`: how many were made."""
+    """The calls to one server for one job. `calls`: how many were made. `headers`: those of the last reply, if any."""
 
     def __init__(self, client: Client, endpoint: Endpoint) -> None:
-        self.client = client
+        self.sdk = client.sdk
+        self.http = client.http
         self.endpoint = endpoint
         self.calls = 0
+        self.headers: Mapping[str, str] = {}
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Counts the call that is made inside, and keeps the headers of its reply if that is an error."""
+        self.calls += 1
+        self.headers = {}
+        try:
+            yield
+        except openai.APIStatusError as error:
+            self.headers = error.response.headers
+            raise
 
     async def call(self, request: Awaitable[Any]) -> Reply:
-        """Makes a call of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
-        self.calls += 1
-        raw = await request
+        """Makes a call of `http`, or of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""
+        with self.counting():
+            raw = await request
+        self.headers = raw.headers
         return Reply(parse_object(str(raw.text)), raw.headers)
 
     async def entries(self, call: Awaitable[Any]) -> list[dict[str, Any]]:

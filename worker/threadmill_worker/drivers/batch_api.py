@@ -66,11 +66,11 @@ class RemoteBatches:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._client = api.client
+        self._sdk = api.sdk
 
     async def upload(self, name: str, requests: bytes) -> str:
         """Uploads the requests and returns the id of the file. `name`: the name of the batch."""
-        call = self._client.files.with_raw_response.create(
+        call = self._sdk.files.with_raw_response.create(
             file=(_file_name(name), requests, "application/jsonl"),
             purpose="batch",
             expires_after=expiry() if self._api.endpoint.supports.upload_expiry else openai.omit,
@@ -80,14 +80,14 @@ class RemoteBatches:
 
     async def find_file(self, name: str) -> str | None:
         with self._raising():
-            async for file in self._api.pages(self._client.files.with_raw_response.list, purpose="batch"):
+            async for file in self._api.pages(self._sdk.files.with_raw_response.list, purpose="batch"):
                 if file.get("filename") == _file_name(name):
                     return parse_id(file)
         return None
 
     async def create(self, file_id: str, name: str) -> str:
         with self._raising():
-            call = self._client.batches.with_raw_response.create(
+            call = self._sdk.batches.with_raw_response.create(
                 input_file_id=file_id,
                 endpoint="/v1/responses",
                 completion_window="24h",
@@ -97,14 +97,14 @@ class RemoteBatches:
 
     async def find(self, name: str) -> str | None:
         with self._raising():
-            async for batch in self._api.pages(self._client.batches.with_raw_response.list):
+            async for batch in self._api.pages(self._sdk.batches.with_raw_response.list):
                 if is_tagged(batch, "batch", name):
                     return parse_id(batch)
         return None
 
     async def look(self, batch_id: str) -> BatchObservation:
         with self._raising(Target.OBJECT):
-            body = (await self._api.call(self._client.batches.with_raw_response.retrieve(batch_id))).body
+            body = (await self._api.call(self._sdk.batches.with_raw_response.retrieve(batch_id))).body
         listed = as_dict(body.get("errors")).get("data")
         errors = listed if isinstance(listed, list) else []
         read = [error_in(error) for error in errors]
@@ -119,18 +119,18 @@ class RemoteBatches:
     async def custom_ids(self, file_id: str) -> list[str]:
         """Returns the custom ids of the requests in a file, line by line."""
         with self._raising(Target.OBJECT):
-            async with self._client.files.with_streaming_response.content(file_id) as content:
+            async with self._sdk.files.with_streaming_response.content(file_id) as content:
                 limit = self._api.endpoint.file_limit_bytes
                 return [_custom_id(_entry(line)) async for line in lines(content.iter_bytes(), limit)]
 
     async def cancel(self, batch_id: str) -> None:
         with self._raising(Target.OBJECT):
-            await self._api.call(self._client.batches.with_raw_response.cancel(batch_id))
+            await self._api.call(self._sdk.batches.with_raw_response.cancel(batch_id))
 
     async def read(self, file_id: str) -> AsyncIterator[Answered]:
         """Yields the lines of a file of answers or errors, without holding it in memory."""
         with self._raising(Target.OBJECT):
-            async with self._client.files.with_streaming_response.content(file_id) as content:
+            async with self._sdk.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
                         yield _answered(_entry(line))

@@ -10,10 +10,10 @@ from openai import DefaultAioHttpClient
 from threadmill_worker.drivers.json import UnusableReply
 
 #: Bytes that are read of the body of an error. Messages show far less of it.
-_ERROR_BYTES = 100_000
+ERROR_BYTES = 100_000
 
 #: Headers that describe the body as it was sent, not the decompressed one.
-_OF_ENCODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+OF_ENCODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 class BoundedClient(DefaultAioHttpClient):
@@ -39,12 +39,12 @@ class BoundedClient(DefaultAioHttpClient):
         return reply
 
     def _bounded(self, reply: httpx2.Response) -> httpx2.Response:
-        limit = _ERROR_BYTES if reply.is_error else self._reply_limit
+        limit = ERROR_BYTES if reply.is_error else self._reply_limit
         sent = cast(httpx2.AsyncByteStream, reply.stream)
         reply.stream = _Bounded(sent.__aiter__, sent.aclose, limit, cut=reply.is_error)
         return httpx2.Response(
             reply.status_code,
-            headers=[(name, value) for name, value in reply.headers.multi_items() if name not in _OF_ENCODING],
+            headers=[(name, value) for name, value in reply.headers.multi_items() if name not in OF_ENCODING],
             stream=_Bounded(reply.aiter_bytes, reply.aclose, limit, cut=reply.is_error),
             request=reply.request,
             extensions=reply.extensions,

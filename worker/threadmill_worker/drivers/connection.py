@@ -1,4 +1,4 @@
-"""The connection that all jobs of an endpoint share in a worker process."""
+"""The connection that all jobs with the same endpoint and key share in a worker process."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from threadmill_worker.drivers.streaming.stream import StreamSlots
 
 @dataclass(frozen=True)
 class Connection:
-    """The client of an endpoint, and facts known from its server's replies. All endpoints share `transfer`."""
+    """The client of an endpoint and a key, and facts known from the server's replies. All share `transfer`."""
 
     name: str
     endpoint: Endpoint
@@ -23,11 +23,11 @@ class Connection:
     undeletable: set[str] = field(default_factory=set)  #: kinds of objects that the server cannot delete
 
     @classmethod
-    def open(cls, name: str, endpoint: Endpoint, transfer: FileTransfer) -> "Connection":
-        """Reads the key from the environment. Connects on the first call."""
+    def open(cls, name: str, endpoint: Endpoint, transfer: FileTransfer, variable: str | None = None) -> "Connection":
+        """Reads the key from the environment. Connects on the first call. `variable`: as in `connect`."""
         slots = StreamSlots(endpoint.max_connections // 2)
         capabilities = Capabilities(background=endpoint.supports.background)
-        return cls(name, endpoint, connect(endpoint), transfer, slots, capabilities)
+        return cls(name, endpoint, connect(endpoint, variable), transfer, slots, capabilities)
 
     def api(self) -> Api:
         """Returns an `Api` that counts its own calls."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from threadmill.store.remote_records import ThreadKind, Transcript
+from threadmill_worker.drivers.rate_limits import RateInfo
 from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import Observation, Unknown
 from threadmill_worker.lifecycle.progress import Progress
@@ -29,8 +30,18 @@ class Driver(Protocol):
         ...
 
     @property
+    def rate_info(self) -> RateInfo | None:
+        """The rate limits that the last reply names, if it names any. None also if the last call had no reply."""
+        ...
+
+    @property
     def awaits_run(self) -> bool:
         """Whether a call is in flight whose reply may come only when the run has ended."""
+        ...
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether the run has an event stream, open or ended: only then may `run_changed` return."""
         ...
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:

@@ -15,8 +15,9 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
 from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.json import NotTheApi, UnusableReply
+from threadmill_worker.drivers.rate_limits import read_retry_after_s
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
-from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s
+from threadmill_worker.lifecycle.server_errors import TOO_LARGE_REMEDY, ServerError, asked_delay_s
 
 #: The exceptions of a call, for `call_error_of`.
 CALL_ERRORS = (openai.OpenAIError, NotTheApi, OSError)
@@ -44,6 +45,10 @@ OTHER_WIRE = (
 
 #: Statuses for a path or a method that the server does not have.
 NO_PATH = frozenset({404, 405, 501})
+
+#: Cloudflare's statuses for a server to which it could make no connection, so that it forwarded nothing (its page
+#: cloudflare-5xx-errors). 520, 522 and 524 may come after it has forwarded the request.
+_NOT_FORWARDED = frozenset({521, 523, 525, 526})
 
 #: Names in the text of a 404 that is about something in the request, not about the path: "The model `m` does not exist"
 #: (OpenAI, vLLM), "model 'm' not found" (Ollama), DeploymentNotFound (Azure), "No such File object: file-1".
@@ -97,17 +102,29 @@ def _by_status(error: openai.APIStatusError, target: Target) -> CallError:
         kind = FailureKind.UNSUPPORTED
         message += "" if target is Target.COLLECTION else OTHER_WIRE
     elif kind not in (FailureKind.QUOTA, FailureKind.UNAUTHORISED):
-        if status == 429:
+        if status == 429 and not said.is_too_large:
             return NotSent(message, FailureKind.RATE_LIMITED, _retry_after_s(error, said))
         if status in (408, 409) or status >= 500:
-            return Unknown(message, FailureKind.SERVER_ERROR)
+            return _server_error(error, said, message)
         if status == 404 and _is_gone(target, message):
             return Gone(message)
         if code == _CONVERSATION_LOCKED:  # nothing was created, and another try may succeed
             return NotSent(message, FailureKind.SERVER_ERROR, _LOCKED_RETRY_S)
         if status == 400 and (locked := _LOCKED.search(message)):
             return Unknown(message, FailureKind.REJECTED, locked[1] or locked[2])  # the run may be the job's own
+    if said.is_too_large:
+        message += TOO_LARGE_REMEDY
     return Rejected(Failure(kind=kind, message=message, code=code))
+
+
+def _server_error(error: openai.APIStatusError, said: ServerError, message: str) -> NotSent | Unknown:
+    """Returns NotSent only if it is certain that the request had no effect: a run must not start twice."""
+    retry_after_s = _retry_after_s(error, said)
+    if said.refuses_for_overload:
+        return NotSent(message, FailureKind.SERVER_ERROR, retry_after_s, overloaded=True)
+    if said.status in _NOT_FORWARDED and error.response.headers.get("server", "").lower() == "cloudflare":
+        return NotSent(message, FailureKind.UNREACHABLE, retry_after_s)
+    return Unknown(message, FailureKind.SERVER_ERROR, overloaded=said.is_overload, retry_after_s=retry_after_s)
 
 
 def _kind_of_rejection(said: ServerError) -> FailureKind:
@@ -141,16 +158,8 @@ def _text(error: openai.APIStatusError, said: ServerError) -> str:
 
 
 def _retry_after_s(error: openai.APIStatusError, said: ServerError) -> float | None:
-    """Returns Retry-After in seconds (RFC 9110 10.2.3), or the delay that the text asks for. Dates are ignored."""
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
-            seconds = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if seconds > 0:
-            return min(seconds, _LONGEST_RETRY_AFTER_S)
-    asked_s = asked_delay_s(said.message)
+    """Returns the delay that the headers or the text ask for, in seconds."""
+    asked_s = read_retry_after_s(error.response.headers) or asked_delay_s(said.message)
     return min(asked_s, _LONGEST_RETRY_AFTER_S) if asked_s else None
 
 

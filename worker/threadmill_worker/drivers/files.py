@@ -101,7 +101,7 @@ class Files:
         async with self._transfer.uploads:
             content = await asyncio.to_thread(attachment.read)
             reply = await self._api.call(
-                self._api.client.files.with_raw_response.create(
+                self._api.sdk.files.with_raw_response.create(
                     file=(attachment.name, content, attachment.media_type),
                     purpose=attachment.purpose,
                     expires_after=expiry() if self._expires else openai.omit,
@@ -111,7 +111,7 @@ class Files:
 
     async def _create_store(self, file_ids: tuple[str, ...]) -> Observation:
         reply = await self._api.call(
-            self._api.client.vector_stores.with_raw_response.create(
+            self._api.sdk.vector_stores.with_raw_response.create(
                 name=f"threadmill {self._spec.id}",
                 file_ids=list(file_ids),
                 metadata=tag(self._spec.tag, "store"),
@@ -122,7 +122,7 @@ class Files:
 
     async def find_store(self, progress: Progress) -> Observation:
         """Finds the vector store of a call whose reply was lost."""
-        for store in await self._api.entries(self._api.client.vector_stores.with_raw_response.list(limit=_LISTED)):
+        for store in await self._api.entries(self._api.sdk.vector_stores.with_raw_response.list(limit=_LISTED)):
             if is_tagged(store, self._spec.tag, "store"):
                 return _made(store, len(self._searched(progress)))
         return NothingFound()
@@ -133,7 +133,7 @@ class Files:
         OGX reports a new store as completed before it has added the files; other servers send no `file_counts`. So a
         store is ready when its counts, or else its list of files, show every file as completed.
         """
-        retrieve = self._api.client.vector_stores.with_raw_response.retrieve
+        retrieve = self._api.sdk.vector_stores.with_raw_response.retrieve
         body = (await self._api.call(retrieve(store_id))).body
         counts = _file_counts(body)
         if body.get("status") == "expired":
@@ -151,7 +151,7 @@ class Files:
         """Checks the same for files that a message added to the thread's own store."""
         entries = await self._files_in(store_id, order="desc")
         if entries is None:  # the server does not list them: no file may be in progress
-            retrieve = self._api.client.vector_stores.with_raw_response.retrieve
+            retrieve = self._api.sdk.vector_stores.with_raw_response.retrieve
             at_work = _file_counts((await self._api.call(retrieve(store_id))).body)["in_progress"]
             return StoreSeen(store_id, not at_work, detail=f"{at_work} files are being made searchable")
         ours = [entry for entry in entries if entry.get("id") in file_ids or entry.get("file_id") in file_ids]
@@ -160,18 +160,18 @@ class Files:
     async def _download(self, file_id: str) -> Observation:
         """Downloads a file to the artifact store."""
         name = await self._name(file_id)
-        self._api.calls += 1
-        async with self._api.client.files.with_streaming_response.content(file_id) as content:
-            return await self._store(file_id, name, content.iter_bytes())
+        with self._api.counting():
+            async with self._api.sdk.files.with_streaming_response.content(file_id) as content:
+                return await self._store(file_id, name, content.iter_bytes())
 
     async def _download_from_container(self, whole_id: str) -> Observation:
         """Downloads a file that code created in a container. `whole_id`: CONTAINER/FILE."""
-        files, (container_id, file_id) = self._api.client.containers.files, whole_id.split(IN_CONTAINER, 1)
+        files, (container_id, file_id) = self._api.sdk.containers.files, whole_id.split(IN_CONTAINER, 1)
         body = (await self._api.call(files.with_raw_response.retrieve(file_id, container_id=container_id))).body
         name = str(body.get("path") or file_id).rpartition("/")[2]
-        self._api.calls += 1
-        async with files.content.with_streaming_response.retrieve(file_id, container_id=container_id) as content:
-            return await self._store(whole_id, name, content.iter_bytes())
+        with self._api.counting():
+            async with files.content.with_streaming_response.retrieve(file_id, container_id=container_id) as content:
+                return await self._store(whole_id, name, content.iter_bytes())
 
     async def _store(self, file_id: str, name: str, chunks: AsyncIterator[bytes]) -> Observation:
         try:
@@ -181,12 +181,12 @@ class Files:
             return Downloaded(Artifact(file_id=file_id, name=safe_name(name, file_id), error=reason))
 
     async def _name(self, file_id: str) -> str:
-        body = (await self._api.call(self._api.client.files.with_raw_response.retrieve(file_id))).body
+        body = (await self._api.call(self._api.sdk.files.with_raw_response.retrieve(file_id))).body
         return str(body.get("filename") or file_id)
 
     async def _files_in(self, store_id: str, **query: Any) -> list[dict[str, Any]] | None:
         """Returns the entries of a store's files; None if the server does not list them."""
-        list_files = self._api.client.vector_stores.files.with_raw_response.list
+        list_files = self._api.sdk.vector_stores.files.with_raw_response.list
         try:
             return [entry async for entry in self._api.pages(list_files, vector_store_id=store_id, **query)]
         except openai.APIStatusError as error:

@@ -28,6 +28,8 @@ class JobSpec:
     attachments: Attachments = NONE
     redrives: int = 0  #: how often the job was enqueued again
     batch_lane: str | None = None  #: the batch lane that starts its runs; None: the worker starts them
+    #: The variable with the key of all its calls, to which its remote objects belong; None: its endpoint has one key.
+    key: str | None = None
 
     @property
     def lives_on(self) -> bool:

@@ -24,7 +24,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """
     try:
         body = parse(text)
-        if "\\ud" in text.lower():
+        if "\\u" in text and "\\ud" in text.lower():
             body = json.loads(replace_surrogates(json.dumps(body, ensure_ascii=False)))
     except TooDeep as error:
         raise UnusableReply(f"the server's reply cannot be read: {error}") from None
@@ -56,6 +56,15 @@ def own_tools(tools: Any) -> frozenset[str] | None:
 
 def as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def took_s(body: dict[str, Any]) -> float | None:
+    """Returns the seconds from `created_at` to `completed_at` of a run, by its server's clock; None: not known.
+
+    Most servers send whole seconds: https://platform.openai.com/docs/api-reference/runs/object.
+    """
+    created_at, completed_at = as_number(body.get("created_at")), as_number(body.get("completed_at"))
+    return None if created_at is None or completed_at is None else completed_at - created_at
 
 
 def as_word(value: Any) -> str | None:

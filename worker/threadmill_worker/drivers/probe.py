@@ -75,10 +75,10 @@ async def _has(api: Api, method: str, path: str) -> tuple[bool, str]:
 
     It has the path if it rejects the request as invalid, or says that the id at the end of the path is unknown.
     """
-    api.calls += 1
-    ask: Any = api.client.get if method == "GET" else partial(api.client.post, body={})
+    ask: Any = api.sdk.get if method == "GET" else partial(api.sdk.post, body={})
     try:
-        reply = await ask(path, cast_to=httpx2.Response, options={"headers": _HEADERS})
+        with api.counting():
+            reply = await ask(path, cast_to=httpx2.Response, options={"headers": _HEADERS})
     except openai.APIStatusError as error:
         said = read_error(error.response.text).message or error.response.reason_phrase
         answer = f"{error.status_code} {redact(said)}"[:_ANSWER_LIMIT]

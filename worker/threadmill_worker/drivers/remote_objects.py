@@ -51,9 +51,8 @@ class RemoteObjects(ABC):
 
     async def _delete(self, kind: str, object_id: str) -> None:
         """Makes the call. The kinds here are the same on both wires."""
-        client = self._api.client
-        objects = client.files if kind == "file" else client.vector_stores
-        await self._api.call(objects.with_raw_response.delete(object_id))
+        objects = "files" if kind == "file" else "vector_stores"
+        await self._api.call(self._api.http.delete(objects, object_id))
 
 
 def _has_no_method(error: Exception) -> bool:

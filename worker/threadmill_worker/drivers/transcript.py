@@ -1,11 +1,12 @@
 """Reads the messages of a thread or a conversation, to show them to a user."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from threadmill.job.message import label
 from threadmill.job.result import Failure, FailureKind
-from threadmill.validation import label
 from threadmill_worker.answer.render import plain
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants.message_order import oldest_first
@@ -26,7 +27,7 @@ class Transcript:
 
 async def read_thread(api: Api, thread: str) -> Transcript | CallError:
     """Returns the transcript, or a CallError: `Gone` if the thread does not exist."""
-    return await _read(api, api.client.beta.threads.messages.with_raw_response.list, _shown, thread_id=thread)
+    return await _read(api, ("threads", thread, "messages"), _shown)
 
 
 async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
@@ -40,17 +41,16 @@ async def read_conversation(api: Api, thread: str) -> Transcript | CallError:
         return Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=reason))
     if isinstance(kind, CallError):
         return kind
-    return await _read(api, api.client.conversations.items.with_raw_response.list, _shown_item, conversation_id=thread)
+    return await _read(api, ("conversations", thread, "items"), _shown_item)
 
 
 async def _read(
     api: Api,
-    call: Callable[..., Awaitable[Any]],
+    path: Sequence[str],
     shown: Callable[[dict[str, Any]], dict[str, Any] | None],
-    **query: Any,
 ) -> Transcript | CallError:
     try:
-        listed = [each async for each in api.pages(call, order="asc", **query)]
+        listed = [each async for each in api.pages(partial(api.http.get, *path), order="asc")]
     except CALL_ERRORS as error:
         return call_error_of(error, Target.OBJECT)
     messages = tuple(each for entry in oldest_first(listed) if (each := shown(entry)))

@@ -9,6 +9,7 @@ from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.files import Files
 from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.rate_limits import RateInfo, read_rate_info
 from threadmill_worker.drivers.remote_objects import RemoteObjects
 from threadmill_worker.drivers.streaming.events import Events
 from threadmill_worker.drivers.streaming.stream import EventStream
@@ -43,7 +44,7 @@ class WireDriver(ABC):
 
     def __init__(self, connection: Connection, spec: JobSpec, buffer: EventBuffer) -> None:
         self._api = connection.api()
-        self._client = connection.client
+        self._http = connection.client.http
         self._endpoint = connection.endpoint
         self._spec = spec
         self._files = Files(self._api, spec, connection.transfer)
@@ -54,6 +55,14 @@ class WireDriver(ABC):
     @property
     def calls(self) -> int:
         return self._api.calls
+
+    @property
+    def rate_info(self) -> RateInfo | None:
+        return read_rate_info(self._api.headers)
+
+    @property
+    def has_stream(self) -> bool:
+        return self._stream.is_stream
 
     async def run_changed(self) -> None:
         await self._stream.run_changed()

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from threadmill.job.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
-from threadmill.job.message import is_data_url, is_path
+from threadmill.job.message import is_data_url, is_path, label
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
-from threadmill.validation import JobValidator, decoded, label
+from threadmill.validation import JobValidator, decoded
 from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
 
 Purpose = Literal["vision", "assistants"]
@@ -77,9 +76,9 @@ class Attachments:
 NONE = Attachments()
 
 
-async def load_attachments(job: PromptJob, endpoint: Endpoint, settings: Settings) -> Attachments:
-    """Checks every image and file of the job. Raises InvalidJob for one that cannot be sent."""
-    validator = JobValidator(settings.endpoint_name(job.endpoint), endpoint)
+async def load_attachments(job: PromptJob, name: str, settings: Settings) -> Attachments:
+    """Checks every image and file of the job for the endpoint `name`. Raises InvalidJob for one that cannot be sent."""
+    validator = JobValidator(name, settings.endpoints[name])
     validator.check_abilities(job)
     if not job.image_sources and not job.files:
         return NONE

@@ -149,5 +149,11 @@ RemoteAction = FileAction | ThreadAction | RunAction | Resolve | Delete
 
 Action = RemoteAction | Wait | CallTools | Finish
 
+
+def is_counted(action: Action) -> bool:
+    """Whether servers count the call against their limits of requests and tokens: it makes a model work."""
+    return isinstance(action, StartRun | SubmitOutputs) or (isinstance(action, CreateThread) and action.run is not None)
+
+
 #: What the lifecycle decides: the next action, or the progress after a decision that needs none.
 Step = Action | Progress

@@ -1,7 +1,6 @@
 """The steps that complete an answer: download its files, read their names and the run's steps. PURE."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,6 +10,7 @@ from threadmill_worker.lifecycle.actions import Download, NameFile, ReadSteps, S
 from threadmill_worker.lifecycle.observations import AnswerPart, AnswerRead, Downloaded, FileNamed, StepsRead
 from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Leftover, Progress
+from threadmill_worker.lifecycle.replace import replace
 
 #: Actions that complete an answer. A failure of one of them never loses the answer, which is paid for.
 Completing = NameFile | Download | ReadSteps

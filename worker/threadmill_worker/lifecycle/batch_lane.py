@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind
@@ -13,7 +12,9 @@ from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.recovery.limits import run_limited
 from threadmill_worker.lifecycle.recovery.reruns import rerun
+from threadmill_worker.lifecycle.replace import replace
 
 #: The wait before a remote batch is sent again: it doubles from the first to the longest.
 RETRY_FIRST_S = 60.0
@@ -46,6 +47,8 @@ def failed(progress: Progress, failure: Failure, endpoint: str) -> Progress:
 
 def refused(progress: Progress, failure: Failure, endpoint: str, limits: RunLimits, now: float) -> Progress:
     """Returns the progress of a job whose request failed: with another run if one is left and may help."""
+    if failure.kind is FailureKind.RATE_LIMITED:
+        return run_limited(progress, failure, now)
     again = rerun(progress, failure, limits, now) if failure.retryable else progress
     return again if again.reruns > progress.reruns else failed(progress, failure, endpoint)
 
@@ -100,6 +103,7 @@ def next_batches(
                 limited=limited,
                 not_before=now + wait,
                 reason=reason,
+                key=batch.key,
             ),
             part,
         )

@@ -5,7 +5,6 @@ What each run status means: platform.openai.com/docs/assistants/deep-dive#run-li
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from threadmill.job.result import Failure, FailureKind, JobState
@@ -16,6 +15,7 @@ from threadmill_worker.lifecycle.actions import (
     AddMessage,
     CreateStore,
     CreateThread,
+    ReadAnswer,
     Resolve,
     Sending,
     StartRun,
@@ -30,10 +30,15 @@ from threadmill_worker.lifecycle.clean_up import next_clean_up
 from threadmill_worker.lifecycle.current_run import has_unread_answer, next_run_step
 from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.recovery.limits import stop_waiting
+from threadmill_worker.lifecycle.replace import replace
 from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
 
 #: How many messages POST /threads accepts; the rest are added one by one.
 THREAD_MESSAGES = 32
+
+#: A wait for a limit is long from here on. To save each shorter one would cost a call of Redis for almost each start.
+SHOWN_WAIT_S = 2.0
 
 #: The outcome of a cancelled job.
 CANCELLED = Outcome(
@@ -69,8 +74,9 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
     if isinstance(answer_step, Progress):  # a complete answer is paid for: it counts, even after a cancellation
         return answer_step
     if cancelled:
-        return progress.without_errors().ended(CANCELLED)
+        return stop_waiting(progress, now).without_errors().ended(CANCELLED)
     if now >= progress.deadline_at and not _has_answer(progress):
+        progress = stop_waiting(progress, now)
         return progress.without_errors().failed(_overdue(progress, now))
     if now < progress.wait_until:
         late = now >= progress.deadline_at
@@ -86,7 +92,10 @@ def _next_step(progress: Progress, limits: RunLimits, now: float, *, cancelled: 
     return _ask(progress) if is_set_up(progress) else next_setup_step(progress, limits, now)
 
 
-def _ask(progress: Progress) -> Action:
+def _ask(progress: Progress) -> Step:
+    if progress.features.messages_in_run and progress.messages_sent < progress.messages:
+        thread_id = None if progress.features.keep_thread else ""
+        return replace(progress, thread_id=progress.thread_id or thread_id, messages_sent=progress.messages)
     if progress.thread_id is None:
         at_once = progress.features.at_once and progress.messages <= THREAD_MESSAGES and progress.schema_error is None
         return CreateThread(min(progress.messages, THREAD_MESSAGES), progress.runs + 1 if at_once else None)
@@ -100,6 +109,27 @@ def intend(progress: Progress, action: Action, now: float) -> Progress:
     if isinstance(action, CreateThread | StartRun | SubmitOutputs) and progress.pending is None:
         progress = replace(progress, pending=PendingRequest(now))
     return replace(progress, intent=_INTENTS.get(type(action), progress.intent))
+
+
+def is_worth_saving(progress: Progress, saved: Progress | None, action: Action | None, now: float) -> bool:
+    """Whether to save the progress before the action: a later attempt needs it, or it shows a long wait for a limit.
+
+    A short wait for a limit is not saved: the start that follows saves the same, unless a worker dies meanwhile. Nor is
+    the last poll, before its run's answer is read: a later attempt polls again.
+    """
+    if isinstance(action, ReadAnswer) and _is_known_to_run(progress, saved):
+        return False
+    limit = progress.limited
+    if limit is None or limit.until <= now or not isinstance(action, Wait):
+        return progress != saved
+    return limit.until - now >= SHOWN_WAIT_S and (saved is None or progress != saved or limit != saved.limited)
+
+
+def _is_known_to_run(progress: Progress, saved: Progress | None) -> bool:
+    """Whether the saved progress leads to the same run, and nothing of its answer has been read since."""
+    if saved is None or saved.run is None or progress.run is None:
+        return False
+    return saved.intent is None and saved.run.id == progress.run.id and progress.answer is None
 
 
 def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float) -> float:
@@ -131,6 +161,8 @@ def _reasons(progress: Progress) -> Iterator[str]:
     """Yields the reasons why the job has no answer, if they are known."""
     if progress.reruns:
         yield f"it was rerun {progress.reruns} times; last reason: {progress.rerun_reason}"
+    if progress.limited is not None and progress.limited_s >= 0.5:
+        yield f"it waited {progress.limited_s:.0f} s for limits of the server; last: {progress.limited.reason}"
     errors = progress.errors
     if errors.first_at is not None:
         calls = f"the last {errors.count} calls" if errors.count > 1 else "the last call"

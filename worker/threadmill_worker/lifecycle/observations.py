@@ -61,6 +61,7 @@ class RunObservation:
     functions: tuple[str, ...] | None = None  #: names of the functions it may call; None: the server lists none
     own_tools: frozenset[str] | None = None  #: types of the server's tools that it may use; None: not reported
     poll_after_s: float | None = field(default=None, compare=False)  #: the delay the server asks for
+    took_s: float | None = field(default=None, compare=False)  #: its duration, as its server says; some do not
     answer: AnswerRead | None = None  #: its answer, if the same reply includes it
     steps: tuple[dict[str, Any], ...] | None = None  #: its steps, as in StepsRead, if the same reply includes them
     kind: str | None = None  #: the kind of leftover it is, if it is not deleted with its thread
@@ -187,12 +188,32 @@ class RunChanged:
 
 
 @dataclass(frozen=True)
+class Limited:
+    """The call was not made: it must wait for a limit of the server's."""
+
+    until: float  #: when to ask again, in seconds since 1970
+    reason: str
+    in_row: bool = False  #: it has to wait for its place in the row of its pool, which is open
+
+
+@dataclass(frozen=True)
 class NotSent:
     """The call had no effect and can be repeated: the server is busy, rate limited or unreachable."""
 
     reason: str
     kind: FailureKind = FailureKind.UNREACHABLE  #: the failure of the job if this lasts too long
     retry_after_s: float | None = None
+    overloaded: bool = False  #: the server has too much to do, and says so
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the server takes no more calls for now."""
+        return self.overloaded or self.kind is FailureKind.RATE_LIMITED
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the job waits until its deadline: the server is reachable, so `unreachable_limit_s` is not for it."""
+        return self.is_refusal
 
 
 @dataclass(frozen=True)
@@ -211,6 +232,18 @@ class Unknown:
     reason: str
     kind: FailureKind = FailureKind.UNREACHABLE
     locked_by: str | None = None  #: the run that locks the thread: the job's own after a lost reply, or a foreign one
+    overloaded: bool = False  #: the server has too much to do
+    retry_after_s: float | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """As that of NotSent, though the call may have taken effect."""
+        return self.overloaded
+
+    @property
+    def is_waited_for(self) -> bool:
+        """As that of NotSent, if the server names a time: a proxy says the same of a server that is down."""
+        return self.is_refusal and self.retry_after_s is not None
 
 
 @dataclass(frozen=True)
@@ -234,7 +267,7 @@ SetupObservation = Uploaded | StoreSeen | ThreadSeen
 AnswerPart = AnswerRead | FileNamed | Downloaded | StepsRead
 
 #: Observations that do not show that the server is reachable.
-Inconclusive = NothingFound | Unresolved | Untraceable | Unlocked | RunChanged
+Inconclusive = NothingFound | Unresolved | Untraceable | Unlocked | RunChanged | Limited
 
 CallError = Rejected | NotSent | LaneClosed | Unknown | Unusable | Gone
 

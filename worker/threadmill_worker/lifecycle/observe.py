@@ -1,6 +1,5 @@
 """Applies the result of an action to a job's progress. PURE: the counterpart of decide.py."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from threadmill.settings.run_limits import RunLimits
@@ -11,8 +10,10 @@ from threadmill_worker.lifecycle.observations import (
     CallError,
     Deleted,
     Inconclusive,
+    Limited,
     MessageAdded,
     NothingFound,
+    NotSent,
     Observation,
     OutputReady,
     RunChanged,
@@ -23,18 +24,23 @@ from threadmill_worker.lifecycle.observations import (
     Unresolved,
     Untraceable,
 )
+from threadmill_worker.lifecycle.polling import NO_PLAN, PollPlan
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
+from threadmill_worker.lifecycle.recovery.limits import wait_for_limit
+from threadmill_worker.lifecycle.replace import replace
 from threadmill_worker.lifecycle.run_observed import output_ready, run_observed
 from threadmill_worker.lifecycle.setup import setup_observed
 
 
-def observe(progress: Progress, action: Action, seen: Observation, limits: RunLimits, now: float) -> Progress:
-    """Returns the progress after `action` returned `seen`."""
+def observe(
+    progress: Progress, action: Action, seen: Observation, limits: RunLimits, now: float, plan: PollPlan = NO_PLAN
+) -> Progress:
+    """Returns the progress after `action` returned `seen`. `plan`: when to poll the job's runs."""
     if isinstance(seen, CallError):
         return call_failed(progress, action, seen, limits, now)
     if isinstance(seen, Inconclusive):
-        return _inconclusive_observed(progress, seen, limits, now)
+        return _inconclusive_observed(progress, action, seen, limits, now)
     progress = progress.without_errors()
     if isinstance(seen, SetupObservation):
         return setup_observed(progress, action, seen, limits, now)
@@ -42,11 +48,11 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
         return add_to_answer(progress, seen)
     match seen:
         case ThreadCreated():
-            return _thread_created(progress, action, seen, limits, now)
+            return _thread_created(progress, action, seen, limits, now, plan)
         case MessageAdded():
             return replace(progress, intent=None, messages_sent=progress.messages_sent + 1, locked_by=None)
         case RunObservation():
-            return run_observed(progress, action, seen, limits, now)
+            return run_observed(progress, action, seen, limits, now, plan)
         case OutputReady():
             return output_ready(progress, seen)
         case Deleted():
@@ -57,8 +63,10 @@ def observe(progress: Progress, action: Action, seen: Observation, limits: RunLi
             assert_never(seen)
 
 
-def _inconclusive_observed(progress: Progress, seen: Inconclusive, limits: RunLimits, now: float) -> Progress:
-    """Returns the progress with its count of call errors unchanged."""
+def _inconclusive_observed(
+    progress: Progress, action: Action, seen: Inconclusive, limits: RunLimits, now: float
+) -> Progress:
+    """Returns the progress with its call errors not cleared."""
     match seen:
         case NothingFound():
             return replace(progress, intent=None)
@@ -71,13 +79,19 @@ def _inconclusive_observed(progress: Progress, seen: Inconclusive, limits: RunLi
             return replace(progress, locked_by=None, wait_until=now + limits.first_poll_s)
         case RunChanged():
             return replace(progress, poll_at=now)
+        case Limited(reason=reason) if progress.outcome is not None:  # the result must not wait for it
+            return call_failed(progress, action, NotSent(reason), limits, now)
+        case Limited(until, reason, in_row):
+            return wait_for_limit(progress, reason, until, now, in_row=in_row)
 
 
-def _thread_created(progress: Progress, action: Action, seen: ThreadCreated, limits: RunLimits, now: float) -> Progress:
+def _thread_created(
+    progress: Progress, action: Action, seen: ThreadCreated, limits: RunLimits, now: float, plan: PollPlan
+) -> Progress:
     sent = action.messages if isinstance(action, CreateThread) else 0
     progress = replace(progress, thread_id=seen.id, messages_sent=sent, intent=None)
     if seen.remote:
         progress = progress.owning(Leftover("thread", seen.id))
     if seen.run is None:
         return replace(progress, pending=None)
-    return run_observed(progress, action, seen.run, limits, now)
+    return run_observed(progress, action, seen.run, limits, now, plan)

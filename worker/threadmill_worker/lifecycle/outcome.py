@@ -1,6 +1,5 @@
 """Derives the outcome of a job from the end of its run. PURE."""
 
-from dataclasses import replace
 from typing import Any
 
 from threadmill.job.result import Failure, FailureKind, JobState
@@ -8,27 +7,16 @@ from threadmill_worker.answer.render import blank, compose, plain
 from threadmill_worker.answer.schema import check
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Outcome, Progress
-from threadmill_worker.lifecycle.server_errors import ServerError, asked_delay_s, failure_of
+from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 #: The message for a filtered answer, because the server sends none.
 _FILTERED = "The response was filtered."
 
-#: The wait before a rerun after a rate limit that names no delay, in seconds.
-_RATE_LIMITED_S = 5.0
 
-#: The shortest wait before each later one, in seconds: most limits count requests and tokens per minute.
-_RATE_LIMITED_AGAIN_S = 60.0
-
-
-def reason_of(run: RunObservation, reruns: int = 0) -> tuple[Failure, float | None]:
-    """Returns why a run failed, and the seconds to wait before a rerun; None: `rerun_delay_s` applies."""
-    failure = failure_of(ServerError(run.error_message, run.error_code, run.error_type))
-    if failure.kind is not FailureKind.RATE_LIMITED:
-        return failure, None
-    asked_s = asked_delay_s(failure.message)
-    if reruns:
-        return failure, max(asked_s or 0.0, _RATE_LIMITED_AGAIN_S)
-    return failure, _RATE_LIMITED_S if asked_s is None else asked_s
+def reason_of(run: RunObservation) -> Failure:
+    """Returns why a run failed."""
+    return failure_of(ServerError(run.error_message, run.error_code, run.error_type))
 
 
 def schema_error_of(progress: Progress, answer: Answer) -> str | None:

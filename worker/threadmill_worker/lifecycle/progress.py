@@ -1,6 +1,6 @@
 """The saved progress of a job: frozen dataclasses in the process, JSON in the job's record."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -8,10 +8,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import stored
 from threadmill.errors import UnreadableRecord
-from threadmill.job.progress import CallErrors, Cost, Lost, spent
+from threadmill.job.progress import CallErrors, Cost, Limit, Lost, spent
 from threadmill.job.result import Artifact, Citation, Failure, JobState
 from threadmill.store.records import JobRecord
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
+from threadmill_worker.lifecycle.replace import replace
+
+#: Characters of a reason that are kept.
+REASON_CHARACTERS = 300
 
 
 class Intent(StrEnum):
@@ -49,6 +53,7 @@ class Features:
     uploads: int = 0  #: how many files it uploads
     search: bool = False  #: it has files to search, and needs a vector store for them
     at_once: bool = False  #: one call creates the thread and the first run
+    messages_in_run: bool = False  #: the request of a run has all messages; only a thread that is kept is created
     continues: bool = False  #: the job continues a thread that existed before it
     keep_thread: bool = False
     has_transcript: bool = True  #: the earlier messages are stored in Redis or on the server, and can be sent again
@@ -152,6 +157,7 @@ class Progress:
     runs: int = 0  #: how many were started
     reruns: int = 0  #: how many of them replaced a run that brought no answer
     rerun_reason: str | None = None  #: why the latest rerun was started
+    limited_runs: int = 0  #: how many of the runs a rate limit of the server ended
     finished_calls: dict[str, FinishedCall] = field(default_factory=dict)  #: tool calls of all runs, by signature
     without_context: tuple[str, ...] = ()  #: ids of responses whose server ignored the earlier response
     ignored_tools: tuple[str, ...] = ()  #: functions that were sent with the last run and that the server ignored
@@ -164,7 +170,10 @@ class Progress:
     errors: CallErrors = field(default_factory=CallErrors)
     wait_until: float = field(default=0.0, compare=False)  #: the earliest time of the next call
     poll_at: float = field(default=0.0, compare=False)  #: the earliest time of the next poll
+    limited: Limit | None = field(default=None, compare=False)  #: the last limit that it waited for
+    limited_s: float = field(default=0.0, compare=False)  #: how long it has waited for limits
     calls: int = field(default=0, compare=False)  #: HTTP calls made
+    key: str | None = None  #: the variable with the key that its objects belong to; None: its endpoint has one key
 
     # If only fields with compare=False change, the progress is not saved: a later attempt does not need them.
 
@@ -204,14 +213,14 @@ class Progress:
         return _ADAPTER.dump_json(self, exclude_defaults=True).decode()
 
     @classmethod
-    def begin(cls, record: JobRecord, features: Features) -> "Progress":
-        """Returns the progress of a job before its first attempt."""
+    def begin(cls, record: JobRecord, features: Features, key: str | None = None) -> "Progress":
+        """Returns the progress of a job before its first attempt. `key`: see the field."""
         started = (record.started_at or record.created_at).timestamp()
         deadline_at = started + record.job.time_limit_s
         if record.job.deadline_at is not None:
             deadline_at = min(deadline_at, record.job.deadline_at.timestamp())
         messages = len(record.job.conversation)
-        return cls(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread)
+        return cls(deadline_at=deadline_at, messages=messages, features=features, thread_id=record.job.thread, key=key)
 
     @classmethod
     def of(cls, record: JobRecord) -> "Progress | None":

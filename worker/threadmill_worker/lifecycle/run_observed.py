@@ -1,6 +1,5 @@
 """Applies a reply about the current run: it was started, polled, cancelled or given tool outputs. PURE."""
 
-from dataclasses import replace
 from typing import Any
 
 from threadmill.job.result import Failure, FailureKind, Usage
@@ -8,20 +7,18 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CancelRun, Resolve, SubmitOutputs
 from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, OutputReady, RunObservation, ToolCall
+from threadmill_worker.lifecycle.polling import PollPlan, poll_delay_s
 from threadmill_worker.lifecycle.progress import CurrentRun, Features, FinishedCall, Intent, Leftover, Progress
 from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
 from threadmill_worker.lifecycle.recovery.discounts import spend
 from threadmill_worker.lifecycle.recovery.reruns import run_ended
-
-#: The time to the next poll, as a share of the run's age. A result is noticed at most this share of the age late.
-POLL_SHARE = 0.25
-
-#: The range in which a server can choose the delay before the next poll, in seconds.
-HINT_RANGE_S = (0.25, 10.0)
+from threadmill_worker.lifecycle.replace import replace
 
 
-def run_observed(progress: Progress, action: Action, seen: RunObservation, limits: RunLimits, now: float) -> Progress:
-    """Returns the progress after a reply about a run. `action` caused the reply."""
+def run_observed(
+    progress: Progress, action: Action, seen: RunObservation, limits: RunLimits, now: float, plan: PollPlan
+) -> Progress:
+    """Returns the progress after a reply about a run. `action` caused the reply, `plan` says when to poll next."""
     before = progress.run
     submitted = isinstance(action, SubmitOutputs) or action == Resolve(Intent.SUBMIT_OUTPUTS)
     is_new = before is None or (submitted and seen.is_round)
@@ -44,7 +41,7 @@ def run_observed(progress: Progress, action: Action, seen: RunObservation, limit
         progress = add_to_answer(progress, seen.answer)
     outputs = _known_outputs(progress, seen.calls) | run.outputs
     run = replace(run, outputs=outputs, shown_steps=_shown_steps(progress, run, seen))
-    progress = replace(progress, run=run, poll_at=now + _poll_interval(run, seen, limits, now))
+    progress = replace(progress, run=run, poll_at=now + poll_delay_s(run, limits, plan, now))
     if progress.outcome is None and is_new and (unread := _without_files(progress.features, seen)):
         return progress.failed(unread)
     return progress if progress.outcome else run_ended(progress, seen, limits, now)
@@ -129,12 +126,3 @@ def _known_outputs(progress: Progress, calls: tuple[ToolCall, ...]) -> dict[str,
     """
     found = {call.id: progress.finished_calls.get(call.signature) for call in calls}
     return {call_id: call.output for call_id, call in found.items() if call is not None and call.run < progress.runs}
-
-
-def _poll_interval(run: CurrentRun, seen: RunObservation, limits: RunLimits, now: float) -> float:
-    """Returns the seconds to the next poll: the server's hint, or a share of the time since the last change."""
-    if seen.poll_after_s is not None:
-        shortest, longest = HINT_RANGE_S
-        return min(max(shortest, seen.poll_after_s), longest)  # in this order, NaN becomes the shortest
-    age = now - max(run.active_since, run.cancel_requested_at or 0.0)
-    return min(max(age * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)

@@ -37,6 +37,18 @@ _RATE_TEXT = re.compile(
     re.IGNORECASE,
 )
 
+#: Codes and types of a request that a server refuses because it is overloaded: OpenAI's guide error-codes, Anthropic's
+#: and OpenRouter's pages about errors, Moonshot.
+_OVERLOAD_CODES = frozenset(
+    {"server_is_overloaded", "slow_down", "overloaded_error", "engine_overloaded_error", "provider_overloaded"}
+)
+_OVERLOAD_STATUSES = frozenset({503, 529})
+_OVERLOAD_TEXT = re.compile(r"\boverload(?:ed)?\b|\bslow.?down\b|\bat capacity\b|\bhigh demand\b", re.IGNORECASE)
+
+#: OpenAI's texts for a request that needs more tokens than the limit allows in a minute; Groq has the first too.
+_TOO_LARGE_TEXT = re.compile(r"\brequest too large for\b|must be reduced in order to run successfully", re.IGNORECASE)
+TOO_LARGE_REMEDY = "; shorten the input, lower max_completion_tokens, or have the limit raised"
+
 _REJECTED_CODES = frozenset(
     {
         "content_filter",
@@ -99,11 +111,34 @@ class ServerError:
             return False
         return bool(_QUOTA_TEXT.search(self.message))
 
+    @property
+    def is_overload(self) -> bool:
+        """Whether a server error is due to overload."""
+        return (
+            self.status in _OVERLOAD_STATUSES or self.refuses_for_overload or bool(_OVERLOAD_TEXT.search(self.message))
+        )
+
+    @property
+    def refuses_for_overload(self) -> bool:
+        """Whether the server itself refused the request for overload, before it acted on it.
+
+        A text is no proof, nor is a bare status: proxies also send them after they have forwarded a request. LiteLLM
+        may have tried several servers before it relays the error of the last.
+        """
+        return bool({self.code, self.type} & _OVERLOAD_CODES) and not _CLASS_TEXT.search(self.message)
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the request alone exceeds a rate limit, so that no wait helps."""
+        return self.status in (None, 429) and bool(_TOO_LARGE_TEXT.search(self.message))
+
 
 def failure_of(error: ServerError) -> Failure:
     """Returns the failure for an error of a run or a request. If in doubt it is retryable: `reruns` bounds the cost."""
     kind, retryable = _judge(error)
     message = error.message or "the server gave no reason"
+    if error.is_too_large:
+        message += TOO_LARGE_REMEDY
     return Failure(kind=kind, message=message, code=error.code, retryable=retryable)
 
 
@@ -124,6 +159,8 @@ def _judge(error: ServerError) -> tuple[FailureKind, bool]:
         return FailureKind.REJECTED, False
     if error.is_quota:
         return FailureKind.QUOTA, False
+    if error.is_too_large:
+        return FailureKind.REJECTED, False
     if status == 429 or {code, error.type} & _RATE_CODES:
         return FailureKind.RATE_LIMITED, True
     if error.status is None and _RATE_TEXT.search(error.message):  # an HTTP status is more reliable than the text

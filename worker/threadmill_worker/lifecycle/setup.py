@@ -1,7 +1,5 @@
 """The steps before the run: uploading files, and making a vector store of the files to search. PURE."""
 
-from dataclasses import replace
-
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
@@ -15,8 +13,9 @@ from threadmill_worker.lifecycle.actions import (
     Wait,
 )
 from threadmill_worker.lifecycle.observations import SetupObservation, StoreSeen, ThreadSeen, Uploaded
+from threadmill_worker.lifecycle.polling import growing_delay_s
 from threadmill_worker.lifecycle.progress import Leftover, Progress, VectorStore
-from threadmill_worker.lifecycle.run_observed import POLL_SHARE
+from threadmill_worker.lifecycle.replace import replace
 
 
 def is_set_up(progress: Progress) -> bool:
@@ -73,8 +72,7 @@ def _store_observed(progress: Progress, action: Action, seen: StoreSeen, limits:
         store = VectorStore(seen.id, now)
     attached = store.attached or isinstance(action, AttachStore)
     store = replace(store, ready=seen.ready, attached=attached, detail=seen.detail)
-    pause_s = min(max((now - store.since) * POLL_SHARE, limits.first_poll_s), limits.max_poll_interval_s)
-    return replace(progress, intent=None, store=store, poll_at=now + pause_s)
+    return replace(progress, intent=None, store=store, poll_at=now + growing_delay_s(now - store.since, limits))
 
 
 def _never_ready(age: float, detail: str) -> Failure:

@@ -6,19 +6,19 @@ to run at full price: without an answer, it is sent in another remote batch, or 
 
 import asyncio
 import uuid
-from collections.abc import Callable
 
 import structlog
 
 from threadmill.errors import NewerRecord
 from threadmill.job.result import FailureKind
+from threadmill.settings.pool_name import Pool
 from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.stored import warn
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge
 from threadmill_worker.lifecycle.batch_lane import in_turn
-from threadmill_worker.lifecycle.run_observed import POLL_SHARE
+from threadmill_worker.lifecycle.polling import POLL_SHARE
 from threadmill_worker.maintenance.lane_answers import LaneAnswers
 from threadmill_worker.maintenance.lane_release import LaneRelease, leftover_files
 from threadmill_worker.maintenance.lane_submission import LaneSubmission
@@ -41,21 +41,14 @@ _FIXABLE = frozenset({FailureKind.UNAUTHORISED, FailureKind.QUOTA})
 
 
 class BatchLane:
-    """The lane's periodic step. `send(job_id)` puts a message on the queue; it is called in a thread."""
+    """The lane's periodic step."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: LaneStore,
-        contexts: Contexts,
-        send: Callable[[str], None],
-        clock: RedisClock,
-    ) -> None:
+    def __init__(self, settings: Settings, store: LaneStore, contexts: Contexts, clock: RedisClock) -> None:
         self._settings = settings
         self._store = store
         self._contexts = contexts
         self._clock = clock
-        self._release = LaneRelease(settings, store, send, clock)
+        self._release = LaneRelease(settings, store, clock)
         self._submission = LaneSubmission(store, contexts, self._release)
         self._answers = LaneAnswers(settings, store, self._release, clock)
         self._poll_at: dict[str, float] = {}  #: by remote batch
@@ -73,7 +66,7 @@ class BatchLane:
 
     async def _gather(self) -> None:
         for lane in await self._store.lanes():
-            endpoint = lane.partition("/")[0]
+            endpoint = Pool.parse(lane).endpoint
             if endpoint not in self._contexts.ready:
                 continue
             batch = new_batch(uuid.uuid4().hex, lane, self._clock.moment())
@@ -103,7 +96,7 @@ class BatchLane:
         age_s = self._clock.now() - batch.made_at.timestamp()
         first_poll_s = self._settings.endpoints[batch.endpoint].first_poll_s
         self._poll_at[batch.name] = self._clock.now() + min(max(age_s * POLL_SHARE, first_poll_s), MAX_POLL_INTERVAL_S)
-        remote = self._contexts.batches(batch.endpoint)
+        remote = self._contexts.batches(batch.endpoint, batch.key)
         try:
             async with asyncio.timeout(MAX_STEP_S):
                 started = batch if batch.batch_id else await self._submission.submit(batch, remote)

@@ -58,7 +58,7 @@ class LaneAnswers:
                 if answer.failure is not None and answer.custom_id in jobs:
                     left.failures[answer.custom_id] = answer.failure
                 elif answer.run is not None and not await self._take(batch, jobs.pop(answer.custom_id, None), answer):
-                    response = LeftoverRecord(endpoint=batch.endpoint, kind="response", id=answer.run.id)
+                    response = LeftoverRecord(endpoint=batch.endpoint, kind="response", id=answer.run.id, key=batch.key)
                     left.responses.append(response)
         return left
 
@@ -67,8 +67,8 @@ class LaneAnswers:
         if job is None:
             return False
         limits = self._settings.endpoints[batch.endpoint]
-        progress = answered(self._release.progress_of(job), answer, limits, self._clock.now())
-        return await self._release.release(job, progress)
+        progress = answered(self._release.progress_of(job, batch.key), answer, limits, self._clock.now())
+        return await self._store.release(job, progress)
 
     async def _close(
         self, batch: RemoteBatch, remote: RemoteBatches, seen: BatchObservation, unanswered: _Unanswered
@@ -95,9 +95,9 @@ class LaneAnswers:
         limits, now = self._settings.endpoints[batch.endpoint], self._clock.now()
         for id, job in unanswered.jobs.items():
             if id in unanswered.failures:
-                progress = self._release.progress_of(job)
+                progress = self._release.progress_of(job, batch.key)
                 progress = refused(progress, unanswered.failures[id], batch.endpoint, limits, now)
-                await self._release.release(job, progress)
+                await self._store.release(job, progress)
             elif (failure := verdict(id, seen, refused_lines)) is not None:
                 await self._release.fail(job, failure)
 

@@ -1,8 +1,7 @@
 """Moves jobs out of a remote batch: to the queue, or into another remote batch."""
 
-import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -24,37 +23,32 @@ log = structlog.get_logger(__name__)
 
 
 class LaneRelease:
-    """The steps, which can be repeated. `send(job_id)` puts a message on the queue; it is called in a thread."""
+    """The steps, which can be repeated."""
 
-    def __init__(self, settings: Settings, store: LaneStore, send: Callable[[str], None], clock: RedisClock) -> None:
+    def __init__(self, settings: Settings, store: LaneStore, clock: RedisClock) -> None:
         self._settings = settings
         self._store = store
-        self._send = send
         self._clock = clock
 
     def falls_back(self, batch: RemoteBatch) -> bool:
         """Whether jobs of this batch may run at full price."""
         return self._settings.endpoints[batch.endpoint].lane_fallback == "full_price"
 
-    def progress_of(self, job: JobRecord) -> Progress:
-        """Returns the progress for the next attempt. The time in the lane does not count towards the timeout."""
+    def progress_of(self, job: JobRecord, key: str | None = None) -> Progress:
+        """Returns the progress for the next attempt. The time in the lane does not count towards the timeout.
+
+        `key`: the key of the job's remote batch.
+        """
         claimed = job.model_copy(update={"started_at": self._clock.moment()})
-        progress = Progress.begin(claimed, features_of(job.job, self._endpoint(job), self._settings))
+        progress = Progress.begin(claimed, features_of(job.job, self._endpoint(job), self._settings), key)
         if job.progress is None:
             return progress
         return replace(Progress.from_json(job.progress), deadline_at=progress.deadline_at, wait_until=0.0)
 
-    async def release(self, job: JobRecord, progress: Progress) -> bool:
-        """Returns a job to the queue. Returns False if it no longer waited in the lane."""
-        was_waiting = await self._store.release(job, progress)
-        if was_waiting:  # if the message is lost, the sweep sends another
-            await asyncio.to_thread(self._send, job.id)
-        return was_waiting
-
     async def fail(self, job: JobRecord, failure: Failure) -> None:
         """Returns a job to the queue as failed; the next attempt stores the result."""
         endpoint = self._settings.endpoint_name(job.job.endpoint)
-        await self.release(job, failed(self.progress_of(job), failure, endpoint))
+        await self._store.release(job, failed(self.progress_of(job), failure, endpoint))
 
     async def fail_overdue(self) -> None:
         """Fails the jobs of all lanes that have waited longer than their limit."""
@@ -86,7 +80,7 @@ class LaneRelease:
         """Returns the batch's waiting jobs to the queue, to run at full price. `leftovers`: as in `close`."""
         jobs = await self._store.jobs(batch)
         for job in jobs:
-            await self.release(job, self.progress_of(job))
+            await self._store.release(job, self.progress_of(job, batch.key))
         if jobs:
             log.warning("jobs leave the batch lane for the full price", batch=batch.name, jobs=len(jobs), reason=reason)
         await self.close(batch, leftovers)
@@ -146,4 +140,4 @@ class LaneRelease:
 def leftover_files(batch: RemoteBatch, files: Sequence[str] = ()) -> list[LeftoverRecord]:
     """Returns the input file of an ended remote batch, and `files`, as leftovers to delete."""
     ids = [file_id for file_id in (batch.file_id, *files) if file_id]
-    return [LeftoverRecord(endpoint=batch.endpoint, kind="file", id=file_id) for file_id in ids]
+    return [LeftoverRecord(endpoint=batch.endpoint, kind="file", id=file_id, key=batch.key) for file_id in ids]

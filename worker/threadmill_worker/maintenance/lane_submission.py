@@ -63,14 +63,14 @@ class LaneSubmission:
         for job in await self._store.jobs(batch):
             failure, request = _REJECTED, None
             try:
-                request = await self._contexts.batch_request(job, self._release.progress_of(job))
+                request = await self._contexts.batch_request(job, self._release.progress_of(job, batch.key))
             except NotServed as error:
                 failure = error.failure
             if request is not None:
                 lines.append(request_line(custom_id(job), request))
             elif self._release.falls_back(batch):
                 log.warning("job leaves the batch lane for the full price", job_id=job.id, reason=failure.message)
-                await self._release.release(job, self._release.progress_of(job))
+                await self._store.release(job, self._release.progress_of(job, batch.key))
             else:
                 await self._release.fail(job, failure)
         return b"".join(lines)

@@ -1,10 +1,9 @@
-"""The sweep: rescues jobs of dead workers, sends lost messages again and deletes leftovers.
+"""The sweep: rescues jobs of dead workers, dispatches jobs again whose message was lost, and deletes leftovers.
 
 All workers sweep, one at a time. Celery alone would wait for its visibility timeout, an hour by default.
 """
 
 import asyncio
-from collections.abc import Callable, Container
 
 import structlog
 
@@ -23,9 +22,9 @@ from threadmill_worker.store.jobs import JobStore, LeaseLost
 
 log = structlog.get_logger(__name__)
 
-#: A queued job without a message is sent again after this time. Until then its message may be on its way to the queue,
-#: or from the queue to a worker.
-SEND_GRACE_S = 10.0
+#: A dispatched job is made ready again if no worker has claimed it after this time and no message for it is on the
+#: queue. Until then its message may be on its way from the queue to a worker.
+DELIVERY_GRACE_S = 10.0
 
 #: After a Redis outage, all leases may have expired. Living workers have this time to renew theirs, or `lease_s` if it
 #: is shorter.
@@ -34,46 +33,38 @@ RENEWAL_GRACE_S = 5.0
 #: How many leftovers a worker deletes at the same time.
 DELETIONS = 10
 
+#: How many times a sweep looks at some queued jobs, whether they should be ready and are not.
+ADOPTIONS = 20
+
 #: A job fails when its lease has expired this many times `max_attempts` in a row. The factor exists because a worker
 #: can die for other reasons than this job: somebody may have killed it, or the machine may have failed.
 INTERRUPTIONS_PER_ATTEMPT = 2
 
-#: Only every sixth sweep looks for lost messages: it has to read the whole queue.
-SWEEPS_PER_RESEND = 6
-
 
 class Sweep:
-    """The sweep of one worker process. `send(job_id)` puts a message on the queue; it is called in a thread.
-
-    `left_alone`: ids of the jobs that only newer workers can run.
-    """
+    """The sweep of one worker process."""
 
     def __init__(
         self,
         settings: Settings,
         job_store: JobStore,
         contexts: Contexts,
-        send: Callable[[str], None],
         heartbeats: Heartbeats,
-        left_alone: Container[str] = (),
     ) -> None:
         self._settings = settings
         self._job_store = job_store
         self._contexts = contexts
-        self._send = send
         self._heartbeats = heartbeats
-        self._left_alone = left_alone
-        self._sweeps = 0
+        self._adopted = 0  #: of the queued jobs, as many were looked at
 
     async def once(self) -> None:
-        """Rescues jobs and sends lost messages again, unless another worker is sweeping."""
+        """Rescues jobs and dispatches jobs again that no worker received, unless another worker is sweeping."""
         if not await self._job_store.may_sweep(self._settings.sweep_interval_s):
             return
         if await self._others_have_renewed():
             await self._rescue()
-        if self._sweeps % SWEEPS_PER_RESEND == 0:
-            await self._send_lost()
-        self._sweeps += 1
+        await self._return_undelivered()
+        await self._adopt()
 
     async def _others_have_renewed(self) -> bool:
         """Whether living workers have had time to renew their leases, so that an expired lease means a dead worker."""
@@ -90,23 +81,24 @@ class Sweep:
 
     async def _rescue(self) -> None:
         """Returns jobs of dead workers to the queue, with their progress. Fails a job that keeps losing its worker."""
-        for job_id, interruptions in await self._job_store.rescue():
-            if interruptions >= INTERRUPTIONS_PER_ATTEMPT * self._settings.max_attempts:
-                await self._fail(job_id)
-            else:
-                await asyncio.to_thread(self._send, job_id)
-                log.warning("job rescued", job_id=job_id, interruptions=interruptions)
+        too_many = INTERRUPTIONS_PER_ATTEMPT * self._settings.max_attempts
+        while rescued := await self._job_store.rescue(too_many):
+            for job_id, interruptions in rescued:
+                if interruptions >= too_many:
+                    await self._fail(job_id)
+                else:
+                    log.warning("job rescued", job_id=job_id, interruptions=interruptions)
 
     async def _fail(self, job_id: str) -> None:
         try:
             record = await self._job_store.get(job_id)
         except UnreadableRecord:
-            await asyncio.to_thread(self._send, job_id)  # the worker that claims the job fails it
+            await self._job_store.return_to_queue([job_id])  # the worker that claims the job fails it
             return
         if record is None:
             return
         if record.newer:  # a worker of a newer version may be able to continue it
-            await asyncio.to_thread(self._send, job_id)
+            await self._job_store.return_to_queue([job_id])
             return
         try:
             result = await self._job_store.fail_queued(record, exhausted(record.interruptions))
@@ -114,24 +106,32 @@ class Sweep:
             return  # another worker has claimed it
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
-    async def _send_lost(self) -> None:
-        """Sends messages for queued jobs that have none. A second message for a job does no harm."""
-        queued = await self._job_store.long_queued(SEND_GRACE_S)
-        if not queued:
+    async def _return_undelivered(self) -> None:
+        """Makes dispatched jobs ready again whose message is lost. A second message for a job does no harm."""
+        unclaimed = await self._job_store.undelivered(DELIVERY_GRACE_S)
+        if not unclaimed:
             return
-        on_queue = {job_id async for job_id in self._job_store.messages()}
-        for job_id in queued:
-            if job_id not in on_queue:
-                await asyncio.to_thread(self._send, job_id)
-                if job_id in self._left_alone:
-                    log.debug("job sent again", job_id=job_id, reason="only a newer worker runs it")
-                else:
-                    log.warning("job sent again", job_id=job_id, reason="its message was lost")
+        on_queue, are_all = await self._job_store.messages()
+        if not are_all:  # the messages of these jobs may be among the others
+            return
+        lost = [job_id for job_id in unclaimed if job_id not in on_queue]
+        for job_id in await self._job_store.return_to_queue(lost):
+            log.warning("job dispatched again", job_id=job_id, reason="its message was lost")
+
+    async def _adopt(self) -> None:
+        """Makes some queued jobs ready that should be and are not; continues with each sweep, and starts over."""
+        for _ in range(ADOPTIONS):
+            self._adopted, adopted = await self._job_store.adopt(self._adopted)
+            for job_id in adopted:
+                log.info("job ready", job_id=job_id, reason="it was queued, but not in the ready queue")
+            if self._adopted == 0:
+                return
 
     async def _delete(self, leftover: LeftoverRecord) -> None:
         seen: Observation | None
         try:
-            deletion = self._contexts.remote_objects(leftover.endpoint).delete(Leftover(leftover.kind, leftover.id))
+            objects = self._contexts.remote_objects(leftover.endpoint, leftover.key)
+            deletion = objects.delete(Leftover(leftover.kind, leftover.id))
             seen = await within(self._settings.endpoints[leftover.endpoint].request_timeout_s, deletion)
             reason = repr(seen)
         except NotServed as error:

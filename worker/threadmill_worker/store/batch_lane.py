@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from threadmill.errors import NewerRecord, UnreadableRecord
 from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.pool_name import Pool
 from threadmill.settings.settings import Settings
 from threadmill.store import lease
 from threadmill.store.batch_records import RemoteBatch
@@ -26,6 +27,9 @@ log = structlog.get_logger(__name__)
 #: Overdue jobs read at a time.
 OVERDUE_AT_ONCE = 500
 
+#: Jobs that one script moves. More would hold Redis for too long.
+MOVED_AT_ONCE = 250
+
 
 class LaneStore(Connection):
     """Each step can be repeated. `name` is the worker's; `now` returns Redis' time in seconds since 1970."""
@@ -38,7 +42,7 @@ class LaneStore(Connection):
 
     async def wait(self, lease: Lease, record: JobRecord, lane: str) -> None:
         """Puts a claimed job into the batch lane, where it waits without a worker. Raises LeaseLost."""
-        limit_s = self._settings.endpoints[lane.partition("/")[0]].batch_lane_limit_s
+        limit_s = self._settings.endpoints[Pool.parse(lane).endpoint].batch_lane_limit_s
         reply = await self._run(
             "lane/wait",
             id=lease.job_id,
@@ -51,23 +55,34 @@ class LaneStore(Connection):
             raise LeaseLost(lease.job_id)
 
     async def lanes(self) -> list[str]:
-        """Returns the lanes in which jobs wait for a remote batch, as ENDPOINT/MODEL."""
+        """Returns the lanes in which jobs wait for a remote batch."""
         return sorted(cast(set[str], await self._redis.smembers(self._keys.lanes)))
 
     async def collect(self, lane: str, batch: RemoteBatch, endpoint: Endpoint) -> int:
         """Moves waiting jobs into a new remote batch, once there are enough or one has waited long enough.
 
-        Returns the number of these jobs; with 0, there is no remote batch.
+        Returns the number of these jobs; with 0, there is no remote batch. While the endpoint is paused, all wait.
         """
-        _, collected = await self._run(
-            "lane/collect",
-            lane=lane,
-            limit=endpoint.batch_lane_max_jobs,
-            wait_s=endpoint.batch_lane_wait_s,
-            name=batch.name,
-            remote_batch=batch.model_dump_json(),
-        )
-        return int(collected)
+        limit, jobs, skipped = endpoint.batch_lane_max_jobs, 0, 0
+        async with self.holding(batch.name):  # nobody sends it before it is complete
+            while jobs < limit:
+                at_once = min(MOVED_AT_ONCE, limit - jobs)
+                _, collected, left = await self._run(
+                    "lane/collect",
+                    lane=lane,
+                    endpoint=batch.endpoint,
+                    limit=limit,
+                    wait_s=endpoint.batch_lane_wait_s,
+                    name=batch.name,
+                    remote_batch=batch.model_dump_json(),
+                    at_once=at_once,
+                    skip=skipped,
+                    is_more=jobs > 0,
+                )
+                if not collected and not left:
+                    break
+                jobs, skipped = jobs + collected, skipped + left
+        return jobs
 
     async def remote_batches(self) -> list[RemoteBatch]:
         """Returns the unfinished remote batches that this version can read."""
@@ -150,7 +165,7 @@ class LaneStore(Connection):
         return jobs
 
     async def release(self, job: JobRecord, progress: Progress) -> bool:
-        """Makes a job an ordinary queued job again; the caller sends it. Returns False if it no longer waits."""
+        """Makes a job an ordinary queued job again. Returns False if it no longer waits."""
         return await self._release(job.id, str(job.remote_batch), progress.to_json())
 
     async def _release(self, job_id: str, remote_batch: str, progress: str) -> bool:
@@ -161,18 +176,25 @@ class LaneStore(Connection):
         self, batch: RemoteBatch, parts: Iterable[tuple[RemoteBatch, Sequence[str]]], left: Iterable[LeftoverRecord]
     ) -> None:
         """Moves the jobs of a remote batch into new ones; `left` become leftovers."""
-        await self._run(
-            "lane/replace",
-            name=batch.name,
-            new=[{"name": part.name, "remote_batch": part.model_dump_json(), "jobs": list(ids)} for part, ids in parts],
-            leftovers=[each.model_dump_json() for each in left],
-        )
+        moves = [
+            {
+                "name": part.name,
+                "remote_batch": part.model_dump_json(),
+                "jobs": list(ids[start : start + MOVED_AT_ONCE]),
+            }
+            for part, ids in parts
+            for start in range(0, len(ids), MOVED_AT_ONCE)
+        ]
+        for number, move in enumerate(moves, start=1):
+            is_last = number == len(moves)
+            leftovers = [each.to_json() for each in left] if is_last else []
+            await self._run("lane/replace", name=batch.name, new=[move], is_last=is_last, leftovers=leftovers)
 
     async def forget(self, batch: RemoteBatch, leftovers: Iterable[LeftoverRecord]) -> None:
         """Removes a remote batch that has ended; `leftovers` are to be deleted on the server."""
         async with self._redis.pipeline() as pipe:
             for leftover in leftovers:
-                pipe.zadd(self._keys.leftovers, {leftover.model_dump_json(): self._now()})
+                pipe.zadd(self._keys.leftovers, {leftover.to_json(): self._now()})
             pipe.hdel(self._keys.remote_batches, batch.name)
             pipe.delete(self._keys.remote_batch(batch.name))
             await pipe.execute()
@@ -189,4 +211,6 @@ def _is_newer(batch: RemoteBatch) -> bool:
 
 
 def new_batch(name: str, lane: str, made_at: datetime) -> RemoteBatch:
-    return RemoteBatch(name=name, endpoint=lane.partition("/")[0], lane=lane, made_at=made_at)
+    """Returns a remote batch without jobs for the lane, whose jobs all use the same key."""
+    of = Pool.parse(lane)
+    return RemoteBatch(name=name, endpoint=of.endpoint, lane=lane, made_at=made_at, key=of.key)

@@ -3,33 +3,29 @@
 Every step on a job is one script (threadmill/store/scripts.py) and is repeated while Redis is away.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
 from typing import Any, cast
 
 import redis.asyncio
-import structlog
 
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, JobResult, JobState
+from threadmill.settings.pools import pools_of
 from threadmill.settings.settings import Settings
 from threadmill.store import keys, requests
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
-from threadmill.store.records import JobRecord, newer_format, packed
+from threadmill.store.packing import pack_job, unpack_result
+from threadmill.store.records import JobRecord, Move, Sender, newer_format
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
-from threadmill.stored import read
-from threadmill_worker.lifecycle.progress import Leftover, Progress
+from threadmill.stored import fault, leave_out
+from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.store.queue import QueueStore, pairs
 from threadmill_worker.store.remote import RemoteStore
-from threadmill_worker.store.workers import WorkerStore
-
-log = structlog.get_logger(__name__)
-
-#: Jobs rescued in one step.
-_AT_ONCE = 500
 
 _HAND_BACK_PATIENCE_S = 3.0
 
@@ -46,16 +42,31 @@ class Lease:
     owner: str  #: the worker's name and the number of the claim
 
 
-class JobStore(RemoteStore, WorkerStore):
-    """The records as one worker process sees them; `name` is the worker's.
+@dataclass(frozen=True)
+class Postponed:
+    """A pool lets a call wait for its limits."""
 
-    `send(job_id)` puts a message on the queue; it is called in a thread.
-    """
+    until: float  #: when to ask again, in seconds since 1970
+    reason: str
+    ticket: str  #: the call's place in the pool's row, to ask again with; '': it has none
+    is_shut: bool = False  #: the server refuses calls until then
 
-    def __init__(self, settings: Settings, name: str, send: Callable[[str], None]) -> None:
+
+@dataclass(frozen=True)
+class LeftPool:
+    """How a job leaves its pool."""
+
+    pool: str | None = None  #: None: the job stays in its pool, because it has a run
+    tokens_used: int | None = None  #: None: not known
+    news: Sequence[Mapping[str, Any]] = ()  #: what the last replies said about the pool's limits
+
+
+class JobStore(RemoteStore, QueueStore):
+    """The records as one worker process sees them; `name` is the worker's."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
         super().__init__(settings, name)
         self._claims = count(1)
-        self._send = send
 
     @property
     def redis(self) -> redis.asyncio.Redis:
@@ -63,8 +74,13 @@ class JobStore(RemoteStore, WorkerStore):
         return self._redis
 
     async def create(self, job_id: str, job: PromptJob) -> None:
-        """Creates the record of a job that came inside a queue message, unless it exists."""
-        await self._run("jobs/create", **requests.create(job_id, job, self._endpoint(job)))
+        """Creates the record of a job that another Celery client sent, unless it exists."""
+        try:
+            pools = pools_of(self._settings, job)
+        except SettingsError:  # another worker may know the endpoint
+            pools = ()
+        request = requests.create(job_id, job, self._endpoint(job.endpoint), pools, Sender.CELERY)
+        await self._run("jobs/create", **request, is_delivered=True)
 
     def lease(self, job_id: str) -> Lease:
         """Returns a lease to claim the job with."""
@@ -77,8 +93,8 @@ class JobStore(RemoteStore, WorkerStore):
     async def claim(self, lease: Lease) -> JobRecord | None:
         """Claims a job and returns its record. The lease can be renewed until another worker claims the job.
 
-        Returns None if the job has ended, another worker holds it, or it waits for its turn on its thread; when the job
-        before it ends, a new message is sent. Raises NoSuchJob, UnreadableRecord for a job that this worker now holds,
+        Returns None if the job has ended, another worker holds it, or it waits for its turn on its thread; it is
+        dispatched when its wait has ended. Raises NoSuchJob, UnreadableRecord for a job that this worker now holds,
         and NewerRecord for a job that is left to a newer worker.
         """
         await self.read_clock()  # the deadline of the job is Redis' time
@@ -91,30 +107,50 @@ class JobStore(RemoteStore, WorkerStore):
             raise newer_format(lease.job_id, int(values[0]))
         if outcome != "claimed":
             return None
-        record = JobRecord.read(lease.job_id, dict(_pairs(values)))
+        record = JobRecord.read(lease.job_id, dict(pairs(values)))
         if record.progress:
             unknown = record.unknown + Progress.unknown_fields(record.progress)
             record = record.model_copy(update={"unknown": unknown})
         if record.newer:
-            await self.hand_back(lease)
+            await self.hand_back(lease, is_postponed=True)
             raise record.newer
         return record
 
-    async def renew(self, leases: Iterable[Lease], calls: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
+    async def renew(
+        self, leases: Iterable[Lease], calls: Mapping[str, int] = MappingProxyType({}), free_slots: int | None = None
+    ) -> dict[str, str]:
         """Renews leases in one step. Returns a signal for some jobs: `lost`, `cancel` or `followed`.
 
-        `calls`: the number of HTTP calls made so far, by job id.
+        `calls`: the number of HTTP calls made so far, by job id. `free_slots`: how many more jobs this worker can run;
+        None: it takes none.
         """
         held = [{"id": lease.job_id, "owner": lease.owner} for lease in leases]
         jobs = [job | {"calls": calls[job["id"]]} if job["id"] in calls else job for job in held]
-        _, *news = await self._scripts.run("jobs/renew", {"lease_s": self._settings.lease_s, "jobs": jobs})
-        return dict(_pairs(news))
+        worker = {} if free_slots is None else {"worker": self._name, "free": free_slots}
+        request = {"lease_s": self._settings.lease_s, "jobs": jobs, **worker}
+        _, has_more, *news = await self._scripts.run("jobs/renew", request)
+        while has_more:
+            _, has_more = await self._scripts.run("queue/dispatch", {})
+        return dict(pairs(news))
 
-    async def save(self, lease: Lease, progress: Progress) -> None:
-        """Raises LeaseLost."""
-        _ensure_owned(
-            lease, await self._run("jobs/save", id=lease.job_id, owner=lease.owner, progress=progress.to_json())
-        )
+    async def save(
+        self,
+        lease: Lease,
+        progress: Progress,
+        start: Mapping[str, Any] | None = None,
+        news: Sequence[Mapping[str, Any]] = (),
+    ) -> Postponed | None:
+        """Saves the progress, with news about limits. Raises LeaseLost.
+
+        `start`: what the next call takes from its pool. If the call must wait, nothing but the news is saved.
+        """
+        request = {"id": lease.job_id, "owner": lease.owner, "progress": progress.to_json(), "start": start}
+        reply = await self._run("jobs/save", **request, news=news or None)
+        _ensure_owned(lease, reply)
+        if reply[0] != "limited":
+            return None
+        _, delay_s, reason, ticket, is_shut = reply
+        return Postponed(self.clock.now() + float(delay_s), reason, ticket, is_shut=bool(is_shut))
 
     async def count_interruption(self, lease: Lease) -> int:
         """Counts that the job's own process has died; returns how often in a row. Raises LeaseLost."""
@@ -122,33 +158,63 @@ class JobStore(RemoteStore, WorkerStore):
         _ensure_owned(lease, reply)
         return int(reply[1])
 
-    async def hand_back(self, lease: Lease, calls: int | None = None) -> bool:
+    async def hand_back(
+        self, lease: Lease, calls: int | None = None, left: LeftPool | None = None, *, is_postponed: bool = False
+    ) -> bool:
         """Returns the job to the queue; this does not count as an attempt. Returns False if the lease was lost.
 
-        `calls`: HTTP calls made for it so far. Raises RedisError after a few seconds: a process that exits does not
-        wait for Redis, and its leases expire.
+        `calls`: HTTP calls made for it so far. `left`: how it leaves its pool. `is_postponed`: only a newer worker can
+        run it. Raises RedisError after a few seconds: a process that exits does not wait for Redis, and its leases
+        expire.
         """
-        request = {"id": lease.job_id, "owner": lease.owner, "calls": calls}
-        reply = await self._with_retries(self._scripts.run, "jobs/hand_back", request, patience_s=_HAND_BACK_PATIENCE_S)
+        request = {"id": lease.job_id, "owner": lease.owner, "calls": calls, "is_postponed": is_postponed}
+        request |= _left(left)
+        reply = await self._with_retries(
+            self._script_calls.run, "jobs/hand_back", request, patience_s=_HAND_BACK_PATIENCE_S
+        )
         return bool(reply == ["queued"])
+
+    async def move(
+        self,
+        lease: Lease,
+        moves: Sequence[Move],
+        calls: int,
+        leftovers: Sequence[LeftoverRecord],
+        left: LeftPool | None = None,
+    ) -> None:
+        """Returns the job to the queue, for another endpoint. Raises LeaseLost.
+
+        `moves`: all endpoints that it has left. `calls`: HTTP calls made for it so far.
+        """
+        reply = await self._run(
+            "jobs/move",
+            id=lease.job_id,
+            owner=lease.owner,
+            moves=json.dumps([move.model_dump() for move in moves]),
+            calls=calls,
+            leftovers=[each.to_json() for each in leftovers],
+            **_left(left),
+        )
+        _ensure_owned(lease, reply)
 
     async def finish(
         self,
         lease: Lease,
         result: JobResult,
-        leftovers: Iterable[Leftover],
-        endpoint: str,
+        leftovers: Iterable[LeftoverRecord],
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
+        left: LeftPool | None = None,
+        sender: str = "",
     ) -> None:
-        """Ends a claimed job: record, counters, Celery's result and waiters in one step. Raises LeaseLost.
+        """Ends a claimed job: record, counters, Celery's copy and waiters in one step. Raises LeaseLost.
 
         `kept`: the kept thread, as of this job alone; it is merged with the stored entry, and the leftovers stay with
         it. With `jobs=0` it is a foreign thread, which is only updated if it is stored. `remains`: the job that the
-        record keeps; default: the whole job.
+        record keeps; default: the whole job. `sender`: as in the record; default: the record is unreadable.
         """
-        left = [LeftoverRecord(endpoint=endpoint, kind=each.kind, id=each.id).model_dump_json() for each in leftovers]
-        await self._end(lease.owner, result, left, kept, remains)
+        remote = [each.to_json() for each in leftovers]
+        await self._end(lease.owner, result, sender, remote, kept, remains, left)
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a claimed job as failed. Its active run and its remote objects become leftovers.
@@ -168,7 +234,7 @@ class JobStore(RemoteStore, WorkerStore):
     async def cancel_unread(self, job_id: str, failure: Failure) -> JobResult:
         """Ends a queued job with an unreadable record as cancelled."""
         result = JobResult.without_record(job_id, JobState.CANCELLED, failure, self.clock.moment())
-        await self._end(None, result, ())
+        await self._end(None, result)
         return result
 
     async def request_cancel(self, job_id: str) -> None:
@@ -192,74 +258,61 @@ class JobStore(RemoteStore, WorkerStore):
         self, owner: str | None, record: JobRecord, failure: Failure, state: JobState = JobState.FAILED
     ) -> JobResult:
         result = record.stopped(state, failure, self.clock.moment())
-        await self._end(owner, result, record.remains(self._endpoint(record.job)))
+        left = LeftPool(record.pool, None if result.runs else 0) if owner else None
+        remote = record.remains(self._endpoint(record.endpoint))
+        await self._end(owner, result, record.sender, remote, left=left)
         return result
 
     async def _end(
         self,
         owner: str | None,
         result: JobResult,
-        leftovers: Sequence[str],
+        sender: str = "",
+        leftovers: Sequence[str] = (),
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
+        left: LeftPool | None = None,
     ) -> None:
         request = requests.finish(
             owner,
             result,
-            self._settings.lifetimes_s,
+            sender,
+            self._settings,
             leftovers,
-            stored_job=packed(remains) if remains else None,
+            stored_job=pack_job(remains) if remains else None,
             kept_thread=kept.model_dump_json(exclude_none=True) if kept else None,
             transcript=(kept.transcript.to_json() or None) if kept and kept.transcript else None,
+            **_left(left),
         )
-        outcome, *following = await self._run("jobs/finish", **request)
+        [outcome] = await self._run("jobs/finish", **request)
         if outcome not in ("finished", result.state):  # a repeat finds what its own first try did
             raise LeaseLost(result.job_id)
-        for job_id in following:
-            await self._send_next(job_id)
 
-    async def _send_next(self, job_id: str) -> None:
-        """Sends the job whose turn it is now. If its message is lost, the sweep sends another."""
+    def _endpoint(self, name: str | None) -> str:
+        """Returns this endpoint, or the default one; '' if this worker knows neither."""
         try:
-            await asyncio.to_thread(self._send, job_id)
-        except Exception as error:  # it must not fail the job that has ended
-            log.warning("next job of the thread not sent: the sweep will", job_id=job_id, reason=str(error))
-
-    def _endpoint(self, job: PromptJob) -> str:
-        """Returns the endpoint of the job; '' if this worker does not know it."""
-        try:
-            return self._settings.endpoint_name(job.endpoint)
+            return self._settings.endpoint_name(name)
         except SettingsError:
-            return job.endpoint or ""
+            return name or ""
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Returns the record, whoever owns the job; None if there is none. Raises UnreadableRecord."""
         fields = await self._with_retries(self._redis.hgetall, self._keys.record(job_id))
         return JobRecord.read(job_id, cast(dict[str, str], fields)) if fields else None
 
-    async def result(self, job_id: str) -> dict[str, Any] | None:
-        """Returns the result of an ended job as Celery's backend stores it; None if it is missing or unreadable."""
+    async def result(self, job_id: str) -> JobResult | None:
+        """Returns the result of an ended job; None if it is missing or unreadable."""
         stored = await self._with_retries(self._redis.hget, self._keys.record(job_id), "result")
-        result = read(JobResult, stored, f"the result of job {job_id}") if stored else None
-        return result.model_dump(mode="json") if result else None
-
-    async def rescue(self) -> list[tuple[str, int]]:
-        """Returns jobs with an expired lease to the queue. Returns their ids, and each one's interruptions in a row.
-
-        Does nothing without the lease of the sweep. Not repeated while Redis is unavailable: afterwards, living
-        workers must renew their leases first.
-        """
-        _, *rescued = await self._scripts.run("jobs/rescue", {"worker": self._name, "limit": _AT_ONCE})
-        return [(job_id, int(interruptions)) for job_id, interruptions in _pairs(rescued)]
-
-    async def long_queued(self, for_s: float) -> list[str]:
-        """Returns the jobs that have been queued for longer and wait for nothing but a worker."""
-        _, *job_ids = await self._run("jobs/long_queued", longer_than_s=for_s)
-        return list(job_ids)
+        try:
+            return unpack_result(stored) if stored else None
+        except ValueError as error:
+            leave_out(f"the result of job {job_id}", *fault(error))
+            return None
 
 
-def _pairs(values: Sequence[str]) -> Iterator[tuple[str, str]]:
-    return zip(values[::2], values[1::2], strict=True)
+def _left(left: LeftPool | None) -> dict[str, Any]:
+    """Returns the fields of a request that say how a job leaves its pool."""
+    return {} if left is None else {"pool": left.pool, "tokens_used": left.tokens_used, "news": left.news or None}
 
 
 def _ensure_owned(lease: Lease, reply: Sequence[str]) -> None:

@@ -44,19 +44,18 @@ class RemoteStore(Connection):
 
         Returns False if there is another one already, or no job left: then the caller owns it and deletes it.
         """
-        reply = await self._run("remote/add_shared", batch=batch, name=name, object=leftover.model_dump_json())
+        reply = await self._run("remote/add_shared", batch=batch, name=name, object=leftover.to_json())
         return bool(reply == ["added"])
 
     async def release_shared(self, batch: str, name: str, job_id: str) -> None:
         """Lets another job create the object now."""
         await self._run("remote/release_shared", batch=batch, name=name, job_id=job_id)
 
-    async def assistant_of(self, endpoint: str, profile: str) -> str | None:
-        """Returns the id of the assistant of an applied profile, or None."""
+    async def applied(self, endpoint: str, profile: str) -> Applied | None:
+        """Returns the assistant that a profile was applied to, or None."""
         name = keys.applied_name(endpoint, profile)
         entry = await self._with_retries(self._redis.hget, self._keys.assistants, name)
-        applied = read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
-        return applied.id if applied else None
+        return read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
         """Returns a kept thread with its transcript, or None. Raises UnreadableThread."""
@@ -84,7 +83,7 @@ class RemoteStore(Connection):
 
     async def drop_leftover(self, leftover: LeftoverRecord) -> None:
         """Removes a leftover that has been deleted."""
-        member = leftover.model_dump_json()
+        member = leftover.to_json()
         async with self._redis.pipeline() as pipe:
             pipe.zrem(self._keys.leftovers, member)
             pipe.hdel(self._keys.leftover_attempts, member)
@@ -95,7 +94,7 @@ class RemoteStore(Connection):
         limit = self._settings.cleanup_attempts
         _, attempts = await self._run(
             "remote/postpone_leftover",
-            leftover=leftover.model_dump_json(),
+            leftover=leftover.to_json(),
             first_delay_s=_LEFTOVER_DELAY_S,
             limit=limit,
             ttl_s=self._settings.failed_ttl_s,

@@ -1,8 +1,7 @@
-"""The operations of workers as a fleet: announcements, the lease of the sweep, the queue, events for followers."""
+"""The operations of workers as a fleet: announcements, the lease of the sweep, events for followers."""
 
-import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
@@ -20,9 +19,6 @@ from threadmill_worker.store.redis_clock import RedisClock
 
 #: A worker's endpoints are known for so long after it was last seen, so that a restart does not turn jobs away.
 _WORKER_KEPT = timedelta(days=1)
-
-#: Messages read from the queue at a time.
-_AT_ONCE = 500
 
 #: Events kept of a running job: the newest.
 _LIVE_ENTRIES = 2000
@@ -62,20 +58,9 @@ class WorkerStore(Connection):
         except NoPermissionError:
             return math.inf
 
-    async def messages(self) -> AsyncIterator[str]:
-        """Yields the job ids of the messages on the queue; leaves out items that are not messages."""
-        start = 0
-        while chunk := await self._redis.lrange(self._settings.queue, start, start + _AT_ONCE - 1):
-            for message in chunk:
-                try:
-                    yield str(json.loads(message)["headers"]["id"])
-                except (ValueError, LookupError, TypeError, RecursionError):
-                    continue
-            start += len(chunk)
-
-    async def waiting(self) -> int:
-        """Returns the number of messages on the queue."""
-        return int(await self._redis.llen(self._settings.queue))
+    async def is_followed(self, job_id: str) -> bool:
+        """Returns whether somebody follows the job. Not repeated while Redis is unavailable."""
+        return bool(await self._redis.exists(self._keys.followed(job_id)))
 
     async def publish(self, due: Mapping[str, Due]) -> dict[str, list[str]]:
         """Publishes events of jobs in one round trip; returns the ids of the stream entries by job.
@@ -99,5 +84,10 @@ class WorkerStore(Connection):
             if not any(isinstance(reply, Exception) for reply in own)
         }
 
+    async def leave(self) -> None:
+        """No job is dispatched for the slots of this worker any more."""
+        await self._redis.hdel(self._keys.slots, self._name)
+
     async def close(self) -> None:
+        self._script_calls.close()
         await self._redis.aclose()

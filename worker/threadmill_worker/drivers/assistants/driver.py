@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, assert_never
 
 import openai
-import openai.resources.beta.threads  # the SDK would import it on first use, in the middle of a job
 
 from threadmill_worker.drivers.api import Reply
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
@@ -15,6 +14,7 @@ from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, p
 from threadmill_worker.drivers.assistants.requests import Requests
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import ThreadState
+from threadmill_worker.drivers.http import Post
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.notes import current_time_note
@@ -63,8 +63,6 @@ class AssistantsDriver(WireDriver):
 
     def __init__(self, connection: Connection, spec: JobSpec, buffer: EventBuffer) -> None:
         super().__init__(connection, spec, buffer)
-        self._threads: Any = self._client.beta.threads
-        self._runs: Any = self._threads.runs
         self._requests = Requests(spec)
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
@@ -74,20 +72,20 @@ class AssistantsDriver(WireDriver):
         thread = progress.thread_id or ""
         match action:
             case InspectThread():
-                reply = await self._api.call(self._threads.with_raw_response.retrieve(thread))
+                reply = await self._api.call(self._http.get("threads", thread))
                 return ThreadSeen(store_of(reply.body))
             case AttachStore(store_id):
-                resources = self._requests.resources(progress)
-                await self._api.call(self._threads.with_raw_response.update(thread, tool_resources=resources))
+                body = {"tool_resources": self._requests.resources(progress)}
+                await self._api.call(self._http.post("threads", thread, body=body))
                 return StoreSeen(store_id, ready=True)
             case CreateThread(messages, run):
                 return await self._create_thread(messages, run, progress)
             case AddMessage(index):
                 body = await self._requests.message(index, progress)
-                await self._api.call(self._threads.messages.with_raw_response.create(thread, **body))
+                await self._api.call(self._http.post("threads", thread, "messages", body=body))
                 return MessageAdded()
             case Unlock(run_id):
-                await self._api.call(self._runs.with_raw_response.cancel(run_id, thread_id=thread))
+                await self._api.call(self._http.post("threads", thread, "runs", run_id, "cancel"))
                 return Unlocked()
             case _:
                 assert_never(action)
@@ -95,12 +93,9 @@ class AssistantsDriver(WireDriver):
     async def _create_thread(self, messages: int, run: int | None, progress: Progress) -> ThreadCreated:
         thread = await self._requests.thread(messages, progress)
         if run is None:
-            return ThreadCreated(
-                parse_id((await self._api.call(self._threads.with_raw_response.create(**thread))).body)
-            )
+            return ThreadCreated(parse_id((await self._api.call(self._http.post("threads", body=thread))).body))
         body = self._requests.run(run, progress, current_time_note(self._endpoint))
-        create_and_run = self._threads.with_streaming_response.create_and_run
-        reply = await self._stream.open(self._api, partial(create_and_run, thread=thread, **body))
+        reply = await self._stream.open(self._api, Post(("threads", "runs"), {"thread": thread, **body}))
         thread_id = reply.body.get("thread_id")
         if not isinstance(thread_id, str):
             raise NotTheApi("the reply names no thread")
@@ -111,8 +106,7 @@ class AssistantsDriver(WireDriver):
         match action:
             case StartRun(ordinal):
                 body = self._requests.run(ordinal, progress, current_time_note(self._endpoint))
-                start = partial(self._runs.with_streaming_response.create, thread, **body)
-                return self._run_in(await self._stream.open(self._api, start))
+                return self._run_in(await self._stream.open(self._api, Post(("threads", thread, "runs"), body)))
             case PollRun(run_id):
                 return await self._poll(thread, run_id)
             case SubmitOutputs(run_id, outputs):
@@ -127,14 +121,13 @@ class AssistantsDriver(WireDriver):
                 assert_never(action)
 
     async def _poll(self, thread: str, run_id: str) -> RunObservation:
-        return self._run_in(await self._api.call(self._runs.with_raw_response.retrieve(run_id, thread_id=thread)))
+        return self._run_in(await self._api.call(self._http.get("threads", thread, "runs", run_id)))
 
     async def _submit(self, thread: str, run_id: str, outputs: dict[str, str]) -> RunObservation:
         listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
-        submit = self._runs.with_streaming_response.submit_tool_outputs
+        submission = Post(("threads", thread, "runs", run_id, "submit_tool_outputs"), {"tool_outputs": listed})
         try:
-            start = partial(submit, run_id, thread_id=thread, tool_outputs=listed)
-            return self._run_in(await self._stream.open(self._api, start))
+            return self._run_in(await self._stream.open(self._api, submission))
         except (openai.BadRequestError, openai.NotFoundError):
             # The outputs are late, or were accepted before: the run shows which. If it still waits, they were rejected.
             run = await self._poll(thread, run_id)
@@ -145,35 +138,35 @@ class AssistantsDriver(WireDriver):
     async def _cancel(self, thread: str, run_id: str) -> RunObservation:
         await self._stream.close()
         try:
-            return self._run_in(await self._api.call(self._runs.with_raw_response.cancel(run_id, thread_id=thread)))
+            return self._run_in(await self._api.call(self._http.post("threads", thread, "runs", run_id, "cancel")))
         except (openai.BadRequestError, openai.NotFoundError):
             # "Cannot cancel run with status ...", or the server cannot cancel runs: the run shows which.
             return await self._poll(thread, run_id)
 
     async def _read_answer(self, thread: str, run_id: str, since: float | None) -> AnswerRead:
         query = {"run_id": run_id} if self._endpoint.supports.run_id_filter else {}
-        list_messages = self._threads.messages.with_raw_response.list
-        messages = [each async for each in self._api.pages(list_messages, thread_id=thread, order="asc", **query)]
+        list_messages = partial(self._http.get, "threads", thread, "messages")
+        messages = [each async for each in self._api.pages(list_messages, order="asc", **query)]
         answers = answers_of(run_id, messages, since)
         return AnswerRead(tuple(block for message in answers for block in blocks_of(message)))
 
     async def _read_steps(self, thread: str, run_id: str) -> StepsRead:
-        list_steps = self._runs.steps.with_raw_response.list
-        steps = self._api.pages(list_steps, run_id=run_id, thread_id=thread, order="asc", include=[_WITH_PASSAGES])
+        list_steps = partial(self._http.get, "threads", thread, "runs", run_id, "steps")
+        steps = self._api.pages(list_steps, order="asc", include=[_WITH_PASSAGES])
         return StepsRead(tuple([each async for step in steps for each in parse_step(step)]))
 
     async def _find_thread(self, progress: Progress) -> Observation:
         return Untraceable()  # no server lists threads
 
     async def _find_message(self, progress: Progress) -> Observation:
-        newest = self._threads.messages.with_raw_response.list(progress.thread_id or "", order="desc", limit=100)
+        newest = self._http.get("threads", progress.thread_id or "", "messages", order="desc", limit=100)
         for message in await self._api.entries(newest):
             if is_tagged(message, self._spec.tag, f"message-{progress.messages_sent}"):
                 return MessageAdded()
         return NothingFound()
 
     async def _find_run(self, progress: Progress) -> Observation:
-        newest = self._runs.with_raw_response.list(progress.thread_id or "", limit=100)
+        newest = self._http.get("threads", progress.thread_id or "", "runs", limit=100)
         for run in await self._api.entries(newest):
             if is_tagged(run, self._spec.tag, f"run-{progress.runs + 1}"):
                 return parse_run(run)

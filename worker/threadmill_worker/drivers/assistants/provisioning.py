@@ -9,7 +9,7 @@ from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.json import parse_id
 from threadmill_worker.drivers.tags import is_tagged, tag
-from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unusable
+from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 
 #: The waits between the tries of a call, in seconds.
 _PAUSES_S = (0.5, 2.0)
@@ -31,7 +31,7 @@ class Provisioning:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._calls = api.client.beta.assistants.with_raw_response
+        self._calls = api.sdk.beta.assistants.with_raw_response
 
     async def list(self) -> list[dict[str, Any]]:
         """Returns the assistants, the newest first; some thousand at most."""
@@ -114,6 +114,6 @@ def _pause_s(state: RetryCallState) -> float:
     """Returns the delay that the server asks for, or the next of the pauses."""
     error = state.outcome.exception() if state.outcome else None
     call_error = error.call_error if isinstance(error, CallFailed) else None
-    requested_s = call_error.retry_after_s if isinstance(call_error, NotSent) else None
+    requested_s = call_error.retry_after_s if isinstance(call_error, NotSent | Unknown) else None
     usual_s = wait_chain(*map(wait_fixed, _PAUSES_S))(state)
     return min(requested_s or usual_s, _LONGEST_PAUSE_S)

@@ -20,7 +20,7 @@ _MESSAGES: Any = [{"role": "user", "content": "-"}]
 class AssistantsObjects(RemoteObjects):
     async def probe(self) -> Observation:
         try:
-            reply = await self._api.call(self._api.client.beta.threads.with_raw_response.create(messages=_MESSAGES))
+            reply = await self._api.call(self._api.http.post("threads", body={"messages": _MESSAGES}))
             thread_id = parse_id(reply.body)
         except CALL_ERRORS as error:
             call_error = call_error_of(error, Target.THREADS)
@@ -30,13 +30,13 @@ class AssistantsObjects(RemoteObjects):
         return await self.delete(Leftover("thread", thread_id))
 
     async def _delete(self, kind: str, object_id: str) -> None:
-        threads = self._api.client.beta.threads
+        http = self._api.http
         match kind:
             case "thread":
-                await self._api.call(threads.with_raw_response.delete(object_id))
+                await self._api.call(http.delete("threads", object_id))
             case "run":
                 thread, _, run_id = object_id.partition("/")
                 with suppress(openai.BadRequestError):  # it has ended
-                    await self._api.call(threads.runs.with_raw_response.cancel(run_id, thread_id=thread))
+                    await self._api.call(http.post("threads", thread, "runs", run_id, "cancel"))
             case _:
                 await super()._delete(kind, object_id)

@@ -6,7 +6,7 @@ from typing import Any
 from threadmill.job.result import Usage
 from threadmill_worker.answer.annotations import text_of
 from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
+from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 
@@ -28,6 +28,7 @@ def parse_run(body: dict[str, Any], poll_after_ms: str | None = None) -> RunObse
         functions=_functions(body.get("tools")),
         own_tools=own_tools(body.get("tools")),
         poll_after_s=_seconds(poll_after_ms),
+        took_s=took_s(body),
     )
 
 

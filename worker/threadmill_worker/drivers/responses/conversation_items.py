@@ -4,11 +4,12 @@ When a response has ended with an answer or with function calls, its input and t
 conversation. Items do not name their response. So the run gets an id made of the conversation and its last input.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.lifecycle.observations import RunObservation
 
@@ -16,14 +17,13 @@ _SEPARATOR = "#"
 
 
 class ConversationItems:
-    def __init__(self, api: Api, client: Client) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
-        self._client = client
 
     async def after_output(self, conversation: str, call_id: str) -> dict[str, Any] | None:
         """Returns the items after the output of a call as the body of a response; None if the output is not there."""
         newer: list[dict[str, Any]] = []
-        async for item in self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation)):
+        async for item in self._newest_first(conversation):
             if item.get("call_id") == call_id:
                 taken = item.get("type") == "function_call_output"  # otherwise it is the call
                 return _body(f"{conversation}{_SEPARATOR}{call_id}", newer[::-1]) if taken else None
@@ -32,8 +32,7 @@ class ConversationItems:
 
     async def after_start(self, conversation: str, messages: int) -> dict[str, Any] | None:
         """Returns the items after the first `messages` messages; None if there are no items."""
-        pages = self._api.pages(self._client.conversations.items.with_raw_response.list, **_of(conversation))
-        items = [item async for item in pages][::-1]
+        items = [item async for item in self._newest_first(conversation)][::-1]
         return _body(f"{conversation}{_SEPARATOR}{messages}", items[messages:]) if items else None
 
     async def read(self, run_id: str) -> dict[str, Any] | None:
@@ -42,6 +41,10 @@ class ConversationItems:
         if anchor.isdecimal():
             return await self.after_start(conversation, int(anchor))
         return await self.after_output(conversation, anchor)
+
+    def _newest_first(self, conversation: str) -> AsyncIterator[dict[str, Any]]:
+        items = partial(self._api.http.get, "conversations", conversation, "items")
+        return self._api.pages(items, order="desc")
 
 
 def is_in_conversation(run_id: str) -> bool:
@@ -52,10 +55,6 @@ def is_in_conversation(run_id: str) -> bool:
 def parse_items(body: dict[str, Any]) -> RunObservation:
     """Returns the run. Its response cannot be deleted, because its id is unknown."""
     return replace(parse_response(body), kind=None, is_anonymous=True)
-
-
-def _of(conversation: str) -> dict[str, Any]:
-    return {"conversation_id": conversation, "order": "desc"}
 
 
 def _body(run_id: str, items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """The Responses API: OpenAI, Azure's v1, and compatible servers. A run is a response made in the background."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from itertools import chain
 from typing import Any, assert_never
 
 import openai
-import openai.resources.responses  # the SDK would import it on first use, in the middle of a job
 
 from threadmill_worker.drivers.capabilities import refuses_background
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.errors import NO_PATH, Target, call_error_of, is_conversation_locked
+from threadmill_worker.drivers.http import Post
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.notes import current_time_note
@@ -30,7 +28,7 @@ from threadmill_worker.drivers.responses.replies import (
 )
 from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_names, run_name
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
-from threadmill_worker.drivers.responses.tiers import as_arguments, in_lane, no_background
+from threadmill_worker.drivers.responses.tiers import in_lane, no_background
 from threadmill_worker.drivers.streaming.stream import Silent
 from threadmill_worker.drivers.tags import is_tagged, key_of, tag
 from threadmill_worker.drivers.wire_driver import WireDriver
@@ -69,6 +67,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.context import lacks_context
+from threadmill_worker.lifecycle.replace import replace
 from threadmill_worker.live import EventBuffer
 
 
@@ -84,7 +83,7 @@ class ResponsesDriver(WireDriver):
         self._requests = Requests(
             spec, store=connection.endpoint.supports.stored_responses, capabilities=connection.capabilities
         )
-        self._items = ConversationItems(self._api, self._client)
+        self._items = ConversationItems(self._api)
         self._lost = LostReplies(self._api, spec, self._requests, self._items)
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
@@ -174,9 +173,9 @@ class ResponsesDriver(WireDriver):
         if not self._spec.job.keep_thread:
             return ThreadCreated("", remote=False)
         body: dict[str, Any] = {"metadata": self._spec.job.metadata | tag(self._spec.tag, "thread")}
-        call = self._client.conversations.with_raw_response.create(**body, **self._key(body, progress))
+        request = Post(("conversations",), body, self._key(body, progress))
         try:
-            return ThreadCreated(parse_id((await self._api.call(call)).body))
+            return ThreadCreated(parse_id((await self._api.call(self._http.send(request))).body))
         except openai.APIStatusError as error:
             if error.status_code not in NO_PATH:
                 raise
@@ -203,11 +202,10 @@ class ResponsesDriver(WireDriver):
 
     async def _post(self, body: dict[str, Any], progress: Progress, *, waits: bool) -> RunObservation:
         """Sends the request. `waits`: the reply may come only when the response has ended."""
-        create: Any = self._client.responses.with_streaming_response.create  # `stream` alone has a type per value
-        start = partial(create, **as_arguments(body), **self._key(body, progress))
+        request = Post(("responses",), body, self._key(body, progress))
         self.awaits_run = waits
         try:
-            reply = await self._stream.open(self._api, start, waits=waits)
+            reply = await self._stream.open(self._api, request, waits=waits)
         finally:
             self.awaits_run = False
         if "background" in body:
@@ -225,12 +223,12 @@ class ResponsesDriver(WireDriver):
         """Returns the time note. It is the same in each repetition of a request."""
         return current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
 
-    def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Returns the idempotency key of a call, if the server answers repetitions with the first reply."""
+    def _key(self, body: dict[str, Any], progress: Progress) -> dict[str, str]:
+        """Returns the header with a call's idempotency key, if the server answers repetitions with the first reply."""
         if not self._endpoint.supports.idempotency_keys or progress.pending is None:
             return {}
         key = key_of(body, progress.pending.sent_at)
-        return {"extra_headers": {"Idempotency-Key": key if "background" in body else f"{key}/waits"}}
+        return {"Idempotency-Key": key if "background" in body else f"{key}/waits"}
 
     def _ended_in_stream(self) -> RunObservation | None:
         """Returns the run in the last event of its stream, if it is complete there."""
@@ -250,7 +248,7 @@ class ResponsesDriver(WireDriver):
             if (body := await self._items.read(run_id)) is None:
                 raise NotTheApi("the conversation no longer has the items of the response")
             return body
-        return (await self._api.call(self._client.responses.with_raw_response.retrieve(run_id, **query))).body
+        return (await self._api.call(self._http.get("responses", run_id, **query))).body
 
     async def _steps(self, run_id: str, progress: Progress) -> tuple[dict[str, Any], ...]:
         """Returns the steps of all rounds of the run; each round is a response."""
@@ -270,6 +268,6 @@ class ResponsesDriver(WireDriver):
         if is_in_conversation(run_id):  # it has ended
             return await self._run(run_id)
         try:
-            return parse_response((await self._api.call(self._client.responses.with_raw_response.cancel(run_id))).body)
+            return parse_response((await self._api.call(self._http.post("responses", run_id, "cancel"))).body)
         except openai.BadRequestError:  # it has ended
             return parse_response(await self._retrieve(run_id))

@@ -6,9 +6,8 @@ found: it is counted as lost, and the server's own retention deletes it.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import httpx2
 
 from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.job_spec import JobSpec
@@ -94,7 +93,7 @@ class LostReplies:
         """Looks for the tag among the newest responses."""
         since, seen = (progress.pending.sent_at if progress.pending else 0) - _CLOCKS_S, 0
         try:
-            async for entry in self._api.pages(self._list, order="desc"):
+            async for entry in self._api.pages(partial(self._api.http.get, "responses"), order="desc"):
                 if is_tagged(entry, self._spec.tag, what):
                     continues = self._requests.continues(progress, is_round=is_round)
                     return replace(parse_response(entry), continues=continues)
@@ -104,6 +103,3 @@ class LostReplies:
         except UnusableReply:
             return Untraceable()
         return NothingFound() if seen < MOST_ENTRIES else Untraceable()
-
-    async def _list(self, **query: Any) -> httpx2.Response:
-        return await self._api.client.get("/responses", cast_to=httpx2.Response, options={"params": query})

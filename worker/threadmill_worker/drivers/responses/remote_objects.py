@@ -19,18 +19,18 @@ class ResponsesObjects(RemoteObjects):
         return await with_spoken_api(self._api, found) if isinstance(found, Rejected) else found
 
     async def _delete(self, kind: str, object_id: str) -> None:
-        client = self._api.client
+        http = self._api.http
         match kind:
             case "run":
                 with suppress(openai.BadRequestError):  # it has ended
-                    await self._api.call(client.responses.with_raw_response.cancel(object_id))
+                    await self._api.call(http.post("responses", object_id, "cancel"))
             case "response":  # its reply has no body
-                self._api.calls += 1
-                await client.responses.delete(object_id)
+                with self._api.counting():
+                    await http.delete("responses", object_id)
             case "thread":
-                await self._api.call(client.conversations.with_raw_response.delete(object_id))
+                await self._api.call(http.delete("conversations", object_id))
             case "container":
-                self._api.calls += 1
-                await client.containers.delete(object_id)
+                with self._api.counting():
+                    await http.delete("containers", object_id)
             case _:
                 await super()._delete(kind, object_id)

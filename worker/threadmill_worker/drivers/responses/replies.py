@@ -10,7 +10,7 @@ from typing import Any
 from threadmill.job.result import Usage
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.files import IN_CONTAINER
-from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id
+from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
 #: The kind of leftover of a response.
@@ -43,6 +43,7 @@ def parse_response(body: dict[str, Any]) -> RunObservation:
         in_background=body.get("background") is True,
         functions=_functions(body.get("tools")),
         own_tools=own_tools(body.get("tools")),
+        took_s=took_s(body),
         answer=parse_answer(body) if tells and not calls else None,
         steps=steps_of(body) if tells else None,
         kind=RESPONSE,

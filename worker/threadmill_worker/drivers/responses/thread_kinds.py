@@ -1,8 +1,5 @@
 """Finds out whether a thread that no earlier job kept is a conversation or a chain of responses."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import openai
 
 from threadmill.store.remote_records import ThreadKind
@@ -19,14 +16,10 @@ _CONVERSATION = "conv"
 
 async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
     """Returns the kind of a thread; Gone if the server has neither a conversation nor a response of this id."""
-    client = api.client
-    reads: list[tuple[ThreadKind, Callable[[str], Awaitable[Any]]]] = [
-        ("chain", client.responses.with_raw_response.retrieve),
-        ("conversation", client.conversations.with_raw_response.retrieve),
-    ]
-    for kind, read in reversed(reads) if thread.startswith(_CONVERSATION) else reads:
+    reads: list[tuple[ThreadKind, str]] = [("chain", "responses"), ("conversation", "conversations")]
+    for kind, objects in reversed(reads) if thread.startswith(_CONVERSATION) else reads:
         try:
-            await api.call(read(thread))
+            await api.call(api.http.get(objects, thread))
         except openai.APIStatusError as error:
             if error.status_code not in _UNKNOWN:
                 return _retryable(call_error_of(error, Target.OBJECT))
@@ -39,4 +32,6 @@ async def find_kind(api: Api, thread: str) -> ThreadKind | CallError:
 
 def _retryable(trouble: CallError) -> CallError:
     """Returns the error of a failed read as one that had no effect."""
-    return NotSent(trouble.reason, trouble.kind) if isinstance(trouble, Unknown) else trouble
+    if not isinstance(trouble, Unknown):
+        return trouble
+    return NotSent(trouble.reason, trouble.kind, trouble.retry_after_s, overloaded=trouble.overloaded)

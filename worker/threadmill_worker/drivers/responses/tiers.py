@@ -35,14 +35,6 @@ def fields_of(lane: str | None, continuation: str) -> dict[str, Any]:
     return {"service_tier": discount.service_tier, "background_options": window}
 
 
-def as_arguments(body: dict[str, Any]) -> dict[str, Any]:
-    """Returns the body as arguments of the openai package, which has completion windows only since 3.57."""
-    if "background_options" not in body:
-        return body
-    plain = {name: value for name, value in body.items() if name != "background_options"}
-    return {**plain, "extra_body": {"background_options": body["background_options"]}}
-
-
 def no_background(lane: str) -> LaneClosed:
     return LaneClosed(f"the lane {lane} needs a server that works in the background, and this one does not")
 

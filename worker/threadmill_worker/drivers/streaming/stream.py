@@ -7,21 +7,20 @@ contains the whole run.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import httpx2
+import aiohttp
 import openai
 import structlog
-from openai import AsyncAPIResponse
 
 from threadmill.secrets.redaction import redact
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api, Reply
 from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.drivers.http import Post, read_body
 from threadmill_worker.drivers.json import NotTheApi, parse_object
 from threadmill_worker.drivers.streaming.events import Events, name_of
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
@@ -47,9 +46,6 @@ _REFUSING = frozenset({400, 422, 501})
 
 #: OGX: "OGX does not yet support 'stream' and 'background' together."; not an "upstream error".
 _ABOUT_STREAMS = re.compile(r"\bstream", re.IGNORECASE)
-
-#: One of the SDK's `with_streaming_response` calls, without the arguments that ask for a stream.
-Start = Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]
 
 
 class Silent(NotTheApi):
@@ -89,21 +85,24 @@ class EventStream:
         self.is_stream = False  #: whether the latest reply is, or was, a stream
         self.is_open = False  #: whether it is being read and has reported no change of the run
 
-    async def open(self, api: Api, start: Start, *, waits: bool = False) -> Reply:
+    async def open(self, api: Api, post: Post, *, waits: bool = False) -> Reply:
         """Starts or continues a run and returns it. If the reply is a stream, its events are read in the background.
 
         `waits`: the reply may come only when the run has ended, so that the caller limits its time. Raises NotTheApi,
         openai.OpenAIError.
         """
+        await self.close()
+        self._changed.clear()
+        self._last, self.is_stream = None, False
         slots = self._slots
         if slots is None or slots.left <= 0 or self._model in slots.refused:
-            return await self._begin(api, start, streams=False, waits=waits)
+            return await api.call(api.http.send(post, waits=waits))
         try:
-            return await self._begin(api, start, streams=True, waits=waits)
+            return await self._begin(api, post, waits=waits)
         except openai.APIStatusError as error:
             if not _refuses_streams(error):
                 raise
-        reply = await self._begin(api, start, streams=False, waits=waits)
+        reply = await api.call(api.http.send(post, waits=waits))
         slots.refused.add(self._model)
         return reply
 
@@ -128,42 +127,30 @@ class EventStream:
             task.cancel()
             await asyncio.wait((task,))
 
-    async def _begin(self, api: Api, start: Start, *, streams: bool, waits: bool) -> Reply:
-        api.calls += 1
-        await self.close()
-        self._changed.clear()
-        self._last, self.is_stream = None, False
+    async def _begin(self, api: Api, post: Post, *, waits: bool) -> Reply:
         first: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(
-            self._listen(api, partial(start, **self._options(streams=streams, waits=waits)), first), name="stream"
-        )
+        self._task = asyncio.create_task(self._listen(api, post, first, waits=waits), name="stream")
         try:
             usual_s = self._endpoint.connect_timeout_s + self._endpoint.request_timeout_s
-            async with asyncio.timeout(None if waits else usual_s):
-                return await first
+            with api.counting():
+                async with asyncio.timeout(None if waits else usual_s):
+                    reply = await first
+            api.headers = reply.headers
+            return reply
         except TimeoutError:
             raise Silent("the stream showed no run in time") from None
         finally:
             if not first.done() or first.cancelled():
                 await self.close()
 
-    def _options(self, *, streams: bool, waits: bool) -> dict[str, Any]:
-        if not streams and not waits:
-            return {}
-        # The time between two reads has no limit: a run may send nothing for a long time, and polls notice a dead
-        # stream. aiohttp would also reset such a timer for each piece.
-        limit_s = self._endpoint.request_timeout_s
-        pool_s = None if waits else limit_s  # calls that wait for runs hold the connections for long
-        timeout = httpx2.Timeout(connect=self._endpoint.connect_timeout_s, read=None, write=limit_s, pool=pool_s)
-        return {"timeout": timeout} | ({"stream": True} if streams else {})
-
-    async def _listen(self, api: Api, start: Start, first: "asyncio.Future[Reply]") -> None:
+    async def _listen(self, api: Api, post: Post, first: "asyncio.Future[Reply]", *, waits: bool) -> None:
         try:
-            async with start() as response:
-                if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    await self._read(response, first)
+            async with api.http.stream(post, waits=waits) as reply:
+                if reply.headers.get("content-type", "").startswith("text/event-stream"):
+                    await self._read(reply, first)
                 else:
-                    first.set_result(Reply(_object(await response.read()), response.headers))
+                    body = await read_body(reply, self._endpoint.reply_limit_bytes)
+                    first.set_result(Reply(_object(body), reply.headers))
         except Exception as error:  # polling continues after any error of a stream
             if first.done():
                 log.info("stream ended early", reason=type(error).__name__)
@@ -172,24 +159,22 @@ class EventStream:
             else:
                 first.set_exception(NotTheApi(f"the reply broke off: {type(error).__name__}"))
 
-    async def _read(self, response: AsyncAPIResponse[Any], first: "asyncio.Future[Reply]") -> None:
+    async def _read(self, reply: aiohttp.ClientResponse, first: "asyncio.Future[Reply]") -> None:
         assert self._slots is not None
         self._slots.left -= 1
         self.is_stream = self.is_open = True
         frames = Frames(self._endpoint.reply_limit_bytes)
         try:
-            async with aclosing(cast(AsyncGenerator[bytes], response.iter_bytes())) as chunks:
-                async for chunk in chunks:
-                    for frame in frames.feed(chunk):
-                        self._take(frame, first)
-                    if not self.is_open:
-                        break
+            while self.is_open and (chunk := await reply.content.readany()):
+                for frame in frames.feed(chunk):
+                    self._take(frame, reply.headers, first)
+                if self.is_open:
                     await asyncio.sleep(0 if len(chunk) >= _FULL else _time_to_next_read())
-                self._changed.set()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_END_S):
-                        async for _ in chunks:
-                            pass
+            self._changed.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    while await reply.content.readany():
+                        pass
         finally:
             self._slots.left += 1
             self.is_open = False
@@ -197,7 +182,7 @@ class EventStream:
         if not first.done():
             raise NotTheApi("the stream ended before it showed a run")
 
-    def _take(self, frame: Frame, first: "asyncio.Future[Reply]") -> None:
+    def _take(self, frame: Frame, headers: Mapping[str, str], first: "asyncio.Future[Reply]") -> None:
         event, data = name_of(frame), frame.data
         if event in self._events.deltas:
             self._buffer.delta(data, self._events.read_delta)
@@ -212,7 +197,7 @@ class EventStream:
             has_changed = event in self._events.changes
             run = self._events.run_in(_object(data)) if has_changed or not first.done() else {}
             if not first.done():
-                first.set_result(Reply(run, {}))
+                first.set_result(Reply(run, headers))
             elif has_changed:
                 self._last = run
             if has_changed:  # events after it may be wrong

@@ -1,21 +1,25 @@
 """Decides what a failed call means for its job. PURE."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from threadmill.job.progress import CallErrors
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
-from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock
+from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock, is_counted
 from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
-from threadmill_worker.lifecycle.progress import Progress
+from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
 from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
-from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS, rerun
+from threadmill_worker.lifecycle.recovery.limits import wait_for_limit
+from threadmill_worker.lifecycle.recovery.reruns import rerun
+from threadmill_worker.lifecycle.replace import replace
 
 #: The wait after a failed call: it doubles from the first to the longest, unless the server sends a delay.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 30.0
+
+#: The longest wait after a refused call that the job's pool limits: the pool knows when the job may ask again.
+REFUSED_LONGEST_S = 5.0
 
 #: The longest wait once the outcome is known, whatever delay the server sends.
 CLEANUP_WAIT_S = 5.0
@@ -30,7 +34,7 @@ GONE_POLLS = 3
 
 def call_failed(progress: Progress, action: Action, error: CallError, limits: RunLimits, now: float) -> Progress:
     """Returns the progress after a call without a usable reply."""
-    progress = _count(progress, error, now)
+    progress = _count(progress, action, error, now)
     if _had_no_effect(progress, action, error):
         progress = replace(progress, intent=None, pending=None)
     if isinstance(action, Delete):
@@ -53,22 +57,33 @@ def give_up_intent(progress: Progress) -> Progress:
     return replace(progress, intent=None, lost=progress.lost.after(progress.intent))
 
 
-def _count(progress: Progress, error: CallError, now: float) -> Progress:
+def _count(progress: Progress, action: Action, error: CallError, now: float) -> Progress:
     """Counts the error and sets the wait before the next call."""
     errors = progress.errors
+    refused = isinstance(error, NotSent | Unknown) and error.is_refusal
+    waited_for = isinstance(error, NotSent | Unknown) and error.is_waited_for
     errors = CallErrors(
         count=errors.count + 1,
         reason=error.reason[:REASON_CHARACTERS],
         first_at=now if errors.first_at is None else errors.first_at,
-        since=now if errors.since is None else errors.since,
+        since=None if waited_for else now if errors.since is None else errors.since,
     )
-    longest_s = CAPACITY_LONGEST_S if isinstance(error, LaneClosed) else BACKOFF_LONGEST_S
-    wait_s = min(longest_s, BACKOFF_FIRST_S * 2 ** (errors.count - 1))
-    if isinstance(error, NotSent | LaneClosed):
-        wait_s = error.retry_after_s or wait_s
+    limited = refused and is_counted(action)
+    wait_s = _backoff_s(error, errors.count, limited=limited)
     if progress.outcome is not None:  # the result must not wait long for the clean-up: the sweep deletes the rest
         wait_s = min(wait_s, CLEANUP_WAIT_S)
-    return replace(progress, errors=errors, wait_until=now + wait_s)
+    progress = replace(progress, errors=errors, wait_until=now + wait_s)
+    return wait_for_limit(progress, error.reason, progress.wait_until, now) if limited else progress
+
+
+def _backoff_s(error: CallError, count: int, *, limited: bool) -> float:
+    longest_s = REFUSED_LONGEST_S if limited else BACKOFF_LONGEST_S
+    asked_s = None
+    if isinstance(error, NotSent | LaneClosed | Unknown):
+        asked_s = error.retry_after_s
+    if isinstance(error, LaneClosed):
+        longest_s = CAPACITY_LONGEST_S
+    return asked_s or min(longest_s, BACKOFF_FIRST_S * 2 ** (count - 1))
 
 
 def _had_no_effect(progress: Progress, action: Action, error: CallError) -> bool:

@@ -1,10 +1,9 @@
 """Recovers a job whose server ignores the response that a request continues from. PURE."""
 
-from dataclasses import replace
-
 from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.lifecycle.observations import ANSWERED, RunObservation
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
+from threadmill_worker.lifecycle.replace import replace
 
 
 def lacks_context(run: RunObservation) -> bool:

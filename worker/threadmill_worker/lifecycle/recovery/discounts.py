@@ -1,14 +1,13 @@
 """Lanes: how long a job waits for the server, what its runs cost, and what follows if a lane is closed. PURE."""
 
 import math
-from dataclasses import replace
 
 from threadmill.job.lanes import discount_of
 from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
-from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.recovery.reruns import REASON_CHARACTERS
+from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
+from threadmill_worker.lifecycle.replace import replace
 
 #: A result is noticed late by at most this share of the time that its lane may take.
 _LATE_SHARE = 1 / 120

@@ -1,25 +1,22 @@
 """Decides whether a job starts a new run or fails. PURE."""
 
-from dataclasses import replace
-
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.outcome import reason_of
-from threadmill_worker.lifecycle.progress import Progress
-
-#: Characters of a reason that are kept.
-REASON_CHARACTERS = 300
+from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
+from threadmill_worker.lifecycle.recovery.limits import run_limited
+from threadmill_worker.lifecycle.replace import replace
 
 
 def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: float) -> Progress:
     """Applies the status of a run that ended without an answer. Other statuses change nothing."""
     match run.status:
         case "failed":
-            failure, delay_s = reason_of(run, progress.reruns)
-            if not failure.retryable:
-                return progress.failed(failure)
-            return rerun(progress, failure, limits, now, delay_s=delay_s)
+            failure = reason_of(run)
+            if failure.kind is FailureKind.RATE_LIMITED:
+                return run_limited(progress, failure, now)
+            return rerun(progress, failure, limits, now) if failure.retryable else progress.failed(failure)
         case "expired":
             message = "the run expired on the server"
             failure = Failure(kind=FailureKind.EXPIRED, message=message, retryable=True)
@@ -36,18 +33,14 @@ def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: f
             return progress
 
 
-def rerun(
-    progress: Progress, failure: Failure, limits: RunLimits, now: float, *,
-    delay_s: float | None = None, new_thread: bool = False,
-) -> Progress:  # fmt: skip
+def rerun(progress: Progress, failure: Failure, limits: RunLimits, now: float, *, new_thread: bool = False) -> Progress:
     """Starts another run if the limits allow one. `new_thread`: the old thread may stay locked."""
     if progress.outcome is not None:
         return replace(progress, run=None, intent=None)
     stranded = new_thread and progress.features.continues  # the job needs this thread
     if progress.reruns >= limits.max_reruns or stranded:
         return replace(progress, intent=None).failed(failure)
-    if delay_s is None:
-        delay_s = limits.rerun_delay_s * 2**progress.reruns
+    delay_s = limits.rerun_delay_s * 2**progress.reruns
     if new_thread:
         progress = replace(progress, thread_id=None, messages_sent=0)
     reruns, reason = progress.reruns + 1, f"{failure.kind}: {failure.message}"[:REASON_CHARACTERS]
