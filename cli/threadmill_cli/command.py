@@ -12,8 +12,8 @@ from threadmill_cli.app import Exit, note
 #: The commands as `threadmill --help` lists them.
 PANELS = {
     "Run": ("submit", "batch", "report"),
-    "Watch": ("jobs", "threads", "workers"),
-    "Operate": ("worker", "leftovers", "dead-letters"),
+    "Watch": ("jobs", "threads", "workers", "endpoints"),
+    "Operate": ("worker", "callbacks", "leftovers", "dead-letters"),
     "Set up": ("doctor", "config", "assistants", "tools", "local", "emulator"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
@@ -26,11 +26,12 @@ ELSEWHERE = {
     "cancel": "jobs cancel JOB or threadmill batch cancel NAME",
     "export": "batch export RESULTS",
     "follow": "jobs follow JOB",
-    "pause": "batch pause NAME",
+    "pause": "batch pause NAME or threadmill endpoints pause NAME",
+    "pools": "endpoints",
     "redrive": "jobs redrive JOB or threadmill batch redrive NAME",
     "reports": "report list",
     "result": "jobs result JOB",
-    "resume": "batch resume NAME",
+    "resume": "batch resume NAME or threadmill endpoints resume NAME",
     "status": "jobs show JOB or threadmill batch show NAME",
     "wait": "jobs wait JOB",
 }

@@ -78,10 +78,10 @@ def _settings(settings: Settings, file: Path | None, everything: bool) -> Iterat
 
 
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yields paths and values, down to the fields of an endpoint, of its table `supports`, a profile or a tool."""
+    """Yields paths and values, down to the fields of an endpoint, of its tables, a profile or a tool."""
     for name, value in table.items():
         path = (*above, name)
-        if isinstance(value, dict) and (len(path) < 3 or name == "supports") and (value or not above):
+        if isinstance(value, dict) and (len(path) < 3 or name in ("supports", "limits")) and (value or not above):
             yield from _leaves(value, path)
         else:
             yield path, value

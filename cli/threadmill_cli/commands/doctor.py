@@ -100,6 +100,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, env.settings))
+            yield from _closed_pools(client, name)
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
             checking = "round trip"
@@ -169,6 +170,14 @@ def _endpoint(name: str, settings: Settings) -> str:
         return asyncio.run(probe(settings, name))
 
 
+def _closed_pools(client: Client, name: str) -> Iterator[Finding]:
+    """Yields a warning for each pool on which no job starts now."""
+    for pool in client.awaited_pools(name):
+        if not pool.is_open:
+            remedy = f"; to resume it: threadmill endpoints resume {name}" if pool.paused is not None else ""
+            yield Finding("endpoint", True, f"{pool.label} is {pool.wait_reason}{remedy}", warning=True)
+
+
 def _workers(client: Client, name: str, patience_s: float) -> str:
     give_up_at = time.monotonic() + patience_s
     while True:
@@ -182,8 +191,8 @@ def _workers(client: Client, name: str, patience_s: float) -> str:
     if serving:
         raise CheckFailed("all run an older version of threadmill and leave jobs of this one alone: update them")
     if alive:
-        variable = client.settings.endpoints[name].api_key_env
-        missing = f"{variable} in its environment" if variable else f"[endpoints.{name}] in its threadmill.toml"
+        variables = " and ".join(client.settings.endpoints[name].key_variables)
+        missing = f"{variables} in its environment" if variables else f"[endpoints.{name}] in its threadmill.toml"
         raise CheckFailed(f"{len(alive)} running, but none serves {name!r}: set {missing}, then restart it")
     raise CheckFailed("no worker is running: start one with `threadmill worker`")
 

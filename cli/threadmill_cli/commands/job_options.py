@@ -4,14 +4,22 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from threadmill.errors import InvalidJob
+from threadmill.job.callback import Callback, CallbackFormat
 from threadmill.job.lanes import LaneName
 from threadmill.job.message import is_file_id
+from threadmill.job.prompt import Priority as PriorityName
+from threadmill_cli.app import without_none
+from threadmill_cli.rendering.times import parse_moment, parse_span
+
+_start = partial(typer.Option, rich_help_panel="Order and start")
 
 Images = Annotated[
     list[str] | None, typer.Option("--image", metavar="PATH|URL", help="Show this image to the model. Repeatable.")
@@ -60,11 +68,73 @@ Lane = Annotated[
     ),
 ]
 
+Priority = Annotated[
+    PriorityName | None,
+    _start(help="Which jobs start first when more are ready than workers have slots. Default: normal.", metavar="NAME"),
+]
+Tenant = Annotated[
+    str | None,
+    _start(metavar="NAME", help="On whose behalf. Tenants get equal shares of the free slots. Default: the batch."),
+]
+Delay = Annotated[
+    timedelta | None,
+    _start(parser=parse_span, metavar="SPAN", help="Start no earlier than this long from now: 45s, 10m, 2h, 1d."),
+]
+StartAt = Annotated[
+    datetime | None,
+    _start(
+        parser=parse_moment,
+        metavar="TIME",
+        help="Start no earlier than this: 2026-11-29T06:00 (UTC), 2026-11-29T06:00+08:00.",
+    ),
+]
+
+CallbackTo = Annotated[
+    str | None,
+    typer.Option(
+        "--callback-url",
+        metavar="URL",
+        rich_help_panel="Callback",
+        help="Have a worker send a POST request to this http(s) URL at the end.",
+    ),
+]
+CallbackSecret = Annotated[
+    str | None,
+    typer.Option(
+        "--callback-secret-env",
+        metavar="VARIABLE",
+        rich_help_panel="Callback",
+        help="Sign it with the secret (whsec_...) in this environment variable of the workers.",
+    ),
+]
+CallbackShape = Annotated[
+    CallbackFormat | None,
+    typer.Option(
+        "--callback-format",
+        rich_help_panel="Callback",
+        help="Send the body of Standard Webhooks, or a CloudEvents event. Default: webhook.",
+    ),
+]
+
 
 def files_for(files: Sequence[str] | None, code_files: Sequence[str] | None) -> list[dict[str, Any]] | None:
     """Returns the job's `files`."""
     named = [(name, "file_search") for name in files or ()] + [(name, "code_interpreter") for name in code_files or ()]
     return [{"id" if is_file_id(name) else "path": name, "tools": [tool]} for name, tool in named] or None
+
+
+def order_fields(
+    priority: PriorityName | None, tenant: str | None, delay: timedelta | None, start_at: datetime | None
+) -> dict[str, Any]:
+    """Returns the job's fields that say in which order and when it starts."""
+    delay_s = delay.total_seconds() if delay is not None else None
+    return without_none(priority=priority, tenant=tenant, delay_s=delay_s, start_at=start_at)
+
+
+def receiver_of(url: str | None, secret_env: str | None, form: CallbackFormat | None) -> Callback | None:
+    """Returns the receiver of a batch's callback; None if no option names one. Raises InvalidJob."""
+    fields = without_none(url=url, secret_env=secret_env, format=form)
+    return Callback.parse(fields) if fields else None
 
 
 def schema_in(file: Path | None) -> dict[str, Any] | None:

@@ -27,7 +27,8 @@ def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
     try:
         result = handle.wait(timeout_s + GRACE_S)
     except WaitTimeout:
-        cause = why_unanswered(handle.get(), client.workers(), client.settings.queue, client.store.now())
+        waits_for = client.waits_for(handle.id)
+        cause = why_unanswered(handle.get(), client.workers(), waits_for, client.store.now())
         handle.cancel()
         raise NoAnswer(f"no answer in {timeout_s:g} s: {cause}") from None
     except KeyboardInterrupt:
@@ -39,10 +40,10 @@ def round_trip(client: Client, endpoint: str, timeout_s: float) -> JobResult:
     return result
 
 
-def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now: datetime) -> str:
-    """Returns what an unfinished job waits for. PURE."""
+def why_unanswered(record: JobRecord, workers: Sequence[Worker], waits_for: str | None, now: datetime) -> str:
+    """Returns what an unfinished job waits for; `waits_for`: in the queue. PURE."""
     if record.state is JobState.QUEUED:
-        return _why_queued(str(record.job.endpoint), workers, queue)
+        return _why_queued(str(record.job.endpoint), workers, waits_for)
     progress = record.progress_summary
     if progress is None:
         return f"worker {record.worker} has taken the job but made no call so far; see its log"
@@ -51,17 +52,14 @@ def why_unanswered(record: JobRecord, workers: Sequence[Worker], queue: str, now
     return "; ".join((_waiting_for(progress, now), *_call_errors(progress.errors)))
 
 
-def _why_queued(endpoint: str, workers: Sequence[Worker], queue: str) -> str:
+def _why_queued(endpoint: str, workers: Sequence[Worker], waits_for: str | None) -> str:
     serving = [worker for worker in workers if endpoint in worker.endpoints]
     if not serving:
         return f"no worker that serves {endpoint!r} is running now: start one with `threadmill worker`"
     if all(worker.jobs >= worker.concurrency for worker in serving):
         jobs = sum(worker.jobs for worker in serving)
         return f"the job waits for its turn: all workers of {endpoint!r} are busy ({jobs:,} jobs); start another worker"
-    return (
-        f"no worker has taken the job from queue {queue!r}: check that the workers have the same `queue` in their "
-        "settings, and their logs"
-    )
+    return f"the job waits for {waits_for or 'a worker'}; see the logs of the workers, and `threadmill endpoints`"
 
 
 def _waiting_for(progress: ProgressSummary, now: datetime) -> str:

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
             "threadmill local --endpoint emulator -- python my_service.py", "threadmill local -- threadmill jobs"
         ),
     )(local)
-    app.command(epilog=examples("threadmill worker --concurrency 200"))(worker)
+    app.command(epilog=examples("threadmill worker --concurrency 200", "threadmill worker --processes auto"))(worker)
     app.command(
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
         epilog=examples("threadmill emulator --port 8089 --run-s 2"),
@@ -52,12 +52,27 @@ def local(
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Jobs at a time. Default: the setting `concurrency`, 100.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Jobs at a time in each process. Default: the setting `concurrency`, 100."
+        ),
+    ] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Processes to run under a supervisor, which restarts them; auto: one per core. "
+            "Default: the setting `processes`, 1, without a supervisor.",
+        ),
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="Lowest level of log lines to write.")] = "info",
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="Node name in Flower and `celery inspect`. Default: a unique one."),
+        typer.Option(
+            "--name",
+            "-n",
+            help="Node name in Flower and `celery inspect`; the processes of w are w-1, w-2. Default: a unique one.",
+        ),
     ] = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
@@ -67,6 +82,8 @@ def worker(
         options += ["--name", name]
     if concurrency is not None:
         options += ["--concurrency", str(concurrency)]
+    if processes is not None:
+        options += ["--processes", processes]
     _exec([*program("worker"), *options])
 
 

@@ -25,7 +25,11 @@ from threadmill_cli.app import (
 )
 from threadmill_cli.command import examples
 from threadmill_cli.commands.job_options import (
+    CallbackSecret,
+    CallbackShape,
+    CallbackTo,
     CodeFiles,
+    Delay,
     Files,
     Images,
     Instructions,
@@ -33,10 +37,14 @@ from threadmill_cli.commands.job_options import (
     Lane,
     MaxTokens,
     Model,
+    Priority,
     Profile,
+    StartAt,
     Temperature,
+    Tenant,
     Tools,
     files_for,
+    order_fields,
     read_json,
     schema_in,
 )
@@ -53,6 +61,9 @@ def add_to(app: typer.Typer) -> None:
             "threadmill submit 'What is wrong here?' --image screen.png --wait",
             "threadmill submit 'Who signed it?' --file contract.pdf --wait",
             "threadmill submit 'Tell me a story' --follow",
+            "threadmill submit 'Is it up?' --priority high --wait",
+            "threadmill submit 'What happened today?' --start-at 2026-11-29T18:00+08:00",
+            "threadmill submit 'Is it up?' --callback-url https://shop.example/hook --callback-secret-env HOOK_SECRET",
             "threadmill submit --job job.json",
         )
     )(submit)
@@ -89,6 +100,13 @@ def submit(
         str | None, typer.Option(metavar="KEY", help="Idempotency key: a second job with this key is not enqueued.")
     ] = None,
     timeout_s: TimeoutS = None,
+    priority: Priority = None,
+    tenant: Tenant = None,
+    delay: Delay = None,
+    start_at: StartAt = None,
+    callback_url: CallbackTo = None,
+    callback_secret_env: CallbackSecret = None,
+    callback_format: CallbackShape = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="Print the answer as it is written, and what the run does.")
@@ -121,6 +139,10 @@ def submit(
         stream=stream or follow or None,
         key=key,
         timeout_s=timeout_s,
+        callback_url=callback_url,
+        callback_secret_env=callback_secret_env,
+        callback_format=callback_format,
+        **order_fields(priority, tenant, delay, start_at),
     )
     settings, job = Settings.load(), PromptJob.parse(fields)
     if local:

@@ -10,10 +10,10 @@ import typer
 
 from threadmill.client import Client
 from threadmill.errors import ThreadInUse, ThreadNotFound
+from threadmill.job.message import label
 from threadmill.names import is_thread_id
 from threadmill.settings.settings import Settings
 from threadmill.store.remote_records import KeptThread, Transcript
-from threadmill.validation import label
 from threadmill_cli.app import AsJson, Endpoint, Exit, err, write_json, write_line
 from threadmill_cli.command import ListGroup, examples
 from threadmill_cli.extras import worker_code
@@ -77,7 +77,8 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
     stored = client.store.transcript(kept) if kept and kept.is_chain else None
-    messages, is_complete = (_messages(stored), True) if stored else _read(client.settings, name, thread)
+    key = kept.key if kept else None
+    messages, is_complete = (_messages(stored), True) if stored else _read(client.settings, name, thread, key)
     if as_json:
         kept_as = kept and kept.model_dump(mode="json")
         told = {"gone": messages is None, "messages": messages or [], "complete": is_complete}
@@ -150,12 +151,12 @@ def _chosen(
     return [thread for thread in chosen if used_before is None or thread.used_at <= used_before]
 
 
-def _read(settings: Settings, endpoint: str, thread: str) -> tuple[list[dict[str, Any]] | None, bool]:
+def _read(settings: Settings, endpoint: str, thread: str, key: str | None) -> tuple[list[dict[str, Any]] | None, bool]:
     """Returns the messages that the server has, and whether they are all. None: the thread is gone."""
     with worker_code():
         from threadmill_worker.admin.transcript import transcript
 
-        found = asyncio.run(transcript(settings, endpoint, thread))
+        found = asyncio.run(transcript(settings, endpoint, thread, key))
     return (list(found.messages), found.complete) if found else (None, True)
 
 

@@ -10,7 +10,7 @@ from threadmill_cli.app import AsJson, note, write_json
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.table import write_table
 from threadmill_cli.rendering.times import show_skew, show_span
-from threadmill_cli.rendering.waiting import show_failing_endpoint, show_left_alone
+from threadmill_cli.rendering.waiting import show_awaited_pool, show_failing_endpoint, show_left_alone
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def workers(as_json: AsJson = False) -> None:
-    """List running workers: their jobs, their endpoints, and the endpoints that give them no usable replies."""
+    """List running workers: their jobs and endpoints. Notes endpoints that hold jobs back or give no usable replies."""
     client = Client()
     alive = client.workers()
     if as_json:
@@ -31,6 +31,8 @@ def workers(as_json: AsJson = False) -> None:
     count = client.store.dead_letter_count()
     if count:
         note(f"messages that could not be delivered: {count:,}; to list them: threadmill dead-letters")
+    for pool in client.awaited_pools():
+        note(show_awaited_pool(pool))
     for worker in alive:
         if worker.left_alone:
             note(show_left_alone(worker))

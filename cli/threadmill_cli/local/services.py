@@ -121,7 +121,7 @@ class Local:
 
     def _start_worker(self) -> None:
         """Waits until the worker runs. A mistake in the settings, for example of a tool, ends it at its start."""
-        worker, store = self._start("worker", program("worker")), Store(self.settings)
+        worker, store = self._start("worker", [*program("worker"), "--processes", "1"]), Store(self.settings)
         worker.wait_until(lambda: any(f":{worker.pid}:" in each.name for each in store.workers()))
 
     def _start_emulator(self) -> None:

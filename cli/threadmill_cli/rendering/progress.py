@@ -18,9 +18,8 @@ from threadmill.batch.plan import DocumentStatus
 from threadmill.batch.progress import BatchProgress
 from threadmill.job.result import Usage
 from threadmill.settings.prices import Cost
-from threadmill.store.worker_records import FailingEndpoint
 from threadmill_cli.app import err
-from threadmill_cli.rendering.waiting import show_failing_endpoint, show_jobs
+from threadmill_cli.rendering.waiting import show_jobs, show_waits
 
 _LINE_EVERY_S = 10.0
 _GROUPS_SHOWN = 20
@@ -53,7 +52,7 @@ class Reporter:
             failed=failed,
             left=_time_left(progress.seconds, _fresh(progress), progress.left),
             paused=progress.paused,
-            failing_endpoints=progress.failing_endpoints,
+            waits=show_waits(progress.failing_endpoints, progress.awaited_pools),
         )
 
     def show(
@@ -64,12 +63,12 @@ class Reporter:
         failed: str = "",
         left: str | None = None,
         paused: bool = False,
-        failing_endpoints: Sequence[FailingEndpoint] = (),
+        waits: str = "",
     ) -> None:
         """Shows `done` documents.
 
-        `state`: all numbers, for a wide terminal; `failed`: the part for a narrower one; `failing_endpoints`: below the
-        bar; `left`: the time left, by default estimated from the progress since the first call.
+        `state`: all numbers, for a wide terminal; `failed`: the part for a narrower one; `waits`: what jobs wait for,
+        below the bar; `left`: the time left, by default estimated from the progress since the first call.
         """
         now = time.monotonic()
         if self._first is None:
@@ -79,11 +78,11 @@ class Reporter:
             left = _time_left(now - began_at, done - done_before, self._total - done)
         left = "paused" if paused else left
         of = f"{done:,}/{self._total:,}"
-        failing = self._progress.failing = "; ".join(map(show_failing_endpoint, failing_endpoints))
+        self._progress.waits = waits
         self._progress.update(self._task, completed=done, of=of, failed=failed, state=state, left=left)
         if not err.is_terminal and now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
-            err.print(_joined([f"{of} done", state, left, failing]), soft_wrap=True, markup=False)
+            err.print(_joined([f"{of} done", state, left, waits]), soft_wrap=True, markup=False)
 
     def stop(self) -> None:
         self._progress.stop()
@@ -101,13 +100,13 @@ class Reporter:
 class _FittingProgress(Progress):
     """Shows the columns that fit the terminal, also after a resize."""
 
-    failing = ""  #: a line below the bar; '' shows none
+    waits = ""  #: a line below the bar; '' shows none
 
     def get_renderables(self) -> Iterable[RenderableType]:
         self.columns = _columns(err.width)
         yield from super().get_renderables()
-        if self.failing:
-            yield Text(self.failing, no_wrap=True, overflow="ellipsis")
+        if self.waits:
+            yield Text(self.waits, no_wrap=True, overflow="ellipsis")
 
 
 def _columns(width: int) -> tuple[ProgressColumn, ...]:

@@ -25,7 +25,7 @@ def parse_span(text: str) -> timedelta:
 def parse_since(text: str) -> datetime | timedelta:
     """Parses a time span before now, or a time (ISO 8601, UTC without an offset). Raises BadParameter."""
     try:
-        moment = datetime.fromisoformat(text)
+        return _moment(text)
     except ValueError:
         try:
             span = parse_span(text)
@@ -35,6 +35,20 @@ def parse_since(text: str) -> datetime | timedelta:
             raise typer.BadParameter(
                 f"{text!r} is not a time; write a span as 90m, 12h or 3d, or a moment as 2026-11-28T06:00"
             ) from None
+
+
+def parse_moment(text: str) -> datetime:
+    """Parses a time (ISO 8601, UTC without an offset). Raises BadParameter."""
+    try:
+        return _moment(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a time; write 2026-11-29T06:00 (UTC) or, with an offset, 2026-11-29T06:00+08:00"
+        ) from None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

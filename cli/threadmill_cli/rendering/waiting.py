@@ -1,13 +1,14 @@
-"""Waits for jobs, and notes endpoints that give no usable replies and workers that are too old."""
+"""Waits for jobs, and notes what they wait for: endpoints without usable replies, limits, workers that are too old."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC
 
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult
+from threadmill.store.pool_records import PoolRecord
 from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
 from threadmill_cli.app import note
 from threadmill_cli.rendering.times import show_moment
@@ -17,36 +18,47 @@ _REASON_SHOWN = 60  # characters
 
 
 class EndpointNotices:
-    """Notes each endpoint that stops or resumes giving usable replies, and each worker that is too old, once."""
+    """Notes what jobs wait for: what endpoints begin and end to hold back, and once each limit and outdated worker."""
 
     def __init__(self, client: Client, endpoint: str | None = None) -> None:
         self._client = client
         self._endpoint = endpoint  #: None: any
         self._noted = set[str]()
-        self._too_old = set[str]()
+        self._noted_once = set[str]()
 
     def poll(self) -> None:
-        """Reads what the workers announce; call it about once a second."""
-        found: tuple[FailingEndpoint, ...] = ()
+        """Reads what the workers announce, and the pools; call it about once a second."""
         with suppress(StoreUnavailable):  # the call that waits for the job reports it
-            workers = self._client.workers()
+            workers, pools = self._client.workers(), self._client.awaited_pools(self._endpoint)
             for worker in workers:
-                if worker.left_alone and worker.name not in self._too_old:
-                    self._too_old.add(worker.name)
-                    note(show_left_alone(worker))
+                if worker.left_alone:
+                    self._note_once(worker.name, show_left_alone(worker))
             found = merge_failing_endpoints(
                 failing
                 for worker in workers
                 for failing in worker.failing_endpoints
                 if self._endpoint in (None, failing.endpoint)
             )
-            for name in self._noted - {failing.endpoint for failing in found}:
-                note(f"{name} replies again")
-                self._noted.remove(name)
-        for failing in found:
-            if failing.endpoint not in self._noted:
-                self._noted.add(failing.endpoint)
-                note(show_failing_endpoint(failing))
+            self._note_changes(
+                {f"{each.endpoint} replies again": show_failing_endpoint(each) for each in found}
+                | {f"{each.label} is open again": show_awaited_pool(each) for each in pools if not each.is_open}
+            )
+            for pool in pools:  # a limit is reached and left again all the time
+                if pool.is_open:
+                    self._note_once(pool.label, show_awaited_pool(pool))
+
+    def _note_once(self, about: str, text: str) -> None:
+        if about not in self._noted_once:
+            self._noted_once.add(about)
+            note(text)
+
+    def _note_changes(self, waits: Mapping[str, str]) -> None:
+        """Notes what has ended, by its key, and what has begun, by its value."""
+        for end in self._noted - waits.keys():
+            note(end)
+        for end in waits.keys() - self._noted:
+            note(waits[end])
+        self._noted = set(waits)
 
 
 def show_left_alone(worker: Worker) -> str:
@@ -55,12 +67,27 @@ def show_left_alone(worker: Worker) -> str:
 
 def show_failing_endpoint(failing: FailingEndpoint) -> str:
     """Returns one line: the endpoint's reply, how many jobs wait for it, since when and until when."""
-    reason = " ".join(failing.reason.split())
-    short = reason if len(reason) <= _REASON_SHOWN else f"{reason[:_REASON_SHOWN]}..."
     calls = f"{failing.calls:,} failed calls" if failing.calls > 1 else "1 failed call"
     since = f"since {failing.since.astimezone(UTC):%H:%M:%S} UTC"
     until = f"; trying until {show_moment(failing.until)} UTC" if failing.until else ""
-    return f"{failing.endpoint}: {short} ({show_jobs(failing.jobs)}, {calls} {since}){until}"
+    return f"{failing.endpoint}: {_short(failing.reason)} ({show_jobs(failing.jobs)}, {calls} {since}){until}"
+
+
+def show_awaited_pool(pool: PoolRecord) -> str:
+    """Returns one line: why jobs wait for the pool, and how many."""
+    jobs = f" ({show_jobs(pool.waiting)} waiting)" if pool.waiting else ""
+    return f"{pool.label} is {_short(pool.wait_reason or 'open')}{jobs}"
+
+
+def show_waits(failing_endpoints: Iterable[FailingEndpoint], awaited_pools: Iterable[PoolRecord]) -> str:
+    """Returns one line: what jobs wait for; '' if for nothing."""
+    return "; ".join([*map(show_failing_endpoint, failing_endpoints), *map(show_awaited_pool, awaited_pools)])
+
+
+def _short(reason: str) -> str:
+    """Returns the beginning of a reason, in one line."""
+    line = " ".join(reason.split())
+    return line if len(line) <= _REASON_SHOWN else f"{line[:_REASON_SHOWN]}..."
 
 
 def show_jobs(number: int) -> str:
@@ -86,5 +113,5 @@ def wait_for(client: Client, job_id: str, timeout_s: float | None, check: Callab
 def _endpoint_of(client: Client, job_id: str) -> str | None:
     """Returns the job's endpoint; None if the job is unreadable, which its worker reports."""
     with suppress(UnreadableRecord):
-        return client.get(job_id).job.endpoint
+        return client.get(job_id).endpoint
     return None

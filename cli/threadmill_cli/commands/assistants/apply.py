@@ -70,7 +70,8 @@ def apply(
         plan = [applied.get(each.name, each) for each in plan]
     for each in plan:
         if each.id and each.digest:
-            now = Applied(id=each.id, applied_at=datetime.now(UTC), digest=each.digest)
+            key = client.settings.endpoints[name].first_key  # the one that these commands use
+            now = Applied(id=each.id, applied_at=datetime.now(UTC), digest=each.digest, key=key)
             client.store.set_assistant(name, each.name, now)
     _report(plan, name, as_json, planned=False)
     where = f" --endpoint {endpoint}" if endpoint else ""

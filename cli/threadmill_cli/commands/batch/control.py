@@ -1,7 +1,8 @@
-"""`threadmill batch pause`, `resume`, `cancel` and `redrive`."""
+"""`threadmill batch pause`, `resume`, `limit`, `cancel` and `redrive`."""
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
@@ -17,6 +18,7 @@ from threadmill_cli.rendering.states import CANCELLED, REDRIVEN
 def add_to(group: typer.Typer) -> None:
     group.command(epilog=examples("threadmill batch pause notes"))(pause)
     group.command(epilog=examples("threadmill batch resume notes"))(resume)
+    group.command(epilog=examples("threadmill batch limit notes 20", "threadmill batch limit notes none"))(limit)
     group.command(epilog=examples("threadmill batch cancel notes", "threadmill batch cancel notes --yes"))(cancel)
     group.command(epilog=examples("threadmill batch redrive notes"))(redrive)
 
@@ -31,6 +33,23 @@ def resume(name: Name) -> None:
     """Start jobs of a paused batch again."""
     Client().resume(name)
     note(f"{name} is resumed")
+
+
+def limit(
+    name: Name,
+    concurrent: Annotated[
+        str, typer.Argument(metavar="N|none", help="The most jobs at a time, or none for no limit.", show_default=False)
+    ],
+) -> None:
+    """Limit how many jobs of a batch run at a time. Running jobs continue, also those above the new limit."""
+    if concurrent == "none":
+        Client().limit_batch(name, None)
+        note(f"{name} has no limit of its own")
+    elif concurrent.isdecimal() and int(concurrent):
+        Client().limit_batch(name, int(concurrent))
+        note(f"{name} runs at most {int(concurrent):,} jobs at a time")
+    else:
+        raise typer.BadParameter(f"{concurrent!r} is no limit; give 1 or more, or none", param_hint="N|none")
 
 
 def cancel(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:

@@ -60,6 +60,16 @@ MaxEndpointFailures = Annotated[
 MaxInFlight = Annotated[
     int, _limits("--max-in-flight", min=1, metavar="N", help="Keep at most this many unfinished jobs in Redis.")
 ]
+Concurrent = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrent",
+        min=1,
+        metavar="N",
+        rich_help_panel="Order and start",
+        help="Run at most this many of the jobs at a time. `threadmill batch limit` changes it.",
+    ),
+]
 Detach = Annotated[
     bool, _limits("--detach", help="Run in the background; `threadmill batch attach NAME` shows the progress.")
 ]

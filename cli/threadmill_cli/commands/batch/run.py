@@ -1,8 +1,9 @@
 """`threadmill batch run`: asks a prompt about each document and writes the answers to a file."""
 
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,6 +53,7 @@ from threadmill_cli.commands.batch.dry_run import show_forecast
 from threadmill_cli.commands.batch.export import beside, targets, write_beside
 from threadmill_cli.commands.batch.options import (
     Again,
+    Concurrent,
     Detach,
     DryRun,
     Formats,
@@ -69,7 +71,11 @@ from threadmill_cli.commands.batch.options import (
 )
 from threadmill_cli.commands.batch.overwriting import confirm_overwriting, own, refuse_inputs
 from threadmill_cli.commands.job_options import (
+    CallbackSecret,
+    CallbackShape,
+    CallbackTo,
     CodeFiles,
+    Delay,
     Files,
     Images,
     Instructions,
@@ -77,11 +83,16 @@ from threadmill_cli.commands.job_options import (
     Lane,
     MaxTokens,
     Model,
+    Priority,
     Profile,
+    StartAt,
     Temperature,
+    Tenant,
     Tools,
     files_for,
+    order_fields,
     read_template,
+    receiver_of,
     schema_in,
 )
 from threadmill_cli.rendering.confirm import Yes
@@ -96,6 +107,7 @@ def add_to(group: typer.Typer) -> None:
             "threadmill batch claims.csv --rows --prompt 'Is {{ amount }} too much for {{ what }}?'",
             "threadmill batch claims/ --prompt 'Is it covered? {{ text }}' --file policy.pdf",
             "threadmill batch mails/ --max-cost 5 --dry-run",
+            "threadmill batch archive/ --priority low --concurrent 20 --delay 2h",
             "threadmill batch examples/documents --endpoint emulator --local",
         )
     )(run)
@@ -134,6 +146,14 @@ def run(
     json_schema: JsonSchema = None,
     lane: Lane = None,
     timeout_s: TimeoutS = None,
+    priority: Priority = None,
+    tenant: Tenant = None,
+    delay: Delay = None,
+    start_at: StartAt = None,
+    callback_url: CallbackTo = None,
+    callback_secret_env: CallbackSecret = None,
+    callback_format: CallbackShape = None,
+    concurrent: Concurrent = None,
     out: Out = Path("results.jsonl"),
     ordered: Ordered = False,
     formats: Formats = None,
@@ -186,12 +206,14 @@ def run(
         lane=lane,
         timeout_s=timeout_s,
     )
-    probe = PromptJob.parse({**fields, "prompt": "probe", **({"model": "its own"} if requests else {})})
+    order = order_fields(priority, tenant, delay, start_at)
+    probe = PromptJob.parse({**fields, **order, "prompt": "probe", **({"model": "its own"} if requests else {})})
     if local:
         settings = with_file_roots(settings, probe, attached_files(found))
     Client(settings).check(probe)
     limits = BatchLimits(max_cost, max_total_tokens, max_failures, max_endpoint_failures)
-    options = BatchOptions(limits, max_in_flight, retry_failed, restart=again)
+    callback = receiver_of(callback_url, callback_secret_env, callback_format)
+    options = BatchOptions(limits, max_in_flight, concurrent, retry_failed, restart=again, callback=callback)
     options.limits.check(settings.prices)
     named = name or batch_name(out.stem, str(out.absolute()), prompt, fields)
     if dry_run:
@@ -206,7 +228,9 @@ def run(
         ResultsFile(out, named, force=again, ordered=ordered) as results,
         open_environment(settings, local, fields["endpoint"]) as env,
     ):
-        batch = Batch(Client(env.settings), named, template, fields, results, check=env.check, options=options)
+        client = Client(env.settings)
+        fields |= _from_now(order, client.store.now())
+        batch = Batch(client, named, template, fields, results, check=env.check, options=options)
         if results.previous:
             show_plan(batch.plan(documents))
         progress = _run(batch, documents, out, local)
@@ -224,6 +248,14 @@ def _prompt(prompt: str | None, file: Path | None) -> str | None:
     if prompt is not None:
         raise typer.BadParameter("--prompt and --prompt-file both give the prompt; leave one of them out")
     return read_template(file, "--prompt-file")
+
+
+def _from_now(order: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Counts a delay from now for all documents, because most of a large batch are enqueued later."""
+    if "delay_s" not in order:
+        return order
+    others = {name: value for name, value in order.items() if name != "delay_s"}
+    return others | {"start_at": now + timedelta(seconds=order["delay_s"])}
 
 
 def _chosen(documents: DocumentSet, limit: int | None, sample: int | None) -> DocumentSet:

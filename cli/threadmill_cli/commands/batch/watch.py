@@ -1,7 +1,6 @@
 """`threadmill batch list`, `show` and `attach`."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,10 +11,10 @@ from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.records import JobFilter
-from threadmill.store.worker_records import FailingEndpoint
 from threadmill_cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.progress import Reporter, spent
+from threadmill_cli.rendering.waiting import show_waits
 
 _POLL_EVERY_S = 0.5
 
@@ -45,8 +44,10 @@ def show(name: Name, as_json: AsJson = False) -> None:
     batch, prices = client.batch(name), client.settings.prices
     if as_json:
         write_json(_summary(batch, prices))
-    else:
-        _write(batch, prices)
+        return
+    _write(batch, prices)
+    if batch.open and (waits := _waits(client, _endpoint_of(client, name))):
+        note(waits)
 
 
 def attach(name: Name) -> None:
@@ -56,7 +57,7 @@ def attach(name: Name) -> None:
     endpoint = _endpoint_of(client, name)
     with Reporter(batch.documents or batch.total) as reporter:
         while batch.seen_to or (batch.open and not batch.paused):
-            _report(reporter, batch, prices, client.failing_endpoints(endpoint) if batch.open else ())
+            _report(reporter, batch, prices, _waits(client, endpoint) if batch.open else "")
             time.sleep(_POLL_EVERY_S)
             batch = client.batch(name)
         _report(reporter, batch, prices)
@@ -72,6 +73,7 @@ def _write(batch: BatchRecord, prices: Prices) -> None:
         "batch": f"{batch.name} (paused)" if batch.paused else batch.name,
         "documents": batch.documents and f"{batch.documents:,}",
         "jobs": f"{batch.total:,}: {_states(batch)}",
+        "at a time": batch.concurrent and f"at most {batch.concurrent:,}",
         "failures": ", ".join(f"{number:,} {kind}" for kind, number in batch.failures.items()),
         "tokens": _tokens(batch),
         "cost": f"{cost(batch.usage_by_model, prices)}",
@@ -94,14 +96,15 @@ def _endpoint_of(client: Client, name: str) -> str | None:
     return latest[0].job.endpoint if latest else None
 
 
-def _report(
-    reporter: Reporter, batch: BatchRecord, prices: Prices, failing_endpoints: Sequence[FailingEndpoint] = ()
-) -> None:
+def _waits(client: Client, endpoint: str | None) -> str:
+    """Returns what jobs of an endpoint wait for, in one line; None: of any endpoint."""
+    return show_waits(client.failing_endpoints(endpoint), client.awaited_pools(endpoint))
+
+
+def _report(reporter: Reporter, batch: BatchRecord, prices: Prices, waits: str = "") -> None:
     figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
     failed, state = f"{batch.jobs.get(JobState.FAILED, 0):,} failed", " · ".join(filter(None, figures))
-    reporter.show(
-        batch.total - batch.open, state, failed=failed, paused=batch.paused, failing_endpoints=failing_endpoints
-    )
+    reporter.show(batch.total - batch.open, state, failed=failed, paused=batch.paused, waits=waits)
 
 
 def _states(batch: BatchRecord) -> str:

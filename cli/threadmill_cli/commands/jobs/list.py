@@ -11,9 +11,9 @@ from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.store.records import JobFilter, JobRecord, UnreadableJob
 from threadmill_cli.app import AsJson, note, write_json
 from threadmill_cli.command import examples
-from threadmill_cli.commands.jobs.show import summarise, took_s
+from threadmill_cli.commands.jobs.show import starts_at, summarise, took_s
 from threadmill_cli.rendering.table import write_table
-from threadmill_cli.rendering.times import parse_since, show_moment
+from threadmill_cli.rendering.times import parse_since, show_moment, show_span
 
 
 def add_to(group: typer.Typer) -> None:
@@ -92,14 +92,15 @@ _COLUMNS = ("id", "state", "failure", "took", "tokens", "created (UTC)", "endpoi
 def _row(record: JobRecord, now: datetime) -> list[str]:
     result = record.result
     seconds, usage = took_s(record, now), result.usage if result else Usage()
+    moment = starts_at(record, now)
     return [
         record.id,
-        record.state,
+        record.state if moment is None else f"{record.state}, starts in {show_span(moment - now)}",
         result.failure.kind if result and result.failure else "",
         "" if seconds is None else f"{seconds:,.1f} s",
         usage.in_words if usage != Usage() else "",
         show_moment(record.created_at),
-        record.job.endpoint or "",
+        record.endpoint or "",
         " ".join((record.job.prompt or "").split())[:60],
     ]
 

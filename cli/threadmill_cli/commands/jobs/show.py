@@ -1,7 +1,7 @@
 """`threadmill jobs show`: the state and the progress of one job."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +9,7 @@ import typer
 from threadmill.client import Client
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
+from threadmill.store.packing import unpack_readable
 from threadmill.store.records import JobRecord
 from threadmill_cli.app import AsJson, write_json, write_line
 from threadmill_cli.command import examples
@@ -23,17 +24,20 @@ def show(
     job: JobId,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="Print the stored record, even if it cannot be read. It contains the prompt."),
+        typer.Option(
+            "--raw", help="Print the stored record, uncompressed, even if it cannot be read. It contains the prompt."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the state of a job. For a running job, also show its thread, run, reruns and failed calls."""
+    """Show the state of a job: while queued, what it waits for; while running, its thread, run, reruns and errors."""
     client = Client()
     if raw:
-        write_line(json.dumps(client.store.fields(job), indent=2))  # ASCII, because bytes may be damaged
+        fields = {name: unpack_readable(field) for name, field in client.store.fields(job).items()}
+        write_line(json.dumps(fields, indent=2))  # ASCII, because bytes may be damaged
         return
     record = client.get(job)
-    summary = summarise(record, client.store.now()) | _in_lane(client, record) | _for_newer(client, record)
+    summary = summarise(record, client.store.now()) | _waiting(client, record)
     if as_json:
         write_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
@@ -51,14 +55,26 @@ def took_s(record: JobRecord, now: datetime) -> float | None:
     return ((record.finished_at or now) - record.started_at).total_seconds()
 
 
+def starts_at(record: JobRecord, now: datetime) -> datetime | None:
+    """Returns the time before which a queued job does not start; None if it may start now, or has."""
+    if record.state is not JobState.QUEUED:
+        return None
+    delay_s = record.job.delay_s
+    moment = record.job.start_at if delay_s is None else record.created_at + timedelta(seconds=delay_s)
+    return moment if moment is not None and moment > now else None
+
+
 def summarise(record: JobRecord, now: datetime) -> dict[str, Any]:
     """Returns the facts about a job, by name."""
     failure, seconds = record.result.failure if record.result else None, took_s(record, now)
     return {
         "id": record.id,
         "state": record.state,
-        "endpoint": record.job.endpoint,
+        "endpoint": record.endpoint,
         "batch": record.job.batch,
+        "priority": record.job.priority if record.job.priority != "normal" else None,
+        "tenant": record.job.tenant,
+        "starts_at": (moment := starts_at(record, now)) and moment.isoformat(),
         "attempts": record.attempts,
         "created_at": record.created_at.isoformat(),
         "started_at": record.started_at and record.started_at.isoformat(),
@@ -68,13 +84,19 @@ def summarise(record: JobRecord, now: datetime) -> dict[str, Any]:
         "took_s": None if seconds is None else round(seconds, 3),
         "tokens": _tokens(record.result),
         "failure": failure and f"{failure.kind}: {failure.message}",
-        **(_progress(record.progress_summary) if record.progress_summary else {}),
+        **(_progress(record.progress_summary, now.timestamp()) if record.progress_summary else {}),
     }
 
 
 def _tokens(result: JobResult | None) -> int | None:
     """Returns the number of tokens; None if it is not known yet or not reported."""
     return result.usage.total_tokens if result and result.usage.is_reported else None
+
+
+def _waiting(client: Client, record: JobRecord) -> dict[str, Any]:
+    """Returns what a queued job waits for."""
+    waits_for = client.waits_for(record.id) if record.state is JobState.QUEUED else None
+    return {"waits_for": waits_for} | _in_lane(client, record) | _for_newer(client, record)
 
 
 def _in_lane(client: Client, record: JobRecord) -> dict[str, Any]:
@@ -101,8 +123,9 @@ def _for_newer(client: Client, record: JobRecord) -> dict[str, Any]:
     return {"left_alone": record.newer and f"by workers of this version: {record.newer.reason}"}
 
 
-def _progress(progress: ProgressSummary) -> dict[str, Any]:
+def _progress(progress: ProgressSummary, now: float) -> dict[str, Any]:
     """Returns the progress of an unfinished job."""
+    limit = progress.limited if progress.limited and progress.limited.until > now else None
     reason = f" (last: {progress.rerun_reason})" if progress.rerun_reason else ""
     run, errors = progress.run, progress.errors
     return {
@@ -112,6 +135,9 @@ def _progress(progress: ProgressSummary) -> dict[str, Any]:
         "run_since": run and _iso(run.started_at),
         "reruns": f"{progress.reruns}{reason}" if progress.reruns else None,
         "tools": progress.pending_tools,
+        "limited_by": limit and limit.reason,
+        "limited_until": limit and _iso(limit.until),
+        "limited_s": round(progress.limited_s, 3) or None,
         "ending": progress.failure and f"{progress.failure.kind}: {progress.failure.message}",
         "call_error": errors.reason,
         "failed_calls": (errors.reason and errors.count) or None,
