@@ -11,10 +11,12 @@ from threadmill_cli.local.services import free_port, redis_server
 
 
 @contextmanager
-def own_redis(folder: Path) -> Iterator[int]:
-    """Runs a Redis that keeps nothing on disk, and yields its port. Its log is in the folder."""
-    port = free_port()
-    config = f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nappendonly no\nsave ""\n'
+def own_redis(folder: Path, *, durable: bool = False) -> Iterator[int]:
+    """Runs a Redis and yields its port. Its log is in the folder. `durable`: its data, too, as deploy.md has it."""
+    port, appendonly = free_port(), "yes" if durable else "no"
+    config = (
+        f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nappendonly {appendonly}\nsave ""\nlazyfree-lazy-expire yes\n'
+    )
     server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
     try:
         with redis.Redis(port=port) as connection:
